@@ -1,0 +1,96 @@
+"""Every error that impasto raises on purpose.
+
+ImpastoError
+├── UsageError               a value, a name or a combination that cannot work
+│   ├── UnknownName          a style, layer, colour space or parameter that does not exist
+│   └── OutputExists         the output is already there, or is the input
+├── MediaError               a picture or movie that cannot be read
+│   ├── UnreadableMedia      missing, empty, damaged or not permitted
+│   ├── UnsupportedMedia     sound, but of a kind that is not handled (deep, subsampled, …)
+│   └── InconsistentShot     a gap in the numbering, frames of differing size
+├── OutputError              a result that cannot be written
+│   └── NoSpace              the disk is full
+├── StyleError               a style file that is not what its card says, or no style file
+├── DeviceError              a device that is not there, or that failed
+│   └── OutOfMemory          the frame does not fit, even in small tiles
+└── TrainingError            training that cannot start or that went wrong
+
+A message says what was expected, what came, and what to do, in one sentence or two.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ImpastoError(Exception):
+    """The root: what a host shows as one sentence and never as a traceback."""
+
+
+class UsageError(ImpastoError):
+    """A value, a name or a combination that cannot work."""
+
+
+class UnknownName(UsageError):
+    """A name that does not exist; the message offers the nearest that does."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = sorted(set(known))
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        if not near:
+            near = [known_name for known_name in names if name.lower() in known_name.lower()][:1]
+        if near:
+            offer = f"did you mean '{near[0]}'?"
+        elif names:
+            shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+            offer = f"there is: {shown}"
+        else:
+            offer = "there is none"
+        super().__init__(f"no {kind} is called '{name}'; {offer}" + (f" {hint}" if hint else ""))
+        self.name = name
+        self.nearest = near[0] if near else None
+
+
+class OutputExists(UsageError):
+    """The output is already there, or is the input itself."""
+
+
+class MediaError(ImpastoError):
+    """A picture or movie that cannot be read."""
+
+
+class UnreadableMedia(MediaError):
+    """Missing, empty, damaged, or not permitted."""
+
+
+class UnsupportedMedia(MediaError):
+    """Sound, but of a kind that is not handled: deep, subsampled, an unknown format."""
+
+
+class InconsistentShot(MediaError):
+    """A gap in the numbering, or frames of differing size."""
+
+
+class OutputError(ImpastoError):
+    """A result that cannot be written."""
+
+
+class NoSpace(OutputError):
+    """The disk, or a quota, is full."""
+
+
+class StyleError(ImpastoError):
+    """A style file that is not what its card says, or no style file at all."""
+
+
+class DeviceError(ImpastoError):
+    """A device that is not there, or that failed."""
+
+
+class OutOfMemory(DeviceError):
+    """The frame does not fit into the device, even in small tiles."""
+
+
+class TrainingError(ImpastoError):
+    """Training that cannot start, or that went wrong."""

@@ -1,0 +1,215 @@
+"""A picture with everything that came with it.
+
+A `Frame` is one moment of a shot as it stands in its file: one or more parts (an EXR may hold
+several), each with its pixels, channel names, windows and attributes. One layer of one part is
+the *colour layer*; it is all that a style touches. Every other sample and fact goes through
+unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.core.errors import UnknownName, UnsupportedMedia
+
+Pixels = npt.NDArray[Any]
+Samples = npt.NDArray[np.float32]
+
+
+class AlphaKind(Enum):
+    """How colour and alpha of a frame relate."""
+
+    NONE = "none"
+    ASSOCIATED = "associated"
+    """Premultiplied: colour is already scaled by alpha (EXR, TIFF by default, ProRes 4444)."""
+    UNASSOCIATED = "unassociated"
+    """Straight: colour is independent of alpha (PNG)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of whole pixels; y runs downwards, as in OpenEXR."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One named fact of a file's header, with the type it is stored as (an OpenImageIO type name)."""
+
+    type: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One image of a file, as it came.
+
+    `pixels` is (height, width, channels) and covers the data window. Its dtype is the file's own
+    where all channels share one; otherwise the narrowest float that holds every channel exactly.
+    `formats` gives the stored type of each channel as an OpenImageIO name ('half', 'float',
+    'uint8', 'uint10', 'uint16', 'uint', …), so that a writer can store it so again.
+    """
+
+    pixels: Pixels
+    channels: tuple[str, ...]
+    formats: tuple[str, ...]
+    data_window: Window
+    display_window: Window
+    pixel_aspect: float = 1.0
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = (self.data_window.height, self.data_window.width, len(self.channels))
+        if self.pixels.shape != expected:
+            raise ValueError(f"expected pixels of shape {expected}, got {self.pixels.shape}")
+        if len(self.formats) != len(self.channels):
+            raise ValueError(f"expected {len(self.channels)} formats, got {len(self.formats)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ColourLayer:
+    """Where the colour is: the part, and the channel indices of R, G, B (three, or one for grey) and alpha."""
+
+    part: int
+    colour: tuple[int, ...]
+    alpha: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a shot with every part, window and attribute of its file.
+
+    `colour_space` is the name that the file (or the user) states, None where the file is silent;
+    `impasto.core.colour` then chooses by the kind of samples. `number` is the frame number in the
+    shot. Frames are values: nothing writes into `pixels` after construction.
+    """
+
+    parts: tuple[Part, ...]
+    layer: ColourLayer
+    colour_space: str | None = None
+    alpha_kind: AlphaKind = AlphaKind.NONE
+    number: int = 0
+    timecode: str | None = None
+    source: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What impasto did to this frame (style, hash, parameters, version); writers store it."""
+
+    @classmethod
+    def from_pixels(
+        cls,
+        pixels: Pixels,
+        *,
+        colour_space: str | None = None,
+        alpha_kind: AlphaKind = AlphaKind.ASSOCIATED,
+        number: int = 0,
+    ) -> Frame:
+        """A frame of one part from an (H, W, C) array: grey, grey+alpha, RGB or RGBA; top row first.
+
+        float16 and float32 samples are scene-linear unless `colour_space` says otherwise; uint8
+        and uint16 are sRGB. The array is not copied.
+        """
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
+            raise UnsupportedMedia(f"expected pixels of shape (height, width, 1 to 4), got {pixels.shape}")
+        if pixels.dtype.name not in STORED_AS:
+            raise UnsupportedMedia(f"expected samples of {', '.join(STORED_AS)}, got {pixels.dtype}")
+        height, width, count = pixels.shape
+        channels = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}[count]
+        window = Window(0, 0, width, height)
+        part = Part(pixels, channels, (STORED_AS[pixels.dtype.name],) * count, window, window)
+        layer = find_layer((part,))
+        kind = AlphaKind.NONE if layer.alpha is None else alpha_kind
+        return cls((part,), layer, colour_space=colour_space, alpha_kind=kind, number=number)
+
+    @property
+    def part(self) -> Part:
+        """The part that holds the colour layer."""
+        return self.parts[self.layer.part]
+
+    @property
+    def height(self) -> int:
+        """Rows of the colour layer's data window."""
+        return self.part.data_window.height
+
+    @property
+    def width(self) -> int:
+        """Columns of the colour layer's data window."""
+        return self.part.data_window.width
+
+    @property
+    def colour(self) -> Pixels:
+        """The colour layer as it came: (H, W, 3), or (H, W, 1) for grey; a view where possible."""
+        return self.part.pixels[..., list(self.layer.colour)]
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """Alpha as it came, (H, W), or None."""
+        return None if self.layer.alpha is None else self.part.pixels[..., self.layer.alpha]
+
+    def with_colour(self, colour: Pixels) -> Frame:
+        """The same frame with another colour layer, of the same shape and dtype; all else is shared."""
+        if colour.shape != self.colour.shape or colour.dtype != self.part.pixels.dtype:
+            raise ValueError(
+                f"expected colour {self.colour.shape} {self.part.pixels.dtype}, got {colour.shape} {colour.dtype}"
+            )
+        pixels = self.part.pixels.copy()
+        pixels[..., list(self.layer.colour)] = colour
+        parts = list(self.parts)
+        parts[self.layer.part] = replace(self.part, pixels=pixels)
+        return replace(self, parts=tuple(parts))
+
+
+STORED_AS = {"float16": "half", "float32": "float", "uint8": "uint8", "uint16": "uint16"}
+"""numpy dtype name -> the OpenImageIO name of the same type, for pixels that come from memory."""
+
+
+def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
+    """Every layer that could be styled, by name, in the order of the file.
+
+    A layer is a prefix whose channels end in R, G and B (or in Y alone), as EXR names them:
+    'diffuse.R'. Channels without a prefix bear the name of their part, or 'rgb' where it has
+    none; the first such layer of a file is always 'rgb' as well.
+    """
+    found: dict[str, ColourLayer] = {}
+    for index, part in enumerate(parts):
+        part_name = str(part.attributes["name"].value) if "name" in part.attributes else ""
+        leaves_of: dict[str, dict[str, int]] = {}
+        for position, channel in enumerate(part.channels):
+            prefix, _, leaf = channel.rpartition(".")
+            leaves_of.setdefault(prefix, {})[leaf.upper()] = position
+        for prefix, leaves in leaves_of.items():
+            if {"R", "G", "B"} <= leaves.keys():
+                layer = ColourLayer(index, (leaves["R"], leaves["G"], leaves["B"]), leaves.get("A"))
+            elif "Y" in leaves and not {"BY", "RY", "X", "Z"} & leaves.keys():
+                layer = ColourLayer(index, (leaves["Y"],), leaves.get("A"))
+            else:
+                continue
+            found.setdefault(".".join(filter(None, (part_name, prefix))) or "rgb", layer)
+            found.setdefault(prefix or "rgb", layer)
+    return found
+
+
+def find_layer(parts: tuple[Part, ...], name: str | None = None) -> ColourLayer:
+    """The colour layer called `name`, or by default RGB (else Y) of the first part that has one.
+
+    Raises UnknownName with the nearest layer, UnsupportedMedia where no part holds colour.
+    """
+    layers = layers_of(parts)
+    if not layers:
+        seen = ", ".join(channel for part in parts for channel in part.channels)
+        raise UnsupportedMedia(f"expected a layer with channels R, G, B or Y, got only: {seen}")
+    if name is None:
+        return layers["rgb"] if "rgb" in layers else next(iter(layers.values()))
+    folded = {known.lower(): layer for known, layer in layers.items()}
+    if name.lower() not in folded:
+        raise UnknownName("layer", name, layers)
+    return folded[name.lower()]

@@ -1,0 +1,117 @@
+"""The building blocks of generators, in the form that trains and the form that renders.
+
+Every convolution pads by repeating the edge, so that no rim of zeros ever reaches the picture.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class RepConv(nn.Module):
+    """A 3x3 convolution that trains as 3x3 + 1x1 + identity and always computes as one 3x3.
+
+    The three branches are summed into one kernel before each use (exact, since nothing nonlinear
+    stands between them; after RepVGG, Ding et al. 2021, arXiv:2101.03697, without its batch norm).
+    With `code_width`, a style code scales and shifts the output channels; `fold` bakes that in
+    too. `relu` false leaves the sum as it is (heads).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, code_width: int = 0, relu: bool = True) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        self.point = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.modulation = nn.Linear(code_width, 2 * outputs) if code_width else None
+        self.identity = inputs == outputs
+        self.relu = relu
+        # Beside an identity branch the learned branches start small: without norms, a deep chain
+        # of full-strength blocks explodes in the first steps.
+        scale = 0.25 if self.identity else 0.7
+        nn.init.kaiming_normal_(self.kernel, nonlinearity="relu")
+        nn.init.normal_(self.point, std=0.02)
+        with torch.no_grad():
+            self.kernel.mul_(scale)
+        if self.modulation is not None:
+            nn.init.normal_(self.modulation.weight, std=0.1)
+            nn.init.zeros_(self.modulation.bias)
+
+    def merged(self) -> Tensor:
+        """The one 3x3 kernel that the branches amount to, (outputs, inputs, 3, 3)."""
+        centre = self.point
+        if self.identity:
+            centre = centre + torch.eye(centre.shape[0], dtype=centre.dtype, device=centre.device)
+        return self.kernel + F.pad(centre[..., None, None], (1, 1, 1, 1))
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.merged(), self.bias)
+        if self.modulation is not None:
+            scale, shift = self.modulation(code)[..., None, None].chunk(2, dim=1)
+            y = y * (1 + scale) + shift
+        return F.relu(y) if self.relu else y
+
+    @torch.no_grad()
+    def fold(self, code: Tensor | None = None) -> FoldedConv:
+        """The same function for one style code, as a plain convolution; summed in float64."""
+        kernel, bias = self.merged().double(), self.bias.double()
+        if self.modulation is not None:
+            scale, shift = self.modulation(code)[0].double().chunk(2)
+            kernel = kernel * (1 + scale)[:, None, None, None]
+            bias = bias * (1 + scale) + shift
+        folded = FoldedConv(kernel.shape[1], kernel.shape[0], relu=self.relu)
+        folded.conv.weight.copy_(kernel)
+        folded.conv.bias.copy_(bias)
+        return folded.to(self.kernel.device)
+
+
+class FoldedConv(nn.Module):
+    """What a `RepConv` becomes for rendering: one 3x3, edge padding, and perhaps a ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, relu: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3)
+        self.relu = relu
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        y = self.conv(F.pad(x, (1, 1, 1, 1), mode="replicate"))
+        return F.relu(y, inplace=True) if self.relu else y
+
+
+class ResidualBlock(nn.Module):
+    """x + two 3x3 convolutions: more depth for a teacher, at twice the cost of a `RepConv`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
+        for conv in (self.first, self.second):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+        with torch.no_grad():
+            self.second.weight.mul_(0.2)
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        return x + self.second(F.relu(self.first(x)))
+
+
+class SelfAttention(nn.Module):
+    """Every position sees every other one (SAGAN, Zhang et al. 2018, arXiv:1805.08318).
+
+    Global: a result depends on the whole picture, so tiles differ from the full frame. For
+    teachers that are distilled, never for a style that ships.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(8, channels // 8)
+        self.query = nn.Conv2d(channels, inner, 1)
+        self.key = nn.Conv2d(channels, inner, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        query, key, value = (conv(x).flatten(2).transpose(1, 2) for conv in (self.query, self.key, self.value))
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.weight * mixed.transpose(1, 2).reshape(x.shape)

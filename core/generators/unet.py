@@ -1,0 +1,204 @@
+"""A U-Net behind a pixel-unshuffle that answers with a gain and a bias for every sample.
+
+    picture, guides → pixel_unshuffle(s) → stem → blocks at 1/s → 2x2 down → blocks at 1/2s → 1x1 up
+    and pixel_shuffle, skip added → blocks → head → gain and bias per full-resolution sample
+
+The styled picture is `gain * picture + bias`. There are no statistics of the picture anywhere, so
+each result sample depends on its neighbourhood alone, within `radius`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.core.generators.blocks import RepConv, ResidualBlock, SelfAttention
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """Every choice of a U-Net; what a style's card records under generator.config.
+
+    `shuffle` is the space-to-depth factor in front; `widths` the channels at 1/shuffle, 1/(2
+    shuffle), …; `blocks` the 3x3 blocks of each level (encoder side = decoder side; the last
+    number is the bottleneck). `refine` adds that many channels at full resolution. `guides` counts
+    further input channels, `code_width` the length of a style code (0: one style). `residual`
+    and `attention` are for teachers: see blocks.
+    """
+
+    shuffle: int = 4
+    widths: tuple[int, ...] = (64, 128)
+    blocks: tuple[int, ...] = (2, 6)
+    refine: int = 0
+    guides: int = 0
+    code_width: int = 0
+    residual: bool = False
+    attention: bool = False
+
+    @property
+    def stride(self) -> int:
+        """Pixels that height and width must be a multiple of, and on which tiles must start."""
+        return self.shuffle * 2 ** (len(self.widths) - 1)
+
+    @property
+    def tileable(self) -> bool:
+        """Whether a tile with its halo equals the full frame; attention sees everything."""
+        return not self.attention
+
+    @property
+    def radius(self) -> int:
+        """How far, in pixels, a result can depend on the picture; an upper bound."""
+        convs_per_block = 2 if self.residual else 1
+        cell = self.shuffle
+        reach = 2 * cell - 1  # the stem sees its own cell and the next
+        for level, count in enumerate(self.blocks):
+            sides = 1 if level == len(self.blocks) - 1 else 2
+            reach += sides * count * convs_per_block * cell * 2**level
+            if sides == 2:
+                reach += cell * 2**level  # down and up stay inside one cell of the next level
+        return reach + cell + (2 if self.refine else 0)
+
+    @property
+    def halo(self) -> int:
+        """The radius, rounded up to the stride: what a tile needs around it."""
+        return math.ceil(self.radius / self.stride) * self.stride
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, for the card."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+SIZES: dict[str, UNetConfig] = {
+    "draft": UNetConfig(shuffle=4, widths=(32, 80), blocks=(2, 5)),
+    "standard": UNetConfig(shuffle=4, widths=(64, 128), blocks=(2, 6)),
+    "fine": UNetConfig(shuffle=2, widths=(32, 64, 128), blocks=(2, 3, 8), refine=8),
+}
+
+
+class UNet(nn.Module):
+    """The generator: working-space picture in, gain and bias out.
+
+    Takes (N, 3 + guides, H, W) with H and W multiples of `config.stride`, working space (sRGB
+    encoded Rec.709, nominally [0, 1]); returns gain and bias, each (N, 3, H, W). `code` is
+    (N, code_width), needed when the network holds several styles and has not been folded.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, counts, code_width = config.widths, config.blocks, config.code_width
+
+        def level(channels: int, count: int) -> nn.ModuleList:
+            if config.residual:
+                return nn.ModuleList(ResidualBlock(channels) for _ in range(count))
+            return nn.ModuleList(RepConv(channels, channels, code_width=code_width) for _ in range(count))
+
+        cell = config.shuffle**2
+        self.stem = RepConv((3 + config.guides) * cell, widths[0], code_width=code_width)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.encoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], counts[:-1], strict=True))
+        self.down = nn.ModuleList(nn.Conv2d(upper, lower, 2, stride=2) for upper, lower in pairs)
+        self.bottleneck = level(widths[-1], counts[-1])
+        self.attention = SelfAttention(widths[-1]) if config.attention else None
+        self.up = nn.ModuleList(nn.Conv2d(lower, 4 * upper, 1) for upper, lower in pairs)
+        self.decoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], counts[:-1], strict=True))
+        self.head = RepConv(widths[0], 6 * cell, relu=False)
+        self.refine = nn.ModuleList()
+        if config.refine:
+            self.refine.append(RepConv(6, config.refine))
+            self.refine.append(RepConv(config.refine, 3, relu=False))
+        start_smooth(self)
+
+    def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = self.stem(F.pixel_unshuffle(picture, self.config.shuffle), code)
+        skips: list[Tensor] = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            for block in cast(Iterable[nn.Module], blocks):
+                x = block(x, code)
+            skips.append(x)
+            x = down(x)
+        for block in self.bottleneck:
+            x = block(x, code)
+        if self.attention is not None:
+            x = self.attention(x)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            x = F.pixel_shuffle(up(x), 2) + skips.pop()
+            for block in cast(Iterable[nn.Module], blocks):
+                x = block(x, code)
+        gain, bias = F.pixel_shuffle(self.head(x), self.config.shuffle).chunk(2, dim=1)
+        if self.refine:
+            rgb = picture[:, :3]
+            x = torch.cat((gain * rgb + bias, rgb), dim=1)
+            for block in self.refine:
+                x = block(x)
+            bias = bias + x
+        return gain, bias
+
+    def fold(self, code: Tensor | None = None) -> UNet:
+        """A copy for rendering: one plain 3x3 per block, the style code (or blend of codes) baked in."""
+        folded = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in list(folded.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, RepConv):
+                    setattr(module, name, child.fold(code))
+        return folded.requires_grad_(False)
+
+
+@torch.no_grad()
+def start_smooth(net: UNet) -> None:
+    """Start as the identity (gain 1, bias 0) with filters that do not shimmer when the plate moves.
+
+    An unshuffle network of ordinary random weights gives each pixel of a cell its own function and
+    flickers on every slow pan. So the stem starts as windowed waves over its whole support, downs
+    as averages, ups and head with the same weights for every pixel of a cell (ICNR, Aitken et al.
+    2017, arXiv:1707.02937). It is a prior: training may leave it.
+    """
+    shuffle = net.config.shuffle
+    outputs, inputs = net.stem.kernel.shape[:2]
+    planes = inputs // shuffle**2
+    position = (torch.arange(3 * shuffle) + 0.5) / (3 * shuffle) - 0.5
+    window = torch.cos(math.pi * position) ** 2
+    frequency, angle, phase = torch.rand(3, outputs, 1, 1).mul_(torch.tensor([1.5, math.pi, 2 * math.pi]).view(3, 1, 1, 1))
+    across = position[:, None] * torch.sin(angle) + position * torch.cos(angle)
+    wave = window[:, None] * window * torch.cos(2 * math.pi * frequency * across + phase)
+    wave = wave / wave.flatten(1).norm(dim=1)[:, None, None]
+    taps = torch.randn(outputs, planes, 1, 1) * wave[:, None]
+    cells = taps.view(outputs, planes, 3, shuffle, 3, shuffle).permute(0, 1, 3, 5, 2, 4)
+    net.stem.kernel.copy_(cells.reshape(outputs, inputs, 3, 3))
+    net.stem.point.zero_()
+    for conv in cast(Iterable[nn.Conv2d], net.down):
+        conv.weight.copy_(conv.weight.mean((2, 3), keepdim=True).expand_as(conv.weight))
+    for conv in cast(Iterable[nn.Conv2d], net.up):
+        same_for_each_cell(conv.weight, 4)
+    net.head.kernel.mul_(0.1)
+    net.head.point.mul_(0.1)
+    for weight in (net.head.kernel, net.head.point):
+        same_for_each_cell(weight, shuffle**2)
+    net.head.bias.zero_()
+    net.head.bias[: net.head.bias.numel() // 2] = 1.0
+    if net.refine:
+        last = cast(RepConv, net.refine[-1])
+        last.kernel.zero_()
+        last.point.zero_()
+
+
+def same_for_each_cell(weight: Tensor, cell: int) -> None:
+    """Give the `cell` output channels that one pixel-shuffle spreads over a cell the same weights, in place."""
+    groups = weight.view(-1, cell, *weight.shape[1:])
+    groups.copy_(groups[:, :1].expand_as(groups).clone())
+
+
+def identity_unet(config: UNetConfig) -> UNet:
+    """A full-size network whose head answers gain 1 and bias 0 everywhere: the plate comes back as it went in."""
+    net = UNet(config)
+    with torch.no_grad():
+        net.head.kernel.zero_()
+        net.head.point.zero_()
+    return net

@@ -1,0 +1,54 @@
+"""What an artist may turn, with the ranges and help texts from which hosts build their controls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+from impasto.core.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One control: its range, its default, and what it does in one sentence for a tooltip."""
+
+    name: str
+    minimum: float
+    maximum: float
+    default: float
+    help: str
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("strength", 0.0, 1.0, 1.0, "How much of the style shows: 0 is the plate, 1 the painted result."),
+    Parameter("stroke", 0.25, 4.0, 1.0, "Size of the brush strokes: 2 paints twice as broad."),
+    Parameter("colour", 0.0, 1.0, 0.0, "How much of the plate's own colour is kept: 1 takes only light and dark from the style."),
+    Parameter("detail", 0.0, 1.0, 0.0, "How much of the plate's fine detail is put back."),
+    Parameter("exposure", -8.0, 8.0, 0.0, "Stops by which the style sees the plate brighter or darker; undone in the result."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """One setting of every control; a value outside its range raises UsageError."""
+
+    strength: float = 1.0
+    stroke: float = 1.0
+    colour: float = 0.0
+    detail: float = 0.0
+    exposure: float = 0.0
+
+    def __post_init__(self) -> None:
+        for parameter in PARAMETERS:
+            value = getattr(self, parameter.name)
+            if not math.isfinite(value) or not parameter.minimum <= value <= parameter.maximum:
+                raise UsageError(
+                    f"expected {parameter.name} between {parameter.minimum:g} and {parameter.maximum:g}, got {value!r}"
+                )
+
+    def as_dict(self) -> dict[str, float]:
+        """Name -> value, for headers, cards and logs."""
+        return asdict(self)
+
+
+assert tuple(field.name for field in fields(Params)) == tuple(parameter.name for parameter in PARAMETERS)

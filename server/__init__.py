@@ -1,0 +1,1 @@
+"""The persistent render server, and the way to talk to it."""

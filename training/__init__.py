@@ -1,0 +1,1 @@
+"""The trainer: what turns paintings, keyframes or pairs into a style."""

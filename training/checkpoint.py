@@ -1,0 +1,81 @@
+"""Everything a run needs to go on as if it had never stopped, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from impasto.core.errors import TrainingError
+
+VERSION = 1
+
+
+def save_checkpoint(
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+    generators: dict[str, torch.Generator],
+    facts: dict[str, Any],
+) -> None:
+    """Write all states; a reader sees the old file or the new one, never half of either."""
+    tensors: dict[str, Tensor] = {"random.global": torch.get_rng_state()}
+    for name, generator in generators.items():
+        tensors[f"random.{name}"] = generator.get_state()
+    for name, module in modules.items():
+        tensors.update({f"{name}.{key}": value.contiguous() for key, value in module.state_dict().items()})
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors.update({f"{name}.{index}.{key}": torch.as_tensor(value).contiguous() for key, value in state.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    save_file(tensors, partial, metadata={"version": str(VERSION), "facts": json.dumps(facts)})
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+    generators: dict[str, torch.Generator],
+) -> dict[str, Any]:
+    """Put all states back and return the facts; TrainingError where the file does not fit the run."""
+    try:
+        with safe_open(path, "pt") as stored:
+            metadata = stored.metadata() or {}
+            if metadata.get("version") != str(VERSION):
+                raise TrainingError(
+                    f"expected a checkpoint of version {VERSION}, got {metadata.get('version')!r} in '{path}'; "
+                    "start anew without --resume"
+                )
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        facts: dict[str, Any] = json.loads(metadata["facts"])
+        for name, module in modules.items():
+            module.load_state_dict(_below(tensors, name))
+        for name, optimizer in optimizers.items():
+            states: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(tensors, name).items():
+                index, field = key.split(".", 1)
+                states.setdefault(int(index), {})[field] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": states, "param_groups": groups})
+        for name, generator in generators.items():
+            generator.set_state(tensors[f"random.{name}"])
+        torch.set_rng_state(tensors["random.global"])
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"expected a checkpoint of this run in '{path}', could not use it: {error}") from error
+    return facts
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}

@@ -1,0 +1,39 @@
+"""Contact sheets that show how a run is doing: plate, result, target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.core.generators.unet import UNet
+
+SIDE = 448
+
+
+@torch.no_grad()
+def stylize(net: UNet, plate: Tensor) -> Tensor:
+    """A whole picture (3, H, W) in [0, 1] through the network, edges repeated up to its stride; not clipped."""
+    height, width = plate.shape[1:]
+    stride = net.config.stride
+    padded = F.pad(plate[None], (0, -width % stride, 0, -height % stride), mode="replicate")
+    gain, bias = net(padded)
+    return (gain * padded[:, :3] + bias)[0, :, :height, :width]
+
+
+def write_sheet(path: Path, rows: list[tuple[Tensor, ...]]) -> None:
+    """Rows of equally sized pictures (3, H, W), working space, as one PNG; clipped and stored as 8 bits."""
+    strips = []
+    for row in rows:
+        pictures = [picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for picture in row]
+        scale = SIDE / pictures[0].shape[1]
+        strips.append(np.hstack([cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures]))
+    width = min(strip.shape[1] for strip in strips)
+    sheet = np.vstack([strip[:, :width] for strip in strips])
+    partial = path.with_name(f".{path.name}.part.png")
+    cv2.imwrite(str(partial), np.rint(sheet[..., ::-1] * 255).astype(np.uint8))
+    partial.replace(path)

@@ -1,0 +1,88 @@
+"""What a training run is made of: every number that is not data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from impasto.core.errors import TrainingError, UnknownName
+from impasto.core.generators.unet import SIZES
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The settings of a run on before/after pairs; defaults are those of the built-in style.
+
+    A run ends after `steps`, or after `minutes` of training when that is set. Weights are factors
+    on the losses of the same name; 0 turns one off.
+    """
+
+    size: Literal["draft", "standard", "fine"] = "standard"
+    steps: int = 20_000
+    minutes: float = 0.0
+    batch: int = 6
+    crop: int = 128
+    rim: int = 16
+    """Pixels at the edge of a crop that are not judged, since the plate beyond them is unseen."""
+    learning_rate: float = 1.5e-3
+    warm_up: int = 60
+    decay_from: float = 0.6
+    """Fraction of the run after which the learning rate falls, to 5 % at the end."""
+    reconstruction: float = 1.0
+    texture: float = 0.15
+    adversarial: float = 0.01
+    consistency: float = 1.0
+    consistency_every: int = 4
+    out_of_range: float = 10.0
+    adversarial_every: int = 2
+    """The critic takes part in every n-th step; its loss weighs n times as much then."""
+    critic_from: int = 300
+    """Steps before the critic starts; the generator hears it 100 steps later."""
+    noise: float = 0.02
+    """Largest standard deviation of the noise on the plate, so that grain does not become strokes."""
+    gain: float = 0.05
+    """Largest relative change of the plate's brightness that the result should ignore."""
+    average: float = 0.998
+    """Decay of the averaged weights, the ones that ship."""
+    seed: int = 1
+    mixed_precision: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "crop", "consistency_every", "adversarial_every"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        if self.size not in SIZES:
+            raise UnknownName("generator size", self.size, SIZES)
+        stride = SIZES[self.size].stride
+        if self.crop % stride or self.crop <= 2 * self.rim + stride:
+            raise TrainingError(
+                f"expected a crop that is a multiple of {stride} and larger than twice the rim ({2 * self.rim}), "
+                f"got {self.crop}; give for example --crop 128"
+            )
+
+    def rate_at(self, step: int, progress: float) -> float:
+        """Learning rate at a step, with `progress` in [0, 1] through the run."""
+        rate = self.learning_rate * min(1.0, (step + 1) / self.warm_up)
+        if progress > self.decay_from:
+            rate *= max(0.05, (1 - progress) / (1 - self.decay_from))
+        return rate
+
+    def as_json(self) -> str:
+        """One line for cards and checkpoints."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def recipe_from(settings: dict[str, Any]) -> Recipe:
+    """A recipe from names and values; an unknown name is an error that offers the nearest, so is a wrong type."""
+    known = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    for name, value in settings.items():
+        if name not in known:
+            raise UnknownName("recipe setting", name, known)
+        wanted = type(getattr(Recipe(), name))
+        number = wanted is float and isinstance(value, int) and not isinstance(value, bool)
+        if not (isinstance(value, wanted) or number) or (isinstance(value, float) and not math.isfinite(value)):
+            raise TrainingError(f"expected {name} to be {wanted.__name__}, got {value!r}")
+    return Recipe(**settings)

@@ -1,0 +1,130 @@
+"""Real paint put into a picture: guided patch synthesis from one painting, no network.
+
+Coarse to fine, every patch of the picture is replaced by the nearest patch of the painting, where
+near means alike in colour and in blurred brightness; overlapping patches are blended. The distance
+is divided by how well each piece of paint is served by its best match, so that all of the painting
+gets used (after Elnekave & Weiss 2022, "Generating natural images with direct patch distributions
+matching", arXiv:2203.11862, and Elad & Milanfar 2016, "Style transfer via texture synthesis").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+QUERIES_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class PatchLook:
+    """How the painting is cut and matched."""
+
+    size: int = 7
+    """Side of a patch, pixels."""
+    stride: int = 2
+    coarsest: int = 1
+    """Level of the pyramid to start from: 0 is full size, each level halves."""
+    guide: float = 1.5
+    """Weight of blurred brightness beside colour: higher keeps the picture more readable."""
+    evenness: float = 0.02
+    """Smaller uses the painting more evenly; larger lets good patches repeat."""
+    patches: int = 9000
+    """How many of the painting's patches take part, drawn at random."""
+    dimensions: int = 32
+    """Patches are compared in this many principal components."""
+    passes: int = 2
+
+
+def put_paint(picture: Tensor, painting: Tensor, look: PatchLook, *, seed: int = 0) -> Tensor:
+    """The picture rebuilt from patches of the painting; both (1, 3, H, W), working space, result in [0, 1].
+
+    Bring the picture near to the painting's colours first (`palette`); the same seed gives the
+    same result.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    window = torch.hann_window(look.size + 2, periodic=False)[1:-1]
+    window = (window[:, None] * window).flatten().repeat(3) + 1e-3
+    result = picture
+    for level in range(look.coarsest, -1, -1):
+        target = _scaled(picture, 2**level)
+        paint = _scaled(painting, 2**level)
+        result = _soften(target) if level == look.coarsest else _resized(result, target)
+        result = _fill_level(result, target, paint, window, look, generator)
+    return result.clamp(0, 1)
+
+
+def _fill_level(
+    result: Tensor, target: Tensor, paint: Tensor, window: Tensor, look: PatchLook, generator: torch.Generator
+) -> Tensor:
+    size, stride = look.size, look.stride
+    weight = look.guide * math.sqrt(3)
+    values = _patches(paint, size)
+    chosen = torch.randperm(len(values), generator=generator)[: look.patches]
+    values = values[chosen]
+    guides = _patches(_brightness(paint), size)[chosen] * weight
+    # In the first pass the keys are blurred by an octave, so that strokes are added, not matched.
+    soft = _patches(_soften(paint), size)[chosen]
+    border = size // 2 + stride
+    pad = (border, border + stride, border, border + stride)
+    wanted = _patches(F.pad(_brightness(target), pad, mode="reflect"), size, stride) * weight
+    height, width = target.shape[2:]
+    for step in range(look.passes):
+        keys = torch.cat((values if step else soft, guides), dim=1)
+        padded = F.pad(result, pad, mode="reflect")
+        queries = torch.cat((_patches(padded, size, stride), wanted), dim=1)
+        centre, basis = _principal(keys, look.dimensions, generator)
+        nearest = _nearest((queries - centre) @ basis, (keys - centre) @ basis, look.evenness * size**2)
+        votes = values[nearest] * window
+        shape = padded.shape[2:]
+        total = F.fold(votes.T[None], shape, size, stride=stride)
+        weights = F.fold(window.expand_as(votes).T[None].contiguous(), shape, size, stride=stride)
+        result = (total / weights.clamp_min(1e-6))[:, :, border : border + height, border : border + width]
+    return result
+
+
+def _nearest(queries: Tensor, keys: Tensor, evenness: float) -> Tensor:
+    """Index of the key for each query, by squared distance over (evenness + the key's best distance to any query)."""
+    best = torch.full((len(keys),), math.inf)
+    for chunk in queries.split(QUERIES_AT_ONCE):
+        best = torch.minimum(best, _distances(chunk, keys).amin(0))
+    scale = 1 / (best.clamp_min(0) + evenness)
+    return torch.cat([(_distances(chunk, keys) * scale).argmin(1) for chunk in queries.split(QUERIES_AT_ONCE)])
+
+
+def _distances(queries: Tensor, keys: Tensor) -> Tensor:
+    squares = (keys * keys).sum(1)
+    return torch.addmm(squares[None], queries, keys.T, alpha=-2).add_((queries * queries).sum(1, keepdim=True))
+
+
+def _principal(samples: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    centre = samples.mean(0, keepdim=True)
+    some = samples[torch.randperm(len(samples), generator=generator)[:4000]] - centre
+    _, vectors = torch.linalg.eigh(some.T @ some / len(some))
+    return centre, vectors[:, -count:]
+
+
+def _patches(picture: Tensor, size: int, stride: int = 1) -> Tensor:
+    return F.unfold(picture, size, stride=stride)[0].T
+
+
+def _brightness(picture: Tensor) -> Tensor:
+    luma = (picture * picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return F.avg_pool2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), 5, 1)
+
+
+def _scaled(picture: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return picture
+    return F.interpolate(picture, scale_factor=1 / factor, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _resized(picture: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(picture, size=like.shape[2:], mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _soften(picture: Tensor) -> Tensor:
+    return _resized(_scaled(picture, 2), picture)
