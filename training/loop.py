@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import SIZES, UNet
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
-from impasto.training.data.pairs import Crops, Pair, digest, draw_crops
+from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import PatchGAN
 from impasto.training.guard import Guard
 from impasto.training.objectives.pairs import step as pairs_step
@@ -176,7 +176,7 @@ def preview(net: UNet, pairs: Sequence[Pair], path: Path, device: torch.device) 
     """A contact sheet of up to four pictures spread over the pairs: plate, result, target."""
     rows: list[tuple[Tensor, ...]] = []
     for pair in pairs[:: max(1, len(pairs) // 4)][:4]:
-        plate, target = (picture.float() / (255 if picture.dtype == torch.uint8 else 1) for picture in (pair.before, pair.after))
+        plate, target = as_float(pair.before), as_float(pair.after)
         rows.append((plate, stylize(net, plate.to(device)).cpu(), target))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_sheet(path, rows)

@@ -29,8 +29,8 @@ class UNetConfig:
     `shuffle` is the space-to-depth factor in front; `widths` the channels at 1/shuffle, 1/(2
     shuffle), …; `blocks` the 3x3 blocks of each level (encoder side = decoder side; the last
     number is the bottleneck). `refine` adds that many channels at full resolution. `guides` counts
-    further input channels, `code_width` the length of a style code (0: one style). `residual`
-    and `attention` are for teachers: see blocks.
+    further input channels. `styles` is how many styles the network holds by codes of length
+    `code_width` (0: one style, no codes). `residual` and `attention` are for teachers: see blocks.
     """
 
     shuffle: int = 4
@@ -38,6 +38,7 @@ class UNetConfig:
     blocks: tuple[int, ...] = (2, 6)
     refine: int = 0
     guides: int = 0
+    styles: int = 0
     code_width: int = 0
     residual: bool = False
     attention: bool = False
@@ -87,7 +88,8 @@ class UNet(nn.Module):
 
     Takes (N, 3 + guides, H, W) with H and W multiples of `config.stride`, working space (sRGB
     encoded Rec.709, nominally [0, 1]); returns gain and bias, each (N, 3, H, W). `code` is
-    (N, code_width), needed when the network holds several styles and has not been folded.
+    (N, code_width) where the network holds several styles: a row of `codes`, or a blend of rows;
+    the first by default.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -101,6 +103,7 @@ class UNet(nn.Module):
             return nn.ModuleList(RepConv(channels, channels, code_width=code_width) for _ in range(count))
 
         cell = config.shuffle**2
+        self.codes = nn.Parameter(torch.randn(config.styles, code_width)) if config.styles else None
         self.stem = RepConv((3 + config.guides) * cell, widths[0], code_width=code_width)
         pairs = list(zip(widths, widths[1:], strict=False))
         self.encoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], counts[:-1], strict=True))
@@ -117,6 +120,8 @@ class UNet(nn.Module):
         start_smooth(self)
 
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if code is None and self.codes is not None:
+            code = self.codes[:1]
         x = self.stem(F.pixel_unshuffle(picture, self.config.shuffle), code)
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
@@ -143,6 +148,8 @@ class UNet(nn.Module):
 
     def fold(self, code: Tensor | None = None) -> UNet:
         """A copy for rendering: one plain 3x3 per block, the style code (or blend of codes) baked in."""
+        if code is None and self.codes is not None:
+            code = self.codes[:1]
         folded = copy.deepcopy(self).eval().requires_grad_(False)
         for module in list(folded.modules()):
             for name, child in module.named_children():

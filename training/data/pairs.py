@@ -93,7 +93,7 @@ def draw_crops(pairs: list[Pair], count: int, size: int, rim: int, generator: to
             judged[index, :, :, :rim] = 0
         if left + size < width:
             judged[index, :, :, -rim:] = 0
-    return Crops(_as_float(torch.stack(befores)), _as_float(torch.stack(afters)), judged)
+    return Crops(as_float(torch.stack(befores)), as_float(torch.stack(afters)), judged)
 
 
 def _draw_offset(length: int, size: int, rim: int, generator: torch.Generator) -> int:
@@ -101,5 +101,6 @@ def _draw_offset(length: int, size: int, rim: int, generator: torch.Generator) -
     return min(max(int(torch.randint(-rim, room + rim + 1, (), generator=generator)), 0), room)
 
 
-def _as_float(stored: Tensor) -> Tensor:
+def as_float(stored: Tensor) -> Tensor:
+    """A stored picture as float32 in [0, 1]."""
     return stored.float() / 255 if stored.dtype == torch.uint8 else stored.float()

@@ -1,0 +1,114 @@
+"""The card of a style: every fact about it, as one JSON object inside its weights file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from impasto.core.errors import StyleError, UsageError
+from impasto.core.params import Params
+
+SCHEMA = 1
+"""Version of the card's layout; raise it with every change that an older reader would misread."""
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Schema version -> function that turns a card of it into one of the next version."""
+
+COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
+"""What every network of this schema sees and answers in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How the weights came to be."""
+
+    recipe: Mapping[str, Any]
+    data_sha256: str
+    pictures: int
+    steps: int
+    seconds: float
+    date: str
+    """ISO 8601, UTC."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The facts of a style.
+
+    `generator` and `config` name and configure the network (see `impasto.core.generators`);
+    `halo` and `stride` are pixels. `tileable` says whether a tile with its halo equals the full
+    frame. `guides` are the further input layers in order, `codes` the names of the styles that
+    the network holds (empty: one). `canary` is mean and root mean square of the result on a fixed
+    test picture. `preview` is a small PNG in base64, or empty.
+    """
+
+    name: str
+    title: str
+    description: str
+    generator: str
+    config: Mapping[str, Any]
+    size: str
+    halo: int
+    stride: int
+    licence: str
+    weights_sha256: str
+    canary: tuple[float, float]
+    credits: tuple[str, ...] = ()
+    version: str = "1"
+    tileable: bool = True
+    colour: str = COLOUR_CONTRACT
+    guides: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    defaults: Params = field(default_factory=Params)
+    training: Training | None = None
+    preview: str = ""
+
+    def to_json(self) -> str:
+        """The card as it is stored, sorted and compact."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def card_from_json(text: str, source: str) -> Card:
+    """Read a card of this or an older schema; StyleError, naming `source`, for everything else."""
+    try:
+        facts = json.loads(text, object_pairs_hook=without_duplicates)
+    except ValueError as error:
+        raise StyleError(f"expected a style's card in '{source}', got damaged JSON ({error}); fetch the file again") from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("schema"), int):
+        raise StyleError(f"expected a style's card in '{source}', got JSON without a schema number; it is no impasto style")
+    schema = facts.pop("schema")
+    if schema > SCHEMA:
+        raise StyleError(
+            f"expected a card of schema {SCHEMA} or older, got {schema} in '{source}'; this style needs a newer impasto"
+        )
+    for version in range(schema, SCHEMA):
+        facts = UPGRADES[version](facts)
+    try:
+        for name in ("credits", "guides", "codes", "canary"):
+            facts[name] = tuple(facts[name])
+        facts["defaults"] = Params(**facts["defaults"])
+        if facts["training"] is not None:
+            facts["training"] = Training(**facts["training"])
+        card = Card(**facts)
+    except (KeyError, TypeError, UsageError) as error:
+        raise StyleError(f"expected a complete card in '{source}', it does not fit: {error}; fetch the file again") from error
+    texts = (card.name, card.title, card.generator, card.weights_sha256, card.colour)
+    numbers = (card.halo, card.stride)
+    if not all(isinstance(text, str) and text for text in texts) or not all(
+        isinstance(number, int) and 0 < number <= 4096 for number in numbers
+    ):
+        raise StyleError(f"expected names and sizes on the card in '{source}', some are empty or absurd; fetch the file again")
+    if card.colour != COLOUR_CONTRACT:
+        raise StyleError(f"expected a style for {COLOUR_CONTRACT}, '{source}' wants {card.colour}; it needs a newer impasto")
+    return card
+
+
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys are distinct; ValueError otherwise (hook for json.loads)."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice")
+    return result

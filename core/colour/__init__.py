@@ -1,0 +1,50 @@
+"""The only place for colour: plate spaces, the working picture, alpha, and what is carried around the network.
+
+The way of a plate, with `space = plate_space(frame, override)`:
+
+    colour = to_float(frame.colour)                    plate space, float32
+    colour = unpremultiply(colour, alpha)              where alpha is associated
+    linear = to_linear(colour, space)                  scene-linear Rec.709, unclamped
+    linear = fill(linear, coverage(alpha))             no black under the matte
+    carried = split(linear)                            carried.picture: sRGB-encoded, [0, 1]
+    painted = join(network(carried.picture), carried)  scene-linear Rec.709
+    result = premultiply(from_linear(painted, space), alpha)
+    result = restore(result, plate, changed(painted, linear) & (coverage(alpha) > 0))
+    samples = to_samples(result, dtype)
+
+A plate of integer samples whose space `is_working` needs neither `to_linear` nor `split`: its
+samples, divided by the greatest integer, are the working picture already.
+"""
+
+from impasto.core.colour.alpha import coverage, premultiply, unpremultiply
+from impasto.core.colour.carry import Carried, join, split
+from impasto.core.colour.curve import decode, encode, to_float, to_samples
+from impasto.core.colour.fill import fill, fill_invalid
+from impasto.core.colour.plate import LUMA, changed, keep_colour, put_back_detail, restore
+from impasto.core.colour.space import PlateSpace, config_name, from_linear, plate_space, spaces, to_linear
+
+__all__ = [
+    "LUMA",
+    "Carried",
+    "PlateSpace",
+    "changed",
+    "config_name",
+    "coverage",
+    "decode",
+    "encode",
+    "fill",
+    "fill_invalid",
+    "from_linear",
+    "join",
+    "keep_colour",
+    "plate_space",
+    "premultiply",
+    "put_back_detail",
+    "restore",
+    "spaces",
+    "split",
+    "to_float",
+    "to_linear",
+    "to_samples",
+    "unpremultiply",
+]

@@ -1,0 +1,63 @@
+"""Colour for pixels that have none: below an empty matte, and where a renderer left NaN or infinity."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from impasto.core.frame import Samples
+
+GREATEST_LIGHT = np.float32(65504)
+"""The largest half float: a bound, so that the mean of a few absurd values is still finite."""
+
+
+def fill(colour: Samples, weight: Samples) -> Samples:
+    """Replace the colour of weight 0 by that of its neighbours; all other pixels stay bit for bit.
+
+    A pull-push pyramid (Gortler et al., The Lumigraph, SIGGRAPH 1996, section 3.4): a hole gets the
+    weighted mean of what surrounds it, from a neighbourhood of about twice the distance to the nearest
+    pixel that is not a hole, so the fill is smooth and meets the edge without a step. Runs on the full
+    frame, before tiling.
+
+    `colour` is (H, W, 3) float32, `weight` (H, W) float32 in [0, 1]; colour of weight 0 may be NaN, and
+    light beyond `GREATEST_LIGHT` counts as that. Returns the argument itself where nothing is to be
+    filled, and black where there is nothing to fill from.
+    """
+    holes = weight <= 0
+    if not holes.any():
+        return colour
+    if holes.all():
+        return np.zeros_like(colour)
+    known = np.where(holes[..., None], np.float32(0), np.clip(colour, -GREATEST_LIGHT, GREATEST_LIGHT))
+    filled = _pull_push(known, weight)
+    np.copyto(filled, colour, where=~holes[..., None])
+    return filled
+
+
+def fill_invalid(pixels: Samples) -> tuple[Samples, npt.NDArray[np.bool_] | None]:
+    """Fill every pixel that has a NaN or infinite channel, and say which: (H, W) True for filled.
+
+    Returns the argument itself and None where all are finite.
+    """
+    if np.isfinite(pixels).all():
+        return pixels, None
+    finite: npt.NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(pixels), axis=2)
+    return fill(pixels, finite.astype(np.float32)), ~finite
+
+
+def _pull_push(colour: Samples, weight: Samples) -> Samples:
+    """Colour with every hole filled from the next coarser level; what a hole holds must be finite."""
+    if weight.min() > 0:
+        return colour
+    height, width = weight.shape
+    size = ((width + 1) // 2, (height + 1) // 2)
+    weighted = _resized(colour * weight[..., None], size, cv2.INTER_AREA)
+    total = _resized(weight, size, cv2.INTER_AREA)
+    weighted /= np.maximum(total, np.float32(1e-12))[..., None]
+    smooth = _resized(_pull_push(weighted, total), (width, height), cv2.INTER_LINEAR)
+    return np.where(weight[..., None] > 0, colour, smooth)
+
+
+def _resized(pixels: Samples, size: tuple[int, int], interpolation: int) -> Samples:
+    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.float32)

@@ -1,0 +1,274 @@
+"""A style on a device: frames in, painted frames out.
+
+    from impasto.core.engine import Engine
+    from impasto.core.media import open_reader
+    engine = Engine("wheatfield")
+    for frame in open_reader("plate.%04d.exr"):
+        painted = engine(frame)
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.core import colour
+from impasto.core.errors import DeviceError, OutOfMemory, UsageError
+from impasto.core.frame import Frame, Samples
+from impasto.core.grade import After, Before, grade_after, grade_before, resize_frame
+from impasto.core.params import Params
+from impasto.core.passage import Output, Seen, answer, see
+from impasto.core.style import Style, find_style, load_style
+from impasto.core.tiling import run_tiled
+
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+WHOLE_FRAME_PIXELS = 4096 * 2304
+"""Above this, 'auto' works in tiles: a 4K frame fits whole into any device that is worth using."""
+AUTO_TILE = 2048
+TILE_LADDER = (2048, 1024, 512, 256)
+"""Smaller and smaller tiles to try when memory runs out; the result is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What rendering one frame took and met."""
+
+    invalid_pixels: int
+    """Pixels with a NaN or infinite channel; they came back as they were."""
+    seconds: Mapping[str, float]
+    """Stage ('before', 'network', 'after') -> seconds."""
+    tile: int | None
+    """Side of the tiles that were used, None for the whole frame at once."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A painted frame and the report of its making."""
+
+    frame: Frame
+    report: Report
+
+
+class Engine:
+    """One style on one device. Not for two threads at once.
+
+    The same frame gives the same pixels whatever was rendered before it. `style` is a name, a file
+    or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or 'mps'; `precision` 'auto' is float16 on CUDA and
+    float32 elsewhere; `tile` is 'auto', 'off' or a side in pixels. Raises UnknownName, StyleError
+    or DeviceError.
+    """
+
+    def __init__(
+        self,
+        style: str | Path | Style,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        tile: Literal["auto", "off"] | int = "auto",
+    ) -> None:
+        self.style = style if isinstance(style, Style) else load_style(find_style(style))
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.tile = check_tile(tile, self.style)
+        config = self.style.generator.config
+        self._stride, self._halo = config.stride, config.halo
+        net = self.style.generator.fold()
+        self._net = net.to(self.device, PRECISIONS[self.precision], memory_format=torch.channels_last)
+
+    def __call__(
+        self,
+        frame: Frame,
+        params: Params | None = None,
+        *,
+        matte: Samples | None = None,
+        before: Before | None = None,
+        after: After | None = None,
+        input_space: str | None = None,
+        output: Output | None = None,
+    ) -> Frame:
+        """The painted frame; see `render`."""
+        return self.render(
+            frame, params, matte=matte, before=before, after=after, input_space=input_space, output=output
+        ).frame
+
+    def render(
+        self,
+        frame: Frame,
+        params: Params | None = None,
+        *,
+        matte: Samples | None = None,
+        before: Before | None = None,
+        after: After | None = None,
+        input_space: str | None = None,
+        output: Output | None = None,
+        cancelled: Callable[[], None] = lambda: None,
+    ) -> Rendered:
+        """Paint the colour layer of a frame; everything else of it comes back bit for bit.
+
+        `params` defaults to those of the style's card. `matte` is strength per pixel, (H, W)
+        float32 in [0, 1], of the frame's size after `before.resize`. `cancelled` is called before each tile and
+        may raise. `output` asks for another colour space (see `Output`).
+        """
+        params = params or self.style.card.defaults
+        before, after = before or Before(), after or After()
+        clock = time.perf_counter
+        started = clock()
+        if before.resize is not None:
+            frame = resize_frame(frame, before.resize, input_space)
+        seen = see(frame, input_space=input_space, exposure=params.exposure)
+        picture = grade_before(seen.picture, before)
+        guides = guides_of(frame, self.style.card.guides)
+        ready = clock()
+        painted, tile = self._paint(picture, guides, params.stroke, cancelled)
+        network_done = clock()
+        painted = colour.keep_colour(painted, picture, params.colour)
+        painted = colour.put_back_detail(painted, picture, params.detail)
+        painted = grade_after(painted, after)
+        result = answer(seen, painted, strength=params.strength, matte=matte, output=output)
+        if after.resize is not None:
+            result = resize_frame(result, after.resize, output.space if output else input_space)
+        result = replace(result, provenance=self.provenance(params, before, after, seen))
+        seconds = {"before": ready - started, "network": network_done - ready, "after": clock() - network_done}
+        return Rendered(result, Report(seen.invalid_pixels, seconds, tile))
+
+    def provenance(self, params: Params, before: Before, after: After, seen: Seen) -> dict[str, str]:
+        """What a supervisor can read in the result's header years later."""
+        record = {
+            "style": self.style.card.name,
+            "style_sha256": self.style.card.weights_sha256,
+            "params": json.dumps(params.as_dict(), sort_keys=True),
+            "input_space": seen.space.name,
+            "precision": self.precision,
+            "version": _version(),
+        }
+        if before != Before():
+            record["before"] = str(before)
+        if after != After():
+            record["after"] = str(after)
+        return record
+
+    def _paint(
+        self, picture: Samples, guides: Samples | None, stroke: float, cancelled: Callable[[], None]
+    ) -> tuple[Samples, int | None]:
+        """The network's answer to a working picture (H, W, 3), and the tile that was used.
+
+        With a stroke other than 1 the network sees the picture 1/stroke times as large, and its gain and
+        bias are scaled to the picture: broad strokes, sharp plate.
+        """
+        height, width = picture.shape[:2]
+        size = max(1, round(width / stroke)), max(1, round(height / stroke))
+        inputs = picture if guides is None else np.concatenate((picture, guides), axis=2)
+        if size != (width, height):
+            inputs = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
+        padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
+        with torch.inference_mode():
+            asked = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
+            (gain, bias), tile = self._maps(asked, cancelled)
+            maps = torch.cat((gain, bias), dim=1)[:, :, : size[1], : size[0]].float()
+            if size != (width, height):
+                maps = F.interpolate(maps, size=(height, width), mode="bilinear", antialias=stroke < 1)
+            rgb = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(self.device)
+            painted = maps[:, :3] * rgb + maps[:, 3:]
+            return painted[0].permute(1, 2, 0).contiguous().cpu().numpy(), tile
+
+    def _maps(self, asked: Tensor, cancelled: Callable[[], None]) -> tuple[tuple[Tensor, Tensor], int | None]:
+        height, width = asked.shape[2:]
+        first: int | None = self.tile if isinstance(self.tile, int) else None
+        if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
+            first = AUTO_TILE
+        smaller = [side for side in TILE_LADDER if side < (first or max(height, width))]
+        ladder: list[int | None] = [first, *smaller] if self.style.card.tileable and self.tile != "off" else [None]
+        for side in ladder:
+            try:
+                if side is None:
+                    cancelled()
+                    return self._net(asked), None
+                maps = run_tiled(
+                    self._net, asked, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled
+                )
+                return maps, side
+            except (torch.OutOfMemoryError, MemoryError):
+                # Leave the handler before trying again: the traceback holds the tensors alive.
+                pass
+            except RuntimeError as error:
+                if "DefaultCPUAllocator" not in str(error):
+                    raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
+            if self.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+        raise OutOfMemory(
+            f"expected memory for a frame of {width}x{height} on {self.device}, there is too little even in tiles of "
+            f"{ladder[-1] or 'the whole frame'}; close other programs, or use a smaller style or --tile auto"
+        )
+
+
+def guides_of(frame: Frame, channels: tuple[str, ...]) -> Samples | None:
+    """The named channels ('normal.X', …) of any part of a frame, (H, W, n) float32 as they are, or None for none.
+
+    Raises UsageError for a channel that is missing or does not cover the colour layer's data window.
+    """
+    if not channels:
+        return None
+    planes = []
+    for channel in channels:
+        holders = [part for part in frame.parts if channel in part.channels and part.data_window == frame.part.data_window]
+        if not holders:
+            raise UsageError(f"expected the guide channel '{channel}' that this style was trained with, the frame has none")
+        planes.append(colour.to_float(holders[0].pixels[..., holders[0].channels.index(channel)]))
+    return np.stack(planes, axis=2)
+
+
+def choose_device(asked: str) -> str:
+    """'auto' as the best device that is there; DeviceError for one that is not."""
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return "cuda:0"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    name = "cuda:0" if asked == "cuda" else asked
+    if name not in there:
+        raise DeviceError(f"expected a device among {', '.join(there)}, got '{asked}'; use --device auto")
+    return name
+
+
+def choose_precision(asked: Precision, device: str) -> str:
+    """'auto' as float16 on CUDA, where it is quick and exact enough for finals, and float32 elsewhere."""
+    if asked == "auto":
+        return "float16" if device.startswith("cuda") else "float32"
+    if asked not in PRECISIONS:
+        raise UsageError(f"expected a precision among auto, {', '.join(PRECISIONS)}, got '{asked}'")
+    if asked == "float16" and device == "cpu":
+        raise UsageError("expected float32 or bfloat16 on the CPU, got float16; give --precision bfloat16 for quick drafts")
+    return asked
+
+
+def check_tile(tile: Literal["auto", "off"] | int, style: Style) -> Literal["auto", "off"] | int:
+    """The tile setting, if it makes sense for this style; UsageError otherwise."""
+    if isinstance(tile, str) and tile not in ("auto", "off"):
+        raise UsageError(f"expected a tile of auto, off or a number of pixels, got '{tile}'")
+    if isinstance(tile, int) and tile < 64:
+        raise UsageError(f"expected tiles of at least 64 pixels, got {tile}; halos would cost more than the picture")
+    if isinstance(tile, int) and not style.card.tileable:
+        raise UsageError(f"the style '{style.card.name}' sees the whole frame and cannot be tiled; use --tile off")
+    return tile
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return version("impasto")

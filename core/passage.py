@@ -1,0 +1,155 @@
+"""A plate's way to the network's picture, and the painted picture's way back into the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from impasto.core import colour
+from impasto.core.errors import UsageError
+from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a result is to be, where that is not what the plate was.
+
+    `space` is a colour space by name; `samples` the stored type, 'half' or 'float' (integers are
+    made by the writers, which round and clip).
+    """
+
+    space: str
+    samples: str = "float"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame as the network sees it, and what is needed to answer in kind.
+
+    `picture` is (H, W, 3) float32 in working space. `linear` is the plate in scene-linear
+    Rec.709 without its alpha, and `carried` what was taken off it; both None where the samples of
+    the plate are the working picture as they stand. `weight` is the coverage of alpha, or None.
+    """
+
+    frame: Frame
+    space: colour.PlateSpace
+    plate: Samples
+    picture: Samples
+    linear: Samples | None
+    carried: colour.Carried | None
+    alpha: Samples | None
+    weight: Samples | None
+    exposure: float
+
+    @property
+    def invalid_pixels(self) -> int:
+        """Pixels with a NaN or infinite channel."""
+        return 0 if self.carried is None else self.carried.invalid_count
+
+
+def see(frame: Frame, *, input_space: str | None = None, exposure: float = 0.0) -> Seen:
+    """What the network sees of a frame: unpremultiplied, filled under alpha, in working space, in [0, 1].
+
+    `exposure` in stops brightens the plate for the network's eyes; `answer` undoes it. Grey layers
+    are shown as three equal channels. Raises UnknownName for a colour space that does not exist.
+    """
+    space = colour.plate_space(frame, input_space)
+    plate = colour.to_float(frame.colour)
+    straight = np.repeat(plate, 3, axis=2) if plate.shape[2] == 1 else plate
+    alpha = None if frame.alpha is None else colour.to_float(frame.alpha)
+    weight = None if alpha is None else colour.coverage(alpha)
+    is_integer = not np.issubdtype(frame.part.pixels.dtype, np.floating)
+    if space.is_working and is_integer and weight is None and exposure == 0:
+        return Seen(frame, space, plate, straight, None, None, None, None, 0.0)
+    if alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED:
+        straight = colour.unpremultiply(straight, alpha)
+    linear = colour.to_linear(straight, space)
+    if exposure:
+        linear = linear * np.float32(2.0**exposure)
+    shown = linear if weight is None else colour.fill(linear, weight)
+    carried = colour.split(shown)
+    return Seen(frame, space, plate, carried.picture, linear, carried, alpha, weight, exposure)
+
+
+def answer(
+    seen: Seen, painted: Samples, *, strength: float, matte: Samples | None = None, output: Output | None = None
+) -> Frame:
+    """The frame with its colour layer painted, mixed with the plate by strength and matte in the plate's own space.
+
+    `painted` is (H, W, 3) float32 in working space, `matte` (H, W) float32 in [0, 1]. What the
+    network did not change comes back bit for bit, as do NaN, infinity and light under zero alpha.
+    With `output` the colour layer's part is float and in that space; without, as the plate was.
+    """
+    if seen.carried is None or seen.linear is None:
+        result = painted
+        if seen.plate.shape[2] == 1:
+            result = _grey(result)
+    else:
+        light = colour.join(painted, seen.carried)
+        mask = colour.changed(light, seen.linear)
+        if seen.weight is not None:
+            mask &= seen.weight > 0
+        if seen.exposure:
+            light *= np.float32(2.0**-seen.exposure)
+        result = colour.from_linear(light, seen.space)
+        if seen.alpha is not None and seen.frame.alpha_kind is AlphaKind.ASSOCIATED:
+            result = colour.premultiply(result, seen.alpha)
+        if seen.plate.shape[2] == 1:
+            result = _grey(result)
+        result = colour.restore(result, seen.plate, mask)
+    result = _mixed(result, seen.plate, strength, matte)
+    if output is None:
+        return seen.frame.with_colour(colour.to_samples(result, seen.frame.part.pixels.dtype))
+    return _converted(seen, result, output)
+
+
+def _mixed(result: Samples, plate: Samples, strength: float, matte: Samples | None) -> Samples:
+    if matte is None and strength == 1:
+        return result
+    if matte is not None and matte.shape != plate.shape[:2]:
+        raise UsageError(
+            f"expected a matte of the plate's size {plate.shape[1]}x{plate.shape[0]}, got {matte.shape[1]}x{matte.shape[0]}; "
+            "render or scale the matte to the plate"
+        )
+    amount = np.float32(strength) if matte is None else (np.clip(matte, 0, 1) * np.float32(strength))[..., None]
+    difference = np.subtract(result, plate)
+    # Inf minus inf: where the plate is not finite the result is the plate itself.
+    difference[~np.isfinite(difference)] = 0
+    return np.asarray(plate + amount * difference, np.float32)
+
+
+def _grey(rgb: Samples) -> Samples:
+    return np.asarray((rgb @ colour.LUMA)[..., None], np.float32)
+
+
+def _converted(seen: Seen, result: Samples, output: Output) -> Frame:
+    """The frame with its colour layer, still in the plate's space, converted to another; all of its part as float."""
+    frame = seen.frame
+    target = colour.plate_space(replace(frame, colour_space=output.space))
+    if target != seen.space:
+        grey = result.shape[2] == 1
+        straight = np.repeat(result, 3, axis=2) if grey else result
+        associated = seen.alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED
+        if associated and seen.alpha is not None:
+            straight = colour.unpremultiply(straight, seen.alpha)
+        straight = colour.from_linear(colour.to_linear(straight, seen.space), target)
+        if associated and seen.alpha is not None:
+            straight = colour.premultiply(straight, seen.alpha)
+        result = straight[..., :1] if grey else straight
+    parts = list(frame.parts)
+    part = _as_float(parts[frame.layer.part], output.samples)
+    part.pixels[..., list(frame.layer.colour)] = colour.to_samples(result, part.pixels.dtype)
+    attributes = {name: value for name, value in part.attributes.items() if name != "chromaticities"}
+    parts[frame.layer.part] = replace(part, attributes=attributes)
+    return replace(frame, parts=tuple(parts), colour_space=output.space)
+
+
+def _as_float(part: Part, samples: str) -> Part:
+    """A copy of a part with float pixels: half or float as asked where it held integers, its own floats otherwise."""
+    if np.issubdtype(part.pixels.dtype, np.floating):
+        pixels: Pixels = part.pixels.astype(np.float32)
+        return replace(part, pixels=pixels, formats=tuple("float" if kind == "double" else kind for kind in part.formats))
+    dtype = np.float16 if samples == "half" else np.float32
+    pixels = colour.to_samples(colour.to_float(part.pixels), dtype)
+    return replace(part, pixels=pixels, formats=("half" if samples == "half" else "float",) * len(part.channels))

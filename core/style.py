@@ -1,0 +1,201 @@
+"""Style files: the only place that reads or writes weights.
+
+A style is one safetensors file with its card in the metadata. Nothing in it is executed. What is
+loaded has been checked: no duplicate key, names, shapes and types exactly as the generator wants,
+every value finite, the hash as the card says, and a test picture that comes out as recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.core.card import Card, card_from_json, without_duplicates
+from impasto.core.errors import OutputError, StyleError, UnknownName
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from impasto.core.generators.unet import UNet
+
+BUILT_IN = Path(__file__).parent / "styles"
+ENDING = ".safetensors"
+LARGEST_HEADER = 4 << 20
+"""Bytes: a header above this is no style's."""
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+CANARY_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """A loaded style: its card, and the network as it was trained (fold it to render)."""
+
+    card: Card
+    generator: UNet
+    path: Path | None = None
+
+
+def style_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
+    """Name -> file of every style in these folders and of the built-in ones; the first of a name wins."""
+    found: dict[str, Path] = {}
+    for folder in (*folders, BUILT_IN):
+        for path in sorted(folder.glob(f"*{ENDING}")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_style(name: str | Path, folders: Sequence[Path] = ()) -> Path:
+    """The file of a style, given its name or its path; UnknownName with the nearest name."""
+    path = Path(name)
+    if path.suffix.lower() in (ENDING, *PICKLES) or path.is_file():
+        return path
+    known = style_files(folders)
+    if str(name) not in known:
+        raise UnknownName("style", str(name), known, "(or give the path of a .safetensors file)")
+    return known[str(name)]
+
+
+def read_card(path: Path) -> Card:
+    """The card alone, without weights and without torch; StyleError where there is none."""
+    return card_from_json(_header(path)["__metadata__"]["card"], str(path))
+
+
+def load_style(path: Path) -> Style:
+    """Read and check a style; StyleError says which check failed."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from impasto.core.generators import GENERATORS
+
+    card = read_card(path)
+    if card.generator not in GENERATORS:
+        raise StyleError(
+            f"expected a generator among {', '.join(GENERATORS)}, '{path}' names '{card.generator}'; it needs a newer impasto"
+        )
+    try:
+        generator = GENERATORS[card.generator](card.config)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise StyleError(f"expected a configuration of '{card.generator}' in '{path}', got {dict(card.config)}") from error
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise StyleError(f"expected weights in '{path}', could not read them: {error}; fetch the file again") from error
+    wanted = generator.state_dict()
+    if weights.keys() != wanted.keys():
+        odd = sorted(weights.keys() ^ wanted.keys())[0]
+        raise StyleError(f"expected the weights of a '{card.generator}' in '{path}', '{odd}' is missing or too much")
+    for name, tensor in weights.items():
+        if tensor.shape != wanted[name].shape or tensor.dtype not in (torch.float16, torch.float32):
+            raise StyleError(
+                f"expected {tuple(wanted[name].shape)} float16 or float32 for '{name}' in '{path}', "
+                f"got {tuple(tensor.shape)} {tensor.dtype}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise StyleError(f"expected finite weights in '{path}', '{name}' holds NaN or infinity; fetch or train it again")
+    digest = weights_sha256(weights)
+    if digest != card.weights_sha256:
+        raise StyleError(f"expected weights with SHA-256 {card.weights_sha256[:12]}… in '{path}', got {digest[:12]}…; fetch the file again")
+    facts = (card.halo, card.stride, card.tileable)
+    config = generator.config
+    if facts != (config.halo, config.stride, config.tileable):
+        raise StyleError(f"expected halo, stride and tiling {config.halo, config.stride, config.tileable} on the card of '{path}', got {facts}")
+    generator.load_state_dict(weights)
+    generator.eval().requires_grad_(False)
+    if not card.codes:
+        seen = canary(generator)
+        if not all(abs(now - then) <= CANARY_TOLERANCE * max(1, abs(then)) for now, then in zip(seen, card.canary, strict=True)):
+            raise StyleError(f"expected the test picture of '{path}' to come out as {card.canary}, got {seen}; fetch the file again")
+    return Style(card, generator, path)
+
+
+def save_style(path: Path, card: Card, generator: UNet) -> Style:
+    """Write weights as float16 with their card, whole or not at all; fills in the facts that follow from the weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    weights = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in generator.state_dict().items()}
+    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+        raise StyleError(f"expected weights that are finite in float16, some are not; '{path}' was not written")
+    stored = type(generator)(generator.config).eval()
+    stored.load_state_dict(weights)
+    config = generator.config
+    card = replace(
+        card,
+        halo=config.halo,
+        stride=config.stride,
+        tileable=config.tileable,
+        config=config.as_dict(),
+        weights_sha256=weights_sha256(weights),
+        canary=(0.0, 0.0) if card.codes else canary(stored),
+    )
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, partial, metadata={"card": card.to_json(), "format": "pt"})
+        partial.chmod(0o644)  # the library writes files that only their owner may read
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"could not write the style '{path}': {error}; choose another folder or free space") from error
+    return Style(card, stored, path)
+
+
+def weights_sha256(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values, in the order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.numpy().tobytes())
+    return total.hexdigest()
+
+
+def canary(generator: UNet) -> tuple[float, float]:
+    """Mean and root mean square of the result on a fixed picture of ramps and stripes, on the CPU in float32."""
+    import torch
+
+    side = torch.arange(96) / 95
+    ramp = side[None, :].expand(96, 96)
+    stripes = 0.5 + 0.4 * torch.sin(40 * side)[:, None].expand(96, 96)
+    picture = torch.stack((ramp, stripes, 1 - ramp * stripes))[None]
+    guides = torch.full((1, generator.config.guides, 96, 96), 0.5)
+    with torch.inference_mode():
+        gain, bias = generator.float()(torch.cat((picture, guides), dim=1))
+        result = gain * picture + bias
+    return round(float(result.mean()), 5), round(float(result.pow(2).mean().sqrt()), 5)
+
+
+def _header(path: Path) -> dict[str, dict[str, str]]:
+    """The JSON header of a safetensors file, checked for size and for duplicate keys."""
+    if path.suffix.lower() in PICKLES:
+        raise StyleError(
+            f"expected a .safetensors file, got '{path.name}'; pickled weights can run code when they are opened and are "
+            "never read here. Train the style with impasto, or convert the weights where you trust them"
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if not 2 <= length <= LARGEST_HEADER:
+                raise StyleError(f"expected a style (a .safetensors file), '{path}' is none; check the path")
+            text = file.read(length)
+    except FileNotFoundError as error:
+        raise StyleError(f"expected a style file, there is none at '{path}'; `impasto styles` lists the built-in ones") from error
+    except OSError as error:
+        raise StyleError(f"could not read the style '{path}': {error}; check its permissions") from error
+    try:
+        header = json.loads(text, object_pairs_hook=without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise StyleError(f"expected a sound safetensors header in '{path}', got {error}; fetch the file again") from error
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict) or "card" not in header["__metadata__"]:
+        raise StyleError(f"expected a style with its card, '{path}' has none; only files that impasto trained are styles")
+    return header

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from impasto.core import colour, grade
+from impasto.core.errors import UsageError
+from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples, Window
+from impasto.core.grade import After, Before, Resize
+
+
+def noise(*shape: int, seed: int = 3) -> Samples:
+    return np.random.default_rng(seed).random(shape).astype(np.float32)
+
+
+class TestSettings:
+    @pytest.mark.parametrize(("settings", "controls"), [(Before, grade.BEFORE_CONTROLS), (After, grade.AFTER_CONTROLS)])
+    def test_every_control_of_the_table_is_a_field_with_its_default(self, settings: type, controls: tuple) -> None:
+        defaults = {field.name: field.default for field in fields(settings) if field.name != "resize"}
+        assert defaults == {control.name: control.default for control in controls}
+        assert all(control.help.endswith(".") for control in controls)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"denoise": 2}, {"gamma": 0}, {"saturation": -1}, {"black": float("nan")}, {"black": 0.6, "white": 0.5}],
+    )
+    def test_what_is_out_of_range_is_refused(self, wrong: dict[str, float]) -> None:
+        for settings in (Before, After):
+            with pytest.raises(UsageError, match="expected"):
+                settings(**wrong)
+
+    def test_all_off_is_the_argument_itself(self) -> None:
+        picture = noise(4, 4, 3)
+        assert grade.grade_before(picture, Before()) is picture
+        assert grade.grade_after(picture, After(resize=Resize(scale=0.5))) is picture
+
+
+class TestDenoise:
+    def test_noise_goes_and_edges_stay(self) -> None:
+        step = np.zeros((64, 64, 3), np.float32)
+        step[:, 32:] = 0.8
+        grainy = step + np.random.default_rng(1).normal(0, 0.02, step.shape).astype(np.float32)
+        result = grade.denoise(grainy, 1.0)
+        assert (result - step)[8:-8, 8:24].std() < 0.006
+        assert (result[:, 33] - result[:, 30]).mean() > 0.72
+
+    def test_a_constant_stays_and_so_does_the_range_above_one(self) -> None:
+        flat = np.full((20, 20, 3), 7.5, np.float32)
+        np.testing.assert_allclose(grade.denoise(flat, 1.0), flat, rtol=1e-5)
+
+    def test_a_result_depends_on_twice_the_radius_around_it(self) -> None:
+        picture = noise(40, 40, 3)
+        before = grade.denoise(picture, 0.5)
+        picture[20, 20] += 0.5
+        moved = np.argwhere(np.abs(grade.denoise(picture, 0.5) - before).max(axis=2) > 1e-5)
+        assert np.abs(moved - 20).max() <= 2 * grade.DENOISE_RADIUS
+
+    def test_fine_steps_are_not_squeezed_through_eight_bits(self) -> None:
+        ramp = np.broadcast_to(np.linspace(0.5, 0.502, 256, dtype=np.float32)[None, :, None], (9, 256, 3)).copy()
+        assert len(np.unique(grade.denoise(ramp, 0.5)[4, :, 0])) > 200
+
+
+class TestSharpen:
+    def test_edges_overshoot_and_flat_areas_stay(self) -> None:
+        step = np.full((21, 40, 3), 0.2, np.float32)
+        step[:, 20:] = 0.8
+        result = grade.sharpen(step, 1.0)
+        assert result[10, 20, 0] > 0.9
+        assert result[10, 19, 0] < 0.1
+        np.testing.assert_allclose(result[:, :16], 0.2, atol=1e-6)
+
+
+class TestLevels:
+    def test_black_white_and_gamma(self) -> None:
+        tones = np.array([[[0.1, 0.9, 0.3]]], np.float32)
+        np.testing.assert_allclose(grade.levels(tones, 0.1, 0.9, 2.0), [[[0, 1, 0.5]]], atol=1e-6)
+
+    def test_values_outside_keep_their_order(self) -> None:
+        tones = np.linspace(-2, 5, 300, dtype=np.float32).reshape(1, 100, 3)
+        assert (np.diff(grade.levels(tones, 0.1, 0.9, 1.7).ravel()) > 0).all()
+
+
+class TestSaturate:
+    def test_zero_is_luma_and_two_doubles_chroma(self) -> None:
+        picture = noise(5, 5, 3)
+        luma = (picture * colour.LUMA).sum(axis=2, keepdims=True)
+        np.testing.assert_allclose(grade.saturate(picture, 0), np.repeat(luma, 3, axis=2), atol=1e-6)
+        np.testing.assert_allclose(grade.saturate(picture, 2) - luma, 2 * (picture - luma), atol=1e-6)
+
+
+class TestInvalid:
+    def test_invalid_pixels_come_out_as_they_were_and_touch_no_other(self) -> None:
+        picture = np.full((30, 30, 3), 0.5, np.float32)
+        picture[10, 10] = (np.nan, 0.2, 0.3)
+        picture[20, 5] = (0.1, np.inf, 0.3)
+        result = grade.grade_after(picture, After(denoise=0.5, sharpen=1))
+        np.testing.assert_array_equal(result[[10, 20], [10, 5]], picture[[10, 20], [10, 5]])
+        others = np.isfinite(picture).all(axis=2)
+        np.testing.assert_allclose(result[others], 0.5, atol=1e-5)
+
+
+class TestResizeParse:
+    @pytest.mark.parametrize(
+        ("text", "size"),
+        [
+            ("50%", (960, 540)),
+            ("1280x720", (1280, 720)),
+            ("1280x", (1280, 720)),
+            ("x270", (480, 270)),
+            ("12.5%", (240, 135)),
+        ],
+    )
+    def test_what_is_understood(self, text: str, size: tuple[int, int]) -> None:
+        assert Resize.parse(text).size_for(1920, 1080) == size
+
+    @pytest.mark.parametrize(
+        "text", ["", "x", "0%", "-5%", "big", "0x10", "1280", "1e3%", "10x20x30", "99999x1", "nan%"]
+    )
+    def test_what_is_not(self, text: str) -> None:
+        with pytest.raises(UsageError, match="1280x720"):
+            Resize.parse(text)
+
+    def test_a_size_is_at_least_one_and_not_beyond_the_largest(self) -> None:
+        assert Resize.parse("1%").size_for(8, 8) == (1, 1)
+        with pytest.raises(UsageError, match="32768"):
+            Resize.parse("900%").size_for(8192, 100)
+
+
+def two_parts() -> Frame:
+    """Half RGBA with an id in one part, depth in another; the data window is smaller than the display window."""
+    pixels = np.zeros((20, 30, 5), np.float32)
+    pixels[..., :3] = (0.5, 0.25, 0.125)
+    pixels[..., 3] = 0.5
+    pixels[:, 15:, 4] = 17
+    data, display = Window(10, 20, 30, 20), Window(0, 0, 60, 60)
+    kept = {"owner": Attribute("string", "me")}
+    beauty = Part(pixels, ("R", "G", "B", "A", "id"), ("half",) * 4 + ("float",), data, display, 2.0, kept)
+    depth = Part(np.where(pixels[..., 4:] > 0, 900.0, 1.0).astype(np.float32), ("Z",), ("float",), data, display)
+    from_memory = Frame.from_pixels(pixels[..., :4])
+    return replace(from_memory, parts=(beauty, depth))
+
+
+class TestResizeFrame:
+    @pytest.mark.parametrize("text", ["50%", "170%"])
+    def test_ids_and_depths_are_never_blended(self, text: str) -> None:
+        result = grade.resize_frame(two_parts(), Resize.parse(text))
+        assert set(np.unique(result.parts[0].pixels[..., 4])) == {0, 17}
+        assert set(np.unique(result.parts[1].pixels)) == {1, 900}
+
+    def test_windows_are_scaled_and_facts_stay(self) -> None:
+        result = grade.resize_frame(two_parts(), Resize.parse("50%"))
+        for part in result.parts:
+            assert part.data_window == Window(5, 10, 15, 10)
+            assert part.display_window == Window(0, 0, 30, 30)
+        assert result.part.pixel_aspect == 2.0
+        assert result.part.attributes["owner"].value == "me"
+        assert result.part.formats == two_parts().part.formats
+
+    def test_a_constant_stays_constant(self) -> None:
+        for text in ("50%", "33%", "200%", "45x70"):
+            result = grade.resize_frame(two_parts(), Resize.parse(text))
+            np.testing.assert_allclose(
+                result.colour, np.broadcast_to([0.5, 0.25, 0.125], result.colour.shape), rtol=1e-5
+            )
+            assert result.alpha is not None
+            np.testing.assert_allclose(result.alpha, 0.5, rtol=1e-6)
+
+    def test_the_same_size_is_the_same_frame(self) -> None:
+        frame = two_parts()
+        assert grade.resize_frame(frame, Resize.parse("100%")) is frame
+
+    def test_smaller_is_the_mean_of_light(self) -> None:
+        checks = np.zeros((4, 4, 3), np.uint8)
+        checks[::2, ::2] = checks[1::2, 1::2] = 255
+        # Half the light of white is 188 in sRGB, not 128.
+        assert np.unique(grade.resize_frame(Frame.from_pixels(checks), Resize.parse("50%")).colour).tolist() == [188]
+
+    def test_larger_does_not_ring(self) -> None:
+        spot = np.full((15, 15, 3), 0.1, np.float16)
+        spot[7, 7] = 5000
+        result = grade.resize_frame(Frame.from_pixels(spot), Resize.parse("300%"))
+        assert result.colour.min() >= np.float16(0.1)
+        assert result.colour.max() <= 5000
+
+    @pytest.mark.parametrize("kind", [AlphaKind.ASSOCIATED, AlphaKind.UNASSOCIATED])
+    def test_no_dark_fringe_at_the_edge_of_a_matte(self, kind: AlphaKind) -> None:
+        pixels = np.zeros((16, 16, 4), np.float32)
+        pixels[5:11, 5:11] = (0.8, 0.4, 0.2, 1)
+        frame = Frame.from_pixels(pixels, alpha_kind=kind)
+        for text in ("50%", "250%"):
+            result = grade.resize_frame(frame, Resize.parse(text))
+            alpha = result.alpha
+            assert alpha is not None
+            covered = alpha > 0.01
+            straight = result.colour / alpha[..., None].clip(1e-9) if kind is AlphaKind.ASSOCIATED else result.colour
+            if text == "50%":
+                expected = np.broadcast_to([0.8, 0.4, 0.2], straight[covered].shape)
+                np.testing.assert_allclose(straight[covered], expected, rtol=1e-4)
+            assert (alpha[covered] < 0.99).any()
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16])
+    @pytest.mark.parametrize("channels", [1, 2, 3, 4])
+    def test_every_kind_of_frame(self, dtype: type, channels: int) -> None:
+        frame = Frame.from_pixels(np.ones((5, 7, channels), dtype))
+        for text in ("1x1", "3x9", "20x2"):
+            result = grade.resize_frame(frame, Resize.parse(text))
+            assert result.part.pixels.dtype == dtype
+            np.testing.assert_array_equal(result.part.pixels, 1)
+
+    def test_invalid_colour_is_filled(self) -> None:
+        pixels = np.full((8, 8, 3), 0.5, np.float16)
+        pixels[3, 3] = (np.nan, np.inf, 0)
+        result = grade.resize_frame(Frame.from_pixels(pixels), Resize.parse("50%"))
+        np.testing.assert_allclose(result.colour, 0.5, rtol=1e-3)

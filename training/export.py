@@ -1,0 +1,75 @@
+"""A trained network as a style."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from impasto.core.card import Card, Training
+from impasto.core.style import Style, save_style
+from impasto.training.data.pairs import Pair, as_float
+from impasto.training.loop import Trained
+from impasto.training.preview import stylize
+from impasto.training.recipe import Recipe
+
+PREVIEW_SIDE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a person writes on a style's card."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    licence: str = "unstated"
+    credits: tuple[str, ...] = ()
+
+
+def export_style(trained: Trained, recipe: Recipe, pairs: Sequence[Pair], output: Path, label: Label) -> Style:
+    """Write the averaged network with its card; the file is there whole or not at all."""
+    card = Card(
+        name=label.name,
+        title=label.title or label.name.replace("_", " ").replace("-", " ").capitalize(),
+        description=label.description,
+        generator="unet",
+        config={},
+        size=recipe.size,
+        halo=1,
+        stride=1,
+        licence=label.licence,
+        credits=label.credits,
+        weights_sha256="-",
+        canary=(0.0, 0.0),
+        training=Training(
+            recipe=json.loads(recipe.as_json()),
+            data_sha256=trained.data_digest,
+            pictures=len(pairs),
+            steps=trained.steps,
+            seconds=round(trained.seconds, 1),
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            metrics={name: round(value, 5) for name, value in trained.figures.items()},
+        ),
+    )
+    card = dataclasses.replace(card, preview=thumbnail(trained, pairs[len(pairs) // 2]))
+    return save_style(output, card, trained.net.cpu())
+
+
+def thumbnail(trained: Trained, pair: Pair) -> str:
+    """A painted training picture, at most `PREVIEW_SIDE` pixels wide or high, as PNG in base64."""
+    device = next(trained.net.parameters()).device
+    with torch.inference_mode():
+        painted = stylize(trained.net, as_float(pair.before).to(device)).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    scale = PREVIEW_SIDE / max(painted.shape[:2])
+    small = cv2.resize(painted, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, png = cv2.imencode(".png", np.rint(small[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return base64.b64encode(png.tobytes()).decode("ascii")
