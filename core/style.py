@@ -138,6 +138,9 @@ def save_style(path: Path, card: Card, generator: UNet) -> Style:
     partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"could not make the folder '{path.parent}': {error}; choose another") from error
+    try:
         save_file(weights, partial, metadata={"card": card.to_json(), "format": "pt"})
         partial.chmod(0o644)  # the library writes files that only their owner may read
         with partial.open("rb") as written:

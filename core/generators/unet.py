@@ -184,8 +184,8 @@ def start_smooth(net: UNet) -> None:
         conv.weight.copy_(conv.weight.mean((2, 3), keepdim=True).expand_as(conv.weight))
     for conv in cast(Iterable[nn.Conv2d], net.up):
         same_for_each_cell(conv.weight, 4)
-    net.head.kernel.mul_(0.1)
-    net.head.point.mul_(0.1)
+    net.head.kernel.mul_(0.03)
+    net.head.point.mul_(0.03)
     for weight in (net.head.kernel, net.head.point):
         same_for_each_cell(weight, shuffle**2)
     net.head.bias.zero_()

@@ -1,0 +1,167 @@
+"""Cameras and network streams: frames until the source is closed or goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from types import TracebackType
+from typing import Protocol, Self
+
+import av
+import numpy as np
+
+from impasto.core.errors import UnreadableMedia
+from impasto.core.frame import AlphaKind, Frame, Pixels
+from impasto.core.media.movie_facts import facts_of
+from impasto.core.media.movie_reader import FrameConverter, StreamFacts, first_frame, open_container
+from impasto.core.media.shot import ShotInfo
+
+_WIDTH, _HEIGHT, _RATE = 3, 4, 5
+"""cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT, _FPS."""
+_OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 10.0
+
+
+class Capture(Protocol):
+    """The part of cv2.VideoCapture that is used."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802
+
+    def read(self) -> tuple[bool, Pixels | None]: ...
+
+    def get(self, prop: int) -> float: ...
+
+    def release(self) -> None: ...
+
+
+class CameraReader:
+    """A local camera by its number; frames are uint8 RGB, count from 1, and come until it is closed."""
+
+    def __init__(self, index: int, open_capture: Callable[[int], Capture] | None = None) -> None:
+        """Open the camera. Raises UnreadableMedia where there is none or another program has it."""
+        self._name = f"camera:{index}"
+        self._capture = (open_capture or _open_capture)(index)
+        opened, picture = self._capture.read() if self._capture.isOpened() else (False, None)
+        if not opened or picture is None:
+            self._capture.release()
+            raise UnreadableMedia(
+                f"expected a camera at '{self._name}', found none that gives pictures;"
+                " plug it in, close other programs that use it, or try another number"
+            )
+        self._pending: Pixels | None = picture
+        rate = self._capture.get(_RATE)
+        self._info = ShotInfo(
+            path=self._name,
+            kind="stream",
+            first=1,
+            frame_count=None,
+            width=picture.shape[1],
+            height=picture.shape[0],
+            rate=Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else None,
+        )
+        self._closed = False
+
+    @property
+    def info(self) -> ShotInfo:
+        """The facts of the first picture; rate is what the driver claims."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames until `close`, or until the camera gives no more."""
+        number = 0
+        while not self._closed:
+            picture = self._pending
+            self._pending = None
+            if picture is None:
+                _, picture = self._capture.read()
+            if picture is None:
+                return
+            number += 1
+            rgb = np.ascontiguousarray(picture[..., ::-1] if picture.ndim == 3 else picture[..., None])
+            yield replace(Frame.from_pixels(rgb, alpha_kind=AlphaKind.NONE, number=number), source=self._name)
+
+    def close(self) -> None:
+        """Release the camera."""
+        if not self._closed:
+            self._closed = True
+            self._capture.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StreamReader:
+    """A network stream (rtsp, http, udp, srt, …); frames as a movie's, until it ends or is closed."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia."""
+        self._url = url
+        options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+        self._container = open_container(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
+        try:
+            self._first = first_frame(self._container, url)
+            facts = facts_of(self._container, self._first)
+            stream = self._container.streams.video[0]
+            rate = stream.guessed_rate or stream.average_rate
+            self._converter = FrameConverter(url, facts, self._first, StreamFacts.of(stream, rate))
+        except BaseException:
+            self._container.close()
+            raise
+        self._closed = False
+        self._info = ShotInfo(
+            path=url,
+            kind="stream",
+            first=1,
+            frame_count=None,
+            width=self._first.width,
+            height=self._first.height,
+            rate=rate,
+            movie=facts,
+        )
+
+    @property
+    def info(self) -> ShotInfo:
+        """The facts of the first picture."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames, counted from 1 as they arrive. Raises UnreadableMedia when the connection fails."""
+        number = 1
+        yield self._converter(self._first, number)
+        try:
+            for decoded in self._container.decode(self._container.streams.video[0]):
+                if self._closed:
+                    return
+                number += 1
+                yield self._converter(decoded, number)
+        except (av.FFmpegError, OSError) as error:
+            if not self._closed:
+                raise UnreadableMedia(
+                    f"expected the stream '{self._url}' to go on, got '{error.strerror}' after {number} frames;"
+                    " check the network and the source"
+                ) from error
+
+    def close(self) -> None:
+        """Hang up."""
+        if not self._closed:
+            self._closed = True
+            self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_capture(index: int) -> Capture:
+    import cv2
+
+    return cv2.VideoCapture(index)

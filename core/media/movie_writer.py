@@ -1,0 +1,292 @@
+"""Movies being written: pictures encoded, and all that the source had beside its pictures carried over."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+
+from impasto.core.errors import OutputError, OutputExists, UsageError
+from impasto.core.frame import Frame, Pixels
+from impasto.core.media.commit import make_folder, output_error, publish, refuse_if_full, temporary_beside
+from impasto.core.media.flatten import flatten, quantise
+from impasto.core.media.movie_audio import SoundTrack
+from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
+from impasto.core.media.movie_facts import FrameTimes, colour_codes, frame_times
+from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
+from impasto.core.media.movie_reader import open_container
+from impasto.core.media.shot import MovieFacts, ShotInfo
+from impasto.core.media.timecode import advance_timecode
+
+_DEFAULT_RATE = Fraction(24)
+_TAGS_OF_THE_FILE = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "creation_time"}
+)
+"""Tags that describe the source file itself, or that are set from elsewhere."""
+
+
+class MovieWriter:
+    """A movie that appears under its name when its last frame is in, and as NAME.partial.EXT after a failure.
+
+    Frames are flattened over the display window; float frames are clipped to [0, 1] and rounded to
+    the depth of the codec, so they must be display-encoded by then. Rate, times of a variable
+    rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
+    where that is a movie; otherwise the rate is the shot's or 24, and colour is tagged BT.709,
+    limited range. Rotation is turned into the pixels where the container cannot say it (.avi).
+    """
+
+    def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False) -> None:
+        """Check the name. Raises UsageError, OutputExists, OutputError; nothing is written yet."""
+        self._kind = container_of(path)
+        self._path = path
+        self._shot = shot
+        self._replace = overwrite
+        if os.path.exists(path) and os.path.exists(shot.path) and os.path.samefile(path, shot.path):
+            raise OutputExists(f"expected another name than the input '{path}'; the input is never overwritten")
+        if os.path.lexists(path) and not overwrite:
+            raise OutputExists(f"expected no file at '{path}', but there is one; give --overwrite or another name")
+        make_folder(path)
+        self._temporary = temporary_beside(path)
+        self._open: _OpenMovie | None = None
+
+    @property
+    def path(self) -> str:
+        """The final name."""
+        return self._path
+
+    def has(self, number: int) -> bool:
+        """Never: a movie is written in one go."""
+        return False
+
+    def write(self, frame: Frame) -> str:
+        """Encode one frame; frames come in ascending order. Raises OutputError, NoSpace, UsageError."""
+        try:
+            if self._open is None:
+                self._open = _OpenMovie(self._temporary, self._path, self._shot, frame)
+            self._open.write(frame)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+        return self._path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish the movie; after an exception keep it as NAME.partial.EXT. Raises OutputError, NoSpace."""
+        if self._open is None:
+            return
+        try:
+            written = self._open.close()
+            if error is None:
+                _check_written(self._temporary, self._path, written)
+                publish(self._temporary, self._path, replace=self._replace)
+            elif written:
+                stem, extension = os.path.splitext(self._path)
+                publish(self._temporary, f"{stem}.partial{extension}", replace=True)
+        except (av.FFmpegError, OSError) as failure:
+            if error is None:
+                raise self._failure(failure) from failure
+        finally:
+            self._open = None
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+
+    def _failure(self, error: Exception) -> OutputError:
+        """What an encoder's or muxer's complaint means."""
+        if os.path.exists(self._temporary):
+            refuse_if_full(self._temporary, self._path)
+        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+            return output_error(self._path, error)
+        said = getattr(error, "strerror", None) or str(error)
+        return OutputError(f"expected to write '{self._path}', got '{said}'; choose another extension or folder")
+
+
+class _OpenMovie:
+    """An output container with its video stream, from the first frame to the trailer."""
+
+    def __init__(self, temporary: str, final: str, shot: ShotInfo, first: Frame) -> None:
+        self._shot = shot
+        self._facts = shot.movie
+        self._kind = container_of(final)
+        self._turns = 0
+        if self._facts is not None and not self._kind.rotates:
+            self._turns = self._facts.rotation // 90 % 4
+        pixels = self._pixels(first, None)
+        height, width, channels = pixels.shape
+        self._size = (width, height)
+        deep = pixels.dtype != np.uint8 and first.part.formats[first.layer.colour[0]] != "uint8"
+        self._encoding = choose_encoding(final, shot, width=width, height=height, deep=deep, alpha=channels in (2, 4))
+        self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
+        self._times = _variable_times(shot) if self._source is not None else None
+        self._rate = shot.rate or _DEFAULT_RATE
+        self._first = first.number
+        self._written = 0
+        self._last = first.number - 1
+        self._output = av.open(temporary, "w", options=dict(self._kind.options))
+        try:
+            self._stream = self._add_video(first)
+            self._sound = self._add_sound()
+        except BaseException:
+            self._output.close()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        if frame.number <= self._last:
+            raise UsageError(f"expected frames in ascending order, got {frame.number} after {self._last}")
+        pixels = self._pixels(frame, self._encoding)
+        if (pixels.shape[1], pixels.shape[0]) != self._size:
+            raise UsageError(
+                f"expected frames of {self._size[0]}x{self._size[1]}, got {pixels.shape[1]}x{pixels.shape[0]};"
+                " a movie has one size"
+            )
+        picture = self._encode(pixels)
+        picture.time_base = self._time_base
+        picture.pts = self._time_of(frame.number)
+        picture.colorspace, picture.color_trc, picture.color_primaries = self._tags
+        picture.color_range = FULL if self._full_range else LIMITED
+        for packet in self._stream.encode(picture):
+            self._output.mux(packet)
+        self._last = frame.number
+        self._written += 1
+        if self._sound is not None:
+            self._sound.advance(picture.pts * self._time_base)
+
+    def close(self) -> int:
+        """Flush, write the trailer, and return how many frames went in."""
+        try:
+            for packet in self._stream.encode(None):
+                self._output.mux(packet)
+            if self._sound is not None:
+                self._sound.advance(None)
+        finally:
+            self._output.close()
+            if self._source is not None:
+                self._source.close()
+        return self._written
+
+    def _pixels(self, frame: Frame, encoding: Encoding | None) -> Pixels:
+        """The flat picture as uint8 or uint16, turned where the container cannot say so."""
+        flat = flatten(frame, "associated")
+        if flat.dtype.kind == "f":
+            own = frame.part.formats[frame.layer.colour[0]]
+            flat = quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16")
+        return np.rot90(flat, self._turns) if self._turns else flat
+
+    def _add_video(self, first: Frame) -> av.VideoStream:
+        encoding, facts = self._encoding, self._facts
+        stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=dict(encoding.options))
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = self._size
+        stream.pix_fmt = encoding.pixel_format
+        self._time_base = self._times.time_base if self._times is not None else 1 / self._rate
+        stream.codec_context.time_base = self._time_base
+        self._full_range = (
+            facts.full_range if facts is not None and encoding.full_range is None else bool(encoding.full_range)
+        )
+        matrix, transfer, primaries = _colour_tags(facts)
+        self._tags = (matrix if encoding.matrix is None else encoding.matrix, transfer, primaries)
+        stream.codec_context.color_range = FULL if self._full_range else LIMITED
+        stream.codec_context.colorspace, stream.codec_context.color_trc, stream.codec_context.color_primaries = (
+            self._tags
+        )
+        if encoding.codec_tag is not None:
+            stream.codec_context.codec_tag = encoding.codec_tag
+        if first.part.pixel_aspect != 1.0:
+            stream.sample_aspect_ratio = Fraction(first.part.pixel_aspect).limit_denominator(10000)
+        # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
+        self._encode = PixelEncoder(
+            encoding.pixel_format, self._full_range, matrix_for(self._tags[0], self._shot.height or self._size[1])
+        )
+        if facts is not None and facts.rotation and self._kind.rotates:
+            stream.set_display_rotation(facts.rotation if facts.rotation <= 180 else facts.rotation - 360)
+        self._note(stream, first)
+        return stream
+
+    def _note(self, stream: av.VideoStream, first: Frame) -> None:
+        """Tags of the source, timecode of the first frame, provenance."""
+        if self._source is not None:
+            for key, value in self._source.metadata.items():
+                if key.lower() not in _TAGS_OF_THE_FILE:
+                    self._output.metadata[key] = value
+            for key, value in self._source.streams.video[0].metadata.items():
+                if key.lower() in ("language", "title", "handler_name"):
+                    stream.metadata[key.lower()] = value
+        code = first.timecode
+        if code is None and self._facts is not None and self._facts.timecode:
+            code = advance_timecode(self._facts.timecode, first.number - 1, self._rate)
+        if code:
+            stream.metadata["timecode"] = code
+        if first.provenance:
+            record = "impasto " + json.dumps(dict(first.provenance), ensure_ascii=False, sort_keys=True)
+            comment = next((key for key in self._output.metadata if key.lower() == "comment"), "comment")
+            before = self._output.metadata.get(comment)
+            self._output.metadata[comment] = f"{before}\n{record}" if before else record
+
+    def _add_sound(self) -> SoundTrack | None:
+        if self._source is None or not self._source.streams.audio:
+            return None
+        origin = self._source.streams.video[0]
+        begin = (origin.start_time or 0) * (origin.time_base or Fraction(1))
+        start = Fraction(self._time_of(self._first, absolute=True)) * self._time_base
+        last = self._shot.first + self._shot.frame_count - 1 if self._shot.frame_count else None
+        end = None
+        if last is not None and not self._reaches_end(last):
+            end = begin + start + (last - self._first + 1) / self._rate
+        return SoundTrack(self._source, self._output, self._kind, begin + start if start else Fraction(0), end)
+
+    def _reaches_end(self, last: int) -> bool:
+        stated = self._source.streams.video[0].frames if self._source is not None else 0
+        if not stated:
+            times = frame_times(self._shot.path, needed=False)
+            stated = len(times.times) if times is not None else 0
+        return not stated or last >= stated
+
+    def _time_of(self, number: int, *, absolute: bool = False) -> int:
+        """When a frame is shown, in units of the time base, from the first written frame or from the movie's first."""
+        origin = 1 if absolute and self._shot.kind == "movie" else self._first
+        if self._times is None:
+            return number - origin
+        times = self._times.times
+        index = min(number, len(times)) - 1
+        return int(times[index] - times[origin - 1]) + number - (index + 1)
+
+
+def _variable_times(shot: ShotInfo) -> FrameTimes | None:
+    """The frame times of a movie whose rate varies, None for a constant rate."""
+    times = frame_times(shot.path, needed=False)
+    if times is None or shot.rate is None or times.constant_rate([shot.rate]) is not None:
+        return None
+    return times
+
+
+def _colour_tags(facts: MovieFacts | None) -> tuple[int, int, int]:
+    """Matrix, transfer, primaries: the source's, and BT.709 for what was never a movie. RGB sources lose 'rgb'."""
+    if facts is None:
+        return (1, 1, 1)
+    matrix, transfer, primaries = colour_codes(facts)
+    return (2 if matrix == 0 else matrix, transfer, primaries)
+
+
+def _check_written(temporary: str, final: str, written: int) -> None:
+    """Count the packets of the finished movie: a full disk does not make every muxer fail."""
+    found = 0
+    try:
+        with av.open(temporary, "r") as container:
+            stream = container.streams.video[0]
+            found = sum(1 for packet in container.demux(stream) if packet.size)
+    except (av.FFmpegError, IndexError) as error:
+        refuse_if_full(temporary, final)
+        raise OutputError(
+            f"expected '{final}' to open again, but it does not; check the disk, write it again"
+        ) from error
+    if found < written:
+        refuse_if_full(temporary, final)
+        raise OutputError(f"expected {written} frames in '{final}', found {found}; check the disk, write it again")

@@ -1,0 +1,136 @@
+"""Numbered file names: `plate.%04d.exr`, `plate.####.exr`, `plate.@@@@.exr`, or a folder with one sequence."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from impasto.core.errors import InconsistentShot, UnreadableMedia, UsageError
+from impasto.core.media.formats import PICTURE_EXTENSIONS
+
+_PLACEHOLDER = re.compile(r"%(?:0(?P<printf>\d+))?d|#+|@+")
+_NUMBERED_NAME = re.compile(r"^(?P<prefix>.*?)(?P<number>(?:(?<=[._])-|^-)?\d+)(?P<suffix>\.\w+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPath:
+    """The path of a sequence: everything before and after the number, and how many digits it has at least."""
+
+    folder: str
+    prefix: str
+    padding: int
+    suffix: str
+
+    def __str__(self) -> str:
+        return os.path.join(self.folder, f"{self.prefix}{'#' * self.padding}{self.suffix}")
+
+    def path_of(self, number: int) -> str:
+        """The path of one frame; a minus sign stands before the padded digits."""
+        digits = f"{abs(number):0{self.padding}}"
+        return os.path.join(self.folder, f"{self.prefix}{'-' if number < 0 else ''}{digits}{self.suffix}")
+
+    def number_of(self, name: str) -> int | None:
+        """The number in a file name of this sequence, None for a name that belongs elsewhere."""
+        if not (name.startswith(self.prefix) and name.endswith(self.suffix)):
+            return None
+        digits = name[len(self.prefix) : len(name) - len(self.suffix)]
+        if not re.fullmatch(r"-?[0-9]+", digits):
+            return None
+        number = int(digits)
+        return number if os.path.basename(self.path_of(number)) == name else None
+
+    def numbers(self) -> list[int]:
+        """The frame numbers that are on disk, ascending. UnreadableMedia where the folder cannot be listed."""
+        found = (self.number_of(name) for name in _names_in(self.folder or "."))
+        return sorted(number for number in found if number is not None)
+
+
+def parse_numbered(path: str) -> NumberedPath | None:
+    """The sequence that a path with a placeholder means, None for a path without one.
+
+    Raises UsageError for two placeholders in the name or one in the folder part.
+    """
+    folder, name = os.path.split(path)
+    if _PLACEHOLDER.search(folder) and not os.path.isdir(folder):
+        raise UsageError(f"expected the frame number in the file name, got it in the folder of '{path}'; move it")
+    if os.path.exists(path):
+        return None
+    found = list(_PLACEHOLDER.finditer(name))
+    if not found:
+        return None
+    if len(found) > 1:
+        raise UsageError(f"expected one frame number in a name, got {len(found)} in '{path}'; keep one of them")
+    match = found[0]
+    padding = int(match["printf"] or 1) if match[0].startswith("%") else len(match[0])
+    return NumberedPath(folder, name[: match.start()], padding, name[match.end() :])
+
+
+def number_in(path: str) -> int | None:
+    """The number at the end of a file's name: 10 for 'plate.0010.exr', None where there is none."""
+    match = _NUMBERED_NAME.match(os.path.basename(path))
+    return int(match["number"]) if match else None
+
+
+def find_in_folder(folder: str) -> NumberedPath | str:
+    """The one sequence, or the one still, that a folder holds; hidden files and other kinds of file are passed over.
+
+    Raises UnreadableMedia for a folder without pictures, UsageError for one with several sequences.
+    """
+    names = [name for name in _names_in(folder) if not name.startswith(".")]
+    pictures = [name for name in names if os.path.splitext(name)[1].lower() in PICTURE_EXTENSIONS]
+    groups: dict[tuple[str, str], list[str]] = {}
+    stills: list[str] = []
+    for name in pictures:
+        match = _NUMBERED_NAME.match(name)
+        if match is None:
+            stills.append(name)
+        else:
+            groups.setdefault((match["prefix"], match["suffix"]), []).append(match["number"].lstrip("-"))
+    if len(groups) == 1 and not stills:
+        (prefix, suffix), digits = groups.popitem()
+        return NumberedPath(folder, prefix, min(map(len, digits)), suffix)
+    if len(stills) == 1 and not groups:
+        return os.path.join(folder, stills[0])
+    if not pictures:
+        raise UnreadableMedia(f"expected a sequence of pictures in the folder '{folder}', found none; check the path")
+    shown = sorted([f"{prefix}####{suffix}" for prefix, suffix in groups] + stills)
+    raise UsageError(
+        f"expected one sequence in the folder '{folder}', found {', '.join(shown[:4])}"
+        f"{', …' if len(shown) > 4 else ''}; name one of them"
+    )
+
+
+def require_unbroken(numbers: Iterable[int], first: int, last: int, name: str) -> None:
+    """Raise InconsistentShot naming the frames that are missing between `first` and `last`."""
+    present = set(numbers)
+    missing = [number for number in range(first, last + 1) if number not in present]
+    if missing:
+        raise InconsistentShot(
+            f"expected frames {first}-{last} of '{name}', missing {_spell(missing)};"
+            " render them again, or ask for a range without them with --frames"
+        )
+
+
+def _spell(numbers: list[int]) -> str:
+    """'3, 7-9, 12' for ascending numbers; at most six runs are spelled out."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:6]]
+    return ", ".join(shown) + (f" and {len(runs) - 6} more gaps" if len(runs) > 6 else "")
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        raise UnreadableMedia(f"expected a folder at '{folder}', found nothing there; check the path") from None
+    except OSError as error:
+        raise UnreadableMedia(
+            f"expected to list the folder '{folder}', got '{error.strerror}'; check its permissions"
+        ) from error

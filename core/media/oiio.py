@@ -1,0 +1,60 @@
+"""The manners of OpenImageIO in one place: its limits, its error texts, its exceptions."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+import OpenImageIO as oiio
+
+from impasto.core.errors import UnreadableMedia, UnsupportedMedia
+
+MAX_SIDE = 65536
+"""Pixels along one side of a data or display window that are still taken seriously."""
+MAX_CHANNELS = 1024
+MAX_IMAGE_MB = 8192
+"""Uncompressed size of one part beyond which a header is held to be damaged."""
+
+
+class _Failing(Protocol):
+    def geterror(self, clear: bool = True) -> str: ...
+
+
+def set_limits() -> None:
+    """Make OpenImageIO refuse absurd headers and keep its warnings to itself; cheap, and safe to repeat."""
+    oiio.attribute("limits:imagesize_MB", MAX_IMAGE_MB)
+    oiio.attribute("limits:channels", MAX_CHANNELS)
+    oiio.attribute("limits:resolution", MAX_SIDE)
+    oiio.attribute("imageinput:strict", 1)
+
+
+def reason(source: _Failing | None = None) -> str:
+    """The first line of the pending error of an image, or the global one; cleared by reading it.
+
+    A damaged file may put bytes into the text that are not UTF-8, on which the binding raises.
+    """
+    try:
+        text = source.geterror() if source is not None else oiio.geterror()
+    except UnicodeDecodeError:
+        return "the header is damaged"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # OpenImageIO leads with the path, which the caller names anyway.
+    said = re.sub(r"^EXR Error \(.*?\): ", "", lines[0]) if lines else "no reason given"
+    return said.rstrip(".").replace("EXR_ERR_", "")
+
+
+def open_input(path: str, config: oiio.ImageSpec | None = None) -> oiio.ImageInput:
+    """An opened picture. UnreadableMedia where OpenImageIO fails, whichever way it fails."""
+    set_limits()
+    try:
+        opened = oiio.ImageInput.open(path, config) if config is not None else oiio.ImageInput.open(path)
+    except (RuntimeError, UnicodeDecodeError, MemoryError) as error:
+        raise UnreadableMedia(f"expected a sound picture in '{path}', got a damaged one; render it again") from error
+    if opened is None:
+        said = reason()
+        if said.startswith("Subsampled channels"):
+            raise UnsupportedMedia(
+                f"expected every channel at full size, got subsampled chroma in '{path}'; convert it to RGB first"
+            )
+        raise UnreadableMedia(f"expected a sound picture in '{path}', got: {said}; render or copy it again")
+    return opened

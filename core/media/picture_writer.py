@@ -1,0 +1,235 @@
+"""A Frame as one picture file: everything that the format can hold, as the frame says it was stored."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import OpenImageIO as oiio
+
+from impasto.core.errors import OutputError, UnsupportedMedia
+from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
+from impasto.core.media.commit import refuse_if_full
+from impasto.core.media.flatten import flatten, quantise, unit_float
+from impasto.core.media.formats import PictureFormat, picture_format
+from impasto.core.media.oiio import reason, set_limits
+from impasto.core.media.picture_reader import PROVENANCE
+from impasto.core.media.timecode import timecode_to_words
+
+_FORMAT_PREFIXES = ("openexr:", "tiff:", "dpx:", "png:", "jpeg:", "pnm:", "hdr:", "cineon:")
+_TAGGED_SPACES = {"srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene"}
+"""Our names of the spaces that a PNG, JPEG or TIFF can state -> OpenImageIO's."""
+_STRUCTURE = ("tile_width", "tile_height")
+
+
+def write_picture(path: str, final: str, frame: Frame) -> None:
+    """Write a frame to `path` and prove that it can be opened and read to its end; `final` is named in errors.
+
+    EXR and TIFF keep every part, channel, type, window and attribute; the other formats take the
+    colour layer and alpha over the display window (`flatten`). Integer samples go into an EXR as
+    half in [0, 1], as float where they have more than 10 bits. Float samples go into an integer
+    format clipped to [0, 1] and rounded (`quantise`). EXR takes associated alpha, PNG unassociated: a frame
+    of the other kind is converted. Of mip levels the base is written alone. Where the file came
+    from another format, attributes that belong to that format are left out.
+
+    OpenImageIO adds 'DateTime' where there is none. Raises OutputError, NoSpace.
+    """
+    kind = picture_format(final)
+    if kind is None:
+        raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
+    set_limits()
+    parts = _parts_for(frame, kind)
+    specs = [_spec_of(part, frame, kind) for part in parts]
+    if kind.name == "openexr" and any("uint" in part.formats and len(set(part.formats)) > 1 for part in parts):
+        from impasto.core.media.exact_exr import restore_exact_samples
+
+        _write_parts(path, final, parts, specs)
+        restore_exact_samples(path, final, parts)
+    else:
+        _write_parts(path, final, parts, specs)
+    _check_written(path, final, parts)
+
+
+def stored_as(part: Part, kind: PictureFormat) -> tuple[str, ...]:
+    """The type in which each channel of a part is stored in a format: its own where the format has it."""
+    dtype = part.pixels.dtype
+    return tuple(_stored(each, dtype, kind) for each in part.formats)
+
+
+def _stored(own: str, dtype: np.dtype[np.generic], kind: PictureFormat) -> str:
+    if own in kind.samples and (dtype.kind == "u" or own in ("half", "float", "uint") or kind.name == "dpx"):
+        return own
+    integers = [name for name in kind.samples if name.startswith("uint") and name != "uint"]
+    if not integers:
+        deep = own in ("uint12", "uint14", "uint16") or (own == "float")
+        return "float" if deep or "half" not in kind.samples else "half"
+    if own in integers:
+        return own
+    return "uint8" if own == "uint8" and "uint8" in kind.samples else integers[0]
+
+
+def _parts_for(frame: Frame, kind: PictureFormat) -> list[Part]:
+    """The parts of the frame as the format takes them, samples in a dtype that stores exactly as asked."""
+    if kind.windows and (kind.name == "openexr" or _fits_tiff(frame)):
+        parts = [_with_alpha_of(part, frame, index, kind) for index, part in enumerate(frame.parts)]
+    else:
+        flat = flatten(frame, kind.alpha)
+        source = frame.part
+        chosen = [*frame.layer.colour, *([frame.layer.alpha] if frame.layer.alpha is not None else [])]
+        chosen = chosen[: flat.shape[2]]
+        window = source.display_window
+        names = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}[flat.shape[2]]
+        formats = tuple(source.formats[position] for position in chosen)
+        parts = [replace(source, pixels=flat, channels=names, formats=formats, data_window=window)]
+    return [_in_stored_samples(part, kind) for part in parts]
+
+
+def _fits_tiff(frame: Frame) -> bool:
+    """Whether TIFF can hold the parts as they are: one type a part, names that TIFF implies anyway."""
+    return all(len(set(part.formats)) == 1 and part.channels in _TIFF_CHANNELS for part in frame.parts)
+
+
+_TIFF_CHANNELS = (("Y",), ("Y", "A"), ("R", "G", "B"), ("R", "G", "B", "A"))
+
+
+def _with_alpha_of(part: Part, frame: Frame, index: int, kind: PictureFormat) -> Part:
+    """The part with associated colour, where the format wants it and the frame has it straight."""
+    straight = frame.alpha_kind is AlphaKind.UNASSOCIATED and frame.layer.alpha is not None
+    if kind.alpha != "associated" or not straight or index != frame.layer.part:
+        return part
+    pixels = part.pixels.astype(np.float32) if part.pixels.dtype.kind != "u" else unit_float(part.pixels)
+    assert frame.layer.alpha is not None
+    colour = list(frame.layer.colour)
+    pixels[..., colour] *= pixels[..., frame.layer.alpha, None]
+    return replace(part, pixels=pixels)
+
+
+def _in_stored_samples(part: Part, kind: PictureFormat) -> Part:
+    formats = stored_as(part, kind)
+    pixels = part.pixels
+    if formats[0].startswith("uint") and formats[0] != "uint":
+        deepest = "uint8" if set(formats) == {"uint8"} else next(each for each in formats if each != "uint8")
+        return replace(part, pixels=quantise(pixels, deepest), formats=(deepest,) * len(formats))
+    if pixels.dtype in (np.uint8, np.uint16):
+        pixels = unit_float(pixels)
+    return replace(part, pixels=pixels, formats=formats)
+
+
+def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
+    data, display = part.data_window, part.display_window
+    native = ["uint16" if each in ("uint10", "uint12", "uint14") else each for each in part.formats]
+    uniform = len(set(native)) == 1
+    spec = oiio.ImageSpec(data.width, data.height, len(part.channels), native[0] if uniform else "float")
+    if not uniform:
+        spec.channelformats = tuple(oiio.TypeDesc(each) for each in native)
+    spec.channelnames = part.channels
+    spec.x, spec.y = data.x, data.y
+    spec.full_x, spec.full_y, spec.full_width, spec.full_height = display.x, display.y, display.width, display.height
+    own = picture_format(frame.source) is kind
+    for name, attribute in part.attributes.items():
+        if name not in _STRUCTURE and _belongs(name, attribute, kind, own):
+            spec.attribute(name, oiio.TypeDesc(attribute.type), attribute.value)
+    if kind.compressions and (not own or "compression" not in part.attributes):
+        spec.attribute("compression", kind.compressions[0])
+    if kind.windows and "tile_width" in part.attributes:
+        spec.tile_width = part.attributes["tile_width"].value
+        spec.tile_height = part.attributes["tile_height"].value
+    if part.formats[0] in ("uint10", "uint12", "uint14"):
+        spec.attribute("oiio:BitsPerSample", int(part.formats[0].removeprefix("uint")))
+    if part.pixel_aspect != 1.0:
+        spec.attribute("PixelAspectRatio", part.pixel_aspect)
+    stated = any("smpte:TimeCode" in each.attributes for each in frame.parts)
+    if frame.timecode and not stated and kind.name in ("openexr", "dpx"):
+        words = timecode_to_words(frame.timecode)
+        if words is not None:
+            spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), words)
+    # Also set for PNG when the frame is straight: otherwise OpenImageIO divides by alpha once more.
+    if (frame.alpha_kind is AlphaKind.UNASSOCIATED and kind.alpha == "either") or kind.alpha == "unassociated":
+        spec.attribute("oiio:UnassociatedAlpha", 1)
+    if kind.name in ("png", "jpeg", "tiff"):
+        # OpenImageIO tags a PNG as sRGB unless it is told that nothing is known.
+        spec.attribute("oiio:ColorSpace", _TAGGED_SPACES.get(frame.colour_space or "", "unknown"))
+    _note_provenance(spec, frame.provenance, kind)
+    return spec
+
+
+def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) -> bool:
+    """Whether an attribute means something in the format: all do in their own, none of another format's elsewhere."""
+    if name.startswith(PROVENANCE):
+        return False
+    if own:
+        return True
+    if name in ("compression", "planarconfig") or name.startswith(_FORMAT_PREFIXES):
+        return False
+    return kind.notes == "free" or attribute.type == "string" or name == "Orientation"
+
+
+def _note_provenance(spec: oiio.ImageSpec, provenance: Mapping[str, str], kind: PictureFormat) -> None:
+    if not provenance:
+        return
+    if kind.notes == "free":
+        for key, value in provenance.items():
+            spec.attribute(PROVENANCE + key, value)
+    elif kind.notes == "software":
+        spec.attribute("Software", "impasto " + json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True))
+
+
+def _write_parts(path: str, final: str, parts: list[Part], specs: list[oiio.ImageSpec]) -> None:
+    output = oiio.ImageOutput.create(path)
+    if output is None:
+        raise OutputError(f"expected to write '{final}', got: {reason()}; choose another format")
+    declared = specs if output.format_name() == "openexr" else specs[:1]
+    try:
+        opened = output.open(path, tuple(declared))
+        if not opened and "ACES Container" in (said := reason(output)):
+            # The flag promises no compression, half RGB and more; where that is not so, it is left out.
+            for spec in specs:
+                spec.erase_attribute("acesImageContainerFlag")
+            opened = output.open(path, tuple(declared))
+        for index, part in enumerate(parts):
+            if not opened:
+                break
+            if index:
+                opened = output.open(path, specs[index], "AppendSubimage")
+            opened = opened and output.write_image(np.ascontiguousarray(part.pixels))
+        said = "" if opened else reason(output)
+    finally:
+        closed = output.close()
+    if not opened or not closed:
+        if os.path.exists(path):
+            refuse_if_full(path, final)
+        raise OutputError(f"expected to write '{final}', got: {said or reason(output)}; check the disk and the name")
+
+
+def _check_written(path: str, final: str, parts: list[Part]) -> None:
+    """Open the result and read its last row: a full disk lets `close` succeed on a file that stops short."""
+    opened = oiio.ImageInput.open(path)
+    said = "" if opened is not None else reason()
+    sound = opened is not None
+    if opened is not None:
+        try:
+            for index, part in enumerate(parts):
+                sound = sound and opened.seek_subimage(index, 0) and _last_row_reads(opened, part.pixels)
+            said = "" if sound else reason(opened)
+        finally:
+            opened.close()
+    if not sound:
+        if os.path.exists(path):
+            refuse_if_full(path, final)
+        raise OutputError(f"expected '{final}' to read back whole, got: {said}; check the disk and write it again")
+
+
+def _last_row_reads(opened: oiio.ImageInput, pixels: Pixels) -> bool:
+    spec = opened.spec()
+    if (spec.height, spec.width, spec.nchannels) != pixels.shape:
+        return False
+    y = spec.y + spec.height - 1
+    if spec.tile_width:
+        row = spec.y + (spec.height - 1) // spec.tile_height * spec.tile_height
+        last = opened.read_tiles(spec.x, spec.x + spec.width, row, y + 1, 0, 1, 0, spec.nchannels, "float")
+    else:
+        last = opened.read_scanlines(y, y + 1, 0, 0, spec.nchannels, "float")
+    return last is not None and not opened.has_error

@@ -1,0 +1,127 @@
+"""What a shot is, and the two protocols that every reader and writer keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from impasto.core.errors import UsageError
+from impasto.core.frame import Frame
+
+ShotKind = Literal["still", "sequence", "movie", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRange:
+    """Frame numbers from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self.first <= number <= self.last
+
+    @classmethod
+    def parse(cls, text: str) -> FrameRange:
+        """'12', '10-20' or '-5-20' as a range; UsageError for anything else or a range that runs backwards."""
+        head, sep, tail = text[1:].partition("-")
+        try:
+            first = int(text[:1] + head)
+            last = int(tail) if sep else first
+        except ValueError:
+            raise UsageError(
+                f"expected frames as A-B or A, got '{text}'; give for example --frames 1001-1100"
+            ) from None
+        if last < first:
+            raise UsageError(f"expected the first frame before the last, got '{text}'; write {last}-{first}")
+        return cls(first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class MovieFacts:
+    """What a movie says of itself, so that a result can be written like it."""
+
+    codec: str
+    pixel_format: str
+    full_range: bool
+    matrix: str
+    transfer: str
+    primaries: str
+    rotation: int
+    """Degrees counter-clockwise by which players turn the picture."""
+    timecode: str | None
+    has_audio: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShotInfo:
+    """The facts of a shot that are known before a frame is read.
+
+    `frame_count` is None for a camera or network stream, and for a movie that does not say.
+    Movies count frames from 1; sequences bear their files' numbers; a still is frame 1, or the
+    number in its name. `rate` is frames per second, None for stills and sequences that do not say.
+    """
+
+    path: str
+    kind: ShotKind
+    first: int
+    frame_count: int | None
+    width: int
+    height: int
+    rate: Fraction | None = None
+    movie: MovieFacts | None = None
+
+
+class Reader(Protocol):
+    """An open shot. One thread owns it."""
+
+    @property
+    def info(self) -> ShotInfo:
+        """The facts of the shot (of the asked range, where one was asked for)."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Every frame of the asked range, in order, once."""
+        ...
+
+    def close(self) -> None:
+        """Release the file or device; twice does no harm."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Writer(Protocol):
+    """An open result. One thread owns it.
+
+    Nothing half-written ever bears a final name: a sequence commits each frame (temporary file,
+    checked write, fsync, rename), a movie commits when the `with` block ends without an
+    exception. With one, finished frames stay: a sequence keeps its files, a movie is closed as
+    `NAME.partial.EXT` next to the final name, playable up to the last finished frame.
+    """
+
+    @property
+    def path(self) -> str:
+        """Where the result will be: the final file, or the pattern of a sequence."""
+        ...
+
+    def has(self, number: int) -> bool:
+        """Whether this frame was finished by an earlier run that is being resumed."""
+        ...
+
+    def write(self, frame: Frame) -> str:
+        """Store one frame and return the path that it went to; OutputError when that fails."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,117 @@
+"""A result is there whole under its name, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from impasto.core.errors import NoSpace, OutputError, OutputExists
+from impasto.core.media.commit import committed, make_folder, output_error
+from tests.core.media.builders import leftovers
+
+
+def test_the_final_name_appears_with_the_whole_content(tmp_path: Path) -> None:
+    final = tmp_path / "a.exr"
+    with committed(str(final), replace=False) as temporary:
+        Path(temporary).write_bytes(b"whole")
+        assert not final.exists()
+    assert final.read_bytes() == b"whole"
+    assert leftovers(tmp_path) == []
+
+
+def test_the_temporary_file_is_hidden_and_keeps_the_extension(tmp_path: Path) -> None:
+    with committed(str(tmp_path / "a.exr"), replace=False) as temporary:
+        Path(temporary).touch()
+        assert Path(temporary).name.startswith(".")
+        assert temporary.endswith(".exr")
+        assert Path(temporary).parent == tmp_path
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), committed(str(tmp_path / "a.exr"), replace=False) as temporary:  # noqa: PT012
+        Path(temporary).write_bytes(b"half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_the_earlier_file_alone(tmp_path: Path) -> None:
+    final = tmp_path / "a.exr"
+    final.write_bytes(b"earlier")
+    with pytest.raises(RuntimeError), committed(str(final), replace=True) as temporary:  # noqa: PT012
+        Path(temporary).write_bytes(b"half")
+        raise RuntimeError
+    assert final.read_bytes() == b"earlier"
+
+
+def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    final = tmp_path / "a.exr"
+    with pytest.raises(OutputExists, match="--overwrite"), committed(str(final), replace=False) as temporary:  # noqa: PT012
+        Path(temporary).write_bytes(b"late")
+        final.write_bytes(b"first")
+    assert final.read_bytes() == b"first"
+    assert leftovers(tmp_path) == []
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    make_folder(str(tmp_path / "a" / "b" / "c.exr"))
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="choose another folder"):
+        make_folder(str(tmp_path / "file" / "a.exr"))
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_without_permission_is_an_output_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="not permitted"):
+        make_folder(str(tmp_path / "a.exr"))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_full_disks_and_quotas_are_no_space(code: int) -> None:
+    assert isinstance(output_error("a.exr", OSError(code, "full")), NoSpace)
+
+
+FULL_DISK = """
+    import resource, sys
+    import numpy as np
+    from impasto.core.errors import NoSpace
+    from impasto.core.frame import Frame
+    from impasto.core.media import open_writer
+    from impasto.core.media.shot import ShotInfo
+
+    path, limit = sys.argv[1], int(sys.argv[2])
+    # Python ignores SIGXFSZ, so a write beyond the limit fails with EFBIG, as one on a full disk fails with ENOSPC.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    pixels = np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    shot = ShotInfo(path="", kind="sequence", first=1, frame_count=8, width=256, height=256)
+    try:
+        with open_writer(path, shot) as writer:
+            for number in range(1, 9):
+                frame = Frame.from_pixels(np.roll(pixels, number * 37), number=number)
+                writer.write(frame)
+    except NoSpace as error:
+        print("NoSpace:", error)
+    else:
+        print("finished")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limits here")
+@pytest.mark.parametrize("name", ["a.####.exr", "a.####.png", "a.####.tif", "a.####.dpx", "a.mp4", "a.mkv", "a.mov", "a.avi"])
+@pytest.mark.parametrize("limit", [0, 1000, 100_000])
+def test_a_full_disk_is_said_and_leaves_nothing_that_looks_finished(tmp_path: Path, name: str, limit: int) -> None:
+    script = textwrap.dedent(FULL_DISK)
+    command = [sys.executable, "-c", script, str(tmp_path / name), str(limit)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout.startswith("NoSpace: expected room for"), result.stdout + result.stderr
+    assert [path.name for path in tmp_path.iterdir() if ".partial" not in path.name] == []
