@@ -76,9 +76,13 @@ def card_from_json(text: str, source: str) -> Card:
     try:
         facts = json.loads(text, object_pairs_hook=without_duplicates)
     except ValueError as error:
-        raise StyleError(f"expected a style's card in '{source}', got damaged JSON ({error}); fetch the file again") from error
+        raise StyleError(
+            f"expected a style's card in '{source}', got damaged JSON ({error}); fetch the file again"
+        ) from error
     if not isinstance(facts, dict) or not isinstance(facts.get("schema"), int):
-        raise StyleError(f"expected a style's card in '{source}', got JSON without a schema number; it is no impasto style")
+        raise StyleError(
+            f"expected a style's card in '{source}', got JSON without a schema number; it is no impasto style"
+        )
     schema = facts.pop("schema")
     if schema > SCHEMA:
         raise StyleError(
@@ -94,15 +98,21 @@ def card_from_json(text: str, source: str) -> Card:
             facts["training"] = Training(**facts["training"])
         card = Card(**facts)
     except (KeyError, TypeError, UsageError) as error:
-        raise StyleError(f"expected a complete card in '{source}', it does not fit: {error}; fetch the file again") from error
+        raise StyleError(
+            f"expected a complete card in '{source}', it does not fit: {error}; fetch the file again"
+        ) from error
     texts = (card.name, card.title, card.generator, card.weights_sha256, card.colour)
     numbers = (card.halo, card.stride)
     if not all(isinstance(text, str) and text for text in texts) or not all(
         isinstance(number, int) and 0 < number <= 4096 for number in numbers
     ):
-        raise StyleError(f"expected names and sizes on the card in '{source}', some are empty or absurd; fetch the file again")
+        raise StyleError(
+            f"expected names and sizes on the card in '{source}', some are empty or absurd; fetch the file again"
+        )
     if card.colour != COLOUR_CONTRACT:
-        raise StyleError(f"expected a style for {COLOUR_CONTRACT}, '{source}' wants {card.colour}; it needs a newer impasto")
+        raise StyleError(
+            f"expected a style for {COLOUR_CONTRACT}, '{source}' wants {card.colour}; it needs a newer impasto"
+        )
     return card
 
 

@@ -1,10 +1,10 @@
 """A style on a device: frames in, painted frames out.
 
-    from impasto.core.engine import Engine
-    from impasto.core.media import open_reader
-    engine = Engine("wheatfield")
-    for frame in open_reader("plate.%04d.exr"):
-        painted = engine(frame)
+from impasto.core.engine import Engine
+from impasto.core.media import open_reader
+engine = Engine("wheatfield")
+for frame in open_reader("plate.%04d.exr"):
+    painted = engine(frame)
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Engine:
         config = self.style.generator.config
         self._stride, self._halo = config.stride, config.halo
         net = self.style.generator.fold()
-        self._net = net.to(self.device, PRECISIONS[self.precision], memory_format=torch.channels_last)
+        self._net = net.to(self.device, PRECISIONS[self.precision])
+        self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
 
     def __call__(
         self,
@@ -174,7 +175,8 @@ class Engine:
         size = max(1, round(width / stroke)), max(1, round(height / stroke))
         inputs = picture if guides is None else np.concatenate((picture, guides), axis=2)
         if size != (width, height):
-            inputs = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
+            scaled = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
+            inputs = np.asarray(scaled, np.float32)
         padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
         with torch.inference_mode():
             asked = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
@@ -198,9 +200,7 @@ class Engine:
                 if side is None:
                     cancelled()
                     return self._net(asked), None
-                maps = run_tiled(
-                    self._net, asked, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled
-                )
+                maps = run_tiled(self._net, asked, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
                 return maps, side
             except (torch.OutOfMemoryError, MemoryError):
                 # Leave the handler before trying again: the traceback holds the tensors alive.
@@ -225,9 +225,13 @@ def guides_of(frame: Frame, channels: tuple[str, ...]) -> Samples | None:
         return None
     planes = []
     for channel in channels:
-        holders = [part for part in frame.parts if channel in part.channels and part.data_window == frame.part.data_window]
+        holders = [
+            part for part in frame.parts if channel in part.channels and part.data_window == frame.part.data_window
+        ]
         if not holders:
-            raise UsageError(f"expected the guide channel '{channel}' that this style was trained with, the frame has none")
+            raise UsageError(
+                f"expected the guide channel '{channel}' that this style was trained with, the frame has none"
+            )
         planes.append(colour.to_float(holders[0].pixels[..., holders[0].channels.index(channel)]))
     return np.stack(planes, axis=2)
 
@@ -254,7 +258,9 @@ def choose_precision(asked: Precision, device: str) -> str:
     if asked not in PRECISIONS:
         raise UsageError(f"expected a precision among auto, {', '.join(PRECISIONS)}, got '{asked}'")
     if asked == "float16" and device == "cpu":
-        raise UsageError("expected float32 or bfloat16 on the CPU, got float16; give --precision bfloat16 for quick drafts")
+        raise UsageError(
+            "expected float32 or bfloat16 on the CPU, got float16; give --precision bfloat16 for quick drafts"
+        )
     return asked
 
 

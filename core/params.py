@@ -22,9 +22,17 @@ class Parameter:
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("strength", 0.0, 1.0, 1.0, "How much of the style shows: 0 is the plate, 1 the painted result."),
     Parameter("stroke", 0.25, 4.0, 1.0, "Size of the brush strokes: 2 paints twice as broad."),
-    Parameter("colour", 0.0, 1.0, 0.0, "How much of the plate's own colour is kept: 1 takes only light and dark from the style."),
+    Parameter(
+        "colour",
+        0.0,
+        1.0,
+        0.0,
+        "How much of the plate's own colour is kept: 1 takes only light and dark from the style.",
+    ),
     Parameter("detail", 0.0, 1.0, 0.0, "How much of the plate's fine detail is put back."),
-    Parameter("exposure", -8.0, 8.0, 0.0, "Stops by which the style sees the plate brighter or darker; undone in the result."),
+    Parameter(
+        "exposure", -8.0, 8.0, 0.0, "Stops by which the style sees the plate brighter or darker; undone in the result."
+    ),
 )
 
 

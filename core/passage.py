@@ -109,7 +109,8 @@ def _mixed(result: Samples, plate: Samples, strength: float, matte: Samples | No
         return result
     if matte is not None and matte.shape != plate.shape[:2]:
         raise UsageError(
-            f"expected a matte of the plate's size {plate.shape[1]}x{plate.shape[0]}, got {matte.shape[1]}x{matte.shape[0]}; "
+            f"expected a matte of the plate's size {plate.shape[1]}x{plate.shape[0]}, "
+            f"got {matte.shape[1]}x{matte.shape[0]}; "
             "render or scale the matte to the plate"
         )
     amount = np.float32(strength) if matte is None else (np.clip(matte, 0, 1) * np.float32(strength))[..., None]
@@ -149,7 +150,8 @@ def _as_float(part: Part, samples: str) -> Part:
     """A copy of a part with float pixels: half or float as asked where it held integers, its own floats otherwise."""
     if np.issubdtype(part.pixels.dtype, np.floating):
         pixels: Pixels = part.pixels.astype(np.float32)
-        return replace(part, pixels=pixels, formats=tuple("float" if kind == "double" else kind for kind in part.formats))
+        formats = tuple("float" if kind == "double" else kind for kind in part.formats)
+        return replace(part, pixels=pixels, formats=formats)
     dtype = np.float16 if samples == "half" else np.float32
     pixels = colour.to_samples(colour.to_float(part.pixels), dtype)
     return replace(part, pixels=pixels, formats=("half" if samples == "half" else "float",) * len(part.channels))

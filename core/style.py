@@ -77,19 +77,22 @@ def load_style(path: Path) -> Style:
     card = read_card(path)
     if card.generator not in GENERATORS:
         raise StyleError(
-            f"expected a generator among {', '.join(GENERATORS)}, '{path}' names '{card.generator}'; it needs a newer impasto"
+            f"expected a generator among {', '.join(GENERATORS)}, '{path}' names '{card.generator}'; "
+            "it needs a newer impasto"
         )
     try:
         generator = GENERATORS[card.generator](card.config)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise StyleError(f"expected a configuration of '{card.generator}' in '{path}', got {dict(card.config)}") from error
+        raise StyleError(
+            f"expected a configuration of '{card.generator}' in '{path}', got {dict(card.config)}"
+        ) from error
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise StyleError(f"expected weights in '{path}', could not read them: {error}; fetch the file again") from error
     wanted = generator.state_dict()
     if weights.keys() != wanted.keys():
-        odd = sorted(weights.keys() ^ wanted.keys())[0]
+        odd = min(weights.keys() ^ wanted.keys())
         raise StyleError(f"expected the weights of a '{card.generator}' in '{path}', '{odd}' is missing or too much")
     for name, tensor in weights.items():
         if tensor.shape != wanted[name].shape or tensor.dtype not in (torch.float16, torch.float32):
@@ -98,29 +101,43 @@ def load_style(path: Path) -> Style:
                 f"got {tuple(tensor.shape)} {tensor.dtype}"
             )
         if not torch.isfinite(tensor).all():
-            raise StyleError(f"expected finite weights in '{path}', '{name}' holds NaN or infinity; fetch or train it again")
+            raise StyleError(
+                f"expected finite weights in '{path}', '{name}' holds NaN or infinity; fetch or train it again"
+            )
     digest = weights_sha256(weights)
     if digest != card.weights_sha256:
-        raise StyleError(f"expected weights with SHA-256 {card.weights_sha256[:12]}… in '{path}', got {digest[:12]}…; fetch the file again")
+        raise StyleError(
+            f"expected weights with SHA-256 {card.weights_sha256[:12]}… in '{path}', got {digest[:12]}…; "
+            "fetch the file again"
+        )
     facts = (card.halo, card.stride, card.tileable)
     config = generator.config
     if facts != (config.halo, config.stride, config.tileable):
-        raise StyleError(f"expected halo, stride and tiling {config.halo, config.stride, config.tileable} on the card of '{path}', got {facts}")
+        raise StyleError(
+            f"expected halo, stride and tiling {config.halo, config.stride, config.tileable} on the card of "
+            f"'{path}', got {facts}; fetch the file again"
+        )
     generator.load_state_dict(weights)
     generator.eval().requires_grad_(False)
     if not card.codes:
         seen = canary(generator)
-        if not all(abs(now - then) <= CANARY_TOLERANCE * max(1, abs(then)) for now, then in zip(seen, card.canary, strict=True)):
-            raise StyleError(f"expected the test picture of '{path}' to come out as {card.canary}, got {seen}; fetch the file again")
+        if not all(
+            abs(now - then) <= CANARY_TOLERANCE * max(1, abs(then)) for now, then in zip(seen, card.canary, strict=True)
+        ):
+            raise StyleError(
+                f"expected the test picture of '{path}' to come out as {card.canary}, got {seen}; fetch the file again"
+            )
     return Style(card, generator, path)
 
 
 def save_style(path: Path, card: Card, generator: UNet) -> Style:
-    """Write weights as float16 with their card, whole or not at all; fills in the facts that follow from the weights."""
+    """Write weights as float16 with their card, whole or not at all; what follows from the weights is filled in."""
     import torch
     from safetensors.torch import save_file
 
-    weights = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in generator.state_dict().items()}
+    weights = {
+        name: value.detach().to("cpu", torch.float16).contiguous() for name, value in generator.state_dict().items()
+    }
     if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
         raise StyleError(f"expected weights that are finite in float16, some are not; '{path}' was not written")
     stored = type(generator)(generator.config).eval()
@@ -148,7 +165,9 @@ def save_style(path: Path, card: Card, generator: UNet) -> Style:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(f"could not write the style '{path}': {error}; choose another folder or free space") from error
+        raise OutputError(
+            f"could not write the style '{path}': {error}; choose another folder or free space"
+        ) from error
     return Style(card, stored, path)
 
 
@@ -181,8 +200,8 @@ def _header(path: Path) -> dict[str, dict[str, str]]:
     """The JSON header of a safetensors file, checked for size and for duplicate keys."""
     if path.suffix.lower() in PICKLES:
         raise StyleError(
-            f"expected a .safetensors file, got '{path.name}'; pickled weights can run code when they are opened and are "
-            "never read here. Train the style with impasto, or convert the weights where you trust them"
+            f"expected a .safetensors file, got '{path.name}'; pickled weights can run code when they are opened "
+            "and are never read here. Train the style with impasto, or convert the weights where you trust them"
         )
     try:
         with path.open("rb") as file:
@@ -192,13 +211,23 @@ def _header(path: Path) -> dict[str, dict[str, str]]:
                 raise StyleError(f"expected a style (a .safetensors file), '{path}' is none; check the path")
             text = file.read(length)
     except FileNotFoundError as error:
-        raise StyleError(f"expected a style file, there is none at '{path}'; `impasto styles` lists the built-in ones") from error
+        raise StyleError(
+            f"expected a style file, there is none at '{path}'; `impasto styles` lists the built-in ones"
+        ) from error
     except OSError as error:
         raise StyleError(f"could not read the style '{path}': {error}; check its permissions") from error
     try:
         header = json.loads(text, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise StyleError(f"expected a sound safetensors header in '{path}', got {error}; fetch the file again") from error
-    if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict) or "card" not in header["__metadata__"]:
-        raise StyleError(f"expected a style with its card, '{path}' has none; only files that impasto trained are styles")
+        raise StyleError(
+            f"expected a sound safetensors header in '{path}', got {error}; fetch the file again"
+        ) from error
+    if (
+        not isinstance(header, dict)
+        or not isinstance(header.get("__metadata__"), dict)
+        or "card" not in header["__metadata__"]
+    ):
+        raise StyleError(
+            f"expected a style with its card, '{path}' has none; only files that impasto trained are styles"
+        )
     return header

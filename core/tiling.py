@@ -67,6 +67,9 @@ def run_tiled(
         maps = net(seen.contiguous(memory_format=torch.channels_last))
         for whole, part in zip((gain, bias), maps, strict=True):
             whole[:, :, tile.top : tile.bottom, tile.left : tile.right] = part[
-                :, :, tile.top - tile.see_top : tile.bottom - tile.see_top, tile.left - tile.see_left : tile.right - tile.see_left
+                :,
+                :,
+                tile.top - tile.see_top : tile.bottom - tile.see_top,
+                tile.left - tile.see_left : tile.right - tile.see_left,
             ]
     return gain, bias

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ VERSION = 1
 
 def save_checkpoint(
     path: Path,
-    modules: dict[str, nn.Module],
-    optimizers: dict[str, Optimizer],
-    generators: dict[str, torch.Generator],
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, Optimizer],
+    generators: Mapping[str, torch.Generator],
     facts: dict[str, Any],
 ) -> None:
     """Write all states; a reader sees the old file or the new one, never half of either."""
@@ -33,7 +34,9 @@ def save_checkpoint(
         tensors.update({f"{name}.{key}": value.contiguous() for key, value in module.state_dict().items()})
     for name, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
-            tensors.update({f"{name}.{index}.{key}": torch.as_tensor(value).contiguous() for key, value in state.items()})
+            tensors.update(
+                {f"{name}.{index}.{key}": torch.as_tensor(value).contiguous() for key, value in state.items()}
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     save_file(tensors, partial, metadata={"version": str(VERSION), "facts": json.dumps(facts)})
@@ -44,9 +47,9 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path,
-    modules: dict[str, nn.Module],
-    optimizers: dict[str, Optimizer],
-    generators: dict[str, torch.Generator],
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, Optimizer],
+    generators: Mapping[str, torch.Generator],
 ) -> dict[str, Any]:
     """Put all states back and return the facts; TrainingError where the file does not fit the run."""
     try:

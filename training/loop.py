@@ -82,9 +82,11 @@ def train(
     torch.manual_seed(recipe.seed)
     device = torch.device(schedule.device)
     drawn = torch.Generator().manual_seed(recipe.seed)
-    net = UNet(SIZES[recipe.size]).to(device, memory_format=torch.channels_last)
+    net = UNet(SIZES[recipe.size]).to(device)
     averaged = copy.deepcopy(net).requires_grad_(False)
-    critic = PatchGAN(6).to(device, memory_format=torch.channels_last)
+    critic = PatchGAN(6).to(device)
+    for module in (net, averaged, critic):
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
     # eps well above Adam's default: with the usual one, early steps of a norm-free net are too long.
     for_net = torch.optim.Adam(net.parameters(), recipe.learning_rate, betas=(0.9, 0.999), eps=1e-6)
     for_critic = torch.optim.Adam(critic.parameters(), recipe.learning_rate / 2, betas=(0.5, 0.99))
@@ -96,7 +98,9 @@ def train(
     if schedule.resume and checkpoint.exists():
         facts = load_checkpoint(checkpoint, modules, optimizers, {"crops": drawn})
         if facts["data"] != data_digest:
-            raise TrainingError(f"expected the pictures that '{checkpoint}' was trained on, got others; start anew without --resume")
+            raise TrainingError(
+                f"expected the pictures that '{checkpoint}' was trained on, got others; start anew without --resume"
+            )
         number, spent = facts["step"], facts["seconds"]
         guard.mean_norm, guard.rate_factor = facts["mean_norm"], facts["rate_factor"]
         guard.skipped, guard.rollbacks = facts["skipped"], facts["rollbacks"]

@@ -22,7 +22,8 @@ def stylize(net: UNet, plate: Tensor) -> Tensor:
     stride = net.config.stride
     padded = F.pad(plate[None], (0, -width % stride, 0, -height % stride), mode="replicate")
     gain, bias = net(padded)
-    return (gain * padded[:, :3] + bias)[0, :, :height, :width]
+    result: Tensor = gain * padded[:, :3] + bias
+    return result[0, :, :height, :width]
 
 
 def write_sheet(path: Path, rows: list[tuple[Tensor, ...]]) -> None:
@@ -31,7 +32,9 @@ def write_sheet(path: Path, rows: list[tuple[Tensor, ...]]) -> None:
     for row in rows:
         pictures = [picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for picture in row]
         scale = SIDE / pictures[0].shape[1]
-        strips.append(np.hstack([cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures]))
+        strips.append(
+            np.hstack([cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures])
+        )
     width = min(strip.shape[1] for strip in strips)
     sheet = np.vstack([strip[:, :width] for strip in strips])
     partial = path.with_name(f".{path.name}.part.png")

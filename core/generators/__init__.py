@@ -10,7 +10,7 @@ from impasto.core.generators.unet import UNet, UNetConfig
 
 def build_unet(config: Mapping[str, Any]) -> UNet:
     """The U-Net that a card's generator.config describes; TypeError or ValueError where it does not."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     return UNet(UNetConfig(**fields))
 
 

@@ -40,7 +40,7 @@ class RepConv(nn.Module):
 
     def merged(self) -> Tensor:
         """The one 3x3 kernel that the branches amount to, (outputs, inputs, 3, 3)."""
-        centre = self.point
+        centre: Tensor = self.point
         if self.identity:
             centre = centre + torch.eye(centre.shape[0], dtype=centre.dtype, device=centre.device)
         return self.kernel + F.pad(centre[..., None, None], (1, 1, 1, 1))
@@ -61,8 +61,8 @@ class RepConv(nn.Module):
             kernel = kernel * (1 + scale)[:, None, None, None]
             bias = bias * (1 + scale) + shift
         folded = FoldedConv(kernel.shape[1], kernel.shape[0], relu=self.relu)
-        folded.conv.weight.copy_(kernel)
-        folded.conv.bias.copy_(bias)
+        folded.kernel.copy_(kernel)
+        folded.bias.copy_(bias)
         return folded.to(self.kernel.device)
 
 
@@ -71,11 +71,12 @@ class FoldedConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, relu: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3)
+        self.kernel = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        self.bias = nn.Parameter(torch.empty(outputs))
         self.relu = relu
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        y = self.conv(F.pad(x, (1, 1, 1, 1), mode="replicate"))
+        y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, self.bias)
         return F.relu(y, inplace=True) if self.relu else y
 
 
@@ -88,12 +89,12 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
         for conv in (self.first, self.second):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            nn.init.zeros_(conv.bias)
         with torch.no_grad():
             self.second.weight.mul_(0.2)
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        change: Tensor = self.second(F.relu(self.first(x)))
+        return x + change
 
 
 class SelfAttention(nn.Module):

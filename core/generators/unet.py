@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -46,7 +47,7 @@ class UNetConfig:
     @property
     def stride(self) -> int:
         """Pixels that height and width must be a multiple of, and on which tiles must start."""
-        return self.shuffle * 2 ** (len(self.widths) - 1)
+        return self.shuffle << (len(self.widths) - 1)
 
     @property
     def tileable(self) -> bool:
@@ -105,7 +106,7 @@ class UNet(nn.Module):
         cell = config.shuffle**2
         self.codes = nn.Parameter(torch.randn(config.styles, code_width)) if config.styles else None
         self.stem = RepConv((3 + config.guides) * cell, widths[0], code_width=code_width)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.encoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], counts[:-1], strict=True))
         self.down = nn.ModuleList(nn.Conv2d(upper, lower, 2, stride=2) for upper, lower in pairs)
         self.bottleneck = level(widths[-1], counts[-1])
@@ -172,7 +173,9 @@ def start_smooth(net: UNet) -> None:
     planes = inputs // shuffle**2
     position = (torch.arange(3 * shuffle) + 0.5) / (3 * shuffle) - 0.5
     window = torch.cos(math.pi * position) ** 2
-    frequency, angle, phase = torch.rand(3, outputs, 1, 1).mul_(torch.tensor([1.5, math.pi, 2 * math.pi]).view(3, 1, 1, 1))
+    frequency, angle, phase = torch.rand(3, outputs, 1, 1).mul_(
+        torch.tensor([1.5, math.pi, 2 * math.pi]).view(3, 1, 1, 1)
+    )
     across = position[:, None] * torch.sin(angle) + position * torch.cos(angle)
     wave = window[:, None] * window * torch.cos(2 * math.pi * frequency * across + phase)
     wave = wave / wave.flatten(1).norm(dim=1)[:, None, None]
@@ -184,6 +187,8 @@ def start_smooth(net: UNet) -> None:
         conv.weight.copy_(conv.weight.mean((2, 3), keepdim=True).expand_as(conv.weight))
     for conv in cast(Iterable[nn.Conv2d], net.up):
         same_for_each_cell(conv.weight, 4)
+        if conv.bias is not None:
+            same_for_each_cell(conv.bias, 4)
     net.head.kernel.mul_(0.03)
     net.head.point.mul_(0.03)
     for weight in (net.head.kernel, net.head.point):

@@ -2,14 +2,16 @@
 
 FFmpeg's scaler makes two choices here that would show. Without accurate rounding it darkens by
 up to one code of 255, so that is always asked for. And RGB of 16 bits comes out on a scale
-whose white is not 65535: full-range sources of N bits are shifted left, limited-range sources end at 65283
-(measured on FFmpeg 8; `test_white_and_black_are_exact` holds it down). Tables put both right.
+whose white is not 65535: full-range sources of N bits are shifted left, limited-range sources end at 65283, and on the
+way back full range is taken 257/256 times as bright (measured on FFmpeg 8; `test_movie_pixels` holds it down).
+Tables put that right.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -100,14 +102,15 @@ class PixelDecoder:
             src_color_range=FULL if self.full_range or layout.rgb else LIMITED,
             dst_color_range=FULL,
             interpolation=_ACCURATE,
+            threads=_threads_for(frame),
         )
         pixels = np.ascontiguousarray(converted.to_ndarray())
+        if layout.alpha and len(frame.planes) == 4:
+            # The scaler is off by one code in half of the 8-bit alphas.
+            pixels[..., 3] = _spread(_plane(frame, 3), layout.bits, pixels.dtype)
         if not deep or layout.rgb:
             return pixels
-        colour = _from_scaler(_white_of(layout.bits, self.full_range))
-        pixels[..., :3] = colour[pixels[..., :3]]
-        if layout.alpha:
-            pixels[..., 3] = _from_scaler(_white_of(layout.bits, True))[pixels[..., 3]]
+        pixels[..., :3] = _from_scaler(_white_of(layout.bits, self.full_range))[pixels[..., :3]]
         return pixels
 
 
@@ -135,21 +138,29 @@ class PixelEncoder:
             return _from_planar_rgb(pixels, layout)
         deep = pixels.dtype == np.uint16
         if deep and not layout.rgb:
-            scaled = np.empty_like(pixels)
-            scaled[..., :3] = _to_scaler(_white_of(layout.bits, self.full_range))[pixels[..., :3]]
-            if layout.alpha:
-                scaled[..., 3] = _to_scaler(_white_of(layout.bits, True))[pixels[..., 3]]
-            pixels = scaled
+            scaled = pixels.copy()
+            scaled[..., :3] = _to_scaler(layout.bits, self.full_range)[pixels[..., :3]]
+        else:
+            scaled = pixels
         source = ("rgba64le" if layout.alpha else "rgb48le") if deep else ("rgba" if layout.alpha else "rgb24")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=source)
-        return self._scaler.reformat(
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(scaled), format=source)
+        converted = self._scaler.reformat(
             frame,
             format=layout.name,
             dst_colorspace=self.matrix,
             src_color_range=FULL,
             dst_color_range=FULL if self.full_range or layout.rgb else LIMITED,
             interpolation=_ACCURATE,
+            threads=_threads_for(frame),
         )
+        if layout.alpha and len(converted.planes) == 4:
+            _fill(converted, 3, _gather(pixels[..., 3], layout.bits))
+        return converted
+
+
+def _threads_for(frame: av.VideoFrame) -> int | None:
+    """One thread for small frames, where waking others takes longer than the work; else as many as there are."""
+    return 1 if frame.width * frame.height < 1 << 20 else None
 
 
 def _white_of(bits: int, full_range: bool) -> int:
@@ -164,37 +175,63 @@ def _from_scaler(white: int) -> npt.NDArray[np.uint16]:
 
 
 @functools.cache
-def _to_scaler(white: int) -> npt.NDArray[np.uint16]:
+def _to_scaler(bits: int, full_range: bool) -> npt.NDArray[np.uint16]:
     codes = np.arange(65536, dtype=np.float64)
-    return np.rint(codes * (white / 65535)).astype(np.uint16)
+    white = _white_of(bits, full_range)
+    if not full_range:
+        return np.rint(codes * (white / 65535)).astype(np.uint16)
+    # The scaler drops what is left below the last bit; a quarter of a step keeps a code from falling to the one below.
+    quarter = (1 << (16 - bits)) // 4
+    return np.rint(codes * (white * 256 / 257 / 65535) + quarter).astype(np.uint16)
 
 
 def _planar_rgb(frame: av.VideoFrame, layout: Layout) -> Pixels:
     """Planar RGB of 9 to 16 bits without the scaler: its codes spread over 16 bits."""
-    top = (1 << layout.bits) - 1
     planes = [_plane(frame, index) for index in ((2, 0, 1, 3) if layout.alpha else (2, 0, 1))]
-    stacked = np.stack(planes, axis=-1).astype(np.uint32)
-    return ((stacked * 65535 + top // 2) // top).astype(np.uint16)
+    return _spread(np.stack(planes, axis=-1), layout.bits, np.dtype(np.uint16))
 
 
-def _plane(frame: av.VideoFrame, index: int) -> npt.NDArray[np.uint16]:
+def _spread(codes: Pixels, bits: int, dtype: np.dtype[Any]) -> Pixels:
+    """Codes of some bits over the whole range of an integer dtype, to the nearest."""
+    top, full = (1 << bits) - 1, int(np.iinfo(dtype).max)
+    if top == full:
+        return codes.astype(dtype)
+    return ((codes.astype(np.uint32) * full + top // 2) // top).astype(dtype)
+
+
+def _gather(samples: Pixels, bits: int) -> Pixels:
+    """The inverse of `_spread`."""
+    top, full = (1 << bits) - 1, int(np.iinfo(samples.dtype).max)
+    return samples if top == full else (samples.astype(np.uint32) * top + full // 2) // full
+
+
+def _sample_type(frame: av.VideoFrame) -> str:
+    if frame.format.components[0].bits <= 8:
+        return "u1"
+    return ">u2" if frame.format.name.endswith("be") else "<u2"
+
+
+def _plane(frame: av.VideoFrame, index: int) -> Pixels:
     plane = frame.planes[index]
-    order = ">u2" if frame.format.name.endswith("be") else "<u2"
-    rows = np.frombuffer(memoryview(plane), order).reshape(plane.height, plane.line_size // 2)
-    samples: npt.NDArray[np.uint16] = rows[:, : plane.width].astype(np.uint16)
+    kind = np.dtype(_sample_type(frame))
+    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
+    samples: Pixels = rows[:, : plane.width].astype(kind.newbyteorder("="))
     return samples
 
 
+def _fill(frame: av.VideoFrame, index: int, codes: Pixels) -> None:
+    plane = frame.planes[index]
+    kind = np.dtype(_sample_type(frame))
+    rows = np.zeros((plane.height, plane.line_size // kind.itemsize), kind)
+    rows[:, : codes.shape[1]] = codes
+    plane.update(rows.tobytes())
+
+
 def _from_planar_rgb(pixels: Pixels, layout: Layout) -> av.VideoFrame:
-    top = (1 << layout.bits) - 1
-    codes = ((pixels.astype(np.uint32) * top + 32767) // 65535).astype("<u2")
-    height, width = codes.shape[:2]
-    frame = av.VideoFrame(width, height, layout.name)
+    codes = _gather(pixels, layout.bits)
+    frame = av.VideoFrame(codes.shape[1], codes.shape[0], layout.name)
     for position, channel in enumerate((1, 2, 0, 3)[: codes.shape[2]]):
-        plane = frame.planes[position]
-        rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
-        rows[:, :width] = codes[..., channel]
-        plane.update(rows.tobytes())
+        _fill(frame, position, codes[..., channel])
     return frame
 
 

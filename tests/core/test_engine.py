@@ -69,7 +69,9 @@ def test_identity_returns_float_within_1e_5(identity: Engine) -> None:
 def test_nan_and_infinity_come_back_as_they_were_and_are_counted(identity: Engine) -> None:
     frame = extremes("float32")
     result = identity.render(frame)
-    np.testing.assert_array_equal(result.frame.colour[~np.isfinite(frame.colour)], frame.colour[~np.isfinite(frame.colour)])
+    np.testing.assert_array_equal(
+        result.frame.colour[~np.isfinite(frame.colour)], frame.colour[~np.isfinite(frame.colour)]
+    )
     assert result.report.invalid_pixels == 3
 
 

@@ -11,6 +11,7 @@ from impasto.core.generators.unet import SIZES, UNetConfig
 from impasto.core.tiling import run_tiled, tiles_of
 from tests.core.generators.test_unet import lively
 
+
 @pytest.mark.parametrize("size", SIZES)
 @settings(max_examples=6)
 @given(rows=st.integers(1, 26), columns=st.integers(1, 26), side=st.integers(8, 160))

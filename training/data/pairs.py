@@ -55,7 +55,9 @@ def load_pairs(before: Path, after: Path) -> list[Pair]:
             )
         pairs.append(Pair(stem, plate, target))
     if not pairs:
-        raise TrainingError(f"expected pictures in '{before}', found none; give folders of PNG, JPEG, TIFF or EXR files")
+        raise TrainingError(
+            f"expected pictures in '{before}', found none; give folders of PNG, JPEG, TIFF or EXR files"
+        )
     return pairs
 
 

@@ -13,7 +13,9 @@ def multi_scale_l1(result: Tensor, target: Tensor, scales: tuple[int, ...] = (1,
         ours = F.avg_pool2d(result, scale) if scale > 1 else result
         theirs = F.avg_pool2d(target, scale) if scale > 1 else target
         difference = ours - theirs
-        total = total + difference.abs().mean() + difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+        total = (
+            total + difference.abs().mean() + difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+        )
     return total / len(scales)
 
 

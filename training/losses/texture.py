@@ -9,7 +9,9 @@ from torch.nn import functional as F
 PATCH = 7
 
 
-def laplacian_swd(result: Tensor, reference: Tensor, *, slices: int = 16, samples: int = 2048, bands: int = 4) -> Tensor:
+def laplacian_swd(
+    result: Tensor, reference: Tensor, *, slices: int = 16, samples: int = 2048, bands: int = 4
+) -> Tensor:
     """Sliced Wasserstein distance between patch distributions, band by band of a Laplacian pyramid.
 
     Each random slice is divided by the reference's spread, so that strokes count as much as

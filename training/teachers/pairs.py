@@ -76,14 +76,18 @@ def make_pairs(
 
 
 def load_picture(path: Path, long_side: int) -> Samples:
-    """An 8-bit picture as (H, W, 3) float32 sRGB in [0, 1], its long side scaled to `long_side` where that is smaller."""
+    """An 8-bit picture as (H, W, 3) float32 sRGB in [0, 1], scaled down to `long_side` where it is longer."""
     stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if stored is None:
-        raise TrainingError(f"expected a picture, could not read '{path}'; remove it from the plates or convert it to PNG")
+        raise TrainingError(
+            f"expected a picture, could not read '{path}'; remove it from the plates or convert it to PNG"
+        )
     scale = min(1.0, long_side / max(stored.shape[:2]))
     if scale < 1:
         stored = cv2.resize(stored, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(stored[..., ::-1], np.float32) / 255
+    picture = np.ascontiguousarray(stored[..., ::-1], np.float32)
+    picture /= 255
+    return picture
 
 
 def frames_of(movie: Path, count: int, into: Path) -> Iterable[Path]:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from impasto.core.frame import Samples
 
-LUMA = np.float32([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,7 @@ class Palette:
         return np.asarray(self.hue * moved + (1 - self.hue) * toned, np.float32)
 
 
-def fit_palette(
-    plates: Sequence[Samples], painting: Samples, *, tone: float = 0.6, hue: float = 1.0
-) -> Palette:
+def fit_palette(plates: Sequence[Samples], painting: Samples, *, tone: float = 0.6, hue: float = 1.0) -> Palette:
     """The map that carries the pooled colours of `plates` to those of `painting`; all (H, W, 3), working space."""
     pool = np.concatenate([plate.reshape(-1, 3)[::23] for plate in plates])
     paint = painting.reshape(-1, 3)[::7]
@@ -69,6 +68,7 @@ def fit_palette(
     )
 
 
-def _square_root(symmetric: np.ndarray) -> np.ndarray:
+def _square_root(symmetric: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     values, vectors = np.linalg.eigh(symmetric)
-    return (vectors * np.sqrt(np.maximum(values, 1e-8))) @ vectors.T
+    root: npt.NDArray[np.float64] = (vectors * np.sqrt(np.maximum(values, 1e-8))) @ vectors.T
+    return root

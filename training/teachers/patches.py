@@ -89,10 +89,10 @@ def _fill_level(
 def _nearest(queries: Tensor, keys: Tensor, evenness: float) -> Tensor:
     """Index of the key for each query, by squared distance over (evenness + the key's best distance to any query)."""
     best = torch.full((len(keys),), math.inf)
-    for chunk in queries.split(QUERIES_AT_ONCE):
+    for chunk in torch.split(queries, QUERIES_AT_ONCE):
         best = torch.minimum(best, _distances(chunk, keys).amin(0))
     scale = 1 / (best.clamp_min(0) + evenness)
-    return torch.cat([(_distances(chunk, keys) * scale).argmin(1) for chunk in queries.split(QUERIES_AT_ONCE)])
+    return torch.cat([(_distances(chunk, keys) * scale).argmin(1) for chunk in torch.split(queries, QUERIES_AT_ONCE)])
 
 
 def _distances(queries: Tensor, keys: Tensor) -> Tensor:

@@ -40,13 +40,13 @@ class StrokeLook:
 def paint(plate: Samples, palette: Palette, look: StrokeLook) -> Samples:
     """The plate (H, W, 3), working space, float32, as the painter sees it; clipped to [0, 1]."""
     along_x, along_y = stroke_direction(plate @ LUMA, look.turn)
-    flat = cv2.bilateralFilter(plate, 7, 0.18, 3.0)
+    flat = np.asarray(cv2.bilateralFilter(plate, 7, 0.18, 3.0), np.float32)
     colour = palette.apply(smear(flat, along_x, along_y, 0.8 * look.length))
     height = paint_height(plate, along_x, along_y, look)
     light = raking_light(height, look.width)
-    warm = np.float32([1.0, 0.35, -0.9])
+    warm = np.array([1.0, 0.35, -0.9], np.float32)
     painted = colour + height[..., None] * (look.body + look.drift * warm) + (look.relief * light)[..., None]
-    return np.clip(painted, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(painted, 0, 1), np.float32)
 
 
 def paint_height(plate: Samples, along_x: Samples, along_y: Samples, look: StrokeLook) -> Samples:
@@ -59,14 +59,14 @@ def paint_height(plate: Samples, along_x: Samples, along_y: Samples, look: Strok
     bands = np.sin(2 * np.pi * 14.0 * calm)
     bands *= np.clip(1 - spread / 0.05, 0, 1)
     drawn = smear((seeds + look.isophotes * bands).astype(np.float32), along_x, along_y, look.length)
-    return np.tanh(1.8 * drawn)
+    return np.asarray(np.tanh(1.8 * drawn), np.float32)
 
 
 def raking_light(height: Samples, width: float) -> Samples:
     """Light from the upper left on the paint's slopes, about [-1, 1], (H, W)."""
     smooth = _blur(height, width / 5)
     slope = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3) + cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3)
-    return np.tanh(slope * width * 0.22).astype(np.float32)
+    return np.asarray(np.tanh(slope * width * 0.22), np.float32)
 
 
 def stroke_direction(luma: Samples, radius: float) -> tuple[Samples, Samples]:
@@ -108,8 +108,8 @@ def smear(field: Samples, along_x: Samples, along_y: Samples, length: float) -> 
 
 
 def _sample(field: Samples, x: Samples, y: Samples) -> Samples:
-    return cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.float32)
 
 
 def _blur(field: Samples, sigma: float) -> Samples:
-    return cv2.GaussianBlur(field, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma), np.float32)

@@ -54,7 +54,11 @@ def test_folding_leaves_no_module_with_statistics_or_branches() -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [*SIZES.values(), replace(SMALL, residual=True), replace(SMALL, shuffle=2, widths=(8, 8, 16), blocks=(1, 1, 1), refine=4)],
+    [
+        *SIZES.values(),
+        replace(SMALL, residual=True),
+        replace(SMALL, shuffle=2, widths=(8, 8, 16), blocks=(1, 1, 1), refine=4),
+    ],
 )
 def test_radius_is_never_below_what_the_gradient_reaches(config: UNetConfig) -> None:
     net = lively(config)

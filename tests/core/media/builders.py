@@ -184,7 +184,7 @@ def write_movie(
     """A movie by PyAV whose luma (or first plane, for planar RGB: all three) holds the given code values.
 
     `planes` are (H, W) arrays of codes of the pixel format's own depth; chroma is neutral. `times` are
-    presentation times in 1/1000 s for a variable rate. `audio` names an encoder of a sine that lasts as the pictures.
+    presentation times in 1/1000 s for a variable rate. `audio` names an encoder of a rising tone that lasts as the pictures.
     """
     height, width = planes[0].shape
     with av.open(str(path), "w") as output:
@@ -210,7 +210,7 @@ def write_movie(
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         if sound is not None:
-            for samples in _sine(sound, Fraction(len(planes)) / rate):
+            for samples in _rising_tone(sound, Fraction(len(planes)) / rate):
                 output.mux(sound.encode(samples))
             output.mux(sound.encode(None))
 
@@ -234,11 +234,12 @@ def video_frame(plane: np.ndarray[Any, Any], pixel_format: str) -> av.VideoFrame
     return frame
 
 
-def _sine(sound: Any, seconds: Fraction) -> Iterator[av.AudioFrame]:
+def _rising_tone(sound: Any, seconds: Fraction) -> Iterator[av.AudioFrame]:
     total, step = int(seconds * 48000), 960
     for start in range(0, total, step):
         count = min(step, total - start)
-        wave = np.sin(2 * np.pi * 440 * (start + np.arange(count)) / 48000) * 0.5
+        time = (start + np.arange(count)) / 48000
+        wave = np.sin(2 * np.pi * (300 + 200 * time) * time) * 0.5
         kind = sound.format.name
         if kind in ("fltp", "flt"):
             samples = wave.astype(np.float32)[None]

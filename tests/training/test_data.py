@@ -1,0 +1,125 @@
+"""Pairs and crops: registered, judged where they may be, refused where they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from impasto.core.errors import TrainingError, UnknownName
+from impasto.training.data.pairs import Pair, as_float, digest, draw_crops, load_pairs
+from impasto.training.recipe import Recipe, recipe_from
+
+
+def save(path: Path, height: int = 40, width: int = 48, seed: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def coordinates(height: int, width: int) -> Pair:
+    """A pair whose samples say where they are, so that a crop tells where it was taken."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    picture = torch.stack((rows, columns, torch.zeros_like(rows))).to(torch.uint8)
+    return Pair("map", picture, picture.clone())
+
+
+def test_pictures_are_paired_by_name_and_read_as_rgb(tmp_path: Path) -> None:
+    save(tmp_path / "b" / "one.png")
+    save(tmp_path / "a" / "one.jpg", seed=2)
+    cv2.imwrite(str(tmp_path / "b" / "one.png"), np.full((40, 48, 3), (255, 0, 10), np.uint8))
+    (pair,) = load_pairs(tmp_path / "b", tmp_path / "a")
+    assert pair.name == "one"
+    assert pair.before[:, 0, 0].tolist() == [10, 0, 255]
+
+
+def test_a_picture_without_its_counterpart_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "b" / "one.png")
+    save(tmp_path / "b" / "two.png")
+    save(tmp_path / "a" / "one.png")
+    with pytest.raises(TrainingError, match=r"'two' is missing in .*a"):
+        load_pairs(tmp_path / "b", tmp_path / "a")
+
+
+def test_a_pair_of_differing_sizes_is_refused_with_both(tmp_path: Path) -> None:
+    save(tmp_path / "b" / "one.png")
+    save(tmp_path / "a" / "one.png", width=50)
+    with pytest.raises(TrainingError, match="48x40 and 50x40 for 'one'"):
+        load_pairs(tmp_path / "b", tmp_path / "a")
+
+
+def test_an_empty_folder_a_missing_one_and_a_damaged_picture_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").mkdir()
+    with pytest.raises(TrainingError, match="found none"):
+        load_pairs(tmp_path / "b", tmp_path / "a")
+    with pytest.raises(TrainingError, match=r"'.*nowhere' is none"):
+        load_pairs(tmp_path / "nowhere", tmp_path / "a")
+    for folder in "ab":
+        (tmp_path / folder / "one.png").write_bytes(b"not a picture")
+    with pytest.raises(TrainingError, match="could not read"):
+        load_pairs(tmp_path / "b", tmp_path / "a")
+
+
+def test_crops_of_before_and_after_are_registered() -> None:
+    crops = draw_crops([coordinates(200, 240)], 8, 64, 16, torch.Generator().manual_seed(3))
+    assert torch.equal(crops.before, crops.after)
+    assert crops.before.shape == (8, 3, 64, 64)
+
+
+def test_the_rim_is_judged_only_at_the_true_edge_of_the_picture() -> None:
+    pair = coordinates(100, 100)
+    crops = draw_crops([pair], 64, 64, 16, torch.Generator().manual_seed(3))
+    seen_edges = 0
+    for picture, judged in zip((crops.before * 255).round().int(), crops.judged[:, 0], strict=True):
+        top, left = int(picture[0, 0, 0]), int(picture[1, 0, 0])
+        assert judged[20, 20] == 1
+        assert bool(judged[0, 32]) == (top == 0)
+        assert bool(judged[-1, 32]) == (top + 64 == 100)
+        assert bool(judged[32, 0]) == (left == 0)
+        assert bool(judged[32, -1]) == (left + 64 == 100)
+        seen_edges += top == 0
+    assert 0 < seen_edges < 64
+
+
+def test_the_digest_changes_with_any_sample() -> None:
+    one, other = coordinates(20, 20), coordinates(20, 20)
+    other.after[0, 3, 3] += 1
+    assert digest([one]) == digest([coordinates(20, 20)]) != digest([other])
+
+
+def test_eight_bits_become_fractions() -> None:
+    assert as_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [0.0, 1.0]
+
+
+def test_an_unknown_recipe_setting_names_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'learning_rate'"):
+        recipe_from({"learning_rat": 1e-3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop": 100}, "multiple of 8"),
+        ({"crop": 32}, "larger than twice"),
+        ({"batch": 0}, "at least 1"),
+        ({"steps": "x"}, "to be int"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        recipe_from(settings)
+
+
+def test_the_learning_rate_warms_up_holds_and_falls_to_a_twentieth() -> None:
+    recipe = Recipe(learning_rate=1.0, warm_up=10, decay_from=0.5)
+    rates = [
+        recipe.rate_at(0, 0),
+        recipe.rate_at(9, 0),
+        recipe.rate_at(99, 0.5),
+        recipe.rate_at(99, 0.75),
+        recipe.rate_at(99, 1),
+    ]
+    assert rates == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.05])
