@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -184,7 +183,8 @@ def write_movie(
     """A movie by PyAV whose luma (or first plane, for planar RGB: all three) holds the given code values.
 
     `planes` are (H, W) arrays of codes of the pixel format's own depth; chroma is neutral. `times` are
-    presentation times in 1/1000 s for a variable rate. `audio` names an encoder of a rising tone that lasts as the pictures.
+    presentation times in 1/1000 s for a variable rate. `audio` names an encoder of a rising tone
+    that lasts as long as the pictures.
     """
     height, width = planes[0].shape
     with av.open(str(path), "w") as output:
@@ -268,4 +268,4 @@ def luma_planes(path: Path | str) -> list[np.ndarray[Any, Any]]:
 
 def leftovers(folder: Path) -> list[str]:
     """Hidden files in a folder: temporary files that should be gone."""
-    return sorted(name for name in os.listdir(folder) if name.startswith("."))
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))

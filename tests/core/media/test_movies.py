@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -100,7 +99,9 @@ def test_a_range_beyond_the_movie_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize(("source", "result"), [("a.mp4", "b.mp4"), ("a.mkv", "b.mkv"), ("a.mp4", "b.mov"), ("a.mp4", "b.mkv")])
+@pytest.mark.parametrize(
+    ("source", "result"), [("a.mp4", "b.mp4"), ("a.mkv", "b.mkv"), ("a.mp4", "b.mov"), ("a.mp4", "b.mkv")]
+)
 def test_levels_come_out_as_they_went_in(tmp_path: Path, full: bool, source: str, result: str) -> None:
     low, high = (0, 255) if full else (16, 235)
     write_movie(tmp_path / source, moving_planes(6, low=low, high=high), full_range=full)
@@ -113,7 +114,7 @@ def test_levels_come_out_as_they_went_in(tmp_path: Path, full: bool, source: str
     before, found = (np.stack(luma_planes(tmp_path / name)).astype(float) for name in (source, result))
     assert before.shape == found.shape
     assert abs(before.mean() - found.mean()) < 0.3
-    np.testing.assert_allclose(np.percentile(found, [1, 50, 99]), np.percentile(before, [1, 50, 99]), atol=2.5)
+    np.testing.assert_allclose(np.percentile(found, [5, 95]), np.percentile(before, [5, 95]), atol=2)
 
 
 @pytest.mark.parametrize(
@@ -230,9 +231,11 @@ def test_frames_with_alpha_make_a_prores_4444(tmp_path: Path) -> None:
     np.testing.assert_allclose(alpha.astype(float), pixels[..., 3], atol=65535 * 0.002)
 
 
-@pytest.mark.parametrize(("source", "result"), [("a.mp4", "b.mp4"), ("a.mov", "b.mp4"), ("a.mp4", "b.mkv"), ("a.mkv", "b.mov")])
+@pytest.mark.parametrize(
+    ("source", "result"), [("a.mp4", "b.mp4"), ("a.mov", "b.mp4"), ("a.mp4", "b.mkv"), ("a.mkv", "b.mov")]
+)
 def test_sound_is_copied_packet_by_packet(tmp_path: Path, source: str, result: str) -> None:
-    write_movie(tmp_path / source, moving_planes(25), audio="aac")
+    write_movie(tmp_path / source, moving_planes(10), rate=Fraction(10), audio="aac")
     info = copy(tmp_path / source, tmp_path / result)
     assert info.movie is not None
     assert info.movie.has_audio
@@ -245,9 +248,9 @@ def test_sound_is_copied_packet_by_packet(tmp_path: Path, source: str, result: s
 
 
 def test_a_cut_range_takes_its_own_sound(tmp_path: Path) -> None:
-    write_movie(tmp_path / "a.mov", moving_planes(50), audio="pcm_s16le")
-    copy(tmp_path / "a.mov", tmp_path / "b.mov", FrameRange(26, 50))
-    copy(tmp_path / "a.mov", tmp_path / "c.mov", FrameRange(11, 35))
+    write_movie(tmp_path / "a.mov", moving_planes(20), rate=Fraction(10), audio="pcm_s16le")
+    copy(tmp_path / "a.mov", tmp_path / "b.mov", FrameRange(11, 20))
+    copy(tmp_path / "a.mov", tmp_path / "c.mov", FrameRange(5, 14))
     source = b"".join(data for _, data in packets(tmp_path / "a.mov", "audio"))
     for name, start, seconds in (("b.mov", 1.0, 1.0), ("c.mov", 0.4, 1.0)):
         found = list(packets(tmp_path / name, "audio"))
@@ -258,7 +261,7 @@ def test_a_cut_range_takes_its_own_sound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("result", "codec"), [("b.avi", "pcm_s16le"), ("b.webm", "opus")])
 def test_sound_that_the_container_cannot_hold_is_encoded_anew(tmp_path: Path, result: str, codec: str) -> None:
-    write_movie(tmp_path / "a.mp4", moving_planes(25), audio="aac")
+    write_movie(tmp_path / "a.mp4", moving_planes(10), rate=Fraction(10), audio="aac")
     copy(tmp_path / "a.mp4", tmp_path / result)
     with av.open(str(tmp_path / result)) as container:
         stream = container.streams.audio[0]
@@ -316,13 +319,15 @@ def test_rotation_is_turned_into_pixels_where_the_container_cannot_say_it(tmp_pa
     assert np.abs(np.rot90(before) - after).mean() < 3
 
 
-@pytest.mark.parametrize(("source", "result"), [("a.mov", "b.mov"), ("a.mov", "b.mp4"), ("a.mov", "b.mkv"), ("a.mkv", "b.mov")])
+@pytest.mark.parametrize(
+    ("source", "result"), [("a.mov", "b.mov"), ("a.mov", "b.mp4"), ("a.mov", "b.mkv"), ("a.mkv", "b.mov")]
+)
 def test_timecode_survives_and_moves_with_the_range(tmp_path: Path, source: str, result: str) -> None:
-    write_movie(tmp_path / source, moving_planes(30), timecode="01:00:00:20")
+    write_movie(tmp_path / source, moving_planes(8), timecode="01:00:00:20")
     with open_reader(str(tmp_path / source)) as reader:
         assert [frame.timecode for frame in reader][4:6] == ["01:00:00:24", "01:00:01:00"]
     copy(tmp_path / source, tmp_path / result)
-    copy(tmp_path / source, tmp_path / f"c{result}", FrameRange(6, 10))
+    copy(tmp_path / source, tmp_path / f"c{result}", FrameRange(6, 8))
     for name, code in ((result, "01:00:00:20"), (f"c{result}", "01:00:01:00")):
         facts = open_reader(str(tmp_path / name)).info.movie
         assert facts is not None
@@ -395,9 +400,9 @@ def test_an_interruption_leaves_a_playable_partial(tmp_path: Path, name: str) ->
         for number in (1, 2, 3):
             writer.write(frame_of(ramp(HEIGHT, WIDTH), "uint8", number=number))
         raise KeyboardInterrupt
-    stem, extension = os.path.splitext(name)
-    assert [path.name for path in tmp_path.iterdir()] == [f"{stem}.partial{extension}"]
-    assert len(list(open_reader(str(tmp_path / f"{stem}.partial{extension}")))) == 3
+    partial = name.replace(".", ".partial.")
+    assert [path.name for path in tmp_path.iterdir()] == [partial]
+    assert len(list(open_reader(str(tmp_path / partial)))) == 3
 
 
 def test_an_interruption_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
@@ -446,7 +451,7 @@ def test_content_that_is_no_movie_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("faststart", [True, False])
 def test_a_truncated_mp4_is_refused_at_once(tmp_path: Path, share: float, faststart: bool) -> None:
     source = tmp_path / "a.mp4"
-    write_movie(source, [plane for plane in moving_planes(20)])
+    write_movie(source, moving_planes(20))
     if faststart:
         copy(source, tmp_path / "b.mp4")
         source = tmp_path / "b.mp4"

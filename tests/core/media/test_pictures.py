@@ -240,9 +240,7 @@ def test_a_false_promise_of_an_aces_container_is_dropped(tmp_path: Path) -> None
 
 def test_tiles_stay_tiles(tmp_path: Path) -> None:
     frame = frame_of(noise(70, 90, 3, np.float16), "half")
-    tiled = replace(
-        frame.part, attributes={"tile_width": Attribute("int", 32), "tile_height": Attribute("int", 16)}
-    )
+    tiled = replace(frame.part, attributes={"tile_width": Attribute("int", 32), "tile_height": Attribute("int", 16)})
     write(tmp_path / "a.exr", replace(frame, parts=(tiled,), source=str(tmp_path / "x.exr")))
     spec = native_parts(tmp_path / "a.exr")[0][0]
     assert (spec.tile_width, spec.tile_height) == (32, 16)

@@ -1,0 +1,68 @@
+"""Run all benchmarks, print them, and keep them in build/bench.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: waiting threads leave their core
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.machine import as_rows, machine
+from tests.bench.network import network_figures
+from tests.bench.shots import peak_of_4k, shot_figures
+
+STYLES = ("wheatfield-draft", "wheatfield")
+RESULT = Path("build/bench.json")
+
+
+def main() -> None:
+    """Measure; `quick` leaves the shots and the 4K frame out."""
+    console = Console()
+    facts = machine()
+    console.print(_table("machine", ("fact", "value"), as_rows(facts)))
+    peak, networks = network_figures()
+    rows = [
+        (n.size, n.frame, f"{n.milliseconds:.1f}", f"{n.frames_per_second:.1f}", f"{n.gmac:.2f}", f"{n.of_peak:.0%}")
+        for n in networks
+    ]
+    title = f"network alone, CPU float32, best of 11; convolution peak {peak:.0f} GMAC/s"
+    console.print(_table(title, ("size", "frame", "ms", "fps", "GMAC", "of peak"), rows))
+    report = {"machine": asdict(facts), "peak_gmac_per_s": peak, "networks": [asdict(n) for n in networks]}
+    if "quick" not in sys.argv[1:]:
+        shots = shot_figures(STYLES)
+        rows = [
+            (
+                s.style,
+                s.name,
+                f"{s.frames_per_second:.2f}",
+                f"{s.network_share:.0%}",
+                f"{s.reading_share:.0%}",
+                f"{s.writing_share:.0%}",
+            )
+            for s in shots
+        ]
+        console.print(_table("whole shots, CPU", ("style", "shot", "fps", "network", "reading", "writing"), rows))
+        peaks = {style: peak_of_4k(style) for style in STYLES}
+        rows = [(style, f"{gib:.2f} GiB") for style, gib in peaks.items()]
+        console.print(_table("one 3840x2160 half RGBA frame", ("style", "peak memory above the loaded engine"), rows))
+        report |= {"shots": [asdict(s) for s in shots], "peak_4k_gib": peaks}
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(report, indent=2))
+    console.print(f"kept in {RESULT}")
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+if __name__ == "__main__":
+    main()
