@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from impasto.core.errors import TrainingError, UnknownName
+from impasto.core.frame import Frame
+from impasto.core.media import ShotInfo, open_writer
 from impasto.training.data.pairs import Pair, as_float, digest, draw_crops, load_pairs
+from impasto.training.data.pictures import read_picture
 from impasto.training.recipe import Recipe, recipe_from
 
 
@@ -59,8 +62,17 @@ def test_an_empty_folder_a_missing_one_and_a_damaged_picture_are_refused(tmp_pat
         load_pairs(tmp_path / "nowhere", tmp_path / "a")
     for folder in "ab":
         (tmp_path / folder / "one.png").write_bytes(b"not a picture")
-    with pytest.raises(TrainingError, match="could not read"):
+    with pytest.raises(TrainingError, match="could not read a training picture"):
         load_pairs(tmp_path / "b", tmp_path / "a")
+
+
+def test_scene_linear_exr_is_read_as_the_engine_shows_it(tmp_path: Path) -> None:
+    path = tmp_path / "grey.exr"
+    pixels = np.full((16, 16, 3), 0.18, np.float16)
+    with open_writer(str(path), ShotInfo(str(path), "still", 1, 1, 16, 16)) as writer:
+        writer.write(Frame.from_pixels(pixels, number=1))
+    # IEC 61966-2-1: 18 % grey is 0.4614 of full code value.
+    assert read_picture(path).float().mean().item() == pytest.approx(0.4614, abs=1e-3)
 
 
 def test_crops_of_before_and_after_are_registered() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.core.errors import TrainingError
+from impasto.core.errors import MediaError, TrainingError
+from impasto.core.media import open_reader
+from impasto.core.passage import see
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".hdr")
 
 
 def picture_files(folder: Path) -> dict[str, Path]:
@@ -22,8 +23,18 @@ def picture_files(folder: Path) -> dict[str, Path]:
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture as (3, H, W) in working space (sRGB): uint8 as stored where the file has 8 bits."""
-    stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if stored is None:
-        raise TrainingError(f"expected a picture, could not read '{path}'; it may be damaged")
-    return torch.from_numpy(np.ascontiguousarray(stored[..., ::-1])).permute(2, 0, 1).contiguous()
+    """A picture as the engine shows it to a network: (3, H, W), working space, without its alpha.
+
+    8-bit sRGB stays uint8; everything else (EXR in scene-linear or the space of its header, 16 bits)
+    becomes float16 in [0, 1], light above 1 carried around as in a render.
+    """
+    try:
+        with open_reader(str(path)) as reader:
+            frame = next(iter(reader))
+    except MediaError as error:
+        raise TrainingError(f"could not read a training picture: {error}") from error
+    seen = see(frame)
+    if seen.carried is None and frame.colour.dtype == np.uint8:
+        stored = np.repeat(frame.colour, 3, axis=2) if frame.colour.shape[2] == 1 else frame.colour
+        return torch.from_numpy(np.ascontiguousarray(stored)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(seen.picture.astype(np.float16)).permute(2, 0, 1).contiguous()
