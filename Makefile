@@ -1,0 +1,79 @@
+# From a fresh checkout to a painted movie (`make demo`) and to every test (`make test`); `make help` lists the rest.
+#
+# torch comes from the package index that pip is configured with. On Linux, PyPI serves the CUDA build, which also
+# runs without a GPU but weighs some gigabytes; where there is no GPU, the CPU build saves the download:
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The pin in constraints.txt, torch==X.Y.Z, accepts either build.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+INPUT ?= tests/media/harbour.mp4
+STYLE ?= wheatfield
+OUTPUT ?=
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+LINKS := build/typing/impasto
+export INPUT STYLE OUTPUT
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The first of these that is 3.11 or newer and can make an environment; evaluated only when one must be made.
+PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do \
+	"$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& echo "$$candidate" && break; done)
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: help demo test lint bench clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.server ## paint the sample clip, or your own: make demo [INPUT=my.mov] [STYLE=name] [OUTPUT=painted.mp4]
+	@name=$$(basename -- "$$INPUT"); name=$${name%.*}; name=$${name//[^A-Za-z0-9._-]/_}; \
+	output=$${OUTPUT:-build/demo/$$name.mp4}; sheet=$${output%.*}.sheet.png; \
+	mkdir -p "$$(dirname -- "$$output")"; \
+	"$(BIN)/impasto" render "$$INPUT" "$$output" --style "$$STYLE" --overwrite; \
+	"$(BIN)/impasto" sheet "$$INPUT" "$$output" "$$sheet"; \
+	echo; echo "painted movie: $$output"; echo "contact sheet: $$sheet (plate above, result below)"
+
+test: $(VENV)/.dev ## install what the tests need and run them all; PYTEST_ARGS='-k frame' narrows
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo --cache-dir build/import-linter
+
+bench: $(VENV)/.dev ## measure this machine: the network alone, and whole shots
+	$(BIN)/python -m tests.bench
+
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find core hosts server tests training -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "expected Python 3.11 or newer with venv and ensurepip, found none;" \
+		"install it (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.server: $(VENV)/.made pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[server]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[server,training,dev]'
+	@touch $(VENV)/.server $@
+
+# mypy and import-linter look for `impasto/core`, which an editable install promises and no folder bears.
+$(LINKS): Makefile
+	@mkdir -p $@
+	@for room in core hosts server training; do ln -sfn "../../../$$room" "$@/$$room"; done
+	@touch $@

@@ -1,0 +1,85 @@
+"""The `impasto` command: starts the application and says every error as one sentence.
+
+Nothing that is not in a base installation is imported before it is known to be there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from impasto.hosts.terminal.events import Cancelled, Failed, line_of
+from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with a code of `impasto.hosts.terminal.exit_codes`."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every failure has been said by then."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        _say(arguments, Cancelled(None, 0, 0.0))
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads any more; without this the interpreter complains once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the last stop before a traceback
+        from impasto.hosts.terminal.failure import failure_of
+
+        failure = failure_of(error)
+        _say(arguments, failure)
+        return failure.exit_code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        import rich  # noqa: F401  # reporters use it; its lack is told here
+        import typer
+    except ModuleNotFoundError as error:
+        from impasto.hosts.terminal.failure import missing_package
+
+        _say(arguments, missing_package(error.name or "typer"))
+        return INTERNAL
+    from impasto.hosts.terminal.commands import application
+
+    try:
+        code = typer.main.get_command(application(arguments)).main(
+            args=list(arguments) or ["--help"], prog_name="impasto", standalone_mode=False
+        )
+    except Exception as error:
+        message = _usage_message(error)
+        if message is None:
+            raise
+        _say(arguments, Failed("usage", message, "`impasto --help` shows what there is", USAGE))
+        return USAGE
+    return code if isinstance(code, int) else 0
+
+
+def _usage_message(error: Exception) -> str | None:
+    """What the argument parser complains of, None for any other error.
+
+    Typer has click inside it or beside it, by version; the exceptions have one method in common.
+    """
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
+        return None
+    said = str(format_message()).strip().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "impasto"
+    return (
+        f"{said}; `{command} --help` shows what is expected" if said else f"`{command} --help` shows what is expected"
+    )
+
+
+def _say(arguments: Sequence[str], event: Failed | Cancelled) -> None:
+    """On standard output for programs, on standard error for people."""
+    if "--json" in arguments:
+        print(line_of(event), flush=True)
+    elif isinstance(event, Failed):
+        print(f"impasto: {event.message}", file=sys.stderr, flush=True)

@@ -1,0 +1,102 @@
+"""The command line as one Typer application; every command is a function in a file of its own.
+
+Only the file of the command that was asked for is imported, so that `impasto --help` comes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from impasto.hosts.terminal.exit_codes import exit_code_table
+
+HELP = "A painter's style on a shot: a plate in, a painted plate out."
+EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command in the list of commands, and how to get at it."""
+
+    summary: str
+    add_to: Callable[[typer.Typer], None]
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """All commands, of which the one that `arguments` begin with can be run; of the others the summary is there.
+
+    Errors leave it as exceptions; `impasto.hosts.terminal.app` says them.
+    """
+    app = typer.Typer(
+        help=HELP,
+        epilog=EPILOG,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(about)
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, entry in COMMANDS.items():
+        if name == asked:
+            entry.add_to(app)
+        else:
+            app.command(name, help=entry.summary)(_not_asked)
+    return app
+
+
+def about(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """A painter's style on a shot: a plate in, a painted plate out."""
+    if show_version:
+        typer.echo(f"impasto {version('impasto')}")
+        raise typer.Exit
+
+
+def _not_asked() -> None:
+    raise AssertionError("a command ran that the arguments do not begin with")
+
+
+def _render(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.render import render
+
+    app.command(epilog=EPILOG)(render)
+
+
+def _styles(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.styles import styles
+
+    app.command()(styles)
+
+
+def _doctor(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.doctor import doctor
+
+    app.command()(doctor)
+
+
+def _sheet(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.sheet import sheet
+
+    app.command()(sheet)
+
+
+def _train(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.train import train
+
+    app.add_typer(train, name="train")
+
+
+COMMANDS = {
+    "render": Entry("Paint a shot with a style.", _render),
+    "styles": Entry("List the styles with size, halo, licence and credit.", _styles),
+    "sheet": Entry("Draw a contact sheet of a shot: the plate above, the result below.", _sheet),
+    "train": Entry("Make a style.", _train),
+    "doctor": Entry("Check the installation and say what to do.", _doctor),
+}

@@ -1,0 +1,79 @@
+"""Options made from the tables of what an artist may turn, so that ranges and help are written once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before, Resize
+from impasto.core.params import PARAMETERS, Parameter, Params
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+RESIZE_HELP = "A size as 50%, 1280x720, 1280x or x720."
+PANELS = {"": "What the style does", "before_": "Before the network", "after_": "After the network"}
+
+
+def with_controls(command: Command) -> Command:
+    """Give a command, whose last parameter is `**controls`, one option for each row of the tables.
+
+    Options that are not given arrive as None. Ranges are stated in the help and checked where the
+    values are used, so that every host says the same of a value outside.
+    """
+    own = [
+        each
+        for each in inspect.signature(command, eval_str=True).parameters.values()
+        if each.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    options = [
+        *_options("", PARAMETERS),
+        *_options("before_", BEFORE_CONTROLS),
+        _resize("before_"),
+        *_options("after_", AFTER_CONTROLS),
+        _resize("after_"),
+    ]
+    # Typer asks for the signature, as every introspection does.
+    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    return command
+
+
+def params_from(controls: Mapping[str, Any], defaults: Params) -> Params:
+    """The given parameters over a style's defaults. UsageError for a value outside its range."""
+    given = {each.name: controls[each.name] for each in PARAMETERS if controls.get(each.name) is not None}
+    return Params(**{**defaults.as_dict(), **given})
+
+
+def before_from(controls: Mapping[str, Any]) -> Before:
+    """What is done to the plate. UsageError for a value outside its range, or a size that is none."""
+    return Before(**_given("before_", BEFORE_CONTROLS, controls))
+
+
+def after_from(controls: Mapping[str, Any]) -> After:
+    """What is done to the painting. UsageError for a value outside its range, or a size that is none."""
+    return After(**_given("after_", AFTER_CONTROLS, controls))
+
+
+def _given(prefix: str, table: Iterable[Parameter], controls: Mapping[str, Any]) -> dict[str, Any]:
+    given = {each.name: controls[prefix + each.name] for each in table if controls.get(prefix + each.name) is not None}
+    size = controls.get(f"{prefix}resize")
+    return given if size is None else {**given, "resize": Resize.parse(size)}
+
+
+def _options(prefix: str, table: Iterable[Parameter]) -> list[inspect.Parameter]:
+    return [
+        _option(prefix + each.name, float, each.help, f"{each.minimum:g}..{each.maximum:g}", PANELS[prefix])
+        for each in table
+    ]
+
+
+def _resize(prefix: str) -> inspect.Parameter:
+    return _option(f"{prefix}resize", str, RESIZE_HELP, "SIZE", PANELS[prefix])
+
+
+def _option(name: str, kind: Any, text: str, metavar: str, panel: str) -> inspect.Parameter:
+    info = typer.Option(f"--{name.replace('_', '-')}", help=text, metavar=metavar, rich_help_panel=panel)
+    annotation: Any = Annotated[kind | None, info]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -1,0 +1,227 @@
+"""`impasto doctor`: what is installed here, whether it works, and what to do where it does not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.core.errors import ImpastoError
+from impasto.hosts.terminal.events import CheckDone, Failed, Finished, line_of
+from impasto.hosts.terminal.exit_codes import INTERNAL
+
+OLDEST_PYTHON = (3, 11)
+ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
+REINSTALL = "pip install --upgrade 'impasto[server]'"
+MARKS = {"ok": "ok     ", "warning": "note   ", "failed": "FAILED "}
+
+Check = Callable[[], Iterator[CheckDone]]
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+) -> None:
+    """Check the installation and say what to do."""
+    failed = 0
+    for check in CHECKS:
+        for done in examined(check):
+            failed += done.state == "failed"
+            if json:
+                print(line_of(done), flush=True)
+            else:
+                hint = f"\n{' ' * 9}→ {done.hint}" if done.hint else ""
+                print(f"{MARKS[done.state]}  {done.name}: {done.found}{hint}", flush=True)
+    if failed:
+        message = f"{failed} of the checks failed; do what stands beside them"
+        if json:
+            print(line_of(Failed("doctor", message, "do what stands beside them", INTERNAL)), flush=True)
+        else:
+            print(message)
+        raise typer.Exit(INTERNAL)
+    if json:
+        print(line_of(Finished()), flush=True)
+    else:
+        print("everything that is needed works")
+
+
+def examined(check: Check) -> Iterator[CheckDone]:
+    """What a check finds; an exception inside it is a finding too."""
+    try:
+        yield from check()
+    except ModuleNotFoundError as error:
+        yield CheckDone(_name(check), "failed", f"the package '{error.name}' is missing", REINSTALL)
+    except ImpastoError as error:
+        yield CheckDone(_name(check), "failed", str(error), "")
+    except Exception as error:  # noqa: BLE001  # whatever goes wrong is what this command is for
+        yield CheckDone(_name(check), "failed", f"{type(error).__name__}: {error}", REINSTALL)
+
+
+def check_python() -> Iterator[CheckDone]:
+    """The interpreter is new enough."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    old = sys.version_info < OLDEST_PYTHON
+    hint = f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer" if old else ""
+    yield CheckDone("python", "failed" if old else "ok", found, hint)
+
+
+def check_packages() -> Iterator[CheckDone]:
+    """Every package that the base and the extra 'server' ask for is there and new enough; 'training' is optional."""
+    yield CheckDone("impasto", "ok", version("impasto"), "")
+    for name, oldest, extra in needed_packages():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            state, hint = (
+                ("failed", REINSTALL) if extra != "training" else ("warning", "pip install 'impasto[training]'")
+            )
+            yield CheckDone(name, state, "not installed", hint)  # type: ignore[arg-type]
+            continue
+        if numbers_in(found) < numbers_in(oldest):
+            yield CheckDone(name, "failed", f"{found}, expected {oldest} or newer", f"pip install --upgrade {name}")
+        else:
+            yield CheckDone(name, "ok", found, "")
+
+
+def needed_packages() -> list[tuple[str, str, str]]:
+    """Name, oldest version and extra ('' for the base) of the packages that the distribution asks for."""
+    found = []
+    for line in requires("impasto") or []:
+        requirement, _, marker = line.partition(";")
+        extra = re.search(r"extra == ['\"](\w+)['\"]", marker)
+        which = extra[1] if extra else ""
+        name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+        oldest = re.search(r">=([\d.]+)", requirement)
+        if name and which in ("", "server", "training") and not name[0].lower().startswith("impasto"):
+            found.append((name[0], oldest[1] if oldest else "0", which))
+    return found
+
+
+def numbers_in(text: str) -> tuple[int, ...]:
+    """'2.13.0+cpu' as (2, 13, 0), for comparison."""
+    return tuple(int(number) for number in re.findall(r"\d+", text.partition("+")[0])[:3])
+
+
+def check_devices() -> Iterator[CheckDone]:
+    """What the network can run on."""
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        yield CheckDone(f"device cuda:{index}", "ok", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB", "")
+    if torch.backends.mps.is_available():
+        yield CheckDone("device mps", "ok", "Metal", "")
+    capability = torch.backends.cpu.get_cpu_capability()
+    found = f"{torch.get_num_threads()} threads, {capability}, {_bfloat16_text()}"
+    yield CheckDone("device cpu", "ok", found, "")
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        hint = "with a graphics card, install its driver and the torch build for it: https://pytorch.org/get-started"
+        yield CheckDone("accelerator", "warning", "none, so the network runs on the processor", hint)
+
+
+def _bfloat16_text() -> str:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return "bfloat16 unknown"
+    fast = "amx_bf16" in flags or "avx512_bf16" in flags
+    return "quick bfloat16" if fast else "no quick bfloat16"
+
+
+def check_colour() -> Iterator[CheckDone]:
+    """The OpenColorIO configuration opens; the names are those that `--input-space` takes."""
+    from impasto.core import colour
+
+    yield CheckDone("colour", "ok", f"{colour.config_name()}: {', '.join(colour.spaces())}", "")
+
+
+def check_styles() -> Iterator[CheckDone]:
+    """Every style loads, and its weights are those of its card."""
+    from impasto.core.style import load_style, style_files
+
+    files = style_files()
+    for name, path in files.items():
+        try:
+            load_style(path)
+        except ImpastoError as error:
+            yield CheckDone(f"style {name}", "failed", str(error), f"fetch '{path}' again, or remove it")
+        else:
+            yield CheckDone(f"style {name}", "ok", "sound", "")
+    if not files:
+        yield CheckDone("styles", "failed", "none", REINSTALL)
+
+
+def check_movies() -> Iterator[CheckDone]:
+    """The encoders that movies are written with are there."""
+    import av
+
+    for name, text in ENCODERS.items():
+        there = name in av.codecs_available
+        hint = "" if there else "install PyAV from PyPI (pip install --force-reinstall av); it brings all encoders"
+        yield CheckDone(f"encoder {text}", "ok" if there else "warning", name if there else f"no {name}", hint)
+
+
+def check_folders() -> Iterator[CheckDone]:
+    """Temporary files can be written."""
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(b"impasto")
+    except OSError as error:
+        yield CheckDone(
+            "temporary files", "failed", f"'{folder}': {error.strerror}", "set TMPDIR to a folder that takes files"
+        )
+    else:
+        yield CheckDone("temporary files", "ok", folder, "")
+
+
+def check_render() -> Iterator[CheckDone]:
+    """A small picture goes through the whole path: file, colour, network, file."""
+    import numpy as np
+
+    from impasto.core.engine import Engine
+    from impasto.core.frame import Frame
+    from impasto.core.media import ShotInfo, open_reader, open_writer
+    from impasto.core.style import style_files
+    from impasto.server.shots import ShotJob, render_shot
+
+    names = list(style_files())
+    if not names:
+        return
+    style = "identity" if "identity" in names else names[0]
+    with tempfile.TemporaryDirectory(prefix="impasto-doctor-") as folder:
+        plate, painted = os.path.join(folder, "plate.exr"), os.path.join(folder, "painted.exr")
+        ramp = np.linspace(0, 1, 64 * 64 * 3, dtype=np.float16).reshape(64, 64, 3)
+        with open_writer(plate, ShotInfo("", "still", 1, 1, 64, 64)) as writer:
+            writer.write(Frame.from_pixels(ramp))
+        engine = Engine(style)
+        render_shot(ShotJob(plate, painted), engine)
+        with open_reader(painted) as reader:
+            result = next(iter(reader))
+        if style == "identity" and not np.array_equal(result.colour, ramp):
+            yield CheckDone("render", "failed", "the style 'identity' changed a picture", REINSTALL)
+            return
+    yield CheckDone("render", "ok", f"64x64 with '{style}' on {engine.device} in {engine.precision}", "")
+
+
+def _name(check: Check) -> str:
+    return check.__name__.removeprefix("check_")
+
+
+CHECKS: tuple[Check, ...] = (
+    check_python,
+    check_packages,
+    check_devices,
+    check_colour,
+    check_styles,
+    check_movies,
+    check_folders,
+    check_render,
+)

@@ -1,0 +1,175 @@
+"""The JSON lines that `--json` prints: a contract with the programs that run `impasto`.
+
+Each line on standard output is one JSON object with two fields that are always there:
+
+    {"impasto": 1, "event": "frame", …}
+
+`impasto` is the version of this contract. Fields and events may be added under the same version, so
+a reader passes over what it does not know; what is documented here is never removed or given
+another meaning. Text is UTF-8. Nothing else is printed on standard output, and nothing that
+matters to a program on standard error.
+
+A run of `render` prints one `started`, then `frame` and `warning` in any number, then exactly one of
+`finished`, `cancelled` and `failed`; a run that cannot start prints `failed` alone. `train pairs` does
+the same with `step` in the place of `frame`. `styles` prints one `style` for each style, and `doctor`
+one `check` for each check, before their `finished` or `failed`. The exit code is the one of
+`impasto.hosts.terminal.exit_codes`; `failed` repeats it.
+
+The classes below are the events, their fields the fields of the objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal, TypeAlias
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The inputs are open, the outputs are free, the work begins."""
+
+    input: str
+    output: str
+    """The final path; a sequence as its pattern with one '#' for each digit."""
+    style: str
+    first: int
+    """Number of the first frame of the shot."""
+    frames: int | None
+    """Frames that this run will render; null for a camera or stream."""
+    skipped: int
+    """Frames that an earlier run finished (`--resume`)."""
+    width: int
+    height: int
+    rate: float | None
+    """Frames per second of the shot, null where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDone:
+    """A frame is finished. A file of a sequence is there, whole; a movie appears with `finished`."""
+
+    number: int
+    path: str
+    done: int
+    """Frames finished by this run."""
+    frames: int | None
+    """As in `started`."""
+    fps: float
+    """Frames per second of this run so far."""
+    remaining_s: float | None
+    """Seconds until the end at this pace, null where the end is not known."""
+    invalid_pixels: int
+    """Pixels with a NaN or infinite channel, which came back as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Training has come this far."""
+
+    step: int
+    fraction: float
+    """Of the whole run, 0 to 1."""
+    seconds: float
+    remaining_s: float | None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    preview: str | None = None
+    """A contact sheet (plate, result, target) that is drawn anew about once a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleFound:
+    """A style that `--style` takes."""
+
+    name: str
+    title: str
+    description: str
+    size: str
+    halo: int
+    megabytes: float
+    licence: str
+    credits: tuple[str, ...]
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDone:
+    """One thing that `doctor` looked at."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    hint: str
+    """What to do; empty where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a person should read and that does not stop the work."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All is done. Fields that mean nothing to a command keep their defaults."""
+
+    output: str | None = None
+    frames: int = 0
+    skipped: int = 0
+    invalid_pixels: int = 0
+    seconds: float = 0.0
+    fps: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage: 'reading', 'before', 'network', 'after', 'writing'."""
+    steps: int = 0
+    """Steps of training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Stopped by a signal; the exit code is 130. What was finished is at `output`, null where nothing is."""
+
+    output: str | None
+    frames: int
+    seconds: float
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The work could not be done, or not to its end."""
+
+    code: str
+    """What went wrong, as one word: 'usage', 'unknown_name', 'output_exists', 'unreadable_media', …"""
+    message: str
+    """What was expected, what came, and what to do."""
+    hint: str
+    """The part of the message that says what to do; may be empty."""
+    exit_code: int
+    log: str | None = None
+    """The file with the details of a fault of the program itself."""
+
+
+Event: TypeAlias = Started | FrameDone | Step | StyleFound | CheckDone | Warned | Finished | Cancelled | Failed
+
+NAMES: dict[type[Event], str] = {
+    Started: "started",
+    FrameDone: "frame",
+    Step: "step",
+    StyleFound: "style",
+    CheckDone: "check",
+    Warned: "warning",
+    Finished: "finished",
+    Cancelled: "cancelled",
+    Failed: "failed",
+}
+
+
+def line_of(event: Event) -> str:
+    """An event as one line of JSON, without the line break."""
+    return json.dumps({"impasto": VERSION, "event": NAMES[type(event)], **asdict(event)}, ensure_ascii=False)

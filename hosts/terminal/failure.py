@@ -1,0 +1,75 @@
+"""Any exception as one sentence, a word for programs, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from impasto.core.errors import ImpastoError
+from impasto.hosts.terminal.events import Failed
+from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, kind_of
+
+INSTALL = {False: "pip install 'impasto[server]'", True: "pip install 'impasto[training]'"}
+
+
+def failure_of(error: BaseException) -> Failed:
+    """What a person and a program are told of an exception; the traceback of a fault goes to a log file."""
+    if isinstance(error, ImpastoError):
+        code, exit_code = kind_of(error)
+        message = " ".join(str(error).split())
+        return Failed(code, message, hint_in(message), exit_code)
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("impasto"):
+        return missing_package(error.name)
+    if isinstance(error, MemoryError):
+        hint = "close other programs, or use a smaller style, smaller tiles or a smaller frame"
+        return Failed("out_of_memory", f"expected more memory than there is; {hint}", hint, DEVICE)
+    log = write_log(error)
+    where = f"the details are in '{log}'" if log else "the details could not be stored"
+    hint = "please report it with that file"
+    said = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Failed("internal", f"impasto itself is at fault ({said}); {where}; {hint}", hint, INTERNAL, log)
+
+
+def missing_package(name: str) -> Failed:
+    """What is said where a package of an extra is not installed."""
+    hint = INSTALL[name.startswith("tensorboard")]
+    return Failed("missing_package", f"expected the package '{name}', which is not installed; {hint}", hint, INTERNAL)
+
+
+def hint_in(message: str) -> str:
+    """The part of a message that says what to do: what stands behind its last semicolon."""
+    before, found, after = message.rpartition("; ")
+    return after if found and before else ""
+
+
+def write_log(error: BaseException) -> str | None:
+    """Store a traceback where the user can find it and return the path; None where no folder takes it."""
+    text = "".join(
+        [
+            f"impasto on Python {sys.version}\n{' '.join(sys.argv)}\n\n",
+            *traceback.format_exception(error),
+        ]
+    )
+    name = f"impasto-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    for folder in (state_folder(), Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / name
+            path.write_text(text, encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        return str(path)
+    return None
+
+
+def state_folder() -> Path:
+    """The user's own folder for logs, by the custom of the system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "impasto"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Logs" / "impasto"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "impasto"

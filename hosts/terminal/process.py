@@ -1,0 +1,17 @@
+"""What a process that renders or trains sets before the numerical libraries are loaded."""
+
+from __future__ import annotations
+
+import os
+
+
+def prepare_process() -> None:
+    """Let idle threads sleep instead of spinning, and keep freed memory for the next frame.
+
+    Spinning threads of the network take the cores from those that read and write pictures. What
+    the environment says already is left alone.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from impasto.core.memory import keep_freed_pages
+
+    keep_freed_pages()

@@ -1,0 +1,164 @@
+"""Where events go: a progress bar for a person, or JSON lines for a program."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from impasto.hosts.terminal.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    FrameDone,
+    Started,
+    Step,
+    Warned,
+    line_of,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Reporter(Protocol):
+    """Shows the events of one command, in the order in which they happen."""
+
+    def show(self, event: Event) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def reporter_for(*, json: bool) -> Reporter:
+    """JSON lines on standard output, or a bar on standard error and the outcome on standard output."""
+    return JsonLines() if json else Bar()
+
+
+class JsonLines:
+    """Every event as one line, flushed at once so that a host sees it when it happens."""
+
+    def show(self, event: Event) -> None:
+        """Print one line. BrokenPipeError where nobody reads any more."""
+        print(line_of(event), flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+
+class Bar:
+    """A bar with frames (or steps), pace and time left; warnings above it, the outcome when it is gone."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def show(self, event: Event) -> None:
+        """Move the bar, or print a line beside it."""
+        match event:
+            case Started():
+                self._begin("painting", event.frames)
+            case FrameDone():
+                pace = f"{event.fps:.2f} frames/s" if event.fps else ""
+                self._move(event.done, f"{event.done}/{event.frames or '…'}", pace, event.remaining_s)
+            case Step():
+                if self._progress is None:
+                    self._begin("training", 1)
+                loss = event.figures.get("loss")
+                pace = f"loss {loss:.4f}" if loss is not None else ""
+                self._move(event.fraction, f"step {event.step}", pace, event.remaining_s)
+            case Warned():
+                self._say(f"note: {event.message}")
+            case Finished() | Cancelled():
+                self._end()
+                print(outcome(event), flush=True)
+            case Failed():
+                self._end()
+                print(f"impasto: {event.message}", file=sys.stderr, flush=True)
+            case _:
+                raise TypeError(f"a bar does not show {type(event).__name__}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away and give the cursor back."""
+        self._end()
+
+    def _begin(self, text: str, total: float | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[pace]}"),
+            TextColumn("{task.fields[left]}"),
+        )
+        console = Console(stderr=True)
+        # Without a terminal there is nothing to redraw, and a log file wants no bars.
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task(text, total=total, count="", pace="", left="")
+        self._progress.start()
+
+    def _move(self, completed: float, count: str, pace: str, remaining_s: float | None) -> None:
+        if self._progress is not None and self._task is not None:
+            left = "" if remaining_s is None else f"{clock_text(remaining_s)} left"
+            self._progress.update(self._task, completed=completed, count=count, pace=pace, left=left)
+
+    def _say(self, text: str) -> None:
+        if self._progress is not None and not self._progress.disable:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _end(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def outcome(event: Finished | Cancelled) -> str:
+    """The last line of a run."""
+    if isinstance(event, Cancelled):
+        where = f"; what is finished is in {event.output}" if event.output else ""
+        return f"stopped after {done_text(event)}{where}"
+    parts = [f"{done_text(event)} in {clock_text(event.seconds)}"]
+    if event.fps:
+        parts.append(f"{event.fps:.2f} frames per second")
+    if event.skipped:
+        parts.append(f"{event.skipped} finished before")
+    if event.invalid_pixels:
+        parts.append(f"{counted(event.invalid_pixels, 'pixel')} with NaN or infinity kept as they were")
+    return f"{event.output}: {', '.join(parts)}"
+
+
+def done_text(event: Finished | Cancelled) -> str:
+    """'12 frames', or '12 steps' of a training."""
+    return counted(event.steps, "step") if event.steps else counted(event.frames, "frame")
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 frame', '2 frames'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as a person says them: '4.2 s', '3:07', '1:02:45'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

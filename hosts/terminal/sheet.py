@@ -1,0 +1,116 @@
+"""`impasto sheet`: a contact sheet, plate above and result below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from impasto.core.frame import Samples
+    from impasto.core.media import ShotInfo
+
+WIDTH = 1920
+GAP = 6
+"""Pixels between the pictures, and around them."""
+GROUND = 0.08
+
+
+def sheet(
+    before: Annotated[
+        str, typer.Argument(metavar="BEFORE", help="The plate: a movie, a sequence, a folder or a still.")
+    ],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="The result.")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="The sheet: a .png, .jpg or .tif.")],
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Columns, spread evenly over the result.")] = 5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Draw a contact sheet of a shot: the plate above, the result below."""
+    import numpy as np
+
+    from impasto.core.frame import Frame
+    from impasto.core.media import ShotInfo, open_reader, open_writer
+
+    if not 1 <= frames <= 50:
+        raise UsageError(f"expected 1 to 50 columns, got {frames}; give for example --frames 5")
+    with open_reader(before) as plate, open_reader(after) as result:
+        plate_info, result_info = plate.info, result.info
+    chosen = numbers_to_show(plate_info, result_info, frames)
+    width = (WIDTH - GAP * (len(chosen) + 1)) // len(chosen)
+    columns = [
+        (picture_at(before, plate_info, first, width), picture_at(after, result_info, second, width))
+        for first, second in chosen
+    ]
+    pixels = np.rint(laid_out(columns, width) * 255).astype(np.uint8)
+    facts = ShotInfo("", "still", 1, 1, pixels.shape[1], pixels.shape[0])
+    with open_writer(output, facts, overwrite=overwrite) as writer:
+        path = writer.write(Frame.from_pixels(pixels))
+    print(f"{path}: {len(columns)} frames, plate above, result below")
+
+
+def numbers_to_show(plate: ShotInfo, result: ShotInfo, count: int) -> list[tuple[int, int]]:
+    """Frame numbers of plate and result, side by side, spread evenly from the first frame to the last.
+
+    Where both are of one length they go in step; otherwise frames of the same number belong together.
+    Raises UsageError where no frame of the result has a plate, or where a length is not known.
+    """
+    if plate.frame_count is None or result.frame_count is None:
+        raise UsageError("expected shots of known length, got a camera or stream; record it first")
+    if plate.frame_count == result.frame_count:
+        pairs = [(plate.first + index, result.first + index) for index in range(plate.frame_count)]
+    else:
+        of_plate = range(plate.first, plate.first + plate.frame_count)
+        of_result = range(result.first, result.first + result.frame_count)
+        pairs = [(number, number) for number in of_result if number in of_plate]
+    if not pairs:
+        raise UsageError(
+            f"expected frames of the same numbers in '{plate.path}' and '{result.path}', found none; "
+            "name a plate and its own result"
+        )
+    if len(pairs) <= count:
+        return pairs
+    if count == 1:
+        return [pairs[len(pairs) // 2]]
+    return [pairs[round(index * (len(pairs) - 1) / (count - 1))] for index in range(count)]
+
+
+def picture_at(path: str, info: ShotInfo, number: int, width: int) -> Samples:
+    """One frame as a person sees it, `width` pixels wide, upright: (H, W, 3) float32, sRGB-encoded, in [0, 1]."""
+    import cv2
+    import numpy as np
+
+    from impasto.core import colour
+    from impasto.core.media import FrameRange, open_reader
+    from impasto.core.media.flatten import flatten
+
+    wanted = None if info.kind == "still" else FrameRange(number, number)
+    with open_reader(path, frames=wanted) as reader:
+        frame = next(iter(reader))
+    plate = colour.to_float(flatten(frame, "none"))
+    straight = np.repeat(plate, 3, axis=2) if plate.shape[2] == 1 else plate
+    space = colour.plate_space(frame)
+    shown = straight if space.is_working else colour.encode(colour.to_linear(straight, space))
+    shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    aspect = frame.part.pixel_aspect * shown.shape[1] / shown.shape[0]
+    if info.movie is not None and info.movie.rotation:
+        shown = np.ascontiguousarray(np.rot90(shown, info.movie.rotation // 90))
+        aspect = 1 / aspect if info.movie.rotation % 180 else aspect
+    size = width, min(max(1, round(width / aspect)), 4 * width)
+    method = cv2.INTER_AREA if size[0] <= shown.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(shown, size, interpolation=method), np.float32)
+
+
+def laid_out(columns: list[tuple[Samples, Samples]], width: int) -> Samples:
+    """Pairs of pictures of this width as one: the first of each pair above, the second below."""
+    import numpy as np
+
+    height = max(picture.shape[0] for pair in columns for picture in pair)
+    page = np.full((2 * height + 3 * GAP, len(columns) * (width + GAP) + GAP, 3), GROUND, np.float32)
+    for column, pair in enumerate(columns):
+        left = GAP + column * (width + GAP)
+        for row, picture in enumerate(pair):
+            top = GAP + row * (height + GAP) + (height - picture.shape[0]) // 2
+            page[top : top + picture.shape[0], left : left + width] = picture
+    return page

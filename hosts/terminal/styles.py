@@ -1,0 +1,77 @@
+"""`impasto styles`: what `--style` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.core.card import Card
+from impasto.core.errors import StyleError, UsageError
+from impasto.core.style import read_card, style_files
+from impasto.hosts.terminal.events import Event, Finished, StyleFound, Warned, line_of
+
+PREFERRED_SIZE = "standard"
+
+
+def styles(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+) -> None:
+    """List the styles with size, halo, licence and credit."""
+    found: list[StyleFound] = []
+    notes: list[Warned] = []
+    for path in style_files().values():
+        try:
+            found.append(style_found(read_card(path), path))
+        except StyleError as error:
+            notes.append(Warned(str(error)))
+    if json:
+        events: list[Event] = [*found, *notes, Finished()]
+        for event in events:
+            print(line_of(event), flush=True)
+        return
+    _show_table(found)
+    for note in notes:
+        typer.echo(f"note: {note.message}", err=True)
+
+
+def style_found(card: Card, path: Path) -> StyleFound:
+    """The facts of a style file that a person chooses by."""
+    megabytes = round(path.stat().st_size / 1e6, 2)
+    return StyleFound(
+        path.stem, card.title, card.description, card.size, card.halo, megabytes, card.licence, card.credits,
+        str(path), card.weights_sha256,
+    )  # fmt: skip
+
+
+def default_style() -> str:
+    """The style that is used where none is named: the first built-in that paints, of standard size if there is one.
+
+    Raises UsageError where there is none.
+    """
+    names = [(name, path) for name, path in style_files().items() if name != "identity"]
+    cards = [(name, read_card(path)) for name, path in names]
+    # False sorts before True, and sorting keeps the order of what is equal.
+    ordered = sorted(cards, key=lambda each: each[1].size != PREFERRED_SIZE)
+    if not ordered:
+        raise UsageError(
+            "expected a painting style, found none built in; name a .safetensors file with --style,"
+            " or train one with `impasto train pairs`"
+        )
+    return ordered[0][0]
+
+
+def _show_table(found: list[StyleFound]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "size", "halo", "MB", "licence", "credit", "description"):
+        table.add_column(heading, justify="right" if heading in ("halo", "MB") else "left", overflow="fold")
+    for each in found:
+        table.add_row(
+            each.name, each.size, str(each.halo), f"{each.megabytes:.1f}", each.licence,
+            "; ".join(each.credits), each.description or each.title,
+        )  # fmt: skip
+    Console().print(table, markup=False)

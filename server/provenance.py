@@ -1,0 +1,57 @@
+"""What is written into every frame of a shot job, and whether a frame on disk still agrees with it.
+
+The engine notes style, hash, parameters, grade and version. A job adds what only it knows: its
+settings as they were asked for, and the files that the frame was made of.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from impasto.core.frame import Frame
+
+STYLE = "style_sha256"
+SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
+
+
+def settings_text(settings: Mapping[str, object]) -> str:
+    """Settings as one line of JSON, the same for the same settings; what is None is left out."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    return json.dumps(given, sort_keys=True, ensure_ascii=False)
+
+
+def with_provenance(painted: Frame, settings: str, plate: Frame, matte: Frame | None) -> Frame:
+    """The painted frame with the job's part of its provenance beside the engine's."""
+    noted = {**painted.provenance, SETTINGS: settings, SOURCE: plate.source, SOURCE_STAMP: stamp(plate.source)}
+    if matte is not None:
+        noted |= {MATTE: matte.source, MATTE_STAMP: stamp(matte.source)}
+    return replace(painted, provenance=noted)
+
+
+def agrees(stored: Mapping[str, str], settings: str, style_sha256: str, source: str) -> bool:
+    """Whether a finished frame was made by this style with these settings from files that are still the same.
+
+    `source` is the movie, the still or the pattern of the sequence. A frame without provenance
+    never agrees.
+    """
+    if stored.get(STYLE) != style_sha256 or stored.get(SETTINGS) != settings:
+        return False
+    if os.path.dirname(stored.get(SOURCE, "")) != os.path.dirname(os.path.abspath(source)):
+        return False
+    return all(
+        stored.get(noted_stamp) == stamp(stored[noted])
+        for noted, noted_stamp in ((SOURCE, SOURCE_STAMP), (MATTE, MATTE_STAMP))
+        if noted in stored
+    )
+
+
+def stamp(path: str) -> str:
+    """Size and time of change of a file, by which a plate that was rendered anew is noticed; '' where there is none."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return ""
+    return f"{facts.st_size}-{facts.st_mtime_ns}"

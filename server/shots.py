@@ -1,0 +1,355 @@
+"""A shot from its files to its result: read ahead, render, write behind.
+
+The calling thread renders and nothing else; one thread reads, one writes, a few frames wait between
+them. Frames go through in order, and the same frame gives the same pixels however the shot was cut.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+
+from impasto.core.card import Card
+from impasto.core.frame import Frame, Samples
+from impasto.core.grade import After, Before
+from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader, open_writer, target_of
+from impasto.core.media.open import is_movie
+from impasto.core.params import Params
+from impasto.core.passage import Output
+from impasto.server.mattes import matte_frames, matte_of
+from impasto.server.provenance import agrees, settings_text, with_provenance
+from impasto.server.readahead import ReadAhead
+from impasto.server.writebehind import Stored, WriteBehind
+
+if TYPE_CHECKING:
+    from impasto.core.engine import Rendered
+
+DEPTH = 4
+"""Frames that may wait before the network, and as many behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShotJob:
+    """Everything that decides what a shot job reads, paints and writes, as plain values.
+
+    `params` None means the defaults of the style's card. `output_space` None keeps the plate's
+    space, or takes the custom of the result where plate and result differ: pictures in linear light
+    become display-encoded in a movie, a movie becomes scene-linear in EXR.
+    """
+
+    input: str
+    output: str
+    frames: FrameRange | None = None
+    params: Params | None = None
+    before: Before = field(default_factory=Before)
+    after: After = field(default_factory=After)
+    layer: str | None = None
+    matte: str | None = None
+    input_space: str | None = None
+    output_space: str | None = None
+    overwrite: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShotStarted:
+    """The input is open and the output is free."""
+
+    info: ShotInfo
+    output: str
+    to_render: int | None
+    """Frames that will be rendered, None where the source does not know its end."""
+    skipped: int
+    """Frames that an earlier run finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStored:
+    """A frame is finished and safe."""
+
+    number: int
+    path: str
+    done: int
+    """Frames stored by this run so far."""
+    invalid_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShotNote:
+    """Something an artist should know that is no error."""
+
+    text: str
+
+
+ShotEvent: TypeAlias = ShotStarted | FrameStored | ShotNote
+
+
+@dataclass(frozen=True, slots=True)
+class ShotResult:
+    """What became of a shot job."""
+
+    path: str | None
+    """The final file or pattern; after a cancelled movie its partial file; None where nothing was written."""
+    rendered: int
+    skipped: int
+    invalid_pixels: int
+    seconds: float
+    """Wall time from the first open to the last rename."""
+    stages: Mapping[str, float]
+    """Seconds in the calling thread: 'before', 'network', 'after' as the engine reports them, 'reading' and
+    'writing' spent waiting for the other threads."""
+    cancelled: bool
+
+
+class Labelled(Protocol):
+    """A style, as far as a shot job asks: its card."""
+
+    @property
+    def card(self) -> Card: ...
+
+
+class Painter(Protocol):
+    """The part of `impasto.core.engine.Engine` that a shot needs, so that it can be tested without a network."""
+
+    @property
+    def style(self) -> Labelled: ...
+
+    def render(
+        self,
+        frame: Frame,
+        params: Params | None = None,
+        *,
+        matte: Samples | None = None,
+        before: Before | None = None,
+        after: After | None = None,
+        input_space: str | None = None,
+        output: Output | None = None,
+        cancelled: Callable[[], None] = ...,
+    ) -> Rendered: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """One frame as it was read, with the picture its matte is in."""
+
+    frame: Frame
+    matte: Frame | None
+
+
+class _CancelledError(Exception):
+    """Leaves the render loop from wherever it is."""
+
+
+def render_shot(
+    job: ShotJob,
+    engine: Painter,
+    *,
+    on_event: Callable[[ShotEvent], None] = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> ShotResult:
+    """Render a shot and return what became of it; `on_event` is called in the calling thread.
+
+    `cancelled` is asked before each frame and each tile, and while waiting. Frames that are rendered
+    by then are stored, and the result says so. Errors of reading, rendering and writing are raised as
+    they are, after the frames before them have been stored. No thread is left behind. Raises whatever
+    `open_reader`, `open_writer` and the engine raise.
+    """
+    begun = clock()
+    settings = settings_of(job)
+    sha256 = engine.style.card.weights_sha256
+    reader = open_reader(job.input, frames=job.frames, layer=job.layer)
+    try:
+        info = reader.info
+        writer = open_writer(
+            job.output,
+            info,
+            overwrite=job.overwrite,
+            resume=job.resume,
+            resume_check=lambda stored: agrees(stored, settings, sha256, info.path),
+        )
+        runs, skipped = runs_to_render(info, writer, resume=job.resume)
+        to_render = None if info.frame_count is None else info.frame_count - skipped
+        on_event(ShotStarted(info, writer.path, to_render, skipped))
+        if job.resume and not target_of(job.output, info).provenance:
+            on_event(ShotNote(f"'{writer.path}' cannot bear how a frame was made, so all frames are rendered again"))
+    except BaseException:
+        reader.close()
+        raise
+    run = _Run(job, engine, info, settings, on_event, cancelled, clock)
+    stopped = False
+    behind = WriteBehind(writer, DEPTH)
+    try:
+        with ReadAhead(plates(job, reader, runs), DEPTH) as ahead, behind:
+            run.paint(ahead.take(cancelled), behind)
+            run.check()
+    except _CancelledError:
+        stopped = True
+    finally:
+        run.count(behind.stored())
+    return ShotResult(
+        path=result_path(writer.path, run.done, stopped=stopped),
+        rendered=run.done,
+        skipped=skipped,
+        invalid_pixels=sum(run.invalid.values()),
+        seconds=clock() - begun,
+        stages=run.stages,
+        cancelled=stopped,
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One shot job under way: what it works with, and what has come of it so far."""
+
+    job: ShotJob
+    engine: Painter
+    info: ShotInfo
+    settings: str
+    on_event: Callable[[ShotEvent], None]
+    cancelled: Callable[[], bool]
+    clock: Callable[[], float]
+    done: int = 0
+    invalid: dict[int, int] = field(default_factory=dict)
+    """Frame number -> pixels with a NaN or infinite channel."""
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def paint(self, taken: Iterable[Plate], behind: WriteBehind) -> None:
+        """Render plate after plate; when something is raised, what was rendered before is on its way to disk."""
+        job = self.job
+        output: Output | None = None
+        waiting_since = self.clock()
+        for index, plate in enumerate(taken):
+            self.spend("reading", self.clock() - waiting_since)
+            if index == 0:
+                output = output_of(job, self.info, plate.frame)
+            rendered = self.engine.render(
+                plate.frame,
+                job.params,
+                matte=None if plate.matte is None else matte_of(plate.matte, plate.frame, job.before.resize),
+                before=job.before,
+                after=job.after,
+                input_space=job.input_space,
+                output=output,
+                cancelled=self.check,
+            )
+            for stage, seconds in rendered.report.seconds.items():
+                self.spend(stage, seconds)
+            for text in rendered.report.notes:
+                self.on_event(ShotNote(text))
+            self.invalid[plate.frame.number] = rendered.report.invalid_pixels
+            painted_at = self.clock()
+            behind.put(with_provenance(rendered.frame, self.settings, plate.frame, plate.matte))
+            waiting_since = self.clock()
+            self.spend("writing", waiting_since - painted_at)
+            self.count(behind.stored())
+
+    def check(self) -> None:
+        """Leave the work where somebody asked for it."""
+        if self.cancelled():
+            raise _CancelledError
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Add to the time of a stage."""
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def count(self, stored: list[Stored]) -> None:
+        """Tell of frames that are safe."""
+        for each in stored:
+            self.done += 1
+            self.on_event(FrameStored(each.number, each.path, self.done, self.invalid[each.number]))
+
+
+def settings_of(job: ShotJob) -> str:
+    """What of a job decides how a frame looks, as it is noted in the frame and compared on resuming."""
+    return settings_text(
+        {
+            "params": None if job.params is None else job.params.as_dict(),
+            "before": None if job.before == Before() else asdict(job.before),
+            "after": None if job.after == After() else asdict(job.after),
+            "layer": job.layer,
+            "input_space": job.input_space,
+            "output_space": job.output_space,
+            "matte": None if job.matte is None else os.path.abspath(job.matte),
+        }
+    )
+
+
+def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[list[FrameRange] | None, int]:
+    """The ranges of frames that are not finished yet and the number of those that are; None for all frames.
+
+    A movie is read from its first open frame to its last in one go, because finding a place in it
+    costs more than a few frames.
+    """
+    if not resume or info.frame_count is None:
+        return None, 0
+    numbers = range(info.first, info.first + info.frame_count)
+    open_numbers = [number for number in numbers if not writer.has(number)]
+    skipped = len(numbers) - len(open_numbers)
+    if not skipped:
+        return None, 0
+    # Consecutive numbers keep their distance to their place in the list.
+    grouped = groupby(enumerate(open_numbers), key=lambda pair: pair[1] - pair[0])
+    runs = [[number for _, number in group] for _, group in grouped]
+    return [FrameRange(run[0], run[-1]) for run in runs], skipped
+
+
+def plates(job: ShotJob, reader: Reader, runs: list[FrameRange] | None) -> Generator[Plate, None, None]:
+    """Every plate of a job that is to be rendered, with its matte; closes the readers it uses.
+
+    `reader` is open on the whole shot and serves where `runs` is None.
+    """
+    with reader:
+        if runs is None:
+            info = reader.info
+            last = None if info.frame_count is None else info.first + info.frame_count - 1
+            yield from _with_mattes(reader, job.matte, None if last is None else FrameRange(info.first, last))
+            return
+    for run in _in_one_go(runs) if is_movie(job.input) else runs:
+        with open_reader(job.input, frames=run, layer=job.layer) as part:
+            for plate in _with_mattes(part, job.matte, run):
+                if any(plate.frame.number in each for each in runs):
+                    yield plate
+
+
+def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
+    return [FrameRange(runs[0].first, runs[-1].last)] if runs else []
+
+
+def _with_mattes(reader: Reader, matte: str | None, run: FrameRange | None) -> Iterator[Plate]:
+    if matte is None:
+        for frame in reader:
+            yield Plate(frame, None)
+        return
+    with closing(matte_frames(matte, run)) as mattes:
+        for frame in reader:
+            yield Plate(frame, next(mattes))
+
+
+def output_of(job: ShotJob, info: ShotInfo, first: Frame) -> Output | None:
+    """The colours and samples that a result wants where they are not those of the plate."""
+    target = target_of(job.output, info, first)
+    samples = "half" if target.samples == "half" else "float"
+    if job.output_space is not None:
+        return Output(job.output_space, samples)
+    is_float = np.issubdtype(first.part.pixels.dtype, np.floating)
+    if target.space_default == "scene_linear" and not is_float:
+        return Output("scene_linear", samples)
+    if target.space_default == "display" and is_float:
+        return Output("srgb", samples)
+    return None
+
+
+def result_path(path: str, stored: int, *, stopped: bool) -> str | None:
+    """Where a result is to be found, None where there is none."""
+    if not (stopped and is_movie(path)):
+        return path
+    stem, extension = os.path.splitext(path)
+    return f"{stem}.partial{extension}" if stored else None
