@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: w
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.flicker import flicker_figures
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
@@ -48,10 +49,14 @@ def main() -> None:
             for s in shots
         ]
         console.print(_table("whole shots, CPU", ("style", "shot", "fps", "network", "reading", "writing"), rows))
+        flicker = flicker_figures(STYLES)
+        rows = [(f.style, f"{f.plate:.2f}", f"{f.result:.2f}", f"{f.sharpness_ratio:.2f}") for f in flicker]
+        columns = ("style", "plate", "result", "sharpness over the plate's")
+        console.print(_table("warp error in 1/255, sample clip, 16 frames", columns, rows))
         peaks = {style: peak_of_4k(style) for style in STYLES}
         rows = [(style, f"{gib:.2f} GiB") for style, gib in peaks.items()]
         console.print(_table("one 3840x2160 half RGBA frame", ("style", "peak memory above the loaded engine"), rows))
-        report |= {"shots": [asdict(s) for s in shots], "peak_4k_gib": peaks}
+        report |= {"shots": [asdict(s) for s in shots], "flicker": [asdict(f) for f in flicker], "peak_4k_gib": peaks}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=2))
     console.print(f"kept in {RESULT}")

@@ -67,7 +67,9 @@ def test_grain_is_not_painted_as_strokes(name: str, plate: Tensor) -> None:
         for step in (1, 4):
             noisy = styled(net, picture + noise * step / 255).clamp(0, 1)
             levels[step] = float(-10 * torch.log10((noisy - clean).pow(2).mean()))
-    print(f"{name}: PSNR under plate noise " + ", ".join(f"{step}/255: {level:.1f} dB" for step, level in levels.items()))
+    print(
+        f"{name}: PSNR under plate noise " + ", ".join(f"{step}/255: {level:.1f} dB" for step, level in levels.items())
+    )
     assert levels[1] > 34
     assert levels[4] > 26
 

@@ -108,7 +108,7 @@ FULL_DISK = """
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file size limits here")
 @pytest.mark.parametrize(
-    "name", ["a.####.exr", "a.####.png", "a.####.tif", "a.####.dpx", "a.mp4", "a.mkv", "a.mov", "a.avi"]
+    "name", ["a.####.exr", "a.####.png", "a.####.tif", "a.####.dpx", "a.####.jpg", "a.mp4", "a.mkv", "a.mov", "a.avi"]
 )
 @pytest.mark.parametrize("limit", [0, 1000, 100_000])
 def test_a_full_disk_is_said_and_leaves_nothing_that_looks_finished(tmp_path: Path, name: str, limit: int) -> None:

@@ -86,6 +86,35 @@ def test_a_range_is_exact_to_the_frame(tmp_path: Path, name: str, first: int, la
         np.testing.assert_array_equal(frame.part.pixels, whole[frame.number - 1].part.pixels)
 
 
+OPEN_GROUPS = {
+    "libx264": {"crf": "4", "preset": "fast", "x264-params": "open-gop=1:keyint=6:min-keyint=6:bframes=3:b-adapt=0"},
+    "libx265": {"crf": "4", "preset": "fast", "x265-params": "open-gop=1:keyint=6:bframes=3:b-adapt=0:log-level=error"},
+}
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_range_is_exact_in_open_groups_of_pictures(tmp_path: Path, name: str, encoder: str) -> None:
+    write_movie(tmp_path / name, moving_planes(16), encoder=encoder, options=OPEN_GROUPS[encoder], gop=6)
+    whole = list(open_reader(str(tmp_path / name)))
+    assert len(whole) == 16
+    for first in range(4, 16):
+        found = next(iter(open_reader(str(tmp_path / name), frames=FrameRange(first, first))))
+        assert found.number == first
+        np.testing.assert_array_equal(found.part.pixels, whole[first - 1].part.pixels)
+
+
+def test_frames_that_share_a_time_are_counted(tmp_path: Path) -> None:
+    # Matroska keeps milliseconds, so that pairs of frames at 2000 a second fall on one time.
+    options: dict[str, str] = {}
+    write_movie(tmp_path / "a.mkv", moving_planes(6), encoder="ffv1", rate=Fraction(2000), options=options)
+    whole = list(open_reader(str(tmp_path / "a.mkv")))
+    assert [frame.number for frame in whole] == [1, 2, 3, 4, 5, 6]
+    found = list(open_reader(str(tmp_path / "a.mkv"), frames=FrameRange(3, 4)))
+    assert [frame.number for frame in found] == [3, 4]
+    np.testing.assert_array_equal(found[1].part.pixels, whole[3].part.pixels)
+
+
 def test_a_reader_can_be_read_twice(tmp_path: Path) -> None:
     write_movie(tmp_path / "a.mp4", moving_planes(6))
     with open_reader(str(tmp_path / "a.mp4")) as reader:

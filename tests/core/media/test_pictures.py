@@ -276,7 +276,7 @@ def test_an_extension_outside_the_list_is_unsupported(tmp_path: Path) -> None:
         read_picture(str(tmp_path / "a.tga"))
 
 
-@pytest.mark.parametrize("name", ["a.exr", "a.png", "a.tif", "a.dpx"])
+@pytest.mark.parametrize("name", ["a.exr", "a.png", "a.tif", "a.dpx", "a.jpg", "a.hdr", "a.ppm"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float) -> None:
     exr = name.endswith("exr")
@@ -286,3 +286,19 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float) ->
     (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UnreadableMedia, match="again"):
         read_picture(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("header", [b"P6\n0 0\n255\n", b"P6\n0 7\n255\n", b"P6\n99999999 99999999\n255\n"])
+def test_an_absurd_size_is_refused(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "a.ppm").write_bytes(header + b"\0" * 64)
+    with pytest.raises(UnreadableMedia, match="again"):
+        read_picture(str(tmp_path / "a.ppm"))
+
+
+def test_text_that_is_not_utf8_is_taken_as_latin_1(tmp_path: Path) -> None:
+    write_with_oiio(tmp_path / "a.exr", noise(4, 4, 3, np.float16), "half", {"operator": "J.Muller"})
+    stored = (tmp_path / "a.exr").read_bytes().replace(b"Muller", b"M\xfcller")
+    (tmp_path / "a.exr").write_bytes(stored)
+    frame = read_picture(str(tmp_path / "a.exr"))
+    assert frame.part.attributes["operator"].value == "J.Müller"
+    assert write(tmp_path / "b.exr", frame).part.attributes["operator"].value == "J.Müller"
