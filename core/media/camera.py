@@ -14,11 +14,13 @@ import numpy as np
 from impasto.core.errors import UnreadableMedia
 from impasto.core.frame import AlphaKind, Frame, Pixels
 from impasto.core.media.movie_facts import facts_of
-from impasto.core.media.movie_reader import FrameConverter, StreamFacts, first_frame, open_container
+from impasto.core.media.movie_reader import FrameConverter, StreamFacts, first_frame, open_container, stream_of
 from impasto.core.media.shot import ShotInfo
 
 _WIDTH, _HEIGHT, _RATE = 3, 4, 5
 """cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT, _FPS."""
+_LOG_ERRORS = 2
+"""cv2.utils.logging.LOG_LEVEL_ERROR."""
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 10.0
 
 
@@ -106,7 +108,7 @@ class StreamReader:
         try:
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
-            stream = self._container.streams.video[0]
+            stream = stream_of(self._container)
             rate = stream.guessed_rate or stream.average_rate
             self._converter = FrameConverter(url, facts, self._first, StreamFacts.of(stream, rate))
         except BaseException:
@@ -134,7 +136,7 @@ class StreamReader:
         number = 1
         yield self._converter(self._first, number)
         try:
-            for decoded in self._container.decode(self._container.streams.video[0]):
+            for decoded in self._container.decode(stream_of(self._container)):
                 if self._closed:
                     return
                 number += 1
@@ -163,5 +165,11 @@ class StreamReader:
 
 def _open_capture(index: int) -> Capture:
     import cv2
+    from cv2.utils import logging
 
-    return cv2.VideoCapture(index)
+    # Its warnings about a missing camera would come before our one sentence.
+    before = logging.setLogLevel(_LOG_ERRORS)
+    try:
+        return cv2.VideoCapture(index)
+    finally:
+        logging.setLogLevel(before)

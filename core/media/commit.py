@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 
 from impasto.core.errors import NoSpace, OutputError, OutputExists
@@ -77,6 +78,21 @@ def refuse_if_full(temporary: str, path: str) -> None:
             stream.write(b"\0" * (1 << 16))
             stream.flush()
             os.fsync(stream.fileno())
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def require_room(temporary: str, path: str, size: int) -> None:
+    """Raise NoSpace unless the file system takes a file of `size` bytes at this moment.
+
+    For libraries that end the whole process when a write fails, as libjpeg does.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            with open(temporary, "wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, size)
+        elif shutil.disk_usage(os.path.dirname(temporary) or ".").free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise output_error(path, error) from error
 

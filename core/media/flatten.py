@@ -56,15 +56,15 @@ def quantise(pixels: Pixels, stored: str) -> Pixels:
     if pixels.dtype == np.uint16 and stored != "uint8":
         return pixels
     if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint16) * np.uint16(257)
+        return np.asarray(pixels.astype(np.uint16) * 257, np.uint16)
     if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        return np.asarray((pixels.astype(np.uint32) * 255 + 32767) // 65535, np.uint8)
     steps = _FULL_SCALE[stored]
     clipped = np.clip(np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
     counted = np.rint(clipped * np.float32(steps))
     if stored == "uint8":
-        return counted.astype(np.uint8)
-    return np.rint(counted * np.float64(65535.0 / steps)).astype(np.uint16)
+        return np.asarray(counted, np.uint8)
+    return np.asarray(np.rint(counted * np.float64(65535.0 / steps)), np.uint16)
 
 
 def unit_float(pixels: Pixels) -> Samples:

@@ -38,6 +38,15 @@ class FrameTimes:
     times: npt.NDArray[np.int64]
     time_base: Fraction
 
+    @property
+    def distinct(self) -> bool:
+        """Whether no two frames share a time, so that a time tells the frame."""
+        return bool((np.diff(self.times) > 0).all())
+
+    def number_of(self, time: int) -> int:
+        """The number of the frame that is shown at a time, counted from 1."""
+        return int(self.times.searchsorted(time)) + 1
+
     def constant_rate(self, candidates: list[Fraction]) -> Fraction | None:
         """The first candidate that every frame keeps to within one unit of time, None for a variable rate."""
         elapsed = self.times - self.times[0]
@@ -46,6 +55,12 @@ class FrameTimes:
             if np.abs(elapsed - ideal).max() <= 1.0:
                 return rate
         return None
+
+
+def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first video stream that is no cover picture, None where there is none."""
+    cover = av.stream.Disposition.attached_pic
+    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
 
 
 def code_of(names: dict[int, str], name: str) -> int:
@@ -78,7 +93,8 @@ def colour_space_of(facts: MovieFacts) -> str | None:
 
 def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> MovieFacts:
     """The facts of a movie, from its header and its first decoded frame."""
-    stream = container.streams.video[0]
+    stream = picture_stream(container)
+    assert stream is not None
     pixel_format = first.format.name
     full = first.color_range == 2 or pixel_format.startswith("yuvj") or first.format.is_rgb
     return MovieFacts(
@@ -104,7 +120,8 @@ def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
         return None
     times: list[int] = []
     with av.open(path, "r", metadata_errors="replace") as container:
-        stream = container.streams.video[0]
+        stream = picture_stream(container)
+        assert stream is not None
         time_base = stream.time_base
         stated = stream.frames
         count = 0
@@ -124,7 +141,7 @@ def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
         raise _cut_short(path, stated, count)
     if not times or time_base is None:
         return None
-    return FrameTimes(np.unique(np.asarray(times, np.int64)), time_base)
+    return FrameTimes(np.sort(np.asarray(times, np.int64)), time_base)
 
 
 def _cut_short(path: str, stated: int, count: int) -> UnreadableMedia:

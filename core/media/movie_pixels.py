@@ -3,8 +3,8 @@
 FFmpeg's scaler makes two choices here that would show. Without accurate rounding it darkens by
 up to one code of 255, so that is always asked for. And RGB of 16 bits comes out on a scale
 whose white is not 65535: full-range sources of N bits are shifted left, limited-range sources end at 65283, and on the
-way back full range is taken 257/256 times as bright (measured on FFmpeg 8; `test_movie_pixels` holds it down).
-Tables put that right.
+way back to full range white is expected at 65280, whatever the depth (measured on FFmpeg 8; `test_movie_pixels` holds
+it down). Tables put that right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _ACCURATE = int(
 )
 LIMITED, FULL = 1, 2
 """AVColorRange."""
-_LIMITED_WHITE = 65283
+_LIMITED_WHITE, _FULL_WHITE = 65283, 65280
+"""Where the scaler expects white in 16-bit RGB that it turns into YUV of either range."""
 _BT709, _BT601, _BT2020 = 1, 5, 9
 _SCALER_MATRIX = {1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020, 10: _BT2020}
 """AVColorSpace -> the scaler's numbering."""
@@ -139,7 +140,7 @@ class PixelEncoder:
         deep = pixels.dtype == np.uint16
         if deep and not layout.rgb:
             scaled = pixels.copy()
-            scaled[..., :3] = _to_scaler(layout.bits, self.full_range)[pixels[..., :3]]
+            scaled[..., :3] = _to_scaler(self.full_range)[pixels[..., :3]]
         else:
             scaled = pixels
         source = ("rgba64le" if layout.alpha else "rgb48le") if deep else ("rgba" if layout.alpha else "rgb24")
@@ -164,7 +165,7 @@ def _threads_for(frame: av.VideoFrame) -> int | None:
 
 
 def _white_of(bits: int, full_range: bool) -> int:
-    """Where the scaler puts white in 16-bit RGB."""
+    """Where the scaler puts white in the 16-bit RGB that it makes of YUV."""
     return ((1 << bits) - 1) << (16 - bits) if full_range else _LIMITED_WHITE
 
 
@@ -175,14 +176,9 @@ def _from_scaler(white: int) -> npt.NDArray[np.uint16]:
 
 
 @functools.cache
-def _to_scaler(bits: int, full_range: bool) -> npt.NDArray[np.uint16]:
+def _to_scaler(full_range: bool) -> npt.NDArray[np.uint16]:
     codes = np.arange(65536, dtype=np.float64)
-    white = _white_of(bits, full_range)
-    if not full_range:
-        return np.rint(codes * (white / 65535)).astype(np.uint16)
-    # The scaler drops what is left below the last bit; a quarter of a step keeps a code from falling to the one below.
-    quarter = (1 << (16 - bits)) // 4
-    return np.rint(codes * (white * 256 / 257 / 65535) + quarter).astype(np.uint16)
+    return np.rint(codes * ((_FULL_WHITE if full_range else _LIMITED_WHITE) / 65535)).astype(np.uint16)
 
 
 def _planar_rgb(frame: av.VideoFrame, layout: Layout) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from impasto.core.media.movie_facts import (
     colour_space_of,
     facts_of,
     frame_times,
+    picture_stream,
 )
 from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for
 from impasto.core.media.shot import FrameRange, MovieFacts, ShotInfo
@@ -43,7 +45,7 @@ class MovieReader:
             self._times = frame_times(path, needed=frames is not None)
             first = first_frame(self._container, path)
             self._facts = facts_of(self._container, first)
-            stream = self._container.streams.video[0]
+            stream = stream_of(self._container)
             self._rate = _rate_of(stream, self._times)
             self._converter = FrameConverter(path, self._facts, first, StreamFacts.of(stream, self._rate))
             self._range = _clip(frames, self._count(), path)
@@ -72,44 +74,59 @@ class MovieReader:
     def _count(self) -> int | None:
         if self._times is not None:
             return len(self._times.times)
-        return self._container.streams.video[0].frames or None
+        return stream_of(self._container).frames or None
 
     def __iter__(self) -> Iterator[Frame]:
         """Every asked frame, in order of display. Raises UnreadableMedia where the movie is damaged."""
-        stream = self._container.streams.video[0]
         wanted = self._range
-        number = self._seek(stream, wanted.first) if wanted is not None else self._seek(stream, 1)
+        number = 0
         try:
-            for decoded in self._container.decode(stream):
-                number = self._number_of(decoded, number)
+            for number, decoded in self._numbered(wanted.first if wanted is not None else 1):
                 if wanted is not None and number > wanted.last:
                     break
-                if wanted is None or number >= wanted.first:
-                    yield self._converter(decoded, number)
-                number += 1
+                yield self._converter(decoded, number)
         except av.FFmpegError as error:
             raise UnreadableMedia(
-                f"expected sound frames in '{self._path}', got '{error.strerror}' at frame {number};"
+                f"expected sound frames in '{self._path}', got '{error.strerror}' after frame {number};"
                 " ask for the frames before it with --frames, or copy the movie again"
             ) from error
 
-    def _seek(self, stream: av.VideoStream, first: int) -> int:
-        """Go to the keyframe before a frame; the number from which counting starts where frames bear no time."""
+    def _numbered(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decoded frames from a number on, each with its own.
+
+        A number is the rank of the frame's time. Where frames bear no times, or share them, the
+        movie is decoded from its start and counted.
+        """
         times = self._times
-        start = stream.start_time or 0
-        target = int(times.times[first - 1]) if times is not None else start
+        if times is None or not times.distinct:
+            counted = enumerate(self._decoded_from(None), 1)
+            yield from itertools.dropwhile(lambda pair: pair[0] < first, counted)
+            return
+        start, step = first, 8
+        frames = self._decoded_from(int(times.times[start - 1]))
+        landed = next(frames, None)
+        while landed is not None and landed.pts is not None and start > 1 and times.number_of(landed.pts) > first:
+            # An open group of pictures: what is shown before its keyframe needs the group before it.
+            start, step = max(1, start - step), step * 2
+            frames = self._decoded_from(int(times.times[start - 1]))
+            landed = next(frames, None)
+        number = 0
+        for decoded in itertools.chain([landed] if landed is not None else [], frames):
+            number = times.number_of(decoded.pts) if decoded.pts is not None else number + 1
+            if number >= first:
+                yield number, decoded
+
+    def _decoded_from(self, time: int | None) -> Iterator[av.VideoFrame]:
+        """Frames from the keyframe at or before a time, None for the very first."""
+        stream = stream_of(self._container)
         try:
-            self._container.seek(target, stream=stream, backward=True)
+            self._container.seek(time if time is not None else stream.start_time or 0, stream=stream, backward=True)
         except av.FFmpegError:
-            # Some containers cannot seek; from a fresh start the frames are counted instead.
+            # Some containers cannot seek; a fresh start can.
             self._container.close()
             self._container = open_container(self._path)
-        return 1
-
-    def _number_of(self, decoded: av.VideoFrame, counted: int) -> int:
-        if self._times is None or decoded.pts is None:
-            return counted
-        return int(self._times.times.searchsorted(decoded.pts)) + 1
+            stream = stream_of(self._container)
+        return self._container.decode(stream)
 
     def close(self) -> None:
         """Release the file."""
@@ -196,17 +213,25 @@ def open_container(path: str, **options: object) -> av.container.InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise UnreadableMedia(f"expected a sound movie at '{path}', got '{said}'; check or copy it again") from error
-    if not container.streams.video:
+    stream = picture_stream(container)
+    if stream is None:
         container.close()
         raise UnsupportedMedia(f"expected a movie with pictures, got only sound or data in '{path}'")
-    container.streams.video[0].thread_type = av.codec.context.ThreadType.AUTO
+    stream.thread_type = av.codec.context.ThreadType.AUTO
     return container  # type: ignore[no-any-return]
+
+
+def stream_of(container: av.container.InputContainer) -> av.VideoStream:
+    """The pictures of a container that `open_container` has opened."""
+    stream = picture_stream(container)
+    assert stream is not None
+    return stream
 
 
 def first_frame(container: av.container.InputContainer, path: str) -> av.VideoFrame:
     """The first picture of a movie. UnreadableMedia where none can be decoded."""
     try:
-        decoded = next(container.decode(container.streams.video[0]), None)
+        decoded = next(container.decode(stream_of(container)), None)
     except av.FFmpegError as error:
         raise UnreadableMedia(
             f"expected pictures in '{path}', got '{error.strerror}'; check or copy it again"

@@ -20,7 +20,7 @@ from impasto.core.media.movie_audio import SoundTrack
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
 from impasto.core.media.movie_facts import FrameTimes, colour_codes, frame_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
-from impasto.core.media.movie_reader import open_container
+from impasto.core.media.movie_reader import open_container, stream_of
 from impasto.core.media.shot import MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
@@ -81,10 +81,10 @@ class MovieWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Publish the movie; after an exception keep it as NAME.partial.EXT. Raises OutputError, NoSpace."""
-        if self._open is None:
-            return
         try:
-            written = self._open.close()
+            written = self._open.close() if self._open is not None else 0
+            if self._open is None:
+                return
             if error is None:
                 _check_written(self._temporary, self._path, written)
                 publish(self._temporary, self._path, replace=self._replace)
@@ -134,9 +134,23 @@ class _OpenMovie:
         try:
             self._stream = self._add_video(first)
             self._sound = self._add_sound()
+            self._open_encoder(final)
         except BaseException:
             self._output.close()
+            if self._source is not None:
+                self._source.close()
             raise
+
+    def _open_encoder(self, final: str) -> None:
+        """Open it at once, so that a size that it refuses is known before anything is written."""
+        try:
+            self._stream.codec_context.open(strict=False)
+        except av.FFmpegError as error:
+            width, height = self._size
+            raise OutputError(
+                f"expected the {self._encoding.encoder} encoder to take frames of {width}x{height} for '{final}',"
+                f" got '{error.strerror}'; choose another extension, or write pictures"
+            ) from error
 
     def write(self, frame: Frame) -> None:
         if frame.number <= self._last:
@@ -216,7 +230,7 @@ class _OpenMovie:
             for key, value in self._source.metadata.items():
                 if key.lower() not in _TAGS_OF_THE_FILE:
                     self._output.metadata[key] = value
-            for key, value in self._source.streams.video[0].metadata.items():
+            for key, value in stream_of(self._source).metadata.items():
                 if key.lower() in ("language", "title", "handler_name"):
                     stream.metadata[key.lower()] = value
         code = first.timecode
@@ -233,7 +247,7 @@ class _OpenMovie:
     def _add_sound(self) -> SoundTrack | None:
         if self._source is None or not self._source.streams.audio:
             return None
-        origin = self._source.streams.video[0]
+        origin = stream_of(self._source)
         begin = (origin.start_time or 0) * (origin.time_base or Fraction(1))
         start = Fraction(self._time_of(self._first, absolute=True)) * self._time_base
         last = self._shot.first + self._shot.frame_count - 1 if self._shot.frame_count else None
@@ -243,7 +257,7 @@ class _OpenMovie:
         return SoundTrack(self._source, self._output, self._kind, begin + start if start else Fraction(0), end)
 
     def _reaches_end(self, last: int) -> bool:
-        stated = self._source.streams.video[0].frames if self._source is not None else 0
+        stated = stream_of(self._source).frames if self._source is not None else 0
         if not stated:
             times = frame_times(self._shot.path, needed=False)
             stated = len(times.times) if times is not None else 0

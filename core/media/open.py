@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from impasto.core.errors import UsageError
+from impasto.core.errors import UnknownName, UsageError
 from impasto.core.media.formats import PICTURE_EXTENSIONS, picture_format
 from impasto.core.media.numbering import NumberedPath, find_in_folder, parse_numbered
 from impasto.core.media.sequence import Files, PictureReader, PictureWriter, ResumeCheck
@@ -25,9 +25,11 @@ def open_reader(path: str, *, frames: FrameRange | None = None, layer: str | Non
     `layer` names the colour layer of a picture with several.
 
     Raises UnreadableMedia, UnsupportedMedia and InconsistentShot for the material, UsageError for
-    a path or range that cannot work, UnknownName (on reading) for a layer that is not there.
+    a path or range that cannot work, UnknownName for a layer that is not there (on reading).
     """
     camera = _CAMERA.match(path)
+    if layer is not None and (camera or _STREAM.match(path) or is_movie(path)) and layer.lower() != "rgb":
+        raise UnknownName("layer", layer, ["rgb"], "A movie has no other.")
     if camera or _STREAM.match(path):
         if frames is not None:
             raise UsageError(f"expected no frame range for the live source '{path}'; leave out --frames")

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
@@ -215,7 +216,7 @@ def _native(stored: str) -> str:
 def _attributes_of(spec: oiio.ImageSpec, *, tiles: bool = False) -> dict[str, Attribute]:
     """Every attribute that is the file's own; tile sizes, where asked for, as 'tile_width' and 'tile_height'."""
     attributes = {
-        each.name: Attribute(str(each.type), each.value)
+        each.name: Attribute(str(each.type), _readable(each.value))
         for each in spec.extra_attribs
         if each.name not in _NOT_OF_THE_FILE
     }
@@ -223,6 +224,17 @@ def _attributes_of(spec: oiio.ImageSpec, *, tiles: bool = False) -> dict[str, At
         attributes["tile_width"] = Attribute("int", spec.tile_width)
         attributes["tile_height"] = Attribute("int", spec.tile_height)
     return attributes
+
+
+def _readable(value: Any) -> Any:
+    """An attribute's value; text that is not UTF-8 is taken as Latin-1, as older writers stored it."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    stored = value.encode("utf-8", "surrogateescape")
+    try:
+        return stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return stored.decode("latin-1")
 
 
 def _provenance_of(attributes: Mapping[str, Attribute]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import OpenImageIO as oiio
 
 from impasto.core.errors import OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
-from impasto.core.media.commit import refuse_if_full
+from impasto.core.media.commit import refuse_if_full, require_room
 from impasto.core.media.flatten import flatten, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.oiio import reason, set_limits
@@ -42,6 +42,8 @@ def write_picture(path: str, final: str, frame: Frame) -> None:
         raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
     set_limits()
     parts = _parts_for(frame, kind)
+    if kind.name == "jpeg":
+        require_room(path, final, sum(part.pixels.nbytes for part in parts) + (1 << 20))
     specs = [_spec_of(part, frame, kind) for part in parts]
     if kind.name == "openexr" and any("uint" in part.formats and len(set(part.formats)) > 1 for part in parts):
         from impasto.core.media.exact_exr import restore_exact_samples
@@ -134,6 +136,8 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
             spec.attribute(name, oiio.TypeDesc(attribute.type), attribute.value)
     if kind.compressions and (not own or "compression" not in part.attributes):
         spec.attribute("compression", kind.compressions[0])
+    if kind.name == "jpeg" and not own:
+        spec.attribute("jpeg:subsampling", "4:4:4")
     if kind.windows and "tile_width" in part.attributes:
         spec.tile_width = part.attributes["tile_width"].value
         spec.tile_height = part.attributes["tile_height"].value
