@@ -62,7 +62,12 @@ WORKING: Final = PlateSpace("sRGB")
 MOVIE: Final = PlateSpace("Rec.709 movie")
 SCENE_LINEAR: Final = PlateSpace("scene-linear Rec.709", chromaticities=REC709)
 
+CINEON: Final = PlateSpace("Cineon film log", config="(none: Kodak's own curve)")
+"""Film densities, in no built-in configuration: 95 is black and 685 white of 1023, as hosts read log DPX files
+(Kodak, Conversion of 10-bit Log Film Data to 8-bit Linear or Video Data, 1995)."""
+
 _TAGS: Final = {
+    "cineon_log": CINEON,
     "srgb": WORKING,
     "rec709": MOVIE,
     "scene_linear": SCENE_LINEAR,
@@ -197,6 +202,12 @@ def _processors(space: PlateSpace) -> tuple[Any, Any]:
     within 5e-6. On the way out it would cost Canon's logs 2e-5, so it is not used there.
     """
     assert space.config is not None
+    if space == CINEON:
+        forth, back = (
+            _cineon_curve(direction).getDefaultCPUProcessor()
+            for direction in (ocio.TRANSFORM_DIR_INVERSE, ocio.TRANSFORM_DIR_FORWARD)
+        )
+        return forth, back
     plate, built_in = _config(space.config), _config(BUILT_IN)
     try:
         if space.config == BUILT_IN:
@@ -218,6 +229,20 @@ def _processors(space: PlateSpace) -> tuple[Any, Any]:
             f"{_first_line(error)}; choose another --input-space"
         ) from error
     return forth, back
+
+
+def _cineon_curve(direction: Any) -> Any:
+    """Linear light to film log: 0.002 density a code value, gamma 0.6, the film's black taken off."""
+    black = 10 ** ((95 - 685) * 0.002 / 0.6)
+    curve = ocio.LogAffineTransform(
+        logSideSlope=[0.6 / 0.002 / 1023] * 3,
+        logSideOffset=[685 / 1023] * 3,
+        linSideSlope=[1 - black] * 3,
+        linSideOffset=[black] * 3,
+        base=10.0,
+    )
+    curve.setDirection(direction)
+    return _config(BUILT_IN).getProcessor(curve)
 
 
 def _through_processor(pixels: Samples, processor: Any) -> Samples:

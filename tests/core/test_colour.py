@@ -500,3 +500,15 @@ class TestRealPlates:
         frame = read(name)
         _, result = through_identity(frame, space)
         np.testing.assert_array_equal(colour.to_samples(result, np.float16), frame.colour)
+
+
+def test_a_log_dpx_is_read_by_kodaks_curve() -> None:
+    """Code 685 of 1023 is white, 95 black, and 445 mid grey is 0.1493 of white, by the paper's formula."""
+    codes = np.array([[[685, 95, 445]]], np.float32) / 1023
+    frame = replace(Frame.from_pixels(np.zeros((1, 1, 3), np.uint16)), colour_space="cineon_log")
+    space = colour.plate_space(frame)
+    linear = colour.to_linear(codes, space)
+    black = 10 ** ((95 - 685) * 0.002 / 0.6)
+    expected = (10 ** ((445 - 685) * 0.002 / 0.6) - black) / (1 - black)
+    np.testing.assert_allclose(linear, [[[1.0, 0.0, expected]]], atol=1e-5)
+    np.testing.assert_allclose(colour.from_linear(linear, space), codes, atol=1e-6)
