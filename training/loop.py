@@ -143,6 +143,7 @@ def train(
         note = ""
         if guard.diverged(number):
             guard.roll_back(net, averaged)
+            for_net.state.clear()  # moments of the exploding steps would lead straight back there
             note = f"training diverged at step {number}: back to the last good weights at half the learning rate"
         elif number % 500 == 0 and not guard.skipped:
             guard.keep(averaged)

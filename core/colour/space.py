@@ -6,6 +6,7 @@ ACES studio configuration always. The variable is read when a function is called
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -204,7 +205,9 @@ def _processors(space: PlateSpace) -> tuple[Any, Any]:
     assert space.config is not None
     if space == CINEON:
         forth, back = (
-            _cineon_curve(direction).getDefaultCPUProcessor()
+            _cineon_curve(direction).getOptimizedCPUProcessor(
+                ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, ocio.OPTIMIZATION_LOSSLESS
+            )
             for direction in (ocio.TRANSFORM_DIR_INVERSE, ocio.TRANSFORM_DIR_FORWARD)
         )
         return forth, back
@@ -235,13 +238,12 @@ def _cineon_curve(direction: Any) -> Any:
     """Linear light to film log: 0.002 density a code value, gamma 0.6, the film's black taken off."""
     black = 10 ** ((95 - 685) * 0.002 / 0.6)
     curve = ocio.LogAffineTransform(
-        logSideSlope=[0.6 / 0.002 / 1023] * 3,
+        logSideSlope=[0.6 / 0.002 / 1023 * math.log10(2)] * 3,  # OpenColorIO's logarithm is that of base 2
         logSideOffset=[685 / 1023] * 3,
         linSideSlope=[1 - black] * 3,
         linSideOffset=[black] * 3,
-        base=10.0,
+        direction=direction,
     )
-    curve.setDirection(direction)
     return _config(BUILT_IN).getProcessor(curve)
 
 
