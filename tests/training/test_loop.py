@@ -14,10 +14,12 @@ from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet, UNetConfig
 from impasto.core.style import load_style
 from impasto.training import loop
-from impasto.training.data.pairs import Pair
+from impasto.training.data.pairs import Pair, as_float
 from impasto.training.export import Label, export_style
 from impasto.training.guard import Guard
 from impasto.training.loop import Progress, Schedule, train
+from impasto.training.losses.reconstruction import multi_scale_l1
+from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
 
 RECIPE = Recipe(
@@ -54,14 +56,15 @@ def weights(net: UNet) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
-def test_forty_steps_lower_the_reconstruction_loss_by_a_quarter(pairs: list[Pair], tmp_path: Path) -> None:
+def test_a_hundred_steps_bring_the_result_a_quarter_nearer_to_the_target(pairs: list[Pair], tmp_path: Path) -> None:
     seen: list[Progress] = []
-    recipe = dataclasses.replace(RECIPE, steps=100, average=0.9, adversarial=0.0, warm_up=5, decay_from=0.9)
-    train(pairs, recipe, Schedule(tmp_path), on_progress=seen.append)
+    recipe = dataclasses.replace(RECIPE, steps=100, average=0.9, adversarial=0.0, warm_up=5, learning_rate=3e-3)
+    trained = train(pairs, recipe, Schedule(tmp_path), on_progress=seen.append)
     assert seen[-1].step == 100
-    rows = (tmp_path / "log.csv").read_text().splitlines()
-    start, end = (float(row.split(",")[3]) for row in (rows[1], rows[-1]))
-    assert end < 0.75 * start
+    plate, target = as_float(pairs[0].before), as_float(pairs[0].after)
+    untouched = multi_scale_l1(plate[None], target[None])
+    assert multi_scale_l1(stylize(trained.net, plate)[None], target[None]) < 0.75 * untouched
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
 
 
 def test_a_resumed_run_equals_an_undisturbed_one(pairs: list[Pair], tmp_path: Path) -> None:

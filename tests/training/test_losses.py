@@ -36,6 +36,12 @@ def test_texture_distance_knows_strokes_from_blur(picture: torch.Tensor) -> None
     assert laplacian_swd(moved, picture) < 0.8 * laplacian_swd(blurred, picture)
 
 
+def test_a_flat_reference_does_not_make_the_texture_loss_explode() -> None:
+    torch.manual_seed(0)
+    flat = torch.full((1, 3, 64, 64), 0.6)
+    assert laplacian_swd(flat + 0.02 * torch.randn(flat.shape), flat) < 5
+
+
 def test_the_laplacian_levels_add_up_to_the_picture(picture: torch.Tensor) -> None:
     levels = laplacian(picture, 3)
     rebuilt = levels[-1]
