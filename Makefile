@@ -39,7 +39,7 @@ demo: $(VENV)/.server ## paint the sample clip, or your own: make demo [INPUT=my
 	output=$${OUTPUT:-build/demo/$$name.mp4}; sheet=$${output%.*}.sheet.png; \
 	mkdir -p "$$(dirname -- "$$output")"; \
 	"$(BIN)/impasto" render "$$INPUT" "$$output" --style "$$STYLE" --overwrite; \
-	"$(BIN)/impasto" sheet "$$INPUT" "$$output" "$$sheet"; \
+	"$(BIN)/impasto" sheet "$$INPUT" "$$output" "$$sheet" --overwrite; \
 	echo; echo "painted movie: $$output"; echo "contact sheet: $$sheet (plate above, result below)"
 
 test: $(VENV)/.dev ## install what the tests need and run them all; PYTEST_ARGS='-k frame' narrows

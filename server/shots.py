@@ -158,7 +158,8 @@ def render_shot(
     """Render a shot and return what became of it; `on_event` is called in the calling thread.
 
     `cancelled` is asked before each frame and each tile, and while waiting. Frames that are rendered
-    by then are stored, and the result says so. Errors of reading, rendering and writing are raised as
+    by then are stored, and the result says so; stopping is how a camera or stream ends, so its movie gets its
+    final name. Errors of reading, rendering and writing are raised as
     they are, after the frames before them have been stored. No thread is left behind. Raises whatever
     `open_reader`, `open_writer` and the engine raise.
     """
@@ -188,14 +189,20 @@ def render_shot(
     behind = WriteBehind(writer, DEPTH)
     try:
         with ReadAhead(plates(job, reader, runs), DEPTH) as ahead, behind:
-            run.paint(ahead.take(cancelled), behind)
-            run.check()
+            try:
+                run.paint(ahead.take(cancelled), behind)
+                run.check()
+            except _CancelledError:
+                stopped = True
+                # A camera has no end of its own: what was recorded until it was stopped is whole.
+                if info.kind != "stream":
+                    raise
     except _CancelledError:
-        stopped = True
+        pass
     finally:
         run.count(behind.stored())
     return ShotResult(
-        path=result_path(writer.path, run.done, stopped=stopped),
+        path=result_path(writer.path, run.done, stopped=stopped and info.kind != "stream"),
         rendered=run.done,
         skipped=skipped,
         invalid_pixels=sum(run.invalid.values()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -48,15 +49,25 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
+def show_version(asked: bool) -> None:
+    """Print the version and leave, where it was asked for."""
+    if asked:
+        typer.echo(f"impasto {version('impasto')}")
+        raise typer.Exit
+
+
 def about(
-    show_version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and leave.")
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """A painter's style on a shot: a plate in, a painted plate out."""
-    if show_version:
-        typer.echo(f"impasto {version('impasto')}")
-        raise typer.Exit
+
+
+def flowing(text: str | None) -> str:
+    """A docstring with its paragraphs in one line each, for a terminal of any width to break."""
+    paragraphs = cleandoc(text or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _not_asked() -> None:
@@ -66,30 +77,33 @@ def _not_asked() -> None:
 def _render(app: typer.Typer) -> None:
     from impasto.hosts.terminal.render import render
 
-    app.command(epilog=EPILOG)(render)
+    app.command(help=flowing(render.__doc__), epilog=EPILOG)(render)
 
 
 def _styles(app: typer.Typer) -> None:
     from impasto.hosts.terminal.styles import styles
 
-    app.command()(styles)
+    app.command(help=flowing(styles.__doc__))(styles)
 
 
 def _doctor(app: typer.Typer) -> None:
     from impasto.hosts.terminal.doctor import doctor
 
-    app.command()(doctor)
+    app.command(help=flowing(doctor.__doc__))(doctor)
 
 
 def _sheet(app: typer.Typer) -> None:
     from impasto.hosts.terminal.sheet import sheet
 
-    app.command()(sheet)
+    app.command(help=flowing(sheet.__doc__))(sheet)
 
 
 def _train(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.train import train
+    from impasto.hosts.terminal.train import pairs, teach
 
+    train = typer.Typer(help="Make a style.")
+    for command in (pairs, teach):
+        train.command(help=flowing(command.__doc__))(command)
     app.add_typer(train, name="train")
 
 

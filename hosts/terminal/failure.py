@@ -13,7 +13,7 @@ from impasto.core.errors import ImpastoError
 from impasto.hosts.terminal.events import Failed
 from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, kind_of
 
-INSTALL = {False: "pip install 'impasto[server]'", True: "pip install 'impasto[training]'"}
+INSTALL = "pip install 'impasto[server]'"
 
 
 def failure_of(error: BaseException) -> Failed:
@@ -36,8 +36,8 @@ def failure_of(error: BaseException) -> Failed:
 
 def missing_package(name: str) -> Failed:
     """What is said where a package of an extra is not installed."""
-    hint = INSTALL[name.startswith("tensorboard")]
-    return Failed("missing_package", f"expected the package '{name}', which is not installed; {hint}", hint, INTERNAL)
+    message = f"expected the package '{name}', which is not installed; {INSTALL}"
+    return Failed("missing_package", message, INSTALL, INTERNAL)
 
 
 def hint_in(message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -46,20 +47,19 @@ def style_found(card: Card, path: Path) -> StyleFound:
 
 
 def default_style() -> str:
-    """The style that is used where none is named: the first built-in that paints, of standard size if there is one.
+    """The built-in style that is used where none is named; see `default_style_of`."""
+    return default_style_of({name: read_card(path) for name, path in style_files().items()})
 
-    Raises UsageError where there is none.
-    """
-    names = [(name, path) for name, path in style_files().items() if name != "identity"]
-    cards = [(name, read_card(path)) for name, path in names]
-    # False sorts before True, and sorting keeps the order of what is equal.
-    ordered = sorted(cards, key=lambda each: each[1].size != PREFERRED_SIZE)
-    if not ordered:
+
+def default_style_of(cards: Mapping[str, Card]) -> str:
+    """The first style that paints, one of standard size if there is one. Raises UsageError where there is none."""
+    painting = [name for name in cards if name != "identity"]
+    if not painting:
         raise UsageError(
             "expected a painting style, found none built in; name a .safetensors file with --style,"
             " or train one with `impasto train pairs`"
         )
-    return ordered[0][0]
+    return next((name for name in painting if cards[name].size == PREFERRED_SIZE), painting[0])
 
 
 def _show_table(found: list[StyleFound]) -> None:

@@ -25,10 +25,7 @@ ENDING = ".safetensors"
 FRAMES_OF_A_MOVIE = 12
 """Plates taken from each movie, spread over it."""
 
-train = typer.Typer(help="Make a style.")
 
-
-@train.command()
 def pairs(
     before: Annotated[Path, typer.Option("--before", metavar="DIR", help="Folder of plates.")],
     after: Annotated[
@@ -105,7 +102,6 @@ def pairs(
         raise typer.Exit(INTERRUPTED)
 
 
-@train.command()
 def teach(
     painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="A picture of the painting.")],
     plates: Annotated[Path, typer.Option("--plates", metavar="DIR", help="Folder of plates: pictures and movies.")],

@@ -31,7 +31,7 @@ def laplacian_swd(
         # The same places in both: with paired data this halves the variance of the estimate.
         places = torch.randint(mine.shape[1], (min(samples, mine.shape[1]),), device=result.device)
         mine, yours = mine[:, places].sort(dim=1).values, yours[:, places].sort(dim=1).values
-        total = total + ((mine - yours).abs().mean(1) / (yours.std(1) + LEAST_SPREAD)).mean()
+        total = total + ((mine - yours).abs().mean(1) / (yours.std(1, correction=0) + LEAST_SPREAD)).mean()
     return total / bands
 
 

@@ -1,0 +1,94 @@
+"""Small media of our own, and the command run in this process or in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impasto.core.frame import Frame
+from impasto.core.media import ShotInfo, open_writer
+from impasto.hosts.terminal.app import run
+
+WIDTH, HEIGHT = 48, 32
+
+IMPASTO = (sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()")
+"""The command as a process of its own, whether or not its script is on the path."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind on its way out."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Impasto = Callable[..., Outcome]
+
+
+@pytest.fixture
+def impasto(capsys: pytest.CaptureFixture[str]) -> Impasto:
+    """Run a command in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with logs in it and a wide terminal, whatever the machine has."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("OCIO", raising=False)
+
+
+def picture(number: int, dtype: type = np.float16) -> Frame:
+    """A ramp that differs from frame to frame."""
+    ramp = np.linspace(0, 1, HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3) * (0.5 + 0.05 * (number % 10))
+    pixels = np.rint(ramp * 255).astype(np.uint8) if dtype is np.uint8 else ramp.astype(dtype)
+    return Frame.from_pixels(pixels, number=number)
+
+
+@pytest.fixture
+def sequence(tmp_path: Path) -> str:
+    """Six half-float frames from 1001, as a pattern."""
+    pattern = str(tmp_path / "in" / "plate.####.exr")
+    with open_writer(pattern, ShotInfo("", "sequence", 1001, 6, WIDTH, HEIGHT)) as writer:
+        for number in range(1001, 1007):
+            writer.write(picture(number))
+    return pattern
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> str:
+    """Six frames of H.264 at 24 frames per second."""
+    path = str(tmp_path / "in" / "plate.mp4")
+    with open_writer(path, ShotInfo("", "movie", 1, 6, WIDTH, HEIGHT, rate=Fraction(24))) as writer:
+        for number in range(1, 7):
+            writer.write(picture(number, np.uint8))
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder, hidden files included."""
+    return sorted(os.listdir(folder)) if folder.exists() else []

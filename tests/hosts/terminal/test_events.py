@@ -1,0 +1,62 @@
+"""The JSON lines: what version 1 promised, recorded once and never edited."""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from impasto.hosts.terminal.events import (
+    NAMES,
+    VERSION,
+    Cancelled,
+    CheckDone,
+    Event,
+    Failed,
+    Finished,
+    FrameDone,
+    Started,
+    Step,
+    StyleFound,
+    Warned,
+    line_of,
+)
+
+RECORDED = [
+    json.loads(line) for line in (Path(__file__).parent / "events_v1.jsonl").read_text(encoding="utf-8").splitlines()
+]
+EXAMPLES: list[Event] = [
+    Started("plate.mp4", "out/o.####.exr", "identity", 1, 48, 0, 960, 540, 24.0),
+    FrameDone(7, "out/o.0007.exr", 7, 48, 2.5, 16.4, 0),
+    Step(50, 0.25, 12.5, 37.5, {"loss": 0.125}, "my.run/preview.png"),
+    StyleFound(
+        "identity", "Identity", "Changes nothing.", "draft", 72, 0.9, "Apache-2.0", ("A. Painter",),
+        "identity.safetensors", "0",
+    ),
+    CheckDone("python", "ok", "3.11.7 on Linux x86_64", ""),
+    Warned("'o.####.dpx' cannot bear how a frame was made"),
+    Finished("out/o.####.exr", 48, 0, 0, 19.2, 2.5, {"network": 17.1}),
+    Cancelled("o.partial.mp4", 12, 4.8),
+    Failed("unknown_name", "no style is called 'x'; there is: identity", "there is: identity", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("recorded", "example"), list(zip(RECORDED, EXAMPLES, strict=True)))
+def test_what_was_promised_is_still_said(recorded: dict[str, Any], example: Event) -> None:
+    said = json.loads(line_of(example))
+    assert {name: said.get(name) for name in recorded} == recorded
+
+
+def test_every_event_is_recorded() -> None:
+    assert {each["event"] for each in RECORDED} == set(NAMES.values())
+    assert set(NAMES) == set(typing.get_args(Event))
+
+
+def test_an_event_is_one_line() -> None:
+    line = line_of(Warned("two\nlines, and ü"))
+    assert "\n" not in line
+    assert "ü" in line
+    assert json.loads(line) == {"impasto": VERSION, "event": "warning", "message": "two\nlines, and ü"}

@@ -1,0 +1,117 @@
+"""`impasto train`, on pictures of a few pixels and for a few steps."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from impasto.core.style import read_card
+from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
+from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
+
+SMALL = ("--size", "draft", "--crop", "48", "--batch", "2")
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path: Path) -> None:
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+    for number in range(2):
+        plate = np.random.default_rng(number).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
+        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+
+
+def arguments(*more: str) -> tuple[str, ...]:
+    return ("train", "pairs", "--before", "before", "--after", "after", "-o", "my.safetensors", *SMALL, *more)
+
+
+def test_a_style_comes_out_and_can_be_used(impasto: Impasto) -> None:
+    label = ("--title", "Mine", "--licence", "CC0-1.0", "--credit", "A. Painter", "--credit", "B. Painter")
+    done = impasto(*arguments("--steps", "50", *label))
+    assert done.code == 0, done.err
+    assert done.out.startswith("my.safetensors: 50 steps in ")
+    assert "my.run/preview.png" in done.err
+    assert {"checkpoint.safetensors", "log.csv", "preview.png"} <= set(names(Path("my.run")))
+    card = read_card(Path("my.safetensors"))
+    assert (card.name, card.title, card.licence, card.credits) == (
+        "my",
+        "Mine",
+        "CC0-1.0",
+        ("A. Painter", "B. Painter"),
+    )
+    assert impasto("render", "before/0.png", "painted.png", "--style", "my.safetensors").code == 0
+
+    again = impasto(*arguments("--steps", "50"))
+    assert again.code == USAGE
+    assert "--resume" in again.err
+    resumed = impasto(*arguments("--steps", "51", "--resume", "--json"))
+    assert [event["event"] for event in resumed.events] == ["warning", "finished"]
+    assert resumed.events[-1]["steps"] == 51
+
+
+def test_an_interrupted_training_still_gives_a_style() -> None:
+    running = subprocess.Popen(
+        [*IMPASTO, *arguments("--steps", "100000", "--json")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    events = []
+    for line in running.stdout:
+        events.append(json.loads(line))
+        if events[-1]["event"] == "step" and len(events) == 2:
+            running.send_signal(signal.SIGINT)
+    errors = running.communicate(timeout=120)[1]
+    assert (running.returncode, errors) == (INTERRUPTED, "")
+    assert events[1]["figures"]["loss"] > 0
+    assert (events[-1]["event"], events[-1]["output"]) == ("cancelled", "my.safetensors")
+    assert events[-1]["steps"] >= 50
+    assert read_card(Path("my.safetensors")).name == "my"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "said"),
+    [
+        (("--crop", "50"), TRAINING, "multiple of 8"),
+        (("--crop", "96"), TRAINING, "at least 96 pixels"),
+        (("--size", "finest"), USAGE, "did you mean 'fine'?"),
+        (("--before", "nowhere"), TRAINING, "'nowhere' is none"),
+        (("-o", "my.pt"), USAGE, "my.safetensors"),
+        (("--resume",), TRAINING, "without --resume"),
+        (("--steps", "5", "--minutes", "5"), USAGE, "got both"),
+        (("--steps", "0"), TRAINING, "at least 1"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_sentence(
+    changed: tuple[str, ...], code: int, said: str, impasto: Impasto
+) -> None:
+    done = impasto(*arguments(*changed))
+    assert done.code == code
+    assert said in done.err.splitlines()[-1]
+    assert not Path("my.safetensors").exists()
+
+
+def test_a_picture_without_a_partner_is_named(impasto: Impasto) -> None:
+    Path("after/1.png").unlink()
+    done = impasto(*arguments())
+    assert (done.code, "'1' is missing in 'after'" in done.err) == (TRAINING, True)
+
+
+def test_pairs_are_made_from_a_painting(impasto: Impasto) -> None:
+    painting = np.random.default_rng(7).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    cv2.imwrite("painting.png", painting)
+    done = impasto("train", "teach", "painting.png", "--plates", "before", "--into", "taught", "--json")
+    assert done.code == 0, done.out
+    assert [event["event"] for event in done.events] == ["started", "frame", "frame", "finished"]
+    assert names(Path("taught/before")) == names(Path("taught/after")) == ["0.png", "1.png"]
+
+
+def test_plates_that_are_not_there_are_said(impasto: Impasto) -> None:
+    Path("none").mkdir()
+    done = impasto("train", "teach", "before/0.png", "--plates", "none", "--into", "taught")
+    assert (done.code, "found none" in done.err) == (TRAINING, True)

@@ -1,0 +1,370 @@
+"""Shot jobs on small files, with a painter that needs no network."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from impasto.core.card import Card
+from impasto.core.engine import Rendered, Report
+from impasto.core.errors import InconsistentShot, NoSpace, OutputExists, UnreadableMedia, UsageError
+from impasto.core.frame import Frame, Samples
+from impasto.core.grade import After, Before, Resize, resize_frame
+from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
+from impasto.core.params import Params
+from impasto.core.passage import Output
+from impasto.server.shots import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
+
+WIDTH, HEIGHT = 32, 16
+CARD = Card(
+    name="fake", title="Fake", description="", generator="unet", config={}, size="draft", halo=72, stride=8,
+    licence="CC0-1.0", weights_sha256="f" * 64, canary=(0.0, 0.0),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FakeStyle:
+    card: Card
+
+
+class FakePainter:
+    """Answers every frame with itself, and remembers what it was asked."""
+
+    def __init__(self, sha256: str = CARD.weights_sha256, before_frame: Callable[[int], None] = lambda number: None):
+        self.style = FakeStyle(replace(CARD, weights_sha256=sha256))
+        self.numbers: list[int] = []
+        self.mattes: list[Samples | None] = []
+        self.outputs: list[Output | None] = []
+        self._before_frame = before_frame
+
+    def render(
+        self,
+        frame: Frame,
+        params: Params | None = None,
+        *,
+        matte: Samples | None = None,
+        before: Before | None = None,
+        after: After | None = None,
+        input_space: str | None = None,
+        output: Output | None = None,
+        cancelled: Callable[[], None] = lambda: None,
+    ) -> Rendered:
+        self._before_frame(frame.number)
+        cancelled()
+        self.numbers.append(frame.number)
+        self.mattes.append(matte)
+        self.outputs.append(output)
+        if before is not None and before.resize is not None:
+            frame = resize_frame(frame, before.resize)
+        noted = replace(frame, provenance={"style": "fake", "style_sha256": self.style.card.weights_sha256})
+        return Rendered(noted, Report(2, {"before": 0.1, "network": 0.8, "after": 0.1}, None))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("impasto-")] == []
+
+
+def write_sequence(folder: Path, numbers: range, name: str = "plate", dtype: type = np.float16) -> str:
+    pattern = str(folder / f"{name}.####.exr")
+    facts = ShotInfo("", "sequence", numbers[0], len(numbers), WIDTH, HEIGHT)
+    with open_writer(pattern, facts, overwrite=True) as writer:
+        for number in numbers:
+            pixels = np.full((HEIGHT, WIDTH, 3), number / 100, dtype)
+            writer.write(Frame.from_pixels(pixels, number=number))
+    return pattern
+
+
+def write_movie(path: Path, count: int) -> str:
+    facts = ShotInfo("", "movie", 1, count, WIDTH, HEIGHT, rate=Fraction(24))
+    with open_writer(str(path), facts) as writer:
+        for number in range(1, count + 1):
+            pixels = np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8)
+            writer.write(Frame.from_pixels(pixels, number=number))
+    return str(path)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_sequence_comes_out_frame_for_frame(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1001, 1011))
+    events: list[ShotEvent] = []
+    result = render_shot(
+        ShotJob(plate, str(tmp_path / "out" / "painted.####.exr")), FakePainter(), on_event=events.append
+    )
+    assert names(tmp_path / "out") == [f"painted.{number}.exr" for number in range(1001, 1011)]
+    assert (result.rendered, result.skipped, result.invalid_pixels, result.cancelled) == (10, 0, 20, False)
+    assert result.stages["network"] == pytest.approx(8.0)
+    started, *stored = events
+    assert isinstance(started, ShotStarted)
+    assert started.to_render == 10
+    assert [each.number for each in stored if isinstance(each, FrameStored)] == list(range(1001, 1011))
+    assert [each.done for each in stored if isinstance(each, FrameStored)] == list(range(1, 11))
+
+
+def test_a_range_is_rendered_alone(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 11))
+    painter = FakePainter()
+    render_shot(ShotJob(plate, str(tmp_path / "o.####.exr"), frames=FrameRange(4, 6)), painter)
+    assert painter.numbers == [4, 5, 6]
+
+
+def test_a_frame_bears_how_it_was_made(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 3))
+    render_shot(ShotJob(plate, str(tmp_path / "o.####.exr"), params=Params(strength=0.5)), FakePainter())
+    with open_reader(str(tmp_path / "o.0002.exr")) as reader:
+        record = next(iter(reader)).provenance
+    assert record["style"] == "fake"
+    assert record["source"] == str(tmp_path / "plate.0002.exr")
+    assert json.loads(record["settings"])["params"]["strength"] == 0.5
+
+
+def test_a_cancelled_sequence_keeps_its_finished_frames(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 21))
+    painter = FakePainter()
+    result = render_shot(
+        ShotJob(plate, str(tmp_path / "out" / "o.####.exr")), painter, cancelled=lambda: len(painter.numbers) >= 3
+    )
+    assert result.cancelled
+    assert result.rendered == 3
+    assert names(tmp_path / "out") == ["o.0001.exr", "o.0002.exr", "o.0003.exr"]
+
+
+def test_a_cancelled_movie_bears_another_name(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 21))
+    painter = FakePainter()
+    result = render_shot(
+        ShotJob(plate, str(tmp_path / "out" / "o.mp4")), painter, cancelled=lambda: len(painter.numbers) >= 3
+    )
+    assert names(tmp_path / "out") == ["o.partial.mp4"]
+    assert result.path == str(tmp_path / "out" / "o.partial.mp4")
+    with open_reader(result.path) as reader:
+        assert len(list(reader)) == 3
+
+
+def test_a_stopped_recording_is_a_whole_movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FakeCamera:
+        info = ShotInfo("camera:0", "stream", 1, None, WIDTH, HEIGHT, rate=Fraction(24))
+
+        def __iter__(self) -> Iterator[Frame]:
+            for number in itertools.count(1):
+                yield Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=number)
+
+        def close(self) -> None:
+            pass
+
+        def __enter__(self) -> FakeCamera:
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            self.close()
+
+    monkeypatch.setattr("impasto.server.shots.open_reader", lambda path, **asked: FakeCamera())
+    painter = FakePainter()
+    job = ShotJob("camera:0", str(tmp_path / "o.mp4"))
+    result = render_shot(job, painter, cancelled=lambda: len(painter.numbers) >= 3)
+    assert (result.path, result.rendered, result.cancelled) == (job.output, 3, True)
+    assert names(tmp_path) == ["o.mp4"]
+
+
+def test_cancelling_reaches_into_a_frame(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 4))
+    asked = False
+
+    def ask(number: int) -> None:
+        nonlocal asked
+        asked = number == 2
+
+    painter = FakePainter(before_frame=ask)
+    result = render_shot(ShotJob(plate, str(tmp_path / "o.####.exr")), painter, cancelled=lambda: asked)
+    assert (painter.numbers, result.rendered, result.cancelled) == ([1], 1, True)
+
+
+def test_a_damaged_plate_stops_the_shot_after_the_frames_before_it(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 7))
+    (tmp_path / "plate.0004.exr").write_bytes(b"\x76\x2f\x31\x01 and then nothing")
+    with pytest.raises(UnreadableMedia, match=r"plate\.0004\.exr"):
+        render_shot(ShotJob(plate, str(tmp_path / "out" / "o.####.exr")), FakePainter())
+    assert names(tmp_path / "out") == ["o.0001.exr", "o.0002.exr", "o.0003.exr"]
+    with pytest.raises(UnreadableMedia):
+        render_shot(ShotJob(plate, str(tmp_path / "movie" / "o.mov")), FakePainter())
+    assert names(tmp_path / "movie") == ["o.partial.mov"]
+
+
+def test_a_painter_that_fails_is_heard(tmp_path: Path) -> None:
+    def fail(number: int) -> None:
+        if number == 3:
+            raise NoSpace("made up")
+
+    plate = write_sequence(tmp_path, range(1, 7))
+    with pytest.raises(NoSpace, match="made up"):
+        render_shot(ShotJob(plate, str(tmp_path / "out" / "o.####.exr")), FakePainter(before_frame=fail))
+    assert names(tmp_path / "out") == ["o.0001.exr", "o.0002.exr"]
+
+
+def test_a_result_that_cannot_be_written_is_heard(tmp_path: Path) -> None:
+    def take_the_name(number: int) -> None:
+        if number == 1:
+            (tmp_path / "o.0002.exr").write_text("somebody else's")
+
+    plate = write_sequence(tmp_path, range(1, 30))
+    with pytest.raises(OutputExists, match=r"o\.0002\.exr"):
+        render_shot(ShotJob(plate, str(tmp_path / "o.####.exr")), FakePainter(before_frame=take_the_name))
+    assert (tmp_path / "o.0002.exr").read_text() == "somebody else's"
+
+
+def test_the_input_is_never_the_output(tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 3))
+    with pytest.raises(OutputExists, match="never overwritten"):
+        render_shot(ShotJob(plate, plate, overwrite=True), FakePainter())
+
+
+class TestResume:
+    def job(self, tmp_path: Path) -> ShotJob:
+        plate = str(tmp_path / "plate.####.exr")
+        return ShotJob(plate, str(tmp_path / "o.####.exr"), resume=True)
+
+    def again(self, job: ShotJob, sha256: str = CARD.weights_sha256) -> list[int]:
+        """The frames that a resumed run renders."""
+        painter = FakePainter(sha256)
+        render_shot(job, painter)
+        return painter.numbers
+
+    @pytest.fixture(autouse=True)
+    def first_run(self, tmp_path: Path) -> None:
+        write_sequence(tmp_path, range(1, 7))
+        assert self.again(self.job(tmp_path)) == [1, 2, 3, 4, 5, 6]
+
+    def test_finished_frames_are_neither_read_nor_rendered(self, tmp_path: Path) -> None:
+        assert self.again(self.job(tmp_path)) == []
+
+    def test_missing_and_damaged_frames_alone_are_rendered(self, tmp_path: Path) -> None:
+        (tmp_path / "o.0002.exr").unlink()
+        (tmp_path / "o.0005.exr").write_bytes(b"")
+        assert self.again(self.job(tmp_path)) == [2, 5]
+
+    def test_a_plate_that_changed_is_rendered_again(self, tmp_path: Path) -> None:
+        pixels = np.ones((HEIGHT, WIDTH, 3), np.float32)
+        with open_writer(
+            str(tmp_path / "plate.####.exr"), ShotInfo("", "sequence", 3, 1, WIDTH, HEIGHT), overwrite=True
+        ) as writer:
+            writer.write(Frame.from_pixels(pixels, number=3))
+        assert self.again(self.job(tmp_path)) == [3]
+
+    def test_other_settings_render_all(self, tmp_path: Path) -> None:
+        assert len(self.again(replace(self.job(tmp_path), params=Params(stroke=2.0)))) == 6
+
+    def test_another_style_renders_all(self, tmp_path: Path) -> None:
+        assert len(self.again(self.job(tmp_path), sha256="e" * 64)) == 6
+
+    def test_a_format_without_notes_says_so_and_renders_all(self, tmp_path: Path) -> None:
+        job = replace(self.job(tmp_path), output=str(tmp_path / "o.####.dpx"))
+        self.again(job)
+        events: list[ShotEvent] = []
+        painter = FakePainter()
+        render_shot(job, painter, on_event=events.append)
+        assert len(painter.numbers) == 6
+        assert any(isinstance(event, ShotNote) for event in events)
+
+
+def test_a_resumed_sequence_out_of_a_movie_renders_what_is_missing(tmp_path: Path) -> None:
+    job = ShotJob(write_movie(tmp_path / "plate.mp4", 6), str(tmp_path / "o.####.png"), resume=True)
+    render_shot(job, FakePainter())
+    (tmp_path / "o.0002.png").unlink()
+    (tmp_path / "o.0004.png").unlink()
+    painter = FakePainter()
+    result = render_shot(job, painter)
+    assert painter.numbers == [2, 4]
+    assert (result.rendered, result.skipped) == (2, 4)
+
+
+class TestColours:
+    def asked(self, job: ShotJob) -> Output | None:
+        painter = FakePainter()
+        render_shot(job, painter)
+        return painter.outputs[0]
+
+    def test_a_movie_becomes_linear_in_exr(self, tmp_path: Path) -> None:
+        movie = write_movie(tmp_path / "plate.mp4", 2)
+        assert self.asked(ShotJob(movie, str(tmp_path / "o.####.exr"))) == Output("scene_linear", "half")
+
+    def test_linear_pictures_become_display_encoded_in_a_movie(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 3))
+        asked = self.asked(ShotJob(plate, str(tmp_path / "o.mp4")))
+        assert asked is not None
+        assert asked.space == "srgb"
+
+    def test_where_customs_agree_the_plate_keeps_its_own(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 3))
+        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.exr"))) is None
+        movie = write_movie(tmp_path / "plate.mp4", 2)
+        assert self.asked(ShotJob(movie, str(tmp_path / "o.####.png"))) is None
+
+    def test_a_named_space_goes_first(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 3))
+        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.exr"), output_space="ACEScg")) == Output(
+            "ACEScg", "half"
+        )
+
+
+class TestMattes:
+    def mattes(self, job: ShotJob) -> list[Samples]:
+        painter = FakePainter()
+        render_shot(job, painter)
+        return [matte for matte in painter.mattes if matte is not None]
+
+    def write_still(self, path: Path, value: int, width: int = WIDTH) -> str:
+        pixels = np.full((HEIGHT, width, 1), value, np.uint8)
+        with open_writer(str(path), ShotInfo("", "still", 1, 1, width, HEIGHT)) as writer:
+            return writer.write(Frame.from_pixels(pixels))
+
+    def test_a_still_serves_every_frame(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 4))
+        matte = self.write_still(tmp_path / "matte.png", 255)
+        mattes = self.mattes(ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte))
+        assert len(mattes) == 3
+        assert all(each.shape == (HEIGHT, WIDTH) and each.dtype == np.float32 and (each == 1).all() for each in mattes)
+
+    def test_a_sequence_serves_by_number(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 6))
+        matte = write_sequence(tmp_path, range(1, 10), "matte")
+        mattes = self.mattes(ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte, frames=FrameRange(3, 4)))
+        assert [round(float(each[0, 0]), 2) for each in mattes] == [0.03, 0.04]
+
+    def test_a_missing_matte_is_named(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 6))
+        matte = write_sequence(tmp_path, range(1, 4), "matte")
+        with pytest.raises(InconsistentShot, match="missing 4-5"):
+            self.mattes(ShotJob(plate, str(tmp_path / "out" / "o.####.exr"), matte=matte))
+        assert names(tmp_path / "out") == []
+
+    def test_another_size_is_refused(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 3))
+        matte = self.write_still(tmp_path / "matte.png", 128, width=WIDTH * 2)
+        with pytest.raises(UsageError, match="expected a matte of 32x16"):
+            self.mattes(ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte))
+
+    def test_a_matte_follows_the_plate_into_its_new_size(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 3))
+        matte = self.write_still(tmp_path / "matte.png", 255)
+        job = ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte, before=Before(resize=Resize.parse("50%")))
+        assert [each.shape for each in self.mattes(job)] == [(HEIGHT // 2, WIDTH // 2)] * 2
+
+    def test_a_matte_that_changed_is_noticed_on_resuming(self, tmp_path: Path) -> None:
+        plate = write_sequence(tmp_path, range(1, 4))
+        matte = write_sequence(tmp_path, range(1, 4), "matte")
+        job = ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte, resume=True)
+        self.mattes(job)
+        write_sequence(tmp_path, range(2, 3), "matte", np.float32)
+        assert len(self.mattes(job)) == 1
