@@ -58,4 +58,5 @@ def warp_error(plates: Sequence[Samples], results: Sequence[Samples]) -> float:
 
 
 def _luma8(picture: Samples) -> npt.NDArray[np.uint8]:
-    return np.rint(np.clip(picture @ LUMA, 0, 1) * 255).astype(np.uint8)
+    codes: npt.NDArray[np.uint8] = np.rint(np.clip(picture @ LUMA, 0, 1) * 255).astype(np.uint8)
+    return codes
