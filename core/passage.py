@@ -8,7 +8,7 @@ import numpy as np
 
 from impasto.core import colour
 from impasto.core.errors import UsageError
-from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples
+from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,9 @@ def _mixed(result: Samples, plate: Samples, strength: float, matte: Samples | No
             "render or scale the matte to the plate"
         )
     amount = np.float32(strength) if matte is None else (np.clip(matte, 0, 1) * np.float32(strength))[..., None]
-    difference = np.subtract(result, plate)
-    # Inf minus inf: where the plate is not finite the result is the plate itself.
+    # Infinity minus infinity is no accident here: where the plate is not finite the result is the plate itself.
+    with np.errstate(invalid="ignore"):
+        difference = np.subtract(result, plate)
     difference[~np.isfinite(difference)] = 0
     return np.asarray(plate + amount * difference, np.float32)
 
@@ -125,33 +126,53 @@ def _grey(rgb: Samples) -> Samples:
 
 
 def _converted(seen: Seen, result: Samples, output: Output) -> Frame:
-    """The frame with its colour layer, still in the plate's space, converted to another; all of its part as float."""
+    """The frame with its colour layer, still in the plate's space, converted to another; all of its part as float.
+
+    Light under zero alpha converts as it is. Attributes that state the old space give way to those of the new one.
+    """
     frame = seen.frame
     target = colour.plate_space(replace(frame, colour_space=output.space))
     if target != seen.space:
-        grey = result.shape[2] == 1
-        straight = np.repeat(result, 3, axis=2) if grey else result
+        straight = np.repeat(result, 3, axis=2) if result.shape[2] == 1 else result
         associated = seen.alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED
         if associated and seen.alpha is not None:
             straight = colour.unpremultiply(straight, seen.alpha)
         straight = colour.from_linear(colour.to_linear(straight, seen.space), target)
-        if associated and seen.alpha is not None:
-            straight = colour.premultiply(straight, seen.alpha)
-        result = straight[..., :1] if grey else straight
-    parts = list(frame.parts)
-    part = _as_float(parts[frame.layer.part], output.samples)
+        if associated and seen.alpha is not None and seen.weight is not None:
+            matted = colour.premultiply(straight, seen.alpha)
+            straight = np.where(seen.weight[..., None] > 0, matted, straight)
+        result = straight[..., :1] if result.shape[2] == 1 else straight
+    part = _as_float(frame.part, output.samples)
     part.pixels[..., list(frame.layer.colour)] = colour.to_samples(result, part.pixels.dtype)
-    attributes = {name: value for name, value in part.attributes.items() if name != "chromaticities"}
+    attributes = {name: value for name, value in part.attributes.items() if name not in STATING_ATTRIBUTES}
+    for name, value in colour.stated(target).items():
+        attributes[name] = Attribute("string" if isinstance(value, str) else "float[8]", value)
+    parts = list(frame.parts)
     parts[frame.layer.part] = replace(part, attributes=attributes)
     return replace(frame, parts=tuple(parts), colour_space=output.space)
 
 
+STATING_ATTRIBUTES = (
+    "chromaticities",
+    "colorInteropID",
+    "acesImageContainerFlag",
+    "adoptedNeutral",
+    "oiio:ColorSpace",
+    "dpx:Transfer",
+    "dpx:Colorimetric",
+    "ICCProfile",
+)
+"""Attributes that state the colour space of a part."""
+
+
 def _as_float(part: Part, samples: str) -> Part:
-    """A copy of a part with float pixels: half or float as asked where it held integers, its own floats otherwise."""
+    """A copy of a part with float pixels: half or float as asked where it held integers, its own floats otherwise.
+
+    A part with 32-bit identifiers stays float64, the narrowest float that holds them.
+    """
     if np.issubdtype(part.pixels.dtype, np.floating):
-        pixels: Pixels = part.pixels.astype(np.float32)
-        formats = tuple("float" if kind == "double" else kind for kind in part.formats)
-        return replace(part, pixels=pixels, formats=formats)
+        wide = any(kind in ("uint", "uint32", "double") for kind in part.formats)
+        return replace(part, pixels=part.pixels.astype(np.float64 if wide else np.float32))
     dtype = np.float16 if samples == "half" else np.float32
     pixels = colour.to_samples(colour.to_float(part.pixels), dtype)
     return replace(part, pixels=pixels, formats=("half" if samples == "half" else "float",) * len(part.channels))

@@ -37,17 +37,16 @@ class Guard:
         spike = not finite or norm > SPIKE * self.mean_norm
         if finite:
             self.mean_norm = 0.98 * self.mean_norm + 0.02 * min(norm, SPIKE * self.mean_norm)
-        if spike:
-            self.skipped = [when for when in self.skipped if when > step - WINDOW] + [step]
+        self.skipped = [when for when in self.skipped if when > step - WINDOW] + [step] * spike
         return not spike
 
     def keep(self, averaged: nn.Module) -> None:
         """Remember these weights as good; call it while nothing was skipped lately."""
         self.good = {name: value.detach().clone() for name, value in averaged.state_dict().items()}
 
-    def diverged(self, step: int) -> bool:
+    def diverged(self) -> bool:
         """Whether too many steps were skipped lately."""
-        return sum(when > step - WINDOW for when in self.skipped) > TOO_MANY
+        return len(self.skipped) > TOO_MANY
 
     @torch.no_grad()
     def roll_back(self, net: nn.Module, averaged: nn.Module) -> None:

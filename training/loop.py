@@ -141,7 +141,7 @@ def train(
         for name, value in losses.figures.items():
             means[name] = 0.98 * means.get(name, value) + 0.02 * value
         note = ""
-        if guard.diverged(number):
+        if guard.diverged():
             guard.roll_back(net, averaged)
             for_net.state.clear()  # moments of the exploding steps would lead straight back there
             note = f"training diverged at step {number}: back to the last good weights at half the learning rate"

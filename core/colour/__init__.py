@@ -21,7 +21,7 @@ from impasto.core.colour.carry import Carried, join, split
 from impasto.core.colour.curve import decode, encode, to_float, to_samples
 from impasto.core.colour.fill import fill, fill_invalid
 from impasto.core.colour.plate import LUMA, changed, keep_colour, put_back_detail, restore
-from impasto.core.colour.space import PlateSpace, config_name, from_linear, plate_space, spaces, to_linear
+from impasto.core.colour.space import PlateSpace, config_name, from_linear, plate_space, spaces, stated, to_linear
 
 __all__ = [
     "LUMA",
@@ -43,6 +43,7 @@ __all__ = [
     "restore",
     "spaces",
     "split",
+    "stated",
     "to_float",
     "to_linear",
     "to_samples",

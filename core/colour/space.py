@@ -115,6 +115,37 @@ def plate_space(frame: Frame, override: str | None = None) -> PlateSpace:
     return _named(tag, studio_first=False, hint="Name the plate's space with --input-space.")
 
 
+_LINEAR_PRIMARIES: Final[dict[str, Chromaticities]] = {
+    "lin_rec709_scene": REC709,
+    "lin_ap0_scene": (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767),
+    "lin_ap1_scene": (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, 0.32168, 0.33767),
+    "lin_rec2020_scene": (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),
+}
+"""Primaries and white of linear spaces by interop identifier (SMPTE ST 2065-1, ACES S-2014-004, ITU-R BT.2020-2)."""
+
+
+def stated(space: PlateSpace) -> dict[str, str | Chromaticities]:
+    """What a header says so that other programs read samples of this space rightly.
+
+    'colorInteropID' (Color Interop Forum) where the space has one, and 'chromaticities' where it is
+    linear light of known primaries; empty for a space that only a studio's configuration knows.
+    """
+    if space.is_working or space == MOVIE:
+        return {"colorInteropID": "srgb_rec709_scene"}
+    if space == SCENE_LINEAR:
+        interop = "lin_rec709_scene"
+    elif space.chromaticities is not None:
+        return {"chromaticities": space.chromaticities}
+    elif space == CINEON or space.config is None:
+        return {}
+    else:
+        interop = _config(space.config).getColorSpace(space.name).getInteropID()
+    facts: dict[str, str | Chromaticities] = {"colorInteropID": interop} if interop else {}
+    if interop in _LINEAR_PRIMARIES:
+        facts["chromaticities"] = _LINEAR_PRIMARIES[interop]
+    return facts
+
+
 def to_linear(pixels: Samples, space: PlateSpace) -> Samples:
     """Plate space to scene-linear Rec.709, (H, W, 3) float32, unclamped; NaN and infinity pass.
 

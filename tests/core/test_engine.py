@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from impasto.core.card import Card
+from impasto.core.colour import plate_space
 from impasto.core.engine import Engine, guides_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
-from impasto.core.frame import AlphaKind, ColourLayer, Frame, Part, Window
+from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before, Resize
 from impasto.core.params import Params
@@ -230,6 +231,42 @@ def test_a_result_in_another_space_is_float_and_converts_exactly(identity: Engin
     grey = Frame.from_pixels(np.full((8, 8, 3), 188, np.uint8))
     # IEC 61966-2-1: code value 188 is 0.5029 of full light.
     np.testing.assert_allclose(identity(grey, output=Output("scene_linear", "float")).colour, 0.50289, rtol=1e-4)
+
+
+def test_light_without_alpha_converts_to_another_space_too(identity: Engine) -> None:
+    pixels = np.zeros((16, 16, 4), np.float32)
+    pixels[4:8, 4:8, :3] = 0.5
+    pixels[10:] = (0.25, 0.25, 0.25, 0.5)
+    result = identity(Frame.from_pixels(pixels), output=Output("srgb"))
+    # IEC 61966-2-1: 0.5 of light is code value 0.7354.
+    np.testing.assert_allclose(result.colour[5, 5], 0.7354, atol=1e-4)
+    np.testing.assert_allclose(result.colour[12, 5], 0.7354 / 2, atol=1e-4)
+
+
+def test_a_converted_frame_states_its_new_space_and_not_the_old_one(identity: Engine) -> None:
+    frame = plate()
+    old = {"acesImageContainerFlag": Attribute("int", 1), "colorInteropID": Attribute("string", "lin_ap0_scene")}
+    frame = replace(frame, parts=(replace(frame.part, attributes=old),), colour_space="ACES2065-1")
+    result = identity(frame, output=Output("ACEScg"))
+    assert result.part.attributes["colorInteropID"].value == "lin_ap1_scene"
+    assert result.part.attributes["chromaticities"].value[:2] == (0.713, 0.293)
+    assert "acesImageContainerFlag" not in result.part.attributes
+    assert plate_space(result).name == "ACEScg"
+
+
+def test_identifiers_of_32_bits_survive_a_conversion(identity: Engine) -> None:
+    window = Window(0, 0, 8, 8)
+    pixels = np.full((8, 8, 4), 0.5)
+    pixels[..., 3] = 4_000_000_001
+    part = Part(pixels, ("R", "G", "B", "id"), ("half", "half", "half", "uint"), window, window)
+    result = identity(Frame((part,), ColourLayer(0, (0, 1, 2))), output=Output("srgb"))
+    assert result.part.pixels[0, 0, 3] == 4_000_000_001
+
+
+def test_infinity_under_half_strength_comes_back_without_a_warning(identity: Engine) -> None:
+    frame = extremes("float32")
+    result = identity(frame, Params(strength=0.5))
+    np.testing.assert_array_equal(np.isinf(result.colour), np.isinf(frame.colour))
 
 
 def test_provenance_names_style_hash_parameters_and_version(identity: Engine) -> None:

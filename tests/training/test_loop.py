@@ -16,7 +16,7 @@ from impasto.core.style import load_style
 from impasto.training import loop
 from impasto.training.data.pairs import Pair, as_float
 from impasto.training.export import Label, export_style
-from impasto.training.guard import Guard
+from impasto.training.guard import WINDOW, Guard
 from impasto.training.loop import Progress, Schedule, train
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.preview import stylize
@@ -130,6 +130,8 @@ def test_the_guard_skips_spikes_and_nan() -> None:
             parameter.grad = torch.full_like(parameter, gradient)
         assert guard.admits(net, 5) is admitted
     assert guard.skipped == [5, 5]
+    assert guard.admits(net, 5 + WINDOW)
+    assert guard.skipped == [], "a spike long ago must not keep good weights from being remembered"
 
 
 def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(
