@@ -14,7 +14,10 @@ from impasto.core.generators.unet import SIZES
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The settings of a run on before/after pairs; defaults are those of the built-in style.
+    """The settings of a run on before/after pairs.
+
+    The built-in style `wheatfield` was trained with the defaults for its first 5,500 of 16,055 steps,
+    then with texture 0.3, adversarial 0.02, consistency 0.6 and a learning rate of 1.2e-3.
 
     A run ends after `steps`, or after `minutes` of training when that is set. Weights are factors
     on the losses of the same name; 0 turns one off.
