@@ -175,9 +175,10 @@ STORED_AS = {"float16": "half", "float32": "float", "uint8": "uint8", "uint16": 
 def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
     """Every layer that could be styled, by name, in the order of the file.
 
-    A layer is a prefix whose channels end in R, G and B (or in Y alone), as EXR names them:
-    'diffuse.R'. Channels without a prefix bear the name of their part, or 'rgb' where it has
-    none; the first such layer of a file is always 'rgb' as well.
+    A layer is a prefix whose channels end in R, G and B, as EXR names them ('diffuse.R'), or in Y
+    without them; Y beside RY or BY (chroma) or X (a vector) is none. Channels without a prefix
+    bear the name of their part, or 'rgb' and 'Y' where it has none. 'rgb' always names one layer as
+    well, the default: R, G, B without a prefix, else the first with R, G, B, else the first of Y.
     """
     found: dict[str, ColourLayer] = {}
     for index, part in enumerate(parts):
@@ -189,17 +190,21 @@ def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
         for prefix, leaves in leaves_of.items():
             if {"R", "G", "B"} <= leaves.keys():
                 layer = ColourLayer(index, (leaves["R"], leaves["G"], leaves["B"]), leaves.get("A"))
-            elif "Y" in leaves and not {"BY", "RY", "X", "Z"} & leaves.keys():
+            elif "Y" in leaves and not {"BY", "RY", "X"} & leaves.keys():
                 layer = ColourLayer(index, (leaves["Y"],), leaves.get("A"))
             else:
                 continue
-            found.setdefault(".".join(filter(None, (part_name, prefix))) or "rgb", layer)
-            found.setdefault(prefix or "rgb", layer)
+            bare = "rgb" if len(layer.colour) == 3 else "Y"
+            found.setdefault(".".join(filter(None, (part_name, prefix))) or bare, layer)
+            found.setdefault(prefix or bare, layer)
+    if found and "rgb" not in found:
+        coloured = (layer for layer in found.values() if len(layer.colour) == 3)
+        found["rgb"] = next(coloured, next(iter(found.values())))
     return found
 
 
 def find_layer(parts: tuple[Part, ...], name: str | None = None) -> ColourLayer:
-    """The colour layer called `name`, or by default RGB (else Y) of the first part that has one.
+    """The colour layer called `name`, in either case, or by default the one that `layers_of` calls 'rgb'.
 
     Raises UnknownName with the nearest layer, UnsupportedMedia where no part holds colour.
     """
@@ -208,7 +213,7 @@ def find_layer(parts: tuple[Part, ...], name: str | None = None) -> ColourLayer:
         seen = ", ".join(channel for part in parts for channel in part.channels)
         raise UnsupportedMedia(f"expected a layer with channels R, G, B or Y, got only: {seen}")
     if name is None:
-        return layers["rgb"] if "rgb" in layers else next(iter(layers.values()))
+        return layers["rgb"]
     folded = {known.lower(): layer for known, layer in layers.items()}
     if name.lower() not in folded:
         raise UnknownName("layer", name, layers)

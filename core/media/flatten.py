@@ -17,11 +17,12 @@ def flatten(frame: Frame, alpha: Literal["associated", "unassociated", "either",
     What lies outside the display window is dropped, what the data window does not cover is 0; other
     layers and parts are dropped. Where the alpha of the frame is of another kind than asked for,
     colour is multiplied or divided by it in float32 (no division where alpha is 0), and comes
-    back rounded to the integer dtype it had; with 'none' alpha is dropped and colour stays.
+    back rounded to the integer dtype it had. With 'none' the picture is laid over black: straight
+    colour is multiplied by alpha, so that nothing hidden under alpha 0 shows, and alpha is dropped.
     """
     part, layer = frame.part, frame.layer
     chosen = list(layer.colour)
-    if layer.alpha is not None and alpha != "none":
+    if layer.alpha is not None:
         chosen.append(layer.alpha)
     data, display = part.data_window, part.display_window
     pixels = part.pixels[..., chosen]
@@ -35,13 +36,13 @@ def flatten(frame: Frame, alpha: Literal["associated", "unassociated", "either",
                 top - data.y : bottom - data.y, left - data.x : right - data.x
             ]
         pixels = canvas
-    if layer.alpha is None or alpha == "none":
+    if layer.alpha is None:
         return pixels
-    if alpha == "associated" and frame.alpha_kind is AlphaKind.UNASSOCIATED:
-        return _scaled(pixels, multiply=True)
-    if alpha == "unassociated" and frame.alpha_kind is AlphaKind.ASSOCIATED:
-        return _scaled(pixels, multiply=False)
-    return pixels
+    if alpha in ("associated", "none") and frame.alpha_kind is AlphaKind.UNASSOCIATED:
+        pixels = _scaled(pixels, multiply=True)
+    elif alpha == "unassociated" and frame.alpha_kind is AlphaKind.ASSOCIATED:
+        pixels = _scaled(pixels, multiply=False)
+    return np.ascontiguousarray(pixels[..., :-1]) if alpha == "none" else pixels
 
 
 def quantise(pixels: Pixels, stored: str) -> Pixels:

@@ -7,7 +7,7 @@ import pytest
 
 from impasto.core import colour, grade
 from impasto.core.errors import UsageError
-from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples, Window
+from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Samples, Window
 from impasto.core.grade import After, Before, Resize
 
 
@@ -142,6 +142,23 @@ def two_parts() -> Frame:
     return replace(from_memory, parts=(beauty, depth))
 
 
+def windowed(pixels: Pixels, data: Window, display: Window) -> Frame:
+    frame = Frame.from_pixels(np.ascontiguousarray(pixels))
+    return replace(frame, parts=(replace(frame.part, data_window=data, display_window=display),))
+
+
+def spot(width: int, height: int, centre: tuple[float, float]) -> Samples:
+    """A soft spot on black, (H, W, 3), around a place in pixels from the upper left corner."""
+    x, y = np.arange(width) + 0.5 - centre[0], np.arange(height) + 0.5 - centre[1]
+    light = np.exp(-(x**2 + (y**2)[:, None]) / (2 * 3.5**2)).astype(np.float32)
+    return np.repeat(light[..., None], 3, axis=2)
+
+
+def centroid(light: Pixels) -> tuple[float, float]:
+    rows, columns = np.mgrid[: light.shape[0], : light.shape[1]] + 0.5
+    return float((columns * light).sum() / light.sum()), float((rows * light).sum() / light.sum())
+
+
 class TestResizeFrame:
     @pytest.mark.parametrize("text", ["50%", "170%"])
     def test_ids_and_depths_are_never_blended(self, text: str) -> None:
@@ -158,14 +175,71 @@ class TestResizeFrame:
         assert result.part.attributes["owner"].value == "me"
         assert result.part.formats == two_parts().part.formats
 
-    def test_a_constant_stays_constant(self) -> None:
-        for text in ("50%", "33%", "200%", "45x70"):
-            result = grade.resize_frame(two_parts(), Resize.parse(text))
-            np.testing.assert_allclose(
-                result.colour, np.broadcast_to([0.5, 0.25, 0.125], result.colour.shape), rtol=1e-5
-            )
-            assert result.alpha is not None
-            np.testing.assert_allclose(result.alpha, 0.5, rtol=1e-6)
+    @pytest.mark.parametrize("text", ["50%", "33%", "200%", "45x70"])
+    def test_a_constant_stays_constant(self, text: str) -> None:
+        whole = replace(two_parts().part, display_window=Window(10, 20, 30, 20))
+        result = grade.resize_frame(replace(two_parts(), parts=(whole,)), Resize.parse(text))
+        expected = np.broadcast_to(np.float32([0.5, 0.25, 0.125, 0.5]), (*result.colour.shape[:2], 4))
+        np.testing.assert_allclose(result.part.pixels[..., :4], expected, rtol=1e-5)
+
+    def test_a_pixel_that_the_window_covers_in_part_is_as_opaque_as_it_is_covered(self) -> None:
+        pixels = np.ones((8, 5, 4), np.float32)
+        pixels[..., :3] = 0.25
+        result = grade.resize_frame(windowed(pixels, Window(1, 0, 5, 8), Window(0, 0, 8, 8)), Resize.parse("50%"))
+        assert result.part.data_window == Window(0, 0, 3, 4)
+        np.testing.assert_allclose(result.part.pixels[0, :, 3], [0.5, 1, 1])
+        np.testing.assert_allclose(result.part.pixels[0, :, 0], [0.125, 0.25, 0.25], rtol=1e-6)
+
+    def test_without_alpha_the_edge_keeps_its_values(self) -> None:
+        result = grade.resize_frame(
+            windowed(np.full((8, 5, 3), 0.25, np.float32), Window(1, 0, 5, 8), Window(0, 0, 8, 8)), Resize.parse("50%")
+        )
+        np.testing.assert_allclose(result.colour, 0.25, rtol=1e-6)
+
+    @pytest.mark.parametrize("text", ["50%", "37%", "45x61", "150%", "100x"])
+    def test_a_feature_lands_where_the_display_window_says(self, text: str) -> None:
+        inside = (20.3, 17.8)
+        blob = spot(41, 37, inside)
+        for x in range(-25, 30, 3):
+            window, display = Window(x + 3, x - 2, 41, 37), Window(3, -2, 64, 64)
+            result = grade.resize_frame(windowed(blob, window, display), Resize.parse(text)).part
+            own = result.display_window
+            found = centroid(result.pixels[..., 0])
+            assert result.data_window.x - own.x + found[0] == pytest.approx((x + inside[0]) * own.width / 64, abs=0.1)
+            assert result.data_window.y - own.y + found[1] == pytest.approx((x + inside[1]) * own.height / 64, abs=0.1)
+
+    @pytest.mark.parametrize("text", ["50%", "75%", "150%", "45x80"])
+    def test_a_cropped_plate_is_the_crop_of_the_resized_plate(self, text: str) -> None:
+        whole = spot(64, 64, (30, 34))
+        display = Window(0, 0, 64, 64)
+        expected = grade.resize_frame(windowed(whole, display, display), Resize.parse(text)).part
+        for x in (1, 6, 11):
+            crop = windowed(whole[9:60, x : x + 43], Window(x, 9, 43, 51), display)
+            part = grade.resize_frame(crop, Resize.parse(text)).part
+            left, top = part.data_window.x, part.data_window.y
+            same = expected.pixels[top : top + part.data_window.height, left : left + part.data_window.width]
+            np.testing.assert_allclose(part.pixels[4:-4, 4:-4], same[4:-4, 4:-4], atol=2e-5)
+
+    @pytest.mark.parametrize("text", ["50%", "37%", "150%"])
+    def test_ids_and_depths_are_taken_from_under_the_centre_of_the_pixel(self, text: str) -> None:
+        for x in range(-9, 9):
+            places = np.zeros((8, 41, 4), np.float32)
+            places[..., 3] = x + np.arange(41) + 0.5
+            data, display = Window(x, 0, 41, 8), Window(0, 0, 64, 8)
+            part = Part(places, ("R", "G", "B", "Z"), ("float",) * 4, data, display)
+            frame = replace(Frame.from_pixels(places[..., :3]), parts=(part,))
+            result = grade.resize_frame(frame, Resize.parse(text)).part
+            step = 64 / result.display_window.width
+            centres = (result.data_window.x + np.arange(result.data_window.width) + 0.5) * step
+            assert np.abs(result.pixels[0, 1:-1, 3] - centres[1:-1]).max() <= 0.5 + 1e-4
+
+    @pytest.mark.parametrize("x", [-3, -1, 0, 1, 2, 5])
+    def test_the_display_window_gets_the_size_asked_for_wherever_it_lies(self, x: int) -> None:
+        window = Window(x, x, 2002, 2)
+        frame = windowed(np.zeros((2, 2002, 3), np.uint8), window, window)
+        result = grade.resize_frame(frame, Resize.parse("1001x1")).part
+        assert (result.display_window.width, result.display_window.height) == (1001, 1)
+        assert result.data_window == result.display_window
 
     def test_the_same_size_is_the_same_frame(self) -> None:
         frame = two_parts()
@@ -209,8 +283,18 @@ class TestResizeFrame:
             assert result.part.pixels.dtype == dtype
             np.testing.assert_array_equal(result.part.pixels, 1)
 
-    def test_invalid_colour_is_filled(self) -> None:
+    @pytest.mark.parametrize(("text", "places"), [("50%", {(1, 1)}), ("200%", {(6, 6), (6, 7), (7, 6), (7, 7)})])
+    def test_invalid_pixels_come_back_and_touch_no_other(self, text: str, places: set[tuple[int, int]]) -> None:
+        pixels = np.full((8, 8, 4), 0.5, np.float16)
+        pixels[3, 3] = (np.nan, np.inf, 0, 1)
+        result = grade.resize_frame(Frame.from_pixels(pixels), Resize.parse(text)).part.pixels
+        valid = np.isfinite(result).all(axis=2)
+        assert {(int(row), int(column)) for row, column in np.argwhere(~valid)} == places
+        np.testing.assert_array_equal(result[~valid], np.broadcast_to(pixels[3, 3], (len(places), 4)))
+        np.testing.assert_allclose(result[valid][:, :3], 0.5, rtol=0.5)
+
+    def test_an_invalid_pixel_that_is_nearest_to_none_is_filled(self) -> None:
         pixels = np.full((8, 8, 3), 0.5, np.float16)
-        pixels[3, 3] = (np.nan, np.inf, 0)
+        pixels[2, 2] = np.nan
         result = grade.resize_frame(Frame.from_pixels(pixels), Resize.parse("50%"))
         np.testing.assert_allclose(result.colour, 0.5, rtol=1e-3)

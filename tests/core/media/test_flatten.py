@@ -29,6 +29,17 @@ def test_straight_alpha_is_multiplied_in_where_premultiplied_is_wanted() -> None
     np.testing.assert_array_equal(flatten(frame, "associated"), [[[100, 50, 0, 128]]])
 
 
+def test_colour_hidden_under_a_straight_matte_does_not_show_once_alpha_is_dropped() -> None:
+    pixels = np.array([[[254, 0, 0, 0], [200, 100, 0, 128], [9, 8, 7, 255]]], np.uint8)
+    frame = frame_of(pixels, "uint8", alpha_kind=AlphaKind.UNASSOCIATED)
+    np.testing.assert_array_equal(flatten(frame, "none"), [[[0, 0, 0], [100, 50, 0], [9, 8, 7]]])
+
+
+def test_premultiplied_colour_stays_once_alpha_is_dropped() -> None:
+    pixels = noise(3, 5, 4, np.float16)
+    np.testing.assert_array_equal(flatten(frame_of(pixels, "half"), "none"), pixels[..., :3])
+
+
 def test_nothing_is_divided_by_zero_alpha() -> None:
     pixels = np.array([[[0.5, 0.25, 0.0, 0.0], [0.5, 0.25, 0.0, 0.5]]], np.float32)
     flat = flatten(frame_of(pixels, "float"), "unassociated")
