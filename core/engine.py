@@ -27,9 +27,10 @@ from torch.nn import functional as F
 from impasto.core import colour
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Samples
-from impasto.core.grade import After, Before, grade_after, grade_before, resize_frame
+from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.params import Params
 from impasto.core.passage import Output, Seen, answer, see
+from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
 from impasto.core.tiling import run_tiled
 

@@ -1,15 +1,15 @@
 """What happens to a plate before the network and to the painting after it; each step off unless asked for.
 
 Tone and noise are worked on in the working picture, (H, W, 3) float32, sRGB-encoded Rec.709, not
-clamped (`impasto.core.colour.encode` of scene-linear light). Size is changed on a whole frame.
+clamped (`impasto.core.colour.encode` of scene-linear light). A change of size is for a whole frame:
+`impasto.core.resize`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from impasto.core import colour
 from impasto.core.errors import UsageError
-from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
+from impasto.core.frame import Samples
 from impasto.core.params import Parameter
+from impasto.core.resize import Resize
 
 _DENOISE = Parameter(
     "denoise", 0.0, 1.0, 0.0, "Smooths grain and noise and keeps edges: 0.3 for a clean camera, 1 for heavy grain."
@@ -33,56 +34,9 @@ _LEVELS = (
 BEFORE_CONTROLS: tuple[Parameter, ...] = (_DENOISE, *_LEVELS)
 AFTER_CONTROLS: tuple[Parameter, ...] = (_DENOISE, _SHARPEN, *_LEVELS)
 
-LARGEST_SIDE = 32768
-"""The longest side of a frame, in pixels, that a resize makes."""
-
-_SIZE = re.compile(r"(?P<percent>\d+(\.\d+)?)%|(?P<width>\d*)x(?P<height>\d*)", re.ASCII | re.IGNORECASE)
-
 DENOISE_RADIUS = 3
 SHARPEN_SIGMA = 1.0
 SHARPEN_RADIUS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """A new size of the display window: a scale, or width and height, of which one may follow the other.
-
-    Build it by `parse`. A side that is None keeps the shape of the picture.
-    """
-
-    scale: float | None = None
-    width: int | None = None
-    height: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Resize:
-        """'50%', '1280x720', '1280x' or 'x720' as a size; UsageError for anything else."""
-        written = _SIZE.fullmatch(text.strip())
-        if written and written["percent"] and float(written["percent"]) > 0:
-            return cls(scale=float(written["percent"]) / 100)
-        if written and (written["width"] or written["height"]):
-            width, height = (int(side) if side else None for side in written.group("width", "height"))
-            if all(side is None or 1 <= side <= LARGEST_SIDE for side in (width, height)):
-                return cls(width=width, height=height)
-        raise UsageError(
-            f"expected a size as 50%, 1280x720, 1280x or x720, with sides up to {LARGEST_SIDE}, got '{text}'"
-        )
-
-    def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of what becomes of a picture of this size; UsageError above `LARGEST_SIDE`."""
-        if self.scale is not None:
-            size = round(width * self.scale), round(height * self.scale)
-        elif self.width is None:
-            assert self.height is not None
-            size = round(width * self.height / height), self.height
-        else:
-            size = self.width, self.height or round(height * self.width / width)
-        if max(size) > LARGEST_SIDE:
-            raise UsageError(
-                f"expected sides of at most {LARGEST_SIDE} after the resize of {width}x{height}, "
-                f"got {size[0]}x{size[1]}; choose a smaller size"
-            )
-        return max(size[0], 1), max(size[1], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,226 +186,6 @@ def saturate(picture: Samples, amount: float) -> Samples:
         return picture
     matrix = amount * np.eye(3) + (1 - amount) * np.tile(colour.LUMA.astype(np.float64), (3, 1))
     return np.asarray(cv2.transform(picture, matrix.astype(np.float32)), np.float32)
-
-
-def resize_frame(frame: Frame, target: Resize, override: str | None = None) -> Frame:
-    """The whole frame in another size; the same frame where the size stays.
-
-    The display window of the colour layer's part gets the size asked for, those of other parts are scaled
-    by the same factors. Pictures stay in register with their display window: a data window grows outwards
-    to whole output pixels and its samples are taken where they lie. A pixel at its edge that it covers in
-    part is as opaque as it is covered; without alpha it holds the mean of what is covered.
-
-    Colour and its alpha are filtered in linear light, premultiplied: by area where smaller, by a cubic
-    where larger, held within the values around it, so that no ringing appears. All other channels and
-    parts take the nearest sample, because depths and IDs must not blend. Pixel aspect and attributes stay.
-
-    NaN and infinite colour blends into no other pixel; a NaN alpha counts as 0 there, an infinite one as 1.
-    Where such a pixel is the nearest of an output pixel, that pixel is its copy; where it is the nearest of
-    none (possible only when made smaller) it is gone, and its colour filled from its neighbours.
-    `override` names the plate's space, as in `impasto.core.colour.plate_space`.
-    """
-    display = frame.part.display_window
-    width, height = target.size_for(display.width, display.height)
-    if (width, height) == (display.width, display.height):
-        return frame
-    axes = [_axes_of(part, (display.width, width), (display.height, height)) for part in frame.parts]
-    parts = [_nearest_part(part, columns, rows) for part, (columns, rows) in zip(frame.parts, axes, strict=True)]
-
-    part = parts[frame.layer.part]
-    pixels = part.pixels.copy()
-    columns, rows = axes[frame.layer.part]
-    filtered, alpha = _filtered_colour(frame, columns, rows, colour.plate_space(frame, override))
-    chosen = [*frame.layer.colour]
-    pixels[..., chosen] = colour.to_samples(filtered, pixels.dtype)
-    if frame.layer.alpha is not None and alpha is not None:
-        chosen.append(frame.layer.alpha)
-        pixels[..., frame.layer.alpha] = colour.to_samples(alpha, pixels.dtype)
-    if pixels.dtype.kind == "f":
-        nearest = part.pixels[..., chosen]
-        valid = np.isfinite(nearest).all(axis=2, keepdims=True)
-        pixels[..., chosen] = np.where(valid, pixels[..., chosen], nearest)
-    parts[frame.layer.part] = replace(part, pixels=pixels)
-    return replace(frame, parts=tuple(parts))
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis of a data window that changes size.
-
-    `first` and `size` are its place and length in output pixels, counted from the display window. Output
-    pixel k of it covers the source from `offset + k * step` to one `step` further, in pixels of the `count`
-    that the data window has.
-    """
-
-    count: int
-    first: int
-    size: int
-    offset: float
-    step: float
-    is_whole: bool
-    """Whether the data window begins and ends at the edge of an output pixel."""
-
-    @classmethod
-    def outwards(cls, start: int, count: int, old: int, new: int) -> _Axis:
-        """The axis of a window from `start` in a display window whose side goes from `old` to `new` pixels."""
-        end = start + count
-        first, last = start * new // old, -(-end * new // old)
-        whole = (first * old, last * old) == (start * new, end * new)
-        return cls(count, first, last - first, (first * old - start * new) / new, old / new, whole)
-
-    @classmethod
-    def unchanged(cls, count: int) -> _Axis:
-        return cls.outwards(0, count, count, count)
-
-    def edges(self) -> npt.NDArray[np.float64]:
-        """Where output pixels begin and the last one ends, held within the source."""
-        edges = np.arange(self.size + 1, dtype=np.float64) * self.step + self.offset
-        return np.clip(edges, 0, self.count, out=edges)
-
-    def centres(self) -> npt.NDArray[np.float64]:
-        """Where the centres of output pixels lie in the source, or beyond it at its ends."""
-        return np.asarray((np.arange(self.size) + 0.5) * self.step + self.offset, np.float64)
-
-    def nearest(self) -> npt.NDArray[np.intp]:
-        """The source pixel under the centre of each output pixel."""
-        return np.clip(np.floor(self.centres()), 0, self.count - 1).astype(np.intp)
-
-    def covered(self) -> Samples:
-        """How much of each output pixel has source under it: 1 but for the first and the last."""
-        return (np.diff(self.edges()) / self.step).astype(np.float32)
-
-
-def _axes_of(part: Part, across: tuple[int, int], down: tuple[int, int]) -> tuple[_Axis, _Axis]:
-    """The axes, x and y, of a part in a frame whose display window goes from old to new width and height."""
-    data, display = part.data_window, part.display_window
-    width, height = max(_scaled(display.width, *across), 1), max(_scaled(display.height, *down), 1)
-    return (
-        _Axis.outwards(data.x - display.x, data.width, display.width, width),
-        _Axis.outwards(data.y - display.y, data.height, display.height, height),
-    )
-
-
-def _filtered_colour(
-    frame: Frame, columns: _Axis, rows: _Axis, space: colour.PlateSpace
-) -> tuple[Samples, Samples | None]:
-    """Colour and alpha of a frame, resized, in the plate's own space and kind of alpha."""
-    plate = colour.to_float(frame.colour)
-    alpha = None if frame.alpha is None else colour.to_float(frame.alpha)
-    associated = alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED
-    if alpha is not None:
-        alpha = np.nan_to_num(alpha, nan=0.0, posinf=1.0, neginf=0.0)
-    if alpha is not None and associated:
-        plate = colour.unpremultiply(plate, alpha)
-
-    grey = plate.shape[2] == 1
-    linear = colour.to_linear(np.repeat(plate, 3, axis=2) if grey else plate, space)
-    linear, _ = colour.fill_invalid(linear)
-    if alpha is None:
-        return _back(_filter(linear, columns, rows), space, grey), None
-
-    # Light without a matte (alpha 0) is weighted by 1, as premultiplied colour already is.
-    weight = np.where(colour.coverage(alpha) > 0, alpha, np.float32(1 if associated else 0))[..., None]
-    covered = rows.covered()[:, None] * columns.covered()
-    light = _filter(linear * weight, columns, rows) * covered[..., None]
-    small_alpha = _filter(alpha[..., None], columns, rows)[..., 0] * covered
-    if associated:
-        straight = colour.unpremultiply(light, small_alpha)
-        painted = _back(straight, space, grey)
-        matted = colour.coverage(small_alpha)[..., None] > 0
-        return np.where(matted, colour.premultiply(painted, small_alpha), painted), small_alpha
-    straight = colour.unpremultiply(light, small_alpha)
-    # Under a straight matte of 0 there may be colour all the same: it has no weight, but it has a place.
-    hidden = colour.coverage(small_alpha)[..., None] == 0
-    return _back(np.where(hidden, _filter(linear, columns, rows), straight), space, grey), small_alpha
-
-
-def _back(linear: Samples, space: colour.PlateSpace, grey: bool) -> Samples:
-    plate = colour.from_linear(linear, space)
-    return plate[..., :1] if grey else plate
-
-
-def _filter(pixels: Samples, columns: _Axis, rows: _Axis) -> Samples:
-    """(H, W, C) float32 along both axes: area where smaller, a cubic without overshoot where larger.
-
-    Beyond its edges the picture goes on with the values it has there.
-    """
-    if rows.step > 1 > columns.step:
-        return _filter(_filter(pixels, _Axis.unchanged(columns.count), rows), columns, _Axis.unchanged(rows.size))
-    if columns.step > 1 > rows.step:
-        return _filter(_filter(pixels, columns, _Axis.unchanged(rows.count)), _Axis.unchanged(columns.size), rows)
-    smaller = columns.step >= 1 and rows.step >= 1
-    if columns.is_whole and rows.is_whole:
-        # OpenCV knows no offset; where none is needed it does the same in a fraction of the time.
-        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        resized = cv2.resize(pixels, (columns.size, rows.size), interpolation=interpolation)
-        result = np.asarray(resized, np.float32).reshape(rows.size, columns.size, pixels.shape[2])
-    else:
-        result = _along(_along(pixels, rows, 0), columns, 1)
-    if smaller:
-        return result
-    around = np.ones((5, 5), np.uint8)
-    lowest = cv2.erode(pixels, around).reshape(pixels.shape)
-    highest = cv2.dilate(pixels, around).reshape(pixels.shape)
-    return np.clip(result, _nearest(lowest, columns, rows), _nearest(highest, columns, rows))
-
-
-def _along(pixels: Samples, axis: _Axis, dimension: int) -> Samples:
-    """Every output pixel along one dimension as a weighted sum of source pixels."""
-    source, weights = _area_weights(axis) if axis.step >= 1 else _cubic_weights(axis)
-    shape = [1, 1, 1]
-    shape[dimension] = axis.size
-    result = np.take(pixels, source[:, 0], axis=dimension) * weights[:, 0].reshape(shape)
-    taken = np.empty_like(result)
-    for tap in range(1, source.shape[1]):
-        np.take(pixels, source[:, tap], axis=dimension, out=taken, mode="clip")
-        taken *= weights[:, tap].reshape(shape)
-        result += taken
-    return result
-
-
-def _area_weights(axis: _Axis) -> tuple[npt.NDArray[np.intp], Samples]:
-    """Source pixels of each output pixel, (size, taps), and the share of it that each of them covers."""
-    begin, end = axis.edges()[:-1, None], axis.edges()[1:, None]
-    source = np.floor(begin) + np.arange(math.ceil(axis.step) + 1)
-    weights = np.maximum(np.minimum(source + 1, end) - np.maximum(source, begin), 0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.minimum(source, axis.count - 1).astype(np.intp), weights.astype(np.float32)
-
-
-def _cubic_weights(axis: _Axis) -> tuple[npt.NDArray[np.intp], Samples]:
-    """The four source pixels around each output pixel's centre and their weights.
-
-    Keys, Cubic Convolution Interpolation for Digital Image Processing, 1981, with a = -0.75 as OpenCV has it.
-    """
-    centre = (axis.centres() - 0.5)[:, None]
-    source = np.floor(centre) + np.arange(-1, 3)
-    far = np.abs(centre - source)
-    inner = (1.25 * far - 2.25) * far * far + 1
-    outer = -0.75 * (((far - 5) * far + 8) * far - 4)
-    weights = np.where(far <= 1, inner, outer)
-    return np.clip(source, 0, axis.count - 1).astype(np.intp), weights.astype(np.float32)
-
-
-def _nearest_part(part: Part, columns: _Axis, rows: _Axis) -> Part:
-    """The part by nearest samples, in the windows that it gets."""
-    old = part.display_window
-    # The steps are ratios of whole sides, so both come back whole.
-    width, height = round(old.width / columns.step), round(old.height / rows.step)
-    x, y = _scaled(old.x, old.width, width), _scaled(old.y, old.height, height)
-    data = Window(x + columns.first, y + rows.first, columns.size, rows.size)
-    pixels = _nearest(part.pixels, columns, rows)
-    return replace(part, pixels=pixels, data_window=data, display_window=Window(x, y, width, height))
-
-
-def _nearest(pixels: Pixels, columns: _Axis, rows: _Axis) -> Pixels:
-    nearest: Pixels = pixels[rows.nearest()[:, None], columns.nearest()[None, :]]
-    return nearest
-
-
-def _scaled(value: int, old: int, new: int) -> int:
-    """A place or length of a side `old` in one of `new` pixels, to the nearest whole pixel, halves always up."""
-    return (2 * value * new + old) // (2 * old)
 
 
 def _box(picture: Samples) -> npt.NDArray[np.float32]:

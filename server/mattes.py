@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
 from impasto.core import colour
-from impasto.core.errors import InconsistentShot, UsageError
+from impasto.core.errors import InconsistentShot, OutputExists, UsageError
 from impasto.core.frame import AlphaKind, Frame, Samples, find_layer
-from impasto.core.grade import Resize, resize_frame
-from impasto.core.media import FrameRange, open_reader
+from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.numbering import find_in_folder, parse_numbered, require_unbroken
 from impasto.core.media.open import is_movie
+from impasto.core.resize import Resize, resize_frame
 
 
 def matte_frames(path: str, run: FrameRange | None) -> Generator[Frame, None, None]:
@@ -41,6 +42,29 @@ def matte_frames(path: str, run: FrameRange | None) -> Generator[Frame, None, No
     )
 
 
+def require_matte(path: str, info: ShotInfo) -> None:
+    """Raise what would be raised for the mattes of a shot before its first frame is painted.
+
+    A matte that cannot be opened or read, that has another size than the plate, or that is missing for a frame.
+    """
+    run = None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)
+    with closing(matte_frames(path, run)) as pictures:
+        _require_size(next(pictures), (info.width, info.height))
+
+
+def refuse_as_output(path: str, output: str) -> None:
+    """Raise OutputExists where a result, a file or a pattern, would replace a matte."""
+    files = find_in_folder(path) if os.path.isdir(path) else parse_numbered(path) or path
+    own = [files] if isinstance(files, str) else [files.path_of(number) for number in files.numbers()]
+    result = parse_numbered(output)
+    folder = os.path.realpath(os.path.dirname(output))
+    for each in own:
+        name = os.path.basename(each)
+        same_name = name == os.path.basename(output) if result is None else result.number_of(name) is not None
+        if same_name and os.path.realpath(os.path.dirname(each)) == folder:
+            raise OutputExists(f"expected another name than the matte '{each}'; the matte is never overwritten")
+
+
 def matte_of(picture: Frame, plate: Frame, resize: Resize | None = None) -> Samples:
     """The first colour channel of a matte picture over the plate's data window: (H, W) float32 in [0, 1].
 
@@ -49,11 +73,7 @@ def matte_of(picture: Frame, plate: Frame, resize: Resize | None = None) -> Samp
     before it is painted. Raises UsageError where the display windows differ in size.
     """
     own, wanted = picture.part.display_window, plate.part.display_window
-    if (own.width, own.height) != (wanted.width, wanted.height):
-        raise UsageError(
-            f"expected a matte of {wanted.width}x{wanted.height} like the plate, got {own.width}x{own.height}"
-            f" in '{picture.source}'; render the matte in the size of the plate"
-        )
+    _require_size(picture, (wanted.width, wanted.height))
     values = colour.to_float(picture.colour[..., :1])[..., 0]
     values = np.clip(np.nan_to_num(values, nan=0.0), 0, 1).astype(np.float32, copy=False)
     source, target = picture.part.data_window, plate.part.data_window
@@ -65,6 +85,16 @@ def matte_of(picture: Frame, plate: Frame, resize: Resize | None = None) -> Samp
     part = replace(plate.part, pixels=matte[..., None], channels=("Y",), formats=("float",))
     alone = replace(plate, parts=(part,), layer=find_layer((part,)), alpha_kind=AlphaKind.NONE)
     return colour.to_float(resize_frame(alone, resize, "scene_linear").colour)[..., 0]
+
+
+def _require_size(picture: Frame, size: tuple[int, int]) -> None:
+    """Raise UsageError for a matte whose display window is not of the plate's width and height."""
+    own = picture.part.display_window
+    if (own.width, own.height) != size:
+        raise UsageError(
+            f"expected a matte of {size[0]}x{size[1]} like the plate, got {own.width}x{own.height}"
+            f" in '{picture.source}'; render the matte in the size of the plate"
+        )
 
 
 def _placed(values: Samples, left: int, top: int, size: tuple[int, int]) -> Samples:

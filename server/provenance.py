@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from impasto.core.frame import Frame
 
-STYLE = "style_sha256"
+STYLE, PRECISION = "style_sha256", "precision"
+"""What the engine notes and a resumed run compares."""
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
 
 
@@ -25,21 +26,24 @@ def settings_text(settings: Mapping[str, object]) -> str:
 
 def with_provenance(painted: Frame, settings: str, plate: Frame, matte: Frame | None) -> Frame:
     """The painted frame with the job's part of its provenance beside the engine's."""
-    noted = {**painted.provenance, SETTINGS: settings, SOURCE: plate.source, SOURCE_STAMP: stamp(plate.source)}
+    source = os.path.abspath(plate.source)
+    noted = {**painted.provenance, SETTINGS: settings, SOURCE: source, SOURCE_STAMP: stamp(source)}
     if matte is not None:
-        noted |= {MATTE: matte.source, MATTE_STAMP: stamp(matte.source)}
+        noted |= {MATTE: os.path.abspath(matte.source), MATTE_STAMP: stamp(matte.source)}
     return replace(painted, provenance=noted)
 
 
-def agrees(stored: Mapping[str, str], settings: str, style_sha256: str, source: str) -> bool:
+def agrees(
+    stored: Mapping[str, str], *, settings: str, style_sha256: str, precision: Callable[[], str], source: str
+) -> bool:
     """Whether a finished frame was made by this style with these settings from files that are still the same.
 
-    `source` is the movie, the still or the pattern of the sequence. A frame without provenance
-    never agrees.
+    `source` is the movie or the picture that the frame is to be made of. `precision` is asked last, because
+    the answer may cost a look at the devices. A frame without provenance never agrees.
     """
     if stored.get(STYLE) != style_sha256 or stored.get(SETTINGS) != settings:
         return False
-    if os.path.dirname(stored.get(SOURCE, "")) != os.path.dirname(os.path.abspath(source)):
+    if stored.get(SOURCE) != os.path.abspath(source) or stored.get(PRECISION) != precision():
         return False
     return all(
         stored.get(noted_stamp) == stamp(stored[noted])

@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-import numpy as np
-
 from impasto.core.card import Card
 from impasto.core.frame import Frame, Samples
 from impasto.core.grade import After, Before
 from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader, open_writer, target_of
+from impasto.core.media.numbering import parse_numbered
 from impasto.core.media.open import is_movie
 from impasto.core.params import Params
 from impasto.core.passage import Output
-from impasto.server.mattes import matte_frames, matte_of
+from impasto.server.customs import output_of, require_spaces
+from impasto.server.mattes import matte_frames, matte_of, refuse_as_output, require_matte
 from impasto.server.provenance import agrees, settings_text, with_provenance
 from impasto.server.readahead import ReadAhead
 from impasto.server.writebehind import Stored, WriteBehind
@@ -40,8 +40,8 @@ class ShotJob:
     """Everything that decides what a shot job reads, paints and writes, as plain values.
 
     `params` None means the defaults of the style's card. `output_space` None keeps the plate's
-    space, or takes the custom of the result where plate and result differ: pictures in linear light
-    become display-encoded in a movie, a movie becomes scene-linear in EXR.
+    space, or takes the custom of the result where plate and result differ: pictures in linear light, in
+    log or in PQ become display-encoded where the result cannot say so, a movie becomes scene-linear in EXR.
     """
 
     input: str
@@ -60,7 +60,7 @@ class ShotJob:
 
 @dataclass(frozen=True, slots=True)
 class ShotStarted:
-    """The input is open and the output is free."""
+    """The input and the first matte are open, the colour spaces are known and the output is free."""
 
     info: ShotInfo
     output: str
@@ -121,6 +121,11 @@ class Painter(Protocol):
     @property
     def style(self) -> Labelled: ...
 
+    @property
+    def precision(self) -> str:
+        """What the network counts in, as it is noted in a frame; asked for on resuming alone."""
+        ...
+
     def render(
         self,
         frame: Frame,
@@ -164,6 +169,7 @@ def render_shot(
     `open_reader`, `open_writer` and the engine raise.
     """
     begun = clock()
+    require_spaces(job)
     settings = settings_of(job)
     sha256 = engine.style.card.weights_sha256
     reader = open_reader(job.input, frames=job.frames, layer=job.layer)
@@ -174,8 +180,17 @@ def render_shot(
             info,
             overwrite=job.overwrite,
             resume=job.resume,
-            resume_check=lambda stored: agrees(stored, settings, sha256, info.path),
+            resume_check=lambda number, stored: agrees(
+                stored,
+                settings=settings,
+                style_sha256=sha256,
+                precision=lambda: engine.precision,
+                source=source_of(info, number),
+            ),
         )
+        if job.matte is not None:
+            refuse_as_output(job.matte, writer.path)
+            require_matte(job.matte, info)
         runs, skipped = runs_to_render(info, writer, resume=job.resume)
         to_render = None if info.frame_count is None else info.frame_count - skipped
         on_event(ShotStarted(info, writer.path, to_render, skipped))
@@ -274,6 +289,17 @@ class _Run:
             self.on_event(FrameStored(each.number, each.path, self.done, self.invalid[each.number]))
 
 
+def source_of(info: ShotInfo, number: int) -> str:
+    """The file that a frame of a shot comes from."""
+    files = parse_numbered(info.path) if info.kind == "sequence" else None
+    return info.path if files is None else files.path_of(number)
+
+
+def range_of(info: ShotInfo) -> FrameRange | None:
+    """First and last frame of a shot, None where its length is not known."""
+    return None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)
+
+
 def settings_of(job: ShotJob) -> str:
     """What of a job decides how a frame looks, as it is noted in the frame and compared on resuming."""
     return settings_text(
@@ -315,9 +341,7 @@ def plates(job: ShotJob, reader: Reader, runs: list[FrameRange] | None) -> Gener
     """
     with reader:
         if runs is None:
-            info = reader.info
-            last = None if info.frame_count is None else info.first + info.frame_count - 1
-            yield from _with_mattes(reader, job.matte, None if last is None else FrameRange(info.first, last))
+            yield from _with_mattes(reader, job.matte, range_of(reader.info))
             return
     for run in _in_one_go(runs) if is_movie(job.input) else runs:
         with open_reader(job.input, frames=run, layer=job.layer) as part:
@@ -340,23 +364,6 @@ def _with_mattes(reader: Reader, matte: str | None, run: FrameRange | None) -> I
             yield Plate(frame, next(mattes))
 
 
-def output_of(job: ShotJob, info: ShotInfo, first: Frame) -> Output | None:
-    """The colours and samples that a result wants where they are not those of the plate."""
-    target = target_of(job.output, info, first)
-    samples = "half" if target.samples == "half" else "float"
-    if job.output_space is not None:
-        return Output(job.output_space, samples)
-    is_float = np.issubdtype(first.part.pixels.dtype, np.floating)
-    if target.space_default == "scene_linear" and not is_float:
-        return Output("scene_linear", samples)
-    if target.space_default == "display" and is_float:
-        return Output("srgb", samples)
-    return None
-
-
 def result_path(path: str, stored: int, *, stopped: bool) -> str | None:
-    """Where a result is to be found, None where there is none."""
-    if not (stopped and is_movie(path)):
-        return path
-    stem, extension = os.path.splitext(path)
-    return f"{stem}.partial{extension}" if stored else None
+    """Where a result is to be found, None where there is none; `path` is the writer's after its last frame."""
+    return path if stored or not (stopped and is_movie(path)) else None

@@ -26,6 +26,8 @@ _PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
     11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
+SPACE_CODES = {"srgb": (1, 13, 1), "rec709": (1, 1, 1), "pq2020": (9, 16, 9), "hlg2020": (9, 18, 9)}
+"""Our names of colour spaces -> matrix, transfer and primaries as ITU-T H.273 numbers."""
 UNKNOWN = "unknown"
 _INDEX_LIMIT_BYTES = 2 << 30
 """Movies beyond this size are not read through only to count their frames."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from fractions import Fraction
@@ -18,7 +19,7 @@ from impasto.core.media.commit import make_folder, output_error, publish, refuse
 from impasto.core.media.flatten import flatten, quantise
 from impasto.core.media.movie_audio import SoundTrack
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
-from impasto.core.media.movie_facts import FrameTimes, colour_codes, frame_times
+from impasto.core.media.movie_facts import SPACE_CODES, FrameTimes, colour_codes, colour_space_of, frame_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
 from impasto.core.media.movie_reader import open_container, stream_of
 from impasto.core.media.shot import MovieFacts, ShotInfo
@@ -34,11 +35,13 @@ _TAGS_OF_THE_FILE = frozenset(
 class MovieWriter:
     """A movie that appears under its name when its last frame is in, and as NAME.partial.EXT after a failure.
 
+    Where that name is taken the next of NAME.partial-2.EXT, … is chosen: no file is lost to a failure.
     Frames are flattened over the display window; float frames are clipped to [0, 1] and rounded to
     the depth of the codec, so they must be display-encoded by then. Rate, times of a variable
     rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
-    where that is a movie; otherwise the rate is the shot's or 24, and colour is tagged BT.709,
-    limited range. Rotation is turned into the pixels where the container cannot say it (.avi).
+    where that is a movie; otherwise the rate is the shot's or 24, limited range. Colour tags are those of
+    the frames' colour space where it is not the source's, and BT.709 for pictures that state none.
+    Rotation is turned into the pixels where the container cannot say it (.avi).
     """
 
     def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False) -> None:
@@ -54,11 +57,12 @@ class MovieWriter:
         make_folder(path)
         self._temporary = temporary_beside(path)
         self._open: _OpenMovie | None = None
+        self._partial: str | None = None
 
     @property
     def path(self) -> str:
-        """The final name."""
-        return self._path
+        """The final name; after a failure that left a part of the movie, the name of that part."""
+        return self._partial or self._path
 
     def has(self, number: int) -> bool:
         """Never: a movie is written in one go."""
@@ -89,8 +93,7 @@ class MovieWriter:
                 _check_written(self._temporary, self._path, written)
                 publish(self._temporary, self._path, replace=self._replace)
             elif written:
-                stem, extension = os.path.splitext(self._path)
-                publish(self._temporary, f"{stem}.partial{extension}", replace=True)
+                self._partial = _publish_partial(self._temporary, self._path)
         except (av.FFmpegError, OSError) as failure:
             if error is None:
                 raise self._failure(failure) from failure
@@ -205,7 +208,7 @@ class _OpenMovie:
         self._full_range = (
             facts.full_range if facts is not None and encoding.full_range is None else bool(encoding.full_range)
         )
-        matrix, transfer, primaries = _colour_tags(facts)
+        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
         self._tags = (matrix if encoding.matrix is None else encoding.matrix, transfer, primaries)
         stream.codec_context.color_range = FULL if self._full_range else LIMITED
         stream.codec_context.colorspace, stream.codec_context.color_trc, stream.codec_context.color_primaries = (
@@ -281,8 +284,27 @@ def _variable_times(shot: ShotInfo) -> FrameTimes | None:
     return times
 
 
-def _colour_tags(facts: MovieFacts | None) -> tuple[int, int, int]:
-    """Matrix, transfer, primaries: the source's, and BT.709 for what was never a movie. RGB sources lose 'rgb'."""
+def _publish_partial(temporary: str, path: str) -> str:
+    """Publish what there is of a movie under a free name beside its own, and return that name."""
+    stem, extension = os.path.splitext(path)
+    for count in itertools.count(1):
+        partial = f"{stem}.partial{'' if count == 1 else f'-{count}'}{extension}"
+        if os.path.lexists(partial):
+            continue
+        with contextlib.suppress(OutputExists):
+            publish(temporary, partial, replace=False)
+            return partial
+    raise AssertionError("counting never ends")
+
+
+def _colour_tags(facts: MovieFacts | None, space: str | None) -> tuple[int, int, int]:
+    """Matrix, transfer, primaries: the source's where the frames are still in its space, else those of `space`.
+
+    A space without codes is unspecified; pictures that state no space are BT.709. RGB sources lose 'rgb'.
+    """
+    stated = None if space is None else space.lower()
+    if stated is not None and (facts is None or stated != colour_space_of(facts)):
+        return SPACE_CODES.get(stated, (2, 2, 2))
     if facts is None:
         return (1, 1, 1)
     matrix, transfer, primaries = colour_codes(facts)

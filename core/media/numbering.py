@@ -73,6 +73,15 @@ def number_in(path: str) -> int | None:
     return int(match["number"]) if match else None
 
 
+def named_like(path: str) -> NumberedPath | None:
+    """The sequence that a numbered file is of, or that a pattern of '#' means; None for a name without a number."""
+    folder, name = os.path.split(path)
+    match = re.match(r"^(?P<prefix>.*?)(?P<number>#+)(?P<suffix>[^#]*)$", name) or _NUMBERED_NAME.match(name)
+    if match is None:
+        return None
+    return NumberedPath(folder, match["prefix"], len(match["number"].lstrip("-")), match["suffix"])
+
+
 def find_in_folder(folder: str) -> NumberedPath | str:
     """The one sequence, or the one still, that a folder holds; hidden files and other kinds of file are passed over.
 

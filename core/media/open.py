@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.media.formats import PICTURE_EXTENSIONS, picture_format
-from impasto.core.media.numbering import NumberedPath, find_in_folder, parse_numbered
+from impasto.core.media.numbering import NumberedPath, find_in_folder, named_like, parse_numbered
 from impasto.core.media.sequence import Files, PictureReader, PictureWriter, ResumeCheck
 from impasto.core.media.shot import FrameRange, Reader, ShotInfo, Writer
 
@@ -64,10 +65,11 @@ def open_writer(
 ) -> Writer:
     """Open a result for `shot`, the facts of the input: a movie by its extension, a sequence, a still, or a folder.
 
-    A folder (a path that is one, or that has no extension) takes `NAME.####.EXT`: name and format of the input for
-    pictures, the movie's name and PNG or EXR for movies, by their depth. Missing folders are made.
+    A folder (a path that is one, or that has no extension) takes pictures by the names of the input, digit for digit;
+    those of a still without a number and of a movie are `NAME.####.EXT`, PNG or EXR for movies, by their depth.
+    Missing folders are made.
     With `resume`, `Writer.has` tells which frames an earlier run finished: the file is readable and `resume_check`,
-    given the provenance it carries, says that it agrees. A movie cannot be resumed.
+    given its number and the provenance it carries, says that it agrees. A movie cannot be resumed.
 
     Raises OutputExists, OutputError, UsageError.
     """
@@ -108,11 +110,16 @@ def picture_target(path: str, shot: ShotInfo) -> Files | None:
 
 
 def _in_folder(folder: str, shot: ShotInfo) -> NumberedPath:
+    if shot.kind in ("still", "sequence"):
+        alike = named_like(shot.path)
+        if alike is not None:
+            return replace(alike, folder=folder)
     stem, extension = os.path.splitext(os.path.basename(shot.path))
     if shot.kind in ("movie", "stream"):
         deep = shot.movie is not None and _is_deep(shot.movie.pixel_format)
         extension = ".exr" if deep else ".png"
-    stem = re.sub(r"[^\w-]+", "_", stem.rstrip("#@").rstrip("._")) or "frame"
+    # The name of a stream is an address; that of a movie may hold what would be read as the place of the number.
+    stem = re.sub(r"[^\w-]+" if shot.kind == "stream" else "[#@%]+", "_", stem).rstrip("._") or "frame"
     return NumberedPath(folder, f"{stem}.", 4, extension)
 
 

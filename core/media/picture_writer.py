@@ -17,11 +17,14 @@ from impasto.core.media.flatten import flatten, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.oiio import reason, set_limits
 from impasto.core.media.picture_reader import PROVENANCE
+from impasto.core.media.stated_space import LOG_TRANSFERS
 from impasto.core.media.timecode import timecode_to_words
 
 _FORMAT_PREFIXES = ("openexr:", "tiff:", "dpx:", "png:", "jpeg:", "pnm:", "hdr:", "cineon:")
 _TAGGED_SPACES = {"srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene"}
 """Our names of the spaces that a PNG, JPEG or TIFF can state -> OpenImageIO's."""
+_LOG_DPX = "Printing density"
+"""What a DPX file says of its transfer where it holds film log."""
 _STRUCTURE = ("tile_width", "tile_height")
 
 
@@ -143,6 +146,8 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
         spec.tile_height = part.attributes["tile_height"].value
     if part.formats[0] in ("uint10", "uint12", "uint14"):
         spec.attribute("oiio:BitsPerSample", int(part.formats[0].removeprefix("uint")))
+    if kind.name == "dpx":
+        _state_transfer(spec, frame.colour_space)
     if part.pixel_aspect != 1.0:
         spec.attribute("PixelAspectRatio", part.pixel_aspect)
     stated = any("smpte:TimeCode" in each.attributes for each in frame.parts)
@@ -158,6 +163,16 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
         spec.attribute("oiio:ColorSpace", _TAGGED_SPACES.get(frame.colour_space or "", "unknown"))
     _note_provenance(spec, frame.provenance, kind)
     return spec
+
+
+def _state_transfer(spec: oiio.ImageSpec, space: str | None) -> None:
+    """Let a DPX header say film log where the samples are film log, and only there."""
+    stated = str(spec.get_string_attribute("dpx:Transfer")).lower()
+    if (space or "").lower() == "cineon_log":
+        if stated not in LOG_TRANSFERS:
+            spec.attribute("dpx:Transfer", _LOG_DPX)
+    elif stated in LOG_TRANSFERS:
+        spec.erase_attribute("dpx:Transfer")
 
 
 def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) -> bool:

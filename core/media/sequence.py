@@ -16,7 +16,8 @@ from impasto.core.media.picture_reader import read_header, read_picture
 from impasto.core.media.picture_writer import write_picture
 from impasto.core.media.shot import FrameRange, ShotInfo
 
-ResumeCheck = Callable[[Mapping[str, str]], bool]
+ResumeCheck = Callable[[int, Mapping[str, str]], bool]
+"""Whether the finished frame of this number, with the provenance that it carries, is the one that is wanted."""
 Files = NumberedPath | str
 """Where frames are: a numbered path, or the path of one still."""
 
@@ -137,7 +138,7 @@ class PictureWriter:
             header = read_header(path)
         except MediaError:
             return False
-        return self._resume_check is None or self._resume_check(header.provenance)
+        return self._resume_check is None or self._resume_check(number, header.provenance)
 
     def write(self, frame: Frame) -> str:
         """Commit one frame and return its path; see `write_picture` for what each format keeps."""

@@ -109,7 +109,10 @@ class Writer(Protocol):
 
     @property
     def path(self) -> str:
-        """Where the result will be: the final file, or the pattern of a sequence."""
+        """Where the result will be: the final file, or the pattern of a sequence.
+
+        Once a movie has been cut off: where the part of it is, which takes a free name.
+        """
         ...
 
     def has(self, number: int) -> bool:

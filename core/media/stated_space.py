@@ -9,7 +9,8 @@ from impasto.core.frame import Attribute
 
 _CICP_TRANSFERS = {1: "rec709", 13: "srgb", 16: "pq2020", 18: "hlg2020"}
 """ITU-T H.273 transfer characteristics, where the primaries are the usual ones for each."""
-_LOG_TRANSFERS = ("printing density", "logarithmic")
+LOG_TRANSFERS = ("printing density", "logarithmic")
+"""What DPX headers say of film log, in small letters."""
 
 
 def stated_colour_space(path: str, format_name: str, attributes: Mapping[str, Attribute]) -> str | None:
@@ -26,7 +27,7 @@ def stated_colour_space(path: str, format_name: str, attributes: Mapping[str, At
         return str(interop.value)
     if format_name == "dpx":
         transfer = attributes.get("dpx:Transfer")
-        return "cineon_log" if transfer is not None and str(transfer.value).lower() in _LOG_TRANSFERS else None
+        return "cineon_log" if transfer is not None and str(transfer.value).lower() in LOG_TRANSFERS else None
     if format_name == "png":
         return _png_space(path)
     exif = attributes.get("Exif:ColorSpace")

@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before, Resize
+from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
 from impasto.core.params import PARAMETERS, Parameter, Params
+from impasto.core.resize import Resize
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
@@ -67,7 +68,7 @@ def render(
 ) -> None:
     """Paint a shot with a style.
 
-    Linear pictures become display-encoded in a movie, movies become scene-linear in EXR; otherwise
+    Linear and log pictures become display-encoded in a movie, movies become scene-linear in EXR; otherwise
     the result has the colours, depth, windows, layers and attributes of the input. Parameters that
     are not given are those of the style.
     """
@@ -103,7 +104,12 @@ def render(
 
             return Engine(path, device=device, precision=cast("Precision", precision), tile=tiles)
 
-        engine = LateEngine(card, load)
+        def resolve_precision() -> str:
+            from impasto.core.engine import choose_device, choose_precision
+
+            return choose_precision(cast("Precision", precision), choose_device(device))
+
+        engine = LateEngine(card, load, resolve_precision)
         told = Told(job, card, reporter.show)
         result = render_shot(job, engine, on_event=told, cancelled=interrupts.asked)
         reporter.show(told.last(result))
@@ -121,10 +127,16 @@ class Announced:
 class LateEngine:
     """An engine that is built for the first frame: bad input is refused, and read, before torch is loaded."""
 
-    def __init__(self, card: Card, load: Callable[[], Engine]) -> None:
+    def __init__(self, card: Card, load: Callable[[], Engine], resolve_precision: Callable[[], str]) -> None:
         self.style = Announced(card)
         self._load = load
+        self._resolve_precision = resolve_precision
         self._engine: Engine | None = None
+
+    @cached_property
+    def precision(self) -> str:
+        """What the engine will count in, found without building it."""
+        return self._resolve_precision()
 
     def render(self, frame: Frame, *arguments: Any, **settings: Any) -> Rendered:
         """What the engine renders; see `impasto.core.engine.Engine.render`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -20,6 +22,10 @@ from impasto.hosts.terminal.events import (
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+LINE_EVERY_S = 30.0
+"""How often a run whose standard error is no terminal says how far it is, so that its log shows life."""
 
 
 class Reporter(Protocol):
@@ -56,9 +62,14 @@ class JsonLines:
 
 
 class Bar:
-    """A bar with frames (or steps), pace and time left; warnings above it, the outcome when it is gone."""
+    """A bar with frames (or steps), pace and time left; warnings above it, the outcome when it is gone.
 
-    def __init__(self) -> None:
+    Where standard error is no terminal, a plain line now and then takes the place of the bar.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said_at = 0.0
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -112,11 +123,15 @@ class Bar:
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._progress.add_task(text, total=total, count="", pace="", left="")
         self._progress.start()
+        self._said_at = self._clock()
 
     def _move(self, completed: float, count: str, pace: str, remaining_s: float | None) -> None:
         if self._progress is not None and self._task is not None:
             left = "" if remaining_s is None else f"{clock_text(remaining_s)} left"
             self._progress.update(self._task, completed=completed, count=count, pace=pace, left=left)
+            if self._progress.disable and self._clock() - self._said_at >= LINE_EVERY_S:
+                self._said_at = self._clock()
+                self._say(f"{self._progress.tasks[0].description}: {', '.join(filter(None, (count, pace, left)))}")
 
     def _say(self, text: str) -> None:
         if self._progress is not None and not self._progress.disable:

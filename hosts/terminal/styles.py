@@ -67,11 +67,20 @@ def _show_table(found: list[StyleFound]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "size", "halo", "MB", "licence", "credit", "description"):
-        table.add_column(heading, justify="right" if heading in ("halo", "MB") else "left", overflow="fold")
+    for heading in ("name", "size", "halo", "MB", "licence", "description"):
+        right, named = heading in ("halo", "MB"), heading == "name"
+        table.add_column(heading, justify="right" if right else "left", no_wrap=named, overflow="fold")
     for each in found:
         table.add_row(
-            each.name, each.size, str(each.halo), f"{each.megabytes:.1f}", each.licence,
-            "; ".join(each.credits), each.description or each.title,
+            each.name, each.size, str(each.halo), f"{each.megabytes:.1f}", each.licence, each.description or each.title
         )  # fmt: skip
-    Console().print(table, markup=False)
+    console = Console()
+    console.print(table, markup=False)
+    credits: dict[tuple[str, ...], list[str]] = {}
+    for each in found:
+        if each.credits:
+            credits.setdefault(each.credits, []).append(each.name)
+    for texts, names in credits.items():
+        console.print(f"\ncredit of {', '.join(names)}:", markup=False)
+        for text in texts:
+            console.print(f"  {text}", markup=False)

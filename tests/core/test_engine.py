@@ -14,9 +14,10 @@ from impasto.core.engine import Engine, guides_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.grade import After, Before, Resize
+from impasto.core.grade import After, Before
 from impasto.core.params import Params
 from impasto.core.passage import Output
+from impasto.core.resize import Resize
 from impasto.core.style import Style
 from tests.core.generators.test_unet import lively
 

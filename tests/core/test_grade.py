@@ -8,7 +8,8 @@ import pytest
 from impasto.core import colour, grade
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Samples, Window
-from impasto.core.grade import After, Before, Resize
+from impasto.core.grade import After, Before
+from impasto.core.resize import Resize, resize_frame
 
 
 def noise(*shape: int, seed: int = 3) -> Samples:
@@ -162,12 +163,12 @@ def centroid(light: Pixels) -> tuple[float, float]:
 class TestResizeFrame:
     @pytest.mark.parametrize("text", ["50%", "170%"])
     def test_ids_and_depths_are_never_blended(self, text: str) -> None:
-        result = grade.resize_frame(two_parts(), Resize.parse(text))
+        result = resize_frame(two_parts(), Resize.parse(text))
         assert set(np.unique(result.parts[0].pixels[..., 4])) == {0, 17}
         assert set(np.unique(result.parts[1].pixels)) == {1, 900}
 
     def test_windows_are_scaled_and_facts_stay(self) -> None:
-        result = grade.resize_frame(two_parts(), Resize.parse("50%"))
+        result = resize_frame(two_parts(), Resize.parse("50%"))
         for part in result.parts:
             assert part.data_window == Window(5, 10, 15, 10)
             assert part.display_window == Window(0, 0, 30, 30)
@@ -178,20 +179,20 @@ class TestResizeFrame:
     @pytest.mark.parametrize("text", ["50%", "33%", "200%", "45x70"])
     def test_a_constant_stays_constant(self, text: str) -> None:
         whole = replace(two_parts().part, display_window=Window(10, 20, 30, 20))
-        result = grade.resize_frame(replace(two_parts(), parts=(whole,)), Resize.parse(text))
+        result = resize_frame(replace(two_parts(), parts=(whole,)), Resize.parse(text))
         expected = np.broadcast_to(np.float32([0.5, 0.25, 0.125, 0.5]), (*result.colour.shape[:2], 4))
         np.testing.assert_allclose(result.part.pixels[..., :4], expected, rtol=1e-5)
 
     def test_a_pixel_that_the_window_covers_in_part_is_as_opaque_as_it_is_covered(self) -> None:
         pixels = np.ones((8, 5, 4), np.float32)
         pixels[..., :3] = 0.25
-        result = grade.resize_frame(windowed(pixels, Window(1, 0, 5, 8), Window(0, 0, 8, 8)), Resize.parse("50%"))
+        result = resize_frame(windowed(pixels, Window(1, 0, 5, 8), Window(0, 0, 8, 8)), Resize.parse("50%"))
         assert result.part.data_window == Window(0, 0, 3, 4)
         np.testing.assert_allclose(result.part.pixels[0, :, 3], [0.5, 1, 1])
         np.testing.assert_allclose(result.part.pixels[0, :, 0], [0.125, 0.25, 0.25], rtol=1e-6)
 
     def test_without_alpha_the_edge_keeps_its_values(self) -> None:
-        result = grade.resize_frame(
+        result = resize_frame(
             windowed(np.full((8, 5, 3), 0.25, np.float32), Window(1, 0, 5, 8), Window(0, 0, 8, 8)), Resize.parse("50%")
         )
         np.testing.assert_allclose(result.colour, 0.25, rtol=1e-6)
@@ -202,7 +203,7 @@ class TestResizeFrame:
         blob = spot(41, 37, inside)
         for x in range(-25, 30, 3):
             window, display = Window(x + 3, x - 2, 41, 37), Window(3, -2, 64, 64)
-            result = grade.resize_frame(windowed(blob, window, display), Resize.parse(text)).part
+            result = resize_frame(windowed(blob, window, display), Resize.parse(text)).part
             own = result.display_window
             found = centroid(result.pixels[..., 0])
             assert result.data_window.x - own.x + found[0] == pytest.approx((x + inside[0]) * own.width / 64, abs=0.1)
@@ -212,10 +213,10 @@ class TestResizeFrame:
     def test_a_cropped_plate_is_the_crop_of_the_resized_plate(self, text: str) -> None:
         whole = spot(64, 64, (30, 34))
         display = Window(0, 0, 64, 64)
-        expected = grade.resize_frame(windowed(whole, display, display), Resize.parse(text)).part
+        expected = resize_frame(windowed(whole, display, display), Resize.parse(text)).part
         for x in (1, 6, 11):
             crop = windowed(whole[9:60, x : x + 43], Window(x, 9, 43, 51), display)
-            part = grade.resize_frame(crop, Resize.parse(text)).part
+            part = resize_frame(crop, Resize.parse(text)).part
             left, top = part.data_window.x, part.data_window.y
             same = expected.pixels[top : top + part.data_window.height, left : left + part.data_window.width]
             np.testing.assert_allclose(part.pixels[4:-4, 4:-4], same[4:-4, 4:-4], atol=2e-5)
@@ -228,7 +229,7 @@ class TestResizeFrame:
             data, display = Window(x, 0, 41, 8), Window(0, 0, 64, 8)
             part = Part(places, ("R", "G", "B", "Z"), ("float",) * 4, data, display)
             frame = replace(Frame.from_pixels(places[..., :3]), parts=(part,))
-            result = grade.resize_frame(frame, Resize.parse(text)).part
+            result = resize_frame(frame, Resize.parse(text)).part
             step = 64 / result.display_window.width
             centres = (result.data_window.x + np.arange(result.data_window.width) + 0.5) * step
             assert np.abs(result.pixels[0, 1:-1, 3] - centres[1:-1]).max() <= 0.5 + 1e-4
@@ -237,24 +238,24 @@ class TestResizeFrame:
     def test_the_display_window_gets_the_size_asked_for_wherever_it_lies(self, x: int) -> None:
         window = Window(x, x, 2002, 2)
         frame = windowed(np.zeros((2, 2002, 3), np.uint8), window, window)
-        result = grade.resize_frame(frame, Resize.parse("1001x1")).part
+        result = resize_frame(frame, Resize.parse("1001x1")).part
         assert (result.display_window.width, result.display_window.height) == (1001, 1)
         assert result.data_window == result.display_window
 
     def test_the_same_size_is_the_same_frame(self) -> None:
         frame = two_parts()
-        assert grade.resize_frame(frame, Resize.parse("100%")) is frame
+        assert resize_frame(frame, Resize.parse("100%")) is frame
 
     def test_smaller_is_the_mean_of_light(self) -> None:
         checks = np.zeros((4, 4, 3), np.uint8)
         checks[::2, ::2] = checks[1::2, 1::2] = 255
         # Half the light of white is 188 in sRGB, not 128.
-        assert np.unique(grade.resize_frame(Frame.from_pixels(checks), Resize.parse("50%")).colour).tolist() == [188]
+        assert np.unique(resize_frame(Frame.from_pixels(checks), Resize.parse("50%")).colour).tolist() == [188]
 
     def test_larger_does_not_ring(self) -> None:
         spot = np.full((15, 15, 3), 0.1, np.float16)
         spot[7, 7] = 5000
-        result = grade.resize_frame(Frame.from_pixels(spot), Resize.parse("300%"))
+        result = resize_frame(Frame.from_pixels(spot), Resize.parse("300%"))
         assert result.colour.min() >= np.float16(0.1)
         assert result.colour.max() <= 5000
 
@@ -264,7 +265,7 @@ class TestResizeFrame:
         pixels[5:11, 5:11] = (0.8, 0.4, 0.2, 1)
         frame = Frame.from_pixels(pixels, alpha_kind=kind)
         for text in ("50%", "250%"):
-            result = grade.resize_frame(frame, Resize.parse(text))
+            result = resize_frame(frame, Resize.parse(text))
             alpha = result.alpha
             assert alpha is not None
             covered = alpha > 0.01
@@ -279,7 +280,7 @@ class TestResizeFrame:
     def test_every_kind_of_frame(self, dtype: type, channels: int) -> None:
         frame = Frame.from_pixels(np.ones((5, 7, channels), dtype))
         for text in ("1x1", "3x9", "20x2"):
-            result = grade.resize_frame(frame, Resize.parse(text))
+            result = resize_frame(frame, Resize.parse(text))
             assert result.part.pixels.dtype == dtype
             np.testing.assert_array_equal(result.part.pixels, 1)
 
@@ -287,7 +288,7 @@ class TestResizeFrame:
     def test_invalid_pixels_come_back_and_touch_no_other(self, text: str, places: set[tuple[int, int]]) -> None:
         pixels = np.full((8, 8, 4), 0.5, np.float16)
         pixels[3, 3] = (np.nan, np.inf, 0, 1)
-        result = grade.resize_frame(Frame.from_pixels(pixels), Resize.parse(text)).part.pixels
+        result = resize_frame(Frame.from_pixels(pixels), Resize.parse(text)).part.pixels
         valid = np.isfinite(result).all(axis=2)
         assert {(int(row), int(column)) for row, column in np.argwhere(~valid)} == places
         np.testing.assert_array_equal(result[~valid], np.broadcast_to(pixels[3, 3], (len(places), 4)))
@@ -296,5 +297,5 @@ class TestResizeFrame:
     def test_an_invalid_pixel_that_is_nearest_to_none_is_filled(self) -> None:
         pixels = np.full((8, 8, 3), 0.5, np.float16)
         pixels[2, 2] = np.nan
-        result = grade.resize_frame(Frame.from_pixels(pixels), Resize.parse("50%"))
+        result = resize_frame(Frame.from_pixels(pixels), Resize.parse("50%"))
         np.testing.assert_allclose(result.colour, 0.5, rtol=1e-3)

@@ -15,12 +15,21 @@ import pytest
 
 from impasto.core.card import Card
 from impasto.core.engine import Rendered, Report
-from impasto.core.errors import InconsistentShot, NoSpace, OutputExists, UnreadableMedia, UsageError
+from impasto.core.errors import (
+    ImpastoError,
+    InconsistentShot,
+    NoSpace,
+    OutputExists,
+    UnknownName,
+    UnreadableMedia,
+    UsageError,
+)
 from impasto.core.frame import Frame, Samples
-from impasto.core.grade import After, Before, Resize, resize_frame
+from impasto.core.grade import After, Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
 from impasto.core.passage import Output
+from impasto.core.resize import Resize, resize_frame
 from impasto.server.shots import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
 
 WIDTH, HEIGHT = 32, 16
@@ -38,8 +47,14 @@ class FakeStyle:
 class FakePainter:
     """Answers every frame with itself, and remembers what it was asked."""
 
-    def __init__(self, sha256: str = CARD.weights_sha256, before_frame: Callable[[int], None] = lambda number: None):
+    def __init__(
+        self,
+        sha256: str = CARD.weights_sha256,
+        before_frame: Callable[[int], None] = lambda number: None,
+        precision: str = "float32",
+    ):
         self.style = FakeStyle(replace(CARD, weights_sha256=sha256))
+        self.precision = precision
         self.numbers: list[int] = []
         self.mattes: list[Samples | None] = []
         self.outputs: list[Output | None] = []
@@ -64,8 +79,10 @@ class FakePainter:
         self.outputs.append(output)
         if before is not None and before.resize is not None:
             frame = resize_frame(frame, before.resize)
-        noted = replace(frame, provenance={"style": "fake", "style_sha256": self.style.card.weights_sha256})
-        return Rendered(noted, Report(2, {"before": 0.1, "network": 0.8, "after": 0.1}, None))
+        record = {"style": "fake", "style_sha256": self.style.card.weights_sha256, "precision": self.precision}
+        return Rendered(
+            replace(frame, provenance=record), Report(2, {"before": 0.1, "network": 0.8, "after": 0.1}, None)
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +168,16 @@ def test_a_cancelled_movie_bears_another_name(tmp_path: Path) -> None:
     assert result.path == str(tmp_path / "out" / "o.partial.mp4")
     with open_reader(result.path) as reader:
         assert len(list(reader)) == 3
+
+
+def test_a_cancelled_movie_leaves_an_earlier_part_and_the_input_alone(tmp_path: Path) -> None:
+    plate = write_movie(tmp_path / "o.partial.mp4", 12)
+    kept = (tmp_path / "o.partial.mp4").read_bytes()
+    painter = FakePainter()
+    result = render_shot(ShotJob(plate, str(tmp_path / "o.mp4")), painter, cancelled=lambda: len(painter.numbers) >= 3)
+    assert names(tmp_path) == ["o.partial-2.mp4", "o.partial.mp4"]
+    assert result.path == str(tmp_path / "o.partial-2.mp4")
+    assert (tmp_path / "o.partial.mp4").read_bytes() == kept
 
 
 def test_a_stopped_recording_is_a_whole_movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,6 +295,22 @@ class TestResume:
     def test_another_style_renders_all(self, tmp_path: Path) -> None:
         assert len(self.again(self.job(tmp_path), sha256="e" * 64)) == 6
 
+    def test_another_plate_of_the_same_folder_renders_all(self, tmp_path: Path) -> None:
+        other = write_sequence(tmp_path, range(1, 7), name="other")
+        assert len(self.again(replace(self.job(tmp_path), input=other))) == 6
+
+    def test_a_draft_in_another_precision_is_rendered_again(self, tmp_path: Path) -> None:
+        draft = FakePainter(precision="bfloat16")
+        render_shot(self.job(tmp_path), draft)
+        assert len(draft.numbers) == 6
+        assert len(self.again(self.job(tmp_path))) == 6
+
+    def test_the_same_plate_by_another_spelling_is_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert self.again(replace(self.job(tmp_path), input="plate.%04d.exr")) == []
+
     def test_a_format_without_notes_says_so_and_renders_all(self, tmp_path: Path) -> None:
         job = replace(self.job(tmp_path), output=str(tmp_path / "o.####.dpx"))
         self.again(job)
@@ -317,6 +360,50 @@ class TestColours:
             "ACEScg", "half"
         )
 
+    def test_pixels_in_log_do_not_go_into_display_encoded_files(self, tmp_path: Path) -> None:
+        plate = write_tagged(tmp_path / "plate.0001.dpx", "cineon_log")
+        for name in ("o.mp4", "o.####.png", "o.####.tif"):
+            asked = self.asked(ShotJob(plate, str(tmp_path / name)))
+            assert asked is not None
+            assert asked.space == "srgb"
+
+    def test_pixels_in_log_stay_where_the_file_says_so(self, tmp_path: Path) -> None:
+        plate = write_tagged(tmp_path / "plate.0001.dpx", "cineon_log")
+        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.dpx"))) is None
+
+    def test_pixels_in_log_by_the_users_word_stay_in_files_of_the_same_kind(self, tmp_path: Path) -> None:
+        plate = write_tagged(tmp_path / "plate.0001.png", None)
+        log = "ARRI LogC3 (EI800)"
+        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.png"), input_space=log)) is None
+        asked = self.asked(ShotJob(plate, str(tmp_path / "o.mp4"), input_space=log))
+        assert asked is not None
+        assert asked.space == "srgb"
+
+    @pytest.mark.parametrize("space", ["pq2020", "hlg2020"])
+    def test_a_wide_movie_stays_so_in_a_movie_alone(self, tmp_path: Path, space: str) -> None:
+        plate = write_tagged(tmp_path / "plate.mp4", space)
+        assert self.asked(ShotJob(plate, str(tmp_path / "o.mp4"))) is None
+        asked = self.asked(ShotJob(plate, str(tmp_path / "o.####.png")))
+        assert asked is not None
+        assert asked.space == "srgb"
+
+    @pytest.mark.parametrize("option", ["input_space", "output_space"])
+    def test_a_space_that_is_not_there_is_named_before_the_start(self, tmp_path: Path, option: str) -> None:
+        plate = write_sequence(tmp_path, range(1, 3))
+        events: list[ShotEvent] = []
+        job = ShotJob(plate, str(tmp_path / "o.####.exr"), **{option: "ACEScgg"})  # type: ignore[arg-type]
+        with pytest.raises(UnknownName, match=f"mean 'ACEScg'.*--{option.replace('_', '-')}"):
+            render_shot(job, FakePainter(), on_event=events.append)
+        assert events == []
+
+
+def write_tagged(path: Path, space: str | None) -> str:
+    """One frame of 8 bits that states a colour space."""
+    with open_writer(str(path), ShotInfo("", "still", 1, 1, WIDTH, HEIGHT)) as writer:
+        pixels = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+        writer.write(Frame.from_pixels(pixels, number=1, colour_space=space))
+    return str(path)
+
 
 class TestMattes:
     def mattes(self, job: ShotJob) -> list[Samples]:
@@ -348,6 +435,39 @@ class TestMattes:
         with pytest.raises(InconsistentShot, match="missing 4-5"):
             self.mattes(ShotJob(plate, str(tmp_path / "out" / "o.####.exr"), matte=matte))
         assert names(tmp_path / "out") == []
+
+    @pytest.mark.parametrize("matte", ["nope.png", "nope.####.exr", "damaged.png", "wide.png"])
+    def test_a_matte_that_cannot_work_is_named_before_the_start(self, tmp_path: Path, matte: str) -> None:
+        plate = write_sequence(tmp_path, range(1, 4))
+        self.write_still(tmp_path / "wide.png", 255, width=WIDTH * 2)
+        whole = Path(self.write_still(tmp_path / "damaged.png", 255)).read_bytes()
+        (tmp_path / "damaged.png").write_bytes(whole[: len(whole) // 2])
+        events: list[ShotEvent] = []
+        job = ShotJob(plate, str(tmp_path / "o.####.exr"), matte=str(tmp_path / matte))
+        with pytest.raises(ImpastoError, match=matte.partition(".")[0]):
+            render_shot(job, FakePainter(), on_event=events.append)
+        assert events == []
+
+    @pytest.mark.parametrize(
+        ("matte", "output"),
+        [
+            ("matte.0001.exr", "matte.0001.exr"),
+            ("matte.####.exr", "matte.####.exr"),
+            (".", "matte.%04d.exr"),
+            ("matte.0002.exr", "matte.####.exr"),
+        ],
+    )
+    def test_the_matte_is_never_the_output(self, tmp_path: Path, matte: str, output: str) -> None:
+        (tmp_path / "mattes").mkdir()
+        write_sequence(tmp_path / "mattes", range(1, 3), "matte")
+        plate = write_sequence(tmp_path, range(1, 3))
+        folder = tmp_path / "mattes"
+        frames = FrameRange(1, 1) if "#" not in output and "%" not in output else None
+        job = ShotJob(plate, str(folder / output), matte=str(folder / matte), overwrite=True, frames=frames)
+        kept = (folder / "matte.0001.exr").read_bytes()
+        with pytest.raises(OutputExists, match="matte is never overwritten"):
+            render_shot(job, FakePainter())
+        assert (folder / "matte.0001.exr").read_bytes() == kept
 
     def test_another_size_is_refused(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 3))

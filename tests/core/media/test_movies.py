@@ -165,6 +165,31 @@ def test_colour_tags_survive(tmp_path: Path, tags: tuple[int, int, int], names: 
     assert (after.matrix, after.transfer, after.primaries) == names
 
 
+@pytest.mark.parametrize("source", [(1, 1, 1), (6, 6, 6), (9, 16, 9), None])
+@pytest.mark.parametrize("name", ["b.mp4", "b.mov"])
+@pytest.mark.parametrize(
+    ("space", "names"),
+    [
+        ("srgb", ("bt709", "iec61966-2-1", "bt709")),
+        ("pq2020", ("bt2020nc", "smpte2084", "bt2020")),
+        ("HLG2020", ("bt2020nc", "arib-std-b67", "bt2020")),
+        ("ACEScg", ("unknown", "unknown", "unknown")),
+    ],
+)
+def test_frames_in_another_space_are_tagged_with_it(
+    tmp_path: Path, source: tuple[int, int, int] | None, name: str, space: str, names: tuple[str, str, str]
+) -> None:
+    facts = shot_of(count=1)
+    if source is not None:
+        write_movie(tmp_path / "a.mp4", moving_planes(1), tags=source)
+        facts = open_reader(str(tmp_path / "a.mp4")).info
+    with open_writer(str(tmp_path / name), facts) as writer:
+        writer.write(frame_of(ramp(HEIGHT, WIDTH), "uint8", colour_space=space))
+    after = open_reader(str(tmp_path / name)).info.movie
+    assert after is not None
+    assert (after.matrix, after.transfer, after.primaries) == names
+
+
 @pytest.mark.parametrize(
     ("tags", "space"),
     [
@@ -432,6 +457,16 @@ def test_an_interruption_leaves_a_playable_partial(tmp_path: Path, name: str) ->
     partial = name.replace(".", ".partial.")
     assert [path.name for path in tmp_path.iterdir()] == [partial]
     assert len(list(open_reader(str(tmp_path / partial)))) == 3
+
+
+def test_an_interruption_leaves_what_bears_the_name_of_a_part(tmp_path: Path) -> None:
+    (tmp_path / "a.partial.mp4").write_bytes(b"an earlier part")
+    with pytest.raises(KeyboardInterrupt), open_writer(str(tmp_path / "a.mp4"), shot_of(count=5)) as writer:  # noqa: PT012
+        writer.write(frame_of(ramp(HEIGHT, WIDTH), "uint8"))
+        raise KeyboardInterrupt
+    assert (tmp_path / "a.partial.mp4").read_bytes() == b"an earlier part"
+    assert writer.path == str(tmp_path / "a.partial-2.mp4")
+    assert len(list(open_reader(writer.path))) == 1
 
 
 def test_an_interruption_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:

@@ -276,6 +276,17 @@ def test_an_extension_outside_the_list_is_unsupported(tmp_path: Path) -> None:
         read_picture(str(tmp_path / "a.tga"))
 
 
+@pytest.mark.parametrize(("space", "stated"), [("cineon_log", True), ("srgb", False), ("rec709", False)])
+@pytest.mark.parametrize("source", ["Printing density", "Logarithmic", "ITU-R 709-4"])
+def test_dpx_says_film_log_of_film_log_alone(tmp_path: Path, source: str, space: str, stated: bool) -> None:
+    write_with_oiio(
+        tmp_path / "a.dpx", noise(4, 4, 3, np.uint16), "uint16", {"oiio:BitsPerSample": 10, "dpx:Transfer": source}
+    )
+    frame = replace(read_picture(str(tmp_path / "a.dpx")), colour_space=space)
+    write_picture(str(tmp_path / "b.dpx"), "b.dpx", frame)
+    assert (read_picture(str(tmp_path / "b.dpx")).colour_space == "cineon_log") == stated
+
+
 @pytest.mark.parametrize("name", ["a.exr", "a.png", "a.tif", "a.dpx", "a.jpg", "a.hdr", "a.ppm"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float) -> None:

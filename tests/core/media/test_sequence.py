@@ -117,14 +117,30 @@ def test_a_folder_as_output_takes_the_name_of_the_input(tmp_path: Path) -> None:
     assert writer.path == str(tmp_path / "painted" / "plate.####.exr")
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "expected"),
+    [
+        ("shots/shot.v2.######.exr", "sequence", "shot.v2.######.exr"),
+        ("shots/plate_#.png", "sequence", "plate_#.png"),
+        ("shots/lantern.1001.exr", "still", "lantern.####.exr"),
+        ("shots/lantern.exr", "still", "lantern.####.exr"),
+        ("shots/clip.v2.mov", "movie", "clip.v2.####.png"),
+        ("rtsp://camera/live?x=1", "stream", "live_x_1.####.png"),
+    ],
+)
+def test_a_folder_as_output_keeps_names_and_digits(tmp_path: Path, path: str, kind: str, expected: str) -> None:
+    writer = open_writer(str(tmp_path / "painted"), shot_of(path, first=1001, kind=kind))
+    assert writer.path == str(tmp_path / "painted" / expected)
+
+
 def test_resuming_skips_what_agrees_and_renders_the_rest(tmp_path: Path) -> None:
     path = str(tmp_path / "out.####.exr")
     first = open_writer(path, shot_of(count=3))
     first.write(frame_of(noise(4, 4, 3, np.float16), "half", number=1, provenance={"style": "a"}))
     first.write(frame_of(noise(4, 4, 3, np.float16), "half", number=2, provenance={"style": "b"}))
 
-    def agrees(provenance: Mapping[str, str]) -> bool:
-        return provenance.get("style") == "a"
+    def agrees(number: int, provenance: Mapping[str, str]) -> bool:
+        return provenance.get("style") == "a" and number in (1, 2)
 
     again = open_writer(path, shot_of(count=3), resume=True, resume_check=agrees)
     assert [again.has(number) for number in (1, 2, 3)] == [True, False, False]

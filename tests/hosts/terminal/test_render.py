@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,44 @@ def test_resuming_renders_what_is_missing(sequence: str, impasto: Impasto) -> No
     assert (done.events[-1]["frames"], done.events[-1]["skipped"]) == (1, 5)
     assert impasto(*arguments).events[-1]["frames"] == 0
     assert "6 finished before" in impasto(*arguments[:-1]).out
+
+
+def test_a_draft_does_not_survive_a_final_run(sequence: str, impasto: Impasto) -> None:
+    arguments = ("render", sequence, "out/o.####.exr", "--style", "identity", "--resume", "--json", "--device", "cpu")
+    assert impasto(*arguments, "--precision", "bfloat16").events[-1]["frames"] == 6
+    assert impasto(*arguments).events[-1]["frames"] == 6
+    assert impasto(*arguments, "--precision", "float32").events[-1]["frames"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--output-space", "ACEScgg"), "--output-space"),
+        (("--input-space", "ACEScgg"), "--input-space"),
+        (("--matte", "nope.png"), "nope.png"),
+    ],
+)
+def test_a_run_that_cannot_start_says_failed_alone(
+    sequence: str, impasto: Impasto, wrong: tuple[str, str], said: str
+) -> None:
+    done = impasto("render", sequence, "out/o.####.exr", "--style", "identity", "--json", *wrong)
+    assert [event["event"] for event in done.events] == ["failed"]
+    assert said in done.events[0]["message"]
+    assert names(Path("out")) == []
+
+
+def test_log_becomes_display_encoded_in_a_movie(impasto: Impasto) -> None:
+    plate = replace(picture(1001, np.uint8), colour_space="cineon_log")
+    with open_writer("log.1001.dpx", ShotInfo("", "still", 1001, 1, WIDTH, HEIGHT)) as writer:
+        writer.write(plate.with_colour(np.full_like(plate.colour, 50)))
+    assert impasto("render", "log.1001.dpx", "o.mp4", "--style", "identity").code == 0
+    with open_reader("o.mp4") as reader:
+        facts, frame = reader.info.movie, next(iter(reader))
+    assert facts is not None
+    assert facts.transfer == "iec61966-2-1"
+    black = 10 ** ((95 - 685) / 300)
+    light = (10 ** ((50 / 255 * 1023 - 685) / 300) - black) / (1 - black)
+    assert frame.colour.mean() / 255 == pytest.approx(1.055 * light ** (1 / 2.4) - 0.055, abs=1.5 / 255)
 
 
 def test_strength_0_and_a_black_matte_leave_the_plate(sequence: str, impasto: Impasto) -> None:
