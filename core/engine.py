@@ -10,6 +10,7 @@ for frame in open_reader("plate.%04d.exr"):
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ class Rendered:
 
 
 class Engine:
-    """One style on one device. Not for two threads at once.
+    """One style on one device. Two threads may render at once: one's colour work runs beside the other's network.
 
     The same frame gives the same pixels whatever was rendered before it. `style` is a name, a file
     or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or 'mps'; `precision` 'auto' is float16 on CUDA and
@@ -86,6 +87,7 @@ class Engine:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.tile = check_tile(tile, self.style)
+        self._device_free = threading.Lock()
         config = self.style.generator.config
         self._stride, self._halo = config.stride, config.halo
         net = self.style.generator.fold()
@@ -136,8 +138,10 @@ class Engine:
         picture = grade_before(seen.picture, before)
         guides = guides_of(frame, self.style.card.guides)
         ready = clock()
-        painted, tile = self._paint(picture, guides, params.stroke, cancelled)
-        network_done = clock()
+        with self._device_free:
+            network_begun = clock()
+            painted, tile = self._paint(picture, guides, params.stroke, cancelled)
+            network_done = clock()
         painted = colour.keep_colour(painted, picture, params.colour)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
@@ -145,7 +149,7 @@ class Engine:
         if after.resize is not None:
             result = resize_frame(result, after.resize, output.space if output else input_space)
         result = replace(result, provenance=self.provenance(params, before, after, seen))
-        seconds = {"before": ready - started, "network": network_done - ready, "after": clock() - network_done}
+        seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
         return Rendered(result, Report(seen.invalid_pixels, seconds, tile))
 
     def provenance(self, params: Params, before: Before, after: After, seen: Seen) -> dict[str, str]:

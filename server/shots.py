@@ -1,14 +1,16 @@
 """A shot from its files to its result: read ahead, render, write behind.
 
-The calling thread renders and nothing else; one thread reads, one writes, a few frames wait between
-them. Frames go through in order, and the same frame gives the same pixels however the shot was cut.
+Two frames are rendered at once, one in the network and one in colour; one thread reads, one writes, a few
+frames wait between them. Frames go through in order, and the same frame gives the same pixels however the shot was cut.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 DEPTH = 4
 """Frames that may wait before the network, and as many behind it."""
+
+IN_FLIGHT = 2
+"""Frames that are rendered at once: one in the network, one in colour before or behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,34 +249,66 @@ class _Run:
     stages: dict[str, float] = field(default_factory=dict)
 
     def paint(self, taken: Iterable[Plate], behind: WriteBehind) -> None:
-        """Render plate after plate; when something is raised, what was rendered before is on its way to disk."""
-        job = self.job
+        """Render plate after plate, two at a time, so that the colour work of one runs beside the network of the other.
+
+        When something is raised, what was rendered before is on its way to disk.
+        """
         output: Output | None = None
         waiting_since = self.clock()
-        for index, plate in enumerate(taken):
-            self.spend("reading", self.clock() - waiting_since)
-            if index == 0:
-                output = output_of(job, self.info, plate.frame)
-            rendered = self.engine.render(
-                plate.frame,
-                job.params,
-                matte=None if plate.matte is None else matte_of(plate.matte, plate.frame, job.before.resize),
-                before=job.before,
-                after=job.after,
-                input_space=job.input_space,
-                output=output,
-                cancelled=self.check,
-            )
-            for stage, seconds in rendered.report.seconds.items():
-                self.spend(stage, seconds)
-            for text in rendered.report.notes:
-                self.on_event(ShotNote(text))
-            self.invalid[plate.frame.number] = rendered.report.invalid_pixels
-            painted_at = self.clock()
-            behind.put(with_provenance(rendered.frame, self.settings, plate.frame, plate.matte))
-            waiting_since = self.clock()
-            self.spend("writing", waiting_since - painted_at)
-            self.count(behind.stored())
+        in_flight: deque[tuple[Plate, Future[Rendered]]] = deque()
+        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="impasto-render") as pool:
+            try:
+                for index, plate in enumerate(taken):
+                    self.spend("reading", self.clock() - waiting_since)
+                    if index == 0:
+                        # Alone, because the engine may be built only now.
+                        output = output_of(self.job, self.info, plate.frame)
+                        self.finish(plate, self.render(plate, output), behind)
+                    else:
+                        in_flight.append((plate, pool.submit(self.render, plate, output)))
+                    if len(in_flight) == IN_FLIGHT:
+                        self.finish_first(in_flight, behind)
+                    waiting_since = self.clock()
+            finally:
+                # Also when the next plate cannot be read: the frames before it are good.
+                while in_flight:
+                    self.finish_first(in_flight, behind)
+
+    def render(self, plate: Plate, output: Output | None) -> Rendered:
+        """One plate painted; may run in a thread of its own."""
+        job = self.job
+        return self.engine.render(
+            plate.frame,
+            job.params,
+            matte=None if plate.matte is None else matte_of(plate.matte, plate.frame, job.before.resize),
+            before=job.before,
+            after=job.after,
+            input_space=job.input_space,
+            output=output,
+            cancelled=self.check,
+        )
+
+    def finish_first(self, in_flight: deque[tuple[Plate, Future[Rendered]]], behind: WriteBehind) -> None:
+        """Wait for the oldest frame in flight and hand it on; what it raised drops those behind it."""
+        plate, future = in_flight.popleft()
+        try:
+            rendered = future.result()
+        except BaseException:
+            in_flight.clear()
+            raise
+        self.finish(plate, rendered, behind)
+
+    def finish(self, plate: Plate, rendered: Rendered, behind: WriteBehind) -> None:
+        """Count what a frame took and met, and hand it to the writer."""
+        for stage, seconds in rendered.report.seconds.items():
+            self.spend(stage, seconds)
+        for text in rendered.report.notes:
+            self.on_event(ShotNote(text))
+        self.invalid[plate.frame.number] = rendered.report.invalid_pixels
+        painted_at = self.clock()
+        behind.put(with_provenance(rendered.frame, self.settings, plate.frame, plate.matte))
+        self.spend("writing", self.clock() - painted_at)
+        self.count(behind.stored())
 
     def check(self) -> None:
         """Leave the work where somebody asked for it."""
