@@ -150,7 +150,7 @@ class Engine:
             result = resize_frame(result, after.resize, output.space if output else input_space)
         result = replace(result, provenance=self.provenance(params, before, after, seen))
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
-        return Rendered(result, Report(seen.invalid_pixels, seconds, tile))
+        return Rendered(result, Report(seen.invalid_pixels, seconds, tile, self._notes(tile)))
 
     def provenance(self, params: Params, before: Before, after: After, seen: Seen) -> dict[str, str]:
         """What a supervisor can read in the result's header years later."""
@@ -167,6 +167,14 @@ class Engine:
         if after != After():
             record["after"] = str(after)
         return record
+
+    def _notes(self, tile: int | None) -> tuple[str, ...]:
+        """What the artist should know: that memory ran short, which costs time and changes nothing."""
+        asked = AUTO_TILE if self.tile == "auto" else self.tile
+        short = tile is not None and tile != asked
+        return (
+            f"memory ran short on {self.device}: painted in tiles of {tile} pixels, the result is the same",
+        ) * short
 
     def _paint(
         self, picture: Samples, guides: Samples | None, stroke: float, cancelled: Callable[[], None]

@@ -9,23 +9,21 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from impasto.core.card import Card
 from impasto.core.frame import Frame, Samples
 from impasto.core.grade import After, Before
-from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader, open_writer, target_of
-from impasto.core.media.numbering import parse_numbered
+from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.open import is_movie
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.server.customs import output_of, require_spaces
-from impasto.server.mattes import matte_frames, matte_of, refuse_as_output, require_matte
+from impasto.server.mattes import matte_of, refuse_as_output, require_matte
+from impasto.server.plates import Plate, plates, runs_to_render, source_of
 from impasto.server.provenance import agrees, settings_text, with_provenance
 from impasto.server.readahead import ReadAhead
 from impasto.server.writebehind import Stored, WriteBehind
@@ -145,14 +143,6 @@ class Painter(Protocol):
     ) -> Rendered: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Plate:
-    """One frame as it was read, with the picture its matte is in."""
-
-    frame: Frame
-    matte: Frame | None
-
-
 class _CancelledError(Exception):
     """Leaves the render loop from wherever it is."""
 
@@ -208,7 +198,7 @@ def render_shot(
     stopped = False
     behind = WriteBehind(writer, DEPTH)
     try:
-        with ReadAhead(plates(job, reader, runs), DEPTH) as ahead, behind:
+        with ReadAhead(plates(reader, runs, layer=job.layer, matte=job.matte), DEPTH) as ahead, behind:
             try:
                 run.paint(ahead.take(cancelled), behind)
                 run.check()
@@ -247,6 +237,8 @@ class _Run:
     invalid: dict[int, int] = field(default_factory=dict)
     """Frame number -> pixels with a NaN or infinite channel."""
     stages: dict[str, float] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    """Notes are told once a shot, not once a frame."""
 
     def paint(self, taken: Iterable[Plate], behind: WriteBehind) -> None:
         """Render plate after plate, two at a time, so that the colour work of one runs beside the network of the other.
@@ -303,7 +295,9 @@ class _Run:
         for stage, seconds in rendered.report.seconds.items():
             self.spend(stage, seconds)
         for text in rendered.report.notes:
-            self.on_event(ShotNote(text))
+            if text not in self.told:
+                self.told.add(text)
+                self.on_event(ShotNote(text))
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         painted_at = self.clock()
         behind.put(with_provenance(rendered.frame, self.settings, plate.frame, plate.matte))
@@ -326,17 +320,6 @@ class _Run:
             self.on_event(FrameStored(each.number, each.path, self.done, self.invalid[each.number]))
 
 
-def source_of(info: ShotInfo, number: int) -> str:
-    """The file that a frame of a shot comes from."""
-    files = parse_numbered(info.path) if info.kind == "sequence" else None
-    return info.path if files is None else files.path_of(number)
-
-
-def range_of(info: ShotInfo) -> FrameRange | None:
-    """First and last frame of a shot, None where its length is not known."""
-    return None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)
-
-
 def settings_of(job: ShotJob) -> str:
     """What of a job decides how a frame looks, as it is noted in the frame and compared on resuming."""
     return settings_text(
@@ -350,55 +333,6 @@ def settings_of(job: ShotJob) -> str:
             "matte": None if job.matte is None else os.path.abspath(job.matte),
         }
     )
-
-
-def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[list[FrameRange] | None, int]:
-    """The ranges of frames that are not finished yet and the number of those that are; None for all frames.
-
-    A movie is read from its first open frame to its last in one go, because finding a place in it
-    costs more than a few frames.
-    """
-    if not resume or info.frame_count is None:
-        return None, 0
-    numbers = range(info.first, info.first + info.frame_count)
-    open_numbers = [number for number in numbers if not writer.has(number)]
-    skipped = len(numbers) - len(open_numbers)
-    if not skipped:
-        return None, 0
-    # Consecutive numbers keep their distance to their place in the list.
-    grouped = groupby(enumerate(open_numbers), key=lambda pair: pair[1] - pair[0])
-    runs = [[number for _, number in group] for _, group in grouped]
-    return [FrameRange(run[0], run[-1]) for run in runs], skipped
-
-
-def plates(job: ShotJob, reader: Reader, runs: list[FrameRange] | None) -> Generator[Plate, None, None]:
-    """Every plate of a job that is to be rendered, with its matte; closes the readers it uses.
-
-    `reader` is open on the whole shot and serves where `runs` is None.
-    """
-    with reader:
-        if runs is None:
-            yield from _with_mattes(reader, job.matte, range_of(reader.info))
-            return
-    for run in _in_one_go(runs) if is_movie(job.input) else runs:
-        with open_reader(job.input, frames=run, layer=job.layer) as part:
-            for plate in _with_mattes(part, job.matte, run):
-                if any(plate.frame.number in each for each in runs):
-                    yield plate
-
-
-def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
-    return [FrameRange(runs[0].first, runs[-1].last)] if runs else []
-
-
-def _with_mattes(reader: Reader, matte: str | None, run: FrameRange | None) -> Iterator[Plate]:
-    if matte is None:
-        for frame in reader:
-            yield Plate(frame, None)
-        return
-    with closing(matte_frames(matte, run)) as mattes:
-        for frame in reader:
-            yield Plate(frame, next(mattes))
 
 
 def result_path(path: str, stored: int, *, stopped: bool) -> str | None:

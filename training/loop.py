@@ -93,7 +93,7 @@ def train(
     modules = {"net": net, "averaged": averaged, "critic": critic}
     optimizers = {"for_net": for_net, "for_critic": for_critic}
     guard, number, spent = Guard(), 0, 0.0
-    data_digest = digest(list(pairs))
+    data_digest = digest(pairs)
     checkpoint = schedule.folder / "checkpoint.safetensors"
     if schedule.resume and checkpoint.exists():
         facts = load_checkpoint(checkpoint, modules, optimizers, {"crops": drawn})
@@ -126,7 +126,7 @@ def train(
         for optimizer, factor in ((for_net, 1.0), (for_critic, 0.5)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        crops = on_device(draw_crops(list(pairs), recipe.batch, recipe.crop, recipe.rim, drawn), device)
+        crops = on_device(draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn), device)
         losses = pairs_step(net, critic, crops, recipe, number)
         for_net.zero_grad(set_to_none=True)
         torch.autograd.backward(losses.generator)

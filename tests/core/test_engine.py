@@ -311,6 +311,7 @@ def test_out_of_memory_is_met_with_smaller_tiles(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(engine._net, "forward", small_only)
     result = engine.render(frame)
     assert result.report.tile == 256
+    assert "memory ran short" in result.report.notes[0]
     np.testing.assert_array_equal(result.frame.colour, expected)
 
     def never(picture: torch.Tensor, code: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def load_pairs(before: Path, after: Path) -> list[Pair]:
     return pairs
 
 
-def digest(pairs: list[Pair]) -> str:
+def digest(pairs: Sequence[Pair]) -> str:
     """SHA-256 over all pictures, for the card: which data a style was trained on."""
     total = hashlib.sha256()
     for pair in pairs:
@@ -71,7 +72,7 @@ def digest(pairs: list[Pair]) -> str:
     return total.hexdigest()
 
 
-def draw_crops(pairs: list[Pair], count: int, size: int, rim: int, generator: torch.Generator) -> Crops:
+def draw_crops(pairs: Sequence[Pair], count: int, size: int, rim: int, generator: torch.Generator) -> Crops:
     """`count` random crops; a rim that is not judged is left where the picture goes on beyond the crop.
 
     At the true edge of a picture everything is judged: there the network sees what it will see in

@@ -15,6 +15,9 @@ from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian_swd
 from impasto.training.recipe import Recipe
 
+HALF = torch.bfloat16
+"""Trains without loss scaling, on every device that has mixed precision at all."""
+
 HEARD_AFTER = 100
 """Steps that the critic trains alone before the generator hears it."""
 
@@ -35,7 +38,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     """
     device_type = crops.before.device.type
     plate = disturbed(crops.before, recipe)
-    with torch.autocast(device_type, dtype=_half(device_type), enabled=recipe.mixed_precision):
+    with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(plate)
     result = gain.float() * plate + bias.float()
     # Where the crop ends but the picture goes on, the truth stands in: nothing there is judged.
@@ -52,7 +55,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
         real = torch.cat((crops.after, crops.before), dim=1)
-        with torch.autocast(device_type, dtype=_half(device_type), enabled=recipe.mixed_precision):
+        with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
             if number >= recipe.critic_from + HEARD_AFTER:
                 critic.requires_grad_(False)
                 weight = recipe.adversarial * recipe.adversarial_every
@@ -82,11 +85,6 @@ def _shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Ten
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
-    with torch.autocast(plate.device.type, dtype=_half(plate.device.type), enabled=recipe.mixed_precision):
+    with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(moved)
     return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
-
-
-def _half(device_type: str) -> torch.dtype:
-    """bfloat16 trains without loss scaling, on every device that has mixed precision at all."""
-    return torch.bfloat16
