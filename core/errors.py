@@ -13,7 +13,16 @@ ImpastoError
 ├── StyleError               a style file that is not what its card says, or no style file
 ├── DeviceError              a device that is not there, or that failed
 │   └── OutOfMemory          the frame does not fit, even in small tiles
-└── TrainingError            training that cannot start or that went wrong
+├── TrainingError            training that cannot start or that went wrong
+└── ServerError              the render server, or the way to it
+    ├── ServerUnreachable    none runs, it died, or it did not answer in time
+    ├── ServerBusy           no room now; the same request may succeed later
+    ├── IncompatibleServer   client and server speak protocols that do not meet
+    ├── InvalidRequest       a message that the server refuses as it stands
+    ├── NotPermitted         a key, a path or an action that the server does not allow
+    ├── DeadlineExpired      the answer would have come too late
+    ├── RequestCancelled     somebody cancelled it, or a newer request took its place
+    └── WorkerLost           the process that painted died of this request, more than once
 
 A message says what was expected, what came, and what to do, in one sentence or two.
 """
@@ -94,3 +103,39 @@ class OutOfMemory(DeviceError):
 
 class TrainingError(ImpastoError):
     """Training that cannot start, or that went wrong."""
+
+
+class ServerError(ImpastoError):
+    """The render server, or the way to it."""
+
+
+class ServerUnreachable(ServerError):
+    """No server runs, it died, or it did not answer in time."""
+
+
+class ServerBusy(ServerError):
+    """The server has no room now; the same request may succeed later."""
+
+
+class IncompatibleServer(ServerError):
+    """Client and server speak protocols that do not meet."""
+
+
+class InvalidRequest(ServerError):
+    """A message that the server refuses as it stands: malformed, out of order, beyond a limit."""
+
+
+class NotPermitted(ServerError):
+    """A key, a path or an action that the server does not allow."""
+
+
+class DeadlineExpired(ServerError):
+    """The answer would have come too late."""
+
+
+class RequestCancelled(ServerError):
+    """Somebody cancelled the request, or a newer one of the same viewer took its place."""
+
+
+class WorkerLost(ServerError):
+    """The process that painted died of this request, more than once."""

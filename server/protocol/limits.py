@@ -1,0 +1,62 @@
+"""Bounds on everything that comes over the wire, and the server's own settings with their defaults.
+
+The wire limits are part of the protocol and cannot be turned; what an administrator may turn is in `Limits`.
+Sources: the measurements of msgpack's own bounds and the incidents of comparable servers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MAJOR: Final = 1
+MINOR: Final = 0
+"""The protocol. Another major is refused; a higher minor adds optional fields and messages."""
+
+MAGIC: Final = b"IMPA"
+PREAMBLE_BYTES: Final = 8
+HEADER_BYTES: Final = 64 * 1024
+PARTS: Final = 16
+"""Parts of a message, preamble and header included."""
+DEPTH: Final = 8
+TEXT_BYTES: Final = 4096
+BLOB_BYTES: Final = 4096
+ARRAY_ITEMS: Final = 256
+MAP_ITEMS: Final = 64
+NAME_BYTES: Final = 255
+
+SIDE: Final = 32768
+PIXELS: Final = 67_108_864
+"""Pixels of one picture: 8192 x 8192."""
+RAW_BYTES: Final = 1 << 30
+"""Bytes of one picture as samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server lets its clients do. Every number is checked before it is used."""
+
+    sessions: int = 64
+    sessions_per_user: int = 8
+    queued_requests: int = 1024
+    queued_bytes: int = 8 << 30
+    interactive_frames: int = 3
+    interactive_bytes: int = 512 << 20
+    """Three 4K frames of RGBA float32, which a viewer holds while it scrubs, are 380 MiB."""
+    batch_frames: int = 8
+    batch_bytes: int = 1 << 30
+    interactive_lease_s: float = 15.0
+    batch_lease_s: float = 60.0
+    heartbeat_s: float = 2.0
+    pixels: int = PIXELS
+    raw_bytes: int = RAW_BYTES
+    job_frames: int = 100_000
+    batch_share: float = 0.15
+    """Of the workers' time over ten seconds, however many interactive requests wait."""
+    hang_floor_s: float = 60.0
+    """A frame that shows no progress for this long, or for ten times the median, is taken as hung."""
+    worker_rss_bytes: int = 16 << 30
+    replay_answers: int = 256
+    """Terminal answers that are kept for each session, to be repeated to whoever asks again."""
+    replay_s: float = 600.0
+    drain_s: float = 30.0

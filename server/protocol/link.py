@@ -1,0 +1,267 @@
+"""What the front and a worker say to each other, over a socket pair that only they hold.
+
+Both are of one installation, so these messages have no version; they are packed by the same codec as the wire's.
+Ring segments travel beside `MapRing` as an open file. The worker ends when the socket does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from impasto.server.protocol.messages import (
+    Count,
+    DeviceFacts,
+    Done,
+    ErrorFacts,
+    Id,
+    Many,
+    Name,
+    Number,
+    Seconds,
+    ShotDone,
+    ShotStarted,
+    StoredFrame,
+    Submit,
+    SubmitShot,
+    Words,
+)
+
+
+# From the front
+
+
+@dataclass(frozen=True, slots=True)
+class MapRing:
+    """Map the segment whose open file comes with this message (on Windows: whose tag is `path`)."""
+
+    TYPE: ClassVar = "map_ring"
+
+    ring: Count
+    path: Words
+    segment_bytes: Count
+
+
+@dataclass(frozen=True, slots=True)
+class DropRing:
+    """The segment is not used any more."""
+
+    TYPE: ClassVar = "drop_ring"
+
+    ring: Count
+
+
+@dataclass(frozen=True, slots=True)
+class PaintFrame:
+    """Paint the samples at one place of a mapped segment into another. Answer: `FramePainted` or `WorkFailed`.
+
+    Inline samples too are in a segment: one of the front's own.
+    """
+
+    TYPE: ClassVar = "paint_frame"
+
+    request: Submit
+    style_path: Words
+    """The file behind the style's name."""
+    ring: Count
+    in_offset: Count
+    out_offset: Count
+
+
+@dataclass(frozen=True, slots=True)
+class RunShot:
+    """Run a shot job. Answers: `ShotOpened`, `TurnAsked` and `TurnOver` for each frame, `FramesSafe`, and one of
+    `ShotEnded`, `WorkFailed`, `WorkStopped`."""
+
+    TYPE: ClassVar = "run_shot"
+
+    request: SubmitShot
+    style_path: Words
+    attempt: Count
+
+
+@dataclass(frozen=True, slots=True)
+class TurnGranted:
+    """The job may paint its next frame."""
+
+    TYPE: ClassVar = "turn_granted"
+
+    job: Id
+    turn: Count
+
+
+@dataclass(frozen=True, slots=True)
+class StopWork:
+    """Stop a request or job at its next cancel point and answer `WorkStopped`."""
+
+    TYPE: ClassVar = "stop_work"
+
+    id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStyle:
+    """Load and verify a style file; a good one takes the place of the one of its name. Answer: `StyleChecked`."""
+
+    TYPE: ClassVar = "check_style"
+
+    style: Words
+    """The name in the library."""
+    path: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """End, without waiting for what runs."""
+
+    TYPE: ClassVar = "quit"
+
+
+# From the worker
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The device answers and has painted a test picture as it should."""
+
+    TYPE: ClassVar = "ready"
+
+    device: DeviceFacts
+    depth: Count = 2
+    """Turns that may run at once: one in the network, one in colour."""
+    others: Annotated[tuple[Name, ...], Many(64)] = ()
+    """Asked for 'auto': the other devices of this machine, each worth a worker of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Twice a second: the worker lives. Units that moved since the last one are named."""
+
+    TYPE: ClassVar = "beat"
+
+    device: DeviceFacts
+    moved: Annotated[tuple[Id, ...], Many(64)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FramePainted:
+    """The result is in its place."""
+
+    TYPE: ClassVar = "frame_painted"
+
+    done: Done
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFailed:
+    """A request or job ended with an error; the worker itself is well unless it leaves after this."""
+
+    TYPE: ClassVar = "work_failed"
+
+    id: Id
+    error: ErrorFacts
+    path: Words = ""
+    rendered: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStopped:
+    """A request or job was stopped as told."""
+
+    TYPE: ClassVar = "work_stopped"
+
+    id: Id
+    path: Words = ""
+    rendered: Count = 0
+    seconds: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShotOpened:
+    """The shot is open and its result free."""
+
+    TYPE: ClassVar = "shot_opened"
+
+    started: ShotStarted
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAsked:
+    """A frame of the job waits for its turn."""
+
+    TYPE: ClassVar = "turn_asked"
+
+    job: Id
+    turn: Count
+    frame: Number
+    pixels: Count
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOver:
+    """The turn's frame is painted, or was given up."""
+
+    TYPE: ClassVar = "turn_over"
+
+    job: Id
+    turn: Count
+
+
+@dataclass(frozen=True, slots=True)
+class FramesSafe:
+    """Frames of a job that are stored, and notes for the artist."""
+
+    TYPE: ClassVar = "frames_safe"
+
+    job: Id
+    stored: Annotated[tuple[StoredFrame, ...], Many(64)] = ()
+    notes: Annotated[tuple[Words, ...], Many(16)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShotEnded:
+    """The job is finished."""
+
+    TYPE: ClassVar = "shot_ended"
+
+    done: ShotDone
+
+
+@dataclass(frozen=True, slots=True)
+class StyleChecked:
+    """What became of a style file."""
+
+    TYPE: ClassVar = "style_checked"
+
+    style: Words
+    path: Words
+    sha256: Words = ""
+    error: ErrorFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerNote:
+    """Something for the log."""
+
+    TYPE: ClassVar = "worker_note"
+
+    level: Literal["info", "warning", "error"]
+    event: Name
+    facts: Annotated[dict[Name, Words], Many(16)] = field(default_factory=dict)
+
+
+FromFront: TypeAlias = MapRing | DropRing | PaintFrame | RunShot | TurnGranted | StopWork | CheckStyle | Quit
+FromWorker: TypeAlias = (
+    Ready
+    | Beat
+    | FramePainted
+    | WorkFailed
+    | WorkStopped
+    | ShotOpened
+    | TurnAsked
+    | TurnOver
+    | FramesSafe
+    | ShotEnded
+    | StyleChecked
+    | WorkerNote
+)

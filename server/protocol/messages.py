@@ -1,0 +1,767 @@
+"""Every message of the wire, as a frozen dataclass: its fields, their bounds, who sends it and what answers it.
+
+This file is the specification. A client in another language needs it, `limits.py`, and the two pages below.
+
+**Sockets.** The server binds two ROUTER sockets, *control* and *data*; a client connects a DEALER to each. On one
+machine they are `control.sock` and `data.sock` in the server's runtime folder (mode 0700). Over a network they are
+`tcp://HOST:PORT` and `tcp://HOST:PORT+1`, with CURVE. `Submit`, `SubmitShot` and everything that answers them go over
+data; all other messages go over control, so that a ping or a cancel never waits behind pixels.
+
+**Parts.** A message is two to sixteen ZeroMQ parts, without an empty delimiter:
+
+    0   preamble, 8 bytes: b"IMPA", major (u8), minor (u8), flags (u16, little endian, 0)
+    1   header, at most 64 KiB of msgpack: one map with string keys; "type" names the message
+    2…  samples (`Submit` and `Done` with inline pixels), or a PNG (`PreviewFound`)
+
+A field with a default may be left out. A key that the receiver does not know is ignored, so that a minor version may
+add fields; a *message* that the server does not know is answered with `Rejected`. NaN and infinity are refused in every
+number. Text is UTF-8 without control characters. Times are relative; no clock is compared with another machine's.
+
+**Order.** `Hello` (control) → `Welcome`; `Join` (data) with the session of the welcome → `Joined`; then anything.
+`Submit` and `SubmitShot` get exactly one terminal message, `Done`, `ShotDone`, `Failed`, `Cancelled` or `Expired`, and
+the same one again if they are sent again with the same id. A request that is sent again while it runs attaches to it.
+An error that belongs to no request comes as `Rejected`.
+
+**Ring.** On one machine pixels pass through shared memory. `OpenRing` → `RingOffered` names a file to map; the client
+reads 16 bytes at `nonce_offset` and returns them in `AttachRing` → `RingReady`; by then the name is gone. The ring
+holds `pairs` pairs of slots of `slot_bytes` each: pair i has its in-slot at `first_slot + 2 i * slot_bytes` and its
+out-slot one `slot_bytes` further. The client chooses a pair that it does not use, writes the samples (and the matte
+behind them) into the in-slot and names the pair in `Submit` with a generation that is higher than the pair's last;
+the result is in the out-slot, in the same layout, when `Done` arrives, and stays until the client names the pair
+again. Between `Submit` and its terminal message the pair belongs to the server.
+
+**Inline.** Where mapping fails, and over a network, part 2 holds the samples of `Submit` and part 3 those of its
+matte; part 2 of `Done` holds the result. `encoding` says how: "raw", or "blosc2" where both sides named it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from impasto.server.protocol import limits
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Exactly `size` bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """UTF-8 without control characters, at most `bytes` long; not empty unless `empty`."""
+
+    bytes: int = limits.TEXT_BYTES
+    empty: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An integer of this range, both ends included; never a boolean."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A finite number of this range, both ends included; integers are taken too."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """At most `most` items or entries."""
+
+    most: int
+
+
+Id: TypeAlias = Annotated[bytes, Bytes(16)]
+"""Chosen by the client at random for every request."""
+Name: TypeAlias = Annotated[str, Text(limits.NAME_BYTES, empty=False)]
+Words: TypeAlias = Annotated[str, Text()]
+Count: TypeAlias = Annotated[int, Whole(0, (1 << 63) - 1)]
+Number: TypeAlias = Annotated[int, Whole(-(1 << 31), (1 << 31) - 1)]
+"""A frame number."""
+Seconds: TypeAlias = Annotated[float, Real(0, 1e9)]
+Amount: TypeAlias = Annotated[float, Real(-1e9, 1e9)]
+Settings: TypeAlias = Annotated[dict[Name, Amount], Many(limits.MAP_ITEMS)]
+"""Control name -> value, as the tables of `Welcome.parameters` name and bound them; what is missing has its default."""
+Lane: TypeAlias = Literal["interactive", "batch"]
+Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
+"""Little endian."""
+Alpha: TypeAlias = Literal["associated", "unassociated"]
+Encoding: TypeAlias = Literal["raw", "blosc2"]
+Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+Side: TypeAlias = Annotated[int, Whole(1, limits.SIDE)]
+Stride: TypeAlias = Annotated[int, Whole(1, limits.RAW_BYTES)]
+Tile: TypeAlias = Annotated[int, Whole(-1, limits.SIDE)]
+"""Side in pixels; 0 is 'auto', -1 is 'off'."""
+
+
+# Values inside messages
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFacts:
+    """What went wrong, for a person and for a program."""
+
+    code: Name
+    """A word of `impasto.server.protocol.failures`."""
+    message: Words
+    """What was expected, what came, what to do."""
+    retryable: bool = False
+    """Whether the same request may succeed later without a change."""
+    retry_after_s: Seconds = 0.0
+    field: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """The field of the header that was refused, where it was one."""
+    incident: Annotated[str, Text(64)] = ""
+    """By which the server's log can be searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterFacts:
+    """One control: the fields of `impasto.core.params.Parameter`."""
+
+    name: Name
+    minimum: Amount
+    maximum: Amount
+    default: Amount
+    help: Words
+
+
+@dataclass(frozen=True, slots=True)
+class StyleFacts:
+    """One style of the library."""
+
+    name: Name
+    title: Words
+    description: Words
+    size: Name
+    sha256: Annotated[str, Text(64)]
+    halo: Count
+    megabytes: Amount
+    licence: Words
+    credits: Annotated[tuple[Words, ...], Many(32)] = ()
+    guides: Annotated[tuple[Name, ...], Many(32)] = ()
+    codes: Annotated[tuple[Name, ...], Many(64)] = ()
+    defaults: Settings = field(default_factory=dict)
+    has_preview: bool = False
+    problem: Words = ""
+    """Why the newest file of this name is not used; the one before it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """How the samples of a plate lie in memory: rows of interleaved channels.
+
+    A row begins `row_stride` bytes after the one before it (at least width x channels x sample size, and a
+    multiple of the sample size). `bottom_up` says that the first row is the lowest. The samples take
+    `(height - 1) * row_stride + width * channels * sample size` bytes.
+    """
+
+    width: Side
+    height: Side
+    channels: Annotated[int, Whole(1, 4)]
+    """1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
+    dtype: Dtype
+    row_stride: Stride
+    bottom_up: bool = False
+    alpha: Alpha = "associated"
+    """How colour and alpha relate, where there is alpha."""
+    colour_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """Empty: scene-linear Rec.709 for floats, sRGB for integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class MattePicture:
+    """How the samples of a matte lie: one channel, of the plate's size and `bottom_up` as the plate."""
+
+    dtype: Dtype
+    """Integers are divided by their greatest value, floats clipped to [0, 1]."""
+    row_stride: Stride
+    offset: Count = 0
+    """Where it begins in the in-slot, a multiple of 64; unused inline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A pair of slots of the session's ring."""
+
+    ring: Count
+    pair: Annotated[int, Whole(0, 63)]
+    generation: Count
+    """Higher than the pair's last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Which style, and everything an artist may turn."""
+
+    style: Words
+    """A name of the library; on the local socket also the absolute path of a .safetensors file."""
+    sha256: Annotated[str, Text(64)] = ""
+    """Where given, the style must have this digest, or the request fails."""
+    params: Settings | None = None
+    """None: the style's own defaults."""
+    before: Settings = field(default_factory=dict)
+    after: Settings = field(default_factory=dict)
+    precision: Precision = "auto"
+    tile: Tile = 0
+    device: Annotated[str, Text(32)] = ""
+    """Empty: any that the server has."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame of a shot job that is finished and safe."""
+
+    number: Number
+    path: Words
+    done: Count
+    """Frames stored by this job so far, over all attempts."""
+    invalid_pixels: Count
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """One worker and what it works on."""
+
+    device: Annotated[str, Text(32)]
+    name: Words
+    state: Literal["starting", "ready", "busy", "lost"]
+    pid: Count
+    precision: Precision
+    restarts: Count
+    loaded: Annotated[tuple[Name, ...], Many(64)]
+    """Styles that are warm."""
+    rss_bytes: Count
+    device_bytes: Count
+    """Memory in use on the device; 0 where it is the processor's own."""
+    device_total_bytes: Count
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """One session."""
+
+    client: Name
+    host: Words
+    user: Words
+    pid: Count
+    lane: Lane
+    transport: Literal["ring", "inline", "none"]
+    queued: Count
+    running: Count
+
+
+@dataclass(frozen=True, slots=True)
+class PastError:
+    """An error that was answered, newest last."""
+
+    age_s: Seconds
+    code: Name
+    message: Words
+    incident: Annotated[str, Text(64)] = ""
+
+
+# From the client
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message on control. Answer: `Welcome`, or `Rejected`."""
+
+    TYPE: ClassVar = "hello"
+
+    client: Name
+    """The program that asks: 'blender 5.0.1', 'impasto render'."""
+    major: Annotated[int, Whole(0, 255)]
+    minor: Annotated[int, Whole(0, 255)]
+    pid: Annotated[int, Whole(0, 1 << 31)]
+    host: Words = ""
+    user: Words = ""
+    """Who asks, for fairness and the status; over CURVE the key's name takes its place."""
+    lane: Lane = "interactive"
+    """The lane of requests that name none, and the length of the lease."""
+    encodings: Annotated[tuple[Name, ...], Many(8)] = ("raw",)
+    resume: Annotated[bytes, Bytes(16)] | None = None
+    """The session of an earlier welcome, to go on with it after a lost connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The first message on data, with the session of the welcome. Answer: `Joined`, or `Rejected`."""
+
+    TYPE: ClassVar = "join"
+
+    session: Id
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRing:
+    """Asks for a ring. A session has one; a new one takes the place of the old. Answer: `RingOffered` or `Failed`."""
+
+    TYPE: ClassVar = "open_ring"
+
+    id: Id
+    slot_bytes: Annotated[int, Whole(1, 2 * limits.RAW_BYTES)]
+    pairs: Annotated[int, Whole(1, 64)] = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRing:
+    """Proves the mapping. Answer: `RingReady` or `Failed`."""
+
+    TYPE: ClassVar = "attach_ring"
+
+    id: Id
+    ring: Count
+    nonce: Annotated[bytes, Bytes(16)]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRing:
+    """The client uses the ring no more. No answer."""
+
+    TYPE: ClassVar = "close_ring"
+
+    ring: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A frame request (data). The result has the layout, dtype and channels of the plate.
+
+    Answer: maybe `Queued`, then exactly one of `Done`, `Failed`, `Cancelled`, `Expired`.
+    """
+
+    TYPE: ClassVar = "submit"
+
+    id: Id
+    look: Look
+    picture: Picture
+    slot: Slot | None = None
+    """None: the samples are in part 2."""
+    encoding: Encoding = "raw"
+    crc32: Annotated[int, Whole(0, 0xFFFFFFFF)] | None = None
+    """CRC-32 of part 2 as it was sent, checked where given."""
+    matte: MattePicture | None = None
+    frame: Number = 0
+    lane: Lane | None = None
+    viewer: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """Where given, a newer request of the same session and viewer supersedes those of it that still wait."""
+    deadline_s: Annotated[float, Real(0.001, 86_400)] | None = None
+    """Seconds from arrival after which the answer is of no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitShot:
+    """A shot job (data): the server reads and writes the files itself.
+
+    On the local socket paths are absolute; elsewhere 'ROOT:relative/path' below a named root. `first` and `last`
+    None mean the whole shot. Answer: `ShotStarted`, then `ShotProgress`, then one of `ShotDone`, `Failed`,
+    `Cancelled`, `Expired`.
+    """
+
+    TYPE: ClassVar = "submit_shot"
+
+    id: Id
+    look: Look
+    input: Words
+    output: Words
+    first: Number | None = None
+    last: Number | None = None
+    layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    matte: Words = ""
+    input_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    output_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    before_resize: Annotated[str, Text(32)] = ""
+    """As the command line takes it: 50%, 1280x720, 1280x or x720."""
+    after_resize: Annotated[str, Text(32)] = ""
+    overwrite: bool = False
+    resume: bool = False
+    lane: Lane = "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Takes a request back, wherever it is. Its terminal message follows; nothing if it had one. (control)"""
+
+    TYPE: ClassVar = "cancel"
+
+    id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answer: `Pong` with the same token, at once. Renews the lease, as every message does."""
+
+    TYPE: ClassVar = "ping"
+
+    token: Count
+
+
+@dataclass(frozen=True, slots=True)
+class ListStyles:
+    """Answer: `StyleList`, from this place of the list on."""
+
+    TYPE: ClassVar = "list_styles"
+
+    id: Id
+    offset: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPreview:
+    """Answer: `PreviewFound` with a PNG in part 2, or `Failed`."""
+
+    TYPE: ClassVar = "show_preview"
+
+    id: Id
+    style: Name
+
+
+@dataclass(frozen=True, slots=True)
+class AskStatus:
+    """Answer: `Status`."""
+
+    TYPE: ClassVar = "ask_status"
+
+    id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Asks the server to take no more work, finish what runs and leave. Answer: `ShuttingDown` or `Failed`."""
+
+    TYPE: ClassVar = "shutdown"
+
+    id: Id
+    at_once: bool = False
+    """Cancel what runs instead of finishing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The client leaves: its queued requests are dropped, its ring goes. No answer. (control)"""
+
+    TYPE: ClassVar = "goodbye"
+
+
+# From the server
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to `Hello`: what the client may do."""
+
+    TYPE: ClassVar = "welcome"
+
+    server: Name
+    """'impasto 0.2.0'"""
+    major: Annotated[int, Whole(0, 255)]
+    minor: Annotated[int, Whole(0, 255)]
+    """The lower of both sides' minors: what both understand."""
+    boot: Id
+    """Changes with every start of the server; another boot knows no session, ring or request of the last."""
+    session: Id
+    pid: Count
+    lease_s: Seconds
+    """A session that is silent for longer is dropped; send `Ping` every `heartbeat_s`."""
+    heartbeat_s: Seconds
+    credit_frames: Count
+    """Frame requests that may be under way at once."""
+    credit_bytes: Count
+    transports: Annotated[tuple[Name, ...], Many(8)]
+    """'ring' and 'inline', as this connection may use them."""
+    encodings: Annotated[tuple[Name, ...], Many(8)]
+    devices: Annotated[tuple[Name, ...], Many(64)]
+    parameters: Annotated[tuple[ParameterFacts, ...], Many(32)]
+    before: Annotated[tuple[ParameterFacts, ...], Many(32)]
+    after: Annotated[tuple[ParameterFacts, ...], Many(32)]
+    pixels: Count
+    """The largest picture in pixels."""
+    raw_bytes: Count
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer to `Join`: requests are taken from now on."""
+
+    TYPE: ClassVar = "joined"
+
+
+@dataclass(frozen=True, slots=True)
+class RingOffered:
+    """Where to map, and how the segment is laid out."""
+
+    TYPE: ClassVar = "ring_offered"
+
+    id: Id
+    ring: Count
+    path: Words
+    segment_bytes: Count
+    slot_bytes: Count
+    """As asked, rounded up to whole pages."""
+    pairs: Count
+    first_slot: Count
+    nonce_offset: Count
+
+
+@dataclass(frozen=True, slots=True)
+class RingReady:
+    """The mapping is proven; the ring may be named in `Submit`."""
+
+    TYPE: ClassVar = "ring_ready"
+
+    id: Id
+    ring: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request waits; sent only if it does not start at once, and again when much changes. Lossy."""
+
+    TYPE: ClassVar = "queued"
+
+    id: Id
+    position: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The frame is painted. Terminal."""
+
+    TYPE: ClassVar = "done"
+
+    id: Id
+    seconds: Annotated[dict[Name, Seconds], Many(16)]
+    """Stage -> seconds: 'queue', 'upload', 'before', 'network', 'after', 'download', 'server' (arrival to answer)."""
+    invalid_pixels: Count = 0
+    tile: Annotated[int, Whole(0, limits.SIDE)] = 0
+    """Side of the tiles, 0 for the whole frame at once."""
+    notes: Annotated[tuple[Words, ...], Many(16)] = ()
+    provenance: Annotated[dict[Name, Words], Many(32)] = field(default_factory=dict)
+    inline: bool = False
+    """The result is in part 2."""
+    encoding: Encoding = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class ShotStarted:
+    """The shot is open and its result is free. Again, with more frames skipped, when a worker was replaced."""
+
+    TYPE: ClassVar = "shot_started"
+
+    id: Id
+    output: Words
+    first: Number
+    frames: Count | None
+    """Frames that will be rendered, None where the source does not know its end."""
+    skipped: Count
+    width: Count
+    height: Count
+    rate: Annotated[float, Real(0, 1e6)] | None = None
+    attempt: Count = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShotProgress:
+    """Frames that became safe since the last progress, at most ten times a second. Every frame is told once."""
+
+    TYPE: ClassVar = "shot_progress"
+
+    id: Id
+    stored: Annotated[tuple[StoredFrame, ...], Many(limits.ARRAY_ITEMS)] = ()
+    notes: Annotated[tuple[Words, ...], Many(16)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShotDone:
+    """The shot job is finished. Terminal."""
+
+    TYPE: ClassVar = "shot_done"
+
+    id: Id
+    path: Words
+    """The final file or pattern; empty where nothing was written."""
+    rendered: Count
+    skipped: Count
+    invalid_pixels: Count
+    seconds: Seconds
+    stages: Annotated[dict[Name, Seconds], Many(16)] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request could not be answered. Terminal for `Submit` and `SubmitShot`."""
+
+    TYPE: ClassVar = "failed"
+
+    id: Id
+    error: ErrorFacts
+    path: Words = ""
+    """Of a shot job: where the frames before the error are; empty where there are none."""
+    rendered: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The request was taken back. Terminal."""
+
+    TYPE: ClassVar = "cancelled"
+
+    id: Id
+    reason: Literal["asked", "superseded", "session", "shutdown"] = "asked"
+    path: Words = ""
+    """Of a shot job: where the finished frames are; empty where there are none."""
+    rendered: Count = 0
+    seconds: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The deadline passed before the frame was painted. Terminal."""
+
+    TYPE: ClassVar = "expired"
+
+    id: Id
+    late_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to `Ping`."""
+
+    TYPE: ClassVar = "pong"
+
+    token: Count
+
+
+@dataclass(frozen=True, slots=True)
+class StyleList:
+    """A page of the library, sorted by name."""
+
+    TYPE: ClassVar = "style_list"
+
+    id: Id
+    revision: Count
+    """Changes with the library; pages of differing revisions do not belong together."""
+    total: Count
+    offset: Count
+    styles: Annotated[tuple[StyleFacts, ...], Many(64)]
+
+
+@dataclass(frozen=True, slots=True)
+class StylesChanged:
+    """The library changed; sent to every session."""
+
+    TYPE: ClassVar = "styles_changed"
+
+    revision: Count
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewFound:
+    """The preview is in part 2, a PNG."""
+
+    TYPE: ClassVar = "preview_found"
+
+    id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the server is."""
+
+    TYPE: ClassVar = "status"
+
+    id: Id
+    server: Name
+    pid: Count
+    boot: Id
+    uptime_s: Seconds
+    health: Literal["ok", "starting", "degraded", "draining"]
+    problems: Annotated[tuple[Words, ...], Many(16)]
+    """Why the health is not 'ok'."""
+    devices: Annotated[tuple[DeviceFacts, ...], Many(64)]
+    clients: Annotated[tuple[ClientFacts, ...], Many(64)]
+    styles: Count
+    queued: Count
+    running: Count
+    jobs: Count
+    frames: Count
+    """Frames painted since the start."""
+    fps: Amount
+    """Over the last ten seconds."""
+    rss_bytes: Count
+    """Memory of the front process."""
+    endpoints: Annotated[tuple[Words, ...], Many(8)]
+    errors: Annotated[tuple[PastError, ...], Many(16)]
+    counters: Annotated[dict[Name, Count], Many(64)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShuttingDown:
+    """The server takes no more work and leaves; to whoever asked, and to every session."""
+
+    TYPE: ClassVar = "shutting_down"
+
+    id: Annotated[bytes, Bytes(16)] | None = None
+    seconds: Seconds = 0.0
+    """The longest that it waits for what runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that was not taken, without a request to hang the answer on."""
+
+    TYPE: ClassVar = "rejected"
+
+    error: ErrorFacts
+
+
+FromClient: TypeAlias = (
+    Hello
+    | Join
+    | OpenRing
+    | AttachRing
+    | CloseRing
+    | Submit
+    | SubmitShot
+    | Cancel
+    | Ping
+    | ListStyles
+    | ShowPreview
+    | AskStatus
+    | Shutdown
+    | Goodbye
+)
+FromServer: TypeAlias = (
+    Welcome
+    | Joined
+    | RingOffered
+    | RingReady
+    | Queued
+    | Done
+    | ShotStarted
+    | ShotProgress
+    | ShotDone
+    | Failed
+    | Cancelled
+    | Expired
+    | Pong
+    | StyleList
+    | StylesChanged
+    | PreviewFound
+    | Status
+    | ShuttingDown
+    | Rejected
+)
+Terminal: TypeAlias = Done | ShotDone | Failed | Cancelled | Expired
