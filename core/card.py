@@ -75,7 +75,7 @@ def card_from_json(text: str, source: str) -> Card:
     """Read a card of this or an older schema; StyleError, naming `source`, for everything else."""
     try:
         facts = json.loads(text, object_pairs_hook=without_duplicates)
-    except ValueError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StyleError(
             f"expected a style's card in '{source}', got damaged JSON ({error}); fetch the file again"
         ) from error
@@ -84,6 +84,8 @@ def card_from_json(text: str, source: str) -> Card:
             f"expected a style's card in '{source}', got JSON without a schema number; it is no impasto style"
         )
     schema = facts.pop("schema")
+    if schema < 1:
+        raise StyleError(f"expected a card of schema 1 or newer, got {schema} in '{source}'; fetch the file again")
     if schema > SCHEMA:
         raise StyleError(
             f"expected a card of schema {SCHEMA} or older, got {schema} in '{source}'; this style needs a newer impasto"
@@ -97,14 +99,17 @@ def card_from_json(text: str, source: str) -> Card:
         if facts["training"] is not None:
             facts["training"] = Training(**facts["training"])
         card = Card(**facts)
-    except (KeyError, TypeError, UsageError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, UsageError) as error:
         raise StyleError(
             f"expected a complete card in '{source}', it does not fit: {error}; fetch the file again"
         ) from error
     texts = (card.name, card.title, card.generator, card.weights_sha256, card.colour)
     numbers = (card.halo, card.stride)
-    if not all(isinstance(text, str) and text for text in texts) or not all(
-        isinstance(number, int) and 0 < number <= 4096 for number in numbers
+    names = (*card.credits, *card.guides, *card.codes, card.description, card.size, card.licence, card.preview)
+    if not (
+        all(isinstance(text, str) and text for text in texts)
+        and all(isinstance(name, str) for name in names)
+        and all(isinstance(number, int) and 0 < number <= 4096 for number in numbers)
     ):
         raise StyleError(
             f"expected names and sizes on the card in '{source}', some are empty or absurd; fetch the file again"

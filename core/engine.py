@@ -10,7 +10,6 @@ for frame in open_reader("plate.%04d.exr"):
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,14 +25,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core import colour
+from impasto.core.device.frames import Easel, Sitting, paint
+from impasto.core.device.graphs import Graphs
+from impasto.core.device.lanes import be_deterministic, lanes_of, on
+from impasto.core.device.passage import way_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
-from impasto.core.frame import Frame, Samples
+from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.params import Params
-from impasto.core.passage import Output, Seen, answer, see
+from impasto.core.passage import Output, answer, check_matte, see
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
-from impasto.core.tiling import run_tiled
+from impasto.core.tiling import Maps, run_tiled
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -73,6 +76,9 @@ class Engine:
     or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or 'mps'; `precision` 'auto' is float16 on CUDA and
     float32 elsewhere; `tile` is 'auto', 'off' or a side in pixels. Raises UnknownName, StyleError
     or DeviceError.
+
+    On CUDA most frames never meet numpy: see `impasto.core.device`. An engine on CUDA makes torch deterministic for
+    the whole process (`be_deterministic`).
     """
 
     def __init__(
@@ -87,12 +93,21 @@ class Engine:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.tile = check_tile(tile, self.style)
-        self._device_free = threading.Lock()
+        self._on_cuda = self.device.startswith("cuda")
+        self._passes_on_device = self._on_cuda
+        """Metal shares its memory with the processor and nobody has measured it: it goes the way of numpy."""
+        if self._on_cuda:
+            be_deterministic()
         config = self.style.generator.config
         self._stride, self._halo = config.stride, config.halo
         net = self.style.generator.fold()
         self._net = net.to(self.device, PRECISIONS[self.precision])
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
+        self._graphs = Graphs(self._net) if self._on_cuda else None
+        self._easel = Easel(self.device, PRECISIONS[self.precision], self._stride, lanes_of(self.device))
+        if self._on_cuda:
+            # The weights came on torch's own stream, which the lanes do not wait for.
+            torch.cuda.synchronize(self.device)
 
     def __call__(
         self,
@@ -121,15 +136,34 @@ class Engine:
         input_space: str | None = None,
         output: Output | None = None,
         cancelled: Callable[[], None] = lambda: None,
+        into: Pixels | None = None,
     ) -> Rendered:
         """Paint the colour layer of a frame; everything else of it comes back bit for bit.
 
         `params` defaults to those of the style's card. `matte` is strength per pixel, (H, W)
         float32 in [0, 1], of the frame's size after `before.resize`. `cancelled` is called before each tile and
         may raise. `output` asks for another colour space (see `Output`).
+
+        With `into`, every sample of the colour layer's part lands there, and the frame that is returned holds
+        that array. It is of the result's shape and type, else UsageError; it may have gaps between its
+        rows, or the last row first, and shares no memory with `frame`. It is written to last, after
+        `cancelled` was called once more: what is raised leaves it as it was.
         """
         params = params or self.style.card.defaults
         before, after = before or Before(), after or After()
+        note = ""
+        if self._passes_on_device and output is None and before == Before() and after == After():
+            try:
+                rendered = self._render_on_device(frame, params, matte, input_space, cancelled, into)
+            except (torch.OutOfMemoryError, OutOfMemory):
+                # Leave the handler before trying again: the traceback holds the tensors alive.
+                note = f"memory ran short on {self.device}: colour was worked out on the processor instead"
+            else:
+                if rendered is not None:
+                    return rendered
+            if note:
+                with self._easel.lanes.order:
+                    self._make_room()
         clock = time.perf_counter
         started = clock()
         if before.resize is not None:
@@ -138,7 +172,7 @@ class Engine:
         picture = grade_before(seen.picture, before)
         guides = guides_of(frame, self.style.card.guides)
         ready = clock()
-        with self._device_free:
+        with self._easel.lanes.order:
             network_begun = clock()
             painted, tile = self._paint(picture, guides, params.stroke, cancelled)
             network_done = clock()
@@ -148,17 +182,54 @@ class Engine:
         result = answer(seen, painted, strength=params.strength, matte=matte, output=output)
         if after.resize is not None:
             result = resize_frame(result, after.resize, output.space if output else input_space)
-        result = replace(result, provenance=self.provenance(params, before, after, seen))
+        if into is not None:
+            check_into(into, result.part.pixels)
+            cancelled()
+            np.copyto(into, result.part.pixels)
+            result = with_pixels(result, into)
+        result = replace(result, provenance=self.provenance(params, before, after, seen.space))
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
-        return Rendered(result, Report(seen.invalid_pixels, seconds, tile, self._notes(tile)))
+        notes = (*self._notes(tile), *filter(None, (note,)))
+        return Rendered(result, Report(seen.invalid_pixels, seconds, tile, notes))
 
-    def provenance(self, params: Params, before: Before, after: After, seen: Seen) -> dict[str, str]:
+    def _render_on_device(
+        self,
+        frame: Frame,
+        params: Params,
+        matte: Samples | None,
+        input_space: str | None,
+        cancelled: Callable[[], None],
+        into: Pixels | None,
+    ) -> Rendered | None:
+        """The same without numpy, or None for a frame that has no way over the device (see `way_of`)."""
+        way = way_of(frame, params, input_space)
+        if way is None:
+            return None
+        if matte is not None:
+            check_matte(matte, frame.height, frame.width)
+        if into is not None:
+            check_into(into, frame.part.pixels)
+        guides = guides_of(frame, self.style.card.guides)
+        sitting = Sitting(frame.part.pixels, way, params, guides, matte, into)
+        try:
+            painted = paint(self._easel, sitting, lambda asked: self._maps(asked, cancelled), cancelled)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
+        provenance = self.provenance(params, Before(), After(), way.space)
+        result = replace(with_pixels(frame, painted.pixels), provenance=provenance)
+        return Rendered(
+            result, Report(painted.invalid_pixels, painted.seconds, painted.tile, self._notes(painted.tile))
+        )
+
+    def provenance(self, params: Params, before: Before, after: After, space: colour.PlateSpace) -> dict[str, str]:
         """What a supervisor can read in the result's header years later."""
         record = {
             "style": self.style.card.name,
             "style_sha256": self.style.card.weights_sha256,
             "params": json.dumps(params.as_dict(), sort_keys=True),
-            "input_space": seen.space.name,
+            "input_space": space.name,
             "precision": self.precision,
             "version": _version(),
         }
@@ -191,7 +262,7 @@ class Engine:
             scaled = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
             inputs = np.asarray(scaled, np.float32)
         padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
-        with torch.inference_mode():
+        with torch.inference_mode(), on(self._easel.lanes.compute):
             asked = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
             (gain, bias), tile = self._maps(asked, cancelled)
             maps = torch.cat((gain, bias), dim=1)[:, :, : size[1], : size[0]].float()
@@ -201,7 +272,8 @@ class Engine:
             painted = maps[:, :3] * rgb + maps[:, 3:]
             return painted[0].permute(1, 2, 0).contiguous().cpu().numpy(), tile
 
-    def _maps(self, asked: Tensor, cancelled: Callable[[], None]) -> tuple[tuple[Tensor, Tensor], int | None]:
+    def _maps(self, asked: Tensor, cancelled: Callable[[], None]) -> tuple[Maps, int | None]:
+        net = self._graphs or self._net
         height, width = asked.shape[2:]
         first: int | None = self.tile if isinstance(self.tile, int) else None
         if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
@@ -212,8 +284,8 @@ class Engine:
             try:
                 if side is None:
                     cancelled()
-                    return self._net(asked), None
-                maps = run_tiled(self._net, asked, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
+                    return net(asked), None
+                maps = run_tiled(net, asked, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
                 return maps, side
             except (torch.OutOfMemoryError, MemoryError):
                 # Leave the handler before trying again: the traceback holds the tensors alive.
@@ -221,11 +293,31 @@ class Engine:
             except RuntimeError as error:
                 if "DefaultCPUAllocator" not in str(error):
                     raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
-            if self.device.startswith("cuda"):
-                torch.cuda.empty_cache()
+            self._make_room()
         raise OutOfMemory(
             f"expected memory for a frame of {width}x{height} on {self.device}, there is too little even in tiles of "
             f"{ladder[-1] or 'the whole frame'}; close other programs, or use a smaller style or --tile auto"
+        )
+
+    def _make_room(self) -> None:
+        """Give back what the device holds only to be quicker next time."""
+        if self._graphs is not None:
+            self._graphs.forget()
+            torch.cuda.empty_cache()
+
+
+def with_pixels(frame: Frame, pixels: Pixels) -> Frame:
+    """The frame with other samples in the colour layer's part, of the same shape and type."""
+    parts = list(frame.parts)
+    parts[frame.layer.part] = replace(frame.part, pixels=pixels)
+    return replace(frame, parts=tuple(parts))
+
+
+def check_into(into: Pixels, result: Pixels) -> None:
+    """UsageError unless `into` is of the result's shape and type."""
+    if into.shape != result.shape or into.dtype != result.dtype:
+        raise UsageError(
+            f"expected an array of {result.shape} {result.dtype} for the result, got {into.shape} {into.dtype}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 KEEP_BYTES = 1 << 30
 
 
@@ -13,8 +13,9 @@ def keep_freed_pages() -> bool:
     """Let this process reuse the memory of the last frame instead of faulting fresh pages in for the next.
 
     glibc hands large blocks back to the kernel when they are freed and gets them zeroed again,
-    page by page; with frames of many megabytes that costs more than some of the convolutions. Says
-    whether it could be set: on other C libraries nothing happens.
+    page by page; with frames of many megabytes that costs more than some of the convolutions. It keeps
+    no large block at all in the stores that it gives to further threads, so there is one for all: call
+    this before threads start. Says whether it could be set: on other C libraries nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -22,4 +23,5 @@ def keep_freed_pages() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, KEEP_BYTES)) and bool(mallopt(M_TRIM_THRESHOLD, 2 * KEEP_BYTES - 1))
+    wanted = ((M_MMAP_THRESHOLD, KEEP_BYTES), (M_TRIM_THRESHOLD, 2 * KEEP_BYTES - 1), (M_ARENA_MAX, 1))
+    return all(bool(mallopt(name, value)) for name, value in wanted)

@@ -104,15 +104,20 @@ def answer(
     return _converted(seen, result, output)
 
 
+def check_matte(matte: Samples, height: int, width: int) -> None:
+    """UsageError unless a matte is of the plate's size."""
+    if matte.shape != (height, width):
+        raise UsageError(
+            f"expected a matte of the plate's size {width}x{height}, got {matte.shape[1]}x{matte.shape[0]}; "
+            "render or scale the matte to the plate"
+        )
+
+
 def _mixed(result: Samples, plate: Samples, strength: float, matte: Samples | None) -> Samples:
     if matte is None and strength == 1:
         return result
-    if matte is not None and matte.shape != plate.shape[:2]:
-        raise UsageError(
-            f"expected a matte of the plate's size {plate.shape[1]}x{plate.shape[0]}, "
-            f"got {matte.shape[1]}x{matte.shape[0]}; "
-            "render or scale the matte to the plate"
-        )
+    if matte is not None:
+        check_matte(matte, *plate.shape[:2])
     amount = np.float32(strength) if matte is None else (np.clip(matte, 0, 1) * np.float32(strength))[..., None]
     # Infinity minus infinity is no accident here: where the plate is not finite the result is the plate itself.
     with np.errstate(invalid="ignore"):

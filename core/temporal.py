@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -48,13 +50,26 @@ def warp_error(plates: Sequence[Samples], results: Sequence[Samples]) -> float:
     """
     if len(plates) != len(results) or len(plates) < 2:
         raise UsageError(f"expected two or more plates and as many results, got {len(plates)} and {len(results)}")
-    errors = []
-    for index in range(1, len(plates)):
-        flow = optical_flow(plates[index], plates[index - 1])
-        seen = visible_in_both(plates[index], plates[index - 1], flow)
-        if seen.any():
-            errors.append(float(np.abs(warped(results[index - 1], flow) - results[index])[seen].mean()))
+    pairs = zip(pairwise(plates), pairwise(results), strict=True)
+    errors = [
+        error for (old, new), (before, after) in pairs if not math.isnan(error := Motion(old, new).error(before, after))
+    ]
     return 255 * float(np.mean(errors)) if errors else 0.0
+
+
+class Motion:
+    """The plate's motion from one frame to the next, found once and held against any number of results."""
+
+    def __init__(self, earlier: Samples, later: Samples) -> None:
+        """Both (H, W, 3) float32, working space."""
+        self.flow = optical_flow(later, earlier)
+        self.seen = visible_in_both(later, earlier, self.flow)
+
+    def error(self, earlier: Samples, later: Samples) -> float:
+        """Mean absolute change of a result along this motion, where the plate agrees with itself; NaN for nowhere."""
+        if not self.seen.any():
+            return math.nan
+        return float(np.abs(warped(earlier, self.flow) - later)[self.seen].mean())
 
 
 def _luma8(picture: Samples) -> npt.NDArray[np.uint8]:

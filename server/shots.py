@@ -153,15 +153,16 @@ def render_shot(
     *,
     on_event: Callable[[ShotEvent], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_cut: Callable[[str], None] = lambda path: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ShotResult:
     """Render a shot and return what became of it; `on_event` is called in the calling thread.
 
     `cancelled` is asked before each frame and each tile, and while waiting. Frames that are rendered
     by then are stored, and the result says so; stopping is how a camera or stream ends, so its movie gets its
-    final name. Errors of reading, rendering and writing are raised as
-    they are, after the frames before them have been stored. No thread is left behind. Raises whatever
-    `open_reader`, `open_writer` and the engine raise.
+    final name. Errors of reading, rendering and writing are raised as they are, after the frames before them
+    have been stored and `on_cut` has been told where. No thread is left behind. Raises whatever `open_reader`,
+    `open_writer` and the engine raise.
     """
     begun = clock()
     require_spaces(job)
@@ -209,6 +210,11 @@ def render_shot(
                     raise
     except _CancelledError:
         pass
+    except BaseException:
+        run.count(behind.stored())
+        if run.done:
+            on_cut(writer.path)
+        raise
     finally:
         run.count(behind.stored())
     return ShotResult(

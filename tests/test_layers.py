@@ -25,6 +25,13 @@ TRESPASSES = [
     ("values", "core/params.py", "impasto.core.generators.unet"),
     ("wire", "server/protocol/__init__.py", "torch"),
     ("wire", "server/protocol/__init__.py", "impasto.core.media.shot"),
+    ("wire", "server/client.py", "torch"),
+    ("wire", "server/connection.py", "impasto.core.media.shot"),
+    ("wire", "server/launcher.py", "impasto.core.engine"),
+    ("scheduler", "server/scheduler.py", "zmq"),
+    ("scheduler", "server/scheduling.py", "time"),
+    ("scheduler", "server/fairness.py", "threading"),
+    ("scheduler", "server/scheduler.py", "impasto.core.errors"),
     ("server", "server/__init__.py", "impasto.hosts.terminal"),
     ("server", "server/protocol/__init__.py", "impasto.training.losses"),
     ("training", "training/data/__init__.py", "impasto.server.protocol"),
@@ -35,6 +42,7 @@ TRESPASSES = [
 # What each contract lets through on purpose.
 PERMITTED = [
     ("wire", "server/protocol/__init__.py", "impasto.core.frame"),
+    ("wire", "server/client.py", "impasto.core.params"),
     ("server", "server/__init__.py", "impasto.core.generators.unet"),
     ("training", "training/__init__.py", "impasto.core.frame"),
 ]
@@ -43,6 +51,10 @@ PERMITTED = [
 RULED = {
     "core/card.py": {"torch"},
     "server/ring.py": {"torch", "impasto.core"},
+    "server/connection.py": {"torch", "impasto.core"},
+    "server/keys.py": {"torch", "impasto.core"},
+    "server/payload.py": {"torch", "impasto.core"},
+    "server/runtime.py": {"torch", "impasto.core"},
     "server/client.py": {"torch", "impasto.core"},
     "server/launcher.py": {"torch", "impasto.core"},
     "server/scheduler.py": {"torch", "zmq", "threading", "time"},
@@ -63,7 +75,9 @@ LIGHT = [
         "server/protocol/*.py",
         "server/ring.py",
         "server/client.py",
+        "server/keys.py",
         "server/launcher.py",
+        "server/front.py",
         "hosts/terminal/*.py",
     )
     for path in sorted(ROOT.glob(pattern))

@@ -20,7 +20,7 @@ ROOMS = ("core", "hosts", "server", "training")
 EXTRAS = ("server", "training", "dev")
 NOT_IN_THE_BASE = (
     *("Imath", "OpenEXR", "OpenImageIO", "PyOpenColorIO", "av", "cv2"),
-    *("rich", "safetensors", "tensorboard", "torch", "typer"),
+    *("blosc2", "prometheus_client", "psutil", "rich", "safetensors", "tensorboard", "torch", "typer"),
 )
 OF_ONE_TORCH_BUILD = re.compile(r"nvidia-|cuda-|triton|pytorch-triton")
 

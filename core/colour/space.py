@@ -155,7 +155,7 @@ def to_linear(pixels: Samples, space: PlateSpace) -> Samples:
     if space.is_working:
         return decode(pixels)
     if space.chromaticities is not None:
-        return _through_matrix(pixels, _matrix_to_rec709(space.chromaticities))
+        return _through_matrix(pixels, matrix_to_rec709(space.chromaticities))
     return _through_processor(pixels, _processors(space)[0])
 
 
@@ -168,7 +168,7 @@ def from_linear(pixels: Samples, space: PlateSpace) -> Samples:
     if space.is_working:
         return encode(pixels)
     if space.chromaticities is not None:
-        return _through_matrix(pixels, _inverse(_matrix_to_rec709(space.chromaticities)))
+        return _through_matrix(pixels, _inverse(matrix_to_rec709(space.chromaticities)))
     return _through_processor(pixels, _processors(space)[1])
 
 
@@ -233,7 +233,6 @@ def _processors(space: PlateSpace) -> tuple[Any, Any]:
     PQ and HLG are tables read backwards on the way in; the quick search is four times as fast and
     within 5e-6. On the way out it would cost Canon's logs 2e-5, so it is not used there.
     """
-    assert space.config is not None
     if space == CINEON:
         forth, back = (
             _cineon_curve(direction).getOptimizedCPUProcessor(
@@ -242,27 +241,38 @@ def _processors(space: PlateSpace) -> tuple[Any, Any]:
             for direction in (ocio.TRANSFORM_DIR_INVERSE, ocio.TRANSFORM_DIR_FORWARD)
         )
         return forth, back
+    lossless = ocio.OPTIMIZATION_LOSSLESS
+    quick_search = ocio.OptimizationFlags(int(lossless) | int(ocio.OPTIMIZATION_LUT_INV_FAST))
+    try:
+        forth, back = (
+            None if way.isNoOp() else way.getOptimizedCPUProcessor(ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, flags)
+            for way, flags in zip(ways(space), (quick_search, lossless), strict=True)
+        )
+    except _OCIO_ERRORS as error:
+        raise _no_way(space, error) from error
+    return forth, back
+
+
+def ways(space: PlateSpace) -> tuple[Any, Any]:
+    """OpenColorIO's processors from a space of a configuration to linear, and back."""
+    assert space.config is not None
     plate, built_in = _config(space.config), _config(BUILT_IN)
     try:
         if space.config == BUILT_IN:
-            ways = built_in.getProcessor(space.name, _LINEAR), built_in.getProcessor(_LINEAR, space.name)
-        else:
-            ways = (
-                ocio.Config.GetProcessorFromConfigs(plate, space.name, built_in, _LINEAR),
-                ocio.Config.GetProcessorFromConfigs(built_in, _LINEAR, plate, space.name),
-            )
-        lossless = ocio.OPTIMIZATION_LOSSLESS
-        quick_search = ocio.OptimizationFlags(int(lossless) | int(ocio.OPTIMIZATION_LUT_INV_FAST))
-        forth, back = (
-            None if way.isNoOp() else way.getOptimizedCPUProcessor(ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, flags)
-            for way, flags in zip(ways, (quick_search, lossless), strict=True)
+            return built_in.getProcessor(space.name, _LINEAR), built_in.getProcessor(_LINEAR, space.name)
+        return (
+            ocio.Config.GetProcessorFromConfigs(plate, space.name, built_in, _LINEAR),
+            ocio.Config.GetProcessorFromConfigs(built_in, _LINEAR, plate, space.name),
         )
     except _OCIO_ERRORS as error:
-        raise UsageError(
-            f"expected a way from '{space.name}' to scene-linear and back in '{space.config}', got: "
-            f"{_first_line(error)}; choose another --input-space"
-        ) from error
-    return forth, back
+        raise _no_way(space, error) from error
+
+
+def _no_way(space: PlateSpace, error: BaseException) -> UsageError:
+    return UsageError(
+        f"expected a way from '{space.name}' to scene-linear and back in '{space.config}', got: "
+        f"{_first_line(error)}; choose another --input-space"
+    )
 
 
 def _cineon_curve(direction: Any) -> Any:
@@ -323,7 +333,7 @@ def _span_a_space(chromaticities: Chromaticities) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _matrix_to_rec709(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
+def matrix_to_rec709(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
     """The 3x3 from linear light of these primaries to Rec.709, white to white by Bradford.
 
     Primaries of X, Y and Z mean that the samples are tristimulus values, of whatever white: these are

@@ -76,8 +76,24 @@ class FoldedConv(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, self.bias)
+        y = F.conv2d(edge_padded(x) if x.is_cuda else F.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, self.bias)
         return F.relu(y, inplace=True) if self.relu else y
+
+
+def edge_padded(x: Tensor) -> Tensor:
+    """One pixel of repeated edge on every side of (N, C, H, W), channels last whatever `x` is.
+
+    torch's own padding answers planes first on CUDA, so that every convolution would turn its picture
+    over before it begins. The same values. Unmeasured on a GPU.
+    """
+    count, channels, height, width = x.shape
+    padded = torch.empty(
+        (count, channels, height + 2, width + 2), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
+    padded[:, :, 1:-1, 1:-1] = x
+    padded[:, :, 0, 1:-1], padded[:, :, -1, 1:-1] = x[:, :, 0], x[:, :, -1]
+    padded[..., 0], padded[..., -1] = padded[..., 1], padded[..., -2]
+    return padded
 
 
 class ResidualBlock(nn.Module):

@@ -1,19 +1,30 @@
 """A result appears under its final name whole, or not at all.
 
 Temporary file in the same folder → checked write (the caller) → fsync → rename → fsync of the folder.
+
+The temporary name says which process of which machine writes it, so that what a killed one left behind is known.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 from impasto.core.errors import NoSpace, OutputError, OutputExists
 
+_TEMPORARY = re.compile(
+    r"\.(?P<stem>.*)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,10})-[0-9a-f]{8}\.part(?P<extension>\.\w+|)"
+)
+_LONGEST_STEM = 180
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -39,7 +50,66 @@ def temporary_beside(path: str) -> str:
     """A hidden, unique name in the same folder, with the extension kept, by which libraries choose the format."""
     folder, name = os.path.split(path)
     stem, extension = os.path.splitext(name)
-    return os.path.join(folder, f".{stem[:180]}.{os.getpid()}-{secrets.token_hex(4)}.part{extension}")
+    own = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return os.path.join(folder, f".{stem[:_LONGEST_STEM]}.{own}.part{extension}")
+
+
+def remove_abandoned(folder: str, belongs: Callable[[str], bool]) -> list[str]:
+    """Remove the temporary files that killed processes of this machine left in a folder; the paths of those removed.
+
+    `belongs` says whether a final name is one of the result's. Files of another machine or container are left alone,
+    because nobody here can tell whether they are still written, as is everything that cannot be removed.
+    """
+    removed: list[str] = []
+    if os.name != "posix":  # elsewhere a process cannot be looked for without a library
+        return removed
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return removed
+    for name in names:
+        made = _made_for(name)
+        if made is None:
+            continue
+        final, host, pid = made
+        if host != _host() or not belongs(final) or _lives(pid):
+            continue
+        path = os.path.join(folder, name)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+            removed.append(path)
+    return removed
+
+
+def _made_for(name: str) -> tuple[str, str, int] | None:
+    """The final name that a temporary file was to get, and the machine and process that wrote it."""
+    found = _TEMPORARY.fullmatch(name)
+    if found is None:
+        return None
+    final = found["stem"] + found["extension"]
+    # A temporary file may have one of its own beside it, as exact integers in EXR do.
+    inner = _made_for(final)
+    return inner if inner is not None else (final, found["host"], int(found["pid"]))
+
+
+@cache
+def _host() -> str:
+    """Eight digits for the machine and, in a container, for the container: where a process number means something."""
+    facts = [socket.gethostname()]
+    for source in ("/etc/machine-id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):
+            facts.append(os.readlink(source) if os.path.islink(source) else Path(source).read_text(encoding="utf-8"))
+    return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()[:8]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

@@ -15,7 +15,14 @@ import numpy as np
 
 from impasto.core.errors import OutputError, OutputExists, UsageError
 from impasto.core.frame import Frame, Pixels
-from impasto.core.media.commit import make_folder, output_error, publish, refuse_if_full, temporary_beside
+from impasto.core.media.commit import (
+    make_folder,
+    output_error,
+    publish,
+    refuse_if_full,
+    remove_abandoned,
+    temporary_beside,
+)
 from impasto.core.media.flatten import flatten, quantise
 from impasto.core.media.movie_audio import SoundTrack
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
@@ -45,7 +52,10 @@ class MovieWriter:
     """
 
     def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False) -> None:
-        """Check the name. Raises UsageError, OutputExists, OutputError; nothing is written yet."""
+        """Check the name and remove what a killed process left of this movie; nothing is written yet.
+
+        Raises UsageError, OutputExists, OutputError.
+        """
         self._kind = container_of(path)
         self._path = path
         self._shot = shot
@@ -55,6 +65,8 @@ class MovieWriter:
         if os.path.lexists(path) and not overwrite:
             raise OutputExists(f"expected no file at '{path}', but there is one; give --overwrite or another name")
         make_folder(path)
+        folder, name = os.path.split(path)
+        remove_abandoned(folder, lambda final: final == name)
         self._temporary = temporary_beside(path)
         self._open: _OpenMovie | None = None
         self._partial: str | None = None

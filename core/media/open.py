@@ -88,6 +88,11 @@ def open_writer(
     return MovieWriter(path, shot, overwrite=overwrite)
 
 
+def is_live(path: str) -> bool:
+    """Whether a path names a camera or a network stream, which is no file."""
+    return bool(_CAMERA.match(path) or _STREAM.match(path))
+
+
 def is_movie(path: str) -> bool:
     """Whether a path names a movie, by its extension."""
     return os.path.splitext(path)[1].lower() in MOVIE_EXTENSIONS

@@ -10,7 +10,7 @@ from typing import Self
 
 from impasto.core.errors import InconsistentShot, MediaError, OutputExists, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
-from impasto.core.media.commit import committed, make_folder
+from impasto.core.media.commit import committed, make_folder, remove_abandoned
 from impasto.core.media.numbering import NumberedPath, number_in, require_unbroken
 from impasto.core.media.picture_reader import read_header, read_picture
 from impasto.core.media.picture_writer import write_picture
@@ -88,7 +88,7 @@ class PictureWriter:
         resume: bool = False,
         resume_check: ResumeCheck | None = None,
     ) -> None:
-        """Make the folder and refuse what would be overwritten.
+        """Make the folder, clear it of what a killed process left of this result, refuse what would be overwritten.
 
         Raises OutputExists for a frame of the shot that is there already (unless `overwrite` or
         `resume`) and for an output that is the input; UsageError for several frames into one still.
@@ -106,6 +106,13 @@ class PictureWriter:
         probe = _path_of(files, shot.first)
         make_folder(probe)
         self._refuse_existing(shot)
+        remove_abandoned(os.path.dirname(probe), self._is_ours)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether a file of this name would be a frame of this result."""
+        if isinstance(self._files, str):
+            return name == os.path.basename(self._files)
+        return self._files.number_of(name) is not None
 
     def _refuse_existing(self, shot: ShotInfo) -> None:
         numbers = range(shot.first, shot.first + (shot.frame_count or 1))

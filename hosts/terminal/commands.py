@@ -107,10 +107,42 @@ def _train(app: typer.Typer) -> None:
     app.add_typer(train, name="train")
 
 
+def _serve(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.serve import serve
+
+    app.command(help=flowing(serve.__doc__))(serve)
+
+
+def _status(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.status import status
+
+    app.command(help=flowing(status.__doc__))(status)
+
+
+def _stop(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.stop import stop
+
+    app.command(help=flowing(stop.__doc__))(stop)
+
+
+def _keys(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.keys import add, new, revoke, show, trust
+
+    keys = typer.Typer(help="Say who may use a server over the network.")
+    for command in (new, add, revoke, trust):
+        keys.command(help=flowing(command.__doc__))(command)
+    keys.command("list", help=flowing(show.__doc__))(show)
+    app.add_typer(keys, name="keys")
+
+
 COMMANDS = {
     "render": Entry("Paint a shot with a style.", _render),
     "styles": Entry("List the styles with size, halo, licence and credit.", _styles),
     "sheet": Entry("Draw a contact sheet of a shot: the plate above, the result below.", _sheet),
     "train": Entry("Make a style.", _train),
+    "serve": Entry("Run the render server until Ctrl-C.", _serve),
+    "status": Entry("Show how the render server is.", _status),
+    "stop": Entry("End the server once what runs is finished.", _stop),
+    "keys": Entry("Say who may use a server over the network.", _keys),
     "doctor": Entry("Check the installation and say what to do.", _doctor),
 }

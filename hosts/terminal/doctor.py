@@ -21,6 +21,9 @@ from impasto.hosts.terminal.exit_codes import INTERNAL
 OLDEST_PYTHON = (3, 11)
 ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
 REINSTALL = "pip install --upgrade 'impasto[server]'"
+ROOMY_BYTES = 800 << 20
+"""Three pairs of slots for 4K frames of RGBA float32."""
+OPEN_FILES = 1024
 MARKS = {"ok": "ok     ", "warning": "note   ", "failed": "FAILED "}
 
 Check = Callable[[], Iterator[CheckDone]]
@@ -182,6 +185,45 @@ def check_folders() -> Iterator[CheckDone]:
         yield CheckDone("temporary files", "ok", folder, "")
 
 
+def check_server() -> Iterator[CheckDone]:
+    """The place of the render server is the user's alone, and whoever runs there is of this installation."""
+    from impasto.hosts.terminal.server import own_version
+    from impasto.server.runtime import prepare_folder, running, runtime_folder
+
+    folder = prepare_folder(runtime_folder())
+    owner = running(folder)
+    if owner is None:
+        yield CheckDone("server", "ok", f"none runs in '{folder}'; it is started when it is needed", "")
+    elif owner.version != own_version():
+        found = f"process {owner.pid} is {owner.version}, this is {own_version()}"
+        yield CheckDone("server", "warning", found, "run `impasto stop`; the next render starts the newer one")
+    else:
+        yield CheckDone("server", "ok", f"{owner.version} runs as process {owner.pid} in '{folder}'", "")
+
+
+def check_shared_memory() -> Iterator[CheckDone]:
+    """There is room for pixels that pass between a host and the server."""
+    if not hasattr(os, "statvfs"):
+        return
+    folder = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+    facts = os.statvfs(folder)
+    free = facts.f_bavail * facts.f_frsize
+    hint = f"make more room in '{folder}'; in a container start it with --shm-size=2g" if free < ROOMY_BYTES else ""
+    yield CheckDone("shared memory", "warning" if hint else "ok", f"{free / 2**20:.0f} MiB free in '{folder}'", hint)
+
+
+def check_open_files() -> Iterator[CheckDone]:
+    """A process may open enough files and sockets for many clients."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = allowed != resource.RLIM_INFINITY and allowed < OPEN_FILES
+    hint = f"raise the limit before the server starts: ulimit -n {4 * OPEN_FILES}" if few else ""
+    yield CheckDone("open files", "warning" if few else "ok", f"{allowed} at once", hint)
+
+
 def check_render() -> Iterator[CheckDone]:
     """A small picture goes through the whole path: file, colour, network, file."""
     import numpy as np
@@ -223,5 +265,8 @@ CHECKS: tuple[Check, ...] = (
     check_styles,
     check_movies,
     check_folders,
+    check_server,
+    check_shared_memory,
+    check_open_files,
     check_render,
 )

@@ -15,6 +15,9 @@ the same with `step` in the place of `frame`. `styles` prints one `style` for ea
 one `check` for each check, before their `finished` or `failed`. The exit code is the one of
 `impasto.hosts.terminal.exit_codes`; `failed` repeats it.
 
+`serve` prints one `serving` once clients may connect; `status` prints one `status`, with `--watch` one a second;
+`stop` prints nothing of its own. All three end with `finished` or `failed`.
+
 The classes below are the events, their fields the fields of the objects.
 """
 
@@ -108,6 +111,52 @@ class CheckDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """A server is ready for clients."""
+
+    server: str
+    """'impasto 0.2.0'"""
+    pid: int
+    endpoints: tuple[str, ...]
+    styles: int
+    """Style files in its folders, the built-in ones among them."""
+    metrics: str | None
+    """Address of the Prometheus metrics, null where none were asked for."""
+    public_key: str | None
+    """By which clients of other machines know this server, null where it does not listen for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """How a server is."""
+
+    server: str
+    pid: int
+    uptime_s: float
+    health: Literal["ok", "starting", "degraded", "draining"]
+    problems: tuple[str, ...]
+    """Why the health is not 'ok'."""
+    devices: tuple[Mapping[str, object], ...]
+    """The fields of `impasto.server.protocol.messages.DeviceFacts`."""
+    clients: tuple[Mapping[str, object], ...]
+    """The fields of `ClientFacts`."""
+    errors: tuple[Mapping[str, object], ...]
+    """The fields of `PastError`, newest last."""
+    styles: int
+    queued: int
+    running: int
+    jobs: int
+    frames: int
+    """Frames painted since the start."""
+    fps: float
+    """Over the last ten seconds."""
+    rss_bytes: int
+    """Memory of the front process; the workers' is in `devices`."""
+    endpoints: tuple[str, ...]
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something that a person should read and that does not stop the work."""
 
@@ -155,7 +204,19 @@ class Failed:
     """The file with the details of a fault of the program itself."""
 
 
-Event: TypeAlias = Started | FrameDone | Step | StyleFound | CheckDone | Warned | Finished | Cancelled | Failed
+Event: TypeAlias = (
+    Started
+    | FrameDone
+    | Step
+    | StyleFound
+    | CheckDone
+    | Serving
+    | ServerStatus
+    | Warned
+    | Finished
+    | Cancelled
+    | Failed
+)
 
 NAMES: dict[type[Event], str] = {
     Started: "started",
@@ -163,6 +224,8 @@ NAMES: dict[type[Event], str] = {
     Step: "step",
     StyleFound: "style",
     CheckDone: "check",
+    Serving: "serving",
+    ServerStatus: "status",
     Warned: "warning",
     Finished: "finished",
     Cancelled: "cancelled",

@@ -5,23 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from impasto.core.errors import (
+    DeadlineExpired,
     DeviceError,
     ImpastoError,
+    IncompatibleServer,
     InconsistentShot,
+    InvalidRequest,
     MediaError,
     NoSpace,
+    NotPermitted,
     OutOfMemory,
     OutputError,
     OutputExists,
+    RequestCancelled,
+    ServerBusy,
+    ServerError,
+    ServerUnreachable,
     StyleError,
     TrainingError,
     UnknownName,
     UnreadableMedia,
     UnsupportedMedia,
     UsageError,
+    WorkerLost,
 )
 
-DONE, INTERNAL, USAGE, INPUT, OUTPUT, STYLE, DEVICE, TRAINING = range(8)
+DONE, INTERNAL, USAGE, INPUT, OUTPUT, STYLE, DEVICE, TRAINING, SERVER = range(9)
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it; also for SIGTERM."""
 
@@ -43,6 +52,7 @@ EXIT_CODES: tuple[ExitCode, ...] = (
     ExitCode(STYLE, "the style file is not sound"),
     ExitCode(DEVICE, "the device is not there, failed, or has too little memory"),
     ExitCode(TRAINING, "training cannot start, or went wrong"),
+    ExitCode(SERVER, "the render server: none runs, it is busy, it refuses, or it gave up"),
     ExitCode(INTERRUPTED, "interrupted; what was finished is there"),
 )
 
@@ -60,6 +70,15 @@ _KINDS: dict[type[BaseException], tuple[str, int]] = {
     OutOfMemory: ("out_of_memory", DEVICE),
     DeviceError: ("device", DEVICE),
     TrainingError: ("training", TRAINING),
+    ServerUnreachable: ("unreachable", SERVER),
+    ServerBusy: ("busy", SERVER),
+    IncompatibleServer: ("incompatible", SERVER),
+    InvalidRequest: ("invalid_request", SERVER),
+    NotPermitted: ("not_permitted", SERVER),
+    DeadlineExpired: ("deadline", SERVER),
+    RequestCancelled: ("cancelled", INTERRUPTED),
+    WorkerLost: ("worker_lost", SERVER),
+    ServerError: ("server", SERVER),
     ImpastoError: ("impasto", INTERNAL),
 }
 

@@ -48,18 +48,21 @@ def style_found(card: Card, path: Path) -> StyleFound:
 
 def default_style() -> str:
     """The built-in style that is used where none is named; see `default_style_of`."""
-    return default_style_of({name: read_card(path) for name, path in style_files().items()})
+    return default_style_of({name: read_card(path).size for name, path in style_files().items()})
 
 
-def default_style_of(cards: Mapping[str, Card]) -> str:
-    """The first style that paints, one of standard size if there is one. Raises UsageError where there is none."""
-    painting = [name for name in cards if name != "identity"]
+def default_style_of(sizes: Mapping[str, str]) -> str:
+    """Of names and sizes of styles the first that paints, one of standard size if there is one.
+
+    Raises UsageError where there is none.
+    """
+    painting = [name for name in sizes if name != "identity"]
     if not painting:
         raise UsageError(
             "expected a painting style, found none built in; name a .safetensors file with --style,"
             " or train one with `impasto train pairs`"
         )
-    return next((name for name in painting if cards[name].size == PREFERRED_SIZE), painting[0])
+    return next((name for name in painting if sizes[name] == PREFERRED_SIZE), painting[0])
 
 
 def _show_table(found: list[StyleFound]) -> None:

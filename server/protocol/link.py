@@ -27,7 +27,6 @@ from impasto.server.protocol.messages import (
     Words,
 )
 
-
 # From the front
 
 
@@ -70,14 +69,19 @@ class PaintFrame:
 
 @dataclass(frozen=True, slots=True)
 class RunShot:
-    """Run a shot job. Answers: `ShotOpened`, `TurnAsked` and `TurnOver` for each frame, `FramesSafe`, and one of
-    `ShotEnded`, `WorkFailed`, `WorkStopped`."""
+    """Run a shot job.
+
+    Answers: `ShotOpened`, `TurnAsked` and `TurnOver` for each frame, `FramesSafe`, and one of `ShotEnded`,
+    `WorkFailed`, `WorkStopped`.
+    """
 
     TYPE: ClassVar = "run_shot"
 
     request: SubmitShot
     style_path: Words
     attempt: Count
+    opened: bool = True
+    """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
 
 
 @dataclass(frozen=True, slots=True)

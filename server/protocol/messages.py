@@ -363,7 +363,8 @@ class Submit:
 class SubmitShot:
     """A shot job (data): the server reads and writes the files itself.
 
-    On the local socket paths are absolute; elsewhere 'ROOT:relative/path' below a named root. `first` and `last`
+    On the local socket paths are absolute (an input may be 'camera:0' or a stream's address too); elsewhere
+    'ROOT:relative/path' below a named root. `first` and `last`
     None mean the whole shot. Answer: `ShotStarted`, then `ShotProgress`, then one of `ShotDone`, `Failed`,
     `Cancelled`, `Expired`.
     """

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from impasto.core.card import Card
+from impasto.core.card import Card, card_from_json
 from impasto.core.errors import ImpastoError, StyleError, UnknownName
 from impasto.core.generators.unet import UNet, UNetConfig
 from impasto.core.params import Params
@@ -163,3 +163,29 @@ def test_a_weight_that_overflows_half_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(StyleError, match="finite"):
         save_style(tmp_path / "mine.safetensors", CARD, net)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"schema": 0},
+        {"schema": -3},
+        {"credits": 7},
+        {"credits": [1, 2]},
+        {"title": 5},
+        {"description": None},
+        {"defaults": {"strength": 10**400}},
+        {"defaults": []},
+        {"training": "yes"},
+        {"halo": 1e308},
+    ],
+    ids=str,
+)
+def test_a_card_with_odd_facts_is_refused_as_a_style_error(style: Style, odd: dict[str, Any]) -> None:
+    with pytest.raises(StyleError):
+        card_from_json(json.dumps({**json.loads(style.card.to_json()), **odd}), "odd.safetensors")
+
+
+def test_a_card_of_endless_depth_is_refused_as_a_style_error() -> None:
+    with pytest.raises(StyleError):
+        card_from_json("[" * 100_000, "deep.safetensors")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.generators import GENERATORS
+from impasto.core.generators.blocks import edge_padded
 from impasto.core.generators.unet import SIZES, UNet, UNetConfig, identity_unet
 
 SMALL = UNetConfig(widths=(8, 16), blocks=(1, 2))
@@ -149,3 +150,11 @@ def test_a_new_network_moves_with_the_plate(size: str) -> None:
 def test_a_config_survives_the_way_through_a_card() -> None:
     config = SIZES["fine"]
     assert GENERATORS["unet"](config.as_dict()).config == config
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (9, 17)])
+def test_the_edge_padding_of_a_gpu_is_that_of_torch_with_channels_last(size: tuple[int, int]) -> None:
+    x = torch.rand(2, 8, *size)
+    padded = edge_padded(x)
+    assert torch.equal(padded, torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate"))
+    assert padded.is_contiguous(memory_format=torch.channels_last)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from impasto.core.errors import NoSpace, OutputError, OutputExists
-from impasto.core.media.commit import committed, make_folder, output_error
+from impasto.core.media import ShotInfo, commit, open_writer
+from impasto.core.media.commit import committed, make_folder, output_error, remove_abandoned, temporary_beside
 from tests.core.media.builders import leftovers
 
 
@@ -79,6 +80,77 @@ def test_a_folder_without_permission_is_an_output_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_full_disks_and_quotas_are_no_space(code: int) -> None:
     assert isinstance(output_error("a.exr", OSError(code, "full")), NoSpace)
+
+
+def dead_process() -> int:
+    """The number of a process that has just ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(60)
+    return ended.pid
+
+
+def left_by(pid: int, final: Path, host: str | None = None) -> Path:
+    """A temporary file for a result, as another process would have left it."""
+    name = Path(temporary_beside(str(final))).name
+    name = name.replace(f"-{os.getpid()}-", f"-{pid}-").replace(commit._host(), host or commit._host())
+    path = final.parent / name
+    path.write_bytes(b"half")
+    return path
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="no process can be looked for here")
+
+
+@posix
+def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
+    final = tmp_path / "a.0001.exr"
+    left = left_by(dead_process(), final)
+    nested = left_by(dead_process(), left)
+    assert sorted(remove_abandoned(str(tmp_path), lambda name: name == final.name)) == sorted([str(left), str(nested)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_what_is_still_written_stays(tmp_path: Path) -> None:
+    final = tmp_path / "a.0001.exr"
+    own = left_by(os.getpid(), final)
+    of_init = left_by(1, final)
+    assert remove_abandoned(str(tmp_path), lambda name: True) == []
+    assert own.exists()
+    assert of_init.exists()
+
+
+@posix
+def test_what_another_machine_left_stays(tmp_path: Path) -> None:
+    left = left_by(dead_process(), tmp_path / "a.0001.exr", host="00000000")
+    assert remove_abandoned(str(tmp_path), lambda name: True) == []
+    assert left.exists()
+
+
+@posix
+def test_what_belongs_to_another_result_stays(tmp_path: Path) -> None:
+    pid = dead_process()
+    other = left_by(pid, tmp_path / "b.0001.exr")
+    alike = [tmp_path / ".hidden.part.exr", tmp_path / "a.0001.exr", tmp_path / f".a.0001.{pid}-00000000.part.exr"]
+    for path in alike:
+        path.touch()
+    assert remove_abandoned(str(tmp_path), lambda name: name.startswith("a.")) == []
+    assert sorted(tmp_path.iterdir()) == sorted([other, *alike])
+
+
+def test_a_folder_that_is_not_there_holds_nothing_abandoned(tmp_path: Path) -> None:
+    assert remove_abandoned(str(tmp_path / "nowhere"), lambda name: True) == []
+
+
+@posix
+@pytest.mark.parametrize(("output", "left"), [("a.####.exr", "a.0007.exr"), ("a.exr", "a.exr"), ("a.mp4", "a.mp4")])
+def test_a_writer_begins_with_a_clean_folder(tmp_path: Path, output: str, left: str) -> None:
+    abandoned = left_by(dead_process(), tmp_path / left)
+    other = left_by(dead_process(), tmp_path / "other.exr")
+    frames = 1 if output == "a.exr" else 8
+    open_writer(str(tmp_path / output), ShotInfo("", "sequence", 1, frames, 16, 16))
+    assert not abandoned.exists()
+    assert other.exists()
 
 
 FULL_DISK = """

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -42,22 +43,47 @@ Impasto = Callable[..., Outcome]
 
 @pytest.fixture
 def impasto(capsys: pytest.CaptureFixture[str]) -> Impasto:
-    """Run a command in this process."""
+    """Run a command in this process; what it renders is rendered here too, without a server."""
 
     def call(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        here = ["--local"] if arguments[:1] == ("render",) else []
+        return outcome_of([*arguments, *here], capsys)
 
     return call
 
 
+@pytest.fixture
+def served(capsys: pytest.CaptureFixture[str]) -> Impasto:
+    """Run a command in this process; what it renders is rendered by the server."""
+
+    def call(*arguments: object) -> Outcome:
+        return outcome_of(arguments, capsys)
+
+    return call
+
+
+def outcome_of(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) -> Outcome:
+    """Run a command in this process."""
+    capsys.readouterr()
+    code = run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return Outcome(code, captured.out, captured.err)
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A runtime folder of the test's own; the path of a socket must be short."""
+    with TemporaryDirectory(prefix="impasto-") as folder:
+        yield Path(folder) / "run"
+
+
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder, with logs in it and a wide terminal, whatever the machine has."""
+def own_folder(tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with logs and keys in it and a wide terminal, whatever the machine has."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("IMPASTO_RUNTIME", str(runtime))
+    monkeypatch.setenv("IMPASTO_KEYS", str(tmp_path / "keys"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("OCIO", raising=False)
 

@@ -105,7 +105,7 @@ def test_a_base_installation_says_what_to_install(package: str) -> None:
 
 
 def test_a_missing_package_is_named_when_it_is_needed(sequence: str) -> None:
-    done = without("torch", "render", sequence, "o.####.exr", "--style", "identity")
+    done = without("torch", "render", sequence, "o.####.exr", "--style", "identity", "--local")
     assert done.returncode == exit_codes.INTERNAL
     assert (
         done.stderr == "impasto: expected the package 'torch', which is not installed; pip install 'impasto[server]'\n"

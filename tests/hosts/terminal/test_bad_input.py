@@ -252,7 +252,7 @@ class TestOutputs:
             resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
 
         done = subprocess.run(
-            [*IMPASTO, "render", sequence, output, "--style", "identity"],
+            [*IMPASTO, "render", sequence, output, "--style", "identity", "--local"],
             capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit,
         )  # fmt: skip
         assert done.returncode == OUTPUT, done.stderr

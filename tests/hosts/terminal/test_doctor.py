@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from impasto.core.errors import StyleError
 from impasto.hosts.terminal import doctor
 from impasto.hosts.terminal.events import CheckDone
 from impasto.hosts.terminal.exit_codes import INTERNAL
+from impasto.server.runtime import Owner, hold_lock, prepare_folder
 from tests.hosts.terminal.conftest import Impasto
 
 
@@ -68,3 +71,29 @@ def test_the_packages_are_those_that_the_distribution_asks_for() -> None:
     needed = {(name, extra) for name, _, extra in doctor.needed_packages()}
     assert {("numpy", ""), ("torch", "server")} <= needed
     assert "pytest" not in {name for name, _ in needed}
+
+
+def findings(check: doctor.Check) -> list[tuple[str, str]]:
+    return [(done.state, done.hint) for done in doctor.examined(check)]
+
+
+def test_a_server_of_another_version_is_pointed_out(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert findings(doctor.check_server) == [("ok", "")]
+    owner = Owner(os.getpid(), "impasto 0.0.1", "00", 0.0)
+    with hold_lock(prepare_folder(runtime), owner):
+        ((state, hint),) = findings(doctor.check_server)
+    assert (state, "impasto stop" in hint) == ("warning", True)
+
+
+def test_a_folder_that_others_reach_into_is_pointed_out(runtime: Path) -> None:
+    runtime.mkdir(mode=0o755)
+    runtime.chmod(0o755)
+    assert [state for state, _ in findings(doctor.check_server)] == ["failed"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such limits")
+def test_little_room_and_few_files_are_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "ROOMY_BYTES", 1 << 60)
+    monkeypatch.setattr(doctor, "OPEN_FILES", 1 << 40)
+    assert [state for state, _ in findings(doctor.check_shared_memory)] == ["warning"]
+    assert [state for state, _ in findings(doctor.check_open_files)] == ["warning"]

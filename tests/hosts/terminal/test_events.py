@@ -18,6 +18,8 @@ from impasto.hosts.terminal.events import (
     Failed,
     Finished,
     FrameDone,
+    ServerStatus,
+    Serving,
     Started,
     Step,
     StyleFound,
@@ -41,6 +43,12 @@ EXAMPLES: list[Event] = [
     Finished("out/o.####.exr", 48, 0, 0, 19.2, 2.5, {"network": 17.1}),
     Cancelled("o.partial.mp4", 12, 4.8),
     Failed("unknown_name", "no style is called 'x'; there is: identity", "there is: identity", 2),
+    Serving("impasto 0.2.0", 4711, ("ipc:///run/user/1000/impasto/control.sock",), 3, None, None),
+    ServerStatus(
+        "impasto 0.2.0", 4711, 12.5, "degraded", ("a worker was lost",), ({"device": "cpu"},), ({"client": "blender"},),
+        ({"code": "style"},), 3, 2, 1, 1, 480, 2.5, 73400320, ("ipc:///run/user/1000/impasto/control.sock",),
+        {"frames": 480},
+    ),
 ]  # fmt: skip
 
 

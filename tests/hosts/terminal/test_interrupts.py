@@ -34,7 +34,7 @@ def long_movie(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("output", ["out/o.####.exr", "out/o.mp4"])
 def test_an_interrupted_run_keeps_what_is_finished(sent: signal.Signals, output: str, long_movie: str) -> None:
     running = subprocess.Popen(
-        [*IMPASTO, "render", long_movie, output, "--style", "identity", "--json"],
+        [*IMPASTO, "render", long_movie, output, "--style", "identity", "--local", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert running.stdout is not None

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impasto.core.card import Card
 from impasto.core.errors import UsageError
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
 from impasto.hosts.terminal.controls import after_from, before_from, params_from
-from impasto.hosts.terminal.render import parse_tile
+from impasto.hosts.terminal.order import parse_tile
 from impasto.hosts.terminal.styles import default_style_of
 from tests.hosts.terminal.conftest import HEIGHT, WIDTH, Impasto, names, picture
 
@@ -166,15 +165,8 @@ def test_tiles_as_they_are_written(text: str, tile: object) -> None:
     assert parse_tile(text) == tile
 
 
-def card(name: str, size: str) -> Card:
-    return Card(
-        name=name, title=name, description="", generator="unet", config={}, size=size, halo=8, stride=8,
-        licence="CC0-1.0", weights_sha256="0", canary=(0.0, 0.0),
-    )  # fmt: skip
-
-
 def test_without_a_name_the_first_standard_style_that_paints_is_used() -> None:
-    cards = [card("identity", "standard"), card("ash", "draft"), card("birch", "standard"), card("cedar", "standard")]
-    assert default_style_of({each.name: each for each in cards}) == "birch"
+    sizes = {"identity": "standard", "ash": "draft", "birch": "standard", "cedar": "standard"}
+    assert default_style_of(sizes) == "birch"
     with pytest.raises(UsageError, match="--style"):
-        default_style_of({"identity": cards[0]})
+        default_style_of({"identity": "standard"})

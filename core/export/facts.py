@@ -1,0 +1,45 @@
+"""What an exported file says of itself: whose it is, and what it must be fed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.metadata import version
+
+from impasto.core.card import Card
+
+LINEAR_CONTRACT = "scene-linear Rec.709, any value"
+"""What a network exported as linear takes and gives; without, it is the card's own contract."""
+
+
+def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
+    """Name -> text, for a file's metadata: style, licence, credit, colour, layout, axes and stride, and the card.
+
+    The card is without its preview. Names begin with 'impasto.', so that they stand apart from a host's own.
+    """
+    channels = ("R", "G", "B", *card.guides)
+    facts = {
+        "style": card.name,
+        "title": card.title,
+        "description": card.description,
+        "licence": card.licence,
+        "credits": "\n".join(card.credits),
+        "colour": LINEAR_CONTRACT if linear else card.colour,
+        "input": f"1 x {len(channels)} x height x width: {', '.join(channels)}",
+        "output": "1 x 3 x height x width: R, G, B; not clamped",
+        "axes": "height and width are dynamic, from 1 pixel; the batch is 1",
+        "stride": f"{card.stride}: the picture is padded to it inside, by repeating its right and lower edge",
+        "halo": f"{card.halo}: what a tile needs around it, with tiles starting on the stride"
+        if card.tileable
+        else "none: the network sees the whole picture and cannot be tiled",
+        "controls": "strength 1, stroke 1, no other; the network alone, without alpha and matte",
+        "weights_sha256": card.weights_sha256,
+        "card": replace(card, preview="").to_json(),
+        "version": version("impasto"),
+    }
+    return {f"impasto.{name}": text for name, text in facts.items()}
+
+
+def facts_json(facts: dict[str, str]) -> str:
+    """The facts as one JSON object, for formats that take a file and no table."""
+    return json.dumps(facts, ensure_ascii=False, indent=1)

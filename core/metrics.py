@@ -1,0 +1,146 @@
+"""What can be measured about a result without a pretrained network.
+
+Pictures are (H, W, 3) float32 in working space (sRGB-encoded Rec.709), as `impasto.core.viewing.as_seen` gives
+them. How a result moves is in `impasto.core.temporal`. No figure here says whether a picture is good; together they
+say whether it is blurred, whether the plate's forms are still there, how far colour and texture have moved,
+and whether the network left a lattice.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from impasto.core.colour.plate import LUMA
+from impasto.core.errors import UsageError
+from impasto.core.frame import Samples
+
+BANDS = 4
+"""Octaves of the Laplacian pyramid in `lap_swd`, the low-pass rest among them."""
+PATCH = 7
+SLICES = 32
+PLACES = 4096
+LEAST_SPREAD = 0.01
+"""Two and a half steps of 8 bits: below it a slice of the reference counts as flat (as in training)."""
+
+COLOUR_CELL = 8
+"""Pixels over which colour is averaged before it is compared, so that strokes do not count as colour."""
+
+
+def sharpness(picture: Samples) -> float:
+    """Mean absolute luma difference between neighbours, down plus across; 0 along a side of one pixel."""
+    luma = picture @ LUMA
+    return sum(float(np.abs(steps).mean()) for axis in (0, 1) if (steps := np.diff(luma, axis=axis)).size)
+
+
+def sharpness_ratio(result: Samples, plate: Samples) -> float:
+    """Sharpness of a result over the plate's: below 1 detail is lost, above 1 strokes were added; NaN on a flat plate."""
+    _check_sizes(result, plate)
+    floor = sharpness(plate)
+    return sharpness(result) / floor if floor > 0 else math.nan
+
+
+def edge_cosine(result: Samples, plate: Samples) -> float:
+    """Cosine between the luma gradients of two pictures after a 5x5 average: 1 where all forms are kept, 0 for none.
+
+    The average takes strokes out and leaves the plate's forms; the whole picture is one vector, so strong edges
+    weigh most. NaN where one of the two is flat. An own measure: the cosine of gradient fields in image
+    registration (Haber and Modersitzki, MICCAI 2006), globally normalised and signed.
+    """
+    _check_sizes(result, plate)
+    ours, theirs = (_gradients(picture) for picture in (result, plate))
+    length = float(np.linalg.norm(ours)) * float(np.linalg.norm(theirs))
+    return float(np.vdot(ours, theirs)) / length if length > 0 else math.nan
+
+
+def lap_swd(result: Samples, reference: Samples, *, seed: int = 0) -> float:
+    """How far the texture of a picture is from a reference's, wherever in it: 0 for the same distribution of patches.
+
+    Sliced Wasserstein distance between 7x7 patches, band by band of a Laplacian pyramid, each random slice divided
+    by the reference's spread in it, so that strokes count as much as colour (Rabin et al. 2011,
+    doi:10.1007/978-3-642-24785-9_37; Heitz et al. 2021, arXiv:2006.07229). The two may differ in size. `seed` draws
+    slices and places: the same seed gives the same figure.
+    """
+    chance = np.random.default_rng(seed)
+    total = 0.0
+    for ours, theirs in zip(laplacian(result), laplacian(reference), strict=True):
+        side = min(PATCH, *ours.shape[:2], *theirs.shape[:2])
+        slices = chance.standard_normal((side * side * 3, SLICES), np.float32)
+        slices /= np.linalg.norm(slices, axis=0)
+        # The same places in both, as fractions of the picture: that halves the variance of the estimate.
+        places = chance.random((PLACES, 2))
+        mine, yours = (np.sort(_patches(band, side, places) @ slices, axis=0) for band in (ours, theirs))
+        total += float((np.abs(mine - yours).mean(axis=0) / (yours.std(axis=0) + LEAST_SPREAD)).mean())
+    return total / BANDS
+
+
+def laplacian(picture: Samples, bands: int = BANDS) -> list[Samples]:
+    """Band-pass levels of a picture, finest first, and the low-pass rest (Burt and Adelson 1983, with 2x2 averages)."""
+    levels: list[Samples] = []
+    for _ in range(bands - 1):
+        size = max(1, picture.shape[1] // 2), max(1, picture.shape[0] // 2)
+        smaller = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        larger = cv2.resize(smaller, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        levels.append(np.asarray(picture - larger, np.float32))
+        picture = np.asarray(smaller, np.float32)
+    return [*levels, picture]
+
+
+def colour_distance(result: Samples, reference: Samples) -> float:
+    """Mean CIE 1976 colour difference (ΔE*ab, ISO/CIE 11664-4) between averages of 8x8 pixels, D65 white.
+
+    About 2.3 is the least difference that is noticed side by side (Mahy, Van Eycken and Oosterlinck,
+    Color Research and Application 19, 1994). Values outside [0, 1] count as 0 or 1.
+    """
+    _check_sizes(result, reference)
+    ours, theirs = (_lab(_averaged(picture)) for picture in (result, reference))
+    return float(np.linalg.norm(ours - theirs, axis=2).mean())
+
+
+def psnr(result: Samples, reference: Samples) -> float:
+    """Peak signal-to-noise ratio in dB for a peak of 1; infinity for equal pictures.
+
+    Means something only against a deterministic target, never as a measure of paint.
+    """
+    _check_sizes(result, reference)
+    error = float(np.square(result - reference, dtype=np.float64).mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def checkerboard(picture: Samples) -> float:
+    """Mean absolute luma at the finest diagonal frequency, where shuffled networks leave their lattice."""
+    luma = picture @ LUMA
+    saddles = luma[:-1, :-1] - luma[:-1, 1:] - luma[1:, :-1] + luma[1:, 1:]
+    return float(np.abs(saddles).mean()) / 4 if saddles.size else 0.0
+
+
+def _gradients(picture: Samples) -> Samples:
+    luma = cv2.blur(np.asarray(picture @ LUMA, np.float32), (5, 5), borderType=cv2.BORDER_REPLICATE)
+    down, across = np.diff(luma, axis=0)[:, :-1], np.diff(luma, axis=1)[:-1]
+    return np.stack((down, across))
+
+
+def _patches(band: Samples, side: int, places: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Samples:
+    """Patches with their top left corners at these places, (places, side * side * 3)."""
+    windows = np.lib.stride_tricks.sliding_window_view(band, (side, side), axis=(0, 1))
+    rows, columns = (places * windows.shape[:2]).astype(np.intp).T
+    return np.ascontiguousarray(windows[rows, columns]).reshape(len(places), -1)
+
+
+def _averaged(picture: Samples) -> Samples:
+    size = tuple(max(1, length // COLOUR_CELL) for length in picture.shape[1::-1])
+    return np.asarray(cv2.resize(np.clip(picture, 0, 1), size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _lab(picture: Samples) -> Samples:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def _check_sizes(result: Samples, plate: Samples) -> None:
+    if result.shape != plate.shape:
+        raise UsageError(
+            f"expected two pictures of one size, got {result.shape[1]}x{result.shape[0]} and "
+            f"{plate.shape[1]}x{plate.shape[0]}; compare a plate with its own result"
+        )

@@ -1,0 +1,83 @@
+"""What `impasto render` was asked for, checked as far as it can be before anything is opened."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from impasto.core.errors import UsageError
+from impasto.core.grade import After, Before
+from impasto.core.media.shot import FrameRange
+from impasto.core.params import PARAMETERS, Params
+from impasto.hosts.terminal.controls import after_from, before_from, params_from
+from impasto.server.protocol.messages import Precision
+
+Tile = Literal["auto", "off"] | int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One shot to be painted, as the user typed it."""
+
+    input: str
+    output: str
+    style: str | None
+    """None: the one that is used where none is named."""
+    frames: FrameRange | None
+    matte: str | None
+    layer: str | None
+    input_space: str | None
+    output_space: str | None
+    tile: Tile
+    precision: Precision
+    device: str
+    overwrite: bool
+    resume: bool
+    before: Before
+    after: After
+    controls: Mapping[str, Any]
+    """The options of the tables, None where they were not given."""
+
+    def params(self, defaults: Params) -> Params:
+        """The parameters that were given, over those of the style."""
+        return params_from(self.controls, defaults)
+
+    @property
+    def before_resize(self) -> str:
+        """The size before the network, as it was typed; empty where it stays."""
+        return self.controls.get("before_resize") or ""
+
+    @property
+    def after_resize(self) -> str:
+        """The size after the network, as it was typed; empty where it stays."""
+        return self.controls.get("after_resize") or ""
+
+
+def order_from(*, frames: str | None, tile: str, precision: str, controls: Mapping[str, Any], **plain: Any) -> Order:
+    """An order from the options. UsageError for what cannot be meant."""
+    before, after = before_from(controls), after_from(controls)
+    params_from(controls, Params(**{each.name: each.default for each in PARAMETERS}))
+    known = typing.get_args(Precision)
+    if precision not in known:
+        raise UsageError(f"expected a precision among {', '.join(known)}, got '{precision}'")
+    return Order(
+        frames=None if frames is None else FrameRange.parse(frames),
+        tile=parse_tile(tile),
+        precision=typing.cast("Precision", precision),
+        before=before,
+        after=after,
+        controls=controls,
+        **plain,
+    )
+
+
+def parse_tile(text: str) -> Tile:
+    """'auto', 'off' or a number of pixels; UsageError for anything else."""
+    words: dict[str, Tile] = {"auto": "auto", "off": "off"}
+    if text in words:
+        return words[text]
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"expected --tile as auto, off or a number of pixels, got '{text}'; leave it at auto")
+    return int(text)

@@ -1,0 +1,90 @@
+"""The workers as the scheduler keeps them, and the turns that they run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from impasto.server.protocol.messages import Lane
+
+Place: TypeAlias = str | int
+"""Where a turn may run: '' or 'auto' anywhere, a device or family of devices ('cuda:1', 'cuda'), or one worker."""
+
+WARM_STYLES: Final = 4
+"""Styles that a worker ran last and that are taken to be warm there."""
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One frame that waits for a worker or is on one."""
+
+    owner: bytes
+    """The request or job."""
+    number: int
+    """The job's own count; 0 for a frame request."""
+    user: str
+    lane: Lane
+    style: str
+    place: Place
+    megapixels: float
+    order: int
+    """Unique; a lower one came before."""
+    since: float
+    """When it began to wait."""
+    alone: bool = False
+    """It may be what killed a worker: no other turn runs beside it."""
+    worker: int | None = None
+    """Where it runs; None while it waits."""
+    started: float = 0.0
+    moved: float = 0.0
+    """When it last made progress."""
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """A worker, what it runs and what it ran lately."""
+
+    number: int
+    device: str
+    depth: int
+    turns: dict[int, Turn] = field(default_factory=dict)
+    """What runs, by `Turn.order`."""
+    jobs: set[bytes] = field(default_factory=set)
+    reserved: Turn | None = None
+    """A turn that is to run alone and starts once the others have ended."""
+    hung: frozenset[bytes] | None = None
+    """Whose turns hung when the worker was told to be killed; None: it was not."""
+    warm: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every way in which a turn may name this worker."""
+        return "", "auto", self.number, *names_of(self.device)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a turn runs here that none may run beside."""
+        return any(turn.alone for turn in self.turns.values())
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether another turn may start here now."""
+        return len(self.turns) < self.depth and self.reserved is None and self.hung is None and not self.is_alone
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether a job may come here now, as far as its turns are concerned."""
+        return self.reserved is None and self.hung is None and not self.is_alone
+
+    def used(self, style: str) -> None:
+        """Note that a style runs here, and so is warm."""
+        self.warm[style] = None
+        self.warm.move_to_end(style)
+        if len(self.warm) > WARM_STYLES:
+            self.warm.popitem(last=False)
+
+
+def names_of(device: str) -> tuple[str, ...]:
+    """The names by which a device may be asked for: its own and its family's ('cuda:1' → 'cuda:1', 'cuda')."""
+    return tuple(dict.fromkeys((device, device.partition(":")[0])))

@@ -1,0 +1,77 @@
+"""How much memory a frame takes while it is painted, and how much there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from impasto.core.engine import TILE_LADDER, WHOLE_FRAME_PIXELS
+from impasto.core.errors import OutOfMemory
+
+# Fitted to one 3840x2160 RGBA float32 frame of noise on the CPU: whole it added 1.46 GiB to the process through
+# wheatfield-draft and 1.43 through wheatfield, in tiles of 2048 1.56 and in tiles of 512 1.12 (peak resident memory).
+COLOUR_BYTES: Final = 81
+"""A pixel of the plate, from samples to samples."""
+TILED_BYTES: Final = 58
+"""A pixel of the maps that tiles are put together in."""
+HALO: Final = 112
+"""The widest that any size has."""
+NETWORK_BYTES: Final = {"draft": 107, "standard": 107, "fine": 428}
+"""A pixel that the network has before it at once. 'fine' is computed from its channels, not measured."""
+SCALED_BYTES: Final = 72
+"""A pixel of the scaled plate and of its maps, where the stroke is not 1."""
+SPARE: Final = 0.9
+"""The part of what is available that a frame may take."""
+
+
+def needed_bytes(size: str, pixels: int, stroke: float, tile: int | None) -> int:
+    """What painting a frame of this many pixels adds to the memory of the process, whole (None) or in tiles."""
+    seen = round(pixels / stroke**2)
+    at_once = seen if tile is None else min(seen, (tile + 2 * HALO) ** 2)
+    maps = (TILED_BYTES * seen if tile is not None else 0) + (SCALED_BYTES * seen if stroke != 1 else 0)
+    return COLOUR_BYTES * pixels + maps + NETWORK_BYTES.get(size, NETWORK_BYTES["fine"]) * at_once
+
+
+def fitting_tile(
+    size: str, width: int, height: int, stroke: float, asked: int | None, tileable: bool, available: int
+) -> int | None:
+    """The side of tiles, None for the whole frame, with which a frame fits into what is available.
+
+    `asked` is what would be used if there were room. Raises OutOfMemory where nothing fits, saying what would.
+    """
+    pixels, room = width * height, int(SPARE * available)
+    ladder = [asked, *(side for side in TILE_LADDER if asked is None or side < asked)] if tileable else [asked]
+    for tile in ladder:
+        if needed_bytes(size, pixels, stroke, tile) <= room:
+            return tile
+    least = needed_bytes(size, pixels, stroke, ladder[-1])
+    fits = room / least * pixels
+    raise OutOfMemory(
+        f"expected about {least / 2**30:.1f} GiB of memory for a frame of {width}x{height}, "
+        f"{available / 2**30:.1f} GiB are free; {fits / 1e6:.1f} megapixels would fit, or close other programs"
+    )
+
+
+def usual_tile(tile: str | int, pixels: int, stroke: float, tileable: bool, automatic: int) -> int | None:
+    """The tile that the engine would use for this frame where memory is no question."""
+    if isinstance(tile, int):
+        return tile
+    return automatic if tile == "auto" and tileable and pixels / stroke**2 > WHOLE_FRAME_PIXELS else None
+
+
+def free_bytes() -> int:
+    """Memory that this process may still have: what the machine has available, within its container's limit."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(encoding="ascii"), re.MULTILINE)
+    except (OSError, ValueError):
+        return free
+    if limit != "max":
+        free = min(free, max(0, int(limit) - used + (int(cached[1]) if cached else 0)))
+    return free

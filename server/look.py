@@ -1,0 +1,34 @@
+"""The settings of a request, name and value, as what the engine takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from impasto.core.errors import UnknownName
+from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
+from impasto.core.params import PARAMETERS, Parameter, Params
+
+
+def params_of(settings: Mapping[str, float] | None) -> Params | None:
+    """None as it is: the style's own defaults. UnknownName for no control, UsageError for a value."""
+    return None if settings is None else Params(**_checked("parameter", settings, PARAMETERS))
+
+
+def before_of(settings: Mapping[str, float]) -> Before:
+    """What is done to the plate. Raises as `params_of` does."""
+    return Before(**_checked("control before the network", settings, BEFORE_CONTROLS))
+
+
+def after_of(settings: Mapping[str, float]) -> After:
+    """What is done to the painting. Raises as `params_of` does."""
+    return After(**_checked("control after the network", settings, AFTER_CONTROLS))
+
+
+def _checked(kind: str, settings: Mapping[str, float], controls: Iterable[Parameter]) -> dict[str, Any]:
+    known = [control.name for control in controls]
+    for name in settings:
+        if name not in known:
+            raise UnknownName(kind, name, known)
+    # A whole number is the same setting, and is noted in the result as the same.
+    return {name: float(value) for name, value in settings.items()}

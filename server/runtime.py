@@ -1,0 +1,244 @@
+"""The runtime folder of a user's server: where it is, who holds it, and what is in it.
+
+    server.lock    held by the server for as long as it lives; says who it is, as JSON
+    control.sock   the two sockets
+    data.sock
+    launch.lock    held by whoever starts a server
+    server.log     what a server that was started in the background says
+
+The folder belongs to the user alone (mode 0700): whoever reaches the sockets is the same user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from impasto.core.errors import NotPermitted, ServerError, UsageError
+
+CONTROL, DATA, LOCK, LAUNCH, LOG = "control.sock", "data.sock", "server.lock", "launch.lock", "server.log"
+SOCKET_PATH_BYTES: Final = 103
+"""The shortest limit of any system on the path of a socket (macOS; Linux allows 107)."""
+RECORD_BYTES: Final = 4096
+PATIENCE_S: Final = 0.5
+"""How long a server tries for the lock: whoever only looks holds it for an instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a runtime folder."""
+
+    pid: int
+    version: str
+    """'impasto 0.2.0'"""
+    boot: str
+    """Hexadecimal; changes with every start."""
+    since: float
+    """Seconds of the epoch."""
+    listen: str = ""
+    """Where it listens for other machines; empty where it does not."""
+
+
+def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a user's server lives: $IMPASTO_RUNTIME, else $XDG_RUNTIME_DIR/impasto, else one in the temp folder."""
+    if named := environ.get("IMPASTO_RUNTIME"):
+        return Path(named).absolute()
+    if session := environ.get("XDG_RUNTIME_DIR"):
+        return Path(session).absolute() / "impasto"
+    user = str(os.getuid()) if sys.platform != "win32" else environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir()).absolute() / f"impasto-{user}"
+
+
+def prepare_folder(path: Path) -> Path:
+    """Make the folder where there is none, and make sure that nobody else can reach into it.
+
+    Raises NotPermitted for one that is another user's, open to others or a link, UsageError for a path too long for
+    a socket.
+    """
+    if sys.platform != "win32" and len(os.fsencode(path / CONTROL)) > SOCKET_PATH_BYTES:
+        raise UsageError(
+            f"expected a runtime folder of at most {SOCKET_PATH_BYTES - len(CONTROL) - 1} bytes, because a socket's "
+            f"path may be no longer, got '{path}'; name a shorter one in IMPASTO_RUNTIME"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        facts = path.lstat()
+    except OSError as error:
+        raise NotPermitted(
+            f"expected a runtime folder at '{path}', got: {error.strerror}; name another one in IMPASTO_RUNTIME"
+        ) from error
+    if sys.platform == "win32":
+        return path
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotPermitted(f"expected a folder at '{path}', found a link or a file; remove it")
+    if facts.st_uid != os.geteuid():
+        raise NotPermitted(
+            f"expected the runtime folder '{path}' to belong to user {os.geteuid()}, it belongs to {facts.st_uid}; "
+            f"name another one in IMPASTO_RUNTIME"
+        )
+    if facts.st_mode & 0o077:
+        raise NotPermitted(
+            f"expected nobody else to reach into '{path}' (mode 0700), found mode {facts.st_mode & 0o777:04o}; "
+            f"run: chmod 700 '{path}'"
+        )
+    return path
+
+
+def control_endpoint(folder: Path) -> str:
+    """Where the control socket of this folder's server is."""
+    return f"ipc://{folder / CONTROL}"
+
+
+def data_endpoint(folder: Path) -> str:
+    """Where the data socket of this folder's server is."""
+    return f"ipc://{folder / DATA}"
+
+
+def log_path(folder: Path) -> Path:
+    """What a server that was started in the background says."""
+    return folder / LOG
+
+
+@contextmanager
+def hold_lock(folder: Path, owner: Owner) -> Iterator[None]:
+    """Be the server of this folder: hold its lock, clear away the sockets of a dead one, say who holds it.
+
+    Raises ServerError naming the first where there is one already. The lock goes with the process, however it dies.
+    """
+    with _opened(folder / LOCK) as fd:
+        if not take_lock(fd, PATIENCE_S):
+            first = _recorded(fd)
+            who = f"process {first.pid}, {first.version}" if first else "it has only just started"
+            raise ServerError(
+                f"a server already runs in '{folder}' ({who}); use it, end it with `impasto stop`, or name another "
+                f"folder in IMPASTO_RUNTIME"
+            )
+        for name in (CONTROL, DATA):
+            (folder / name).unlink(missing_ok=True)
+        _record(fd, owner)
+        try:
+            yield
+        finally:
+            for name in (CONTROL, DATA):
+                (folder / name).unlink(missing_ok=True)
+            os.ftruncate(fd, 0)
+            drop_lock(fd)
+
+
+def running(folder: Path) -> Owner | None:
+    """Who holds this folder now; None where nobody does, or where a server has not yet written who it is."""
+    try:
+        fd = os.open(folder / LOCK, os.O_RDWR | _FLAGS)
+    except OSError:
+        return None
+    try:
+        if take_lock(fd, 0.0, shared=True):
+            drop_lock(fd)
+            return None
+        return _recorded(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def launch_turn(folder: Path, timeout_s: float) -> Iterator[bool]:
+    """Hold the lock of whoever starts a server; yields False if another held it for all of `timeout_s`."""
+    with _opened(folder / LAUNCH) as fd:
+        held = take_lock(fd, timeout_s)
+        try:
+            yield held
+        finally:
+            if held:
+                drop_lock(fd)
+
+
+def take_lock(fd: int, timeout_s: float, *, shared: bool = False) -> bool:
+    """Try for the lock on an open file until `timeout_s` has passed; whether it is held now."""
+    until = time.monotonic() + timeout_s
+    while not _try_lock(fd, shared):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+if sys.platform == "win32":  # unverified: nobody has run this branch
+    import msvcrt
+
+    _FLAGS: Final = os.O_BINARY | os.O_NOINHERIT
+    # Windows locks bytes for reading too, so the one that is locked lies behind the record.
+    _LOCKED_BYTE: Final = 1 << 20
+
+    def _try_lock(fd: int, shared: bool) -> bool:
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def drop_lock(fd: int) -> None:
+        """Give a lock back."""
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+
+    def _try_lock(fd: int, shared: bool) -> bool:
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def drop_lock(fd: int) -> None:
+        """Give a lock back."""
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """An open file that is made where there is none and never removed: removing a lock file lets two hold it."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+    except OSError as error:
+        raise NotPermitted(f"expected to open '{path}', got: {error.strerror}; remove it") from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _record(fd: int, owner: Owner) -> None:
+    text = json.dumps(asdict(owner)).encode()
+    os.ftruncate(fd, 0)
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.write(fd, text)
+
+
+def _recorded(fd: int) -> Owner | None:
+    os.lseek(fd, 0, os.SEEK_SET)
+    try:
+        facts = json.loads(os.read(fd, RECORD_BYTES))
+        return Owner(
+            int(facts["pid"]),
+            str(facts["version"]),
+            str(facts["boot"]),
+            float(facts["since"]),
+            str(facts.get("listen", "")),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,130 @@
+"""Keys from the command line, and a render on another machine: this one, in two roles."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+from impasto.core.media import open_reader
+from impasto.hosts.terminal.exit_codes import SERVER, USAGE
+from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="roots are served on POSIX alone")
+
+LIMIT_S = 60.0
+KEY = re.compile(r"'(\S{40})'")
+
+
+def free_port() -> int:
+    """A port whose neighbour is free too: control is on one, data on the next."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return int(port)
+
+
+def test_keys_are_made_listed_and_revoked(impasto: Impasto) -> None:
+    done = impasto("keys", "new")
+    assert done.code == 0
+    mine = KEY.search(done.out)
+    assert mine is not None
+    assert impasto("keys", "new").code == USAGE
+    assert impasto("keys", "add", "anna", mine[1], "--role", "admin").out == "anna may use the server (admin)\n"
+    listed = impasto("keys", "list")
+    assert f"your public key: {mine[1]}" in listed.out
+    assert f"  anna  admin  {mine[1]}" in listed.out
+    assert impasto("keys", "trust", "tcp://render1:7780", mine[1]).code == 0
+    assert f"  tcp://render1:7780  {mine[1]}" in impasto("keys", "list").out
+    assert impasto("keys", "revoke", "anna").code == 0
+    assert "nobody may use your server" in impasto("keys", "list").out
+    gone = impasto("keys", "revoke", "anna")
+    assert (gone.code, len(gone.err.splitlines())) == (USAGE, 1)
+
+
+def test_keys_that_others_can_read_are_refused_with_what_to_run(impasto: Impasto) -> None:
+    impasto("keys", "new")
+    Path("keys").chmod(0o755)
+    done = impasto("render", "plates:p.exr", "out:o.exr", "--style", "identity")
+    assert done.code != 0
+    refused = impasto("status", "--server", "tcp://127.0.0.1:7780", "--server-key", "x" * 40)
+    assert (refused.code, "run: chmod 700" in refused.err) == (SERVER, True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, sequence: str) -> Iterator[tuple[str, str, Path, Path]]:
+    """A render machine: its address, its public key, its folder of keys and the folder for results."""
+    keys, out = tmp_path / "theirs", tmp_path / "results"
+    out.mkdir()
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with TemporaryDirectory(prefix="impasto-") as folder:
+        server = subprocess.Popen(
+            [
+                *(*IMPASTO, "serve", "--device", "cpu", "--json", "--listen", address),
+                *("--root", f"plates={Path(sequence).parent}", "--root", f"out={out}:rw"),
+            ],
+            env={**os.environ, "IMPASTO_RUNTIME": f"{folder}/run", "IMPASTO_KEYS": str(keys)},
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert server.stdout is not None
+            serving, warning = (json.loads(server.stdout.readline()) for _ in range(2))
+            assert (serving["event"], "nobody may connect yet" in warning["message"]) == ("serving", True)
+            assert address in serving["endpoints"]
+            yield address, serving["public_key"], keys, out
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.communicate(timeout=LIMIT_S)
+            finally:
+                server.kill()
+
+
+def test_a_shot_is_rendered_on_another_machine(
+    machine: tuple[str, str, Path, Path], sequence: str, served: Impasto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, server_key, theirs, out = machine
+    mine = KEY.search(served("keys", "new").out)
+    assert mine is not None
+    render = ("render", "plates:plate.####.exr", "out:o.####.exr", "--style", "identity", "--server", address, "--json")
+
+    stranger = served("render", *render[1:])
+    assert (stranger.code, "impasto keys trust" in stranger.events[-1]["message"]) == (SERVER, True)
+    served("keys", "trust", address, server_key)
+    denied = served(*render)
+    assert (denied.code, [event["event"] for event in denied.events]) == (SERVER, ["failed"])
+
+    with monkeypatch.context() as there:
+        there.setenv("IMPASTO_KEYS", str(theirs))
+        assert served("keys", "add", "anna", mine[1]).code == 0
+    done = served(*render)
+    assert done.code == 0, done.events[-1]
+    assert names(out) == [f"o.{number}.exr" for number in range(1001, 1007)]
+    with open_reader(sequence) as before, open_reader(str(out / "o.####.exr")) as after:
+        for plate, painted in zip(before, after, strict=True):
+            assert np.array_equal(plate.colour, painted.colour)
+    assert str(out) not in done.out, "a client is told no path of the server"
+
+    outside = served("render", "plates:../secret.exr", "out:o.exr", *render[3:])
+    assert (outside.code, outside.events[-1]["code"]) == (SERVER, "not_permitted")
+    assert served("status", "--server", address, "--json").events[0]["clients"][0]["user"] == "anna"
+    assert served("stop", "--server", address).code == SERVER, "only an admin ends a server"
+
+    with monkeypatch.context() as there:
+        there.setenv("IMPASTO_KEYS", str(theirs))
+        served("keys", "revoke", "anna")
+    assert served(*render).code == SERVER

@@ -1,0 +1,339 @@
+"""`impasto render` through the server: the same pictures, words and codes as in the process, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
+from impasto.server.runtime import running
+from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
+
+LIMIT_S = 60.0
+STYLE = ("--style", "identity")
+
+
+def until(what: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
+    """What a condition becomes, once it is true."""
+    end = time.monotonic() + limit_s
+    while not (found := what()):
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)
+    return found
+
+
+def end(folder: Path) -> None:
+    """End whatever server holds a folder."""
+    owner = running(folder)
+    if owner is not None:
+        os.kill(owner.pid, signal.SIGTERM)
+        until(lambda: running(folder) is None)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[Path]:
+    """A runtime folder with a server, which the tests of this file share."""
+    with TemporaryDirectory(prefix="impasto-") as made:
+        folder = Path(made) / "run"
+        server = subprocess.Popen(
+            [*IMPASTO, "serve", "--device", "cpu", "--json"],
+            env={**os.environ, "IMPASTO_RUNTIME": str(folder)}, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert server.stdout is not None
+            assert json.loads(server.stdout.readline())["event"] == "serving"
+            yield folder
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(LIMIT_S)
+            finally:
+                server.kill()
+                server.communicate()
+
+
+@pytest.fixture
+def lonely(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder without a server; one that is started in it is ended."""
+    with TemporaryDirectory(prefix="impasto-") as made:
+        folder = Path(made) / "run"
+        monkeypatch.setenv("IMPASTO_RUNTIME", str(folder))
+        yield folder
+        end(folder)
+
+
+def frames_of(path: str) -> list[np.ndarray]:
+    with open_reader(path) as reader:
+        return [frame.colour for frame in reader]
+
+
+def test_a_sequence_comes_out_as_in_the_process(sequence: str, served: Impasto, impasto: Impasto) -> None:
+    arguments = ("render", sequence, "--style", "wheatfield-draft", "--strength", "0.5", "--after-gamma", "1.5")
+    assert served(arguments[0], sequence, "there/o.####.exr", *arguments[2:]).code == 0
+    assert impasto(arguments[0], sequence, "here/o.####.exr", *arguments[2:]).code == 0
+    for there, here in zip(frames_of("there/o.####.exr"), frames_of("here/o.####.exr"), strict=True):
+        assert np.array_equal(there, here)
+    assert not np.array_equal(frames_of(sequence)[0], frames_of("there/o.####.exr")[0])
+
+
+def test_programs_are_told_the_same(sequence: str, served: Impasto, impasto: Impasto) -> None:
+    def told(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        timed = {"fps", "remaining_s", "seconds", "stages"}
+        return [{name: value for name, value in event.items() if name not in timed} for event in events]
+
+    arguments = ("render", sequence, "out/o.####.exr", *STYLE, "--json")
+    there = served(*arguments)
+    for path in Path("out").iterdir():
+        path.unlink()
+    here = impasto(*arguments)
+    assert told(there.events) == told(here.events)
+    assert there.events[1]["path"] == "out/o.1001.exr"
+    assert there.events[-1]["stages"].keys() >= {"reading", "before", "network", "after", "writing"}
+    assert (there.code, there.err) == (0, "")
+
+
+def test_a_relative_input_is_found(movie: str, served: Impasto) -> None:
+    done = served("render", os.path.relpath(movie), "o.mp4", *STYLE, "--frames", "2-4", "--json")
+    assert (done.events[0]["input"], done.events[-1]["output"]) == ("in/plate.mp4", "o.mp4")
+    assert len(frames_of("o.mp4")) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("nowhere.exr", "o.exr"),
+        ("{plate}", "o.####.exr", "--style", "identiti"),
+        ("{plate}", "o.####.exr", "--style", "no.safetensors"),
+        ("{plate}", "o.####.exr", "--input-space", "ACEScgg"),
+        ("{plate}", "o.####.exr", "--output-space", "ACEScgg"),
+        ("{plate}", "o.####.exr", "--layer", "rgba"),
+        ("{plate}", "o.####.exr", "--matte", "nope.png"),
+        ("{plate}", "o.####.exr", "--frames", "5-9"),
+        ("{plate}", "o.####.exr", "--tile", "8"),
+        ("{plate}", "o.####.exr", "--precision", "float8"),
+        ("{plate}", "o.####.exr", "--strength", "1.5"),
+        ("{plate}", "o.####.exr", "--after-resize", "big"),
+        ("{plate}", "{plate}"),
+        ("{plate}", "there.mp4"),
+        ("{plate}", "o.xyz"),
+        ("{plate}", "o.exr"),
+        ("in/nowhere.exr", "o.exr"),
+        ("camera:x", "o.mp4"),
+    ],
+    ids=lambda wrong: " ".join(wrong),
+)
+def test_what_cannot_work_is_refused_in_the_same_words(
+    wrong: tuple[str, ...], sequence: str, served: Impasto, impasto: Impasto
+) -> None:
+    Path("there.mp4").write_text("mine")
+    arguments = ["render", *(word.format(plate=sequence) for word in wrong), "--json"]
+    if "--style" not in arguments:
+        arguments += STYLE
+    there, here = served(*arguments), impasto(*arguments)
+    assert (there.code, there.events) == (here.code, here.events)
+    assert there.code != 0
+
+
+def test_what_failed_midway_is_told_at_the_end(sequence: str, served: Impasto) -> None:
+    Path(sequence.replace("####", "1003")).write_bytes(b"\x76\x2f\x31\x01")
+    done = served("render", sequence, "out/o.####.exr", *STYLE, "--json")
+    assert [event["event"] for event in done.events] == ["started", "frame", "frame", "failed"]
+    assert (done.events[-1]["code"], done.code) == ("unreadable_media", 3)
+    assert names(Path("out")) == ["o.1001.exr", "o.1002.exr"]
+
+
+def test_a_shot_goes_on_where_the_process_left_it(sequence: str, served: Impasto, impasto: Impasto) -> None:
+    arguments = ("render", sequence, "out/o.####.exr", *STYLE, "--resume", "--json")
+    assert impasto(*arguments).events[-1]["frames"] == 6
+    Path("out/o.1004.exr").unlink()
+    done = served(*arguments)
+    assert [event["number"] for event in done.events if event["event"] == "frame"] == [1004]
+    assert (done.events[-1]["frames"], done.events[-1]["skipped"]) == (1, 5)
+
+
+@pytest.fixture(scope="module")
+def long_movie(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = str(tmp_path_factory.mktemp("long") / "plate.mp4")
+    with open_writer(path, ShotInfo("", "movie", 1, 300, WIDTH, HEIGHT, rate=Fraction(24))) as writer:
+        for number in range(1, 301):
+            writer.write(picture(number, np.uint8))
+    return path
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*IMPASTO, *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+
+
+def events_until(running: subprocess.Popen[str], frames: int, then: Callable[[], object]) -> list[dict[str, Any]]:
+    """All events of a run; `then` is called once, when this many frames were told."""
+    assert running.stdout is not None
+    events: list[dict[str, Any]] = []
+    called = False
+    for line in running.stdout:
+        events.append(json.loads(line))
+        if not called and sum(event["event"] == "frame" for event in events) >= frames:
+            called = True
+            then()
+    assert called, events
+    running.communicate(timeout=LIMIT_S)
+    return events
+
+
+@pytest.mark.parametrize("output", ["out/o.####.exr", "out/o.mp4"])
+def test_ctrl_c_keeps_what_is_finished(output: str, long_movie: str) -> None:
+    render = started("render", long_movie, output, *STYLE)
+    events = events_until(render, 3, lambda: render.send_signal(signal.SIGINT))
+    assert render.returncode == INTERRUPTED, events[-1]
+    last = events[-1]
+    assert last["event"] == "cancelled"
+    assert 3 <= last["frames"] < 300
+    if output.endswith(".exr"):
+        assert names(Path("out")) == [f"o.{number:04}.exr" for number in range(1, last["frames"] + 1)]
+    else:
+        assert (names(Path("out")), last["output"]) == (["o.partial.mp4"], "out/o.partial.mp4")
+        assert len(frames_of(last["output"])) == last["frames"]
+
+
+def test_a_client_that_dies_takes_its_shot_along(long_movie: str, served: Impasto) -> None:
+    render = started("render", long_movie, "out/o.####.exr", *STYLE)
+    events_until(render, 3, render.kill)
+    until(lambda: served("status", "--json").events[0]["jobs"] == 0)
+    assert len(names(Path("out"))) < 300
+
+
+def test_the_status_is_for_people_and_programs(served: Impasto, runtime: Path) -> None:
+    done = served("status", "--json")
+    status, last = done.events
+    owner = running(runtime)
+    assert owner is not None
+    assert (status["event"], status["pid"], last["event"]) == ("status", owner.pid, "finished")
+    assert [device["device"] for device in status["devices"]] == ["cpu"]
+    assert [client["client"].split()[:2] for client in status["clients"]] == [["impasto", "status"]]
+    page = served("status")
+    assert page.code == 0
+    for words in (f"process {owner.pid}", "cpu", "warm styles", "frames per second", "impasto status"):
+        assert words in page.out
+
+
+def test_a_second_server_names_the_first(served: Impasto, runtime: Path) -> None:
+    owner = running(runtime)
+    assert owner is not None
+    done = served("serve")
+    assert done.code == SERVER
+    assert str(owner.pid) in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_server_is_started_when_it_is_needed_and_stopped_when_told(
+    sequence: str, served: Impasto, lonely: Path
+) -> None:
+    for command in (("status",), ("status", "--json")):
+        assert served(*command).code == SERVER
+    assert "none in" in served("status").err
+    assert served("stop").out == "no server runs\n"
+    assert served("render", sequence, "out/o.####.exr", *STYLE).code == 0
+    owner = running(lonely)
+    assert owner is not None
+    assert served("stop").out == "the server has ended\n"
+    assert running(lonely) is None
+    until(lambda: not Path(f"/proc/{owner.pid}").exists() or "Z" in Path(f"/proc/{owner.pid}/stat").read_text())
+
+
+def test_a_server_that_cannot_start_is_one_sentence_with_a_way_out(
+    sequence: str, served: Impasto, lonely: Path
+) -> None:
+    lonely.mkdir(mode=0o755)
+    lonely.chmod(0o755)
+    done = served("render", sequence, "out/o.####.exr", *STYLE)
+    assert done.code == SERVER
+    assert len(done.err.splitlines()) == 1
+    assert "chmod 700" in done.err
+    assert "--local" in done.err
+    lonely.chmod(0o700)
+
+
+def test_a_server_that_is_killed_costs_no_frame(long_movie: str, lonely: Path, impasto: Impasto) -> None:
+    def kill() -> None:
+        owner = running(lonely)
+        assert owner is not None
+        os.kill(owner.pid, signal.SIGKILL)
+
+    render = started("render", long_movie, "out/o.####.exr", *STYLE)
+    events = events_until(render, 20, kill)
+    assert render.returncode == 0, events[-1]
+    assert (events[-1]["event"], events[-1]["frames"]) == ("finished", 300)
+    assert [event["event"] for event in events].count("started") == 1
+    numbers = [event["number"] for event in events if event["event"] == "frame"]
+    assert len(set(numbers)) == len(numbers)
+    assert names(Path("out")) == [f"o.{number:04}.exr" for number in range(1, 301)]
+    assert impasto("render", long_movie, "here/o.####.exr", *STYLE).code == 0
+    for number in (1, 20, 21, 22, 23, 24, 25, 150, 300):
+        there, here = (frames_of(f"{folder}/o.{number:04}.exr") for folder in ("out", "here"))
+        assert np.array_equal(there, here)
+
+
+def test_a_movie_begins_again_when_its_server_is_killed(long_movie: str, lonely: Path) -> None:
+    def kill() -> None:
+        owner = running(lonely)
+        assert owner is not None
+        os.kill(owner.pid, signal.SIGKILL)
+
+    render = started("render", long_movie, "out/o.mp4", *STYLE)
+    events = events_until(render, 20, kill)
+    assert (render.returncode, events[-1]["event"]) == (0, "finished"), events[-1]
+    numbers = [event["number"] for event in events if event["event"] == "frame"]
+    assert numbers == sorted(set(numbers))
+    assert events[-1]["frames"] == 300
+    assert len(frames_of("out/o.mp4")) == 300
+    assert names(Path("out")) == ["o.mp4"]
+
+
+def test_ctrl_c_ends_a_server(lonely: Path) -> None:
+    server = started("serve", "--device", "cpu")
+    assert server.stdout is not None
+    assert json.loads(server.stdout.readline())["event"] == "serving"
+    server.send_signal(signal.SIGINT)
+    out, err = server.communicate(timeout=LIMIT_S)
+    assert (server.returncode, err) == (0, "")
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["finished"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--listen", "render1:7780"),
+        ("--listen", "tcp://h:70000"),
+        ("--styles", "nowhere"),
+        ("--root", "plates=."),
+        ("--idle-exit", "0"),
+        ("--metrics", "0"),
+    ],
+)
+def test_a_server_is_not_started_with_what_cannot_work(wrong: tuple[str, str], served: Impasto, lonely: Path) -> None:
+    done = served("serve", *wrong)
+    assert done.code == USAGE
+    assert len(done.err.splitlines()) == 1
+    assert running(lonely) is None
+
+
+def test_render_takes_one_way(sequence: str, served: Impasto) -> None:
+    done = served("render", sequence, "o.####.exr", *STYLE, "--local", "--server", "tcp://render1:7780")
+    assert (done.code, "--local or --server" in done.err) == (USAGE, True)
+    done = served("render", sequence, "o.####.exr", *STYLE, "--server-key", "x")
+    assert (done.code, "--server" in done.err) == (USAGE, True)

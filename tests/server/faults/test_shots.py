@@ -1,0 +1,234 @@
+"""Shots whose worker or server is killed at any moment: every frame is there once, whole, and with the right pixels."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from impasto.core.errors import OutputExists, ServerUnreachable
+from impasto.core.media.commit import remove_abandoned
+from impasto.server.client import Client
+from impasto.server.protocol.messages import ShotDone, ShotProgress, SubmitShot
+from tests.server.fake_worker import COMMITS, write_style
+from tests.server.faults.house import House, frames_in, parts_of, shot, until, write_plates
+
+LIMIT_S = 60.0
+
+
+class Watched:
+    """A shot that is followed in a thread of its own."""
+
+    def __init__(self, client: Client, request: SubmitShot, *, retries: int = 8) -> None:
+        self.told: list[int] = []
+        self.ended: Future[ShotDone] = Future()
+        self._client, self._request, self._retries = client, request, retries
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def done(self) -> ShotDone:
+        ended = self.ended.result(LIMIT_S)
+        self._thread.join(5)
+        return ended
+
+    def await_frames(self, count: int) -> None:
+        until(lambda: len(self.told) >= count or self.ended.done(), LIMIT_S)
+
+    def _follow(self) -> None:
+        def heard(event: object) -> None:
+            if isinstance(event, ShotProgress):
+                self.told += [each.number for each in event.stored]
+
+        try:
+            self.ended.set_result(self._client.render_shot(self._request, heard, retries=self._retries))
+        except BaseException as error:  # noqa: BLE001  # goes to whoever asks for the end
+            self.ended.set_exception(error)
+
+
+def undisturbed(home: House, plates: str, name: str = "undisturbed") -> Mapping[str, bytes]:
+    """The frames as a server paints them that nobody disturbs."""
+    server = home.serve()
+    with home.client() as client:
+        client.render_shot(shot(plates, home.root / name))
+    server.signal(signal.SIGTERM)
+    assert server.code() == 0
+    return frames_in(home.root / name)
+
+
+@pytest.mark.slow
+def test_a_shot_of_200_frames_lives_through_kills_of_workers_and_servers(home: House) -> None:
+    count = 200
+    plates = write_plates(home.root / "plates", count)
+    expected = undisturbed(home, plates)
+    assert len(expected) == count
+    chance = random.Random(7)
+    kills = [(chance.randrange(8, count - 8), victim) for victim in ("worker", "server", "server") * 2]
+    server = home.serve()
+    output = home.root / "disturbed"
+    with home.client() as client, home.client(name="killer") as killer:
+        watched = Watched(client, shot(plates, output, "delay-2ms"))
+        for frames, victim in sorted(kills):
+            watched.await_frames(frames)
+            assert not watched.ended.done(), "the shot was over before the last kill"
+            if victim == "worker":
+                os.kill(home.worker_pid(killer), signal.SIGKILL)
+            else:
+                server.kill()
+                server = home.serve()
+        done = watched.done()
+    assert (done.rendered + done.skipped) == count
+    assert len(watched.told) == len(set(watched.told)), "a frame was told twice"
+    assert frames_in(output) == expected
+    assert not parts_of(home.root)
+
+
+@pytest.mark.parametrize("point", COMMITS)
+def test_a_worker_that_dies_at_any_point_of_a_commit_tears_no_frame(home: House, point: str) -> None:
+    plates = write_plates(home.root / "plates", 5)
+    style = f"crash-{point}-3"
+    write_style(home.styles, style)
+    home.serve()
+    with home.client() as client:
+        client.render_shot(shot(plates, home.root / "expected"))
+        done = client.render_shot(shot(plates, home.root / "out", style))
+        assert (done.rendered, done.skipped) == (5, 0)
+        assert client.status().devices[0].restarts == 1
+    assert frames_in(home.root / "out") == frames_in(home.root / "expected")
+
+
+@pytest.mark.parametrize("point", COMMITS)
+def test_what_a_server_that_dies_in_a_commit_leaves_is_whole_and_swept_by_the_next(home: House, point: str) -> None:
+    plates = write_plates(home.root / "plates", 5)
+    style = f"crash-{point}-3"
+    write_style(home.styles, style)
+    expected = undisturbed(home, plates)
+    # Its worker dies in the third commit, and the server with it, before another one takes its place.
+    server = home.serve()
+    request = shot(plates, home.root / "out", style)
+    with home.client() as client:
+        future = client.submit_shot(request)
+        until(lambda: "worker_lost" in home.log())
+        server.kill()
+        assert isinstance(future.exception(LIMIT_S), ServerUnreachable)
+    until(lambda: not home.others(), 3.0)
+    left = [path.name for path in (home.root / "out").iterdir()]
+    final = {name for name in left if not name.startswith(".")}
+    whole = {"written": 2, "synced": 2, "linked": 3, "unlinked": 3}[point]
+    assert len(final) == whole
+    assert len(left) - len(final) == (0 if point == "unlinked" else 1)
+    home.serve()
+    with home.client() as client:
+        client.render_shot(shot(plates, home.root / "out", resume=True))
+    assert frames_in(home.root / "out") == expected
+
+
+COMMITTER = """
+import os, signal, sys
+from impasto.core.media import commit
+
+target, replace = sys.argv[1], sys.argv[2] == "replace"
+real = {name: getattr(os, name) for name in ("open", "write", "fsync", "link", "replace", "unlink")}
+
+
+def dying_at(point):
+    seen = 0
+
+    def counted(call):
+        def step(*given, **named):
+            nonlocal seen
+            for moment in (lambda: None, lambda: call(*given, **named)):
+                found = moment()
+                seen += 1
+                if seen > point:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return found
+        return step
+
+    for name, call in real.items():
+        setattr(os, name, counted(call))
+    with commit.committed(target, replace=replace) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600)
+        for part in (b"new ", b"pixels"):
+            os.write(descriptor, part)
+        os.close(descriptor)
+    os._exit(0)
+
+
+commit.temporary_beside(target)
+for point in map(int, sys.stdin):
+    child = os.fork()
+    if child == 0:
+        dying_at(point)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("mode", ["replace", "create"])
+def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_file_or_the_new(home: House, mode: str) -> None:
+    folder = home.root / "out"
+    folder.mkdir()
+    target = folder / "painted.exr"
+    old = b"old pixels" if mode == "replace" else None
+    committer = home.start(["-c", COMMITTER, str(target), mode], talks=True)
+    asked = committer.process.stdin
+    assert asked is not None
+    seen = []
+    for point in range(200):
+        target.unlink(missing_ok=True)
+        if old is not None:
+            target.write_bytes(old)
+        asked.write(f"{point}\n")
+        asked.flush()
+        code = int(committer.line())
+        found = target.read_bytes() if target.exists() else None
+        assert found in (old, b"new pixels"), f"torn by a kill after step {point}"
+        seen.append(found)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        remove_abandoned(str(folder), lambda final: True)
+        assert [path.name for path in folder.iterdir()] == ([target.name] if found is not None else [])
+    asked.close()
+    assert code == 0
+    assert len(seen) > 14, "the steps were not counted"
+    assert seen == sorted(seen, key=lambda found: found == b"new pixels"), "the new file came and went"
+
+
+def test_two_jobs_that_resume_the_same_output_store_each_frame_once(home: House) -> None:
+    count = 30
+    plates = write_plates(home.root / "plates", count)
+    expected = undisturbed(home, plates)
+    home.serve()
+    output = home.root / "both"
+    with home.client() as first, home.client(name="other node") as second:
+        watched = [Watched(client, shot(plates, output, "delay-2ms", resume=True)) for client in (first, second)]
+        ends: list[Any] = [each.ended.exception(LIMIT_S) or each.done() for each in watched]
+    finished = [end for end in ends if isinstance(end, ShotDone)]
+    assert finished, ends
+    assert all(isinstance(end, ShotDone | OutputExists) for end in ends), ends
+    assert frames_in(output) == expected
+
+
+def test_a_server_that_stood_still_in_a_shot_stores_each_frame_once(home: House) -> None:
+    count = 40
+    plates = write_plates(home.root / "plates", count)
+    expected = undisturbed(home, plates)
+    server = home.serve(limits={"heartbeat_s": 0.25, "batch_lease_s": 3.0, "interactive_lease_s": 3.0})
+    output = home.root / "out"
+    with home.client() as client:
+        watched = Watched(client, shot(plates, output, "delay-50ms"))
+        watched.await_frames(3)
+        server.signal(signal.SIGSTOP)
+        # The client gives it up, and asks again while it stands still.
+        threading.Event().wait(2.0)
+        server.signal(signal.SIGCONT)
+        outcome: Callable[[], Any] = watched.ended.exception
+        error = until(lambda: watched.ended.done() and (outcome() or "done"), LIMIT_S)
+        assert error == "done", error
+    assert frames_in(output) == expected
