@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from impasto.core.errors import UsageError
 from impasto.core.frame import Samples
-from impasto.core.metrics import checkerboard, colour_distance, edge_cosine, lap_swd, psnr, sharpness_ratio
+from impasto.core.metrics import colour_distance, edge_cosine, lap_swd, lattice, psnr, sharpness_ratio
 from impasto.core.temporal import Motion
 
 
@@ -26,8 +25,16 @@ class Figures:
     """Of the texture, from the plate's."""
     colour_distance: float | None
     """ΔE*ab from the plate."""
-    checkerboard: float | None
-    """Over the plate's."""
+    lattice: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlateFigures:
+    """What a result is to be read against, as means over the frames; None where it cannot be told."""
+
+    warp_error: float | None
+    """The floor: below it a result is blurred."""
+    lattice: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,7 @@ class Findings:
     """What a comparison came to."""
 
     frames: int
-    plate_warp_error: float | None
-    """The plate's own: the floor below which a result's warp error means blur."""
+    plate: PlateFigures
     first: Figures
     second: Figures
     difference: Difference
@@ -70,13 +76,13 @@ class Comparison:
                 f"expected results of the plate's size, got {first.shape} and {second.shape} for {plate.shape}"
             )
         self._frames += 1
-        lattice = checkerboard(plate)
+        self._note("plate", "lattice", lattice(plate))
         for name, result in (("first", first), ("second", second)):
             self._note(name, "sharpness", sharpness_ratio(result, plate))
             self._note(name, "edge_cosine", edge_cosine(result, plate))
             self._note(name, "lap_swd", lap_swd(result, plate))
             self._note(name, "colour_distance", colour_distance(result, plate))
-            self._note(name, "checkerboard", checkerboard(result) / lattice if lattice > 0 else math.nan)
+            self._note(name, "lattice", lattice(result))
         self._note("difference", "psnr", psnr(second, first))
         self._note("difference", "lap_swd", lap_swd(second, first))
         self._note("difference", "colour_distance", colour_distance(second, first))
@@ -89,10 +95,11 @@ class Comparison:
 
     def findings(self) -> Findings:
         """The means so far."""
-        names = ("warp_error", "sharpness", "edge_cosine", "lap_swd", "colour_distance", "checkerboard")
+        names = ("warp_error", "sharpness", "edge_cosine", "lap_swd", "colour_distance", "lattice")
         first, second = (Figures(*(self._mean(of, name) for name in names)) for of in ("first", "second"))
         between = Difference(*(self._mean("difference", name) for name in ("psnr", "lap_swd", "colour_distance")))
-        return Findings(self._frames, self._mean("plate", "warp_error"), first, second, between)
+        plate = PlateFigures(self._mean("plate", "warp_error"), self._mean("plate", "lattice"))
+        return Findings(self._frames, plate, first, second, between)
 
     def _note(self, of: str, name: str, value: float) -> None:
         if np.isfinite(value):

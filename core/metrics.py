@@ -25,6 +25,9 @@ PLACES = 4096
 LEAST_SPREAD = 0.01
 """Two and a half steps of 8 bits: below it a slice of the reference counts as flat (as in training)."""
 
+NO_DETAIL = 1e-3
+"""Amplitude in a spectrum under which there is rounding alone."""
+
 COLOUR_CELL = 8
 """Pixels over which colour is averaged before it is compared, so that strokes do not count as colour."""
 
@@ -36,7 +39,7 @@ def sharpness(picture: Samples) -> float:
 
 
 def sharpness_ratio(result: Samples, plate: Samples) -> float:
-    """Sharpness of a result over the plate's: below 1 detail is lost, above 1 strokes were added; NaN on a flat plate."""
+    """Sharpness of a result over the plate's: below 1 it is blurred, above 1 it has strokes; NaN for a flat plate."""
     _check_sizes(result, plate)
     floor = sharpness(plate)
     return sharpness(result) / floor if floor > 0 else math.nan
@@ -109,11 +112,37 @@ def psnr(result: Samples, reference: Samples) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-def checkerboard(picture: Samples) -> float:
-    """Mean absolute luma at the finest diagonal frequency, where shuffled networks leave their lattice."""
-    luma = picture @ LUMA
-    saddles = luma[:-1, :-1] - luma[:-1, 1:] - luma[1:, :-1] + luma[1:, 1:]
-    return float(np.abs(saddles).mean()) / 4 if saddles.size else 0.0
+def lattice(picture: Samples, period: int = 4) -> float:
+    """How far a pattern that repeats every `period` pixels stands out of the picture's spectrum: near 1 for none.
+
+    Networks that shuffle pixels leave such patterns, faint on flat ground and fixed to the screen. Amplitude at the
+    multiples of 1/period, down and across, over the median around each, as a mean. NaN for a picture with
+    a side under 16 periods, or without any detail. An own measure; take the plate's beside it, since windows
+    and fences repeat as well.
+    """
+    rows, columns = (length // period * period for length in picture.shape[:2])
+    if min(rows, columns) < 16 * period:
+        return math.nan
+    luma = np.asarray(picture[:rows, :columns] @ LUMA, np.float32)
+    detail = luma - cv2.blur(luma, (2 * period + 1, 2 * period + 1), borderType=cv2.BORDER_REPLICATE)
+    window = np.hanning(rows).astype(np.float32)[:, None] * np.hanning(columns).astype(np.float32)
+    spectrum = np.abs(np.fft.fft2(detail * window))
+    heights = []
+    for row, column in np.ndindex(period, period):
+        if row or column:
+            centre = row * rows // period, column * columns // period
+            ground = float(np.median(_around(spectrum, centre, 8)))
+            heights.append(float(_around(spectrum, centre, 1).mean()) / ground if ground > NO_DETAIL else math.nan)
+    return float(np.mean(heights))
+
+
+def _around(spectrum: Samples, centre: tuple[int, int], radius: int) -> Samples:
+    """The square around a frequency; a spectrum has no borders."""
+    rows, columns = (
+        np.arange(middle - radius, middle + radius + 1) % length
+        for middle, length in zip(centre, spectrum.shape, strict=True)
+    )
+    return spectrum[np.ix_(rows, columns)]
 
 
 def _gradients(picture: Samples) -> Samples:

@@ -180,7 +180,7 @@ class FrameDesk:
         frame = _frame(task)
         ending = task.ending
         if isinstance(ending, link.WorkFailed):
-            self._dispatch.settle(task, Failed(task.id, ending.error))
+            self._dispatch.settle(task, Failed(task.id, named(ending.error, frame.submit.look, frame.found)))
         elif isinstance(ending, link.FramePainted):
             done = replace(
                 ending.done,
@@ -307,6 +307,12 @@ def found_style(library: Library, look: Look, *, local: bool) -> Found:
             f"bring the same file there, or ask without a digest"
         )
     return found
+
+
+def named(error: ErrorFacts, look: Look, found: Found) -> ErrorFacts:
+    """An error with the style's name in place of its path, unless the client itself gave the path."""
+    path = str(found.path)
+    return error if look.style == path else replace(error, message=error.message.replace(path, found.name))
 
 
 def _frame(task: Task) -> PendingFrame:

@@ -32,11 +32,10 @@ from impasto.server.journal import Journal
 from impasto.server.keys import AllowList, keys_folder, server_keys
 from impasto.server.library import Library
 from impasto.server.metrics import Metrics, Snapshot
-from impasto.server.payload import encodings_here
 from impasto.server.post import Delivery, Post, letter
 from impasto.server.protocol import link
 from impasto.server.protocol.messages import Pong, ShuttingDown, Status, StylesChanged
-from impasto.server.reception import Desks, House, Reception, parameter_facts
+from impasto.server.reception import Desks, Reception, house_of
 from impasto.server.ring import sweep
 from impasto.server.ring_desk import RingDesk
 from impasto.server.runtime import Owner, hold_lock, prepare_folder
@@ -122,7 +121,7 @@ class _Front:
             rings = RingDesk(dispatch, post, errands, journal, number)
             frames = FrameDesk(dispatch, library, rings, self._staging, errands, limits, clock)
             self._shots = ShotDesk(dispatch, library, settings.roots, limits, clock)
-            house = _house(server, boot)
+            house = house_of(server, boot)
             self._condition = Condition(
                 house, self._sessions, dispatch, self._shots, library, journal, self._doors.endpoints, clock
             )
@@ -163,6 +162,7 @@ class _Front:
         for session in self._sessions:
             self._reception.dismiss(session, "the server left")
         self._open.close()
+        gc.unfreeze()
 
     def run(self, on_ready: Callable[[], None]) -> int:
         """The loop."""
@@ -315,7 +315,9 @@ class _Front:
         if self._probes and self._probes[0] <= now:
             self._probes = [each for each in self._probes if each > now]
             for session in self._sessions:
-                if session.control.route is not None and not session.control.waiting:
+                if session.control.route is None:
+                    self._dismiss_if_dead(session)  # a process that is killed closes its sockets before it is dead
+                elif not session.control.waiting:
                     self._post.put(session.control, letter(Pong(0)))
         if now - self._chores_s >= CHORES_S:
             self._chores_s = now
@@ -376,9 +378,12 @@ class _Front:
                 self._reception.dismiss(session, "did not read what was sent to it")
             else:
                 self._sessions.unbind(session, line)
-                if _left_for_good(session):
-                    self._journal.telemetry.count("sessions_lost")
-                    self._reception.dismiss(session, "its process ended")
+                self._dismiss_if_dead(session)
+
+    def _dismiss_if_dead(self, session: Session) -> None:
+        if _left_for_good(session):
+            self._journal.telemetry.count("sessions_lost")
+            self._reception.dismiss(session, "its process ended")
 
     def _network(self) -> tuple[Gate | None, Network | None]:
         if self._settings.listen is None:
@@ -392,21 +397,6 @@ class _Front:
     def _has_room(self) -> bool:
         """Whether there are file numbers left for another client."""
         return free_files() > SPARE_FILES
-
-
-def _house(server: str, boot: bytes) -> House:
-    from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
-    from impasto.core.params import PARAMETERS
-
-    return House(
-        server,
-        boot,
-        os.getpid(),
-        parameter_facts(PARAMETERS),
-        parameter_facts(BEFORE_CONTROLS),
-        parameter_facts(AFTER_CONTROLS),
-        encodings_here(),
-    )
 
 
 def _left_for_good(session: Session) -> bool:

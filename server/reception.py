@@ -7,6 +7,7 @@ or by `Rejected`; and then the next message is taken.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -17,6 +18,7 @@ from impasto.server.dispatch import Dispatch
 from impasto.server.frame_desk import FrameDesk
 from impasto.server.journal import Journal
 from impasto.server.library import Library
+from impasto.server.payload import encodings_here
 from impasto.server.post import Channel, Letter, Line, Post, Route, letter
 from impasto.server.protocol import codec
 from impasto.server.protocol.codec import Malformed, Part
@@ -26,6 +28,7 @@ from impasto.server.protocol.messages import (
     AskStatus,
     AttachRing,
     Cancel,
+    Cancelled,
     CloseRing,
     Done,
     ErrorFacts,
@@ -52,7 +55,7 @@ from impasto.server.protocol.messages import (
 )
 from impasto.server.protocol.negotiation import Offer, negotiate
 from impasto.server.ring_desk import RingDesk
-from impasto.server.sessions import Session, Sessions, Visitor
+from impasto.server.sessions import Kept, Session, Sessions, Visitor
 from impasto.server.shot_desk import ShotDesk
 
 ON_DATA: Final = (Join, Submit, SubmitShot)
@@ -227,7 +230,14 @@ class Reception:
         digest = hashlib.blake2b(header, digest_size=16).digest()
         if self._asked_again(session, message.id, digest):
             return
-        if isinstance(message, Submit):
+        if message.id in session.recalled:
+            del session.recalled[message.id]
+            cancelled = Cancelled(message.id)
+            session.answers.keep(message.id, Kept(digest, cancelled, self._clock()))
+            counter = "frames_cancelled" if isinstance(message, Submit) else "jobs_cancelled"
+            self._journal.telemetry.count(counter)
+            self._post.put(session.data, letter(cancelled))
+        elif isinstance(message, Submit):
             self._desks.frames.submit(session, message, digest, payload)
         else:
             self._desks.shots.submit(session, message, digest)
@@ -263,7 +273,9 @@ class Reception:
 
     def _cancel(self, session: Session, asked: Cancel) -> None:
         task = self._dispatch.task(asked.id)
-        if task is not None and task.session is session:
+        if task is None and session.answers.find(asked.id, self._clock()) is None:
+            session.recall(asked.id)
+        elif task is not None and task.session is session:
             self._dispatch.feed(plan.CancelAsked(asked.id, session.token))
 
     def _ping(self, session: Session, asked: Ping) -> None:
@@ -323,6 +335,22 @@ class Reception:
         self._post.put(line, answer)
 
 
-def parameter_facts(controls: Sequence[Any]) -> tuple[ParameterFacts, ...]:
+def house_of(server: str, boot: bytes) -> House:
+    """This installation, as a welcome names it."""
+    from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+    from impasto.core.params import PARAMETERS
+
+    return House(
+        server,
+        boot,
+        os.getpid(),
+        _parameter_facts(PARAMETERS),
+        _parameter_facts(BEFORE_CONTROLS),
+        _parameter_facts(AFTER_CONTROLS),
+        encodings_here(),
+    )
+
+
+def _parameter_facts(controls: Sequence[Any]) -> tuple[ParameterFacts, ...]:
     """Controls as a welcome names them."""
     return tuple(ParameterFacts(each.name, each.minimum, each.maximum, each.default, each.help) for each in controls)

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from impasto.core.errors import ServerBusy, ServerError
+from impasto.server.system import has_ended
 
 NONCE_BYTES: Final = 16
 NONCE_OFFSET: Final = 0
@@ -224,7 +225,7 @@ def sweep(folders: Iterable[Path] | None = None) -> list[Path]:
             continue
         for path in found:
             match = NAMED.fullmatch(path.name)
-            if match is None or _lives(int(match[1])):
+            if match is None or not has_ended(int(match[1])):
                 continue
             try:
                 path.unlink()
@@ -357,13 +358,3 @@ def _no_room(layout: Layout, where: str) -> NoRoom:
         f"expected room for {layout.segment_bytes >> 20} MiB of shared memory in {where}, there is less than twice "
         f"that; close other programs or send smaller pictures"
     )
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

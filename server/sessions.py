@@ -22,6 +22,8 @@ from impasto.server.segments import Ring
 
 CONTROL_BYTES: Final = 16 << 20
 """Of control messages that may wait for a client: previews and lists, never pixels."""
+RECALLED: Final = 64
+"""Requests of a session that were taken back before they came and are still awaited."""
 HELLOS_PER_S: Final = 200.0
 HELLOS_AT_ONCE: Final = 100.0
 
@@ -87,11 +89,19 @@ class Session:
     offered: Ring | None = None
     """A ring whose mapping is not proven yet."""
     closed: bool = False
+    recalled: dict[bytes, None] = field(default_factory=dict)
+    """Requests that were taken back before they came, the oldest first: control does not wait behind pixels."""
 
     @property
     def user(self) -> str:
         """Who is served fairly and shown in the status."""
         return self.visitor.key or self.hello.user or "local"
+
+    def recall(self, id: bytes) -> None:
+        """Remember that a request which is not here yet was taken back."""
+        self.recalled[id] = None
+        if len(self.recalled) > RECALLED:
+            del self.recalled[next(iter(self.recalled))]
 
     def lines(self) -> tuple[Line, Line]:
         """Control and data."""

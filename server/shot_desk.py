@@ -16,7 +16,7 @@ from typing import Final, Literal
 from impasto.core.errors import NotPermitted, UsageError
 from impasto.server import scheduling as plan
 from impasto.server.dispatch import Dispatch, Task
-from impasto.server.frame_desk import found_style
+from impasto.server.frame_desk import found_style, named
 from impasto.server.library import Found, Library
 from impasto.server.protocol import link
 from impasto.server.protocol.limits import ARRAY_ITEMS, Limits
@@ -185,7 +185,8 @@ class ShotDesk:
                 )
             self._dispatch.settle(task, replace(done, path=self._named(shot, done.path)))
         elif isinstance(ending, link.WorkFailed):
-            error = replace(ending.error, message=self._named(shot, ending.error.message))
+            error = named(ending.error, shot.request.look, shot.found)
+            error = replace(error, message=self._named(shot, error.message))
             failed = self.failed(task, error)
             self._dispatch.settle(task, replace(failed, path=self._named(shot, ending.path) or failed.path))
         else:

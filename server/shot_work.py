@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from impasto.server.worker_loop import Studio, Unit
 
 TELL_S: Final = 0.1
-"""At most ten messages a second tell of stored frames."""
+"""Notes are told at most ten times a second; a stored frame at once."""
 FRAMES_AT_ONCE: Final = 64
 NOTES_AT_ONCE: Final = 16
 

@@ -317,7 +317,7 @@ class _Worker:
         incident = secrets.token_hex(4)
         self._note("error", "worker_bug", "".join(traceback.format_exception(error))[-3000:], incident)
         told = ServerError(
-            f"the painting process met an error of its own, {type(error).__name__}: {error}; "
+            f"the painting process met an error of its own, {type(error).__name__}; "
             f"search the server's log for {incident} and report it"
         )
         return WorkFailed(id, facts_of(told, incident=incident), path, rendered)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from impasto.core.card import Card, Training
 from impasto.core.style import Style, save_style
@@ -36,7 +37,17 @@ class Label:
 
 
 def export_style(trained: Trained, recipe: Recipe, pairs: Sequence[Pair], output: Path, label: Label) -> Style:
-    """Write the averaged network with its card; the file is there whole or not at all."""
+    """Write the averaged network of a run on pairs with its card; the file is there whole or not at all."""
+    shown = as_float(pairs[len(pairs) // 2].before)
+    return write_style(trained, recipe, output, label, pictures=len(pairs), shown=shown)
+
+
+def write_style(trained: Trained, recipe: Recipe, output: Path, label: Label, *, pictures: int, shown: Tensor) -> Style:
+    """Write the network with its card, whole or not at all, while it may go on training.
+
+    `pictures` is how many it learned from; `shown` is the plate (3, H, W), working space, whose painted
+    thumbnail stands for the style in lists.
+    """
     card = Card(
         name=label.name,
         title=label.title or label.name.replace("_", " ").replace("-", " ").capitalize(),
@@ -53,22 +64,22 @@ def export_style(trained: Trained, recipe: Recipe, pairs: Sequence[Pair], output
         training=Training(
             recipe=json.loads(recipe.as_json()),
             data_sha256=trained.data_digest,
-            pictures=len(pairs),
+            pictures=pictures,
             steps=trained.steps,
             seconds=round(trained.seconds, 1),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
-            metrics={name: round(value, 5) for name, value in trained.figures.items()},
+            metrics={name: round(value, 5) for name, value in trained.figures.items() if math.isfinite(value)},
         ),
+        preview=thumbnail(trained, shown),
     )
-    card = dataclasses.replace(card, preview=thumbnail(trained, pairs[len(pairs) // 2]))
-    return save_style(output, card, trained.net.cpu())
+    return save_style(output, card, trained.net)
 
 
-def thumbnail(trained: Trained, pair: Pair) -> str:
-    """A painted training picture, at most `PREVIEW_SIDE` pixels wide or high, as PNG in base64."""
+def thumbnail(trained: Trained, plate: Tensor) -> str:
+    """A plate (3, H, W), working space, painted; at most `PREVIEW_SIDE` pixels wide or high, as PNG in base64."""
     device = next(trained.net.parameters()).device
     with torch.inference_mode():
-        painted = stylize(trained.net, as_float(pair.before).to(device)).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        painted = stylize(trained.net, plate.to(device)).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     scale = PREVIEW_SIDE / max(painted.shape[:2])
     small = cv2.resize(painted, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, png = cv2.imencode(".png", np.rint(small[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 9])

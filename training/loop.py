@@ -14,10 +14,12 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import SIZES, UNet
+from impasto.training.best import Best
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
-from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
+from impasto.training.data.pairs import Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import PatchGAN
 from impasto.training.guard import Guard
+from impasto.training.objectives.pairs import Step
 from impasto.training.objectives.pairs import step as pairs_step
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
@@ -59,6 +61,22 @@ class Schedule:
     device: str = "cpu"
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a run does: how it learns, how it shows itself, and how it is judged."""
+
+    digest: str
+    """SHA-256 of everything it learns from."""
+    step: Callable[[UNet, torch.nn.Module, int, torch.Generator], Step]
+    """The losses of the step of this number, on a batch drawn with the generator; nothing is updated."""
+    show: Callable[[UNet, Path], None]
+    """Write a contact sheet."""
+    judge: Callable[[UNet], float] | None = None
+    """The error on what is held out of the training, where anything is; looked at whenever the run shows itself."""
+    publish: Callable[[Trained], None] = lambda trained: None
+    """Called with the weights so far whenever the run has shown itself; it may keep nothing of them."""
+
+
 def train(
     pairs: Sequence[Pair],
     recipe: Recipe,
@@ -68,17 +86,42 @@ def train(
     stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
-    """Train on pairs until the recipe's end or until `stopped`; keeps checkpoint, log and previews in a folder.
-
-    With `resume` the run goes on from the folder's checkpoint, bit for bit as if it had not
-    stopped (on one machine, when the recipe counts steps).
-    """
+    """Train on pairs of pictures; see `run`."""
     smallest = min(min(pair.before.shape[1:]) for pair in pairs)
+    require_room(smallest, recipe)
+    device = torch.device(schedule.device)
+
+    def step(net: UNet, critic: torch.nn.Module, number: int, drawn: torch.Generator) -> Step:
+        crops = draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn).to(device)
+        return pairs_step(net, critic, crops, recipe, number)
+
+    task = Task(digest(pairs), step, lambda net, path: preview(net, pairs, path, device))
+    return run(task, recipe, schedule, on_progress=on_progress, stopped=stopped, clock=clock)
+
+
+def require_room(smallest: int, recipe: Recipe) -> None:
+    """TrainingError where a crop does not fit into the smallest picture, of which this is the shorter side."""
     if smallest < recipe.crop:
         raise TrainingError(
             f"expected pictures of at least {recipe.crop} pixels on each side, the smallest has {smallest}; "
             "use larger pictures or a smaller --crop"
         )
+
+
+def run(
+    task: Task,
+    recipe: Recipe,
+    schedule: Schedule,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stopped: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trained:
+    """Train until the recipe's end or until `stopped`; keeps checkpoint, log and previews in a folder.
+
+    With `resume` the run goes on from the folder's checkpoint, bit for bit as if it had not
+    stopped (on one machine, when the recipe counts steps).
+    """
     torch.manual_seed(recipe.seed)
     device = torch.device(schedule.device)
     drawn = torch.Generator().manual_seed(recipe.seed)
@@ -90,20 +133,24 @@ def train(
     # eps well above Adam's default: with the usual one, early steps of a norm-free net are too long.
     for_net = torch.optim.Adam(net.parameters(), recipe.learning_rate, betas=(0.9, 0.999), eps=1e-6)
     for_critic = torch.optim.Adam(critic.parameters(), recipe.learning_rate / 2, betas=(0.5, 0.99))
-    modules = {"net": net, "averaged": averaged, "critic": critic}
+    modules: dict[str, torch.nn.Module] = {"net": net, "averaged": averaged, "critic": critic}
+    best = Best(copy.deepcopy(averaged)) if task.judge is not None else None
+    if best is not None:
+        modules["best"] = best.net
     optimizers = {"for_net": for_net, "for_critic": for_critic}
     guard, number, spent = Guard(), 0, 0.0
-    data_digest = digest(pairs)
     checkpoint = schedule.folder / "checkpoint.safetensors"
     if schedule.resume and checkpoint.exists():
         facts = load_checkpoint(checkpoint, modules, optimizers, {"crops": drawn})
-        if facts["data"] != data_digest:
+        if facts["data"] != task.digest:
             raise TrainingError(
                 f"expected the pictures that '{checkpoint}' was trained on, got others; start anew without --resume"
             )
         number, spent = facts["step"], facts["seconds"]
         guard.mean_norm, guard.rate_factor = facts["mean_norm"], facts["rate_factor"]
         guard.skipped, guard.rollbacks = facts["skipped"], facts["rollbacks"]
+        if best is not None:
+            best.error, best.latest = facts["best"], facts["latest"]
     guard.keep(averaged)
     begun = clock() - spent
     shown = saved = clock()
@@ -111,11 +158,29 @@ def train(
 
     def save() -> None:
         facts = {
-            "step": number, "seconds": spent, "data": data_digest, "recipe": recipe.as_json(),
+            "step": number, "seconds": spent, "data": task.digest, "recipe": recipe.as_json(),
             "mean_norm": guard.mean_norm, "rate_factor": guard.rate_factor,
             "skipped": guard.skipped, "rollbacks": guard.rollbacks,
         }  # fmt: skip
+        if best is not None:
+            facts["best"], facts["latest"] = best.error, best.latest
         save_checkpoint(checkpoint, modules, optimizers, {"crops": drawn}, facts)
+
+    def outcome() -> Trained:
+        chosen = best.choose(averaged) if best is not None else averaged
+        return Trained(chosen, number, spent, task.digest, dict(means))
+
+    def show() -> None:
+        if best is not None and task.judge is not None:
+            means["held_out"] = task.judge(averaged)
+            best.look(averaged, means["held_out"])
+        trained = outcome()
+        schedule.folder.mkdir(parents=True, exist_ok=True)
+        task.show(trained.net, schedule.folder / "preview.png")
+        if number:
+            # A style is checked by a network built anew, which must not disturb the chance of the run.
+            with torch.random.fork_rng(devices=[]):
+                task.publish(trained)
 
     while True:
         spent = clock() - begun
@@ -126,8 +191,7 @@ def train(
         for optimizer, factor in ((for_net, 1.0), (for_critic, 0.5)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        crops = on_device(draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn), device)
-        losses = pairs_step(net, critic, crops, recipe, number)
+        losses = task.step(net, critic, number, drawn)
         for_net.zero_grad(set_to_none=True)
         torch.autograd.backward(losses.generator)
         if guard.admits(net, number):
@@ -151,14 +215,14 @@ def train(
             on_progress(Progress(number, fraction, spent, dict(means), note))
             log_figures(schedule.folder / "log.csv", number, spent, means)
         if clock() - shown > schedule.preview_s:
-            preview(averaged, pairs, schedule.folder / "preview.png", device)
+            show()
             shown = clock()
         if clock() - saved > schedule.checkpoint_s:
             save()
             saved = clock()
+    show()
     save()
-    preview(averaged, pairs, schedule.folder / "preview.png", device)
-    return Trained(averaged, number, spent, data_digest, dict(means))
+    return outcome()
 
 
 @torch.no_grad()
@@ -166,15 +230,6 @@ def follow(averaged: torch.nn.Module, net: torch.nn.Module, decay: float) -> Non
     """Move the averaged weights a little towards the live ones (exponential moving average), in place."""
     for slow, fast in zip(averaged.parameters(), net.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
-
-
-def on_device(crops: Crops, device: torch.device) -> Crops:
-    """The batch where the networks are, in the memory order that convolutions like."""
-
-    def move(tensor: Tensor) -> Tensor:
-        return tensor.to(device, memory_format=torch.channels_last, non_blocking=True)
-
-    return Crops(move(crops.before), move(crops.after), move(crops.judged))
 
 
 def preview(net: UNet, pairs: Sequence[Pair], path: Path, device: torch.device) -> None:

@@ -78,14 +78,18 @@ class Recipe:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
-def recipe_from(settings: dict[str, Any]) -> Recipe:
-    """A recipe from names and values; an unknown name is an error that offers the nearest, so is a wrong type."""
+def recipe_from(settings: dict[str, Any], base: Recipe | None = None) -> Recipe:
+    """A recipe from names and values over a base; an unknown name is an error that offers the nearest.
+
+    So is a value of another type.
+    """
+    base = base or Recipe()
     known = {field.name: field.type for field in dataclasses.fields(Recipe)}
     for name, value in settings.items():
         if name not in known:
             raise UnknownName("recipe setting", name, known)
-        wanted = type(getattr(Recipe(), name))
+        wanted = type(getattr(base, name))
         number = wanted is float and isinstance(value, int) and not isinstance(value, bool)
         if not (isinstance(value, wanted) or number) or (isinstance(value, float) and not math.isfinite(value)):
             raise TrainingError(f"expected {name} to be {wanted.__name__}, got {value!r}")
-    return Recipe(**settings)
+    return dataclasses.replace(base, **settings)

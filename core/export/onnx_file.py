@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 import onnxscript  # noqa: F401  # torch's exporter needs it, and says so only after it has begun
 import torch
 

@@ -49,8 +49,6 @@ def sample_picture(size: tuple[int, int], guides: int, *, linear: bool) -> Sampl
     return np.asarray(picture, np.float32)
 
 
-
-
 def _as_frame(inputs: Samples, guides: tuple[str, ...], *, linear: bool) -> Frame:
     height, width, count = inputs.shape
     window = Window(0, 0, width, height)

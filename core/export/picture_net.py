@@ -23,8 +23,6 @@ class PictureNet(nn.Module):
     its neighbours. Guides are passed as they are. `linear` may be set on a loaded TorchScript module as well.
     """
 
-    linear: bool
-
     def __init__(self, net: nn.Module, stride: int, *, linear: bool = False) -> None:
         super().__init__()
         self.net = net
@@ -44,7 +42,7 @@ class PictureNet(nn.Module):
         return torch.where(sound, decode(painted) * gain + floor, light)
 
     def paint(self, picture: Tensor) -> Tensor:
-        """gain * picture + bias for a working picture of any size."""
+        """Answer gain * picture + bias for a working picture of any size."""
         height, width = picture.shape[2], picture.shape[3]
         padded = F.pad(picture, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         gain, bias = self.net(padded)
@@ -55,8 +53,7 @@ class PictureNet(nn.Module):
 def encode(linear: Tensor) -> Tensor:
     """Linear light through the sRGB curve, as `impasto.core.colour.encode` has it."""
     size = linear.abs()
-    # The power of 0 has no finite slope, and float16 no small numbers: the branch that is not taken stays above the knee.
-    curve = 1.055 * size.clamp(min=0.0031308).pow(1.0 / 2.4) - 0.055
+    curve = 1.055 * size.pow(1.0 / 2.4) - 0.055
     return torch.where(size <= 0.0031308, size * 12.92, curve) * linear.sign()
 
 
@@ -68,5 +65,5 @@ def decode(encoded: Tensor) -> Tensor:
 
 
 def picture_net(generator: UNet, *, linear: bool) -> PictureNet:
-    """A network ready to be exported: folded, float32, on the CPU. Of several style codes the first, as the engine has it."""
+    """A network ready to be exported: folded, float32, on the CPU; of several codes the first, as in the engine."""
     return PictureNet(generator.fold().float().cpu(), generator.config.stride, linear=linear).eval()

@@ -7,43 +7,42 @@ Boolean knob of that name. The file is written without the debugging records tha
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
+from impasto.core.errors import OutputError
 from impasto.core.export.facts import facts_json
+from impasto.core.export.picture_net import PictureNet
 from impasto.core.frame import Samples
-
-if TYPE_CHECKING:
-    from impasto.core.export.picture_net import PictureNet
 
 FACTS = "impasto.json"
 """Name under which torch.jit.load hands out the facts, in `_extra_files`."""
+FIXED_HEADER, PADDING_HEADER, ALIGNMENT = 30, 4, 64
+"""Bytes: of an entry of a zip archive before its name, of the field that pads it, and where torch starts a record."""
 
 
 def write(net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> None:
     """Store a network and its facts as one TorchScript file. Parameters are free to change their type and device.
 
-    The network inside is traced (its shapes follow the picture's), what stands around it is compiled with its branches.
+    The network inside is traced (its shapes follow the picture's); what stands around it is compiled, branches and all.
+    Raises OutputError for a network that torch cannot turn into TorchScript.
     """
-    from impasto.core.export.picture_net import PictureNet
-
-    raw = path.with_name(f"{path.name}.raw")
-    try:
-        with _quiet(), torch.inference_mode():
+    made = io.BytesIO()
+    with _quiet(), torch.inference_mode():
+        try:
             traced = torch.jit.trace(net.net, torch.rand(1, channels, 8 * net.stride, 12 * net.stride))
             script = torch.jit.script(PictureNet(traced, net.stride, linear=net.linear).eval())
-            torch.jit.save(script, str(raw), _extra_files={FACTS: facts_json(facts).encode()})
-        _without_debug_records(raw, path)
-    finally:
-        raw.unlink(missing_ok=True)
+        except RuntimeError as error:
+            raise OutputError(f"expected a network that becomes TorchScript, it does not: {error}; try onnx") from error
+        torch.jit.save(script, made, _extra_files={FACTS: facts_json(facts).encode()})
+    _store_without_debug_records(made, path)
 
 
 def open_net(path: Path) -> Callable[[Samples], Samples]:
@@ -67,20 +66,20 @@ def facts_in(path: Path) -> dict[str, str]:
     return facts
 
 
-def _without_debug_records(source: Path, target: Path) -> None:
-    """Copy a TorchScript archive without its source lines; records stay uncompressed and 64-byte aligned, as torch has them."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
+def _store_without_debug_records(made: io.BytesIO, path: Path) -> None:
+    """Copy a TorchScript archive without its source lines and under one folder name, as torch lays archives out.
+
+    Records stay uncompressed and begin at multiples of 64 bytes.
+    """
+    with zipfile.ZipFile(made) as old, path.open("wb") as file, zipfile.ZipFile(file, "w") as new:
         for record in old.infolist():
             if record.filename.endswith(".debug_pkl"):
                 continue
-            entry = zipfile.ZipInfo(record.filename)
-            # The name and a field of padding stand between an entry's start and its data.
-            begin = new.fp.tell() + 30 + len(record.filename.encode()) + 4  # type: ignore[union-attr]
-            padding = -begin % 64
+            entry = zipfile.ZipInfo(f"impasto/{record.filename.partition('/')[2]}")
+            before = file.tell() + FIXED_HEADER + len(entry.filename.encode()) + PADDING_HEADER
+            padding = -before % ALIGNMENT
             entry.extra = b"FB" + padding.to_bytes(2, "little") + bytes(padding)
             new.writestr(entry, old.read(record))
-    with target.open("rb") as written:
-        os.fsync(written.fileno())
 
 
 @contextmanager

@@ -109,7 +109,12 @@ def _lives(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    # A process that was killed keeps its number until its parent has looked, which in a container may be never.
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return True
 
 
 @contextlib.contextmanager

@@ -86,6 +86,15 @@ def _styles(app: typer.Typer) -> None:
     app.command(help=flowing(styles.__doc__))(styles)
 
 
+def _style(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.style import compare, export, show
+
+    style = typer.Typer(help="Look into a style, compare two, or export one.")
+    for command in (show, compare, export):
+        style.command(help=flowing(command.__doc__))(command)
+    app.add_typer(style, name="style")
+
+
 def _doctor(app: typer.Typer) -> None:
     from impasto.hosts.terminal.doctor import doctor
 
@@ -100,9 +109,10 @@ def _sheet(app: typer.Typer) -> None:
 
 def _train(app: typer.Typer) -> None:
     from impasto.hosts.terminal.train import pairs, teach
+    from impasto.hosts.terminal.train_keyframes import keyframes
 
     train = typer.Typer(help="Make a style.")
-    for command in (pairs, teach):
+    for command in (keyframes, pairs, teach):
         train.command(help=flowing(command.__doc__))(command)
     app.add_typer(train, name="train")
 
@@ -138,6 +148,7 @@ def _keys(app: typer.Typer) -> None:
 COMMANDS = {
     "render": Entry("Paint a shot with a style.", _render),
     "styles": Entry("List the styles with size, halo, licence and credit.", _styles),
+    "style": Entry("Look into a style, compare two, or export one.", _style),
     "sheet": Entry("Draw a contact sheet of a shot: the plate above, the result below.", _sheet),
     "train": Entry("Make a style.", _train),
     "serve": Entry("Run the render server until Ctrl-C.", _serve),

@@ -15,6 +15,9 @@ the same with `step` in the place of `frame`. `styles` prints one `style` for ea
 one `check` for each check, before their `finished` or `failed`. The exit code is the one of
 `impasto.hosts.terminal.exit_codes`; `failed` repeats it.
 
+`style show` prints one `card` and `style export` one `exported`, each before `finished`. `style compare` prints what
+`render` prints, and one `comparison` before its `finished`.
+
 `serve` prints one `serving` once clients may connect; `status` prints one `status`, with `--watch` one a second;
 `stop` prints nothing of its own. All three end with `finished` or `failed`.
 
@@ -97,6 +100,50 @@ class StyleFound:
     credits: tuple[str, ...]
     path: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardShown:
+    """What `style show` knows of a style."""
+
+    name: str
+    """By which `--style` takes it: of the file, without its ending."""
+    path: str
+    megabytes: float
+    card: Mapping[str, object]
+    """The fields of `impasto.core.card.Card`, and 'schema'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What `style compare` measured, as means over the frames; null where a figure cannot be told."""
+
+    first: str
+    """The style A."""
+    second: str
+    """The style B."""
+    clip: str
+    frames: int
+    plate: Mapping[str, float | None]
+    """Of the plate itself: the fields of `impasto.core.comparison.PlateFigures`."""
+    figures: Mapping[str, Mapping[str, float | None]]
+    """'first' and 'second' -> the fields of `impasto.core.comparison.Figures`."""
+    difference: Mapping[str, float | None]
+    """The second against the first: the fields of `impasto.core.comparison.Difference`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleExported:
+    """A style was written for other programs, and agrees with the engine."""
+
+    style: str
+    path: str
+    format: Literal["onnx", "torchscript"]
+    megabytes: float
+    largest_difference: float
+    """Between the file's pictures and the engine's, on the test pictures."""
+    facts: Mapping[str, str]
+    """The metadata that the file carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +256,9 @@ Event: TypeAlias = (
     | FrameDone
     | Step
     | StyleFound
+    | CardShown
+    | Compared
+    | StyleExported
     | CheckDone
     | Serving
     | ServerStatus
@@ -223,6 +273,9 @@ NAMES: dict[type[Event], str] = {
     FrameDone: "frame",
     Step: "step",
     StyleFound: "style",
+    CardShown: "card",
+    Compared: "comparison",
+    StyleExported: "exported",
     CheckDone: "check",
     Serving: "serving",
     ServerStatus: "status",

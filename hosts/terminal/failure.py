@@ -14,6 +14,9 @@ from impasto.hosts.terminal.events import Failed
 from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, kind_of
 
 INSTALL = "pip install 'impasto[server]'"
+INSTALL_EXPORT = "pip install 'impasto[export]'"
+OF_EXPORT = ("onnx", "onnxruntime", "onnxscript")
+"""Packages that nothing but `impasto style export` needs."""
 
 
 def failure_of(error: BaseException) -> Failed:
@@ -36,8 +39,9 @@ def failure_of(error: BaseException) -> Failed:
 
 def missing_package(name: str) -> Failed:
     """What is said where a package of an extra is not installed."""
-    message = f"expected the package '{name}', which is not installed; {INSTALL}"
-    return Failed("missing_package", message, INSTALL, INTERNAL)
+    install = INSTALL_EXPORT if name.partition(".")[0] in OF_EXPORT else INSTALL
+    message = f"expected the package '{name}', which is not installed; {install}"
+    return Failed("missing_package", message, install, INTERNAL)
 
 
 def hint_in(message: str) -> str:

@@ -81,22 +81,17 @@ def picture_at(path: str, info: ShotInfo, number: int, width: int) -> Samples:
     import cv2
     import numpy as np
 
-    from impasto.core import colour
     from impasto.core.media import FrameRange, open_reader
-    from impasto.core.media.flatten import flatten
+    from impasto.core.viewing import as_seen, turned
 
     wanted = None if info.kind == "still" else FrameRange(number, number)
     with open_reader(path, frames=wanted) as reader:
         frame = next(iter(reader))
-    plate = colour.to_float(flatten(frame, "none"))
-    straight = np.repeat(plate, 3, axis=2) if plate.shape[2] == 1 else plate
-    space = colour.plate_space(frame)
-    shown = straight if space.is_working else colour.encode(colour.to_linear(straight, space))
-    shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    shown = as_seen(frame)
     aspect = frame.part.pixel_aspect * shown.shape[1] / shown.shape[0]
-    if info.movie is not None and info.movie.rotation:
-        shown = np.ascontiguousarray(np.rot90(shown, info.movie.rotation // 90))
-        aspect = 1 / aspect if info.movie.rotation % 180 else aspect
+    rotation = info.movie.rotation if info.movie is not None else 0
+    shown = turned(shown, rotation)
+    aspect = 1 / aspect if rotation % 180 else aspect
     size = width, min(max(1, round(width / aspect)), 4 * width)
     method = cv2.INTER_AREA if size[0] <= shown.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(shown, size, interpolation=method), np.float32)

@@ -60,7 +60,7 @@ def pairs(
     sheet of plate, result and target that is drawn anew every minute. Ctrl-C ends the training and
     still writes the style with the best weights so far; --resume goes on from there.
     """
-    with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
+    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         folder = run_folder(output, resume=resume, overwrite=overwrite)
         if minutes is not None and steps is not None:
             raise UsageError("expected --minutes or --steps, got both; give one of them")
@@ -116,7 +116,7 @@ def teach(
     Slow and careful: strokes along the forms of the plate, in the painting's colours and real paint.
     Pairs that are there already stay, so that a run which was stopped goes on.
     """
-    with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
+    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         for_folder(plates, "--plates")
         if frames < 1:
             raise UsageError(f"expected at least one frame of a movie, got {frames}; give for example --frames 12")
@@ -219,5 +219,6 @@ def tell(reporter: Reporter, progress: Progress, preview: Path) -> None:
     )
 
 
-def _notice(*, json: bool) -> str:
+def stop_notice(*, json: bool) -> str:
+    """What is said to a person at the first Ctrl-C; nothing to a program."""
     return "" if json else "stopping; what is done so far is kept. Press Ctrl-C again to quit at once"

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
-from impasto.core.colour import LUMA, to_float
+from impasto.core.colour import to_float
 from impasto.core.engine import Engine
-from impasto.core.frame import Samples
 from impasto.core.media import open_reader
+from impasto.core.metrics import sharpness_ratio
 from impasto.core.temporal import warp_error
 
 CLIP = Path(__file__).parent.parent / "media" / "harbour.mp4"
@@ -39,12 +37,6 @@ def flicker_figures(styles: tuple[str, ...]) -> list[FlickerFigure]:
     for style in styles:
         engine = Engine(style, device="cpu")
         results = [to_float(engine(frame).colour) for frame in frames]
-        ratio = sharpness(results[0]) / sharpness(plates[0])
+        ratio = sharpness_ratio(results[0], plates[0])
         figures.append(FlickerFigure(style, floor, warp_error(plates, results), ratio))
     return figures
-
-
-def sharpness(picture: Samples) -> float:
-    """Mean absolute luma difference between neighbours."""
-    luma = picture @ LUMA
-    return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())

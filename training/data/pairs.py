@@ -31,6 +31,14 @@ class Crops:
     after: Tensor
     judged: Tensor
 
+    def to(self, device: torch.device) -> Crops:
+        """The batch where the networks are, in the memory order that convolutions like."""
+        before, after, judged = (
+            tensor.to(device, memory_format=torch.channels_last, non_blocking=True)
+            for tensor in (self.before, self.after, self.judged)
+        )
+        return Crops(before, after, judged)
+
 
 def load_pairs(before: Path, after: Path) -> list[Pair]:
     """Every picture of `before` with the one of the same stem in `after`.
@@ -78,25 +86,40 @@ def draw_crops(pairs: Sequence[Pair], count: int, size: int, rim: int, generator
     At the true edge of a picture everything is judged: there the network sees what it will see in
     a render. Edges are drawn a little more often than the middle, so that they are learned too.
     """
-    befores, afters = [], []
-    judged = torch.ones(count, 1, size, size)
-    for index in range(count):
+    befores, afters, judged = [], [], []
+    for _ in range(count):
         pair = pairs[int(torch.randint(len(pairs), (), generator=generator))]
-        height, width = pair.before.shape[1:]
-        top = _draw_offset(height, size, rim, generator)
-        left = _draw_offset(width, size, rim, generator)
-        place = (slice(None), slice(top, top + size), slice(left, left + size))
-        befores.append(pair.before[place])
-        afters.append(pair.after[place])
-        if top > 0:
-            judged[index, :, :rim] = 0
-        if top + size < height:
-            judged[index, :, -rim:] = 0
-        if left > 0:
-            judged[index, :, :, :rim] = 0
-        if left + size < width:
-            judged[index, :, :, -rim:] = 0
-    return Crops(as_float(torch.stack(befores)), as_float(torch.stack(afters)), judged)
+        place = draw_place(pair.before, size, rim, generator)
+        befores.append(pair.before[:, place.rows, place.columns])
+        afters.append(pair.after[:, place.rows, place.columns])
+        judged.append(place.judged)
+    return Crops(as_float(torch.stack(befores)), as_float(torch.stack(afters)), torch.stack(judged))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a crop lies in its picture, and where it may be judged: (1, size, size) of ones and zeros."""
+
+    rows: slice
+    columns: slice
+    judged: Tensor
+
+
+def draw_place(picture: Tensor, size: int, rim: int, generator: torch.Generator) -> Place:
+    """A random place for a square crop in a picture (C, H, W); its rim is judged at the picture's true edges alone."""
+    height, width = picture.shape[1:]
+    top = _draw_offset(height, size, rim, generator)
+    left = _draw_offset(width, size, rim, generator)
+    judged = torch.ones(1, size, size)
+    if top > 0:
+        judged[:, :rim] = 0
+    if top + size < height:
+        judged[:, -rim:] = 0
+    if left > 0:
+        judged[:, :, :rim] = 0
+    if left + size < width:
+        judged[:, :, -rim:] = 0
+    return Place(slice(top, top + size), slice(left, left + size), judged)
 
 
 def _draw_offset(length: int, size: int, rim: int, generator: torch.Generator) -> int:

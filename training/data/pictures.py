@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.core.errors import MediaError, TrainingError
 from impasto.core.media import open_reader
-from impasto.core.passage import see
+from impasto.core.passage import Seen, see
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".hdr")
 
@@ -33,8 +33,13 @@ def read_picture(path: Path) -> Tensor:
             frame = next(iter(reader))
     except MediaError as error:
         raise TrainingError(f"could not read a training picture: {error}") from error
-    seen = see(frame)
-    if seen.carried is None and frame.colour.dtype == np.uint8:
-        stored = np.repeat(frame.colour, 3, axis=2) if frame.colour.shape[2] == 1 else frame.colour
-        return torch.from_numpy(np.ascontiguousarray(stored)).permute(2, 0, 1).contiguous()
+    return as_stored(see(frame))
+
+
+def as_stored(seen: Seen) -> Tensor:
+    """What the network sees of a frame, as training keeps it: (3, H, W) uint8 where that is exact, else float16."""
+    colour = seen.frame.colour
+    if seen.carried is None and colour.dtype == np.uint8:
+        samples = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
+        return torch.from_numpy(np.ascontiguousarray(samples)).permute(2, 0, 1).contiguous()
     return torch.from_numpy(seen.picture.astype(np.float16)).permute(2, 0, 1).contiguous()

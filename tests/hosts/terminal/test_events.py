@@ -13,7 +13,9 @@ from impasto.hosts.terminal.events import (
     NAMES,
     VERSION,
     Cancelled,
+    CardShown,
     CheckDone,
+    Compared,
     Event,
     Failed,
     Finished,
@@ -22,6 +24,7 @@ from impasto.hosts.terminal.events import (
     Serving,
     Started,
     Step,
+    StyleExported,
     StyleFound,
     Warned,
     line_of,
@@ -49,6 +52,12 @@ EXAMPLES: list[Event] = [
         ({"code": "style"},), 3, 2, 1, 1, 480, 2.5, 73400320, ("ipc:///run/user/1000/impasto/control.sock",),
         {"frames": 480},
     ),
+    CardShown("wheatfield", "wheatfield.safetensors", 2.6, {"schema": 1, "licence": "Apache-2.0"}),
+    Compared(
+        "a", "b", "plate.mp4", 48, {"warp_error": 1.68},
+        {"first": {"warp_error": 3.31}, "second": {"warp_error": None}}, {"psnr": 30.2},
+    ),
+    StyleExported("wheatfield", "w.onnx", "onnx", 4.7, 2.5e-06, {"impasto.licence": "Apache-2.0"}),
 ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from impasto.server.connection import Route
 from impasto.server.curve import ClientKeys
 from impasto.server.desk import Visitor
 from impasto.server.protocol.messages import Look, Status, SubmitShot
+from impasto.server.ring import NAMED
 from impasto.server.runtime import control_endpoint, data_endpoint
 from tests.server.fake_worker import COMMAND, write_style
 from tests.server.faults.relay import Relay
@@ -194,15 +195,18 @@ class House:
                 program.process.kill()
                 raise
             finally:
-                assert program.process.stdout is not None
-                program.process.stdout.close()
+                for pipe in (program.process.stdin, program.process.stdout):
+                    if pipe is not None:
+                        pipe.close()
         until(lambda: not self.others(), 3.0, f"for these to end: {self.others()}")
         pids = {program.pid for program in self.programs}
-        named = [path.name for path in Path("/dev/shm").glob("impasto-*") if int(path.name.split("-")[1]) in pids]
+        folders = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+        found = [path for folder in folders for path in folder.glob("impasto-*") if NAMED.fullmatch(path.name)]
+        named = [path for path in found if int(path.name.split("-")[1]) in pids]
         assert not named, f"segments are left: {named}"
         if clean:
             assert not list(self.run.glob("*.sock")), "sockets are left"
-        assert not parts_of(self.root), "temporary files are left"
+        assert not parts_of(self.root), f"temporary files are left: {parts_of(self.root)}"
 
 
 def marked(root: Path) -> list[psutil.Process]:

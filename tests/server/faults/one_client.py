@@ -1,11 +1,11 @@
 """A client in a process of its own, that a test may kill or stop: `one_client.py WHAT FOLDER [MORE…]`.
 
-    wait-in-queue      three slow frames under way, then "ready", then nothing
-    write-half         half a plate in a slot that is never submitted, then "ready"
-    send-inline BYTES  one frame inline through the sockets of FOLDER; "ready" before it is sent
-    paint STYLE        frame after frame; "painted" after each, or the name of the error
-    flood              thousands of questions whose answers are never read; "ready" after a quarter of them
-    fork               a frame, then one in a forked child and one in the parent; what each got
+wait-in-queue      three slow frames under way, then "ready", then nothing
+write-half         half a plate in a slot that is never submitted, then "ready"
+send-inline BYTES  one frame inline through the sockets of FOLDER; "ready" before it is sent
+paint STYLE        frame after frame; "painted" after each, or the name of the error
+flood              thousands of questions whose answers are never read; "ready" after a quarter of them
+fork               a frame, then one in a forked child and one in the parent; what each got
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLOOD = 3200
 
 
 def say(word: str) -> None:
-    print(word, flush=True)  # noqa: T201  # what the test waits for
+    print(word, flush=True)  # what the test waits for
 
 
 def sleep() -> None:

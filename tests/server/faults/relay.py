@@ -1,4 +1,4 @@
-"""A bad network in one thread: a relay of bytes, over TCP or unix sockets, that delays, throttles, cuts and falls silent.
+"""A bad network in one thread: a relay of bytes, over TCP or unix sockets: it delays, throttles, cuts, falls silent.
 
     with Relay(inner="ipc:///run/data.sock", outer="ipc:///tmp/data.sock") as relay:
         relay.weather.silent = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from impasto.server.protocol import codec
 from impasto.server.protocol.messages import Done, ErrorFacts, Failed, Ping, Pong, Rejected
 from tests.server.fake_worker import COMMAND
 from tests.server.served import PIXELS, WAIT_S, Raw, until
@@ -173,3 +175,16 @@ def assert_discreet(error: ErrorFacts, sent: Sequence[bytes]) -> None:
         assert any(path.encode() in part for part in sent), f"'{path}' was never sent: {error.message}"
     assert error.code != "server", f"a bug was answered: {error.message}"
     assert error.message
+
+
+def new_id() -> bytes:
+    return secrets.token_bytes(16)
+
+
+def refused(client: Raw, request: Any, *payload: bytes) -> Any:
+    """The error by which a request on data fails."""
+    client.send(client.data, request, *payload)
+    message, _ = answer_to(client, request.id)
+    assert isinstance(message, Failed), message
+    assert_discreet(message.error, codec.encode(request))
+    return message.error

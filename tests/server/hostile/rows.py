@@ -1,6 +1,6 @@
 """Every kind of bad message, numbered: what is sent, and what must come back. A number is never given to another kind.
 
-Rows that need more than one message, or shared memory, are in `test_sequences.py`.
+Rows that need more than one message are in `test_sequences.py`, those of shared memory in `test_rings.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]  # ships no hints
 
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import (
@@ -203,8 +203,9 @@ def numbers() -> Iterator[Row]:
     for name in ("done", "welcome", "failed"):
         yield Row(21, f"the server's own '{name}'", (PREAMBLE, header(name)), field="type")
     yield Row(21, "a part behind a ping", (PREAMBLE, PING, b"x"))
-    for name, value in (("no id", ...), ("15 bytes", bytes(15)), ("17 bytes", bytes(17)), ("text", "i" * 16)):
-        yield submit_row(22, f"{name} as id", answer=Rejected, expect="id", id=value)
+    ids: dict[str, Any] = {"no id": ..., "15 bytes": bytes(15), "17 bytes": bytes(17), "text": "i" * 16}
+    for name, id in ids.items():
+        yield submit_row(22, f"{name} as id", answer=Rejected, expect="id", id=id)
 
 
 def pictures() -> Iterator[Row]:
@@ -243,7 +244,7 @@ def pictures() -> Iterator[Row]:
     yield submit_row(28, "an unknown key that executes", answer=Done, picture__layout="__reduce__")
     for channels in (0, 5, 17, -1):
         yield submit_row(32, f"{channels} channels", expect="picture.channels", picture__channels=channels)
-    two = {"picture__channels": 2, "picture__row_stride": 16}
+    two: dict[str, Any] = {"picture__channels": 2, "picture__row_stride": 16}
     yield submit_row(32, "2 channels", bytes(6 * 16), answer=Done, **two)
     for width, height in ((8_193, 8_192), (32_768, 32_768)):
         yield submit_row(33, f"{width} x {height} pixels", expect="picture", **sized(width, height))

@@ -13,11 +13,14 @@ from tests.server.served import PIXELS, Raw, until
 
 
 def test_the_65th_client_is_told_to_come_back() -> None:
+    """Though each of those who are there has the longest of names."""
     with house(("invert",)) as running:
-        clients = []
+        clients: list[Raw] = []
         try:
             for number in range(64):
-                clients.append(Raw(running.folder, hello=True, client=f"client {number}"))
+                facts = {"client": f"{number} " + "麦" * 80, "host": "麦" * 1_300, "user": f"{number} " + "麦" * 1_300}
+                clients.append(Raw(running.folder, hello=True, **facts))
+            assert len(clients[0].status().clients) == 64
             with Raw(running.folder) as late:
                 rejected = late.ask(Hello("late", 1, 0, os.getpid()), Rejected)
                 assert rejected.error.code == "busy"
@@ -84,7 +87,7 @@ def test_a_full_queue_is_busy_for_whoever_comes() -> None:
         goes_on(running, other, greedy)
 
 
-@pytest.mark.parametrize("resume", [None, bytes(16)])
+@pytest.mark.parametrize("resume", [None, bytes(16)], ids=["a new client", "one that was there"])
 def test_whoever_is_welcomed_may_ask(resume: bytes | None) -> None:
     """A limit of one client is kept by one client, also by one that wants to go on with a session that is gone."""
     with house(("invert",), limits={"sessions": 1}) as running:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]  # ships no hints
 import numpy as np
 import pytest
 import zmq
@@ -67,7 +67,7 @@ def warm_up(running: House) -> None:
             assert isinstance(first.answer()[0], Done)
         plain = {**plain_submit("warm"), "encoding": "blosc2"}
         if "blosc2" in (first.welcome.encodings if first.welcome else ()):
-            import blosc2
+            import blosc2  # type: ignore[import-untyped]  # ships no hints
 
             packed = blosc2.compress2(PIXELS.tobytes(), codec=blosc2.Codec.LZ4, typesize=1, nthreads=1)
             first.data.send_multipart([PREAMBLE, msgpack.packb(plain), packed])
@@ -76,6 +76,7 @@ def warm_up(running: House) -> None:
 
 @pytest.fixture
 def victim(ward: Ward) -> Iterator[Raw]:
+    assert ward.house.process.poll() is None, ward.house.complaints()
     with Raw(ward.house.folder, hello=True) as raw:
         yield raw
 
@@ -119,13 +120,16 @@ def test_a_header_may_be_cut_off_anywhere(ward: Ward, victim: Raw) -> None:
     goes_on(ward.house, ward.bystander, victim)
 
 
+VALUES: tuple[Any, ...] = (None, True, -1, 2**64 - 1, 0.5, "\x1b[2J", b"", [], {}, [[]], {"a": 1})
+
+
 @pytest.mark.parametrize("type", sorted(codec.FROM_CLIENT.kinds))
 def test_every_message_bears_any_value_in_any_field(ward: Ward, victim: Raw, type: str) -> None:
     """Rows 19 to 22, for each field of each message."""
     sound = msgpack.unpackb(codec.encode(CLIENTS[type])[1])
     line = victim.data if type in ("join", "submit", "submit_shot") else victim.control
     for field in sorted(sound.keys() - {"type"}):
-        for value in (None, True, -1, 2**64 - 1, 0.5, "\x1b[2J", b"", [], {}, [[]], {"a": 1}):
+        for value in VALUES:
             if type == "shutdown" and field == "at_once" and value is True:
                 continue  # sound: it would be done
             if value == sound[field] or ((type, field) == ("open_ring", "pairs") and value is None):
@@ -271,9 +275,7 @@ def test_mutations_of_sound_messages_leave_a_server_that_serves(ward: Ward) -> N
                 getattr(fuzzer, name).send_multipart(parts)
                 sent += 1
                 read_all(fuzzer, parts)
-            token = secrets.randbits(40)
-            fuzzer.send(fuzzer.control, Ping(token))
-            last, _ = heard(fuzzer, fuzzer.control, lambda message: is_pong_or_farewell(message, token))
+            last = last_word(fuzzer)
             lives = isinstance(last, Pong)
             until(lambda: (status := ward.bystander.status()).queued + status.running == 0)
             goes_on(ward.house, ward.bystander)
@@ -292,11 +294,17 @@ def read_all(client: Raw, sent: Sequence[bytes]) -> None:
                 assert message.error.code != "server", message
 
 
-def is_pong_or_farewell(message: Any, token: int) -> bool:
-    """Whether the session is known to live, or known to be gone (one of the messages may have been a sound Goodbye)."""
-    if isinstance(message, Rejected):
-        return "expected Hello as the first message" in message.error.message
-    return isinstance(message, Pong) and message.token == token
+def last_word(client: Raw) -> Any:
+    """The answer to a ping, or its refusal where the session is gone: a message may have been a sound Goodbye."""
+    token = secrets.randbits(40)
+    client.send(client.control, Ping(token))
+
+    def is_it(message: Any) -> bool:
+        if isinstance(message, Rejected):
+            return "expected Hello as the first message" in message.error.message
+        return isinstance(message, Pong) and message.token == token
+
+    return heard(client, client.control, is_it)[0]
 
 
 def bound_to_its_session(client: Raw) -> bool:

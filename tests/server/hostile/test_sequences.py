@@ -1,91 +1,40 @@
-"""Messages that are sound by themselves and wrong where they are: out of order, another's, of the past, in the ring."""
+"""Messages that are sound by themselves and wrong where they are: out of order, of another, of the past."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import msgpack
 import numpy as np
 import pytest
 import zmq
 
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import (
-    AttachRing,
     Cancel,
     Cancelled,
-    CloseRing,
     Done,
     Failed,
     Goodbye,
     Hello,
     Join,
     Joined,
-    MattePicture,
-    OpenRing,
     Ping,
     Pong,
     Rejected,
-    RingOffered,
-    RingReady,
-    Slot,
     Welcome,
 )
-from impasto.server.ring import map_segment
 from tests.compat.samples import CLIENTS
-from tests.server.hostile.house import House, answer_to, assert_discreet, error_in, goes_on, heard, house
+from tests.server.hostile.house import House, answer_to, assert_discreet, error_in, goes_on, heard, new_id, refused
+from tests.server.hostile.rows import PREAMBLE
 from tests.server.served import PIXELS, Raw, request_of, until
 
 SOUND = {name: message for name, message in CLIENTS.items() if "." not in name}
 ON_DATA = ("join", "submit", "submit_shot")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def bystander(running: House) -> Iterator[Raw]:
-    with Raw(running.folder, hello=True, lane="batch") as raw:
-        raw.open_ring()
-        yield raw
-
-
-@pytest.fixture
-def victim(running: House, bystander: Raw) -> Iterator[Raw]:
-    """A client with a ring; whatever a test did with it, it and another are served afterwards."""
-    with Raw(running.folder, hello=True) as raw:
-        raw.open_ring()
-        yield raw
-        goes_on(running, bystander, raw)
-
-
-@pytest.fixture
-def other(running: House) -> Iterator[Raw]:
-    with Raw(running.folder, hello=True) as raw:
-        raw.open_ring()
-        yield raw
-
-
-def new_id() -> bytes:
-    return secrets.token_bytes(16)
-
-
-def refused(client: Raw, request: Any, *payload: bytes) -> Any:
-    """The error by which a request on data fails."""
-    client.send(client.data, request, *payload)
-    message, _ = answer_to(client, request.id)
-    assert isinstance(message, Failed), message
-    assert_discreet(message.error, codec.encode(request))
-    return message.error
 
 
 @pytest.mark.parametrize("name", sorted(SOUND.keys() - {"hello"}))
@@ -174,6 +123,40 @@ def test_only_what_runs_is_taken_back_and_only_by_its_owner(victim: Raw, other: 
     assert not victim.data.poll(50), "a request had two terminal messages"
 
 
+def test_a_cancel_that_overtakes_its_request_takes_it_back(victim: Raw) -> None:
+    """Control does not wait behind pixels: a request of megabytes comes after its own cancel."""
+    id = victim.submit("delay-400ms", pixels=np.zeros((540, 960, 4), np.float32))
+    victim.send(victim.control, Cancel(id))
+    assert isinstance(answer_to(victim, id)[0], Cancelled)
+    late = request_of("delay-400ms", PIXELS, slot=victim.slot(1))
+    victim.send(victim.control, Cancel(late.id))
+    victim.status()  # answered behind the cancel
+    for _ in range(2):  # and the same again for whoever asks again
+        victim.send(victim.data, late)
+        answer, _ = answer_to(victim, late.id)
+        assert isinstance(answer, Cancelled)
+        assert answer.reason == "asked"
+    assert isinstance(victim.frame(slot=late.slot), Done), "the pair was never the server's"
+
+
+def test_cancels_of_what_never_comes_are_forgotten(victim: Raw) -> None:
+    first = new_id()
+    for id in (first, *(new_id() for _ in range(200))):
+        victim.send(victim.control, Cancel(id))
+    victim.ask(Ping(5), Pong)
+    victim.status()
+    assert isinstance(victim.frame(id=first), Done)
+
+
+@pytest.mark.parametrize(("style", "code"), [("fail", "style"), ("oom", "out_of_memory"), ("bug", "server")])
+def test_an_error_of_the_worker_says_nothing_of_its_inside(victim: Raw, style: str, code: str) -> None:
+    failed = victim.frame(style)
+    assert isinstance(failed, Failed)
+    assert failed.error.code == code
+    assert "a bug of the worker" not in failed.error.message
+    assert "Traceback" not in failed.error.message
+
+
 def test_an_id_names_one_request(victim: Raw, other: Raw) -> None:
     first = request_of("delay-400ms", PIXELS, slot=victim.slot(1))
     victim.send(victim.data, first)
@@ -185,143 +168,6 @@ def test_an_id_names_one_request(victim: Raw, other: Raw) -> None:
     assert "new id" in refused(victim, replace(first, frame=5)).message
     other.send(other.data, stolen)
     assert isinstance(answer_to(other, stolen.id)[0], Done), "an id of another's past is nobody's"
-
-
-def test_a_pair_has_one_request_and_its_generations_rise(victim: Raw, other: Raw) -> None:
-    assert victim.ring is not None
-    assert other.ring is not None
-    ring = victim.ring.ring
-    victim.generation = 6
-    running = victim.submit("delay-50ms", slot=victim.slot(1))
-    for slot, field in (
-        (Slot(ring, 1, 8), "slot.pair"),
-        (Slot(ring, 1, 7), "slot.pair"),
-        (Slot(ring, 3, 1), "slot.pair"),
-        (Slot(ring, 63, 1), "slot.pair"),
-        (Slot(ring + 1000, 0, 1), "slot"),
-        (Slot(other.ring.ring, 0, 1), "slot"),
-        (Slot((1 << 63) - 1, 0, 1), "slot"),
-    ):
-        assert refused(victim, request_of("echo", PIXELS, slot=slot)).field == field
-    assert isinstance(answer_to(victim, running)[0], Done)
-    for generation in (7, 6, 0):
-        error = refused(victim, request_of("echo", PIXELS, slot=Slot(ring, 1, generation)))
-        assert error.field == "slot.generation"
-    victim.generation = 1 << 40
-
-
-def test_the_highest_generation_is_the_pairs_last(victim: Raw) -> None:
-    assert victim.ring is not None
-    highest = (1 << 63) - 1
-    victim.write(2, PIXELS)
-    done = victim.frame(slot=Slot(victim.ring.ring, 2, highest))
-    assert isinstance(done, Done)
-    assert (
-        refused(victim, request_of("echo", PIXELS, slot=Slot(victim.ring.ring, 2, highest))).field == "slot.generation"
-    )
-
-
-def test_what_is_in_a_slot_fits_into_it(victim: Raw) -> None:
-    """Rows 26 and 34 in the ring, whose slots are 64 KiB."""
-    tall = request_of("echo", np.zeros((129, 128, 4), np.uint8), slot=victim.slot(1))
-    assert refused(victim, tall).field == "picture"
-    for matte, field in (
-        (MattePicture("uint8", 8, 200), "matte.offset"),  # no multiple of 64
-        (MattePicture("uint8", 8, 128), "matte.offset"),  # in the plate
-        (MattePicture("uint8", 8, 65_536 - 40), "matte.offset"),
-        (MattePicture("uint8", 8, 65_536), "matte.offset"),
-        (MattePicture("uint8", 8, 1 << 62), "matte.offset"),
-        (MattePicture("uint8", 8, (1 << 63) - 64), "matte.offset"),
-        (MattePicture("float32", 33, 192), "matte.row_stride"),
-        (MattePicture("uint8", 1 << 29, 192), "matte.row_stride"),
-    ):
-        assert refused(victim, request_of("echo", PIXELS, slot=victim.slot(1), matte=matte)).field == field
-    slot = victim.slot(1)
-    assert refused(victim, request_of("echo", PIXELS, slot=slot), PIXELS.tobytes()).field == "slot"
-    assert refused(victim, request_of("echo", PIXELS, slot=slot, crc32=1)).field == "crc32"
-
-
-def test_a_ring_is_proven_by_its_nonce_alone(running: House, bystander: Raw, other: Raw) -> None:
-    with Raw(running.folder, hello=True) as raw:
-        for trick in ("zeros", "another", "written over", "of another client", "twice"):
-            offer = raw.ask(OpenRing(new_id(), 4096, 1), RingOffered)
-            memory = map_segment(offer.path, offer.segment_bytes)
-            nonce = memory[offer.nonce_offset : offer.nonce_offset + 16]
-            number = offer.ring
-            if trick == "written over":  # the server remembers it; what stands in the memory proves nothing
-                memory[offer.nonce_offset : offer.nonce_offset + 16] = bytes(16)
-            if trick == "of another client":
-                assert other.ring is not None
-                number = other.ring.ring
-            shown = nonce if trick in ("of another client", "twice") else new_id() if trick == "another" else bytes(16)
-            if trick == "twice":
-                raw.ask(AttachRing(new_id(), number, shown), RingReady)
-            failed = raw.ask(AttachRing(new_id(), number, shown), Failed)
-            assert_discreet(failed.error, [])
-            assert offer.path not in failed.error.message
-            del memory
-        goes_on(running, bystander, other, raw)
-
-
-def test_a_ring_of_absurd_size_is_refused_with_a_way_out(victim: Raw) -> None:
-    for slot_bytes, pairs in ((2 << 30, 64), ((1 << 31) - 1, 64)):
-        failed = victim.ask(OpenRing(new_id(), slot_bytes, pairs), Failed)
-        assert failed.error.code == "busy"
-        assert "in the message" in failed.error.message
-        assert_discreet(failed.error, [])
-    for slot_bytes, pairs in ((0, 1), (-1, 1), ((2 << 30) + 1, 1), (1 << 62, 1), (4096, 0), (4096, 65)):
-        victim.control.send_multipart(
-            [CODED, msgpack.packb({"type": "open_ring", "id": new_id(), "slot_bytes": slot_bytes, "pairs": pairs})]
-        )
-        message, _ = heard(victim, victim.control, lambda message: not isinstance(message, Pong))
-        assert error_in(message).field in ("slot_bytes", "pairs")
-
-
-CODED = codec.encode(Ping(0))[0]
-
-
-def test_rings_that_nobody_attaches_do_not_add_up(running: House, victim: Raw) -> None:
-    before = running.files()
-    for _ in range(100):
-        victim.send(victim.control, OpenRing(new_id(), 4096, 1))
-    offers = [victim.hear(RingOffered, victim.control) for _ in range(100)]
-    victim.send(victim.control, CloseRing(offers[-1].ring))
-    victim.send(victim.control, CloseRing(offers[0].ring))
-    victim.send(victim.control, CloseRing((1 << 63) - 1))
-    until(lambda: running.files() == before)
-
-
-def test_a_ring_that_is_closed_under_a_request_stays_until_its_answer(running: House, bystander: Raw) -> None:
-    with Raw(running.folder, hello=True) as raw:
-        offer = raw.open_ring()
-        id = raw.submit("delay-400ms", slot=raw.slot(0))
-        until(lambda: raw.status().running)
-        raw.send(raw.control, CloseRing(offer.ring))
-        raw.send(raw.control, CloseRing(offer.ring))
-        assert isinstance(answer_to(raw, id)[0], Done)
-        assert refused(raw, request_of("echo", PIXELS, slot=raw.slot(0))).field == "slot"
-        raw.ring = None
-        goes_on(running, bystander, raw)
-
-
-def test_nobody_can_shorten_a_ring(victim: Raw) -> None:
-    """A peer that could would have the worker die of SIGBUS."""
-    assert victim.ring is not None
-    with open(victim.ring.path, "r+b") as file:
-        for size in (0, 4096, victim.ring.segment_bytes * 2):
-            with pytest.raises(PermissionError):
-                file.truncate(size)
-
-
-def test_a_ring_that_is_written_over_meanwhile_harms_nobody(victim: Raw) -> None:
-    """All of it, page 0 included, again and again while frames are painted in it."""
-    assert victim.ring is not None
-    ids = [victim.submit("delay-50ms", slot=victim.slot(pair)) for pair in range(3)]
-    for byte in range(40):
-        victim.memory[:] = bytes([byte]) * len(victim.memory)
-    for _ in ids:
-        message, _ = victim.answer()
-        assert isinstance(message, Done)
 
 
 @pytest.mark.parametrize("pid", [0, 1, (1 << 31) - 1, 1 << 31])
@@ -349,16 +195,20 @@ def test_after_goodbye_there_is_no_session(running: House, bystander: Raw) -> No
         goes_on(running, bystander, raw)
 
 
-def test_who_asks_and_never_reads_loses_the_session_and_nobody_else_waits(running: House, bystander: Raw) -> None:
-    lost = bystander.status().counters["sessions_lost"]
+@pytest.mark.parametrize("name", ["control", "data"])
+def test_who_asks_and_never_reads_loses_the_session_and_nobody_else_waits(
+    running: House, bystander: Raw, name: str
+) -> None:
+    before = bystander.status().counters["sessions_lost"]
     with Raw(running.folder, hello=True) as deaf:
-        deaf.control.sndtimeo = 100
+        line = getattr(deaf, name)
+        line.sndtimeo = 100
         with contextlib.suppress(zmq.Again):
-            for token in range(100_000):
-                deaf.send(deaf.control, Ping(token))
-                if token % 2_000 == 1_999 and bystander.status().counters["sessions_lost"] > lost:
+            for number in range(100_000):
+                line.send_multipart([PREAMBLE, b"\xc1"])
+                if number % 2_000 == 1_999 and bystander.status().counters["sessions_lost"] > before:
                     break
-        until(lambda: bystander.status().counters["sessions_lost"] > lost)
+        until(lambda: bystander.status().counters["sessions_lost"] > before)
         goes_on(running, bystander)
         deaf.welcome = None
 

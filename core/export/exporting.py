@@ -1,0 +1,99 @@
+"""A style as a file for programs that run networks themselves, checked against the engine before it bears its name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from impasto.core.errors import OutputError, OutputExists, UnknownName, UsageError
+from impasto.core.export.facts import facts_of
+from impasto.core.export.parity import TOLERANCE, largest_difference
+from impasto.core.export.picture_net import PictureNet, picture_net
+from impasto.core.frame import Samples
+from impasto.core.media.commit import committed, make_folder
+from impasto.core.style import Style
+
+
+class Backend(Protocol):
+    """A module that writes one kind of file and runs it."""
+
+    def write(self, net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> None: ...
+
+    def open_net(self, path: Path) -> Callable[[Samples], Samples]: ...
+
+    def facts_in(self, path: Path) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file: how its names end, and what writes it, imported when it is asked for."""
+
+    endings: tuple[str, ...]
+    backend: Callable[[], Backend]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written, and how far it is from the engine."""
+
+    path: Path
+    facts: dict[str, str]
+    """What the file says of itself, read back from it."""
+    largest_difference: float
+    """Against the engine (see `impasto.core.export.parity`)."""
+
+
+def _onnx() -> Backend:
+    from impasto.core.export import onnx_file
+
+    return onnx_file
+
+
+def _torchscript() -> Backend:
+    from impasto.core.export import torchscript_file
+
+    return torchscript_file
+
+
+FORMATS = {
+    "onnx": Format((".onnx",), _onnx),
+    "torchscript": Format((".pt", ".ts", ".torchscript"), _torchscript),
+}
+
+
+def check_target(to: str, output: Path, *, overwrite: bool) -> Format:
+    """The format by name, if the file may be written. UnknownName, UsageError for its ending, OutputExists."""
+    if to not in FORMATS:
+        raise UnknownName("export format", to, FORMATS)
+    wanted = FORMATS[to].endings
+    if output.suffix.lower() not in wanted:
+        raise UsageError(f"expected a file that ends in {' or '.join(wanted)}, got '{output}'; rename the output")
+    if output.exists() and not overwrite:
+        raise OutputExists(f"expected no file at '{output}', but there is one; give --overwrite or another name")
+    return FORMATS[to]
+
+
+def export_to(to: str, style: Style, output: Path, *, linear: bool = False, overwrite: bool = False) -> Exported:
+    """Write a style's network as a file of this format; it is there whole, and agrees with the engine, or not at all.
+
+    `linear` chooses the colour that the file takes and gives: see `PictureNet`. Raises UnknownName, UsageError,
+    OutputExists, OutputError, and ModuleNotFoundError where a package of the extra `export` is missing.
+    """
+    kind = check_target(to, output, overwrite=overwrite)
+    backend = kind.backend()
+    make_folder(str(output))
+    with committed(str(output), replace=overwrite) as name:
+        partial = Path(name)
+        net = picture_net(style.generator, linear=linear)
+        backend.write(net, 3 + len(style.card.guides), facts_of(style.card, linear=linear), partial)
+        difference = largest_difference(style, backend.open_net(partial), linear=linear)
+        if math.isnan(difference) or difference > TOLERANCE:
+            raise OutputError(
+                f"expected '{output}' to paint as the engine does, to {TOLERANCE:g}; it differs by {difference:.3g} "
+                "and was not kept; please report it with the versions that `impasto doctor` shows"
+            )
+        facts = backend.facts_in(partial)
+    return Exported(output, facts, difference)

@@ -1,0 +1,60 @@
+"""How well the keys of a shot show what its other frames show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from impasto.core.frame import Samples
+from impasto.training.data.registration import agreement, outlines
+
+THUMB_SIDE = 160
+PATCH = 8
+"""Side of the patches that are looked for, in pixels of a thumbnail: an eye or a hand in a medium shot."""
+MORE_ALIKE = 0.1
+"""How much better the outlines of another frame must agree before a key is said to be of that one."""
+
+
+def thumbnail(picture: Samples) -> Samples:
+    """(H, W, 3) made small, its longer side `THUMB_SIDE`, by area."""
+    scale = min(1.0, THUMB_SIDE / max(picture.shape[:2]))
+    size = max(PATCH, round(picture.shape[1] * scale)), max(PATCH, round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def least_covered(thumbs: Mapping[int, Samples], keys: Sequence[int]) -> int | None:
+    """Number of the frame with most that no key shows, None where all frames are keys.
+
+    A patch is covered by the most similar patch anywhere in any key, because a network learns
+    wherever it saw it. Only the half of a frame that is covered worst counts, else a static ground drowns an actor.
+    """
+    others = [number for number in sorted(thumbs) if number not in keys]
+    if not others:
+        return None
+    known = np.concatenate([patches(thumbs[number], 2) for number in keys])
+    return max(others, key=lambda number: novelty(patches(thumbs[number], PATCH // 2), known))
+
+
+def novelty(patches_of_frame: Samples, known: Samples) -> float:
+    """Mean distance to the nearest known patch, over the half of the patches that lie farthest."""
+    squares = (known * known).sum(1)
+    nearest = (squares - 2 * patches_of_frame @ known.T).min(1) + (patches_of_frame * patches_of_frame).sum(1)
+    distances = np.sqrt(np.maximum(nearest, 0))
+    return float(np.sort(distances)[len(distances) // 2 :].mean())
+
+
+def patches(picture: Samples, stride: int) -> Samples:
+    """Square patches of (H, W, 3) as rows."""
+    windows = sliding_window_view(picture, (PATCH, PATCH), axis=(0, 1))[::stride, ::stride]
+    return np.ascontiguousarray(windows.reshape(-1, 3 * PATCH * PATCH))
+
+
+def nearest_frame(painted: Samples, thumbs: Mapping[int, Samples], number: int) -> int | None:
+    """Number of the frame whose outlines agree plainly better with a key than those of its own frame, else None."""
+    outline = outlines(painted)
+    agreements = {other: agreement(outlines(thumb), outline) for other, thumb in thumbs.items()}
+    best = max(agreements, key=lambda other: agreements[other])
+    return best if agreements[best] > agreements[number] + MORE_ALIKE else None
