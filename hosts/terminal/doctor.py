@@ -232,7 +232,7 @@ def check_render() -> Iterator[CheckDone]:
     from impasto.core.frame import Frame
     from impasto.core.media import ShotInfo, open_reader, open_writer
     from impasto.core.style import style_files
-    from impasto.server.shots import ShotJob, render_shot
+    from impasto.server.shots.render import ShotJob, render_shot
 
     names = list(style_files())
     if not names:

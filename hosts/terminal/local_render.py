@@ -16,13 +16,13 @@ from impasto.hosts.terminal.told import Outcome, Stored, Told
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Rendered
     from impasto.core.frame import Frame
-    from impasto.server.shots import ShotEvent
+    from impasto.server.shots.render import ShotEvent
 
 
 def render_here(order: Order, path: Path, card: Card, told: Told, cancelled: Callable[[], bool]) -> Outcome:
     """Render with the style of this file; `card` is its card."""
     prepare_process()
-    from impasto.server.shots import FrameStored, ShotJob, ShotStarted, render_shot
+    from impasto.server.shots.render import FrameStored, ShotJob, ShotStarted, render_shot
 
     job = ShotJob(
         input=order.input,

@@ -49,7 +49,7 @@ def serve(
     machines. Ctrl-C finishes what runs and leaves; twice leaves at once, with exit code 130 if work was cut off.
     """
     settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
-    from impasto.server.front import serve as run_server
+    from impasto.server.front.loop import serve as run_server
 
     code = run_server(settings, on_ready=lambda: tell_ready(settings, json=json))
     if json:

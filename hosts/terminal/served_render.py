@@ -21,7 +21,7 @@ from impasto.hosts.terminal.order import Order
 from impasto.hosts.terminal.styles import default_style_of
 from impasto.hosts.terminal.told import Outcome, Stored, Told
 from impasto.server.client import Client
-from impasto.server.futures import ShotEvent
+from impasto.server.client.futures import ShotEvent
 from impasto.server.protocol.messages import Cancelled, Look, ShotProgress, ShotStarted, StyleFacts, SubmitShot
 
 PACE_S = 0.5

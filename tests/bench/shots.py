@@ -16,7 +16,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
 from impasto.core.memory import keep_freed_pages
-from impasto.server.shots import ShotJob, render_shot
+from impasto.server.shots.render import ShotJob, render_shot
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from impasto.server import slots
-from impasto.server.client import Client
+from impasto.server.client import Client, slots
 from impasto.server.ring import NoMapping
 from tests.server.fake_worker import write_style
 
@@ -39,7 +38,7 @@ STYLES = ("echo", "slow-20ms", "slow-60ms")
 SERVER = """
 import sys
 from pathlib import Path
-from impasto.server.front import serve
+from impasto.server.front.loop import serve
 from impasto.server.settings import ServerSettings
 from tests.server.fake_worker import COMMAND
 run, styles = Path(sys.argv[1]), Path(sys.argv[2])

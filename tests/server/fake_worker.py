@@ -2,7 +2,7 @@
 
     python -m tests.server.fake_worker --fd N --device cpu      (or COMMAND, from any folder)
 
-It speaks to the front as the real one does, through `impasto.server.worker_loop`; only what paints is another. The
+It speaks to the front as the real one does, through `impasto.server.worker.loop`; only what paints is another. The
 style's name says what it does with each frame request, and with each frame of a shot job:
 
     echo            gives the plate back: one memcpy
@@ -54,11 +54,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
-from impasto.server.lifeline import die_with_parent
 from impasto.server.protocol.link import Ready
 from impasto.server.protocol.messages import DeviceFacts, Done, Look, Picture
+from impasto.server.worker.lifeline import die_with_parent
+from impasto.server.worker.loop import DeviceLost, FrameTask, work
 from impasto.server.worker_link import worker_end
-from impasto.server.worker_loop import DeviceLost, FrameTask, work
 
 if TYPE_CHECKING:
     from impasto.core.card import Card

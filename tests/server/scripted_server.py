@@ -23,7 +23,7 @@ from typing import Any
 import zmq
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerUnreachable, StyleError, UnknownName
-from impasto.server.connection import Channel, Listener, Route
+from impasto.server.client.connection import Channel, Listener, Route
 from impasto.server.protocol import layout, limits, messages
 from impasto.server.protocol.codec import FROM_CLIENT, Part, decode, encode
 from impasto.server.protocol.failures import facts_of

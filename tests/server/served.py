@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import zmq
 
-from impasto.server.front import serve
+from impasto.server.front.loop import serve
 from impasto.server.protocol import codec
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import (

@@ -29,9 +29,9 @@ import psutil
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.server.client import Client
-from impasto.server.connection import Route
+from impasto.server.client.connection import Route
+from impasto.server.client.desk import Visitor
 from impasto.server.curve import ClientKeys
-from impasto.server.desk import Visitor
 from impasto.server.protocol.messages import Look, Status, SubmitShot
 from impasto.server.ring import NAMED
 from impasto.server.runtime import control_endpoint, data_endpoint

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from impasto.server.front import serve
+from impasto.server.front.loop import serve
 from impasto.server.protocol.limits import Limits
 from impasto.server.settings import ServerSettings
 
@@ -56,7 +56,7 @@ def let_the_wall_clock_jump() -> None:
 
 def let_no_ring_be_made() -> None:
     """Behave as a machine whose memory is taken, for rings alone."""
-    import impasto.server.ring_desk as desk
+    import impasto.server.front.ring_desk as desk
     from impasto.server.ring import NoRoom
 
     def refuse(slot_bytes: int, pairs: int) -> Any:

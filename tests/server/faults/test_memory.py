@@ -13,7 +13,7 @@ import pytest
 
 from impasto.core.errors import ImpastoError, OutOfMemory, RequestCancelled, StyleError
 from impasto.server.client import Client
-from impasto.server.futures import FrameFuture
+from impasto.server.client.futures import FrameFuture
 from impasto.server.protocol.messages import AttachRing, Done, Failed, OpenRing, RingOffered, RingReady
 from impasto.server.ring import map_segment
 from tests.server.faults.house import House, Program, plate, until

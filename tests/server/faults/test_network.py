@@ -125,7 +125,7 @@ def test_a_network_that_is_cut_once_costs_no_frame(studio: Studio, anna: ClientK
 def test_a_network_that_falls_silent_is_noticed_on_both_sides_and_used_again_when_it_speaks(
     studio: Studio, anna: ClientKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.server.desk.RECOVER_S", 1.0)
+    monkeypatch.setattr("impasto.server.client.desk.RECOVER_S", 1.0)
     with studio.via(anna) as way, way.client(timeout_s=LIMIT_S) as client:
         painted(client)
         way.silence(True)

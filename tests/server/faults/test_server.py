@@ -17,7 +17,7 @@ import pytest
 
 from impasto.core.errors import ImpastoError, RequestCancelled, ServerBusy, ServerUnreachable
 from impasto.server.client import Client
-from impasto.server.futures import FrameResult
+from impasto.server.client.futures import FrameResult
 from tests.server.faults.house import ROOT, House, plate, until
 
 PIXELS = plate()
@@ -79,7 +79,7 @@ def test_a_client_of_a_dead_server_closes_within_a_second(home: House) -> None:
 def test_a_server_that_stood_still_is_found_silent_and_serves_again(
     home: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.server.desk.RECOVER_S", 1.0)
+    monkeypatch.setattr("impasto.server.client.desk.RECOVER_S", 1.0)
     server = home.serve(limits={"heartbeat_s": 0.25, "interactive_lease_s": 3.0})
     with home.client() as client:
         painted(client)

@@ -246,7 +246,7 @@ def test_a_server_that_stood_still_in_a_shot_stores_and_tells_each_frame_once(ho
 def test_a_shot_whose_client_gave_up_a_server_that_lives_is_found_again(
     home: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.server.desk.RECOVER_S", 0.5)
+    monkeypatch.setattr("impasto.server.client.desk.RECOVER_S", 0.5)
     stand_still(home, 2.5)
 
 

@@ -30,7 +30,7 @@ SERVE = """
 import json, sys
 from dataclasses import replace
 from pathlib import Path
-from impasto.server.front import serve
+from impasto.server.front.loop import serve
 from impasto.server.protocol.limits import Limits
 from impasto.server.settings import ServerSettings
 from tests.server.fake_worker import write_style

@@ -1,0 +1,142 @@
+"""Where a client's server is: in a runtime folder of this machine, or at an address of the network."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from impasto.core.errors import ServerUnreachable, UsageError
+from impasto.server.client.connection import Route
+from impasto.server.curve import ClientKeys
+from impasto.server.launcher import last_line, launch
+from impasto.server.runtime import control_endpoint, data_endpoint, log_path, prepare_folder, running, runtime_folder
+
+_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+
+
+class Place(Protocol):
+    """A place where a server is, or should be."""
+
+    @property
+    def local(self) -> bool:
+        """Whether memory can be shared with it, so that samples are never packed."""
+
+    @property
+    def far(self) -> bool:
+        """Whether samples are packed before the connection has been measured."""
+
+    def reach(self, *, start: bool, timeout_s: float) -> Route:
+        """The way to it; with `start` it is started if it is not there. Raises ServerUnreachable."""
+
+    def still_there(self) -> bool:
+        """Whether waiting for an answer makes sense."""
+
+    def last_words(self) -> str:
+        """What a lost server left to say, to be put behind a sentence; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPlace:
+    """The server of a runtime folder."""
+
+    folder: Path
+    command: Sequence[str] | None = None
+
+    @property
+    def local(self) -> bool:
+        """It is on this machine."""
+        return True
+
+    @property
+    def far(self) -> bool:
+        """It is not."""
+        return False
+
+    def reach(self, *, start: bool, timeout_s: float) -> Route:
+        """The way to the server of the folder, which is started where none runs and `start` says so."""
+        if sys.platform == "win32":
+            raise ServerUnreachable(
+                "on Windows a server is reached by address: run `impasto serve --listen tcp://127.0.0.1:PORT` and "
+                "connect to that"
+            )
+        prepare_folder(self.folder)
+        if running(self.folder) is None:
+            if not start:
+                raise ServerUnreachable(
+                    f"expected a server in '{self.folder}', none runs; start one with `impasto serve`, or connect "
+                    f"with start=True"
+                )
+            launch(self.folder, self.command, timeout_s)
+        return Route(control_endpoint(self.folder), data_endpoint(self.folder), f"the server in '{self.folder}'")
+
+    def still_there(self) -> bool:
+        """Whether somebody holds the folder."""
+        return running(self.folder) is not None
+
+    def last_words(self) -> str:
+        """The last line of the log, and where it is."""
+        log = log_path(self.folder)
+        line = last_line(log)
+        return f"; its log '{log}' ends with: {line}" if line else f"; its log is '{log}'"
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """A server at an address; it is never started from here."""
+
+    host: str
+    port: int
+    keys: ClientKeys
+
+    def reach(self, *, start: bool, timeout_s: float) -> Route:
+        """Both sockets: data is on the port behind that of control."""
+        control, data = (f"tcp://{self.host}:{port}" for port in (self.port, self.port + 1))
+        return Route(control, data, f"the server at {control}", self.keys)
+
+    def still_there(self) -> bool:
+        """Nobody can say from here."""
+        return True
+
+    def last_words(self) -> str:
+        """Nothing: its log is on the other machine."""
+        return ""
+
+    @property
+    def local(self) -> bool:
+        """It may be on this machine all the same, but then as another user or behind a tunnel."""
+        return False
+
+    @property
+    def far(self) -> bool:
+        """Whether the address is of another machine."""
+        if self.host == "localhost":
+            return False
+        try:
+            return not ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return True
+
+
+def place_of(
+    address: str | Path | None, *, command: Sequence[str] | None = None, keys: ClientKeys | None = None
+) -> LocalPlace | RemotePlace:
+    """The place that an address names: 'tcp://HOST:PORT', a runtime folder, or None for the user's own folder.
+
+    Raises UsageError.
+    """
+    if address is None or isinstance(address, Path) or "://" not in address:
+        return LocalPlace(runtime_folder() if address is None else Path(address).absolute(), command)
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match["port"]) < 65535:
+        raise UsageError(f"expected tcp://HOST:PORT with a port below 65535, or a runtime folder, got '{address}'")
+    if keys is None:
+        raise UsageError(
+            f"expected keys to connect to '{address}', because a server on a network takes no others; make them with "
+            f"`impasto keys new` and have the server's owner run `impasto keys add`"
+        )
+    return RemotePlace(match["host"], int(match["port"]), keys)

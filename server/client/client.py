@@ -1,0 +1,279 @@
+"""The way for a host to have frames and shots painted: connect or launch, submit, await, cancel.
+
+    with Client.connect() as server:
+        future = server.submit(pixels, style="wheatfield-draft", params={"strength": 0.8})
+        with future.result(timeout=30) as painted:
+            show(painted.pixels)
+
+Two frames under way at once keep the server busy; three results that nobody releases make it wait. Every call that
+waits has a time limit and raises an error of `impasto.core.errors` beyond it. The client may be used from several
+threads; callbacks of futures run in a thread of the client's own and must not wait for the server.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.core.errors import ServerError
+from impasto.server.client.address import Place, place_of
+from impasto.server.client.connection import OpenTransport, SocketTransport
+from impasto.server.client.conversation import new_id
+from impasto.server.client.desk import Desk, Visitor
+from impasto.server.client.futures import FrameFuture, ShotEvent, ShotFuture, ShotRequest
+from impasto.server.client.shot_calls import follow_shot
+from impasto.server.client.slots import FrameSlot, LookWords, RingKeeper
+from impasto.server.curve import ClientKeys
+from impasto.server.protocol.layout import DTYPES, matte_of, picture_of, slot_bytes_needed
+from impasto.server.protocol.messages import (
+    Alpha,
+    AskStatus,
+    Dtype,
+    Lane,
+    ListStyles,
+    Picture,
+    PreviewFound,
+    ShotDone,
+    ShowPreview,
+    Shutdown,
+    ShuttingDown,
+    Status,
+    StyleFacts,
+    StyleList,
+    SubmitShot,
+    Welcome,
+)
+
+Samples: TypeAlias = npt.NDArray[Any]
+
+TIMEOUT_S = 20.0
+PAIRS = 3
+"""Two frames under way and one that is shown."""
+PAGES_AGAIN = 5
+
+
+class Client:
+    """A session with a render server. After a lost connection the next call opens another one.
+
+    A forked child may go on with the client it inherited: its first call connects anew, and leaves the parent's
+    connection alone.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        visitor: Visitor,
+        *,
+        pairs: int = PAIRS,
+        timeout_s: float = TIMEOUT_S,
+        open_transport: OpenTransport = SocketTransport,
+    ) -> None:
+        self._place, self._visitor, self._open_transport = place, visitor, open_transport
+        self._pairs, self._timeout_s = pairs, timeout_s
+        self._inherited: list[tuple[Desk, RingKeeper]] = []
+        self._desk, self._rings = Desk(place, visitor, open_transport), RingKeeper(pairs)
+        self._desk.talk(timeout_s)
+
+    @classmethod
+    def connect(
+        cls,
+        address: str | Path | None = None,
+        *,
+        start: bool = True,
+        timeout_s: float = TIMEOUT_S,
+        lane: Lane = "interactive",
+        name: str = "python",
+        command: Sequence[str] | None = None,
+        keys: ClientKeys | None = None,
+        pairs: int = PAIRS,
+    ) -> Client:
+        """Connect to the user's server, to that of a runtime folder, or to 'tcp://HOST:PORT' with keys.
+
+        With `start` a local server that does not run is started, by `command` where it is given. `lane` is the one
+        of requests that name none, `name` how the status calls this program. `timeout_s` bounds this call and is the
+        default of the others. Raises ServerUnreachable, IncompatibleServer, NotPermitted, UsageError.
+        """
+        place = place_of(address, command=command, keys=keys)
+        return cls(place, Visitor(name, lane, start), pairs=pairs, timeout_s=timeout_s)
+
+    def submit(
+        self,
+        pixels: Samples,
+        *,
+        style: str | Path,
+        matte: Samples | None = None,
+        colour_space: str | None = None,
+        alpha: Alpha = "associated",
+        bottom_up: bool = False,
+        timeout_s: float | None = None,
+        **words: Unpack[LookWords],
+    ) -> FrameFuture:
+        """Have a plate painted: (height, width, 1 to 4 channels) of uint8, uint16, float16 or float32.
+
+        The samples are copied once, with any strides, and not converted; the caller may change them at once.
+        `bottom_up` says that the first row is the lowest, of the matte too; the result's rows come in the same order.
+        `params` None means the style's own defaults. A newer request of the same `viewer` supersedes those that
+        still wait. Raises ServerBusy where no pair of slots, or no credit, becomes free within `timeout_s`, else as
+        `connect` does; whatever befalls the request later is raised by the future.
+        """
+        until = time.monotonic() + self._limit(timeout_s)
+        pixels = np.asarray(pixels)
+        picture = picture_of(pixels, bottom_up=bottom_up, alpha=alpha, colour_space=colour_space or "")
+        with self._slot_for(picture, None if matte is None else np.asarray(matte), until) as slot:
+            np.copyto(slot.pixels, pixels if pixels.ndim == 3 else pixels[:, :, None])
+            if matte is not None and slot.matte is not None:
+                np.copyto(slot.matte, matte)
+            return slot.submit(str(style), timeout_s=max(0.0, until - time.monotonic()), **words)
+
+    def slot(
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        dtype: Dtype,
+        *,
+        matte: Dtype | None = None,
+        colour_space: str | None = None,
+        alpha: Alpha = "associated",
+        bottom_up: bool = False,
+        timeout_s: float | None = None,
+    ) -> FrameSlot:
+        """Memory to write a plate into, without the copy of `submit`; use it as a context manager.
+
+        `matte` is the dtype of a matte beside it. Raises as `submit` does.
+        """
+        until = time.monotonic() + self._limit(timeout_s)
+        shape = np.broadcast_to(np.empty((), DTYPES[dtype]), (height, width, channels))
+        picture = picture_of(shape, bottom_up=bottom_up, alpha=alpha, colour_space=colour_space or "")
+        mask = None if matte is None else np.broadcast_to(np.empty((), DTYPES[matte]), (height, width))
+        return self._slot_for(picture, mask, until)
+
+    def submit_shot(self, request: SubmitShot, *, timeout_s: float | None = None) -> ShotFuture:
+        """Have a shot rendered from files to files. Nothing is sent again if the server is lost: see `render_shot`."""
+        desk = self._here()
+        talk = desk.talk(self._limit(timeout_s))
+        future = ShotFuture(request.id, desk.take_back)
+        desk.post(talk, ShotRequest(request, future))
+        return future
+
+    def render_shot(
+        self,
+        request: SubmitShot,
+        on_event: Callable[[ShotEvent], None] = lambda event: None,
+        cancelled: Callable[[], bool] = lambda: False,
+        *,
+        retries: int = 3,
+    ) -> ShotDone:
+        """Render a shot and return what became of it.
+
+        `on_event` is called in the calling thread with what happens: `Queued`, `ShotStarted`, `ShotProgress`, and
+        with `Failed` or `Cancelled` before their error is raised, because they say where the finished frames are.
+        `cancelled` is asked at least ten times a second. Where the server is lost it is found, or started, again and
+        the shot resumed, up to `retries` times in a row without a frame in between. Frames that became safe just
+        before a loss may never be told. Raises RequestCancelled, and whatever rendering the shot raises.
+        """
+        return follow_shot(self.submit_shot, request, on_event, cancelled, retries)
+
+    def styles(self) -> tuple[StyleFacts, ...]:
+        """The library, sorted by name."""
+        for _ in range(PAGES_AGAIN):
+            if (found := self._styles()) is not None:
+                return found
+        raise ServerError("expected a library that stays as it is while it is read, it changed all the time; try again")
+
+    def preview(self, style: str) -> bytes:
+        """The picture of a style, as a PNG. Raises UnknownName."""
+        id = new_id()
+        _, parts = self._here().talk(self._timeout_s).ask(ShowPreview(id, style), PreviewFound, id, self._timeout_s)
+        if len(parts) != 1:
+            raise ServerError(f"expected a preview in one part, got {len(parts)}; upgrade the server")
+        return bytes(parts[0])
+
+    def on_styles_changed(self, call: Callable[[int], None]) -> None:
+        """Call with the library's revision whenever it changes, in a thread of the client's own; it may call back."""
+        self._here().on_styles_changed(call)
+
+    def status(self, *, timeout_s: float | None = None) -> Status:
+        """How the server is."""
+        id = new_id()
+        limit = self._limit(timeout_s)
+        return self._here().talk(limit).ask(AskStatus(id), Status, id, limit)[0]
+
+    def ping(self, *, timeout_s: float | None = None) -> float:
+        """Seconds until the server has answered."""
+        limit = self._limit(timeout_s)
+        return self._here().talk(limit).ping(limit)
+
+    def shut_down(self, *, at_once: bool = False) -> float:
+        """Have the server finish what runs, or with `at_once` cancel it, and leave; the seconds it may take at most."""
+        id = new_id()
+        talk = self._here().talk(self._timeout_s, start=False)
+        return talk.ask(Shutdown(id, at_once), ShuttingDown, id, self._timeout_s)[0].seconds
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the server said of itself: version, process, credit, devices, controls with their ranges."""
+        return self._here().talk(self._timeout_s).welcome
+
+    @property
+    def transport(self) -> Literal["ring", "inline"]:
+        """How the pixels of the last frame travelled; 'inline' before the first."""
+        return self._rings.transport
+
+    @property
+    def transport_problem(self) -> str:
+        """Why pixels travel inside the messages; empty while they do not."""
+        return self._rings.problem
+
+    def close(self) -> None:
+        """Leave the server, within about a second; requests under way fail, results stay good."""
+        self._here().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _here(self) -> Desk:
+        """The desk of this process."""
+        if self._desk.pid != os.getpid():
+            # Kept, because the memory and locks of the parent's threads must not be collected here.
+            self._inherited.append((self._desk, self._rings))
+            self._desk = Desk(self._place, self._visitor, self._open_transport)
+            self._rings = RingKeeper(self._pairs)
+        return self._desk
+
+    def _limit(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else timeout_s
+
+    def _slot_for(self, picture: Picture, matte: Samples | None, until: float) -> FrameSlot:
+        layout = None if matte is None else matte_of(matte, picture)
+        desk = self._here()
+        talk = desk.talk(max(0.0, until - time.monotonic()))
+        ring = self._rings.enter(talk, slot_bytes_needed(picture, layout), until)
+        return FrameSlot(desk, talk, ring, picture, layout).take(until)
+
+    def _styles(self) -> tuple[StyleFacts, ...] | None:
+        """One pass over the pages; None where the library changed on the way."""
+        talk = self._here().talk(self._timeout_s)
+        found: list[StyleFacts] = []
+        revision: int | None = None
+        while True:
+            id = new_id()
+            page, _ = talk.ask(ListStyles(id, len(found)), StyleList, id, self._timeout_s)
+            if page.offset != len(found) or revision not in (None, page.revision):
+                return None
+            revision = page.revision
+            found += page.styles
+            if len(found) >= page.total or not page.styles:
+                return tuple(found)

@@ -1,0 +1,109 @@
+"""A shot from its first request to its end, over as many servers as that takes."""
+
+from __future__ import annotations
+
+import posixpath
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from impasto.core.errors import ServerUnreachable
+from impasto.server.client.futures import ShotEvent, ShotFuture
+from impasto.server.protocol.messages import ShotDone, ShotProgress, ShotStarted, SubmitShot
+
+LOOK_S: Final = 0.05
+"""How often it is asked whether the shot was cancelled."""
+BACKOFF_S: Final = 0.25
+
+
+class _Told:
+    """Passes the events of a shot on, counting over all servers."""
+
+    def __init__(self, on_event: Callable[[ShotEvent], None]) -> None:
+        self._on_event = on_event
+        self.started = False
+        self.keeps_frames = False
+        """Whether stored frames outlive the server: the files of a sequence do, a movie is written in one go."""
+        self.stored = 0
+        self.stored_before = 0
+        """By servers that are gone."""
+
+    def __call__(self, event: ShotEvent) -> None:
+        if isinstance(event, ShotStarted):
+            self.started = True
+            self.keeps_frames = "#" in posixpath.basename(event.output)
+        elif isinstance(event, ShotProgress):
+            self.stored += len(event.stored)
+            if self.stored_before:
+                stored = tuple(replace(each, done=each.done + self.stored_before) for each in event.stored)
+                event = replace(event, stored=stored)
+        self._on_event(event)
+
+    def server_gone(self) -> bool:
+        """Take account of a lost server; whether it had brought the shot any further."""
+        if not self.keeps_frames:
+            self.stored = 0
+        further = self.stored > self.stored_before
+        self.stored_before = self.stored
+        return further
+
+    def again(self, request: SubmitShot) -> SubmitShot:
+        """The request as the next server gets it. What is there now is the shot's own, if it once was begun."""
+        if not self.started:
+            return request
+        return replace(request, resume=self.keeps_frames, overwrite=not self.keeps_frames)
+
+
+def follow_shot(
+    post: Callable[[SubmitShot], ShotFuture],
+    request: SubmitShot,
+    on_event: Callable[[ShotEvent], None],
+    cancelled: Callable[[], bool],
+    retries: int,
+) -> ShotDone:
+    """Post a shot job and stay with it until it has ended, as `impasto.server.client.client.Client.render_shot` says."""
+    told = _Told(on_event)
+    failures = 0
+    while True:
+        posted = False
+        try:
+            shot = post(request)
+            posted = True
+            done = _stay(shot, told, cancelled)
+            known = told.stored_before
+            return replace(done, rendered=done.rendered + known, skipped=max(0, done.skipped - known))
+        except ServerUnreachable:
+            never_reached = failures == 0 and not posted
+            failures = 1 if told.server_gone() else failures + 1
+            if never_reached or failures > retries or cancelled():
+                raise
+        request = told.again(request)
+        _pause(BACKOFF_S * 2 ** (failures - 1), cancelled)
+
+
+def _stay(shot: ShotFuture, told: _Told, cancelled: Callable[[], bool]) -> ShotDone:
+    """Pass events on until the shot has ended; take it back when somebody asks, or leaves by an exception."""
+    asked = False
+    try:
+        while True:
+            if not asked and cancelled():
+                asked = True
+                shot.cancel()
+            try:
+                event = shot.next_event(LOOK_S)
+            except queue.Empty:
+                continue
+            if event is None:
+                return shot.result(1.0)
+            told(event)
+    except BaseException:
+        shot.cancel()
+        raise
+
+
+def _pause(seconds: float, cancelled: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not cancelled():
+        time.sleep(LOOK_S)

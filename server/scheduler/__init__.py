@@ -1,0 +1,1 @@
+"""Who is served next, as a state machine: events in, instructions out."""

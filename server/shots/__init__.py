@@ -1,0 +1,1 @@
+"""Shot jobs: paths in, paths out."""

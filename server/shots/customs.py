@@ -1,0 +1,68 @@
+"""Which colours a result is given: those that were asked for, the plate's own, or the custom of its kind of file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from impasto.core import colour
+from impasto.core.errors import UnknownName
+from impasto.core.frame import Frame
+from impasto.core.media import ShotInfo, target_of
+from impasto.core.media.formats import picture_format
+from impasto.core.media.open import picture_target
+from impasto.core.passage import Output
+
+if TYPE_CHECKING:
+    from impasto.server.shots.render import ShotJob
+
+STATED: Mapping[str, tuple[str, ...]] = {
+    "movie": ("pq2020", "hlg2020"),
+    "dpx": ("cineon_log",),
+    "png": ("lin_rec709",),
+    "tiff": ("lin_rec709",),
+    "jpeg": ("lin_rec709",),
+}
+"""Kinds of results -> spaces beside the display-encoded ones that such a file says of itself."""
+
+
+def require_spaces(job: ShotJob) -> None:
+    """Raise UnknownName for a colour space that is not there, naming the option that asked for it."""
+    # Names are looked up the same for every frame.
+    frame = Frame.from_pixels(np.zeros((1, 1, 3), np.uint8))
+    for option, name in (("--input-space", job.input_space), ("--output-space", job.output_space)):
+        try:
+            colour.plate_space(frame, name)
+        except UnknownName as error:
+            near = [error.nearest] if error.nearest is not None else colour.spaces()
+            hint = f"Name another with {option}; impasto doctor lists them."
+            raise UnknownName("colour space", error.name, near, hint) from error
+
+
+def output_of(job: ShotJob, info: ShotInfo, first: Frame) -> Output | None:
+    """The colours and samples that a result wants where they are not those of the plate."""
+    target = target_of(job.output, info, first)
+    samples = "half" if target.samples == "half" else "float"
+    if job.output_space is not None:
+        return Output(job.output_space, samples)
+    is_float = np.issubdtype(first.part.pixels.dtype, np.floating)
+    if target.space_default == "scene_linear":
+        return None if is_float else Output("scene_linear", samples)
+    space = colour.plate_space(first, job.input_space)
+    if is_float or not (space.is_working or _can_stay(job, info, first)):
+        return Output("srgb", samples)
+    return None
+
+
+def _can_stay(job: ShotJob, info: ShotInfo, first: Frame) -> bool:
+    """Whether a display-encoded kind of result may keep samples of another space: it says so, or the plate did not.
+
+    Where the user's word alone tells the space of a plate, a result of the same kind is read with the same word.
+    """
+    files = picture_target(job.output, info)
+    kind = None if files is None else picture_format(str(files))
+    if job.input_space is not None:
+        return picture_format(info.path) is kind
+    return first.colour_space in STATED.get("movie" if kind is None else kind.name, ())

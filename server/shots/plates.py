@@ -1,0 +1,85 @@
+"""Which frames of a shot are to be rendered, and each of them with its matte."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+
+from impasto.core.frame import Frame
+from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader
+from impasto.core.media.numbering import parse_numbered
+from impasto.core.media.open import is_movie
+from impasto.server.shots.mattes import matte_frames
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """One frame as it was read, with the picture its matte is in."""
+
+    frame: Frame
+    matte: Frame | None
+
+
+def source_of(info: ShotInfo, number: int) -> str:
+    """The file that a frame of a shot comes from."""
+    files = parse_numbered(info.path) if info.kind == "sequence" else None
+    return info.path if files is None else files.path_of(number)
+
+
+def range_of(info: ShotInfo) -> FrameRange | None:
+    """First and last frame of a shot, None where its length is not known."""
+    return None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)
+
+
+def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[list[FrameRange] | None, int]:
+    """The ranges of frames that are not finished yet and the number of those that are; None for all frames.
+
+    A movie is read from its first open frame to its last in one go, because finding a place in it
+    costs more than a few frames.
+    """
+    if not resume or info.frame_count is None:
+        return None, 0
+    numbers = range(info.first, info.first + info.frame_count)
+    open_numbers = [number for number in numbers if not writer.has(number)]
+    skipped = len(numbers) - len(open_numbers)
+    if not skipped:
+        return None, 0
+    # Consecutive numbers keep their distance to their place in the list.
+    grouped = groupby(enumerate(open_numbers), key=lambda pair: pair[1] - pair[0])
+    runs = [[number for _, number in group] for _, group in grouped]
+    return [FrameRange(run[0], run[-1]) for run in runs], skipped
+
+
+def plates(
+    reader: Reader, runs: list[FrameRange] | None, *, layer: str | None, matte: str | None
+) -> Generator[Plate, None, None]:
+    """Every plate of a shot that is to be rendered, with its matte; closes the readers it uses.
+
+    `reader` is open on the whole shot and serves where `runs` is None; else the runs are opened one by one.
+    """
+    path = reader.info.path
+    with reader:
+        if runs is None:
+            yield from _with_mattes(reader, matte, range_of(reader.info))
+            return
+    for run in _in_one_go(runs) if is_movie(path) else runs:
+        with open_reader(path, frames=run, layer=layer) as part:
+            for plate in _with_mattes(part, matte, run):
+                if any(plate.frame.number in each for each in runs):
+                    yield plate
+
+
+def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
+    return [FrameRange(runs[0].first, runs[-1].last)] if runs else []
+
+
+def _with_mattes(reader: Reader, matte: str | None, run: FrameRange | None) -> Iterator[Plate]:
+    if matte is None:
+        for frame in reader:
+            yield Plate(frame, None)
+        return
+    with closing(matte_frames(matte, run)) as mattes:
+        for frame in reader:
+            yield Plate(frame, next(mattes))

@@ -1,0 +1,99 @@
+"""A shot over several servers: what is asked of the next one, and how its frames are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from impasto.core.errors import ServerUnreachable
+from impasto.server.client.futures import ShotEvent, ShotFuture
+from impasto.server.client.shot_calls import follow_shot
+from impasto.server.protocol.messages import Look, ShotDone, ShotProgress, ShotStarted, StoredFrame, SubmitShot
+
+ID = b"i" * 16
+LOST = ServerUnreachable("expected the server to live, it died")
+
+
+def begun(output: str, frames: int, skipped: int = 0) -> ShotStarted:
+    return ShotStarted(ID, output, 1, frames, skipped, 48, 32, 24.0)
+
+
+def stored(*numbers: int) -> ShotProgress:
+    return ShotProgress(ID, tuple(StoredFrame(number, "o", done, 0) for done, number in enumerate(numbers, start=1)))
+
+
+def done(rendered: int, skipped: int = 0) -> ShotDone:
+    return ShotDone(ID, "o", rendered, skipped, 0, 1.0)
+
+
+class Servers:
+    """One after the other, each with what it tells and how it ends."""
+
+    def __init__(self, *lives: tuple[Sequence[ShotEvent], ShotDone | Exception]) -> None:
+        self.lives = list(lives)
+        self.asked: list[SubmitShot] = []
+
+    def post(self, request: SubmitShot) -> ShotFuture:
+        self.asked.append(request)
+        events, ending = self.lives.pop(0)
+        future = ShotFuture(request.id, lambda id: None)
+        for event in events:
+            future.tell(event)
+        if isinstance(ending, Exception):
+            future.set_exception(ending)
+        else:
+            future.set_result(ending)
+        future.tell(None)
+        return future
+
+    def follow(self, *, overwrite: bool = False, retries: int = 1) -> tuple[ShotDone, list[StoredFrame]]:
+        told: list[StoredFrame] = []
+
+        def on_event(event: ShotEvent) -> None:
+            if isinstance(event, ShotProgress):
+                told.extend(event.stored)
+
+        request = SubmitShot(ID, Look("identity"), "/in/p.####.exr", "/out", overwrite=overwrite)
+        return follow_shot(self.post, request, on_event, lambda: False, retries), told
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_sequence_is_resumed_and_its_frames_counted_over_all_servers(overwrite: bool) -> None:
+    servers = Servers(
+        ([begun("/out/o.####.exr", 5), stored(1, 2)], LOST),
+        ([begun("/out/o.####.exr", 3, 2), stored(3, 4, 5)], done(3, 2)),
+    )
+    result, told = servers.follow(overwrite=overwrite)
+    assert (servers.asked[1].resume, servers.asked[1].overwrite) == (True, False)
+    assert (result.rendered, result.skipped) == (5, 0)
+    assert [frame.done for frame in told] == [1, 2, 3, 4, 5]
+
+
+def test_a_movie_begins_again_over_what_the_dead_server_left() -> None:
+    servers = Servers(
+        ([begun("/out/o.mp4", 3), stored(1, 2)], LOST), ([begun("/out/o.mp4", 3), stored(1, 2, 3)], done(3))
+    )
+    result, told = servers.follow()
+    assert (servers.asked[1].resume, servers.asked[1].overwrite) == (False, True)
+    assert (result.rendered, [frame.done for frame in told]) == (3, [1, 2, 1, 2, 3])
+
+
+def test_what_was_never_begun_is_asked_for_as_before() -> None:
+    servers = Servers(([], LOST), ([begun("/out/o.####.exr", 1), stored(1)], done(1)))
+    servers.follow()
+    assert servers.asked[1] == servers.asked[0]
+
+
+def test_frames_in_between_give_a_sequence_another_chance() -> None:
+    lives = [([begun("/out/o.####.exr", 9), stored(number)], LOST) for number in range(1, 4)]
+    result, _ = Servers(*lives, ([stored(4)], done(1, 3))).follow()
+    assert result.rendered == 4
+
+
+def test_a_movie_that_ends_every_server_is_given_up() -> None:
+    lives = [([begun("/out/o.mp4", 9), stored(1, 2)], LOST) for _ in range(3)]
+    servers = Servers(*lives)
+    with pytest.raises(ServerUnreachable):
+        servers.follow()
+    assert len(servers.asked) == 2

@@ -1,0 +1,112 @@
+"""Sessions: leases, resuming, room, and answers that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
+from impasto.server.front.post import Channel, Route
+from impasto.server.front.sessions import Answers, Kept, Session, Sessions, Visitor
+from impasto.server.protocol.limits import Limits
+from impasto.server.protocol.messages import Cancelled, Hello
+from impasto.server.protocol.negotiation import Offer, negotiate
+
+LIMITS = Limits(sessions=3, sessions_per_user=2)
+HELLO = Hello("test", 1, 0, 42)
+HERE = Visitor()
+
+
+def route(peer: bytes, channel: Channel = Channel.CONTROL, *, local: bool = True) -> Route:
+    return Route(local, channel, peer)
+
+
+def admit(sessions: Sessions, peer: bytes, visitor: Visitor = HERE, now: float = 0.0, **hello: object) -> Session:
+    asked = replace(HELLO, **hello)  # type: ignore[arg-type]
+    local = not visitor.key
+    agreed = negotiate(asked, Offer(local=local, limits=LIMITS))
+    return sessions.admit(asked, visitor, route(peer, local=local), agreed, now)
+
+
+def test_a_connection_leads_to_its_session() -> None:
+    sessions = Sessions(LIMITS)
+    first, second = admit(sessions, b"1"), admit(sessions, b"2")
+    assert sessions.at(route(b"1")) is first
+    assert sessions.at(route(b"2")) is second
+    assert sessions.at(route(b"1", Channel.DATA)) is None
+    assert first.token != second.token
+
+
+def test_a_session_lives_as_long_as_its_lease() -> None:
+    sessions = Sessions(LIMITS)
+    short, long = admit(sessions, b"1"), admit(sessions, b"2", lane="batch")
+    assert sessions.expired(LIMITS.interactive_lease_s) == []
+    assert sessions.expired(LIMITS.interactive_lease_s + 0.1) == [short]
+    sessions.forgive(1.0)
+    assert sessions.expired(LIMITS.interactive_lease_s + 0.1) == []
+    assert long in sessions.expired(LIMITS.batch_lease_s + 1.1)
+
+
+def test_a_resumed_session_answers_on_its_new_connection_alone() -> None:
+    sessions = Sessions(LIMITS)
+    session = admit(sessions, b"1")
+    again = replace(HELLO, resume=session.token)
+    assert sessions.resume(again, HERE, route(b"2"), session.agreed, 1.0) is session
+    assert sessions.at(route(b"1")) is None
+    assert sessions.at(route(b"2")) is session
+
+
+def test_nobody_resumes_or_joins_the_session_of_another_key() -> None:
+    sessions = Sessions(LIMITS)
+    session = admit(sessions, b"1", Visitor("anna", False))
+    thief = Visitor("thief", False)
+    again = replace(HELLO, resume=session.token)
+    assert sessions.resume(again, thief, route(b"2", local=False), session.agreed, 1.0) is None
+    with pytest.raises(NotPermitted):
+        sessions.join(session.token, thief, route(b"2", Channel.DATA, local=False), 1.0)
+
+
+def test_a_removed_session_is_joined_no_more() -> None:
+    sessions = Sessions(LIMITS)
+    session = admit(sessions, b"1")
+    sessions.remove(session, 1.0)
+    assert session.closed
+    with pytest.raises(InvalidRequest, match="say Hello"):
+        sessions.join(session.token, HERE, route(b"1", Channel.DATA), 1.0)
+
+
+def test_there_is_room_for_so_many_sessions() -> None:
+    sessions = Sessions(LIMITS)
+    for peer in (b"1", b"2", b"3"):
+        admit(sessions, peer)
+    with pytest.raises(ServerBusy, match="at most 3"):
+        admit(sessions, b"4")
+
+
+def test_a_key_has_so_many_sessions() -> None:
+    sessions = Sessions(LIMITS)
+    anna = Visitor("anna", False)
+    admit(sessions, b"1", anna)
+    admit(sessions, b"2", anna)
+    with pytest.raises(ServerBusy, match="'anna'"):
+        admit(sessions, b"3", anna)
+    admit(sessions, b"4", Visitor("ben", False))
+
+
+def test_a_storm_of_hellos_is_slowed_down() -> None:
+    sessions = Sessions(LIMITS)
+    for _ in range(100):
+        sessions.check_rate(0.0)
+    with pytest.raises(ServerBusy):
+        sessions.check_rate(0.0)
+    sessions.check_rate(1.0)
+
+
+def test_answers_are_kept_up_to_a_number_and_an_age() -> None:
+    answers = Answers(2, 10.0)
+    for number in range(3):
+        answers.keep(bytes([number]), Kept(b"", Cancelled(bytes(16)), float(number)))
+    assert answers.find(b"\x00", 3.0) is None
+    assert answers.find(b"\x02", 3.0) is not None
+    assert answers.find(b"\x02", 13.0) is None
