@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from impasto.core.card import Card, Training
+from impasto.core.generators.resunet import ResUNet
+from impasto.core.generators.unet import UNet
 from impasto.core.style import Style, save_style
 from impasto.training.data.pairs import Pair, as_float
 from impasto.training.loop import Trained
@@ -23,6 +25,8 @@ from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
 
 PREVIEW_SIDE = 160
+KINDS: dict[str, type[UNet]] = {"unet": UNet, "resunet": ResUNet}
+"""Name of a generator on a card -> its class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def write_style(trained: Trained, recipe: Recipe, output: Path, label: Label, *,
         name=label.name,
         title=label.title or label.name.replace("_", " ").replace("-", " ").capitalize(),
         description=label.description,
-        generator="unet",
+        generator=next(name for name, kind in KINDS.items() if type(trained.net) is kind),
         config={},
         size=recipe.size,
         halo=1,

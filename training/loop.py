@@ -65,6 +65,8 @@ class Schedule:
 class Task:
     """What a run does: how it learns, how it shows itself, and how it is judged."""
 
+    net: Callable[[], UNet]
+    """A new network; the draw of its weights is part of the run's chance."""
     digest: str
     """SHA-256 of everything it learns from."""
     step: Callable[[UNet, torch.nn.Module, int, torch.Generator], Step]
@@ -95,7 +97,12 @@ def train(
         crops = draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn).to(device)
         return pairs_step(net, critic, crops, recipe, number)
 
-    task = Task(digest(pairs), step, lambda net, path: preview(net, pairs, path, device))
+    task = Task(
+        net=lambda: UNet(SIZES[recipe.size]),
+        digest=digest(pairs),
+        step=step,
+        show=lambda net, path: preview(net, pairs, path, device),
+    )
     return run(task, recipe, schedule, on_progress=on_progress, stopped=stopped, clock=clock)
 
 
@@ -125,7 +132,7 @@ def run(
     torch.manual_seed(recipe.seed)
     device = torch.device(schedule.device)
     drawn = torch.Generator().manual_seed(recipe.seed)
-    net = UNet(SIZES[recipe.size]).to(device)
+    net = task.net().to(device)
     averaged = copy.deepcopy(net).requires_grad_(False)
     critic = PatchGAN(6).to(device)
     for module in (net, averaged, critic):

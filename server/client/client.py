@@ -157,11 +157,7 @@ class Client:
 
     def submit_shot(self, request: SubmitShot, *, timeout_s: float | None = None) -> ShotFuture:
         """Have a shot rendered from files to files. Nothing is sent again if the server is lost: see `render_shot`."""
-        desk = self._here()
-        talk = desk.talk(self._limit(timeout_s))
-        future = ShotFuture(request.id, desk.take_back)
-        desk.post(talk, ShotRequest(request, future))
-        return future
+        return self._post_shot(lambda welcome: request, timeout_s)
 
     def render_shot(
         self,
@@ -179,7 +175,7 @@ class Client:
         the shot resumed, up to `retries` times in a row without a frame in between. Frames that became safe just
         before a loss may never be told. Raises RequestCancelled, and whatever rendering the shot raises.
         """
-        return follow_shot(self.submit_shot, request, on_event, cancelled, retries)
+        return follow_shot(self._post_shot, request, on_event, cancelled, retries)
 
     def styles(self) -> tuple[StyleFacts, ...]:
         """The library, sorted by name."""
@@ -243,6 +239,15 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _post_shot(self, request_for: Callable[[Welcome], SubmitShot], timeout_s: float | None = None) -> ShotFuture:
+        """Send the shot job that fits the session."""
+        desk = self._here()
+        talk = desk.talk(self._limit(timeout_s))
+        request = request_for(talk.welcome)
+        future = ShotFuture(request.id, desk.take_back)
+        desk.post(talk, ShotRequest(request, future))
+        return future
 
     def _here(self) -> Desk:
         """The desk of this process."""

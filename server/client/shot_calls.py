@@ -11,7 +11,7 @@ from typing import Final
 
 from impasto.core.errors import ServerUnreachable
 from impasto.server.client.futures import ShotEvent, ShotFuture
-from impasto.server.protocol.messages import ShotDone, ShotProgress, ShotStarted, SubmitShot
+from impasto.server.protocol.messages import ShotDone, ShotProgress, ShotStarted, SubmitShot, Welcome
 
 LOOK_S: Final = 0.05
 """How often it is asked whether the shot was cancelled."""
@@ -23,6 +23,8 @@ class _Told:
 
     def __init__(self, on_event: Callable[[ShotEvent], None]) -> None:
         self._on_event = on_event
+        self._session = b""
+        self._sent: SubmitShot | None = None
         self.started = False
         self.keeps_frames = False
         """Whether stored frames outlive the server: the files of a sequence do, a movie is written in one go."""
@@ -41,45 +43,51 @@ class _Told:
                 event = replace(event, stored=stored)
         self._on_event(event)
 
-    def server_gone(self) -> bool:
-        """Take account of a lost server; whether it had brought the shot any further."""
-        if not self.keeps_frames:
-            self.stored = 0
-        further = self.stored > self.stored_before
-        self.stored_before = self.stored
-        return further
+    def request_for(self, request: SubmitShot, session: bytes) -> SubmitShot:
+        """The request as it is sent in this session.
 
-    def again(self, request: SubmitShot) -> SubmitShot:
-        """The request as the next server gets it. What is there now is the shot's own, if it once was begun."""
-        if not self.started:
-            return request
-        return replace(request, resume=self.keeps_frames, overwrite=not self.keeps_frames)
+        In the session that has it already, word for word: the server goes on telling of the one that runs. Another
+        session is another server, and what is there now is the shot's own, if it once was begun.
+        """
+        if self._sent is None:
+            self._sent = request
+        elif session != self._session:
+            if not self.keeps_frames:
+                self.stored = 0
+            self.stored_before = self.stored
+            if self.started:
+                self._sent = replace(request, resume=self.keeps_frames, overwrite=not self.keeps_frames)
+        self._session = session
+        return self._sent
 
 
 def follow_shot(
-    post: Callable[[SubmitShot], ShotFuture],
+    post: Callable[[Callable[[Welcome], SubmitShot]], ShotFuture],
     request: SubmitShot,
     on_event: Callable[[ShotEvent], None],
     cancelled: Callable[[], bool],
     retries: int,
 ) -> ShotDone:
-    """Post a shot job and stay with it until it has ended, as `impasto.server.client.client.Client.render_shot` says."""
+    """Post a shot job and stay with it until it has ended, as `impasto.server.client.Client.render_shot` says.
+
+    `post` asks for the request once it knows the session that it goes to.
+    """
     told = _Told(on_event)
-    failures = 0
+    failures = stored = 0
     while True:
         posted = False
         try:
-            shot = post(request)
+            shot = post(lambda welcome: told.request_for(request, welcome.session))
             posted = True
             done = _stay(shot, told, cancelled)
             known = told.stored_before
             return replace(done, rendered=done.rendered + known, skipped=max(0, done.skipped - known))
         except ServerUnreachable:
             never_reached = failures == 0 and not posted
-            failures = 1 if told.server_gone() else failures + 1
+            further = told.keeps_frames and told.stored > stored
+            failures, stored = 1 if further else failures + 1, told.stored
             if never_reached or failures > retries or cancelled():
                 raise
-        request = told.again(request)
         _pause(BACKOFF_S * 2 ** (failures - 1), cancelled)
 
 

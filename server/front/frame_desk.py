@@ -15,6 +15,7 @@ from typing import Final, Literal
 import numpy as np
 
 from impasto.core.errors import InvalidRequest, StyleError
+from impasto.core.params import Params
 from impasto.server.front.dispatch import Dispatch, Task
 from impasto.server.front.errands import Errands
 from impasto.server.front.library import Found, Library
@@ -296,7 +297,7 @@ class FrameDesk:
 
 def found_style(library: Library, look: Look, *, local: bool) -> Found:
     """The file behind a look whose settings have been checked. Raises UnknownName, UsageError, StyleError."""
-    params_of(look.params)
+    params_of(look.params, Params())
     before_of(look.before)
     after_of(look.after)
     found = library.find(look.style, paths_allowed=local)

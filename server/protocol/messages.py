@@ -90,7 +90,10 @@ Number: TypeAlias = Annotated[int, Whole(-(1 << 31), (1 << 31) - 1)]
 Seconds: TypeAlias = Annotated[float, Real(0, 1e9)]
 Amount: TypeAlias = Annotated[float, Real(-1e9, 1e9)]
 Settings: TypeAlias = Annotated[dict[Name, Amount], Many(limits.MAP_ITEMS)]
-"""Control name -> value, as the tables of `Welcome.parameters` name and bound them; what is missing has its default."""
+"""Control name -> value, as the tables of `Welcome` name and bound them.
+
+A parameter that is missing has the style's own default, another control the one of its table.
+"""
 Lane: TypeAlias = Literal["interactive", "batch"]
 Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
 """Little endian."""

@@ -10,9 +10,11 @@ from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
 from impasto.core.params import PARAMETERS, Parameter, Params
 
 
-def params_of(settings: Mapping[str, float] | None) -> Params | None:
-    """None as it is: the style's own defaults. UnknownName for no control, UsageError for a value."""
-    return None if settings is None else Params(**_checked("parameter", settings, PARAMETERS))
+def params_of(settings: Mapping[str, float] | None, defaults: Params) -> Params | None:
+    """The settings over a style's defaults; None as it is. UnknownName for no control, UsageError for a value."""
+    if settings is None:
+        return None
+    return Params(**{**defaults.as_dict(), **_checked("parameter", settings, PARAMETERS)})
 
 
 def before_of(settings: Mapping[str, float]) -> Before:

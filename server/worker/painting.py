@@ -38,7 +38,8 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
     begun = clock()
     request, memory = task.request, memoryview(task.segment)
     look, picture = request.look, request.picture
-    params, before, after = params_of(look.params), before_of(look.before), after_of(look.after)
+    params = params_of(look.params, painter.style.card.defaults)
+    before, after = before_of(look.before), after_of(look.after)
     frame = Frame.from_pixels(
         view_of(picture, memory.toreadonly(), task.in_offset),
         colour_space=picture.colour_space or None,

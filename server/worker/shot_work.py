@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from impasto.core.errors import UsageError
 from impasto.core.media import FrameRange
 from impasto.core.media.open import is_movie
+from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.link import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
 from impasto.server.protocol.messages import ShotDone, StoredFrame, SubmitShot
@@ -73,8 +74,8 @@ class ShotWork:
         unit = self._unit
         try:
             unit.moved()
-            job = for_attempt(job_of(self._order.request), self._order)
             painter = studio.painter(self._order.request.look, self._order.style_path)
+            job = for_attempt(job_of(self._order.request, painter.style.card.defaults), self._order)
             self._painter = TurnPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()
             result = render_shot(
@@ -139,8 +140,8 @@ class ShotWork:
         self._told_at = now
 
 
-def job_of(request: SubmitShot) -> ShotJob:
-    """A request as the shot job that it asks for. UnknownName, UsageError for what cannot be meant."""
+def job_of(request: SubmitShot, defaults: Params) -> ShotJob:
+    """A request as the shot job that it asks for, with a style's defaults. UnknownName, UsageError for the absurd."""
     look = request.look
     if (request.first is None) != (request.last is None):
         raise UsageError("expected both the first and the last frame of a range, got one; give both or neither")
@@ -153,7 +154,7 @@ def job_of(request: SubmitShot) -> ShotJob:
         input=request.input,
         output=request.output,
         frames=frames,
-        params=params_of(look.params),
+        params=params_of(look.params, defaults),
         before=replace(before_of(look.before), resize=_size_of(request.before_resize)),
         after=replace(after_of(look.after), resize=_size_of(request.after_resize)),
         layer=request.layer or None,

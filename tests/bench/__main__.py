@@ -17,16 +17,20 @@ from tests.bench.flicker import flicker_figures
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
+from tests.bench.transport import latency, overhead, round_trips
 
 STYLES = ("wheatfield-draft", "wheatfield")
 RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves the shots and the 4K frame out."""
+    """Measure; `quick` leaves the shots and the 4K frame out, `server` everything but the server."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
+    if "server" in sys.argv[1:]:
+        _server_figures(console)
+        return
     peak, networks = network_figures()
     rows = [
         (n.size, n.frame, f"{n.milliseconds:.1f}", f"{n.frames_per_second:.1f}", f"{n.gmac:.2f}", f"{n.of_peak:.0%}")
@@ -57,9 +61,39 @@ def main() -> None:
         rows = [(style, f"{gib:.2f} GiB") for style, gib in peaks.items()]
         console.print(_table("one 3840x2160 half RGBA frame", ("style", "peak memory above the loaded engine"), rows))
         report |= {"shots": [asdict(s) for s in shots], "flicker": [asdict(f) for f in flicker], "peak_4k_gib": peaks}
+    report |= _server_figures(console)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=2))
     console.print(f"kept in {RESULT}")
+
+
+def _server_figures(console: Console) -> dict[str, object]:
+    trips, waits = round_trips(), latency()
+    rows = [
+        (
+            t.frame,
+            f"{t.memcpy_ms:.2f}",
+            f"{t.copied:.1f}",
+            f"{t.viewed:.1f}",
+            f"{t.inline:.1f}",
+            f"{t.client_faults:.0f} / {t.worker_faults:.0f}",
+        )
+        for t in trips
+    ]
+    columns = ("frame", "memcpy ms", "copied in and out", "views", "in the message", "page faults, client / worker")
+    console.print(_table("there and back through the server, in memcpys of the frame, best of 11", columns, rows))
+    rows = [(name, f"{value:.2f}") for name, value in asdict(waits).items()]
+    console.print(_table("what does not depend on the size", ("figure", "value"), rows))
+    served = [overhead(style) for style in STYLES]
+    rows = [(o.style, f"{o.engine_ms:.0f}", f"{o.served_ms:.0f}", f"{o.served_ms / o.engine_ms:.3f}") for o in served]
+    console.print(
+        _table("1080p half RGBA, engine alone and through a warm server", ("style", "ms", "ms", "ratio"), rows)
+    )
+    return {
+        "round_trips": [asdict(t) for t in trips],
+        "latency": asdict(waits),
+        "overhead": [asdict(o) for o in served],
+    }
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:

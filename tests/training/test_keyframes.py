@@ -12,7 +12,7 @@ import torch
 
 from impasto.core.errors import TrainingError, UnreadableMedia
 from impasto.core.frame import Frame, Samples
-from impasto.core.generators.unet import UNet, UNetConfig
+from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
 from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import load_style
 from impasto.training import loop
@@ -66,7 +66,7 @@ def shot(tmp_path: Path) -> str:
 
 @pytest.fixture
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loop.SIZES, "draft", UNetConfig(widths=(16, 24), blocks=(1, 1)))
+    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
 
 
 def loaded(shot: str, tmp_path: Path, masks: Path | None = None) -> Keyframes:
@@ -209,14 +209,14 @@ def test_what_is_held_out_is_small_and_never_learned_from(shot: str, tmp_path: P
 
 
 def test_weights_that_have_become_plainly_worse_give_way_to_the_best() -> None:
-    config = UNetConfig(widths=(8, 8), blocks=(0, 0))
-    early, late = UNet(config), UNet(config)
-    best = Best(UNet(config))
+    config = ResUNetConfig(widths=(8, 8, 8), blocks=(0, 0, 0))
+    early, late = ResUNet(config), ResUNet(config)
+    best = Best(ResUNet(config))
     best.look(early, 1.0)
     best.look(late, 1.0 * WORSE - 0.001)
     assert best.choose(late) is late
     best.look(late, 1.0 * WORSE + 0.001)
-    assert torch.equal(best.choose(late).head.kernel, early.head.kernel)
+    assert torch.equal(best.choose(late).last.weight, early.last.weight)
 
 
 @pytest.mark.usefixtures("small_networks")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.core.generators.resunet import RES_SIZES, ResUNet
 from impasto.core.generators.unet import UNet
 from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest
 from impasto.training.data.pairs import Crops, draw_place
@@ -70,6 +71,7 @@ def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task
         write_style(trained, recipe, output, label, pictures=len(lesson.keys), shown=shown)
 
     return Task(
+        net=lambda: ResUNet(RES_SIZES[recipe.size]),
         digest=digest(lesson.keys, lesson.unpainted),
         step=lambda net, critic, number, drawn: step(net, critic, lesson, recipe, number, drawn),
         show=lambda net, path: show(net, lesson, path),

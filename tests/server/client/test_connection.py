@@ -309,7 +309,7 @@ def test_a_shot_is_resumed_on_a_server_that_is_started_again(
     with Client.connect(folder, command=command) as client:
         first = client.welcome.pid
         events: list[Any] = []
-        request = messages.SubmitShot(os.urandom(16), messages.Look("die"), "/in", "/out")
+        request = messages.SubmitShot(os.urandom(16), messages.Look("die"), "/in", "/out.####.exr")
         try:
             done = client.render_shot(request, events.append)
             assert client.welcome.pid != first

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,11 +32,13 @@ def done(rendered: int, skipped: int = 0) -> ShotDone:
 class Servers:
     """One after the other, each with what it tells and how it ends."""
 
-    def __init__(self, *lives: tuple[Sequence[ShotEvent], ShotDone | Exception]) -> None:
+    def __init__(self, *lives: tuple[Sequence[ShotEvent], ShotDone | Exception], one_session: bool = False) -> None:
         self.lives = list(lives)
+        self.one_session = one_session
         self.asked: list[SubmitShot] = []
 
-    def post(self, request: SubmitShot) -> ShotFuture:
+    def post(self, request_for: Callable[[Any], SubmitShot]) -> ShotFuture:
+        request = request_for(SimpleNamespace(session=self.session_of(len(self.asked))))
         self.asked.append(request)
         events, ending = self.lives.pop(0)
         future = ShotFuture(request.id, lambda id: None)
@@ -46,6 +50,9 @@ class Servers:
             future.set_result(ending)
         future.tell(None)
         return future
+
+    def session_of(self, life: int) -> bytes:
+        return b"the only session" if self.one_session else bytes([life]) * 16
 
     def follow(self, *, overwrite: bool = False, retries: int = 1) -> tuple[ShotDone, list[StoredFrame]]:
         told: list[StoredFrame] = []
@@ -97,3 +104,10 @@ def test_a_movie_that_ends_every_server_is_given_up() -> None:
     with pytest.raises(ServerUnreachable):
         servers.follow()
     assert len(servers.asked) == 2
+
+
+def test_the_server_that_has_the_shot_is_asked_in_the_same_words_and_nothing_is_counted_twice() -> None:
+    servers = Servers(([begun("/out/f.####.exr", 4), stored(1, 2)], LOST), ([stored(3, 4)], done(4)), one_session=True)
+    ended, told = servers.follow()
+    assert servers.asked[0] == servers.asked[1]
+    assert (ended.rendered, ended.skipped, [each.number for each in told]) == (4, 0, [1, 2, 3, 4])

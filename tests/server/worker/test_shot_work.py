@@ -182,7 +182,7 @@ def test_a_kill_at_any_point_of_a_commit_tears_no_frame(tmp_path: Path, point: s
 
 
 def test_a_later_attempt_keeps_what_is_stored() -> None:
-    job = job_of(shot("echo", "in.####.exr", Path("out.####.exr"), overwrite=True))
+    job = job_of(shot("echo", "in.####.exr", Path("out.####.exr"), overwrite=True), Params())
     order = RunShot(shot("echo", "in.####.exr", Path("out.####.exr")), "", 2)
     assert for_attempt(job, replace(order, attempt=1)) == job
     assert for_attempt(job, order) == replace(job, resume=True, overwrite=False)
@@ -213,7 +213,8 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
         SubmitShot(
             ID, look, "in", "out", first=3, last=9, layer="diffuse", matte="m.png", input_space="a", output_space="b",
             before_resize="50%", after_resize="x720", resume=True,
-        )
+        ),
+        Params(),
     )  # fmt: skip
     assert job.frames == FrameRange(3, 9)
     assert job.params == Params(strength=1.0, stroke=2.0)
@@ -223,15 +224,21 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
     assert job.after.resize == Resize(height=720)
     assert (job.layer, job.matte, job.input_space, job.output_space) == ("diffuse", "m.png", "a", "b")
     assert job.resume
-    plain = job_of(SubmitShot(ID, Look("echo"), "in", "out"))
+    plain = job_of(SubmitShot(ID, Look("echo"), "in", "out"), Params())
     assert (plain.params, plain.layer, plain.matte, plain.frames) == (None, None, None, None)
+
+
+def test_parameters_that_are_not_given_are_those_of_the_style() -> None:
+    defaults = Params(stroke=2.0, detail=0.25)
+    job = job_of(SubmitShot(ID, Look("echo", params={"strength": 0.5}), "in", "out"), defaults)
+    assert job.params == Params(strength=0.5, stroke=2.0, detail=0.25)
 
 
 def test_an_unknown_control_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'strength'"):
-        job_of(SubmitShot(ID, Look("echo", params={"strengt": 1.0}), "in", "out"))
+        job_of(SubmitShot(ID, Look("echo", params={"strengt": 1.0}), "in", "out"), Params())
     with pytest.raises(UsageError, match="both"):
-        job_of(SubmitShot(ID, Look("echo"), "in", "out", last=3))
+        job_of(SubmitShot(ID, Look("echo"), "in", "out", last=3), Params())
 
 
 def quiet(told: list[FromWorker]) -> tuple[ShotWork, Callable[..., None]]:
