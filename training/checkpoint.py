@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from impasto.core.errors import TrainingError
+from impasto.core.errors import OutputError, TrainingError
 
 VERSION = 1
 
@@ -26,7 +26,10 @@ def save_checkpoint(
     generators: Mapping[str, torch.Generator],
     facts: dict[str, Any],
 ) -> None:
-    """Write all states; a reader sees the old file or the new one, never half of either."""
+    """Write all states; a reader sees the old file or the new one, never half of either.
+
+    OutputError where they cannot be written, for want of space for example; the old file stays.
+    """
     tensors: dict[str, Tensor] = {"random.global": torch.get_rng_state()}
     for name, generator in generators.items():
         tensors[f"random.{name}"] = generator.get_state()
@@ -37,12 +40,16 @@ def save_checkpoint(
             tensors.update(
                 {f"{name}.{index}.{key}": torch.as_tensor(value).contiguous() for key, value in state.items()}
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
-    save_file(tensors, partial, metadata={"version": str(VERSION), "facts": json.dumps(facts)})
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata={"version": str(VERSION), "facts": json.dumps(facts)})
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"could not write the checkpoint '{path}': {error}; free space in its folder") from error
 
 
 def load_checkpoint(

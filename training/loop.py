@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.core.errors import TrainingError
+from impasto.core.errors import OutputError, TrainingError
 from impasto.core.generators.unet import SIZES, UNet
 from impasto.training.best import Best
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
@@ -25,6 +25,8 @@ from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
 
 LOG_EVERY = 50
+KEEP_EVERY = 100
+"""Steps after which weights are remembered as good, where nothing was skipped lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def run(
         guard.skipped, guard.rollbacks = facts["skipped"], facts["rollbacks"]
         if best is not None:
             best.error, best.latest = facts["best"], facts["latest"]
+    schedule.folder.mkdir(parents=True, exist_ok=True)
     guard.keep(averaged)
     begun = clock() - spent
     shown = saved = clock()
@@ -182,7 +185,6 @@ def run(
             means["held_out"] = task.judge(averaged)
             best.look(averaged, means["held_out"])
         trained = outcome()
-        schedule.folder.mkdir(parents=True, exist_ok=True)
         task.show(trained.net, schedule.folder / "preview.png")
         if number:
             # A style is checked by a network built anew, which must not disturb the chance of the run.
@@ -216,17 +218,21 @@ def run(
             guard.roll_back(net, averaged)
             for_net.state.clear()  # moments of the exploding steps would lead straight back there
             note = f"training diverged at step {number}: back to the last good weights at half the learning rate"
-        elif number % 500 == 0 and not guard.skipped:
+        elif number % KEEP_EVERY == 0 and not guard.skipped:
             guard.keep(averaged)
         if note or number % LOG_EVERY == 0:
             on_progress(Progress(number, fraction, spent, dict(means), note))
             log_figures(schedule.folder / "log.csv", number, spent, means)
-        if clock() - shown > schedule.preview_s:
-            show()
-            shown = clock()
-        if clock() - saved > schedule.checkpoint_s:
-            save()
-            saved = clock()
+        try:
+            if clock() - shown > schedule.preview_s:
+                shown = clock()
+                show()
+            if clock() - saved > schedule.checkpoint_s:
+                saved = clock()
+                save()
+        except OutputError as error:
+            # Room may be made while it trains on; what was written before is still there.
+            on_progress(Progress(number, fraction, spent, dict(means), f"{error}; it is tried again"))
     show()
     save()
     return outcome()

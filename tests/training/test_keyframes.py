@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.core.errors import TrainingError, UnreadableMedia
+from impasto.core.errors import OutputError, TrainingError, UnreadableMedia
 from impasto.core.frame import Frame, Samples
 from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
 from impasto.core.media import ShotInfo, open_writer
@@ -264,3 +264,31 @@ def test_an_unpainted_frame_comes_nearer_to_what_the_painter_would_do(shot: str,
     unseen, wanted = (torch.from_numpy(each.copy()).permute(2, 0, 1) for each in (plate(7), painted(plate(7))))
     before = multi_scale_l1(unseen[None], wanted[None])
     assert multi_scale_l1(stylize(trained.net, unseen)[None], wanted[None]) < 0.6 * before
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_a_full_disk_is_said_and_the_run_goes_on(shot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_for(prepare(loaded(shot, tmp_path), 1), QUICK, tmp_path / "hero.safetensors", Label("hero"))
+    saved: list[int] = []
+
+    def full_at_first(*facts: object) -> None:
+        saved.append(1)
+        if len(saved) <= 2:
+            raise OutputError("could not write the checkpoint: no space left")
+        save_checkpoint(*facts)  # type: ignore[arg-type]
+
+    save_checkpoint = loop.save_checkpoint
+    monkeypatch.setattr(loop, "save_checkpoint", full_at_first)
+    seen: list[loop.Progress] = []
+    trained = run(task, QUICK, Schedule(tmp_path / "run", checkpoint_s=-1.0), on_progress=seen.append)
+    assert trained.steps == 4
+    assert sum("no space left" in progress.note for progress in seen) == 2
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "checkpoint.safetensors"
+    (in_the_way / "folder").mkdir(parents=True)
+    with pytest.raises(OutputError, match="could not write the checkpoint"):
+        loop.save_checkpoint(in_the_way, {}, {}, {}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
