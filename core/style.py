@@ -133,6 +133,7 @@ def load_style(path: Path) -> Style:
 def save_style(path: Path, card: Card, generator: UNet) -> Style:
     """Write weights as float16 with their card, whole or not at all; what follows from the weights is filled in."""
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     weights = {
@@ -163,7 +164,7 @@ def save_style(path: Path, card: Card, generator: UNet) -> Style:
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the library says a full disk in its own words
         partial.unlink(missing_ok=True)
         raise OutputError(
             f"could not write the style '{path}': {error}; choose another folder or free space"

@@ -259,7 +259,16 @@ def log_figures(path: Path, number: int, seconds: float, figures: dict[str, floa
     """Append one row to the run's CSV; a figure that comes later than the header does not get a column."""
     new = not path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = ["loss", "reconstruction", "texture", "consistency", "adversarial", "critic_gap", "out_of_range"]
+    columns = [
+        "loss",
+        "reconstruction",
+        "texture",
+        "consistency",
+        "adversarial",
+        "critic_gap",
+        "out_of_range",
+        "held_out",
+    ]
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:

@@ -91,7 +91,7 @@ def keyframes(
         trained = run(
             task_for(prepare(painted, recipe.seed), recipe, output, label),
             recipe,
-            Schedule(folder, preview_s=10.0, resume=resume, device=chosen),
+            Schedule(folder, preview_s=10.0, checkpoint_s=20.0, resume=resume, device=chosen),
             on_progress=lambda progress: tell(reporter, progress, folder / "preview.png"),
             stopped=interrupts.asked,
         )

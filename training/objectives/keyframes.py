@@ -6,7 +6,6 @@ is held out, and what a person is shown.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 
 from impasto.core.generators.resunet import RES_SIZES, ResUNet
 from impasto.core.generators.unet import UNet
-from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest
+from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest, spread
 from impasto.training.data.pairs import Crops, draw_place
 from impasto.training.export import Label, write_style
 from impasto.training.loop import Task, Trained, require_room
@@ -53,18 +52,19 @@ ROWS = 4
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """The keys, what of each is held out, (1, H, W) bool, and unpainted frames to look at."""
+    """The keys, what of each is held out, (1, H, W) bool, and unpainted frames, one of them wanted as a key."""
 
     keys: tuple[Key, ...]
     held_out: tuple[Tensor, ...]
     unpainted: tuple[Plate, ...]
+    wanted: int | None = None
 
 
 def prepare(keyframes: Keyframes, seed: int) -> Lesson:
     """Choose what is held out of each key."""
     generator = torch.Generator().manual_seed(seed)
     held = tuple(draw_held_out(key, generator) for key in keyframes.keys)
-    return Lesson(keyframes.keys, held, keyframes.unpainted)
+    return Lesson(keyframes.keys, held, keyframes.unpainted, keyframes.wanted)
 
 
 def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task:
@@ -159,12 +159,16 @@ def judge(net: UNet, lesson: Lesson) -> float:
 
 
 def show(net: UNet, lesson: Lesson, path: Path) -> None:
-    """A contact sheet of plate and result on frames that nobody painted, or on the keys where there are no others."""
+    """A contact sheet of plate and result on unpainted frames, the least known among them, or else on the keys."""
     device = next(net.parameters()).device
-    plates = [plate.picture for plate in lesson.unpainted] or [key.plate for key in lesson.keys]
-    every = max(1, math.ceil(len(plates) / ROWS))
+    plates = {plate.number: plate.picture for plate in lesson.unpainted} or {
+        key.number: key.plate for key in lesson.keys
+    }
+    shown = spread(plates, ROWS)
+    if lesson.wanted is not None and lesson.wanted not in shown:
+        shown = sorted([*spread((number for number in plates if number != lesson.wanted), ROWS - 1), lesson.wanted])
     rows: list[tuple[Tensor, ...]] = []
-    for stored in plates[every // 2 :: every][:ROWS]:
-        plate = as_samples(stored)
+    for number in shown:
+        plate = as_samples(plates[number])
         rows.append((plate, stylize(net, plate.to(device)).cpu()))
     write_sheet(path, rows)
