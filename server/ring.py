@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from impasto.core.errors import ServerBusy, ServerError
-from impasto.server.front.system import has_ended
+from impasto.server.processes import has_ended
 
 NONCE_BYTES: Final = 16
 NONCE_OFFSET: Final = 0

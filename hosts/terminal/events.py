@@ -10,9 +10,9 @@ another meaning. Text is UTF-8. Nothing else is printed on standard output, and 
 matters to a program on standard error.
 
 A run of `render` prints one `started`, then `frame` and `warning` in any number, then exactly one of
-`finished`, `cancelled` and `failed`; a run that cannot start prints `failed` alone. `train pairs` does
-the same with `step` in the place of `frame`. `styles` prints one `style` for each style, and `doctor`
-one `check` for each check, before their `finished` or `failed`. The exit code is the one of
+`finished`, `cancelled` and `failed`; a run that cannot start prints `failed` alone. `train pairs` and
+`train keyframes` do the same with `step` in the place of `frame`. `styles` prints one `style` for each style,
+and `doctor` one `check` for each check, before their `finished` or `failed`. The exit code is the one of
 `impasto.hosts.terminal.exit_codes`; `failed` repeats it.
 
 `style show` prints one `card` and `style export` one `exported`, each before `finished`. `style compare` prints what
@@ -83,7 +83,7 @@ class Step:
     remaining_s: float | None
     figures: Mapping[str, float] = field(default_factory=dict)
     preview: str | None = None
-    """A contact sheet (plate, result, target) that is drawn anew about once a minute."""
+    """A contact sheet (plate, result, target) that is drawn anew once a minute or more often."""
 
 
 @dataclass(frozen=True, slots=True)

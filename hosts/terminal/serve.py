@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -51,7 +52,12 @@ def serve(
     settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
     from impasto.server.front.loop import serve as run_server
 
-    code = run_server(settings, on_ready=lambda: tell_ready(settings, json=json))
+    def greet() -> None:
+        # On a full disk or a closed pipe nobody reads it, and the server serves all the same.
+        with contextlib.suppress(OSError):
+            tell_ready(settings, json=json)
+
+    code = run_server(settings, on_ready=greet)
     if json:
         print(line_of(Cancelled(None, 0, 0.0) if code else Finished()), flush=True)
     if code:

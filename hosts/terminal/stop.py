@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.errors import ServerError
+from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
 from impasto.hosts.terminal.events import Finished, Warned, line_of
 from impasto.server.runtime import running, runtime_folder
 
@@ -37,8 +37,14 @@ def stop(
         return
     from impasto.hosts.terminal.server import connected
 
-    with connected("impasto stop", server, server_key, start=False) as client:
-        client.shut_down(at_once=now)
+    try:
+        with connected("impasto stop", server, server_key, start=False) as client:
+            client.shut_down(at_once=now)
+    except (ServerUnreachable, ServerBusy, IncompatibleServer) as error:
+        if server is not None or owner is None:
+            raise
+        # It hangs, takes no more clients, or is of another version: a signal still reaches it.
+        raise type(error)(f"{error}; or end it with: kill {owner.pid}") from error
     if server is None:
         await_end(PATIENCE_S + drain_s())
         _say("the server has ended", json=json)

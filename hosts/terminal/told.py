@@ -50,6 +50,8 @@ class Told:
         """`least_s` is how long frames must have been stored before that says something about the pace."""
         self._input, self._style, self._show, self._clock, self._least_s = input, style, show, clock, least_s
         self._started: Started | None = None
+        self._begun = 0.0
+        """When the shot was open for the first time."""
         self._done = 0
         self._first: tuple[float, int] | None = None
         """When the first frames were stored, and how many there were."""
@@ -61,6 +63,7 @@ class Told:
     ) -> None:
         """The shot is open; again when it is begun anew, which nobody needs to know."""
         if self._started is None:
+            self._begun = self._clock()
             self._started = Started(self._input, output, self._style, first, frames, skipped, width, height, rate)
             self._show(self._started)
 
@@ -92,14 +95,16 @@ class Told:
 
     def ended(self, outcome: Outcome) -> None:
         """The event that ends the command."""
+        # An attempt that was lost took its time too; what ended knows of the last one alone.
+        since = self._clock() - self._begun if self._started else 0.0
+        seconds = round(max(outcome.seconds, since), 3)
         if outcome.cancelled:
-            self._show(Cancelled(outcome.path, max(outcome.rendered, len(self._stored)), outcome.seconds))
+            self._show(Cancelled(outcome.path, max(outcome.rendered, len(self._stored)), seconds))
             return
         skipped = self._started.skipped if self._started else outcome.skipped
         rendered = outcome.rendered + outcome.skipped - skipped
         stages = {name: round(seconds, 4) for name, seconds in outcome.stages.items()}
-        seconds = round(outcome.seconds, 3)
         # Of a shot so short that it showed no pace, the whole time is the best that is known.
-        pace = self.fps() or (rendered / outcome.seconds if rendered > 1 and outcome.seconds > 0 else 0.0)
+        pace = self.fps() or (rendered / seconds if rendered > 1 and seconds > 0 else 0.0)
         fps = round(pace if rendered else 0.0, 3)
         self._show(Finished(outcome.path, rendered, skipped, outcome.invalid_pixels, seconds, fps, stages))

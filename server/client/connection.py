@@ -36,6 +36,8 @@ AT_ONCE: Final = 64
 """Messages that are taken from one socket before the others are looked at."""
 QUEUED_PARTS: Final = {"control": 64, "data": 8}
 
+_READ: Final = int(zmq.POLLIN)
+_WRITE: Final = int(zmq.POLLOUT)
 _LOST: Final = int(zmq.EVENT_DISCONNECTED)
 _REFUSED: Final = int(
     zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -147,10 +149,13 @@ class SocketTransport:
         """Carry messages until the connection is lost, which is returned, or `close` is called: None."""
         poller = zmq.Poller()
         for each in (*self._sockets.values(), *self._monitors.values(), self._wake_in):
-            poller.register(each, zmq.POLLIN)
+            poller.register(each, _READ)
+        stuck: set[Channel] = set()
         while not self._closing.is_set():
             for channel, opened in self._sockets.items():
-                poller.modify(opened, zmq.POLLIN | (zmq.POLLOUT if self._waiting[channel] else 0))
+                if bool(self._waiting[channel]) != (channel in stuck):
+                    stuck ^= {channel}
+                    poller.modify(opened, _READ | _WRITE if channel in stuck else _READ)
             wait_s = self._listener.tick(time.monotonic())
             ready = dict(poller.poll(max(0, int(wait_s * 1000) + 1)))
             if self._wake_in.fileno() in ready:
@@ -168,11 +173,9 @@ class SocketTransport:
         return None
 
     def _drain_wakes(self) -> None:
-        try:
-            while self._wake_in.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
+        # What is left of very many wakes again, at once.
+        with contextlib.suppress(BlockingIOError):
+            self._wake_in.recv(4096)
 
     def _receive(self, channel: Channel, opened: zmq.Socket[bytes]) -> None:
         for _ in range(AT_ONCE):

@@ -63,6 +63,8 @@ class Desk:
         """The newest conversation alone, in a list that outlives this object for its finaliser."""
         self._requests: dict[bytes, Request] = {}
         self._promised = self._promised_bytes = 0
+        self._given_up: Conversation | None = None
+        """Its requests were failed here while its server may still paint them: its session is not gone on with."""
         self._closed = False
         self._bell: queue.SimpleQueue[int] | None = None
         self._finaliser = weakref.finalize(self, _close_all, self._talks, self.pid)
@@ -138,8 +140,11 @@ class Desk:
 
     def take_back(self, id: bytes) -> None:
         """Cancel a request, if it is still under way; its terminal message follows."""
-        talk = self._talk
-        if talk is not None and talk.error is None and id in self._requests:
+        with self._room:
+            request, talk = self._requests.get(id), self._talk
+            if request is not None:
+                request.taken_back = True
+        if request is not None and talk is not None and talk.error is None:
             talk.tell("control", Cancel(id))
 
     def on_styles_changed(self, call: Callable[[int], None]) -> None:
@@ -203,6 +208,7 @@ class Desk:
         except ImpastoError as error:
             # A call of the host may have had more patience, and have opened a connection meanwhile.
             if before is not None and before is self._talk:
+                self._given_up = before
                 self._fail_all(self._obituary(before.error or error))
 
     def _open(self, until: float, start: bool) -> Conversation:
@@ -245,7 +251,7 @@ class Desk:
             cleaned(user_name(), 64),
             self._visitor.lane,
             ("raw",) if self._place.local else encodings_here(),
-            None if before is None else before.welcome.session,
+            None if before is None or before is self._given_up else before.welcome.session,
         )
 
     def _carry_over(self, before: Conversation, fresh: Conversation) -> None:
@@ -262,6 +268,8 @@ class Desk:
             request.sent_again += 1
             if request not in worn:
                 fresh.tell("data", request.message, request.parts)
+                if request.taken_back:  # while nobody could be told
+                    fresh.tell("control", Cancel(request.message.id))
         for request in worn:
             request.fail(self._obituary(before.error or ServerUnreachable("the connection was lost")))
 

@@ -140,6 +140,7 @@ class FrameRequest:
     alone: bool = False
     """Nothing else was under way when it was sent, so that its time says something about the connection."""
     sent_again: int = 0
+    taken_back: bool = False
 
     @property
     def size(self) -> int:
@@ -165,7 +166,9 @@ class FrameRequest:
         self.future.set_exception(error)
 
     def _result(self, done: Done, parts: Sequence[Part]) -> FrameResult:
-        picture = replace(self.message.picture, bottom_up=False)  # rows in the order in which they were sent
+        picture = self.message.picture
+        if picture.bottom_up:
+            picture = replace(picture, bottom_up=False)  # rows in the order in which they were sent
         if not done.inline:
             ring, slot = self.ring, self.message.slot
             if ring is None or slot is None:
@@ -203,6 +206,7 @@ class ShotRequest:
     message: SubmitShot
     future: ShotFuture
     sent_again: int = 0
+    taken_back: bool = False
     parts: Sequence[Part] = field(default=())
 
     def hear(self, event: Queued | ShotStarted | ShotProgress) -> None:

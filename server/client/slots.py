@@ -120,6 +120,7 @@ class RingKeeper:
         try:
             self._ring = _attach(talk, offered, left)
         except (ServerUnreachable, UsageError):
+            self._ring = None  # the server may have put the new one in its place already
             raise
         except ImpastoError as error:
             # Another container, another user's view of /proc: the same machine, but no memory in common.

@@ -42,6 +42,8 @@ class Task:
     arrived_s: float
     label: str
     """Style and size, for the log."""
+    device: str = ""
+    """Which was asked for; empty: any."""
     worker: int | None = None
     """Who works on it now."""
     attempt: int = 0
@@ -308,7 +310,8 @@ def refusal_of(why: str, task: Task) -> ImpastoError:
             "a smaller picture, and see `impasto status` for how they died"
         ),
         "no_device": DeviceError(
-            "expected a device that the server works on; see `impasto status` for those it has, or name none"
+            f"expected a device that the server works on, got '{task.device}'; see `impasto status` for those it has, "
+            f"or name none"
         ),
     }
     return refusals[why]

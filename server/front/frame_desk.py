@@ -103,6 +103,7 @@ class FrameDesk:
             arrived_s=self._clock(),
             label=f"{found.name} {picture.width}x{picture.height}x{picture.channels} {picture.dtype}",
             slot=submit.slot,
+            device=submit.look.device,
             submit=submit,
             found=found,
             parts=parts,
@@ -256,7 +257,12 @@ class FrameDesk:
                 self._dispatch.end(frame.worker, frame.id, link.WorkFailed(frame.id, facts))
             return
         frame.stage = stage
-        self._paint(frame, stage.place())
+        try:
+            self._paint(frame, stage.place())
+        except Exception as trouble:  # noqa: BLE001  # nobody above knows which request it was
+            facts = self._dispatch.journal.facts_of_any(trouble)
+            if frame.worker is not None:
+                self._dispatch.end(frame.worker, frame.id, link.WorkFailed(frame.id, facts))
 
     def _send_pixels(self, frame: PendingFrame, stage: Stage, done: Done) -> None:
         offset = stage.place().out_offset
@@ -281,25 +287,33 @@ class FrameDesk:
             self._dispatch.settle(frame, Failed(frame.id, self._dispatch.journal.facts_of_any(error)))
             return
         samples, encoding = future.result()
-        self._seal(frame, done, encoding, samples)
+        try:
+            self._seal(frame, done, encoding, samples)
+        except Exception as trouble:  # noqa: BLE001  # nobody above knows which request it was
+            self._dispatch.settle(frame, Failed(frame.id, self._dispatch.journal.facts_of_any(trouble)))
 
     def _seal(self, frame: PendingFrame, done: Done, encoding: Encoding, samples: Part) -> None:
         """Send the result in the message; its memory is free for another request once ZeroMQ has let go of it."""
-        stage, frame.stage = frame.stage, None
+        stage = frame.stage
         done = replace(done, inline=True, encoding=encoding)
 
         def over(receipt: Receipt | None) -> None:
             if stage is not None:
                 self._staging.give_back(stage, receipt, self._clock())
 
-        self._dispatch.settle(frame, done, letter(done, samples, over))
+        sealed = letter(done, samples, over)
+        frame.stage = None  # from here on it is the letter's
+        self._dispatch.settle(frame, done, sealed)
 
 
 def found_style(library: Library, look: Look, *, local: bool) -> Found:
     """The file behind a look whose settings have been checked. Raises UnknownName, UsageError, StyleError."""
-    params_of(look.params, Params())
-    before_of(look.before)
-    after_of(look.after)
+    if look.params:
+        params_of(look.params, Params())
+    if look.before:
+        before_of(look.before)
+    if look.after:
+        after_of(look.after)
     found = library.find(look.style, paths_allowed=local)
     if look.sha256 and look.sha256 != found.sha256:
         raise StyleError(

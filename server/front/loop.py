@@ -37,9 +37,10 @@ from impasto.server.front.segments import Staging
 from impasto.server.front.sessions import Session, Sessions, Visitor
 from impasto.server.front.shot_desk import ShotDesk
 from impasto.server.front.supervisor import Lost, Supervisor
-from impasto.server.front.system import free_files, has_ended, raise_file_limit
+from impasto.server.front.system import free_files, raise_file_limit
 from impasto.server.front.telemetry import Log, Telemetry
 from impasto.server.keys import AllowList, keys_folder, server_keys
+from impasto.server.processes import has_ended
 from impasto.server.protocol import link
 from impasto.server.protocol.messages import Pong, ShuttingDown, Status, StylesChanged
 from impasto.server.ring import sweep
@@ -154,6 +155,7 @@ class _Front:
         self._poller = zmq.Poller()
         self._polled: list[int] = []
         self._crew_due_s = -math.inf
+        self._tick_due_s = math.inf
 
     def __enter__(self) -> _Front:
         return self
@@ -161,6 +163,7 @@ class _Front:
     def __exit__(self, *_: object) -> None:
         for session in self._sessions:
             self._reception.dismiss(session, "the server left")
+        self._journal.write_down()
         self._open.close()
         gc.unfreeze()
 
@@ -184,12 +187,14 @@ class _Front:
                 self._sessions.forgive(now - passed_s - wait_s)
                 self._hear_workers(now)  # before anybody is blamed for having been silent
             passed_s = now
-            self._heed_signals()
+            if self._bell.fileno() in ready:
+                self._heed_signals()
             for arrival in self._doors.arrivals(ready, AT_ONCE):
                 visitor = Visitor() if arrival.route.local else self._visitor(arrival.key)
                 if visitor is not None:
                     self._reception.take(arrival.route, visitor, arrival.parts)
-            self._errands.settle(self._journal.facts_of_any)
+            if self._errands.fileno() in ready:
+                self._errands.settle(self._journal.facts_of_any)
             if self._crew_due_s <= now or not ready.keys().isdisjoint(self._polled):
                 self._hear_workers(now)
             self._keep_time(now, disconnected=self._doors.disconnected(ready))
@@ -233,8 +238,10 @@ class _Front:
         now = self._clock()
         crew_due_s = self._crew.next_wake()
         self._crew_due_s = crew_due_s if crew_due_s is not None else math.inf
+        tick_due_s = self._dispatch.next_wake()
+        self._tick_due_s = tick_due_s if tick_due_s is not None else math.inf
         times = [
-            self._dispatch.next_wake(),
+            tick_due_s,
             crew_due_s,
             self._shots.tick(now),
             self._probes[0] if self._probes else None,
@@ -279,7 +286,7 @@ class _Front:
             case link.Ready(device=device, depth=depth):
                 self._journal.note("info", "worker_ready", worker=worker, device=device.device, pid=device.pid)
                 self._dispatch.ready.add(worker)
-                self._dispatch.feed(plan.WorkerReady(worker, device.device, depth))
+                self._dispatch.feed(plan.WorkerReady(worker, device.device, depth, self._crew.every_device()))
             case link.Beat(moved=moved):
                 self._dispatch.moved(moved)
             case link.FramePainted():
@@ -307,8 +314,7 @@ class _Front:
         self._dispatch.lost(lost.worker)
 
     def _keep_time(self, now: float, *, disconnected: bool) -> None:
-        due = self._dispatch.next_wake()
-        if due is not None and due <= now:
+        if self._tick_due_s <= now:
             self._dispatch.feed(plan.Tick())
         if disconnected:
             self._probes = sorted({*self._probes, *(now + delay_s for delay_s in PROBES_S)})[-len(PROBES_S) :]
@@ -329,6 +335,7 @@ class _Front:
             self._reception.dismiss(session, "silent for longer than its lease")
         self._watch_styles(now)
         self._watch_keys()
+        self._journal.write_down()
         for stage in self._staging.stale(now):
             self._dispatch.hide(stage)
             stage.segment.close()

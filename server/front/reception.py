@@ -132,6 +132,7 @@ class Reception:
         session = self._sessions.at(route)
         if session is not None:
             session.heard_s = self._clock()
+            session.visitor = visitor  # the role of a key may have been changed
         id: bytes | None = None
         try:
             message, payload = codec.decode(parts, codec.FROM_CLIENT)
@@ -320,7 +321,9 @@ class Reception:
             self._journal.telemetry.count("sessions_refused")
         else:
             self._journal.telemetry.count("requests_refused")
-        answer = letter(Failed(id, facts)) if id is not None and session is not None else letter(Rejected(facts))
+        # What is under way under this id has its own end; `Failed` would be a second one.
+        fails = id is not None and session is not None and id not in session.live
+        answer = letter(Failed(id, facts)) if id is not None and fails else letter(Rejected(facts))
         self._reply(session, route, answer)
 
     def _facts(self, error: Exception) -> ErrorFacts:

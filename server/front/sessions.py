@@ -165,6 +165,8 @@ class Sessions:
         session.hello = hello
         session.heard_s = now
         self._bind(session, session.control, route)
+        # Whoever says hello again has lost both lines; what is said before they join again would go into the old one.
+        self.unbind(session, session.data)
         return session
 
     def join(self, token: bytes, visitor: Visitor, route: Route, now: float) -> Session:

@@ -103,6 +103,7 @@ class ShotDesk:
             digest=digest,
             arrived_s=self._clock(),
             label=f"{found.name} {asked.input} -> {asked.output}",
+            device=request.look.device,
             is_job=True,
             request=request,
             found=found,

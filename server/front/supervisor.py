@@ -25,8 +25,6 @@ from impasto.server.protocol.messages import DeviceFacts
 from impasto.server.protocol.text import cleaned
 from impasto.server.worker_link import Link, LinkClosed, link_pair
 
-DEVICE_ERROR = 86
-"""The exit code by which a worker says that its device failed and only a new process can help."""
 LONGEST_BACKOFF_S = 32.0
 LATE_S = 5.0
 """Whoever wakes so long after a deadline was stopped or asleep itself, and may not blame a worker for silence."""
@@ -238,6 +236,11 @@ class Supervisor:
         """Every device and its worker, as the status shows them."""
         return tuple(_facts_of(post) for post in self._posts)
 
+    def every_device(self) -> tuple[str, ...] | None:
+        """The devices that there are workers for, or will be; None until it is known what 'auto' became."""
+        devices = tuple(post.device for post in self._posts)
+        return None if "auto" in devices else devices
+
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the workers, for the status: one sentence each."""
         found = [f"worker on '{post.device}': {post.problem}" for post in self._posts if post.problem]
@@ -425,8 +428,8 @@ def _why(worker: _Worker) -> str:
         return f"{worker.why}; it does not end"
     if worker.killed_s is not None or worker.quit_s is not None:
         return worker.why
-    if code == DEVICE_ERROR:
-        return f"device error (exit code {DEVICE_ERROR})"
+    if code == link.DEVICE_FAILED:
+        return f"device error (exit code {link.DEVICE_FAILED})"
     if code == -signal.SIGKILL:
         return "killed by SIGKILL, as a system short of memory does"
     if code < 0:

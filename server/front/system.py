@@ -1,27 +1,10 @@
-"""What the front asks the operating system: about other processes, and about the files that it may open."""
+"""What the front asks the operating system about the files that it may open."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-
-
-def has_ended(pid: int) -> bool:
-    """Whether a process of this machine is there no more; False where that cannot be told."""
-    if pid <= 0 or sys.platform == "win32":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):  # a client may claim a number that no process can have
-        return False
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
-            return stream.read().rpartition(")")[2].split()[0] in "ZX"  # ended, though its parent has not looked yet
-    except (OSError, IndexError):
-        return False
 
 
 def raise_file_limit() -> None:

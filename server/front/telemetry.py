@@ -89,13 +89,13 @@ class Log:
         self._bytes = 0
         self._torn = False
 
-    def write(self, event: str, level: Level = "info", **facts: object) -> None:
-        """Add a line: time (UTC), level, event, and the facts. Never raises."""
+    def write(self, event: str, level: Level = "info", age_s: float = 0.0, /, **facts: object) -> None:
+        """Add a line: time (UTC) at which it happened, `age_s` ago, level, event, and the facts. Never raises."""
         if self._path is None:
             return
         if self.lost:
             facts["lines_lost_before"] = self.lost
-        line = _line(self._wall_clock(), level, event, facts)
+        line = _line(self._wall_clock() - age_s, level, event, facts)
         try:
             self._append(self._path, line)
         except OSError as error:

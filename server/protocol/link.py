@@ -7,7 +7,7 @@ Ring segments travel beside `MapRing` as an open file. The worker ends when the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from impasto.server.protocol.messages import (
     Count,
@@ -26,6 +26,10 @@ from impasto.server.protocol.messages import (
     SubmitShot,
     Words,
 )
+
+DEVICE_FAILED: Final = 86
+"""Exit status of a worker after an error of its device, or one that cannot be told from it: the next starts clean."""
+
 
 # From the front
 

@@ -19,8 +19,8 @@ number. Text is UTF-8 without control characters. Times are relative; no clock i
 
 **Order.** `Hello` (control) → `Welcome`; `Join` (data) with the session of the welcome → `Joined`; then anything.
 `Submit` and `SubmitShot` get exactly one terminal message, `Done`, `ShotDone`, `Failed`, `Cancelled` or `Expired`, and
-the same one again if they are sent again with the same id. A request that is sent again while it runs attaches to it.
-An error that belongs to no request comes as `Rejected`.
+the same one again if they are sent again with the same id. A request that is sent again while it runs attaches to it;
+another request under its id is `Rejected`, and so is whatever else belongs to no request.
 
 **Ring.** On one machine pixels pass through shared memory. `OpenRing` → `RingOffered` names a file to map; the client
 reads 16 bytes at `nonce_offset` and returns them in `AttachRing` → `RingReady`; by then the name is gone. The ring
@@ -293,7 +293,7 @@ class Hello:
     """The lane of requests that name none, and the length of the lease."""
     encodings: Annotated[tuple[Name, ...], Many(8)] = ("raw",)
     resume: Annotated[bytes, Bytes(16)] | None = None
-    """The session of an earlier welcome, to go on with it after a lost connection."""
+    """The session of an earlier welcome, to go on with it after a lost connection; `Join` follows as ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -641,7 +641,7 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to `Ping`."""
+    """The answer to `Ping`. One with token 0 that nobody asked for looks whether the client is still there."""
 
     TYPE: ClassVar = "pong"
 

@@ -78,6 +78,8 @@ class WorkerReady:
     worker: int
     device: str
     depth: int = 2
+    devices: tuple[str, ...] | None = None
+    """Every device that the server has or is opening; None while others may yet be found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,6 +247,14 @@ class Scheduler:
             raise ValueError(f"worker {event.worker} is ready already; a new worker needs a new number")
         self._floor.add_worker(Worker(event.worker, event.device, max(1, event.depth)))
         self._devices.update(names_of(event.device))
+        if self._finds_devices and event.devices is not None:
+            self._finds_devices = False
+            self._bare_devices.discard("auto")
+            self._devices.update(name for device in event.devices for name in names_of(device))
+            for work in list(self._works.values()):
+                if work.worker is None and work.ending is None and not self._may_have(work.asked.device):
+                    self._withdraw(work)
+                    self._leave(work, Refuse(work.id, work.session, "no_device"))
 
     def _want_turn(self, event: TurnWanted, now: float) -> None:
         work = self._works.get(event.job)

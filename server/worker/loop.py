@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 from impasto.core.errors import ImpastoError, InvalidRequest, ServerError
 from impasto.server.protocol.failures import facts_of
 from impasto.server.protocol.link import (
+    DEVICE_FAILED,
     Beat,
     CheckStyle,
     DropRing,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from impasto.server.worker.shot_work import ShotWork
 
 BEAT_S: Final = 0.5
-DEVICE_FAILED: Final = 86
-"""Exit status after an error of the device, or after one that cannot be told from it: the next process starts clean."""
 _MOVED_AT_ONCE: Final = 64
 
 
@@ -217,8 +216,8 @@ class _Worker:
             case RunShot():
                 self._start_job(message)
             case TurnGranted():
-                if message.job in self._jobs:
-                    self._jobs[message.job].grant(message.turn)
+                if (job := self._jobs.get(message.job)) is not None:  # its own thread takes it out
+                    job.grant(message.turn)
             case StopWork():
                 self._stop(message.id)
             case CheckStyle():
@@ -298,15 +297,18 @@ class _Worker:
             unit = self._units.get(id)
         if unit is not None:
             unit.stopped = True
-        if id in self._jobs:
-            self._jobs[id].wake()
+        if (job := self._jobs.get(id)) is not None:
+            job.wake()
 
     def _end(self, unit: Unit, end: End) -> None:
         """Say how a unit ended; it is gone before the front can ask for another of the same id."""
         with self._lock:
             if self._units.get(unit.id) is unit:
                 del self._units[unit.id]
-        self._send(end)
+        try:
+            self._send(end)
+        except ImpastoError as error:  # an end that no message can carry is an end all the same
+            self._send(self._failed(unit.id, error))
 
     def _failed(self, id: bytes, error: Exception, path: str = "", rendered: int = 0) -> WorkFailed:
         """An error as the front is told; one that is no ImpastoError goes to the log with its traceback."""

@@ -1,11 +1,13 @@
 """Styles that stay loaded, and the painter that makes a frame fit into the memory there is.
 
 A style is read from disk once. What happens to its file afterwards changes nothing until `check` has verified the new
-one beside the old; where it is broken the old one stays, and is not let go, because nothing could bring it back.
+one beside the old; where it is broken the old one stays, and is not let go, because nothing could bring it back. A file
+that nobody watches, because a client named its path, is looked at with every request instead.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,6 +27,10 @@ Asked: TypeAlias = "tuple[Precision, Tile]"
 BYTES_OF: Final = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
+Signature: TypeAlias = tuple[int, int, int]
+"""Time of the last change in nanoseconds, size and inode, by which two states of a file are told apart."""
+
+
 @dataclass(slots=True, eq=False)
 class Held:
     """A verified style and the engines that were built of it."""
@@ -32,6 +38,8 @@ class Held:
     path: str
     style: Style
     bytes: int
+    signature: Signature | None = None
+    """Of the file just before it was read."""
     pinned: bool = False
     engines: dict[Asked, Engine] = field(default_factory=dict)
     building: threading.Lock = field(default_factory=threading.Lock)
@@ -96,6 +104,14 @@ class WarmStyles:
             self._trim(path)
         return future.result()
 
+    def unwatched_style(self, path: str) -> Held:
+        """The style of a file as it is now: read again where it was changed since. Raises what `load` raises."""
+        held = self.style(path)
+        if held.signature == signature_of(path):
+            return held
+        self.check(path)
+        return self.style(path)
+
     def engine(self, held: Held, precision: Precision, tile: Tile) -> Engine:
         """An engine of a style, built where there is none yet. Raises what `build` raises."""
         asked = precision, tile
@@ -125,7 +141,7 @@ class WarmStyles:
         with self._lock:
             old = self._held.get(path)
             if old is not None and old.style.card == fresh.style.card:
-                old.pinned = False
+                old.pinned, old.signature = False, fresh.signature
                 return digest
             self._held[path] = fresh
             self._held.move_to_end(path)
@@ -145,8 +161,9 @@ class WarmStyles:
         return [Path(held.path).stem for held in others]
 
     def _read(self, path: str) -> Held:
+        signature = signature_of(path)
         style = self._load(Path(path))
-        return Held(path, style, BYTES_OF["float32"] * weights_of(style))
+        return Held(path, style, BYTES_OF["float32"] * weights_of(style), signature)
 
     def _trim(self, kept: str) -> None:
         """Let go what was used longest ago until the rest is within the budget; never what is kept or pinned."""
@@ -162,6 +179,15 @@ class WarmStyles:
                     dropped = True
         if dropped:
             self._on_let_go()
+
+
+def signature_of(path: str) -> Signature | None:
+    """The state of a file; None where there is none."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def weights_of(style: Style) -> int:

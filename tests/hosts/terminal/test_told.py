@@ -32,6 +32,21 @@ def test_a_shot_that_is_begun_anew_goes_on_in_the_same_account() -> None:
     assert (last.frames, last.skipped) == (4, 2)
 
 
+def test_the_time_of_an_attempt_that_was_lost_counts() -> None:
+    now = 10.0
+    events: list[Event] = []
+    told = Told("plate.mp4", "identity", events.append, lambda: now)
+    start(told, 2, 0)
+    now = 15.0
+    start(told, 1, 1)
+    told.stored(Stored(2, "o.0002.exr", 0))
+    now = 16.0
+    told.ended(Outcome("o.####.exr", 1, 1, 0, 1.0, {}, cancelled=False))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.seconds == 6.0
+
+
 def test_a_movie_that_is_rendered_again_tells_no_frame_twice() -> None:
     events: list[Event] = []
     told = account(events)
@@ -61,7 +76,7 @@ def test_a_run_that_was_stopped_says_what_is_there() -> None:
 
 
 def test_frames_that_were_learned_of_together_are_no_pace() -> None:
-    times = iter([10.0, 11.0])
+    times = iter([9.0, 10.0, 11.0])
     events: list[Event] = []
     told = Told("plate.mp4", "identity", events.append, lambda: next(times))
     start(told, 8, 0)
@@ -72,7 +87,7 @@ def test_frames_that_were_learned_of_together_are_no_pace() -> None:
 
 
 def test_a_moment_is_no_pace() -> None:
-    times = iter([10.0, 10.1, 12.0])
+    times = iter([9.0, 10.0, 10.1, 12.0])
     events: list[Event] = []
     told = Told("plate.mp4", "identity", events.append, lambda: next(times), least_s=0.5)
     start(told, 5, 0)

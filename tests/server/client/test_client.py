@@ -288,6 +288,26 @@ def test_a_larger_picture_goes_inline_while_the_ring_is_in_use(stage: Stage) -> 
     assert np.array_equal(future.result(LIMIT_S).pixels, plate())
 
 
+def test_a_larger_ring_whose_proof_is_not_answered_in_time_is_opened_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server may have put it in the place of the smaller one.
+    stage.client.submit(plate(), style="echo").result(LIMIT_S).release()
+    large = plate(shape=(200, 300, 4))
+    answer = stage.script._answer
+
+    def without_proof(channel: Any, message: Any, parts: Any) -> None:
+        if not isinstance(message, messages.AttachRing):
+            answer(channel, message, parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.script, "_answer", without_proof)
+        with pytest.raises(ServerUnreachable):
+            stage.client.submit(large, style="echo", timeout_s=0.2)
+    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    assert stage.script.seen_of(messages.Submit)[-1].slot.ring == stage.script.ring == 3
+
+
 @pytest.mark.parametrize(
     "script", [{"memory": False}, {"nonce": False}, {"rings": False}], ids=["no memory", "no proof", "not offered"]
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import RequestCancelled, ServerError, ServerUnreachable, StyleError
+from impasto.server.client import desk
 from impasto.server.client.conversation import MISSED_PONGS, new_id
 from impasto.server.protocol import messages
 from impasto.server.protocol.messages import Failed, Look, ShotProgress, ShotStarted, SubmitShot
@@ -51,6 +52,34 @@ def test_a_call_without_patience_does_not_cost_the_frames_that_are_under_way(sta
     stage.await_that(lambda: len(stage.script.seen_of(messages.Submit)) == 2)
     stage.release()
     assert np.array_equal(future.result(LIMIT_S).pixels, plate())
+
+
+def test_a_frame_that_is_cancelled_during_a_loss_is_taken_back_when_the_connection_comes_back(stage: Stage) -> None:
+    future = stage.client.submit(plate(), style="hold")
+    stage.await_that(lambda: stage.script.held)
+    stage.script.busy_hellos = 2
+    stage.transports[-1].lose()
+    stage.await_that(lambda: stage.transports[-1].closed.is_set())
+    assert future.cancel()
+    with pytest.raises(RequestCancelled):
+        future.result(LIMIT_S)
+    assert [asked.id for asked in stage.script.seen_of(messages.Cancel)] == [future.id]
+
+
+def test_a_session_whose_frames_were_given_up_is_not_gone_on_with(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its server may paint them yet, so that their pairs of slots are not free.
+    monkeypatch.setattr(desk, "RECOVER_S", 0.1)
+    future = stage.client.submit(plate(), style="hold")
+    stage.await_that(lambda: stage.script.held)
+    stage.script.busy_hellos = 1
+    stage.transports[-1].lose()
+    with pytest.raises(ServerUnreachable):
+        future.result(LIMIT_S)
+    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    assert stage.script.seen_of(messages.Hello)[-1].resume is None
+    assert len(stage.script.opened) == 2
 
 
 def test_frames_of_a_server_that_is_gone_fail_at_once_with_its_last_words(stage: Stage) -> None:

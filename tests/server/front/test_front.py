@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from impasto.core.errors import ServerError
 from impasto.server.front.loop import serve
+from impasto.server.front.post import letter
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import (
     AttachRing,
@@ -34,6 +37,9 @@ from impasto.server.protocol.messages import (
 )
 from tests.server.fake_worker import write_style
 from tests.server.served import PIXELS, Raw, Server, request_of, served, until
+
+LARGE = np.zeros((300, 300, 4), np.uint8)
+"""Copied by a thread of the front."""
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +258,17 @@ def test_the_same_request_attaches_to_the_one_that_runs(client: Raw) -> None:
     assert "gone" in gone.error.message
 
 
+def test_another_request_under_an_id_that_is_under_way_does_not_end_it_twice(client: Raw) -> None:
+    request = request_of("delay-300ms", PIXELS)
+    client.send(client.data, request, PIXELS.tobytes())
+    client.send(client.data, replace(request, frame=7), PIXELS.tobytes())
+    first, _ = client.answer()
+    assert isinstance(first, Rejected)
+    assert "same request" in first.error.message
+    assert isinstance(client.answer()[0], Done)
+    client.still_served()
+
+
 def test_the_pixels_of_a_message_are_not_kept(client: Raw) -> None:
     request = request_of("echo", PIXELS)
     client.send(client.data, request, PIXELS.tobytes())
@@ -354,6 +371,42 @@ def test_a_bug_is_answered_by_its_mark_in_the_log(server: Server, client: Raw, m
     assert "inside" not in failed.error.message
     assert failed.error.incident in server.log()
     client.still_served()
+
+
+def test_a_frame_that_cannot_be_sent_to_its_worker_once_it_is_copied_fails(
+    server: Server, client: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("impasto.server.front.frame_desk.FrameDesk._paint", broken)
+    failed = client.frame(pixels=LARGE)
+    monkeypatch.undo()
+    assert failed.error.incident in server.log()
+    client.still_served()
+
+
+def test_a_result_that_no_message_can_carry_fails_and_keeps_no_memory(
+    client: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def memory() -> int:
+        return sum("memfd:impasto" in str(each) for each in map(link_of, Path("/proc/self/fd").iterdir()))
+
+    def link_of(path: Path) -> str:
+        return os.readlink(path) if path.is_symlink() else ""
+
+    def too_long(message: object, samples: object = None, *_: object) -> object:
+        if samples is not None:
+            raise codec.TooLong("too many notes")
+        return letter(message)  # type: ignore[arg-type]
+
+    assert isinstance(client.frame(pixels=LARGE), Done)
+    before = memory()
+    monkeypatch.setattr("impasto.server.front.frame_desk.letter", too_long)
+    assert isinstance(client.frame(pixels=LARGE), Failed)
+    monkeypatch.undo()
+    assert isinstance(client.frame(pixels=LARGE), Done)
+    assert memory() == before
 
 
 def test_a_second_server_names_the_first(server: Server) -> None:

@@ -53,9 +53,9 @@ class Studio:
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("keys") / "keys"
-    pairs = {who: zmq.curve_keypair() for who in ("anna", "boss", "leaver", "stranger")}
-    for who, role in (("anna", "render"), ("boss", "admin"), ("leaver", "render")):
-        keys.add(folder, who, pairs[who][0].decode(), role)
+    pairs = {who: zmq.curve_keypair() for who in ("anna", "boss", "demoted", "leaver", "stranger", "witness")}
+    for who in set(pairs) - {"stranger"}:
+        keys.add(folder, who, pairs[who][0].decode(), "admin" if who in ("boss", "demoted") else "render")
     below = tmp_path_factory.mktemp("plates")
     roots = {"plates": Root(below, writable=True)}
     with served(listen=f"tcp://127.0.0.1:{free_port()}", keys=folder, roots=roots) as server:
@@ -73,6 +73,17 @@ def free_port() -> int:
             except OSError:
                 continue
             return int(port)
+
+
+def revoke(studio: Studio, who: str) -> None:
+    """Take the key of somebody who is connected off the list, and wait until the server has noticed."""
+
+    def noticed() -> int:
+        return studio.server.log().count("taken off the list")
+
+    before = noticed()
+    keys.revoke(studio.keys, who)
+    until(lambda: noticed() > before)
 
 
 def test_an_allowed_key_is_served_under_its_own_name(studio: Studio) -> None:
@@ -105,12 +116,26 @@ def test_nobody_without_a_key_is_heard(studio: Studio) -> None:
         assert not bare.control.poll(300)
 
 
+def test_what_a_key_may_do_can_be_changed_while_it_is_connected(studio: Studio) -> None:
+    with studio.client("demoted") as demoted:
+        demoted.greet()
+        file = studio.keys / "allowed" / "demoted.key"
+        scratch = file.with_name(".demoted")
+        scratch.write_text(file.read_text().replace("admin", "render"))
+        scratch.chmod(0o600)
+        scratch.replace(file)
+        with studio.client("witness") as witness:
+            witness.greet()
+            revoke(studio, "witness")  # seen by the server, so that it has read the list since
+            witness.welcome = None
+        assert demoted.ask(Shutdown(secrets.token_bytes(16)), Failed).error.code == "not_permitted"
+
+
 def test_a_key_that_is_revoked_ends_its_sessions(studio: Studio) -> None:
     with studio.client("leaver") as leaver:
         leaver.greet()
         assert leaver.ask(Ping(1), Pong).token == 1
-        keys.revoke(studio.keys, "leaver")
-        until(lambda: "taken off the list" in studio.server.log())
+        revoke(studio, "leaver")
         leaver.send(leaver.control, Ping(2))
         assert not leaver.control.poll(300)
         leaver.welcome = None

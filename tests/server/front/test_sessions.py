@@ -57,6 +57,17 @@ def test_a_resumed_session_answers_on_its_new_connection_alone() -> None:
     assert sessions.at(route(b"2")) is session
 
 
+def test_what_is_said_to_a_resumed_session_waits_until_it_has_joined_again() -> None:
+    sessions = Sessions(LIMITS)
+    session = admit(sessions, b"1")
+    sessions.join(session.token, HERE, route(b"old", Channel.DATA), 0.0)
+    sessions.resume(replace(HELLO, resume=session.token), HERE, route(b"2"), session.agreed, 1.0)
+    assert session.data.route is None
+    sessions.join(session.token, HERE, route(b"new", Channel.DATA), 1.0)
+    assert session.data.route == route(b"new", Channel.DATA)
+    assert sessions.at(route(b"old", Channel.DATA)) is None
+
+
 def test_nobody_resumes_or_joins_the_session_of_another_key() -> None:
     sessions = Sessions(LIMITS)
     session = admit(sessions, b"1", Visitor("anna", False))

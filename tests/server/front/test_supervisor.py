@@ -201,8 +201,10 @@ def test_what_a_worker_prints_is_in_the_log(front: Callable[..., Front], tmp_pat
 
 def test_asked_for_auto_the_other_devices_get_workers_too(front: Callable[..., Front]) -> None:
     workers = front(devices=("auto",))
+    assert workers.supervisor.every_device() is None
     workers.ready(2)
     assert [facts.device for facts in workers.supervisor.facts()] == ["cpu", "cuda:1"]
+    assert workers.supervisor.every_device() == ("cpu", "cuda:1")
 
 
 def test_a_worker_that_is_killed_is_lost_and_replaced_under_a_new_number(front: Callable[..., Front]) -> None:

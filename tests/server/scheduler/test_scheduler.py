@@ -525,6 +525,18 @@ def test_a_device_that_may_yet_be_found_is_waited_for() -> None:
     assert server.tell(Tick(), 130.0) == [Refuse(b"b", b"ann", "no_device")]
 
 
+def test_a_device_is_refused_as_soon_as_it_is_known_that_there_is_none() -> None:
+    server = Server(devices=("auto",))
+    server.session("ann")
+    for id, device in (("a", "cuda:1"), ("b", "cuda:7")):
+        server.frame(id, device=device)
+    server.job("c", device="mps")
+    refused = [Refuse(id, b"ann", "no_device") for id in (b"b", b"c")]
+    assert server.tell(WorkerReady(1, "cuda:0", 1, ("cuda:0", "cuda:1"))) == refused
+    assert server.frame("d", device="cpu") == [Refuse(b"d", b"ann", "no_device")]
+    assert started(server.worker(2, "cuda:1")) == ["a"]
+
+
 def test_a_frame_runs_only_on_the_device_that_it_asks_for() -> None:
     server = Server(devices=("cpu", "cuda:0"))
     server.session("ann")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -172,6 +173,42 @@ def test_a_broken_file_leaves_the_old_style_which_is_never_let_go(disk: Disk) ->
     for name in "bcd":
         use(warm, name)
     assert "a" not in warm.names()
+
+
+def test_a_file_that_nobody_watches_is_read_again_once_it_changed(disk: Disk, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"first")
+    warm = warm_styles(disk)
+    before = warm.unwatched_style(str(path))
+    assert warm.unwatched_style(str(path)) is before
+    assert disk.reads == ["a"]
+    path.write_bytes(b"trained again")
+    disk.digests["a"] = "9" * 64
+    assert warm.unwatched_style(str(path)).style.card.weights_sha256 == "9" * 64
+    warm.unwatched_style(str(path))
+    assert disk.reads == ["a", "a"]
+
+
+def test_a_file_that_was_only_touched_keeps_its_engines(disk: Disk, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"first")
+    warm = warm_styles(disk)
+    before = warm.unwatched_style(str(path))
+    os.utime(path, ns=(1, 1))
+    assert warm.unwatched_style(str(path)) is before
+    assert warm.unwatched_style(str(path)) is before
+    assert disk.reads == ["a", "a"]
+
+
+def test_a_file_that_nobody_watches_and_that_broke_is_refused(disk: Disk, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"first")
+    warm = warm_styles(disk)
+    warm.unwatched_style(str(path))
+    path.write_bytes(b"half of it")
+    del disk.digests["a"]
+    with pytest.raises(StyleError):
+        warm.unwatched_style(str(path))
 
 
 def test_a_shot_goes_on_with_the_style_that_it_began_with(disk: Disk) -> None:

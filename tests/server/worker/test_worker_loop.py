@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +29,10 @@ from impasto.server.protocol.link import (
     WorkFailed,
     WorkStopped,
 )
-from impasto.server.protocol.messages import Look
-from impasto.server.worker_link import LinkClosed
-from tests.server.fake_worker import COMMAND, SHA256
+from impasto.server.protocol.messages import Done, Look
+from impasto.server.worker.loop import FrameTask, work
+from impasto.server.worker_link import LinkClosed, link_pair, worker_end
+from tests.server.fake_worker import COMMAND, SHA256, FakeStudio
 from tests.server.one_worker import OneWorker, new_id, one_worker
 
 PLATE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -70,6 +73,26 @@ def test_a_bug_is_noted_with_its_traceback_under_an_incident(shared: OneWorker) 
     note = shared.until(lambda each: isinstance(each, WorkerNote) and each.facts.get("incident") == incident)
     assert isinstance(note, WorkerNote)
     assert "a bug of the worker" in note.facts["what"]
+
+
+def test_a_result_that_no_message_can_carry_is_answered_with_an_error() -> None:
+    class Odd(FakeStudio):
+        def paint(self, task: FrameTask, check: Callable[[], None]) -> Done:
+            return replace(super().paint(task, check), notes=("half a letter: \ud800",))
+
+    ours, theirs = link_pair()
+    end = worker_end(theirs.detach())
+    thread = threading.Thread(target=work, args=(end, Odd("cpu", -1)), kwargs={"leave": lambda status: None})
+    thread.start()
+    worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
+    try:
+        id = worker.frame(PICTURE, PLATE, Look("echo"))
+        assert worker.answer(WorkFailed, 10.0, id=id).error.code == "invalid_request"
+    finally:
+        worker.send(Quit())
+        thread.join(10.0)
+        ours.close()
+        end.close()
 
 
 def test_work_is_stopped_within_a_tile_and_answered_once(shared: OneWorker) -> None:
