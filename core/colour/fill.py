@@ -27,10 +27,11 @@ def fill(colour: Samples, weight: Samples) -> Samples:
     holes = weight <= 0
     if not holes.any():
         return colour
-    if holes.all():
-        return np.zeros_like(colour)
-    known = np.where(holes[..., None], np.float32(0), np.clip(colour, -GREATEST_LIGHT, GREATEST_LIGHT))
-    filled = _pull_push(known, weight)
+    unknown = holes | np.isnan(colour).any(axis=2)  # a NaN beside a hole must not spread into it
+    if unknown.all():
+        return np.where(holes[..., None], np.float32(0), colour)
+    known = np.where(unknown[..., None], np.float32(0), np.clip(colour, -GREATEST_LIGHT, GREATEST_LIGHT))
+    filled = _pull_push(known, np.where(unknown, np.float32(0), weight))
     np.copyto(filled, colour, where=~holes[..., None])
     return filled
 

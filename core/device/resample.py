@@ -41,8 +41,9 @@ def resized(picture: Tensor, size: tuple[int, int], method: Method) -> Tensor:
 def filled(colour: Tensor, weight: Tensor) -> Tensor:
     """`impasto.core.colour.fill` for a picture with at least one hole and one pixel that is none."""
     holes = weight <= 0
-    known = torch.where(holes, 0.0, colour.clamp(-float(GREATEST_LIGHT), float(GREATEST_LIGHT)))
-    return torch.where(holes, _pull_push(known, weight), colour)
+    unknown = holes | colour.isnan().any(dim=0, keepdim=True)
+    known = torch.where(unknown, 0.0, colour.clamp(-float(GREATEST_LIGHT), float(GREATEST_LIGHT)))
+    return torch.where(holes, _pull_push(known, torch.where(unknown, 0.0, weight)), colour)
 
 
 def _pull_push(colour: Tensor, weight: Tensor) -> Tensor:

@@ -149,6 +149,15 @@ values = st.one_of(
 )
 
 
+def test_a_nan_beside_a_hole_does_not_spread_into_it() -> None:
+    pixels = np.ones((4, 5, 4), np.float16)
+    pixels[0, 4, 0], pixels[2, 2, 3] = np.nan, 0
+    expected, ours = seen_twice(Frame.from_pixels(pixels))
+    np.testing.assert_allclose(expected.picture, np.ones((4, 5, 3)), atol=CHAIN)
+    np.testing.assert_allclose(interleaved(ours.picture), expected.picture, atol=CHAIN)
+    assert ours.invalid_pixels == expected.invalid_pixels == 1
+
+
 @given(arrays(np.float16, st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4)), elements=values))
 def test_any_plate_is_seen_as_numpy_sees_it(pixels: Pixels) -> None:
     expected, ours = seen_twice(Frame.from_pixels(pixels))

@@ -186,8 +186,8 @@ def test_a_server_that_nobody_uses_leaves() -> None:
 
 
 def test_a_server_with_a_client_stays() -> None:
-    with served(idle_exit_s=0.3) as server, Raw(server.folder, hello=True) as client:
-        until(lambda: client.status().uptime_s > 1.0)
+    with served(idle_exit_s=1.5) as server, Raw(server.folder, hello=True) as client:
+        until(lambda: client.status().uptime_s > 2.5)
         client.still_served()
 
 
