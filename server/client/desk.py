@@ -208,7 +208,10 @@ class Desk:
         except ImpastoError as error:
             # A call of the host may have had more patience, and have opened a connection meanwhile.
             if before is not None and before is self._talk:
-                self._given_up = before
+                with self._room:
+                    if any(isinstance(request, FrameRequest) for request in self._requests.values()):
+                        # Its pairs are free again here, while the server may still paint them. Shots share no memory.
+                        self._given_up = before
                 self._fail_all(self._obituary(before.error or error))
 
     def _open(self, until: float, start: bool) -> Conversation:

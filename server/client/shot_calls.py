@@ -106,6 +106,8 @@ def _stay(shot: ShotFuture, told: _Told, cancelled: Callable[[], bool]) -> ShotD
             if event is None:
                 return shot.result(1.0)
             told(event)
+    except ServerUnreachable:
+        raise  # the server may live and go on with the shot, to be found again
     except BaseException:
         shot.cancel()
         raise
