@@ -22,6 +22,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 
 from impasto.core.errors import NotPermitted, UnknownName, UsageError
 from impasto.server.curve import ClientKeys
+from impasto.server.runtime import TCP
 
 Role: TypeAlias = Literal["render", "admin"]
 """'render' paints and asks for the status; 'admin' may end the server too."""
@@ -36,7 +37,6 @@ KEY_LETTERS: Final = 40
 FILE_BYTES: Final = 4096
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.IGNORECASE)
-_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})", re.IGNORECASE)
 _FIELD = re.compile(r'^\s*(?P<name>[a-z-]+)\s*=\s*"(?P<value>[^"]*)"\s*$', re.MULTILINE)
 
 
@@ -321,7 +321,7 @@ def _allowed_path(folder: Path, name: str) -> Path:
 
 
 def _file_of(address: str) -> str:
-    match = _ADDRESS.fullmatch(address)
+    match = TCP.fullmatch(address)
     if match is None or not 0 < int(match["port"]) < 65535:
         raise UsageError(
             f"expected an address as tcp://HOST:PORT, got '{address}'; give for example tcp://render1:7780"

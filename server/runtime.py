@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -26,6 +27,9 @@ from typing import Final
 from impasto.core.errors import NotPermitted, ServerError, UsageError
 
 CONTROL, DATA, LOCK, LAUNCH, LOG = "control.sock", "data.sock", "server.lock", "launch.lock", "server.log"
+TCP = re.compile(r"tcp://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})", re.IGNORECASE)
+"""The address of a server that listens on a network."""
+
 SOCKET_PATH_BYTES: Final = 103
 """The shortest limit of any system on the path of a socket (macOS; Linux allows 107)."""
 RECORD_BYTES: Final = 4096

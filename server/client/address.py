@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +13,15 @@ from impasto.core.errors import ServerUnreachable, UsageError
 from impasto.server.client.connection import Route
 from impasto.server.curve import ClientKeys
 from impasto.server.launcher import last_line, launch
-from impasto.server.runtime import control_endpoint, data_endpoint, log_path, prepare_folder, running, runtime_folder
-
-_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+from impasto.server.runtime import (
+    TCP,
+    control_endpoint,
+    data_endpoint,
+    log_path,
+    prepare_folder,
+    running,
+    runtime_folder,
+)
 
 
 class Place(Protocol):
@@ -131,7 +136,7 @@ def place_of(
     """
     if address is None or isinstance(address, Path) or "://" not in address:
         return LocalPlace(runtime_folder() if address is None else Path(address).absolute(), command)
-    match = _ADDRESS.fullmatch(address)
+    match = TCP.fullmatch(address)
     if match is None or not 0 < int(match["port"]) < 65535:
         raise UsageError(f"expected tcp://HOST:PORT with a port below 65535, or a runtime folder, got '{address}'")
     if keys is None:

@@ -149,6 +149,8 @@ class Desk:
 
     def on_styles_changed(self, call: Callable[[int], None]) -> None:
         """Call with the library's revision whenever it changes, in a thread that may wait for the server."""
+        if self._bell is not None:
+            self._bell.put(-1)  # one callback at a time: the listener of the last one ends
         bell = self._bell = queue.SimpleQueue()
 
         def listen() -> None:

@@ -119,8 +119,6 @@ class Sessions:
         self._by_route: dict[Route, Session] = {}
         self._tokens = HELLOS_AT_ONCE
         self._counted_s = 0.0
-        self.changed_s = 0.0
-        """When the last session came or went."""
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_token.values()))
@@ -152,7 +150,6 @@ class Sessions:
         )
         self._by_token[session.token] = session
         self._bind(session, session.control, route)
-        self.changed_s = now
         return session
 
     def resume(self, hello: Hello, visitor: Visitor, route: Route, agreed: Agreement, now: float) -> Session | None:
@@ -196,7 +193,6 @@ class Sessions:
         for line in session.lines():
             self.unbind(session, line)
         self._by_token.pop(session.token, None)
-        self.changed_s = now
 
     def expired(self, now: float) -> list[Session]:
         """Those that were silent for longer than their lease."""
