@@ -147,7 +147,7 @@ class Reception:
         """End a session: what it queued is dropped, what runs for it is stopped, its ring goes."""
         if session.closed:
             return
-        self._sessions.remove(session, self._clock())
+        self._sessions.remove(session)
         for line in session.lines():
             self._post.forget(line)
         self._journal.session("session_over", session, why=why)

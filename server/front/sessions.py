@@ -187,7 +187,7 @@ class Sessions:
             self._by_route.pop(line.route, None)
             line.route = None
 
-    def remove(self, session: Session, now: float) -> None:
+    def remove(self, session: Session) -> None:
         """Forget a session; whoever holds it sees that it is closed."""
         session.closed = True
         for line in session.lines():

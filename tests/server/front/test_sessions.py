@@ -81,7 +81,7 @@ def test_nobody_resumes_or_joins_the_session_of_another_key() -> None:
 def test_a_removed_session_is_joined_no_more() -> None:
     sessions = Sessions(LIMITS)
     session = admit(sessions, b"1")
-    sessions.remove(session, 1.0)
+    sessions.remove(session)
     assert session.closed
     with pytest.raises(InvalidRequest, match="say Hello"):
         sessions.join(session.token, HERE, route(b"1", Channel.DATA), 1.0)
