@@ -53,11 +53,11 @@ class Owner:
 
 
 def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where a user's server lives: $IMPASTO_RUNTIME, else $XDG_RUNTIME_DIR/impasto, else one in the temp folder."""
+    """Where a user's server lives: $IMPASTO_RUNTIME, else $XDG_RUNTIME_DIR/impasto-server, else one in the temp folder."""
     if named := environ.get("IMPASTO_RUNTIME"):
         return Path(named).absolute()
     if session := environ.get("XDG_RUNTIME_DIR"):
-        return Path(session).absolute() / "impasto"
+        return Path(session).absolute() / "impasto-server"
     user = str(os.getuid()) if sys.platform != "win32" else environ.get("USERNAME", "user")
     return Path(tempfile.gettempdir()).absolute() / f"impasto-{user}"
 

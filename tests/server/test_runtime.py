@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_folder_is_the_one_that_is_named_else_the_sessions_else_a_temporary_one() -> None:
     assert runtime_folder({"IMPASTO_RUNTIME": "/a/b", "XDG_RUNTIME_DIR": "/run/user/1"}) == Path("/a/b")
-    assert runtime_folder({"XDG_RUNTIME_DIR": "/run/user/1"}) == Path("/run/user/1/impasto")
+    assert runtime_folder({"XDG_RUNTIME_DIR": "/run/user/1"}) == Path("/run/user/1/impasto-server")
     assert runtime_folder({}).name == f"impasto-{os.getuid()}"
 
 
