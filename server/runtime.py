@@ -53,7 +53,7 @@ class Owner:
 
 
 def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where a user's server lives: $IMPASTO_RUNTIME, else $XDG_RUNTIME_DIR/impasto-server, else one in the temp folder."""
+    """A user's server lives in $IMPASTO_RUNTIME, else $XDG_RUNTIME_DIR/impasto-server, else in the temp folder."""
     if named := environ.get("IMPASTO_RUNTIME"):
         return Path(named).absolute()
     if session := environ.get("XDG_RUNTIME_DIR"):
