@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +15,14 @@ import torch
 from torch import Tensor
 
 from impasto.core.card import Card, Training
-from impasto.core.generators.resunet import ResUNet
-from impasto.core.generators.unet import UNet
+from impasto.core.keys.stored import Keys
 from impasto.core.style import Style, save_style
-from impasto.training.data.pairs import Pair, as_float
 from impasto.training.loop import Trained
+from impasto.training.networks import kind_of
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
 
 PREVIEW_SIDE = 160
-KINDS: dict[str, type[UNet]] = {"unet": UNet, "resunet": ResUNet}
-"""Name of a generator on a card -> its class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +36,26 @@ class Label:
     credits: tuple[str, ...] = ()
 
 
-def export_style(trained: Trained, recipe: Recipe, pairs: Sequence[Pair], output: Path, label: Label) -> Style:
-    """Write the averaged network of a run on pairs with its card; the file is there whole or not at all."""
-    shown = as_float(pairs[len(pairs) // 2].before)
-    return write_style(trained, recipe, output, label, pictures=len(pairs), shown=shown)
-
-
-def write_style(trained: Trained, recipe: Recipe, output: Path, label: Label, *, pictures: int, shown: Tensor) -> Style:
+def write_style(
+    trained: Trained,
+    recipe: Recipe,
+    output: Path,
+    label: Label,
+    *,
+    pictures: int,
+    shown: Tensor,
+    keys: Keys | None = None,
+) -> Style:
     """Write the network with its card, whole or not at all, while it may go on training.
 
     `pictures` is how many it learned from; `shown` is the plate (3, H, W), working space, whose painted
-    thumbnail stands for the style in lists.
+    thumbnail stands for the style in lists. `keys` go into the file with it.
     """
     card = Card(
         name=label.name,
         title=label.title or label.name.replace("_", " ").replace("-", " ").capitalize(),
         description=label.description,
-        generator=next(name for name, kind in KINDS.items() if type(trained.net) is kind),
+        generator=kind_of(trained.net),
         config={},
         size=recipe.size,
         halo=1,
@@ -76,7 +75,7 @@ def write_style(trained: Trained, recipe: Recipe, output: Path, label: Label, *,
         ),
         preview=thumbnail(trained, shown),
     )
-    return save_style(output, card, trained.net)
+    return save_style(output, card, trained.net, keys)
 
 
 def thumbnail(trained: Trained, plate: Tensor) -> str:

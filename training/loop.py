@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +13,12 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import OutputError, TrainingError
-from impasto.core.generators.unet import SIZES, UNet
+from impasto.core.generators.unet import UNet
 from impasto.training.best import Best
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
-from impasto.training.data.pairs import Pair, as_float, digest, draw_crops
-from impasto.training.discriminators import PatchGAN
 from impasto.training.guard import Guard
-from impasto.training.objectives.pairs import Step
-from impasto.training.objectives.pairs import step as pairs_step
-from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
+from impasto.training.tracking import Tracker
 
 LOG_EVERY = 50
 KEEP_EVERY = 100
@@ -61,6 +57,17 @@ class Schedule:
     checkpoint_s: float = 60.0
     resume: bool = False
     device: str = "cpu"
+    trackers: tuple[Tracker, ...] = ()
+    """Told all figures and contact sheets, besides the log and the preview in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The two losses of one step, and figures for the log."""
+
+    generator: Tensor
+    critic: Tensor | None
+    figures: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +82,12 @@ class Task:
     """The losses of the step of this number, on a batch drawn with the generator; nothing is updated."""
     show: Callable[[UNet, Path], None]
     """Write a contact sheet."""
+    critic: Callable[[], torch.nn.Module]
+    """A new critic, with whatever else is learned beside the generator and left behind at the end."""
     judge: Callable[[UNet], float] | None = None
     """The error on what is held out of the training, where anything is; looked at whenever the run shows itself."""
     publish: Callable[[Trained], None] = lambda trained: None
     """Called with the weights so far whenever the run has shown itself; it may keep nothing of them."""
-
-
-def train(
-    pairs: Sequence[Pair],
-    recipe: Recipe,
-    schedule: Schedule,
-    *,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stopped: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] = time.monotonic,
-) -> Trained:
-    """Train on pairs of pictures; see `run`."""
-    smallest = min(min(pair.before.shape[1:]) for pair in pairs)
-    require_room(smallest, recipe)
-    device = torch.device(schedule.device)
-
-    def step(net: UNet, critic: torch.nn.Module, number: int, drawn: torch.Generator) -> Step:
-        crops = draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn).to(device)
-        return pairs_step(net, critic, crops, recipe, number)
-
-    task = Task(
-        net=lambda: UNet(SIZES[recipe.size]),
-        digest=digest(pairs),
-        step=step,
-        show=lambda net, path: preview(net, pairs, path, device),
-    )
-    return run(task, recipe, schedule, on_progress=on_progress, stopped=stopped, clock=clock)
 
 
 def require_room(smallest: int, recipe: Recipe) -> None:
@@ -136,7 +118,7 @@ def run(
     drawn = torch.Generator().manual_seed(recipe.seed)
     net = task.net().to(device)
     averaged = copy.deepcopy(net).requires_grad_(False)
-    critic = PatchGAN(6).to(device)
+    critic = task.critic().to(device)
     for module in (net, averaged, critic):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
     # eps well above Adam's default: with the usual one, early steps of a norm-free net are too long.
@@ -185,7 +167,10 @@ def run(
             means["held_out"] = task.judge(averaged)
             best.look(averaged, means["held_out"])
         trained = outcome()
-        task.show(trained.net, schedule.folder / "preview.png")
+        sheet = schedule.folder / "preview.png"
+        task.show(trained.net, sheet)
+        for tracker in schedule.trackers:
+            tracker.sheet(number, sheet)
         if number:
             # A style is checked by a network built anew, which must not disturb the chance of the run.
             with torch.random.fork_rng(devices=[]):
@@ -223,6 +208,8 @@ def run(
         if note or number % LOG_EVERY == 0:
             on_progress(Progress(number, fraction, spent, dict(means), note))
             log_figures(schedule.folder / "log.csv", number, spent, means)
+            for tracker in schedule.trackers:
+                tracker.figures(number, means)
         try:
             if clock() - shown > schedule.preview_s:
                 shown = clock()
@@ -243,16 +230,6 @@ def follow(averaged: torch.nn.Module, net: torch.nn.Module, decay: float) -> Non
     """Move the averaged weights a little towards the live ones (exponential moving average), in place."""
     for slow, fast in zip(averaged.parameters(), net.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
-
-
-def preview(net: UNet, pairs: Sequence[Pair], path: Path, device: torch.device) -> None:
-    """A contact sheet of up to four pictures spread over the pairs: plate, result, target."""
-    rows: list[tuple[Tensor, ...]] = []
-    for pair in pairs[:: max(1, len(pairs) // 4)][:4]:
-        plate, target = as_float(pair.before), as_float(pair.after)
-        rows.append((plate, stylize(net, plate.to(device)).cpu(), target))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_sheet(path, rows)
 
 
 def log_figures(path: Path, number: int, seconds: float, figures: dict[str, float]) -> None:

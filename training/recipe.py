@@ -5,24 +5,28 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from impasto.core.errors import TrainingError, UnknownName
-from impasto.core.generators.unet import SIZES
+from impasto.training.losses.adversarial import CONTESTS
+from impasto.training.networks import KINDS
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The settings of a run on before/after pairs.
 
-    The built-in style `wheatfield` was trained with the defaults for its first 5,500 of 16,055 steps,
-    then with texture 0.3, adversarial 0.02, consistency 0.6 and a learning rate of 1.2e-3.
+    The built-in styles were trained with the defaults; a style's card holds its own.
 
     A run ends after `steps`, or after `minutes` of training when that is set. Weights are factors
     on the losses of the same name; 0 turns one off.
     """
 
+    generator: str = "resunet"
+    """A name of `impasto.training.networks.KINDS`."""
     size: Literal["draft", "standard", "fine"] = "standard"
     steps: int = 20_000
     minutes: float = 0.0
@@ -37,6 +41,10 @@ class Recipe:
     reconstruction: float = 1.0
     texture: float = 0.15
     adversarial: float = 0.01
+    contest: str = "hinge"
+    """A name of `impasto.training.losses.adversarial.CONTESTS`: hinge, lsgan or wgan-gp."""
+    contrast: float = 0.0
+    """Of two unpaired folders alone: how firmly each place must still show what the plate shows there."""
     consistency: float = 1.0
     consistency_every: int = 4
     out_of_range: float = 10.0
@@ -57,9 +65,14 @@ class Recipe:
         for name in ("steps", "batch", "crop", "consistency_every", "adversarial_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"expected {name} of at least 1, got {getattr(self, name)}")
-        if self.size not in SIZES:
-            raise UnknownName("generator size", self.size, SIZES)
-        stride = SIZES[self.size].stride
+        if self.generator not in KINDS:
+            raise UnknownName("generator", self.generator, KINDS)
+        if self.contest not in CONTESTS:
+            raise UnknownName("contest", self.contest, CONTESTS)
+        sizes = KINDS[self.generator].sizes
+        if self.size not in sizes:
+            raise UnknownName("generator size", self.size, sizes)
+        stride = sizes[self.size].stride
         if self.crop % stride or self.crop <= 2 * self.rim + stride:
             raise TrainingError(
                 f"expected a crop that is a multiple of {stride} and larger than twice the rim ({2 * self.rim}), "
@@ -93,3 +106,16 @@ def recipe_from(settings: dict[str, Any], base: Recipe | None = None) -> Recipe:
         if not (isinstance(value, wanted) or number) or (isinstance(value, float) and not math.isfinite(value)):
             raise TrainingError(f"expected {name} to be {wanted.__name__}, got {value!r}")
     return dataclasses.replace(base, **settings)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, for `recipe_from`; TrainingError for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise TrainingError(
+            f"expected a recipe in '{path}', it cannot be read ({error.strerror}); check the path"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"expected TOML in '{path}', for example crop = 128; got: {error}") from error

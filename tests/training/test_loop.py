@@ -5,24 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from impasto.core.engine import Engine
 from impasto.core.errors import TrainingError
-from impasto.core.generators.unet import UNet, UNetConfig
+from impasto.core.generators.unet import SIZES, UNet, UNetConfig
 from impasto.core.style import load_style
-from impasto.training import loop
 from impasto.training.data.pairs import Pair, as_float
-from impasto.training.export import Label, export_style
+from impasto.training.export import Label, write_style
 from impasto.training.guard import WINDOW, Guard
-from impasto.training.loop import Progress, Schedule, train
+from impasto.training.loop import Progress, Schedule, Trained, run
 from impasto.training.losses.reconstruction import multi_scale_l1
+from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
 
 RECIPE = Recipe(
+    generator="unet",
     size="draft",
     steps=6,
     batch=2,
@@ -49,7 +51,11 @@ def pairs() -> list[Pair]:
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loop.SIZES, "draft", UNetConfig(widths=(16, 24), blocks=(1, 1)))
+    monkeypatch.setitem(SIZES, "draft", UNetConfig(widths=(16, 24), blocks=(1, 1)))
+
+
+def train(pairs: list[Pair], recipe: Recipe, schedule: Schedule, **more: Any) -> Trained:
+    return run(task_for(pairs, recipe), recipe, schedule, **more)
 
 
 def weights(net: UNet) -> torch.Tensor:
@@ -112,7 +118,8 @@ def test_the_folder_holds_checkpoint_log_and_preview_and_nothing_half_written(
 def test_a_trained_network_becomes_a_style_that_renders(pairs: list[Pair], tmp_path: Path) -> None:
     trained = train(pairs, RECIPE, Schedule(tmp_path / "run"))
     label = Label("mine", licence="CC0-1.0", credits=("me",))
-    style = export_style(trained, RECIPE, pairs, tmp_path / "mine.safetensors", label)
+    plate = as_float(pairs[0].before)
+    style = write_style(trained, RECIPE, tmp_path / "mine.safetensors", label, pictures=2, shown=plate)
     assert style.path is not None
     card = load_style(style.path).card
     assert (card.name, card.title, card.licence) == ("mine", "Mine", "CC0-1.0")

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impasto.training.losses.adversarial import critic_hinge, generator_hinge, visible_to_critic
+from impasto.training.discriminators import new_critic
+from impasto.training.losses.adversarial import (
+    CONTESTS,
+    critic_hinge,
+    generator_hinge,
+    gradient_penalty,
+    visible_to_critic,
+)
 from impasto.training.losses.consistency import shift_consistency, shifted
+from impasto.training.losses.contrastive import Projections, draw_places, patch_nce
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian, laplacian_swd
 
@@ -72,3 +80,45 @@ def test_what_moves_with_the_plate_is_consistent_and_what_sticks_to_the_screen_i
     offset = torch.tensor([[1.5, 0.5], [-0.5, 2.0]])
     assert shift_consistency(picture, shifted(picture, offset), offset, rim=8) < 1e-6
     assert shift_consistency(picture, picture, offset, rim=8) > 0.05
+
+
+@pytest.mark.parametrize("name", CONTESTS)
+def test_a_contest_rewards_each_side_for_winning(name: str) -> None:
+    contest = CONTESTS[name]
+    low, high = torch.full((2, 1, 3, 3), -0.5), torch.full((2, 1, 3, 3), 0.5)
+    assert contest.critic(high, low) < contest.critic(low, high)
+    assert contest.generator(high) < contest.generator(low)
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
+    critic = torch.nn.Conv2d(3, 1, 1, bias=False)
+    torch.nn.init.constant_(critic.weight, 2.0)
+    real, fake = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    # Each of 16 scores has the slope (2, 2, 2) at its own pixel: norm sqrt(16 * 12), over sqrt(16) scores.
+    torch.testing.assert_close(gradient_penalty(critic, real, fake), torch.tensor(10 * (12**0.5 - 1) ** 2))
+
+
+def test_the_critic_learns_from_its_penalty() -> None:
+    critic = new_critic("wgan-gp", conditional=False)
+    gradient_penalty(critic, torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)).backward()
+    assert all(layer.grad is not None and layer.grad.any() for layer in critic.parameters() if layer.ndim > 1)
+
+
+def test_contrast_is_small_where_every_place_is_itself_and_chance_where_all_are_alike() -> None:
+    torch.manual_seed(0)
+    unit = torch.nn.functional.normalize(torch.randn(2, 50, 64), dim=2)
+    assert patch_nce([unit], [unit]) < 0.05
+    assert patch_nce([unit], [unit.roll(1, dims=1)]) > 5
+    same = unit[:, :1].expand(2, 50, 64)
+    torch.testing.assert_close(patch_nce([same], [same]), torch.tensor(50.0).log())
+
+
+def test_heads_look_at_the_same_places_of_every_picture() -> None:
+    torch.manual_seed(0)
+    features = (torch.rand(2, 8, 6, 10), torch.rand(2, 12, 3, 5))
+    places = draw_places(features, 9)
+    assert [len(set(level.tolist())) for level in places] == [9, 9]
+    heads = Projections((8, 12), out=4)
+    for level in heads(features, places):
+        assert level.shape == (2, 9, 4)
+        torch.testing.assert_close(level.norm(dim=2), torch.ones(2, 9))

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.core.generators.resunet import RES_SIZES, ResUNet
 from impasto.core.generators.unet import UNet
+from impasto.training.data.carried import carried_keys
 from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest, spread
 from impasto.training.data.pairs import Crops, draw_place
+from impasto.training.discriminators import new_critic
 from impasto.training.export import Label, write_style
-from impasto.training.loop import Task, Trained, require_room
+from impasto.training.loop import Step, Task, Trained, require_room
 from impasto.training.losses.reconstruction import multi_scale_l1
-from impasto.training.objectives.pairs import Step
+from impasto.training.networks import new_network
 from impasto.training.objectives.pairs import step as pairs_step
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
@@ -75,15 +76,17 @@ def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task
     require_room(min(lesson.keys[0].plate.shape[1:]), recipe)
     plates = [plate.picture for plate in lesson.unpainted] or [key.plate for key in lesson.keys]
     shown = as_samples(plates[len(plates) // 2])
+    carried = carried_keys(lesson.keys, lesson.unpainted)
 
     def publish(trained: Trained) -> None:
-        write_style(trained, recipe, output, label, pictures=len(lesson.keys), shown=shown)
+        write_style(trained, recipe, output, label, pictures=len(lesson.keys), shown=shown, keys=carried)
 
     return Task(
-        net=lambda: ResUNet(RES_SIZES[recipe.size]),
+        net=lambda: new_network(recipe.generator, recipe.size),
         digest=digest(lesson.keys, lesson.unpainted),
         step=lambda net, critic, number, drawn: step(net, critic, lesson, recipe, number, drawn),
         show=lambda net, path: show(net, lesson, path),
+        critic=lambda: new_critic(recipe.contest),
         judge=(lambda net: judge(net, lesson)) if any(held.any() for held in lesson.held_out) else None,
         publish=publish,
     )

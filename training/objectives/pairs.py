@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from impasto.core.generators.unet import UNet
-from impasto.training.data.pairs import Crops
-from impasto.training.losses.adversarial import critic_hinge, generator_hinge, visible_to_critic
+from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
+from impasto.training.discriminators import new_critic
+from impasto.training.loop import Step, Task, require_room
+from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
 from impasto.training.losses.consistency import shift_consistency, shifted
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian_swd
+from impasto.training.networks import new_network
+from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
 
 HALF = torch.bfloat16
 """Trains without loss scaling, on every device that has mixed precision at all."""
 
+ROWS = 4
+"""Pictures on a contact sheet."""
 HEARD_AFTER = 100
 """Steps that the critic trains alone before the generator hears it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The two losses of one step, and figures for the log."""
+def task_for(pairs: Sequence[Pair], recipe: Recipe) -> Task:
+    """What a run on pairs of pictures does; TrainingError where a crop does not fit into the smallest."""
+    require_room(min(min(pair.before.shape[1:]) for pair in pairs), recipe)
 
-    generator: Tensor
-    critic: Tensor | None
-    figures: dict[str, float]
+    def draw_and_step(net: UNet, critic: nn.Module, number: int, drawn: torch.Generator) -> Step:
+        crops = draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn)
+        return step(net, critic, crops.to(next(net.parameters()).device), recipe, number)
+
+    return Task(
+        net=lambda: new_network(recipe.generator, recipe.size),
+        digest=digest(pairs),
+        step=draw_and_step,
+        show=lambda net, path: show(net, pairs, path),
+        critic=lambda: new_critic(recipe.contest),
+    )
 
 
 def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int) -> Step:
-    """Losses of one batch; multi-scale L1, texture, conditional hinge, shift consistency and range.
+    """Losses of one batch: multi-scale L1, texture, conditional contest, shift consistency and range.
 
     Nothing is updated here. Draws from torch's global random state.
     """
@@ -50,8 +65,8 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     if recipe.texture:
         terms["texture"] = recipe.texture * laplacian_swd(shown, crops.after)
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * _shift_loss(net, plate, result, recipe)
-    critic_loss = None
+        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe)
+    critic_loss, contest = None, CONTESTS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
         real = torch.cat((crops.after, crops.before), dim=1)
@@ -59,10 +74,12 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
             if number >= recipe.critic_from + HEARD_AFTER:
                 critic.requires_grad_(False)
                 weight = recipe.adversarial * recipe.adversarial_every
-                terms["adversarial"] = weight * generator_hinge(critic(fake).float())
+                terms["adversarial"] = weight * contest.generator(critic(fake).float())
                 critic.requires_grad_(True)
             on_real, on_fake = critic(real).float(), critic(fake.detach()).float()
-        critic_loss = critic_hinge(on_real, on_fake)
+        critic_loss = contest.critic(on_real, on_fake)
+        if contest.gradient_penalty:
+            critic_loss = critic_loss + gradient_penalty(critic, real, fake)
     total = torch.stack(list(terms.values())).sum()
     figures = {name: float(term.detach()) for name, term in terms.items()}
     figures["loss"] = float(total.detach())
@@ -79,8 +96,8 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     return plate * gain + noise
 
 
-def _shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Tensor:
-    """On half of the batch, to save time: moved by a fraction of a cell and with noise of its own."""
+def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Tensor:
+    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own."""
     some = max(1, plate.shape[0] // 2)
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
@@ -88,3 +105,13 @@ def _shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Ten
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(moved)
     return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
+
+
+def show(net: UNet, pairs: Sequence[Pair], path: Path) -> None:
+    """A contact sheet of up to four pictures spread over the pairs: plate, result, target."""
+    device = next(net.parameters()).device
+    rows: list[tuple[Tensor, ...]] = []
+    for pair in pairs[:: max(1, len(pairs) // ROWS)][:ROWS]:
+        plate, target = as_float(pair.before), as_float(pair.after)
+        rows.append((plate, stylize(net, plate.to(device)).cpu(), target))
+    write_sheet(path, rows)

@@ -1,78 +1,174 @@
 """Plates and their painted counterparts, made once and kept as two folders of PNGs.
 
-The painter sets strokes along the plate's orientation field in the painting's colours; a patch
-pass then lays the painting's real paint into them. The target is a blend of the two: the painter's
-share can be learned exactly, the paint's share gives it palette and surface.
+A painter sets strokes, washes or lines on the plate in the painting's colours; where wanted, a patch pass
+then lays the painting's real paint into them. The target is a blend of the two: the painter's share can be
+learned exactly, the paint's share gives it palette and surface.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenImageIO as oiio
 import torch
 
-from impasto.core.errors import TrainingError
+from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.core.frame import Samples
+from impasto.training.teachers.manners import MANNERS, Manner
 from impasto.training.teachers.palette import Palette, fit_palette
 from impasto.training.teachers.patches import PatchLook, put_paint
-from impasto.training.teachers.strokes import StrokeLook, paint
+
+SMALLEST_PAINTING = 128
+"""Shorter side of a painting, in pixels, below which it holds no strokes to learn from."""
+TEACHER = "teacher.json"
+"""The file in which a folder of pairs says who painted them."""
+POOL_SIDE = 320
+"""Long side of the plates from which the palette is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherLook:
     """Everything that decides how a teacher paints."""
 
-    strokes: StrokeLook = field(default_factory=lambda: StrokeLook(width=4.0, length=16.0, turn=6.0))
+    manner: str = "oil"
     patches: PatchLook = field(default_factory=lambda: PatchLook(evenness=0.04))
-    paint_share: float = 0.5
-    """How much of the target is real paint: 0 the painter alone, 1 the patch pass alone."""
-    tone: float = 0.6
-    hue: float = 0.8
-    plate_side: int = 800
-    """Plates are scaled to this long side before they are painted."""
+    paint_share: float | None = None
+    """How much of the target is real paint: 0 the painter alone, 1 the patch pass alone; None: the manner's own."""
+    plate_sides: tuple[int, ...] = (800, 480)
+    """Each plate is painted at these long sides, so that forms of every size are seen."""
     painting_side: int = 700
+    stops: float = 1.0
+    """Every other plate is made brighter or darker by up to this much before it is painted, so that the
+    style answers a dim plate as its painter would."""
+
+    def __post_init__(self) -> None:
+        if self.manner not in MANNERS:
+            raise UnknownName("manner", self.manner, MANNERS)
 
 
-def paint_plate(plate: Samples, painting: Samples, palette: Palette, look: TeacherLook) -> Samples:
-    """The target for one plate; pictures (H, W, 3) float32, working space, result in [0, 1]."""
-    stroked = paint(plate, palette, look.strokes)
-    if look.paint_share == 0:
-        return stroked
-    painted = put_paint(_to_tensor(stroked), _to_tensor(painting), look.patches)[0].permute(1, 2, 0).numpy()
-    return np.asarray((1 - look.paint_share) * stroked + look.paint_share * painted, np.float32)
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A manner with its paintings and its one palette."""
+
+    manner: Manner
+    palette: Palette
+    paintings: tuple[torch.Tensor, ...]
+    patches: PatchLook
+    paint_share: float
+
+    def paint(self, plate: Samples) -> Samples:
+        """The target for one plate; pictures (H, W, 3) float32, working space, result in [0, 1]."""
+        painted = self.manner.paint(plate, self.palette)
+        if self.paint_share == 0:
+            return painted
+        laid = put_paint(_to_tensor(painted), self.paintings, self.patches)[0].permute(1, 2, 0).numpy()
+        return np.asarray((1 - self.paint_share) * painted + self.paint_share * laid, np.float32)
+
+
+def fit_teacher(look: TeacherLook, paintings: Sequence[Path], plates: Sequence[Path]) -> Teacher:
+    """The teacher of a style: its palette is fitted once, on all plates.
+
+    Raises UsageError where the manner wants a painting and none is given, or the other way round, and
+    TrainingError for what is no picture or too small to hold paint.
+    """
+    manner = MANNERS[look.manner]
+    share = manner.paint_share if look.paint_share is None else look.paint_share
+    if manner.needs_painting and not paintings:
+        raise UsageError(f"expected a painting for the manner '{look.manner}', got none; name its picture")
+    if paintings and not manner.needs_painting and not share:
+        raise UsageError(
+            f"expected no painting for the manner '{look.manner}', which has colours of its own, got '{paintings[0]}'; "
+            "leave it out, or give a paint share above 0"
+        )
+    if share and not paintings:
+        raise UsageError(f"expected a painting for a paint share of {share:g}, got none; name its picture")
+    painted = []
+    for path in paintings:
+        picture = load_picture(path, look.painting_side)
+        if min(picture.shape[:2]) < SMALLEST_PAINTING:
+            raise TrainingError(
+                f"expected a painting of at least {SMALLEST_PAINTING} pixels on each side, '{path}' has "
+                f"{picture.shape[1]}x{picture.shape[0]}; find a larger picture of it"
+            )
+        painted.append(picture)
+    pool = [load_picture(path, POOL_SIDE) for path in plates]
+    palette = fit_palette(pool, painted or pool, tone=manner.tone, hue=manner.hue)
+    return Teacher(manner, palette, tuple(_to_tensor(picture) for picture in painted), look.patches, share)
 
 
 def make_pairs(
     plates: Sequence[Path],
-    painting: Path,
+    paintings: Sequence[Path],
     into: Path,
     look: TeacherLook,
     *,
-    on_pair: Callable[[int, Path], None] = lambda done, path: None,
+    on_pair: Callable[[int, int, Path], None] = lambda done, of, path: None,
     share: tuple[int, int] = (0, 1),
 ) -> None:
     """Write `into`/before/NAME.png and `into`/after/NAME.png (8 bit sRGB) for every plate; those that exist stay.
 
-    `share` (k, n) does every n-th plate from the k-th on, so that n processes can divide the work;
-    the palette is fitted on all plates in any case. Raises TrainingError for what is no picture.
+    A plate that is larger than several of the look's sides gives as many pairs. `share` (k, n) does every
+    n-th pair from the k-th on, so that n processes can divide the work; the palette is fitted on all plates in
+    any case. Raises what `fit_teacher` raises, and TrainingError for a folder whose pictures another teacher painted.
     """
     before, after = into / "before", into / "after"
     for folder in (before, after):
         folder.mkdir(parents=True, exist_ok=True)
-    paint_picture = load_picture(painting, look.painting_side)
-    palette = fit_palette([load_picture(path, 320) for path in plates], paint_picture, tone=look.tone, hue=look.hue)
-    mine = list(plates)[share[0] :: share[1]]
-    for done, path in enumerate(mine, 1):
-        name = f"{path.stem}.png"
+    teacher = fit_teacher(look, paintings, plates)
+    _note_teacher(into, look, paintings)
+    mine = wanted_pairs(plates, look)[share[0] :: share[1]]
+    for done, (path, side) in enumerate(mine, 1):
+        name = f"{path.stem}.png" if side == look.plate_sides[0] else f"{path.stem}.{side}.png"
         if not (after / name).exists():
-            plate = load_picture(path, look.plate_side)
+            plate = lit(load_picture(path, side), _stops(name, look.stops))
             _save(before / name, plate)
-            _save(after / name, paint_plate(plate, paint_picture, palette, look))
-        on_pair(done, path)
+            _save(after / name, teacher.paint(plate))
+        on_pair(done, len(mine), path)
+
+
+def wanted_pairs(plates: Sequence[Path], look: TeacherLook) -> list[tuple[Path, int]]:
+    """Each plate with every long side that it is painted at: the first of the look's, and those it is larger than."""
+    first, *others = look.plate_sides
+    return [
+        (path, side) for path in plates for side in (first, *(other for other in others if _long_side(path) > other))
+    ]
+
+
+def _long_side(path: Path) -> int:
+    """Of a picture, from its header; 0 for what is none, which is said where it is read."""
+    opened = oiio.ImageInput.open(str(path))
+    return max(opened.spec().width, opened.spec().height) if opened else 0
+
+
+def _note_teacher(into: Path, look: TeacherLook, paintings: Sequence[Path]) -> None:
+    """Write down who paints in this folder, or make sure that it is who painted there before."""
+    facts = dataclasses.asdict(look) | {
+        "paintings": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paintings]
+    }
+    note, told = into / TEACHER, json.dumps(facts, sort_keys=True, indent=1)
+    if note.exists() and note.read_text(encoding="utf-8") != told:
+        raise TrainingError(
+            f"expected pictures of the same teacher in '{into}', others are there; remove that folder or name another"
+        )
+    note.write_text(told, encoding="utf-8")
+
+
+def lit(plate: Samples, stops: float) -> Samples:
+    """A plate (H, W, 3), working space, as it would be at another exposure: in light, held at 1, in working space."""
+    return plate if stops == 0 else np.asarray(np.minimum(plate * np.float32(2 ** (stops / 2.2)), 1), np.float32)
+
+
+def _stops(name: str, most: float) -> float:
+    """The exposure of a pair: its name's own, so that a run which goes on makes the same pictures."""
+    drawn = hashlib.sha256(name.encode()).digest()
+    return 0.0 if drawn[0] % 2 else most * (drawn[1] / 127.5 - 1)
 
 
 def load_picture(path: Path, long_side: int) -> Samples:
@@ -111,4 +207,6 @@ def _to_tensor(picture: Samples) -> torch.Tensor:
 
 def _save(path: Path, picture: Samples) -> None:
     stored = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    cv2.imwrite(str(path), np.ascontiguousarray(stored[..., ::-1]))
+    partial = path.with_name(f".{path.stem}.part.png")
+    cv2.imwrite(str(partial), np.ascontiguousarray(stored[..., ::-1]))
+    partial.replace(path)

@@ -47,10 +47,12 @@ class Palette:
         return np.asarray(self.hue * moved + (1 - self.hue) * toned, np.float32)
 
 
-def fit_palette(plates: Sequence[Samples], painting: Samples, *, tone: float = 0.6, hue: float = 1.0) -> Palette:
-    """The map that carries the pooled colours of `plates` to those of `painting`; all (H, W, 3), working space."""
+def fit_palette(
+    plates: Sequence[Samples], paintings: Sequence[Samples], *, tone: float = 0.6, hue: float = 1.0
+) -> Palette:
+    """The map that carries the pooled colours of `plates` to those of `paintings`; all (H, W, 3), working space."""
     pool = np.concatenate([plate.reshape(-1, 3)[::23] for plate in plates])
-    paint = painting.reshape(-1, 3)[::7]
+    paint = np.concatenate([painting.reshape(-1, 3)[::7] for painting in paintings])
     plate_cov = np.cov(pool.T) + 1e-3 * np.eye(3)
     paint_cov = np.cov(paint.T) + 1e-4 * np.eye(3)
     root = _square_root(plate_cov)

@@ -1,4 +1,4 @@
-"""Real paint put into a picture: guided patch synthesis from one painting, no network.
+"""Real paint put into a picture: guided patch synthesis from one or a few paintings, no network.
 
 Coarse to fine, every patch of the picture is replaced by the nearest patch of the painting, where
 near means alike in colour and in blurred brightness; overlapping patches are blended. The distance
@@ -10,6 +10,7 @@ matching", arXiv:2203.11862, and Elad & Milanfar 2016, "Style transfer via textu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,8 +40,8 @@ class PatchLook:
     passes: int = 2
 
 
-def put_paint(picture: Tensor, painting: Tensor, look: PatchLook, *, seed: int = 0) -> Tensor:
-    """The picture rebuilt from patches of the painting; both (1, 3, H, W), working space, result in [0, 1].
+def put_paint(picture: Tensor, paintings: Sequence[Tensor], look: PatchLook, *, seed: int = 0) -> Tensor:
+    """The picture rebuilt from patches of the paintings; all (1, 3, H, W), working space, result in [0, 1].
 
     Bring the picture near to the painting's colours first (`palette`); the same seed gives the
     same result.
@@ -51,23 +52,23 @@ def put_paint(picture: Tensor, painting: Tensor, look: PatchLook, *, seed: int =
     result = picture
     for level in range(look.coarsest, -1, -1):
         target = _scaled(picture, 2**level)
-        paint = _scaled(painting, 2**level)
+        paint = [_scaled(painting, 2**level) for painting in paintings]
         result = _soften(target) if level == look.coarsest else _resized(result, target)
         result = _fill_level(result, target, paint, window, look, generator)
     return result.clamp(0, 1)
 
 
 def _fill_level(
-    result: Tensor, target: Tensor, paint: Tensor, window: Tensor, look: PatchLook, generator: torch.Generator
+    result: Tensor, target: Tensor, paint: Sequence[Tensor], window: Tensor, look: PatchLook, generator: torch.Generator
 ) -> Tensor:
     size, stride = look.size, look.stride
     weight = look.guide * math.sqrt(3)
-    values = _patches(paint, size)
+    values = torch.cat([_patches(one, size) for one in paint])
     chosen = torch.randperm(len(values), generator=generator)[: look.patches]
     values = values[chosen]
-    guides = _patches(_brightness(paint), size)[chosen] * weight
+    guides = torch.cat([_patches(_brightness(one), size) for one in paint])[chosen] * weight
     # In the first pass the keys are blurred by an octave, so that strokes are added, not matched.
-    soft = _patches(_soften(paint), size)[chosen]
+    soft = torch.cat([_patches(_soften(one), size) for one in paint])[chosen]
     border = size // 2 + stride
     pad = (border, border + stride, border, border + stride)
     wanted = _patches(F.pad(_brightness(target), pad, mode="reflect"), size, stride) * weight

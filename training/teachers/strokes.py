@@ -17,6 +17,12 @@ from impasto.core.frame import Samples
 from impasto.training.teachers.palette import LUMA, Palette
 
 
+FAINTEST = 0.012
+"""Texture of a plate, in luma, below which it bears no strokes of its own."""
+BANDS = 8.0
+"""Lines of equal brightness between black and white, along which strokes run where there is no texture."""
+
+
 @dataclass(frozen=True, slots=True)
 class StrokeLook:
     """How the painter's hand moves; lengths in pixels of the plate it is given."""
@@ -53,10 +59,11 @@ def paint_height(plate: Samples, along_x: Samples, along_y: Samples, look: Strok
     """Height of the paint in [-1, 1], (H, W): the plate's own texture and isophotes, drawn out into bristles."""
     luma = plate @ LUMA
     texture = _blur(luma, look.width / 3) - _blur(luma, look.width)
-    spread = np.sqrt(_blur(texture * texture, 3 * look.width)) + 0.006
-    seeds = np.tanh(1.2 * texture / spread) * np.minimum(1, spread / 0.012)
+    # The floor keeps grain and compression from being drawn out into strokes, which would boil.
+    spread = np.sqrt(_blur(texture * texture, 3 * look.width)) + FAINTEST
+    seeds = np.tanh(1.2 * texture / spread) * np.minimum(1, spread / (2 * FAINTEST))
     calm = _blur(luma, 0.7 * look.width)
-    bands = np.sin(2 * np.pi * 14.0 * calm)
+    bands = np.sin(2 * np.pi * BANDS * calm)
     bands *= np.clip(1 - spread / 0.05, 0, 1)
     drawn = smear((seeds + look.isophotes * bands).astype(np.float32), along_x, along_y, look.length)
     return np.asarray(np.tanh(1.8 * drawn), np.float32)

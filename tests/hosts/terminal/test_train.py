@@ -28,6 +28,11 @@ def pictures(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
 
 
+def paint_a_picture(side: int) -> None:
+    painting = np.random.default_rng(7).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    cv2.imwrite("painting.png", painting)
+
+
 def arguments(*more: str) -> tuple[str, ...]:
     return ("train", "pairs", "--before", "before", "--after", "after", "-o", "my.safetensors", *SMALL, *more)
 
@@ -103,8 +108,7 @@ def test_a_picture_without_a_partner_is_named(impasto: Impasto) -> None:
 
 
 def test_pairs_are_made_from_a_painting(impasto: Impasto) -> None:
-    painting = np.random.default_rng(7).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    cv2.imwrite("painting.png", painting)
+    paint_a_picture(144)
     done = impasto("train", "teach", "painting.png", "--plates", "before", "--into", "taught", "--json")
     assert done.code == 0, done.out
     assert [event["event"] for event in done.events] == ["started", "frame", "frame", "finished"]
@@ -115,3 +119,89 @@ def test_plates_that_are_not_there_are_said(impasto: Impasto) -> None:
     Path("none").mkdir()
     done = impasto("train", "teach", "before/0.png", "--plates", "none", "--into", "taught")
     assert (done.code, "found none" in done.err) == (TRAINING, True)
+
+
+def test_a_style_comes_from_a_painting_in_one_command(impasto: Impasto) -> None:
+    paint_a_picture(144)
+    command = ("train", "painting", "painting.png", "--plates", "before", "-o", "mine.safetensors", *SMALL)
+    done = impasto(*command, "--paint-share", "0", "--steps", "3", "--json")
+    assert done.code == 0, done.out
+    assert [event["event"] for event in done.events if event["event"] != "warning"] == [
+        "started", "frame", "frame", "finished",
+    ]  # fmt: skip
+    assert {"checkpoint.safetensors", "pairs", "preview.png"} <= set(names(Path("mine.run")))
+    assert impasto("render", "before/0.png", "painted.png", "--style", "mine.safetensors", "--local").code == 0
+
+    other = impasto(*command, "--manner", "woodblock", "--steps", "4", "--resume")
+    assert other.code == TRAINING
+    assert "same teacher" in other.err
+    more = impasto(*command, "--paint-share", "0", "--steps", "4", "--resume", "--json")
+    assert more.events[-1]["steps"] == 4
+
+
+def test_a_painting_that_was_stopped_before_the_first_step_goes_on(impasto: Impasto) -> None:
+    command = ("train", "painting", "--manner", "cel", "--plates", "before", "-o", "mine.safetensors", *SMALL)
+    impasto("train", "teach", "--manner", "cel", "--plates", "before", "--into", "mine.run/pairs")
+    assert impasto(*command, "--steps", "1", "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("painting.png", "--plates", "nowhere"), TRAINING, "'nowhere'"),
+        (("painting.png", "--plates", "empty"), TRAINING, "pictures or movies in 'empty'"),
+        (("--plates", "before"), USAGE, "a painting for the manner 'oil'"),
+        (("painting.png", "--plates", "before", "--manner", "oel"), USAGE, "did you mean 'oil'"),
+        (("painting.png", "--plates", "before"), TRAINING, "at least 128 pixels"),
+        (("--manner", "cel", "--plates", "before", "--recipe", "none.toml"), TRAINING, "'none.toml'"),
+        (("--manner", "cel", "--plates", "before", "--recipe", "bad.toml"), USAGE, "did you mean 'texture'"),
+        (("--manner", "cel", "--plates", "before", "--recipe", "broken.toml"), TRAINING, "expected TOML"),
+    ],
+)
+def test_what_a_painting_cannot_be_trained_from_is_said(
+    impasto: Impasto, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    paint_a_picture(20)
+    Path("empty").mkdir()
+    Path("bad.toml").write_text("textur = 0.3\n")
+    Path("broken.toml").write_text("texture 0.3\n")
+    done = impasto("train", "painting", *arguments, "-o", "mine.safetensors")
+    assert done.code == code, done.err
+    assert told in done.err
+    assert not Path("mine.safetensors").exists()
+
+
+def test_a_recipe_file_is_followed_and_options_go_before_it(impasto: Impasto) -> None:
+    Path("mine.toml").write_text('texture = 0\nsize = "fine"\nsteps = 9000\ngenerator = "unet"\n')
+    done = impasto(*arguments("--steps", "2", "--recipe", "mine.toml"))
+    assert done.code == 0, done.err
+    card = read_card(Path("my.safetensors"))
+    assert (card.generator, card.size) == ("unet", "draft")
+    assert card.training is not None
+    assert card.training.recipe["texture"] == 0
+
+
+def test_a_draft_is_distilled_from_a_style_without_painted_pictures(impasto: Impasto) -> None:
+    plates = ("train", "pairs", "--before", "before", "-o", "my.safetensors", *SMALL, "--steps", "2")
+    done = impasto(*plates, "--distil-from", "wheatfield-draft", "--json")
+    assert done.code == 0, done.out
+    assert "painted by wheatfield-draft" in done.events[0]["message"]
+    assert impasto(*plates, "--overwrite").code == USAGE
+    both = impasto(*plates, "--overwrite", "--after", "after", "--distil-from", "wheatfield-draft")
+    assert (both.code, "--after or --distil-from" in both.err) == (USAGE, True)
+    unknown = impasto(*plates, "--overwrite", "--distil-from", "wheatfeld")
+    assert (unknown.code, "did you mean 'wheatfield" in unknown.err) == (USAGE, True)
+
+
+def test_a_style_comes_from_two_unpaired_folders(impasto: Impasto) -> None:
+    command = ("train", "domains", "--from", "before", "--to", "after", "-o", "my.safetensors", *SMALL)
+    done = impasto(*command, "--contest", "lsgan", "--steps", "2", "--json")
+    assert done.code == 0, done.out
+    assert done.events[-1]["steps"] == 2
+    card = read_card(Path("my.safetensors"))
+    assert card.training is not None
+    assert (card.training.recipe["contest"], card.training.pictures) == ("lsgan", 4)
+    unknown = impasto(*command, "--overwrite", "--contest", "wgan")
+    assert (unknown.code, "did you mean 'wgan-gp'" in unknown.err) == (USAGE, True)
+    alone = impasto("train", "domains", "--from", "before", "--to", "nowhere", "-o", "other.safetensors")
+    assert (alone.code, "'nowhere'" in alone.err) == (TRAINING, True)

@@ -1,0 +1,66 @@
+"""The options that all ways of training share, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from impasto.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from impasto.training.recipe import Recipe
+
+Output: TypeAlias = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE", help="The style: a .safetensors file.")
+]
+Size: TypeAlias = Annotated[
+    str | None, typer.Option("--size", metavar="draft|standard|fine", help="How large a network.")
+]
+Minutes: TypeAlias = Annotated[float | None, typer.Option("--minutes", help="How long to train.")]
+Steps: TypeAlias = Annotated[int | None, typer.Option("--steps", help="How many steps to train, instead of minutes.")]
+Crop: TypeAlias = Annotated[
+    int | None, typer.Option("--crop", help="Side of the crops that it learns from, in pixels.")
+]
+Batch: TypeAlias = Annotated[int | None, typer.Option("--batch", help="Crops in a step.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", help="Where chance begins.")]
+RecipeFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="FILE", help="Settings in TOML, as a card lists them; options go before it."),
+]
+Device: TypeAlias = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="Where it trains.")]
+Resume: TypeAlias = Annotated[bool, typer.Option("--resume", help="Go on where the run beside FILE stopped.")]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace a style and a run that are there.")]
+Name: TypeAlias = Annotated[str | None, typer.Option("--name", help="Name of the style; by default that of the file.")]
+Title: TypeAlias = Annotated[str, typer.Option("--title", help="What artists read in lists.")]
+Description: TypeAlias = Annotated[str, typer.Option("--description", help="One sentence on how it paints.")]
+Licence: TypeAlias = Annotated[str, typer.Option("--licence", help="Licence of the style, as an SPDX name.")]
+Credit: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--credit", help="Whose pictures it learned from; repeatable.")
+]
+DistilFrom: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--distil-from", metavar="STYLE", help="Learn what this style paints, instead of painted pictures."),
+]
+Wandb: TypeAlias = Annotated[
+    str | None, typer.Option("--wandb", metavar="PROJECT", help="Follow the run in Weights & Biases as well.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
+
+
+def recipe_of(base: Recipe, file: Path | None, options: Mapping[str, object]) -> Recipe:
+    """The base with the settings of a recipe file and, before those, the options that were given.
+
+    Raises UsageError for minutes and steps at once, and what `recipe_from` and `read_recipe` raise.
+    """
+    from impasto.training.recipe import read_recipe, recipe_from
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if "minutes" in given and "steps" in given:
+        raise UsageError("expected --minutes or --steps, got both; give one of them")
+    settings = (read_recipe(file) if file is not None else {}) | given
+    if "steps" in given or ("steps" in settings and "minutes" not in settings):
+        settings["minutes"] = 0.0
+    return recipe_from(settings, base)

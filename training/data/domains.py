@@ -1,0 +1,66 @@
+"""Two folders of pictures that do not belong together: plates, and pictures that look as plates should."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto.core.errors import TrainingError
+from impasto.training.data.pairs import as_float
+from impasto.training.data.pictures import picture_files, read_picture
+
+FEWEST = 2
+"""Pictures in each folder: from one alone nothing can be told from chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """Pictures (3, H, W), uint8 or float16, working space, of any sizes and numbers."""
+
+    plates: tuple[Tensor, ...]
+    wanted: tuple[Tensor, ...]
+
+    @property
+    def smallest(self) -> int:
+        """The shortest side of all."""
+        return min(min(picture.shape[1:]) for picture in self.plates + self.wanted)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all pictures, for the card."""
+        total = hashlib.sha256()
+        for picture in self.plates + self.wanted:
+            total.update(repr(tuple(picture.shape)).encode())
+            total.update(picture.contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+
+def load_domains(plates: Path, wanted: Path) -> Domains:
+    """Every picture of both folders; TrainingError for an unreadable one, or too few."""
+    both = []
+    for folder in (plates, wanted):
+        files = picture_files(folder)
+        if len(files) < FEWEST:
+            raise TrainingError(
+                f"expected at least {FEWEST} pictures in '{folder}', found {len(files)}; "
+                "dozens of varied ones are a good start"
+            )
+        both.append(tuple(read_picture(path) for path in files.values()))
+    return Domains(both[0], both[1])
+
+
+def draw_pictures(pictures: Sequence[Tensor], count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Random crops (count, 3, size, size), float32, of pictures that are at least as large, half of them mirrored."""
+    crops = []
+    for _ in range(count):
+        picture = pictures[int(torch.randint(len(pictures), (), generator=generator))]
+        top = int(torch.randint(picture.shape[1] - size + 1, (), generator=generator))
+        left = int(torch.randint(picture.shape[2] - size + 1, (), generator=generator))
+        crop = as_float(picture[:, top : top + size, left : left + size])
+        crops.append(crop.flip(2) if int(torch.randint(2, (), generator=generator)) else crop)
+    return torch.stack(crops)

@@ -1,0 +1,41 @@
+"""A trained style as the teacher of a smaller one: what it paints takes the place of painted pictures.
+
+Easier to learn from than the pictures themselves: a network paints alike what looks alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from impasto.core.errors import TrainingError
+from impasto.core.style import find_style, load_style
+from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pictures import picture_files, read_picture
+from impasto.training.preview import stylize
+
+
+def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu") -> Iterator[Pair]:
+    """The pairs with what the style's network makes of their plates in the place of their painted pictures.
+
+    `style` is a name or a path. Raises what `load_style` raises, and TrainingError for a style that needs guide layers.
+    """
+    generator = load_style(find_style(style)).generator
+    if generator.config.guides:
+        raise TrainingError(
+            f"expected a style that needs the plate alone, '{style}' needs guide layers as well; use another"
+        )
+    net = generator.to(torch.device(device)).eval()
+    for pair in plates:
+        painted = stylize(net, as_float(pair.before).to(device)).clamp(0, 1)
+        yield Pair(pair.name, pair.before, painted.to("cpu", torch.float16))
+
+
+def plates_alone(folder: Path) -> list[Pair]:
+    """Every picture of a folder, standing in for its own painted picture."""
+    plates = {stem: read_picture(path) for stem, path in picture_files(folder).items()}
+    if not plates:
+        raise TrainingError(f"expected pictures in '{folder}', found none; name the folder with the plates")
+    return [Pair(stem, plate, plate) for stem, plate in plates.items()]
