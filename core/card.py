@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.params import Params
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the card's layout; raise it with every change that an older reader would misread."""
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+def _without_keys(facts: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 knew no painted keys."""
+    return {**facts, "keys": None}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_keys}
 """Schema version -> function that turns a card of it into one of the next version."""
 
 COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
@@ -35,6 +41,23 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """The painted keys in a style's file: see `impasto.core.keys`.
+
+    `frames` are the numbers that the keys had in their shot, `height` and `width` their size as stored, `samples`
+    the type of plates and paints. `noise` is the standard deviation of the plates' noise in 1/255. `follow` says
+    that the camera moves, so that keys are looked for where they have moved to.
+    """
+
+    frames: tuple[int, ...]
+    height: int
+    width: int
+    samples: Literal["uint8", "float16"]
+    noise: float = 0.0
+    follow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """The facts of a style.
 
@@ -42,7 +65,8 @@ class Card:
     `halo` and `stride` are pixels. `tileable` says whether a tile with its halo equals the full
     frame. `guides` are the further input layers in order, `codes` the names of the styles that
     the network holds (empty: one). `canary` is mean and root mean square of the result on a fixed
-    test picture. `preview` is a small PNG in base64, or empty.
+    test picture. `preview` is a small PNG in base64, or empty. `keys` are the painted keys in the file; the hash of
+    the weights covers them too.
     """
 
     name: str
@@ -65,6 +89,7 @@ class Card:
     defaults: Params = field(default_factory=Params)
     training: Training | None = None
     preview: str = ""
+    keys: KeyFacts | None = None
 
     def to_json(self) -> str:
         """The card as it is stored, sorted and compact."""
@@ -98,6 +123,8 @@ def card_from_json(text: str, source: str) -> Card:
         facts["defaults"] = Params(**facts["defaults"])
         if facts["training"] is not None:
             facts["training"] = Training(**facts["training"])
+        if facts["keys"] is not None:
+            facts["keys"] = _key_facts(facts["keys"])
         card = Card(**facts)
     except (LookupError, TypeError, ValueError, ArithmeticError, UsageError) as error:
         raise StyleError(
@@ -119,6 +146,17 @@ def card_from_json(text: str, source: str) -> Card:
             f"expected a style for {COLOUR_CONTRACT}, '{source}' wants {card.colour}; it needs a newer impasto"
         )
     return card
+
+
+def _key_facts(facts: dict[str, Any]) -> KeyFacts:
+    """What a card says of keys; ValueError or TypeError where that cannot be."""
+    keys = KeyFacts(**{**facts, "frames": tuple(facts["frames"])})
+    numbers = (keys.height, keys.width, *keys.frames)
+    if not (keys.frames and all(type(number) is int for number in numbers) and min(keys.height, keys.width) > 0):
+        raise ValueError(f"keys of frames {keys.frames}, {keys.width}x{keys.height}")
+    if keys.samples not in ("uint8", "float16") or not 0 <= keys.noise <= 255 or type(keys.follow) is not bool:
+        raise ValueError(f"keys of {keys.samples}, noise {keys.noise}, follow {keys.follow}")
+    return keys
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

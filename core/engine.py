@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ from impasto.core.device.passage import way_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.grade import After, Before, grade_after, grade_before
+from impasto.core.keys.blending import KeyBlend, Sketch
 from impasto.core.params import Params
 from impasto.core.passage import Output, answer, check_matte, see
 from impasto.core.resize import resize_frame
@@ -72,7 +73,8 @@ class Rendered:
 class Engine:
     """One style on one device. Two threads may render at once: one's colour work runs beside the other's network.
 
-    The same frame gives the same pixels whatever was rendered before it. `style` is a name, a file
+    The same frame gives the same pixels whatever was rendered before it. The painted keys of a style that carries
+    any are laid over by `Params.keys`: see `impasto.core.keys`. `style` is a name, a file
     or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or 'mps'; `precision` 'auto' is float16 on CUDA and
     float32 elsewhere; `tile` is 'auto', 'off' or a side in pixels. Raises UnknownName, StyleError
     or DeviceError.
@@ -105,6 +107,7 @@ class Engine:
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
         self._graphs = Graphs(self._net) if self._on_cuda else None
         self._easel = Easel(self.device, PRECISIONS[self.precision], self._stride, lanes_of(self.device))
+        self._keys = None if self.style.keys is None else KeyBlend(self.style.keys)
         if self._on_cuda:
             # The weights came on torch's own stream, which the lanes do not wait for.
             torch.cuda.synchronize(self.device)
@@ -152,7 +155,9 @@ class Engine:
         params = params or self.style.card.defaults
         before, after = before or Before(), after or After()
         note = ""
-        if self._passes_on_device and output is None and before == Before() and after == After():
+        keys = self._keys if params.keys > 0 else None
+        # The keys are laid over in numpy, the network's part of the way stays on the device.
+        if self._passes_on_device and keys is None and output is None and before == Before() and after == After():
             try:
                 rendered = self._render_on_device(frame, params, matte, input_space, cancelled, into)
             except (torch.OutOfMemoryError, OutOfMemory):
@@ -175,7 +180,14 @@ class Engine:
         with self._easel.lanes.order:
             network_begun = clock()
             painted, tile = self._paint(picture, guides, params.stroke, cancelled)
+            refusal = "" if keys is None else keys.refusal(picture.shape[:2], params.stroke)
+            sketches: list[Sketch] = []
+            if keys is not None and not refusal:
+                alone = partial(self._paint, guides=None, stroke=params.stroke, cancelled=cancelled)
+                sketches = keys.sketches(picture.shape[:2], params.stroke, lambda plate: alone(plate)[0])
             network_done = clock()
+        if keys is not None and sketches:
+            painted = keys.blend(painted, picture, sketches, params.keys)
         painted = colour.keep_colour(painted, picture, params.colour)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
@@ -189,7 +201,7 @@ class Engine:
             result = with_pixels(result, into)
         result = replace(result, provenance=self.provenance(params, before, after, seen.space))
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
-        notes = (*self._notes(tile), *filter(None, (note,)))
+        notes = (*self._notes(tile), *filter(None, (note, refusal)))
         return Rendered(result, Report(seen.invalid_pixels, seconds, tile, notes))
 
     def _render_on_device(

@@ -33,6 +33,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "exposure", -8.0, 8.0, 0.0, "Stops by which the style sees the plate brighter or darker; undone in the result."
     ),
+    Parameter(
+        "keys",
+        0.0,
+        1.0,
+        1.0,
+        "How much of the painted keys' own paint is used where the plate shows what they show: 0 is the network alone.",
+    ),
 )
 
 
@@ -45,6 +52,7 @@ class Params:
     colour: float = 0.0
     detail: float = 0.0
     exposure: float = 0.0
+    keys: float = 1.0
 
     def __post_init__(self) -> None:
         for parameter in PARAMETERS:

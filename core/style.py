@@ -2,7 +2,8 @@
 
 A style is one safetensors file with its card in the metadata. Nothing in it is executed. What is
 loaded has been checked: no duplicate key, names, shapes and types exactly as the generator wants,
-every value finite, the hash as the card says, and a test picture that comes out as recorded.
+every value finite, the hash as the card says, and a test picture that comes out as recorded. A style of one shot
+may carry the keys that it was trained on, which its card announces.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
+from impasto.core.keys.stored import Keys, take_keys, tensors_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +36,12 @@ CANARY_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A loaded style: its card, and the network as it was trained (fold it to render)."""
+    """A loaded style: its card, the network as it was trained (fold it to render), and the keys that it carries."""
 
     card: Card
     generator: UNet
     path: Path | None = None
+    keys: Keys | None = None
 
 
 def style_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
@@ -90,6 +93,8 @@ def load_style(path: Path) -> Style:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise StyleError(f"expected weights in '{path}', could not read them: {error}; fetch the file again") from error
+    stored = dict(weights)
+    keys = take_keys(weights, card.keys, str(path))
     wanted = generator.state_dict()
     if weights.keys() != wanted.keys():
         odd = min(weights.keys() ^ wanted.keys())
@@ -104,7 +109,7 @@ def load_style(path: Path) -> Style:
             raise StyleError(
                 f"expected finite weights in '{path}', '{name}' holds NaN or infinity; fetch or train it again"
             )
-    digest = weights_sha256(weights)
+    digest = weights_sha256(stored)
     if digest != card.weights_sha256:
         raise StyleError(
             f"expected weights with SHA-256 {card.weights_sha256[:12]}… in '{path}', got {digest[:12]}…; "
@@ -127,11 +132,14 @@ def load_style(path: Path) -> Style:
             raise StyleError(
                 f"expected the test picture of '{path}' to come out as {card.canary}, got {seen}; fetch the file again"
             )
-    return Style(card, generator, path)
+    return Style(card, generator, path, keys)
 
 
-def save_style(path: Path, card: Card, generator: UNet) -> Style:
-    """Write weights as float16 with their card, whole or not at all; what follows from the weights is filled in."""
+def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None) -> Style:
+    """Write weights as float16, and keys as they are, with their card, whole or not at all.
+
+    What follows from the weights and the keys is filled in on the card.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -144,6 +152,8 @@ def save_style(path: Path, card: Card, generator: UNet) -> Style:
     stored = type(generator)(generator.config).eval()
     stored.load_state_dict(weights)
     config = generator.config
+    if keys is not None:
+        weights.update({name: tensor.contiguous() for name, tensor in tensors_of(keys).items()})
     card = replace(
         card,
         halo=config.halo,
@@ -152,6 +162,7 @@ def save_style(path: Path, card: Card, generator: UNet) -> Style:
         config=config.as_dict(),
         weights_sha256=weights_sha256(weights),
         canary=(0.0, 0.0) if card.codes else canary(stored),
+        keys=None if keys is None else keys.facts,
     )
     partial = path.with_name(f".{path.name}.part")
     try:
@@ -169,11 +180,11 @@ def save_style(path: Path, card: Card, generator: UNet) -> Style:
         raise OutputError(
             f"could not write the style '{path}': {error}; choose another folder or free space"
         ) from error
-    return Style(card, stored, path)
+    return Style(card, stored, path, keys)
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values, in the order of the names."""
+    """SHA-256 over names, types, shapes and values, in the order of the names; keys are among the weights."""
     total = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()

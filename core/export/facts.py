@@ -33,6 +33,9 @@ def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
         if card.tileable
         else "none: the network sees the whole picture and cannot be tiled",
         "controls": "strength 1, stroke 1, no other; the network alone, without alpha and matte",
+        "keys": f"none: the {len(card.keys.frames)} painted keys of the style stay behind, the network paints alone"
+        if card.keys is not None
+        else "none",
         "weights_sha256": card.weights_sha256,
         "card": replace(card, preview="").to_json(),
         "version": version("impasto"),

@@ -75,11 +75,15 @@ class ResUNet(UNet):
             assert self.last.bias is not None
             self.last.bias[:12] = 1.0
 
-    def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        seen = F.pixel_unshuffle(picture * 2 - 1, 2)
+    def levels(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the way down makes of a picture behind the unshuffle: features at 1/2, 1/4 and 1/8."""
         upper = leaky(self.first(seen))
         middle = leaky(self.to_middle(upper))
-        x = leaky(self.to_lower(middle))
+        return upper, middle, leaky(self.to_lower(middle))
+
+    def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        seen = unshuffled(picture)
+        upper, middle, x = self.levels(seen)
         for block in self.bottleneck:
             x = block(x)
         x = leaky(self.join_middle(torch.cat((doubled(x), middle), dim=1)))
@@ -91,6 +95,11 @@ class ResUNet(UNet):
     def fold(self, code: Tensor | None = None) -> ResUNet:
         """A copy for rendering; nothing is to be folded."""
         return copy.deepcopy(self).eval().requires_grad_(False)
+
+
+def unshuffled(picture: Tensor) -> Tensor:
+    """A picture in [0, 1] as the first layer sees it: around zero, each 2x2 cell as channels."""
+    return F.pixel_unshuffle(picture * 2 - 1, 2)
 
 
 class PreActivated(nn.Module):

@@ -1,0 +1,95 @@
+"""Parameters that change over a shot: keys, and the value of every frame between them."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from impasto.core.errors import UnknownName, UsageError
+from impasto.core.params import PARAMETERS, Params
+
+FRAMES: Final = range(-(1 << 31), 1 << 31)
+"""Numbers that a frame may have."""
+KEYS: Final = 100_000
+"""Keys that a parameter may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One parameter over a shot: its keys by ascending frame, and what follows from them for every other frame.
+
+    Between two keys the value goes in a straight line, before the first and after the last it stays. Raises
+    UnknownName for no parameter, UsageError for keys out of order and for a value outside the parameter's range.
+    """
+
+    name: str
+    frames: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        parameter = next((each for each in PARAMETERS if each.name == self.name), None)
+        if parameter is None:
+            raise UnknownName("parameter", self.name, (each.name for each in PARAMETERS))
+        if not self.frames or len(self.frames) != len(self.values):
+            raise UsageError(
+                f"expected keys of {self.name} with a value for each frame, got {len(self.frames)} frames and "
+                f"{len(self.values)} values; give at least one key"
+            )
+        if len(self.frames) > KEYS:
+            raise UsageError(
+                f"expected at most {KEYS} keys of {self.name}, got {len(self.frames)}; render the shot in ranges"
+            )
+        for before, after in pairwise(self.frames):
+            if before >= after:
+                raise UsageError(f"expected keys of {self.name} by ascending frame, got frame {after} after {before}")
+        for frame, value in zip(self.frames, self.values, strict=True):
+            if frame not in FRAMES:
+                raise UsageError(f"expected frames from {FRAMES[0]} to {FRAMES[-1]}, got {frame} in {self.name}")
+            if not math.isfinite(value) or not parameter.minimum <= value <= parameter.maximum:
+                raise UsageError(
+                    f"expected {self.name} between {parameter.minimum:g} and {parameter.maximum:g} at frame {frame}, "
+                    f"got {value!r}"
+                )
+
+    def at(self, frame: int) -> float:
+        """The value at a frame, a key's own to the bit."""
+        after = bisect_right(self.frames, frame)
+        if after == 0:
+            return self.values[0]
+        if after == len(self.frames) or self.frames[after - 1] == frame:
+            return self.values[after - 1]
+        (left, right), (low, high) = self.frames[after - 1 : after + 1], self.values[after - 1 : after + 1]
+        value = low + (high - low) * ((frame - left) / (right - left))
+        # Rounding must not carry it beyond its keys, which may be the ends of the range.
+        return min(max(value, min(low, high)), max(low, high))
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """The parameters of a shot that change; the others stay as they are. A parameter has one track at most."""
+
+    tracks: tuple[Track, ...]
+
+    def __post_init__(self) -> None:
+        names = [track.name for track in self.tracks]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"expected the keys of {twice} once, got them twice; give them in one place")
+
+    def params(self, frame: int, base: Params) -> Params:
+        """Every parameter at a frame; `base` has those that do not change."""
+        return replace(base, **{track.name: track.at(frame) for track in self.tracks})
+
+
+def animation_of(keys: Mapping[str, Mapping[int, float]]) -> Animation:
+    """Parameter -> frame -> value, in any order, as tracks. Raises as `Track` does."""
+    tracks = []
+    for name, track in keys.items():
+        frames = tuple(sorted(track))
+        # Adding zero makes the one zero of the two, so that equal values are noted alike.
+        tracks.append(Track(name, frames, tuple(float(track[frame]) + 0.0 for frame in frames)))
+    return Animation(tuple(tracks))

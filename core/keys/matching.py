@@ -1,0 +1,143 @@
+"""Where a picture shows what a key's plate shows.
+
+Pictures are compared at a small size, at which noise and compression weigh less and a frame of any size costs the
+same. All of it is per frame and per key: nothing depends on other frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from impasto.core.colour.carry import brightest
+from impasto.core.frame import Samples
+from impasto.core.temporal import optical_flow, warped
+
+SIDE = 640
+"""Longer side of the pictures that are compared; lengths below are pixels of such a picture."""
+SMOOTH = 1.5
+"""Sigma by which both are smoothed first: a fifth of the noise is left."""
+NEAR, NEAR_FEATHER = 8, 4.0
+"""A pixel matches where everything this near to it does; what follows from it fades over the feather. With 3, echoes
+of the actor's outline in the key stand on the ground around it."""
+AROUND, AROUND_FEATHER = 16, 6.0
+"""The same for whole surroundings: beyond the reach of broad strokes."""
+SAME, OTHER = 3.0, 20.0
+"""Largest channel difference, in 1/255, up to which a place is the key's, and from which it is another."""
+AROUND_SAME, AROUND_OTHER = 2.0, 8.0
+"""The same for whole surroundings."""
+TURNS_BACK = 1.0
+"""Pixels by which motion there and back may miss its start; more, and the place is hidden in the key."""
+SHARED = 0.25
+"""Softens the choice between keys that match about as well, which would flip with the noise of each frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a picture shows one key: weights (h, w) in [0, 1], and the motion that was followed.
+
+    `near` is how far the key's correction holds at a pixel, `around` how far the key's own paint does, never more.
+    `flow` is (h, w, 2) offsets from the picture into the key, in pixels of the small size, or None where they lie
+    upon each other.
+    """
+
+    near: Samples
+    around: Samples
+    flow: Samples | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key's plate made ready to be compared: small, small and smooth, and where there is paint, (h, w) in [0, 1]."""
+
+    small: Samples
+    smooth: Samples
+    painted: Samples
+
+
+def compared_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which a picture is compared."""
+    scale = min(1.0, SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def scaled(picture: Samples, size: tuple[int, int]) -> Samples:
+    """(H, W) or (H, W, C) as (height, width): averages when it becomes smaller, cubic when it becomes larger."""
+    if picture.shape[:2] == size:
+        return picture
+    way = cv2.INTER_AREA if size[0] < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=way), np.float32)
+
+
+def view_key(plate: Samples, painted: Samples, size: tuple[int, int]) -> KeyView:
+    """A key's plate (H, W, 3) and where it is painted (H, W), at this size."""
+    small = scaled(plate, size)
+    return KeyView(small, _smooth(small), scaled(painted, size))
+
+
+def find_shown(picture: Samples, keys: list[KeyView], *, noise: float, follow: bool) -> list[Shown]:
+    """How a small picture (h, w, 3) shows each key; with `follow`, also each key moved along with the plate.
+
+    `noise` is the standard deviation of the plate's noise in 1/255. Keys that show a place about equally well
+    share it: near weights sum to at most 1.
+    """
+    smooth = _smooth(picture)
+    tries = [_compared(smooth, key, noise) for key in keys]
+    if follow:
+        tries += [_compared(smooth, key, noise, follow_key(picture, key)) for key in keys]
+    likeness = [1 / np.square(mismatch + SHARED) for mismatch, _ in tries]
+    total = np.sum(likeness, axis=0)
+    return [
+        Shown(shown.near * part, shown.around * part, shown.flow)
+        for (_, shown), like in zip(tries, likeness, strict=True)
+        if (part := np.asarray(like / total, np.float32)) is not None
+    ]
+
+
+def follow_key(picture: Samples, key: KeyView) -> tuple[Samples, Samples]:
+    """Motion from a small picture into a key (h, w, 2), and where it cannot be trusted (h, w), 1 for lost.
+
+    A place is lost where the way there and back misses its start by more than `TURNS_BACK`, or leaves the key.
+    """
+    there, back = optical_flow(picture, key.small), optical_flow(key.small, picture)
+    missed = there + warped(back, there)
+    height, width = picture.shape[:2]
+    x = there[..., 0] + np.arange(width, dtype=np.float32)
+    y = there[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    lost = np.square(missed[..., 0]) + np.square(missed[..., 1]) > TURNS_BACK**2
+    lost |= (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
+    return there, lost.astype(np.float32)
+
+
+def _compared(
+    smooth: Samples, key: KeyView, noise: float, followed: tuple[Samples, Samples] | None = None
+) -> tuple[Samples, Shown]:
+    """The mismatch near each pixel in 1/255, and the weights that follow from it."""
+    plate, painted, flow = key.smooth, key.painted, None
+    if followed is not None:
+        flow, lost = followed
+        plate, painted = warped(plate, flow), warped(painted, flow) * (1 - lost)
+    difference = 255 * brightest(np.abs(smooth - plate))
+    if followed is not None:
+        difference = np.where(lost > 0, np.float32(255), difference)
+    near = _spread(difference, NEAR, NEAR_FEATHER)
+    weight = _falling(near, SAME + noise, OTHER + noise) * painted
+    around = _falling(_spread(difference, AROUND, AROUND_FEATHER), AROUND_SAME + noise, AROUND_OTHER + noise)
+    return near, Shown(weight, weight * around, flow)
+
+
+def _spread(difference: Samples, reach: int, feather: float) -> Samples:
+    """The largest difference within reach of each pixel, feathered."""
+    largest = cv2.dilate(difference, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return np.asarray(cv2.GaussianBlur(largest, (0, 0), feather), np.float32)
+
+
+def _smooth(picture: Samples) -> Samples:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), SMOOTH), np.float32)
+
+
+def _falling(values: Samples, full: float, none: float) -> Samples:
+    """1 up to `full`, 0 from `none` on, a straight line between."""
+    return np.asarray(np.clip((none - values) / (none - full), 0, 1), np.float32)
