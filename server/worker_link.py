@@ -31,6 +31,7 @@ _LENGTH: Final = struct.Struct("<I")
 _WITH_FILE: Final = 1 << 31
 _CHUNK: Final = 1 << 16
 _FILES_AT_ONCE: Final = 16
+_FILES_BYTES: Final = _FILES_AT_ONCE * array.array("i").itemsize
 
 
 class LinkClosed(ServerError):
@@ -60,6 +61,8 @@ class Link(Generic[Heard]):
         self._outbox: deque[_Waiting] = deque()
         self._unsent = 0
         self._read = bytearray()
+        self._chunk = memoryview(bytearray(_CHUNK))
+        """Where the system puts what has come: kept, because 64 KiB of fresh memory take longer than a message."""
         self._files: deque[int] = deque()
         self._ended = ""
 
@@ -82,6 +85,10 @@ class Link(Generic[Heard]):
         with self._sending:
             if self._unsent + len(data) > OUTBOX_BYTES:
                 raise LinkClosed(f"expected the other process to read, {self._unsent} bytes wait for it; it is stuck")
+            if file is None and not self._outbox:
+                data = data[self._sent(data) :]
+                if not data:
+                    return
             # A duplicate, because the sender may close its own before this one is on its way.
             self._outbox.append(_Waiting(data, None if file is None else os.dup(file)))
             self._unsent += len(data)
@@ -142,15 +149,9 @@ class Link(Generic[Heard]):
     def _push(self) -> None:
         while self._outbox:
             first = self._outbox[0]
-            try:
-                if first.file is None:
-                    sent = self._socket.send(first.data, _QUIETLY)
-                else:
-                    sent = socket.send_fds(self._socket, [first.data], [first.file], _QUIETLY)
-            except BlockingIOError:
+            sent = self._sent(first.data, first.file)
+            if not sent:
                 return
-            except OSError as error:
-                raise LinkClosed(f"expected the other process to be there, got '{error.strerror or error}'") from error
             if first.file is not None:
                 os.close(first.file)
                 first.file = None
@@ -159,20 +160,31 @@ class Link(Generic[Heard]):
             if not first.data:
                 self._outbox.popleft()
 
+    def _sent(self, data: memoryview, file: int | None = None) -> int:
+        """Send what the system takes now: how many bytes that is, 0 where it takes nothing. Raises LinkClosed."""
+        try:
+            if file is None:
+                return self._socket.send(data, _QUIETLY)
+            return socket.send_fds(self._socket, [data], [file], _QUIETLY)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LinkClosed(f"expected the other process to be there, got '{error.strerror or error}'") from error
+
     def _fill(self) -> str:
         """Read what is there; why there will be no more, '' where there may be."""
         while True:
             try:
-                data, files = _receive(self._socket)
+                size, files = _receive(self._socket, self._chunk)
             except (BlockingIOError, InterruptedError):
                 return ""
             except OSError as error:
                 return f"expected the other process to be there, got '{error.strerror or error}'"
             self._files.extend(files)
-            if not data:
+            if not size:
                 return "the other process closed the link"
-            self._read += data
-            if len(self._read) > 4 * MESSAGE_BYTES:
+            self._read += self._chunk[:size]
+            if size < _CHUNK or len(self._read) > 4 * MESSAGE_BYTES:
                 return ""
 
     def _take(self) -> tuple[Heard, int | None] | None:
@@ -187,7 +199,7 @@ class Link(Generic[Heard]):
         end = _LENGTH.size + length
         if len(self._read) < end:
             return None
-        body = bytes(self._read[_LENGTH.size : end])
+        body = self._read[_LENGTH.size : end]
         del self._read[:end]
         if word & _WITH_FILE and not self._files:
             self._read.clear()
@@ -217,18 +229,19 @@ def worker_end(file: int) -> Link[link.FromFront]:
 _QUIETLY: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
-def _receive(end: socket.socket) -> tuple[bytes, list[int]]:
-    """One read with the files that came with it, closed on exec. OSError as it comes."""
+def _receive(end: socket.socket, into: memoryview) -> tuple[int, list[int]]:
+    """One read: how many bytes, and the files that came with them, closed on exec. OSError as it comes."""
     if not hasattr(socket, "CMSG_SPACE"):  # Windows has no files beside bytes; segments go by name there
-        return end.recv(_CHUNK), []
-    size = array.array("i").itemsize
+        return end.recv_into(into), []
     flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-    data, extra, _, _ = end.recvmsg(_CHUNK, socket.CMSG_SPACE(_FILES_AT_ONCE * size), flags)
+    size, extra, _, _ = end.recvmsg_into([into], socket.CMSG_SPACE(_FILES_BYTES), flags)
+    if not extra:
+        return size, []
     files = array.array("i")
     for level, kind, content in extra:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            files.frombytes(content[: len(content) - len(content) % size])
+            files.frombytes(content[: len(content) - len(content) % files.itemsize])
     with contextlib.suppress(OSError):
         for file in files:
             os.set_inheritable(file, False)
-    return data, list(files)
+    return size, list(files)

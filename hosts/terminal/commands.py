@@ -108,13 +108,48 @@ def _sheet(app: typer.Typer) -> None:
 
 
 def _train(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.train import pairs, teach
+    from impasto.hosts.terminal.train import pairs
+    from impasto.hosts.terminal.train_domains import domains
     from impasto.hosts.terminal.train_keyframes import keyframes
+    from impasto.hosts.terminal.train_painting import painting, teach
 
     train = typer.Typer(help="Make a style.")
-    for command in (keyframes, pairs, teach):
+    for command in (keyframes, painting, pairs, domains, teach):
         train.command(help=flowing(command.__doc__))(command)
     app.add_typer(train, name="train")
+
+
+def _watch(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.watch import watch
+
+    app.command(help=flowing(watch.__doc__))(watch)
+
+
+def _blender(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.blender import install, package, uninstall
+
+    blender = typer.Typer(help="Put the extension into Blender.")
+    for command in (install, package, uninstall):
+        blender.command(help=flowing(command.__doc__))(command)
+    app.add_typer(blender, name="blender")
+
+
+def _nuke(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.nuke import install, live, uninstall
+
+    nuke = typer.Typer(help="Put the node into Nuke, or take it out.")
+    for command in (install, uninstall, live):
+        nuke.command(help=flowing(command.__doc__))(command)
+    app.add_typer(nuke, name="nuke")
+
+
+def _resolve(app: typer.Typer) -> None:
+    from impasto.hosts.terminal.resolve import install, jobs, run, uninstall
+
+    resolve = typer.Typer(help="Put the script into DaVinci Resolve, or run it.")
+    for command in (install, uninstall, run, jobs):
+        resolve.command(help=flowing(command.__doc__))(command)
+    app.add_typer(resolve, name="resolve")
 
 
 def _serve(app: typer.Typer) -> None:
@@ -147,6 +182,7 @@ def _keys(app: typer.Typer) -> None:
 
 COMMANDS = {
     "render": Entry("Paint a shot with a style.", _render),
+    "watch": Entry("Paint what is rendered into a folder.", _watch),
     "styles": Entry("List the styles with size, halo, licence and credit.", _styles),
     "style": Entry("Look into a style, compare two, or export one.", _style),
     "sheet": Entry("Draw a contact sheet of a shot: the plate above, the result below.", _sheet),
@@ -155,5 +191,8 @@ COMMANDS = {
     "status": Entry("Show how the render server is.", _status),
     "stop": Entry("End the server once what runs is finished.", _stop),
     "keys": Entry("Say who may use a server over the network.", _keys),
+    "blender": Entry("Put the extension into Blender, or pack it into a file.", _blender),
+    "resolve": Entry("Put the script into DaVinci Resolve, or run it.", _resolve),
+    "nuke": Entry("Put the node into Nuke, or take it out.", _nuke),
     "doctor": Entry("Check the installation and say what to do.", _doctor),
 }

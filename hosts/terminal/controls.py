@@ -24,17 +24,26 @@ def with_controls(command: Command) -> Command:
     Options that are not given arrive as None. Ranges are stated in the help and checked where the
     values are used, so that every host says the same of a value outside.
     """
-    own = [
-        each
-        for each in inspect.signature(command, eval_str=True).parameters.values()
-        if each.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
     options = [
         *_options("", PARAMETERS),
         *_options("before_", BEFORE_CONTROLS),
         _resize("before_"),
         *_options("after_", AFTER_CONTROLS),
         _resize("after_"),
+    ]
+    return _with_options(command, options)
+
+
+def with_parameters(command: Command) -> Command:
+    """As `with_controls`, for what the style itself offers alone."""
+    return _with_options(command, _options("", PARAMETERS))
+
+
+def _with_options(command: Command, options: list[inspect.Parameter]) -> Command:
+    own = [
+        each
+        for each in inspect.signature(command, eval_str=True).parameters.values()
+        if each.kind is not inspect.Parameter.VAR_KEYWORD
     ]
     # Typer asks for the signature, as every introspection does.
     command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]

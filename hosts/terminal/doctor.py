@@ -14,9 +14,10 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.errors import ImpastoError
+from impasto.core.errors import ImpastoError, ServerError, UnknownName
 from impasto.hosts.terminal.events import CheckDone, Failed, Finished, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL
+from impasto.hosts.terminal.versions import numbers_in
 
 OLDEST_PYTHON = (3, 11)
 ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
@@ -24,6 +25,8 @@ REINSTALL = "pip install --upgrade 'impasto[server]'"
 ROOMY_BYTES = 800 << 20
 """Three pairs of slots for 4K frames of RGBA float32."""
 OPEN_FILES = 1024
+ANSWER_S = 5.0
+"""How long a server that runs may take to answer."""
 MARKS = {"ok": "ok     ", "warning": "note   ", "failed": "FAILED "}
 
 Check = Callable[[], Iterator[CheckDone]]
@@ -31,10 +34,16 @@ Check = Callable[[], Iterator[CheckDone]]
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="nuke|resolve", help="Look at the adapter in this host too.")
+    ] = None,
 ) -> None:
-    """Check the installation and say what to do."""
+    """Check the installation and say what to do.
+
+    With --host the report can be pasted into a question about that host's adapter.
+    """
     failed = 0
-    for check in CHECKS:
+    for check in (*CHECKS, *((host_check(host),) if host is not None else ())):
         for done in examined(check):
             failed += done.state == "failed"
             if json:
@@ -105,11 +114,6 @@ def needed_packages() -> list[tuple[str, str, str]]:
         if name and which in ("", "server", "training") and not name[0].lower().startswith("impasto"):
             found.append((name[0], oldest[1] if oldest else "0", which))
     return found
-
-
-def numbers_in(text: str) -> tuple[int, ...]:
-    """'2.13.0+cpu' as (2, 13, 0), for comparison."""
-    return tuple(int(number) for number in re.findall(r"\d+", text.partition("+")[0])[:3])
 
 
 def check_devices() -> Iterator[CheckDone]:
@@ -186,19 +190,30 @@ def check_folders() -> Iterator[CheckDone]:
 
 
 def check_server() -> Iterator[CheckDone]:
-    """The place of the render server is the user's alone, and whoever runs there is of this installation."""
-    from impasto.hosts.terminal.server import own_version
+    """The place of the render server is the user's alone; whoever runs there answers and is of this installation."""
+    from impasto.hosts.terminal.versions import version_note
+    from impasto.server.client import Client
     from impasto.server.runtime import prepare_folder, running, runtime_folder
 
     folder = prepare_folder(runtime_folder())
     owner = running(folder)
     if owner is None:
         yield CheckDone("server", "ok", f"none runs in '{folder}'; it is started when it is needed", "")
-    elif owner.version != own_version():
-        found = f"process {owner.pid} is {owner.version}, this is {own_version()}"
-        yield CheckDone("server", "warning", found, "run `impasto stop`; the next render starts the newer one")
+        return
+    found = f"{owner.version} runs as process {owner.pid} in '{folder}'"
+    try:
+        with Client.connect(start=False, timeout_s=ANSWER_S, name="impasto doctor", control_only=True) as client:
+            client.ping()
+    except ServerError as error:
+        hint = f"end it with: kill {owner.pid}; the next render starts one of this version"
+        yield CheckDone("server", "failed", f"{found}, and cannot be used: {error}", hint)
+        return
+    note = version_note(owner.version, local=True)
+    if note is None:
+        yield CheckDone("server", "ok", found, "")
     else:
-        yield CheckDone("server", "ok", f"{owner.version} runs as process {owner.pid} in '{folder}'", "")
+        said, _, hint = note.rpartition("; ")
+        yield CheckDone("server", "warning", f"{said} (process {owner.pid})", hint)
 
 
 def check_shared_memory() -> Iterator[CheckDone]:
@@ -253,9 +268,32 @@ def check_render() -> Iterator[CheckDone]:
     yield CheckDone("render", "ok", f"64x64 with '{style}' on {engine.device} in {engine.precision}", "")
 
 
+def host_check(host: str) -> Check:
+    """The check of a host's adapter. UnknownName for a host without one."""
+    if host not in HOSTS:
+        raise UnknownName("host", host, HOSTS)
+    return HOSTS[host]
+
+
+def check_nuke() -> Iterator[CheckDone]:
+    """The node is in Nuke, and finds this installation."""
+    from impasto.hosts.terminal.nuke import host_checks
+
+    yield from host_checks()
+
+
+def check_resolve() -> Iterator[CheckDone]:
+    """The script is in Resolve, and finds this installation."""
+    from impasto.hosts.terminal.resolve import host_checks
+
+    yield from host_checks()
+
+
 def _name(check: Check) -> str:
     return check.__name__.removeprefix("check_")
 
+
+HOSTS: dict[str, Check] = {"nuke": check_nuke, "resolve": check_resolve}
 
 CHECKS: tuple[Check, ...] = (
     check_python,

@@ -13,13 +13,17 @@ A run of `render` prints one `started`, then `frame` and `warning` in any number
 `finished`, `cancelled` and `failed`; a run that cannot start prints `failed` alone. `train pairs` and
 `train keyframes` do the same with `step` in the place of `frame`. `styles` prints one `style` for each style,
 and `doctor` one `check` for each check, before their `finished` or `failed`. The exit code is the one of
-`impasto.hosts.terminal.exit_codes`; `failed` repeats it.
+`impasto.hosts.terminal.exit_codes`; `failed` repeats it. `styles` also prints one `parameter` for each control that a
+style has, from which hosts build theirs.
 
 `style show` prints one `card` and `style export` one `exported`, each before `finished`. `style compare` prints what
 `render` prints, and one `comparison` before its `finished`.
 
 `serve` prints one `serving` once clients may connect; `status` prints one `status`, with `--watch` one a second;
 `stop` prints nothing of its own. All three end with `finished` or `failed`.
+
+`watch` prints one `watching`, then for each shot what `render` prints up to its end and one `painted`, or `left` for
+one that it does not paint; Ctrl-C ends it with `finished`, and with `cancelled` where a shot was cut off by it.
 
 The classes below are the events, their fields the fields of the objects.
 """
@@ -100,6 +104,18 @@ class StyleFound:
     credits: tuple[str, ...]
     path: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterFound:
+    """A control of every style."""
+
+    name: str
+    minimum: float
+    maximum: float
+    default: float
+    """Where neither the user nor the style's card says another value."""
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +220,40 @@ class ServerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Watching:
+    """`watch` looks at a folder from now on."""
+
+    folder: str
+    into: str
+    """Where results go."""
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """`watch` has painted a shot: the result is whole under its name."""
+
+    input: str
+    output: str
+    frames: int
+    skipped: int
+    """Frames that an earlier run finished."""
+    seconds: float
+    fps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """`watch` leaves a shot as it is, until it changes."""
+
+    input: str
+    code: str
+    """As in `failed`."""
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something that a person should read and that does not stop the work."""
 
@@ -256,12 +306,16 @@ Event: TypeAlias = (
     | FrameDone
     | Step
     | StyleFound
+    | ParameterFound
     | CardShown
     | Compared
     | StyleExported
     | CheckDone
     | Serving
     | ServerStatus
+    | Watching
+    | Painted
+    | Left
     | Warned
     | Finished
     | Cancelled
@@ -273,12 +327,16 @@ NAMES: dict[type[Event], str] = {
     FrameDone: "frame",
     Step: "step",
     StyleFound: "style",
+    ParameterFound: "parameter",
     CardShown: "card",
     Compared: "comparison",
     StyleExported: "exported",
     CheckDone: "check",
     Serving: "serving",
     ServerStatus: "status",
+    Watching: "watching",
+    Painted: "painted",
+    Left: "left",
     Warned: "warning",
     Finished: "finished",
     Cancelled: "cancelled",

@@ -10,7 +10,11 @@ from typing import Any, Self
 
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+if sys.platform == "win32":
+    # What a program can send another there: CTRL_C reaches everybody at a console, CTRL_BREAK one group.
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
+else:
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = "\x1b[?25h"
 
 

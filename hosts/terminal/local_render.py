@@ -29,6 +29,7 @@ def render_here(order: Order, path: Path, card: Card, told: Told, cancelled: Cal
         output=order.output,
         frames=order.frames,
         params=order.params(card.defaults),
+        animation=order.animation,
         before=order.before,
         after=order.after,
         layer=order.layer,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from impasto.core.animation import Animation
 from impasto.core.errors import UsageError
 from impasto.core.grade import After, Before
 from impasto.core.media.shot import FrameRange
 from impasto.core.params import PARAMETERS, Params
+from impasto.hosts.terminal.animation_file import read_animation
 from impasto.hosts.terminal.controls import after_from, before_from, params_from
 from impasto.server.protocol.messages import Precision
 
@@ -35,6 +38,8 @@ class Order:
     device: str
     overwrite: bool
     resume: bool
+    animation: Animation | None
+    """Parameters that change over the shot."""
     before: Before
     after: After
     controls: Mapping[str, Any]
@@ -55,8 +60,18 @@ class Order:
         return self.controls.get("after_resize") or ""
 
 
-def order_from(*, frames: str | None, tile: str, precision: str, controls: Mapping[str, Any], **plain: Any) -> Order:
+def order_from(
+    *,
+    frames: str | None,
+    tile: str,
+    precision: str,
+    animate: str | None = None,
+    controls: Mapping[str, Any],
+    **plain: Any,
+) -> Order:
     """An order from the options. UsageError for what cannot be meant."""
+    for what in ("input", "output", "matte", "style"):
+        require_utf8(what, plain.get(what) or "")
     before, after = before_from(controls), after_from(controls)
     params_from(controls, Params(**{each.name: each.default for each in PARAMETERS}))
     known = typing.get_args(Precision)
@@ -66,11 +81,33 @@ def order_from(*, frames: str | None, tile: str, precision: str, controls: Mappi
         frames=None if frames is None else FrameRange.parse(frames),
         tile=parse_tile(tile),
         precision=typing.cast("Precision", precision),
+        animation=None if animate is None else animation_from(animate, controls),
         before=before,
         after=after,
         controls=controls,
         **plain,
     )
+
+
+def require_utf8(what: str, path: str) -> None:
+    """Raise UsageError for a path that is not UTF-8, which no codec opens, no message carries and no note can name."""
+    for each in (path, os.path.abspath(path)):
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            shown = each.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise UsageError(f"expected a path in UTF-8 as {what}, got '{shown}'; rename it") from None
+
+
+def animation_from(path: str, controls: Mapping[str, Any]) -> Animation:
+    """The keys of a file. UsageError for a parameter that is given beside it too."""
+    animation = read_animation(path)
+    for track in animation.tracks:
+        if controls.get(track.name) is not None:
+            raise UsageError(
+                f"expected {track.name} as --{track.name} or among the keys of '{path}', got both; leave one out"
+            )
+    return animation
 
 
 def parse_tile(text: str) -> Tile:

@@ -48,6 +48,16 @@ def render(
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="Where the network runs.")
     ] = "auto",
+    animate: Annotated[
+        str | None,
+        typer.Option(
+            "--animate",
+            metavar="FILE.json",
+            help="Parameters that change over the shot, as values by frame number: "
+            '{"strength": {"1001": 0.2, "1100": 1.0}}. Between two frames a value goes in a straight line, before the '
+            "first and after the last it stays.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -70,6 +80,9 @@ def render(
     the result has the colours, depth, windows, layers and attributes of the input. Parameters that
     are not given are those of the style.
 
+    With --resume a sequence that was rendered before is brought up to date: frames whose plate, style and settings are
+    still the same stay, all others are rendered again.
+
     The server renders: it is started where none runs, keeps the style ready for the next shot, and leaves
     after a quarter of an hour without work.
     """
@@ -86,6 +99,7 @@ def render(
             tile=tile,
             precision=precision,
             device=device,
+            animate=animate,
             overwrite=overwrite,
             resume=resume,
             controls=controls,
@@ -119,8 +133,9 @@ def _there(
     from impasto.hosts.terminal.served_render import render_there
     from impasto.hosts.terminal.server import connected
 
-    with connected(CLIENT, server, server_key, start=server is None, lane="batch") as client:
-        return render_there(client, order, reporter.show, cancelled, local=server is None)
+    notes: list[str] = []
+    with connected(CLIENT, server, server_key, start=server is None, lane="batch", warn=notes.append) as client:
+        return render_there(client, order, reporter.show, cancelled, local=server is None, notes=notes)
 
 
 def _notice(*, json: bool) -> str:

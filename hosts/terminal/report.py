@@ -14,9 +14,12 @@ from impasto.hosts.terminal.events import (
     Failed,
     Finished,
     FrameDone,
+    Left,
+    Painted,
     Started,
     Step,
     Warned,
+    Watching,
     line_of,
 )
 
@@ -89,6 +92,15 @@ class Bar:
                 self._move(event.fraction, f"step {event.step}", pace, event.remaining_s)
             case Warned():
                 self._say(f"note: {event.message}")
+            case Watching():
+                self._say(f"watching {event.folder}; results go to {event.into}")
+            case Painted():
+                self._end()
+                finished = Finished(event.output, event.frames, event.skipped, 0, event.seconds, event.fps)
+                print(outcome(finished), flush=True)
+            case Left():
+                self._end()
+                print(f"left as it is: {event.input}: {event.message}", file=sys.stderr, flush=True)
             case Finished() | Cancelled():
                 self._end()
                 print(outcome(event), flush=True)

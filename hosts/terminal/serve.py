@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.errors import UsageError
+from impasto.core.errors import ServerError, UsageError
 from impasto.hosts.terminal.events import Cancelled, Finished, Serving, Warned, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.server.settings import ServerSettings
@@ -50,14 +50,21 @@ def serve(
     machines. Ctrl-C finishes what runs and leaves; twice leaves at once, with exit code 130 if work was cut off.
     """
     settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
+    from impasto.hosts.terminal.versions import version_note
     from impasto.server.front.loop import serve as run_server
+    from impasto.server.runtime import running
 
     def greet() -> None:
         # On a full disk or a closed pipe nobody reads it, and the server serves all the same.
         with contextlib.suppress(OSError):
             tell_ready(settings, json=json)
 
-    code = run_server(settings, on_ready=greet)
+    try:
+        code = run_server(settings, on_ready=greet)
+    except ServerError as error:
+        first = running(settings.folder)
+        note = version_note(first.version, local=True) if first is not None else None
+        raise type(error)(f"{error} ({note})" if note else str(error)) from error
     if json:
         print(line_of(Cancelled(None, 0, 0.0) if code else Finished()), flush=True)
     if code:
@@ -109,7 +116,7 @@ def settings_from(
 def tell_ready(settings: ServerSettings, *, json: bool) -> None:
     """Say where the server is, and how other machines get at it."""
     from impasto.core.style import style_files
-    from impasto.hosts.terminal.server import own_version
+    from impasto.hosts.terminal.versions import own_version
     from impasto.server.runtime import control_endpoint
 
     endpoints = (control_endpoint(settings.folder), *filter(None, [settings.listen]))

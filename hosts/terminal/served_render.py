@@ -23,6 +23,7 @@ from impasto.hosts.terminal.told import Outcome, Stored, Told
 from impasto.server.client import Client
 from impasto.server.client.futures import ShotEvent
 from impasto.server.protocol.messages import Cancelled, Look, ShotProgress, ShotStarted, StyleFacts, SubmitShot
+from impasto.server.protocol.tracks import animated_from
 
 PACE_S = 0.5
 """The server tells of frames in handfuls, ten times a second, so that over less time the pace is chance."""
@@ -70,11 +71,18 @@ class Typed:
 
 
 def render_there(
-    client: Client, order: Order, show: Callable[[Event], None], cancelled: Callable[[], bool], *, local: bool
+    client: Client,
+    order: Order,
+    show: Callable[[Event], None],
+    cancelled: Callable[[], bool],
+    *,
+    local: bool,
+    notes: Sequence[str] = (),
 ) -> bool:
     """Render through a connected server and show what happens; whether it came to its end.
 
-    `local` says that the server reads the files of this machine. Raises what the shot raises, as if rendered here.
+    `local` says that the server reads the files of this machine. `notes` are told once the shot has begun. Raises what
+    the shot raises, as if rendered here.
     """
     typed = Typed(order, local=local, folder=os.getcwd())
     chosen = chosen_style(order.style, client.styles(), typed, local=local)
@@ -93,6 +101,8 @@ def render_there(
                     event.height,
                     event.rate,
                 )
+                for note in notes:
+                    account.note(note)
             case ShotProgress():
                 account.stored(
                     *(Stored(each.number, typed.shown(each.path), each.invalid_pixels) for each in event.stored)
@@ -148,6 +158,7 @@ def request_of(order: Order, chosen: Chosen, typed: Typed) -> SubmitShot:
         after_resize=order.after_resize,
         overwrite=order.overwrite,
         resume=order.resume,
+        animated=() if order.animation is None else animated_from(order.animation),
     )
 
 

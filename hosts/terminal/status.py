@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.hosts.terminal.events import Finished, ServerStatus, line_of
+from impasto.hosts.terminal.events import Finished, ServerStatus, Warned, line_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.report import clock_text, counted
 
@@ -38,13 +38,19 @@ def status(
     """Show how the render server is."""
     from impasto.hosts.terminal.server import connected
 
-    with Interrupts() as interrupts, connected("impasto status", server, server_key, start=False) as client:
+    notes: list[str] = []
+    with (
+        Interrupts() as interrupts,
+        connected("impasto status", server, server_key, start=False, control_only=True, warn=notes.append) as client,
+    ):
         if json:
             for found in looks(client, interrupts, watch=watch):
                 print(line_of(event_of(found)), flush=True)
+            for note in notes:
+                print(line_of(Warned(note)), flush=True)
             print(line_of(Finished()), flush=True)
         else:
-            _show(looks(client, interrupts, watch=watch), live=watch)
+            _show(looks(client, interrupts, watch=watch), notes, live=watch)
 
 
 def looks(client: Client, interrupts: Interrupts, *, watch: bool) -> Iterator[Status]:
@@ -65,22 +71,22 @@ def event_of(found: Status) -> ServerStatus:
     return ServerStatus(**facts)
 
 
-def _show(found: Iterator[Status], *, live: bool) -> None:
+def _show(found: Iterator[Status], notes: Sequence[str], *, live: bool) -> None:
     from rich.console import Console
     from rich.live import Live
 
     console = Console(highlight=False)
     if not live or not console.is_terminal:
         for each in found:
-            console.print(page(each))
+            console.print(page(each, notes))
         return
     with Live(console=console, auto_refresh=False) as screen:
         for each in found:
-            screen.update(page(each), refresh=True)
+            screen.update(page(each, notes), refresh=True)
 
 
-def page(found: Status) -> RenderableType:
-    """The status as a page: what a person asks first stands first."""
+def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
+    """The status as a page: what a person asks first stands first, with what to do below the first line."""
     from rich.console import Group
     from rich.text import Text
 
@@ -91,7 +97,7 @@ def page(found: Status) -> RenderableType:
             (found.health, COLOURS[found.health]),
         )
     ]
-    lines += [Text(f"  {problem}", style="yellow") for problem in found.problems]
+    lines += [Text(f"  {problem}", style="yellow") for problem in (*notes, *found.problems)]
     lines.append(Text(f"at {' and '.join(found.endpoints)}"))
     lines.append(
         Text(

@@ -38,7 +38,7 @@ def stop(
     from impasto.hosts.terminal.server import connected
 
     try:
-        with connected("impasto stop", server, server_key, start=False) as client:
+        with connected("impasto stop", server, server_key, start=False, control_only=True) as client:
             client.shut_down(at_once=now)
     except (ServerUnreachable, ServerBusy, IncompatibleServer) as error:
         if server is not None or owner is None:

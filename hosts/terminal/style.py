@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.card import Card, Training
+from impasto.core.card import Card, KeyFacts, Training
 from impasto.core.style import find_style, load_style, read_card
 from impasto.hosts.terminal.comparison import LEGEND, Match, Stopped, play, table_of
 from impasto.hosts.terminal.events import Cancelled, CardShown, Compared, Finished, StyleExported, line_of
@@ -133,7 +133,7 @@ def export(
         print(line_of(Finished(str(output))), flush=True)
         return
     print(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
-    for name in ("colour", "input", "axes", "stride", "licence"):
+    for name in ("colour", "input", "axes", "stride", "keys", "licence"):
         print(f"  {name}: {exported.facts[f'impasto.{name}']}")
 
 
@@ -169,11 +169,18 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         ("colour", card.colour),
         ("guides", ", ".join(card.guides)),
         ("styles in it", ", ".join(card.codes)),
+        ("keys", keys_text(card.keys) if card.keys is not None else ""),
         ("defaults", ", ".join(f"{name} {value:g}" for name, value in card.defaults.as_dict().items())),
         *(training_rows(card.training) if card.training is not None else ()),
         ("SHA-256", card.weights_sha256),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def keys_text(keys: KeyFacts) -> str:
+    """'2 painted frames (30, 100) of 640x360 that follow the camera'."""
+    frames = f"{counted(len(keys.frames), 'painted frame')} ({', '.join(map(str, keys.frames))})"
+    return f"{frames} of {keys.width}x{keys.height}{' that follow the camera' if keys.follow else ''}"
 
 
 def training_rows(training: Training) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,9 @@ import typer
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UsageError
+from impasto.core.params import PARAMETERS
 from impasto.core.style import read_card, style_files
-from impasto.hosts.terminal.events import Event, Finished, StyleFound, Warned, line_of
+from impasto.hosts.terminal.events import Event, Finished, ParameterFound, StyleFound, Warned, line_of
 
 PREFERRED_SIZE = "standard"
 
@@ -28,7 +30,8 @@ def styles(
         except StyleError as error:
             notes.append(Warned(str(error)))
     if json:
-        events: list[Event] = [*found, *notes, Finished()]
+        controls = [ParameterFound(**asdict(each)) for each in PARAMETERS]
+        events: list[Event] = [*found, *controls, *notes, Finished()]
         for event in events:
             print(line_of(event), flush=True)
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from impasto.hosts.terminal.events import Cancelled, Event, Finished, FrameDone, Started, Warned
+from impasto.server.shots.numbers import FrameNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Told:
         self._done = 0
         self._first: tuple[float, int] | None = None
         """When the first frames were stored, and how many there were."""
-        self._stored: set[int] = set()
+        self._stored = FrameNumbers()
         self._notes: set[str] = set()
 
     def started(

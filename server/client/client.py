@@ -28,7 +28,8 @@ from impasto.server.client.connection import OpenTransport, SocketTransport
 from impasto.server.client.conversation import new_id
 from impasto.server.client.desk import Desk, Visitor
 from impasto.server.client.futures import FrameFuture, ShotEvent, ShotFuture, ShotRequest
-from impasto.server.client.shot_calls import follow_shot
+from impasto.server.client.paths import require_sendable_shot
+from impasto.server.client.shot_calls import Keys, follow_shot, require_animation, with_keys
 from impasto.server.client.slots import FrameSlot, LookWords, RingKeeper
 from impasto.server.curve import ClientKeys
 from impasto.server.protocol.layout import DTYPES, matte_of, picture_of, slot_bytes_needed
@@ -93,15 +94,17 @@ class Client:
         command: Sequence[str] | None = None,
         keys: ClientKeys | None = None,
         pairs: int = PAIRS,
+        control_only: bool = False,
     ) -> Client:
         """Connect to the user's server, to that of a runtime folder, or to 'tcp://HOST:PORT' with keys.
 
         With `start` a local server that does not run is started, by `command` where it is given. `lane` is the one
         of requests that name none, `name` how the status calls this program. `timeout_s` bounds this call and is the
-        default of the others. Raises ServerUnreachable, IncompatibleServer, NotPermitted, UsageError.
+        default of the others. With `control_only` nothing can be rendered, and the server has room for the client where
+        it has none for others. Raises ServerUnreachable, IncompatibleServer, NotPermitted, UsageError.
         """
         place = place_of(address, command=command, keys=keys)
-        return cls(place, Visitor(name, lane, start), pairs=pairs, timeout_s=timeout_s)
+        return cls(place, Visitor(name, lane, start, control_only), pairs=pairs, timeout_s=timeout_s)
 
     def submit(
         self,
@@ -155,8 +158,14 @@ class Client:
         mask = None if matte is None else np.broadcast_to(np.empty((), DTYPES[matte]), (height, width))
         return self._slot_for(picture, mask, until)
 
-    def submit_shot(self, request: SubmitShot, *, timeout_s: float | None = None) -> ShotFuture:
-        """Have a shot rendered from files to files. Nothing is sent again if the server is lost: see `render_shot`."""
+    def submit_shot(
+        self, request: SubmitShot, *, animated: Keys | None = None, timeout_s: float | None = None
+    ) -> ShotFuture:
+        """Have a shot rendered from files to files; `animated` is as in `render_shot`.
+
+        Nothing is sent again if the server is lost: see `render_shot`.
+        """
+        request = with_keys(request, animated)
         return self._post_shot(lambda welcome: request, timeout_s)
 
     def render_shot(
@@ -165,9 +174,15 @@ class Client:
         on_event: Callable[[ShotEvent], None] = lambda event: None,
         cancelled: Callable[[], bool] = lambda: False,
         *,
+        animated: Keys | None = None,
         retries: int = 3,
     ) -> ShotDone:
         """Render a shot and return what became of it.
+
+        `animated` has the parameters that change over the shot, each with its value at some frames or at all of them:
+        `{"strength": {1001: 0.2, 1100: 1.0}}`. Between two of them a value goes in a straight line, before the first
+        and after the last it stays. With `resume` only the frames are rendered again whose values have changed.
+        Raises UnknownName and UsageError for values that cannot be, IncompatibleServer for a server of protocol 1.0.
 
         `on_event` is called in the calling thread with what happens: `Queued`, `ShotStarted`, `ShotProgress`, and
         with `Failed` or `Cancelled` before their error is raised, because they say where the finished frames are.
@@ -175,7 +190,7 @@ class Client:
         the shot resumed, up to `retries` times in a row without a frame in between. Frames that became safe just
         before a loss may never be told. Raises RequestCancelled, and whatever rendering the shot raises.
         """
-        return follow_shot(self._post_shot, request, on_event, cancelled, retries)
+        return follow_shot(self._post_shot, with_keys(request, animated), on_event, cancelled, retries)
 
     def styles(self) -> tuple[StyleFacts, ...]:
         """The library, sorted by name."""
@@ -245,6 +260,8 @@ class Client:
         desk = self._here()
         talk = desk.talk(self._limit(timeout_s))
         request = request_for(talk.welcome)
+        require_animation(request, talk.welcome)
+        require_sendable_shot(request)
         future = ShotFuture(request.id, desk.take_back)
         desk.post(talk, ShotRequest(request, future))
         return future

@@ -1,4 +1,8 @@
-"""The client's two sockets and the one thread that owns them.
+"""The client's two sockets, and who carries messages over them.
+
+A thread of the connection's own reads what comes, unless a caller that waits for an answer does so itself
+(`impasto.server.helm`). Whoever has a message sends it at once. A lock guards the sockets, because ZeroMQ's own are
+used by one thread at a time.
 
 Everything above this file is written against `Transport` and `Listener`, so that it is tested without a socket.
 A transport is used once: after a loss it is thrown away and another one opened, because a socket that reconnects by
@@ -22,6 +26,7 @@ import zmq
 
 from impasto.core.errors import ImpastoError, NotPermitted, ServerUnreachable
 from impasto.server.curve import ClientKeys
+from impasto.server.helm import Helm
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part
 
@@ -35,13 +40,18 @@ HANDSHAKE_MS: Final = 5000
 AT_ONCE: Final = 64
 """Messages that are taken from one socket before the others are looked at."""
 QUEUED_PARTS: Final = {"control": 64, "data": 8}
+LOOK_S: Final = 0.1
+"""How often a caller that reads looks whether what it waits for came about in another way."""
 
+_AT_ONCE: Final = int(zmq.NOBLOCK)
+_MORE: Final = int(zmq.RCVMORE)
+_EVENTS: Final = int(zmq.EVENTS)
 _READ: Final = int(zmq.POLLIN)
-_WRITE: Final = int(zmq.POLLOUT)
 _LOST: Final = int(zmq.EVENT_DISCONNECTED)
 _REFUSED: Final = int(
     zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
+_DENIED: Final = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _EVENT = struct.Struct("=hi")
 
 
@@ -62,7 +72,7 @@ class Route:
 
 
 class Listener(Protocol):
-    """Whoever is told what a transport hears, in the transport's own thread. Must not block."""
+    """Whoever is told what a transport hears, by one thread at a time. Must not block."""
 
     def heard(self, channel: Channel, parts: Sequence[Part]) -> None:
         """A message came."""
@@ -80,6 +90,12 @@ class Transport(Protocol):
     def send(self, channel: Channel, parts: Sequence[Part]) -> None:
         """Hand a message over, from any thread, without waiting. The parts must not change afterwards."""
 
+    def steer(self, over: Callable[[], bool], until: float) -> None:
+        """Tell the listener what comes, in this thread, until it is `over` or that time of the monotonic clock.
+
+        Returns sooner, at once even, where another thread does so already or the connection ends.
+        """
+
     def close(self) -> None:
         """Send what was handed over if that goes at once, and let go of everything within a second."""
 
@@ -88,17 +104,20 @@ OpenTransport: TypeAlias = Callable[[Route, Listener], Transport]
 
 
 class SocketTransport:
-    """A transport over ZeroMQ: two DEALER sockets in a context of their own, owned by one daemon thread."""
+    """A transport over ZeroMQ: two DEALER sockets in a context of their own, and a daemon thread."""
 
     def __init__(self, route: Route, listener: Listener) -> None:
         self._route = route
         self._listener = listener
-        self._outbox: deque[tuple[Channel, Sequence[Part]]] = deque()
         self._closing = threading.Event()
+        self._error: ImpastoError | None = None
+        """Why the connection is at its end; the own thread tells."""
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
         self._context = zmq.Context(io_threads=1)
+        self._lock = threading.Lock()
+        """Held for every use of a socket."""
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._monitors: dict[Channel, zmq.Socket[bytes]] = {}
         self._waiting: dict[Channel, deque[Sequence[Part]]] = {channel: deque() for channel in CHANNELS}
@@ -108,22 +127,54 @@ class SocketTransport:
                 _set_up(opened, channel, route.keys)
                 self._monitors[channel] = opened.get_monitor_socket(_LOST | _REFUSED)
                 opened.connect(endpoint)
+            self._files = {channel: int(opened.fd) for channel, opened in self._sockets.items()}
+            self._alarms = {int(monitor.fd) for monitor in self._monitors.values()}
+            self._helm = Helm((*self._files.values(), *self._alarms, self._wake_in.fileno()))
         except (zmq.ZMQError, OSError, ValueError) as error:
             self._let_go(0)
             raise ServerUnreachable(f"expected a connection to {route.name}, got: {error}; try again") from error
+        self._wake()  # the files tell of nothing before each socket was asked once
         self._thread = threading.Thread(target=self._run, name="impasto-connection", daemon=True)
         self._thread.start()
 
     def send(self, channel: Channel, parts: Sequence[Part]) -> None:
         """Hand a message over, from any thread, without waiting. The parts must not change afterwards."""
-        self._outbox.append((channel, parts))
-        self._wake()
+        with self._lock:
+            if (opened := self._sockets.get(channel)) is None:
+                return
+            self._waiting[channel].append(parts)
+            self._send(channel, opened)
+            # A socket's file tells of news once, and sending may have taken them in.
+            overheard = int(opened.getsockopt(_EVENTS)) & _READ
+        if overheard:
+            self._wake()
+
+    def steer(self, over: Callable[[], bool], until: float) -> None:
+        """See `Transport`."""
+        if not self._helm.take_over():
+            return
+        try:
+            while not (over() or self._error is not None or self._closing.is_set()):
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                ready = self._helm.poll(min(left, LOOK_S))
+                try:
+                    self._attend(ready)
+                except BaseException:
+                    # Ctrl-C, for instance. What was half heard is asked for again over another connection.
+                    self._error = ServerUnreachable(f"the connection to {self._route.name} was interrupted")
+                    raise
+        finally:
+            if self._error is not None:
+                self._wake()  # its own thread tells, and lets go
+            self._helm.give_back()
 
     def close(self) -> None:
         """Send what was handed over if that goes at once, and let go of everything within a second."""
         self._closing.set()
         self._wake()
-        if threading.current_thread() is not self._thread:
+        if threading.get_ident() not in (self._thread.ident, self._helm.guest):  # which would wait for themselves
             self._thread.join(CLOSE_S)
 
     def _wake(self) -> None:
@@ -132,60 +183,64 @@ class SocketTransport:
             self._wake_out.send(b"\0")
 
     def _run(self) -> None:
-        error: ImpastoError | None = ServerUnreachable(
+        ended: ImpastoError | None = ServerUnreachable(
             f"the connection to {self._route.name} ended by an error of ours"
         )
         try:
-            error = self._serve()
-        except (zmq.ZMQError, OSError) as failure:
-            error = ServerUnreachable(f"the connection to {self._route.name} failed: {failure}; try again")
+            ended = self._serve()
         finally:
-            farewell = error is None
-            if error is not None and not self._closing.is_set():
-                self._listener.lost(error)
-            self._let_go(FAREWELL_MS if farewell else 0)
+            if ended is not None and not self._closing.is_set():
+                self._listener.lost(ended)
+            self._helm.close()
+            self._let_go(FAREWELL_MS if ended is None else 0)
 
     def _serve(self) -> ImpastoError | None:
         """Carry messages until the connection is lost, which is returned, or `close` is called: None."""
-        poller = zmq.Poller()
-        for each in (*self._sockets.values(), *self._monitors.values(), self._wake_in):
-            poller.register(each, _READ)
-        stuck: set[Channel] = set()
-        while not self._closing.is_set():
-            for channel, opened in self._sockets.items():
-                if bool(self._waiting[channel]) != (channel in stuck):
-                    stuck ^= {channel}
-                    poller.modify(opened, _READ | _WRITE if channel in stuck else _READ)
-            wait_s = self._listener.tick(time.monotonic())
-            ready = dict(poller.poll(max(0, int(wait_s * 1000) + 1)))
-            if self._wake_in.fileno() in ready:
+        while not self._closing.is_set() and self._error is None:
+            ready = self._helm.wait(max(0.0, self._listener.tick(time.monotonic())))
+            if ready is not None:
+                try:
+                    self._attend(ready)
+                finally:
+                    self._helm.release()
+        return None if self._closing.is_set() else self._error
+
+    def _attend(self, ready: set[int]) -> None:
+        """See to the files that are ready; for who has the helm."""
+        try:
+            woken = self._wake_in.fileno() in ready
+            # Left where it is while the connection ends, so that it wakes its own thread too.
+            if woken and not self._closing.is_set():
                 self._drain_wakes()
-            for channel, opened in self._sockets.items():
-                if opened in ready:
-                    self._receive(channel, opened)
-            if any(monitor in ready for monitor in self._monitors.values()) and (error := self._loss()) is not None:
+            for channel, file in self._files.items():
+                if woken or file in ready:
+                    self._receive(channel)
+            if (woken or not ready.isdisjoint(self._alarms)) and (error := self._loss()) is not None:
                 # What came before a loss is heard before the loss is told.
-                for channel, opened in self._sockets.items():
-                    self._receive(channel, opened)
-                return error
-            self._send()
-        self._send()
-        return None
+                for channel in CHANNELS:
+                    self._receive(channel)
+                self._error = error
+        except (zmq.ZMQError, OSError) as failure:
+            self._error = ServerUnreachable(f"the connection to {self._route.name} failed: {failure}; try again")
 
     def _drain_wakes(self) -> None:
         # What is left of very many wakes again, at once.
         with contextlib.suppress(BlockingIOError):
             self._wake_in.recv(4096)
 
-    def _receive(self, channel: Channel, opened: zmq.Socket[bytes]) -> None:
+    def _receive(self, channel: Channel) -> None:
+        opened = self._sockets[channel]
         for _ in range(AT_ONCE):
-            try:
-                frames = opened.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                break
-            # The samples of an inline result stay where ZeroMQ received them.
-            parts = [each.bytes if place < 2 else each.buffer for place, each in enumerate(frames)]
+            with self._lock:
+                if not int(opened.getsockopt(_EVENTS)) & _READ:
+                    self._send(channel, opened)
+                    return
+                # The samples of an inline result stay where ZeroMQ received them.
+                parts: list[Part] = [opened.recv(_AT_ONCE)]
+                while opened.getsockopt(_MORE):
+                    parts.append(opened.recv(_AT_ONCE) if len(parts) < 2 else opened.recv(_AT_ONCE, copy=False).buffer)
             self._listener.heard(channel, parts)
+        self._wake()
 
     def _loss(self) -> ImpastoError | None:
         for monitor in self._monitors.values():
@@ -194,34 +249,40 @@ class SocketTransport:
                     event, _ = _EVENT.unpack(monitor.recv_multipart(zmq.NOBLOCK)[0])
                 except zmq.Again:
                     break
-                if event & _REFUSED and self._route.keys is not None:
+                if event & _DENIED and self._route.keys is not None:
                     return NotPermitted(
-                        f"{self._route.name} did not accept this connection; make sure that its public key is the one "
-                        f"given here, and have it run `impasto keys add` for this client's"
+                        f"{self._route.name} did not accept this client's key; have its owner run `impasto keys add` "
+                        f"for it"
                     )
-                # Without keys nobody refuses: the connection broke before it stood.
+                # A server of another key than the one given here ends the handshake without a word, as a cable does
+                # that was pulled. Without keys nobody refuses.
+                if event & _REFUSED and self._route.keys is not None:
+                    return ServerUnreachable(
+                        f"{self._route.name} ended the connection before it stood; try again, and if it stays so, make "
+                        f"sure that its public key is the one given here"
+                    )
                 if event & (_LOST | _REFUSED):
                     return ServerUnreachable(f"{self._route.name} closed the connection")
         return None
 
-    def _send(self) -> None:
-        while self._outbox:
-            channel, parts = self._outbox.popleft()
-            self._waiting[channel].append(parts)
-        for channel, waiting in self._waiting.items():
-            while waiting:
-                try:
-                    # ZeroMQ holds large parts until they have left, and copies small ones.
-                    self._sockets[channel].send_multipart(waiting[0], zmq.NOBLOCK, copy=False)
-                except zmq.Again:
-                    break
-                waiting.popleft()
+    def _send(self, channel: Channel, opened: zmq.Socket[bytes]) -> None:
+        """Send what can be sent now, with the lock held."""
+        waiting = self._waiting[channel]
+        while waiting:
+            try:
+                # ZeroMQ holds samples until they have left, and copies the rest.
+                opened.send_multipart(waiting[0], _AT_ONCE, copy=len(waiting[0]) == 2)
+            except zmq.Again:
+                return
+            waiting.popleft()
 
     def _let_go(self, linger_ms: int) -> None:
-        for opened in self._sockets.values():
-            opened.disable_monitor()
-        for each in (*self._monitors.values(), *self._sockets.values()):
-            each.close(linger_ms)
+        with self._lock:
+            for opened in self._sockets.values():
+                opened.disable_monitor()
+            for each in (*self._monitors.values(), *self._sockets.values()):
+                each.close(linger_ms)
+            self._sockets.clear()
         self._context.term()
         self._wake_in.close()
         self._wake_out.close()

@@ -99,7 +99,8 @@ class Conversation:
         self._unheard = 0
         self._ping_at = float("inf")
         self._heartbeat_s = 2.0
-        self._thread: int | None = None
+        self._hearing: set[int] = set()
+        """The threads in which we are told something."""
         self._closed = False
         self._joined = False
         until = time.monotonic() + timeout_s
@@ -125,8 +126,10 @@ class Conversation:
         self.require_other_thread()
         question = self._expect(key)
         try:
+            until = time.monotonic() + timeout_s
             self.tell("control", message)
-            answer, parts = question.result(timeout_s)
+            self.steer(question.done, until)
+            answer, parts = question.result(max(0.0, until - time.monotonic()))
         except FutureTimeout:
             raise ServerUnreachable(
                 f"{self.route.name} did not answer '{message.TYPE}' within {timeout_s:g} s; try again, or look at "
@@ -156,6 +159,11 @@ class Conversation:
         """Send a message that is encoded already."""
         self._transport.send(channel, [*header, *parts])
 
+    def steer(self, over: Callable[[], bool], until: float) -> None:
+        """Carry messages in this thread, which has to wait anyway; see `Transport.steer`."""
+        if threading.get_ident() not in self._hearing:
+            self._transport.steer(over, until)
+
     def close(self) -> None:
         """Say goodbye and let go, within a second."""
         if not self._closed:
@@ -166,47 +174,43 @@ class Conversation:
             self._transport.close()
 
     def require_other_thread(self) -> None:
-        """Raise UsageError in the connection's thread, which would wait for itself."""
-        if threading.get_ident() == self._thread:
+        """Raise UsageError in a callback, which would wait for itself."""
+        if threading.get_ident() in self._hearing:
             raise UsageError(
                 "expected a call that waits for the server to come from a thread of the host, got one from the "
                 "callback of a future; hand it over to another thread"
             )
 
-    # As a listener of the transport, in its thread.
+    # As a listener of the transport, in a thread of its own or in one that waits.
 
     def heard(self, channel: Channel, parts: Sequence[Part]) -> None:
         """Give a message to whom it concerns. What breaks the rules of the wire ends the conversation."""
-        self._thread = threading.get_ident()
         self._unheard = 0
+        thread = threading.get_ident()
+        self._hearing.add(thread)
         try:
-            message, rest = decode(parts, FROM_SERVER)
+            self._hear(*decode(parts, FROM_SERVER))
         except ImpastoError as error:
             self._give_up(error)
-            return
-        if isinstance(message, Rejected):
-            self._give_up(error_of(message.error))
-        elif isinstance(message, StylesChanged):
-            if (ears := self._ears()) is not None:
-                ears.styles_changed(message.revision)
-        elif self._answer(message, rest) or not isinstance(message, About):
-            pass
-        elif (ears := self._ears()) is not None:
-            ears.about_request(self, message, rest)
+        finally:
+            self._hearing.discard(thread)
 
     def lost(self, error: ImpastoError) -> None:
         """The transport is gone."""
-        self._thread = threading.get_ident()
-        self._give_up(error)
+        thread = threading.get_ident()
+        self._hearing.add(thread)
+        try:
+            self._give_up(error)
+        finally:
+            self._hearing.discard(thread)
 
     def tick(self, now: float) -> float:
         """Ping when it is time, and notice a server that has gone silent."""
-        self._thread = threading.get_ident()
         if self.error is not None or self._closed:
             return LOOK_S
         if now >= self._ping_at:
             if self._unheard >= MISSED_PONGS:
-                self._give_up(
+                self.lost(
                     ServerUnreachable(
                         f"{self.route.name} (process {self.welcome.pid}) has not answered for "
                         f"{self._unheard * self._heartbeat_s:g} s"
@@ -218,6 +222,17 @@ class Conversation:
             self._ping_at = now + self._heartbeat_s
             self.tell("control", Ping(next(self._tokens)))
         return min(1.0, max(0.0, self._ping_at - now))
+
+    def _hear(self, message: FromServer, rest: Sequence[Part]) -> None:
+        if isinstance(message, Rejected):
+            self._give_up(error_of(message.error))
+        elif isinstance(message, StylesChanged):
+            if (ears := self._ears()) is not None:
+                ears.styles_changed(message.revision)
+        elif self._answer(message, rest) or not isinstance(message, About):
+            pass
+        elif (ears := self._ears()) is not None:
+            ears.about_request(self, message, rest)
 
     def _answer(self, message: FromServer, parts: Sequence[Part]) -> bool:
         """Give an answer to its question; whether there was one."""

@@ -47,6 +47,8 @@ class Visitor:
     lane: Lane
     start: bool
     """Whether a server that is not there is started."""
+    control_only: bool = False
+    """Nothing will be rendered, so that the server has room for it where it has none for others."""
 
 
 class Desk:
@@ -146,6 +148,11 @@ class Desk:
                 request.taken_back = True
         if request is not None and talk is not None and talk.error is None:
             talk.tell("control", Cancel(id))
+
+    def steer(self, over: Callable[[], bool], until: float) -> None:
+        """Read what the server says in this thread, which has to wait; see `Transport.steer`."""
+        if (talk := self._talk) is not None and talk.error is None:
+            talk.steer(over, until)
 
     def on_styles_changed(self, call: Callable[[int], None]) -> None:
         """Call with the library's revision whenever it changes, in a thread that may wait for the server."""
@@ -257,6 +264,8 @@ class Desk:
             self._visitor.lane,
             ("raw",) if self._place.local else encodings_here(),
             None if before is None or before is self._given_up else before.welcome.session,
+            self._visitor.control_only,
+            None if before is None or before is not self._given_up else before.welcome.session,
         )
 
     def _carry_over(self, before: Conversation, fresh: Conversation) -> None:
@@ -264,19 +273,30 @@ class Desk:
         if not fresh.welcome.resumed or fresh.welcome.boot != before.welcome.boot:
             self._fail_all(self._obituary(before.error or ServerUnreachable("the server was replaced")))
             return
+        error = self._obituary(before.error or ServerUnreachable("the connection was lost"))
         with self._room:
             requests = list(self._requests.values())
-            worn = [request for request in requests if request.sent_again >= SENT_AGAIN]
+            for request in requests:
+                request.sent_again += 1
+            worn = [request for request in requests if request.sent_again > SENT_AGAIN]
+            owing = [request for request in worn if isinstance(request, FrameRequest) and request.ring is not None]
             for request in worn:
-                self._drop(request)
+                if request not in owing or request.sent_again > SENT_AGAIN + 1:
+                    self._drop(request)
         for request in requests:
-            request.sent_again += 1
-            if request not in worn:
+            if request.message.id in self._requests:
                 fresh.tell("data", request.message, request.parts)
-                if request.taken_back:  # while nobody could be told
+                if request.taken_back or request in worn:  # while nobody could be told, or now
                     fresh.tell("control", Cancel(request.message.id))
         for request in worn:
-            request.fail(self._obituary(before.error or ServerUnreachable("the connection was lost")))
+            if request not in owing:
+                request.fail(error)
+        for frame in owing:
+            # Its answer, asked for a last time, says when its pair is free again.
+            if not frame.future.done():
+                frame.give_up(error)
+            else:
+                frame.lose_pair()
 
     def _fail_all(self, error: ImpastoError) -> None:
         with self._room:

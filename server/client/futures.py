@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import queue
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -83,13 +85,30 @@ class FrameResult:
 
 
 class FrameFuture(Future[FrameResult]):
-    """A frame that is being painted. Callbacks run in the connection's thread: they must not wait for the server."""
+    """A frame that is being painted.
 
-    def __init__(self, id: bytes, take_back: Callable[[bytes], None]) -> None:
+    Callbacks run in the connection's thread, or in one that waits for a result: they must not wait for the server.
+    """
+
+    def __init__(
+        self,
+        id: bytes,
+        take_back: Callable[[bytes], None],
+        steer: Callable[[Callable[[], bool], float], None] = lambda over, until: None,
+    ) -> None:
+        """`steer` reads in the calling thread what the server says, until its first argument says that it is over."""
         super().__init__()
         self.id = id
-        self._take_back = take_back
+        self._take_back, self._steer = take_back, steer
         self.set_running_or_notify_cancel()
+
+    def result(self, timeout: float | None = None) -> FrameResult:
+        """The painted frame. Raises what befell it, TimeoutError after so many seconds."""
+        if self.done():
+            return super().result(0)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        self._steer(self.done, until)
+        return super().result(None if timeout is None else max(0.0, until - time.monotonic()))
 
     def cancel(self) -> bool:
         """Ask the server to drop the frame; whether it was still under way.
@@ -152,6 +171,9 @@ class FrameRequest:
 
     def end(self, message: Terminal, parts: Sequence[Part]) -> None:
         """Give the future its result or error, and the pair back where the result does not need it."""
+        if self.future.done():  # given up
+            self._free_pair()
+            return
         try:
             if isinstance(message, Done):
                 self.future.set_result(self._result(message, parts))
@@ -163,7 +185,18 @@ class FrameRequest:
     def fail(self, error: ImpastoError) -> None:
         """End without a result."""
         self._free_pair()
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def give_up(self, error: ImpastoError) -> None:
+        """End the future. The pair stays away until `end`, because the server may still paint into it."""
         self.future.set_exception(error)
+
+    def lose_pair(self) -> None:
+        """The pair is not used again: nobody will say when the server is done with it."""
+        if self.ring is not None:
+            self.ring.leave()
+            self.ring = None
 
     def _result(self, done: Done, parts: Sequence[Part]) -> FrameResult:
         picture = self.message.picture

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -31,24 +32,44 @@ class _Lease:
         self.__array_interface__ = slot.__array_interface__
 
 
+class _Free:
+    """Free pairs, the one that came back last first: what of it is still in the processor's cache need not be fetched.
+
+    May be put to from anywhere, a garbage collection in the middle of another call of it included: the queue bears no
+    pairs, it counts them, because it can be waited for.
+    """
+
+    def __init__(self, pairs: int) -> None:
+        self._pairs: deque[int] = deque()
+        self._count: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for pair in reversed(range(pairs)):
+            self.put(pair)
+
+    def put(self, pair: int) -> None:
+        self._pairs.append(pair)
+        self._count.put(None)
+
+    def get(self, timeout_s: float) -> int:
+        """Raises `queue.Empty` after this long."""
+        self._count.get(timeout_s > 0, max(0.0, timeout_s))
+        return self._pairs.pop()
+
+
 class RingPairs:
     """A mapped ring and its pairs. A pair is free, with a writer, with the server, or on loan as a result.
 
     Results outlive the ring: the memory stays mapped until the last array of it is gone. What is on loan comes back
-    from whichever thread drops the last array, inside the garbage collector if need be, so giving back takes no lock:
-    `SimpleQueue` is made for that.
+    from whichever thread drops the last array, inside the garbage collector if need be, so giving back takes no lock.
     """
 
     def __init__(self, number: int, mapped: mmap.mmap, layout: Layout) -> None:
         self.number = number
         self.layout = layout
         self._memory: Bytes = np.frombuffer(mapped, np.uint8)
-        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._free = _Free(layout.pairs)
         self._generations = [0] * layout.pairs
         self._lock = threading.Lock()
         self._users = 0
-        for pair in range(layout.pairs):
-            self._free.put(pair)
 
     @property
     def in_use(self) -> bool:
@@ -72,9 +93,7 @@ class RingPairs:
         while True:
             left = until - time.monotonic()
             try:
-                if left <= 0:
-                    return self._free.get_nowait()
-                return self._free.get(timeout=min(LOOK_S, left))
+                return self._free.get(min(LOOK_S, left))
             except queue.Empty:
                 check()
                 if left <= 0:

@@ -16,6 +16,7 @@ from impasto.server.client.conversation import Conversation, new_id
 from impasto.server.client.desk import Desk
 from impasto.server.client.futures import FrameFuture, FrameRequest
 from impasto.server.client.pairs import RingPairs
+from impasto.server.client.paths import require_sendable
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.layout import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
 from impasto.server.protocol.messages import (
@@ -176,8 +177,9 @@ class FrameSlot:
     def submit(self, style: str, *, timeout_s: float = 20.0, **words: Unpack[LookWords]) -> FrameFuture:
         """Have the slot painted. Raises ServerBusy where the session's credit has no room within `timeout_s`."""
         self._buffer()
+        require_sendable("style", style)
         id = new_id()
-        future = FrameFuture(id, self._desk.take_back)
+        future = FrameFuture(id, self._desk.take_back, self._desk.steer)
         parts: list[Part] = []
         encoding: Literal["raw", "blosc2"] = "raw"
         if self._ring is None:

@@ -23,6 +23,7 @@ SCARCE_BYTES = 512 << 20
 SHOWN_BYTES = 400
 """Of each sentence, so that sixteen errors and sixteen problems fit into one message."""
 LOADED_SHOWN = 16
+ASK_OWNER = "whoever runs the server can see why, with `impasto status` on its machine"
 
 
 class Condition:
@@ -51,8 +52,12 @@ class Condition:
         self._process = psutil.Process()
         self.draining = False
 
-    def status(self, id: bytes) -> Status:
-        """Everything, as it is now."""
+    def status(self, id: bytes, asker: Session | None = None) -> Status:
+        """How the server is now, as far as the client who asks may know it; everything for the server itself."""
+        found = self._status(id)
+        return found if asker is None or asker.local or asker.visitor.admin else self._for_guest(found, asker)
+
+    def _status(self, id: bytes) -> Status:
         now = self._clock()
         self._journal.catch_up()
         telemetry = self._journal.telemetry
@@ -91,6 +96,24 @@ class Condition:
         if left < SCARCE_BYTES:
             found.append(f"the machine has {left >> 20} MiB of memory left; close other programs")
         return tuple(found)
+
+    def _for_guest(self, found: Status, asker: Session) -> Status:
+        """What a key that may only render is told: its own clients, and totals that name nobody.
+
+        Sentences are written for whoever runs the server: they name files of its machine and other people's work.
+        """
+        offered = {facts.name for facts in self._library.facts()}
+        own = (session for session in self._sessions if session.visitor.key == asker.visitor.key)
+        return replace(
+            found,
+            problems=(ASK_OWNER,) if found.problems else (),
+            devices=tuple(
+                replace(each, loaded=tuple(name for name in each.loaded if name in offered)) for each in found.devices
+            ),
+            clients=tuple(map(self._client, own))[:64],
+            endpoints=tuple(each for each in found.endpoints if each.startswith("tcp://")),
+            errors=(),
+        )
 
     def _client(self, session: Session) -> ClientFacts:
         tasks = [task for id in session.live if (task := self._dispatch.task(id)) is not None]

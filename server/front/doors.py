@@ -1,14 +1,15 @@
 """The server's sockets: control and data, for this machine and, where it listens, for others.
 
-Nothing waits here. ROUTER sockets say when a peer is gone or takes no more, instead of dropping what is sent to it;
-identities are ZeroMQ's own, so that nobody can take another's answers; nothing lingers.
+Nothing waits here. Each socket has a file that becomes readable when ZeroMQ has news of it; what the news are, and
+whether there are more, is asked of the socket itself. ROUTER sockets say when a peer is gone or takes no more, instead
+of dropping what is sent to it; identities are ZeroMQ's own, so that nobody can take another's answers; nothing lingers.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -38,6 +39,12 @@ DOMAIN: Final = "impasto"
 HEARTBEAT_MS: Final = 2_000
 HEARTBEAT_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_TTL_MS: Final = 10_000
+ROUTES: Final = 4096
+"""Peers of one socket whose routes are kept."""
+
+_NOW: Final = int(zmq.NOBLOCK)
+_EVENTS: Final = int(zmq.EVENTS)
+_READ: Final = int(zmq.POLLIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,31 @@ class Network:
     gate: Gate
 
 
+@dataclass(slots=True, eq=False)
+class _Door:
+    """One of our sockets, and who has come through it."""
+
+    socket: zmq.Socket[bytes]
+    file: int
+    local: bool
+    channel: Channel
+    routes: dict[bytes, Route] = field(default_factory=dict)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a message is there to be read; its file tells of later ones again."""
+        return bool(int(self.socket.getsockopt(_EVENTS)) & _READ)
+
+    def route(self, peer: bytes) -> Route:
+        """How this peer is reached; the same object for each of its messages."""
+        route = self.routes.get(peer)
+        if route is None:
+            if len(self.routes) >= ROUTES:
+                self.routes.clear()
+            route = self.routes[peer] = Route(self.local, self.channel, peer)
+        return route
+
+
 class Doors:
     """The sockets of a server, from `bind` to `close`. One owner, one thread."""
 
@@ -67,8 +99,12 @@ class Doors:
         """Binds. Raises ServerError where an address cannot be had, UsageError where it is none."""
         self._context = zmq.Context(1 if network is None else 2)
         self._context.linger = 0
-        self._sockets: dict[tuple[bool, Channel], zmq.Socket[bytes]] = {}
-        self._monitors: list[zmq.Socket[bytes]] = []
+        self._doors: list[_Door] = []
+        self._by_channel: dict[tuple[bool, Channel], _Door] = {}
+        self._used: set[_Door] = set()
+        """Those that may have taken news in without our asking, while something else was done with them."""
+        self._monitors: dict[int, zmq.Socket[bytes]] = {}
+        """By the file of each."""
         self._authenticator: ThreadAuthenticator | None = None
         self.endpoints: tuple[str, ...] = ()
         try:
@@ -84,40 +120,43 @@ class Doors:
             self.close(linger_ms=0)
             raise
 
-    def register(self, poller: zmq.Poller) -> None:
-        """Have everything polled that `arrivals` and `disconnected` want to know of."""
-        for socket in (*self._sockets.values(), *self._monitors):
-            poller.register(socket, zmq.POLLIN)
+    def files(self) -> list[int]:
+        """What to poll for reading, before `arrivals` and `disconnected`."""
+        return [*(door.file for door in self._doors), *self._monitors]
 
-    def arrivals(self, ready: dict[object, int], most: int) -> Iterator[Arrival]:
-        """What has come over the sockets that are ready, control before data, at most so many of each."""
-        for channel in Channel:
-            for local in (True, False):
-                socket = self._sockets.get((local, channel))
-                if socket is not None and socket in ready:
-                    yield from self._receive(socket, local, channel, most)
+    def pending(self) -> bool:
+        """Whether messages are there that no file tells of; to be asked before every wait."""
+        self._used = {door for door in self._used if door.has_news}
+        return bool(self._used)
 
-    def disconnected(self, ready: dict[object, int]) -> bool:
+    def arrivals(self, ready: Container[int], most: int) -> Iterator[Arrival]:
+        """What has come over the sockets whose files are ready, control before data, at most so many of each."""
+        for door in self._doors:
+            if door.file in ready or door in self._used:
+                self._used.add(door)
+                yield from _arrivals(door, most)
+
+    def disconnected(self, ready: Iterable[int]) -> bool:
         """Whether a connection has ended since the last time; whose, only sending can tell."""
         found = False
-        for monitor in self._monitors:
-            if monitor in ready:
-                with contextlib.suppress(zmq.Again):
-                    while True:
-                        recv_monitor_message(monitor, zmq.NOBLOCK)
-                        found = True
+        for monitor in [self._monitors[file] for file in ready if file in self._monitors]:
+            with contextlib.suppress(zmq.Again):
+                while True:
+                    recv_monitor_message(monitor, zmq.NOBLOCK)
+                    found = True
         return found
 
     def send(self, route: Route, parts: Sequence[Part], tracked: bool) -> tuple[Delivery, Receipt | None]:
         """Send without waiting. With `tracked` the samples are read where they are until the receipt says done."""
-        socket = self._sockets.get((route.local, route.channel))
-        if socket is None:
+        door = self._by_channel.get((route.local, route.channel))
+        if door is None:
             return Delivery.GONE, None
+        self._used.add(door)
         try:
             if tracked:
-                receipt = socket.send_multipart((route.peer, *parts), zmq.NOBLOCK, copy=False, track=True)
+                receipt = door.socket.send_multipart((route.peer, *parts), _NOW, copy=False, track=True)
                 return Delivery.SENT, receipt
-            socket.send_multipart((route.peer, *parts), zmq.NOBLOCK)
+            door.socket.send_multipart((route.peer, *parts), _NOW)
         except zmq.Again:
             return Delivery.FULL, None
         except zmq.ZMQError as error:
@@ -128,13 +167,15 @@ class Doors:
 
     def close(self, linger_ms: int = LINGER_MS) -> None:
         """Close every socket; what was handed to ZeroMQ may still leave for a moment."""
-        for socket in self._sockets.values():
+        for door in self._doors:
             with contextlib.suppress(zmq.ZMQError):
-                socket.disable_monitor()
-            socket.close(linger_ms)
-        for monitor in self._monitors:
+                door.socket.disable_monitor()
+            door.socket.close(linger_ms)
+        for monitor in self._monitors.values():
             monitor.close(0)
-        self._sockets.clear()
+        self._doors.clear()
+        self._by_channel.clear()
+        self._used.clear()
         self._monitors.clear()
         if self._authenticator is not None:
             self._authenticator.stop()
@@ -165,7 +206,11 @@ class Doors:
     ) -> None:
         control = channel is Channel.CONTROL
         socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        self._sockets[local, channel] = socket
+        door = _Door(socket, int(socket.fd), local, channel)
+        self._by_channel[local, channel] = door
+        self._doors.append(door)
+        self._used.add(door)
+        self._doors.sort(key=lambda each: (each.channel is Channel.DATA, not each.local))
         socket.linger = 0
         socket.router_mandatory = True
         socket.sndhwm = socket.rcvhwm = CONTROL_LETTERS if control else DATA_LETTERS
@@ -181,7 +226,8 @@ class Doors:
                 socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
                 socket.heartbeat_ttl = HEARTBEAT_TTL_MS
         monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._monitors.append(monitor)
+        self._monitors[int(monitor.fd)] = monitor
+        monitor.getsockopt(_EVENTS)  # before which its file would tell of nothing
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -191,22 +237,24 @@ class Doors:
             ) from error
         self.endpoints = (*self.endpoints, str(socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\x00"))
 
-    def _receive(self, socket: zmq.Socket[bytes], local: bool, channel: Channel, most: int) -> Iterator[Arrival]:
-        for _ in range(most):
+
+def _arrivals(door: _Door, most: int) -> Iterator[Arrival]:
+    for _ in range(most):
+        if not door.has_news:
+            return
+        try:
+            frames = door.socket.recv_multipart(_NOW, copy=False)
+        except zmq.Again:
+            return
+        key = ""
+        if not door.local:
             try:
-                frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            key = ""
-            if not local:
-                try:
-                    key = str(frames[-1].get("User-Id"))
-                except zmq.ZMQError:
-                    continue  # cannot be: ZeroMQ lets in nobody without
-            route = Route(local, channel, frames[0].bytes)
-            # Small parts as bytes; samples where they are. Of thousands of parts only so many as show that it is wrong.
-            parts = [
-                frame.bytes if index < 2 and len(frame) <= HEADER_BYTES else frame.buffer
-                for index, frame in enumerate(frames[1 : PARTS + 2])
-            ]
-            yield Arrival(route, key, parts)
+                key = str(frames[-1].get("User-Id"))
+            except zmq.ZMQError:
+                continue  # cannot be: ZeroMQ lets in nobody without
+        # Small parts as bytes; samples where they are. Of thousands of parts only so many as show that it is wrong.
+        parts = [
+            frame.bytes if index < 2 and len(frame) <= HEADER_BYTES else frame.buffer
+            for index, frame in enumerate(frames[1 : PARTS + 2])
+        ]
+        yield Arrival(door.route(frames[0].bytes), key, parts)

@@ -6,7 +6,7 @@ a thread copies or unpacks them into a segment of the front's own, which the wor
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from impasto.server.front.ring_desk import RingDesk
 from impasto.server.front.segments import Place, Ring, Stage, Staging, open_stage
 from impasto.server.front.sessions import Session
 from impasto.server.protocol import layout, link, payload
-from impasto.server.protocol.codec import Malformed, Part
+from impasto.server.protocol.codec import Malformed, Part, fingerprint
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Cancelled, Done, Encoding, ErrorFacts, Failed, Look, Picture, Submit
 from impasto.server.ring import Segment
@@ -111,7 +111,8 @@ class FrameDesk:
         if submit.slot is not None:
             assert ring is not None  # `check_submit` has refused any other
             task.place, task.ring = ring.claim(submit.slot), ring
-        self._dispatch.journal.telemetry.count("bytes_in", sum(map(len, parts)) if parts else 0)
+        if parts:
+            self._dispatch.journal.telemetry.count("bytes_in", sum(map(len, parts)))
         self._dispatch.add(task, self)
         self._dispatch.feed(
             plan.FrameSubmitted(
@@ -324,9 +325,9 @@ def found_style(library: Library, look: Look, *, local: bool) -> Found:
 
 
 def named(error: ErrorFacts, look: Look, found: Found) -> ErrorFacts:
-    """An error with the style's name in place of its path, unless the client itself gave the path."""
-    path = str(found.path)
-    return error if look.style == path else replace(error, message=error.message.replace(path, found.name))
+    """An error with the style in the client's words in place of its path: by its name, or by the path that it gave."""
+    said = look.style if os.path.isabs(look.style) else found.name
+    return replace(error, message=error.message.replace(str(found.path), said))
 
 
 def _frame(task: Task) -> PendingFrame:
@@ -364,5 +365,4 @@ def _fill(submit: Submit, parts: Sequence[Part], slot: memoryview) -> None:
 
 def _digest_of(submit: Submit, found: Found) -> bytes:
     """Of everything that was asked for, whoever asked and wherever the samples are."""
-    asked = repr((found.path, found.sha256, submit.look, submit.picture, submit.matte, submit.frame))
-    return hashlib.blake2b(asked.encode(), digest_size=16).digest()
+    return fingerprint(os.fsencode(found.path), found.sha256, submit.look, submit.picture, submit.matte, submit.frame)

@@ -217,6 +217,7 @@ class Library:
             )
         if path.suffix.lower() not in (ENDING, *PICKLES):
             raise StyleError(f"expected a style (a .safetensors file), got '{shown}'; check the path")
+        name, path = path.stem, _resolved(path)
         try:
             facts = path.stat()
         except (OSError, ValueError):
@@ -233,7 +234,7 @@ class Library:
         self._paths[path] = kept
         while len(self._paths) > _PATHS_KEPT:
             del self._paths[next(iter(self._paths))]
-        return Found(path.stem, path, kept[1])
+        return Found(name, path, kept[1])
 
     def _scan(self) -> dict[Path, Signature]:
         """Every style file of the folders, in their order, sorted by name within each."""
@@ -383,6 +384,18 @@ def _preview(card: Card) -> bytes:
 def _is_path(style: str) -> bool:
     """Whether a client means a file: a separator, or the ending of a weights file."""
     return "/" in style or "\\" in style or style.lower().endswith((ENDING, *PICKLES))
+
+
+def _resolved(path: Path) -> Path:
+    """The one path of a style file, by whatever way it was named: one file is one style, loaded once.
+
+    A link to a file without our ending, as caches of downloads keep them, stays the name that it is read by.
+    """
+    try:
+        real = path.resolve()
+        return real if real.suffix.lower() == path.suffix.lower() else path.parent.resolve() / path.name
+    except (OSError, ValueError, RuntimeError):
+        return path  # reading it says what is wrong, in the words of every other reader
 
 
 def _weight(facts: StyleFacts) -> int:

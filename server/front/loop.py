@@ -11,6 +11,7 @@ import itertools
 import math
 import os
 import secrets
+import select
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,13 +19,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-import zmq
-
 from impasto.server.front.bell import Bell
 from impasto.server.front.condition import Condition
 from impasto.server.front.dispatch import Dispatch
 from impasto.server.front.doors import Doors, Network
 from impasto.server.front.errands import Errands
+from impasto.server.front.foreman import Foreman
 from impasto.server.front.frame_desk import FrameDesk
 from impasto.server.front.gate import Gate
 from impasto.server.front.journal import Journal
@@ -36,12 +36,11 @@ from impasto.server.front.ring_desk import RingDesk
 from impasto.server.front.segments import Staging
 from impasto.server.front.sessions import Session, Sessions, Visitor
 from impasto.server.front.shot_desk import ShotDesk
-from impasto.server.front.supervisor import Lost, Supervisor
+from impasto.server.front.supervisor import Supervisor
 from impasto.server.front.system import free_files, raise_file_limit
 from impasto.server.front.telemetry import Log, Telemetry
 from impasto.server.keys import AllowList, keys_folder, server_keys
 from impasto.server.processes import has_ended
-from impasto.server.protocol import link
 from impasto.server.protocol.messages import Pong, ShuttingDown, Status, StylesChanged
 from impasto.server.ring import sweep
 from impasto.server.runtime import Owner, hold_lock, prepare_folder
@@ -65,6 +64,8 @@ FLUSH_S: Final = 1.0
 SPARE_FILES: Final = 16
 """File numbers that are kept for workers and rings of the clients that are there."""
 LOG_NAME: Final = "events.log"
+OWNER: Final = Visitor()
+"""Whoever comes over the local socket."""
 
 
 def serve(settings: ServerSettings, *, on_ready: Callable[[], None] = lambda: None) -> int:
@@ -122,6 +123,7 @@ class _Front:
             rings = RingDesk(dispatch, post, errands, journal, number)
             frames = FrameDesk(dispatch, library, rings, self._staging, errands, limits, clock)
             self._shots = ShotDesk(dispatch, library, settings.roots, limits, clock)
+            self._foreman = Foreman(self._crew, dispatch, self._shots, library, journal)
             house = house_of(server, boot)
             self._condition = Condition(
                 house, self._sessions, dispatch, self._shots, library, journal, self._doors.endpoints, clock
@@ -148,12 +150,12 @@ class _Front:
         self._boot = boot
         self._leaving: _Leaving | None = None
         self._revision = library.revision
-        self._checks: dict[int, list[link.CheckStyle]] = {}
         self._probes: list[float] = []
         self._chores_s = 0.0
         self._busy_s = clock()
-        self._poller = zmq.Poller()
-        self._polled: list[int] = []
+        self._files = select.poll()
+        self._watched: set[int] = set()
+        """Files of the workers."""
         self._crew_due_s = -math.inf
         self._tick_due_s = math.inf
 
@@ -169,9 +171,8 @@ class _Front:
 
     def run(self, on_ready: Callable[[], None]) -> int:
         """The loop."""
-        self._doors.register(self._poller)
-        for waker in (self._errands, self._bell):
-            self._poller.register(waker.fileno(), zmq.POLLIN)
+        for file in (*self._doors.files(), self._errands.fileno(), self._bell.fileno()):
+            self._files.register(file, select.POLLIN)
         self._crew.start()
         self._journal.note("info", "server_started", pid=os.getpid(), boot=self._boot, at=self._doors.endpoints)
         # What is there now stays: a full collection would look at all of it while frames wait.
@@ -185,18 +186,20 @@ class _Front:
             now = self._clock()
             if now - passed_s - wait_s > ASLEEP_S:
                 self._sessions.forgive(now - passed_s - wait_s)
-                self._hear_workers(now)  # before anybody is blamed for having been silent
+                self._foreman.see_to_workers(now)  # before anybody is blamed for having been silent
             passed_s = now
             if self._bell.fileno() in ready:
                 self._heed_signals()
             for arrival in self._doors.arrivals(ready, AT_ONCE):
-                visitor = Visitor() if arrival.route.local else self._visitor(arrival.key)
+                visitor = OWNER if arrival.route.local else self._visitor(arrival.key)
                 if visitor is not None:
                     self._reception.take(arrival.route, visitor, arrival.parts)
             if self._errands.fileno() in ready:
                 self._errands.settle(self._journal.facts_of_any)
-            if self._crew_due_s <= now or not ready.keys().isdisjoint(self._polled):
-                self._hear_workers(now)
+            if self._crew_due_s <= now:
+                self._foreman.see_to_workers(now)
+            elif not ready.isdisjoint(self._watched):
+                self._foreman.hear(self._crew.receive(ready))
             self._keep_time(now, disconnected=self._doors.disconnected(ready))
             self._flush()
             self._journal.catch_up()
@@ -252,16 +255,19 @@ class _Front:
         wait_s = min(LONGEST_WAIT_S, max(0.0, soonest - now))
         return min(wait_s, BLOCKED_WAIT_S) if self._post.blocked else wait_s
 
-    def _poll(self, wait_s: float) -> dict[object, int]:
-        workers = self._crew.filenos()
-        if workers != self._polled:
-            for gone in set(self._polled) - set(workers):
-                self._poller.unregister(gone)
-            for come in set(workers) - set(self._polled):
-                self._poller.register(come, zmq.POLLIN)
-            self._polled = workers
+    def _poll(self, wait_s: float) -> set[int]:
+        """Wait until a file is ready, or for so long."""
+        workers = set(self._crew.filenos())
+        if workers != self._watched:
+            for gone in self._watched - workers:
+                self._files.unregister(gone)
+            for come in workers - self._watched:
+                self._files.register(come, select.POLLIN)
+            self._watched = workers
+        if self._doors.pending():
+            wait_s = 0.0
         # Rounded up: a wait that ends too early is another pass.
-        return dict(self._poller.poll(-int(-wait_s * 1000 // 1)))
+        return {file for file, _ in self._files.poll(-int(-wait_s * 1000 // 1))}
 
     def _heed_signals(self) -> None:
         for _ in range(self._bell.rung()):
@@ -269,49 +275,6 @@ class _Front:
 
     def _visitor(self, key: str) -> Visitor | None:
         return self._gate.visitor(key) if self._gate is not None else None
-
-    def _hear_workers(self, now: float) -> None:
-        self._crew.tick(now)
-        for event in self._crew.receive():
-            try:
-                if isinstance(event, Lost):
-                    self._lose(event)
-                else:
-                    self._hear(event.worker, event.message)
-            except Exception as error:  # noqa: BLE001  # written down; the next message is heard
-                self._journal.facts_of_any(error)
-
-    def _hear(self, worker: int, message: link.FromWorker) -> None:
-        match message:
-            case link.Ready(device=device, depth=depth):
-                self._journal.note("info", "worker_ready", worker=worker, device=device.device, pid=device.pid)
-                self._dispatch.ready.add(worker)
-                self._dispatch.feed(plan.WorkerReady(worker, device.device, depth, self._crew.every_device()))
-            case link.Beat(moved=moved):
-                self._dispatch.moved(moved)
-            case link.FramePainted():
-                self._dispatch.end(worker, message.done.id, message)
-            case link.ShotEnded():
-                self._dispatch.end(worker, message.done.id, message)
-            case link.WorkFailed() | link.WorkStopped():
-                self._dispatch.end(worker, message.id, message)
-            case link.ShotOpened() | link.FramesSafe() | link.TurnAsked() | link.TurnOver():
-                self._shots.heard(worker, message)
-            case link.StyleChecked(style=style, error=error):
-                self._checks[worker] = [each for each in self._checks.get(worker, []) if each.path != message.path]
-                self._journal.telemetry.count("styles_changed" if error is None else "styles_refused")
-                why = error.message if error is not None else ""
-                self._journal.note("info" if error is None else "warning", "style_checked", style=style, why=why)
-                self._library.checked(message)
-            case link.WorkerNote(level=level, event=event, facts=facts):
-                self._journal.note(level, event, worker=worker, **facts)
-
-    def _lose(self, lost: Lost) -> None:
-        self._journal.telemetry.count("workers_lost")
-        self._journal.note("warning", "worker_lost", worker=lost.worker, why=lost.why)
-        for check in self._checks.pop(lost.worker, []):
-            self._library.unanswered(check)
-        self._dispatch.lost(lost.worker)
 
     def _keep_time(self, now: float, *, disconnected: bool) -> None:
         if self._tick_due_s <= now:
@@ -353,11 +316,7 @@ class _Front:
             self.leave(at_once=False)
 
     def _watch_styles(self, now: float) -> None:
-        if self._dispatch.ready:
-            worker = min(self._dispatch.ready)
-            for check in self._library.poll(now):
-                if self._crew.send(worker, check):
-                    self._checks.setdefault(worker, []).append(check)
+        self._foreman.ask_for_checks(now)
         if self._library.revision != self._revision:
             self._revision = self._library.revision
             for session in self._sessions:

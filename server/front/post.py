@@ -27,6 +27,8 @@ class Channel(Enum):
     CONTROL = "control"
     DATA = "data"
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and every message is looked up by its channel
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -98,7 +98,7 @@ class Reception:
         library: Library,
         post: Post,
         journal: Journal,
-        status: Callable[[bytes], Status],
+        status: Callable[[bytes, Session], Status],
         shut_down: Callable[[bool], None],
         clock: Callable[[], float],
     ) -> None:
@@ -178,6 +178,7 @@ class Reception:
                 first = "Join with the session of the welcome" if right is Channel.DATA else "Hello"
                 raise InvalidRequest(f"expected {first} as the first message of a connection, got '{message.TYPE}'")  # type: ignore[attr-defined]
             case Submit() | SubmitShot():
+                session.require_work()
                 self._submit(session, message, header, payload)
             case _:
                 self._control[kind](session, message)
@@ -189,6 +190,9 @@ class Reception:
         self._sessions.check_rate(now)
         agreed = negotiate(hello, Offer(route.local, self._house.encodings, self._limits))
         resumed = self._sessions.resume(hello, visitor, route, agreed, now) if hello.resume else None
+        replaced = self._sessions.replaced(hello, visitor, route)
+        if replaced is not None and replaced is not resumed:
+            self.dismiss(replaced, "the client came back without it")
         if resumed is None and self.draining:
             raise ServerBusy("expected a server that stays, this one is shutting down; start another one")
         session = resumed or self._sessions.admit(hello, visitor, route, agreed, now)
@@ -296,7 +300,7 @@ class Reception:
         self._post.put(session.control, letter(PreviewFound(asked.id), preview))
 
     def _ask_status(self, session: Session, asked: AskStatus) -> None:
-        self._post.put(session.control, letter(self._status(asked.id)))
+        self._post.put(session.control, letter(self._status(asked.id, session)))
 
     def _shutdown(self, session: Session, asked: Shutdown) -> None:
         if not session.visitor.admin:

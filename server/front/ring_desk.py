@@ -13,7 +13,7 @@ from impasto.server.front.post import Post, letter
 from impasto.server.front.segments import Ring
 from impasto.server.front.sessions import Session
 from impasto.server.protocol.failures import facts_of
-from impasto.server.protocol.messages import AttachRing, CloseRing, Failed, OpenRing, RingOffered, RingReady
+from impasto.server.protocol.messages import AttachRing, CloseRing, ErrorFacts, Failed, OpenRing, RingOffered, RingReady
 from impasto.server.ring import NoRoom, Segment, create_segment
 
 INLINE = "send the samples in the message instead"
@@ -32,14 +32,20 @@ class RingDesk:
         self._number = number
 
     def open(self, session: Session, asked: OpenRing) -> None:
-        """Make a segment, in a thread because its memory is allocated now, and offer it."""
+        """Make a segment, in a thread because its memory is allocated now, and offer it.
+
+        Of a session one is made at a time; of several that are asked for meanwhile the newest is next, and the others
+        are refused as busy.
+        """
+        session.require_work()
         if "ring" not in session.agreed.transports:
             raise NotPermitted(f"expected a client of the same machine to ask for a ring, got another; {INLINE}")
-
-        def made(future: Future[Segment]) -> None:
-            self._made(session, asked, future)
-
-        self._errands.run(lambda: create_segment(asked.slot_bytes, asked.pairs), made)
+        if session.making is None:
+            self._make(session, asked)
+            return
+        overtaken, session.wanted = session.wanted, asked
+        if overtaken is not None:
+            self._refuse(session, overtaken, facts_of(ServerBusy(f"a newer request for a ring came; {INLINE}")))
 
     def attach(self, session: Session, asked: AttachRing) -> None:
         """Take the ring into use once its client has shown what is in it. Raises InvalidRequest for any other."""
@@ -82,6 +88,26 @@ class RingDesk:
             self._dispatch.hide(ring)
             ring.segment.close()
 
+    def _make(self, session: Session, asked: OpenRing) -> None:
+        session.making = asked
+
+        def made(future: Future[Segment]) -> None:
+            wanted = session.wanted
+            session.making = session.wanted = None
+            try:
+                self._made(session, asked, future)
+            finally:
+                if wanted is not None and not session.closed:
+                    self._make(session, wanted)
+
+        self._errands.run(lambda: create_segment(asked.slot_bytes, asked.pairs), made)
+
+    def _refuse(self, session: Session, asked: OpenRing, facts: ErrorFacts) -> None:
+        self._journal.telemetry.count("rings_refused")
+        self._journal.session("ring_refused", session, message=facts.message)
+        if not session.closed:
+            self._post.put(session.control, letter(Failed(asked.id, facts)))
+
     def _retire(self, ring: Ring) -> None:
         ring.retired = True
         self.let_go(ring)
@@ -89,15 +115,12 @@ class RingDesk:
     def _made(self, session: Session, asked: OpenRing, future: Future[Segment]) -> None:
         error = None if future.cancelled() else future.exception()
         if error is not None or future.cancelled():
-            self._journal.telemetry.count("rings_refused")
             facts = (
                 facts_of(ServerBusy(f"{error}; until then, {INLINE}"))
                 if isinstance(error, NoRoom)
                 else self._journal.facts_of_any(error if isinstance(error, Exception) else ServerError("closing"))
             )
-            self._journal.session("ring_refused", session, message=facts.message)
-            if not session.closed:
-                self._post.put(session.control, letter(Failed(asked.id, facts)))
+            self._refuse(session, asked, facts)
             return
         segment = future.result()
         if session.closed:

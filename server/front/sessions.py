@@ -17,7 +17,7 @@ from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
 from impasto.server.front.post import Line, Route
 from impasto.server.front.segments import Ring
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Hello, Slot, Terminal
+from impasto.server.protocol.messages import Hello, OpenRing, Slot, Terminal
 from impasto.server.protocol.negotiation import Agreement
 
 CONTROL_BYTES: Final = 16 << 20
@@ -88,6 +88,10 @@ class Session:
     ring: Ring | None = None
     offered: Ring | None = None
     """A ring whose mapping is not proven yet."""
+    making: OpenRing | None = None
+    """Which ring is being made now; one at a time, so that a client does not keep the others' memory waiting."""
+    wanted: OpenRing | None = None
+    """Which is to be made next."""
     closed: bool = False
     recalled: dict[bytes, None] = field(default_factory=dict)
     """Requests that were taken back before they came, the oldest first: control does not wait behind pixels."""
@@ -96,6 +100,13 @@ class Session:
     def user(self) -> str:
         """Who is served fairly and shown in the status."""
         return self.visitor.key or self.hello.user or "local"
+
+    def require_work(self) -> None:
+        """Raise InvalidRequest for a client that said it would have nothing rendered."""
+        if self.hello.control_only:
+            raise InvalidRequest(
+                "expected nothing to render of a client that said Hello with control_only; connect without it"
+            )
 
     def recall(self, id: bytes) -> None:
         """Remember that a request which is not here yet was taken back."""
@@ -136,7 +147,7 @@ class Sessions:
 
     def admit(self, hello: Hello, visitor: Visitor, route: Route, agreed: Agreement, now: float) -> Session:
         """A new session for a client that said hello. Raises ServerBusy where there is no room for it."""
-        self._check_room(visitor)
+        self._check_room(hello, visitor)
         session = Session(
             secrets.token_bytes(16),
             hello,
@@ -152,12 +163,14 @@ class Sessions:
         self._bind(session, session.control, route)
         return session
 
+    def replaced(self, hello: Hello, visitor: Visitor, route: Route) -> Session | None:
+        """The session that a hello comes in the place of; None where there is none of theirs."""
+        return self._own(hello.replaces, visitor, route)
+
     def resume(self, hello: Hello, visitor: Visitor, route: Route, agreed: Agreement, now: float) -> Session | None:
         """The session that a hello asks to go on with, on its new connection; None where there is none for them."""
-        session = self._by_token.get(hello.resume or b"")
-        if session is None or session.local != route.local or session.visitor.key != visitor.key:
-            return None
-        if session.agreed != agreed:
+        session = self._own(hello.resume, visitor, route)
+        if session is None or session.agreed != agreed:
             return None  # another program, or a newer one
         session.hello = hello
         session.heard_s = now
@@ -211,21 +224,31 @@ class Sessions:
             raise ServerBusy(f"expected at most {HELLOS_PER_S:.0f} connections a second, there are more; wait a moment")
         self._tokens -= 1
 
+    def _own(self, token: bytes | None, visitor: Visitor, route: Route) -> Session | None:
+        """The session of this token, if it is of the same machine and key as whoever names it."""
+        session = self._by_token.get(token or b"")
+        if session is None or session.local != route.local or session.visitor.key != visitor.key:
+            return None
+        return session
+
     def _bind(self, session: Session, line: Line, route: Route) -> None:
         self.unbind(session, line)
         line.route = route
         self._by_route[route] = session
 
-    def _check_room(self, visitor: Visitor) -> None:
-        if len(self) >= self._limits.sessions:
+    def _check_room(self, hello: Hello, visitor: Visitor) -> None:
+        kept, few = self._limits.sessions_kept, sum(session.hello.control_only for session in self)
+        # A client that only asks or ends the server comes in though others leave no room, but not without bound.
+        room = self._limits.sessions + (kept if hello.control_only else min(few, kept))
+        if len(self) >= room:
             raise ServerBusy(
                 f"expected at most {self._limits.sessions} clients at once, there are as many; close one, or wait"
             )
-        if not self._has_room():
+        if not (hello.control_only or self._has_room()):
             raise ServerBusy("expected a free file number for another client, all are in use; close a client, or wait")
         # On the local socket everybody is the user whose machine this is.
         theirs = sum(session.visitor.key == visitor.key for session in self) if visitor.key else 0
-        if theirs >= self._limits.sessions_per_user:
+        if theirs >= self._limits.sessions_per_user + hello.control_only:
             raise ServerBusy(
                 f"expected at most {self._limits.sessions_per_user} clients of '{visitor.key}' at once, there are as "
                 f"many; close one, or wait"

@@ -29,9 +29,11 @@ from impasto.server.protocol.messages import (
     StoredFrame,
     SubmitShot,
 )
+from impasto.server.protocol.tracks import animation_from
 from impasto.server.roots import resolve
 from impasto.server.scheduler import events as plan
 from impasto.server.settings import Root
+from impasto.server.shots.numbers import FrameNumbers
 
 TELL_S: Final = 0.1
 FRAMES_AT_ONCE: Final = 128
@@ -56,7 +58,7 @@ class PendingShot(Task):
     """An attempt has opened the shot, so that what is at the output is the job's own."""
     started: ShotStarted | None = None
     """As the first attempt had it."""
-    told: set[int] = field(default_factory=set)
+    told: FrameNumbers = field(default_factory=FrameNumbers)
     """Numbers of the frames that are stored, as far as workers lived to tell."""
     untold: int = 0
     """Frames that a worker stored and did not live to tell: the next one found them."""
@@ -96,6 +98,7 @@ class ShotDesk:
         """Check a job and hand it to the scheduler. Raises NotPermitted for its paths, UsageError and others."""
         request = self._with_paths(session, asked)
         self._check_range(request)
+        animation_from(request.animated)  # refused now, not once its turn has come
         found = found_style(self._library, request.look, local=session.local)
         shot = PendingShot(
             id=asked.id,
@@ -230,9 +233,8 @@ class ShotDesk:
 
     def _keep(self, shot: PendingShot, stored: tuple[StoredFrame, ...], notes: tuple[str, ...]) -> None:
         for frame in stored:
-            if frame.number in shot.told:
+            if not shot.told.add(frame.number):
                 continue  # a movie is rendered again from its start
-            shot.told.add(frame.number)
             shot.invalid_pixels += frame.invalid_pixels
             shot.stored.append(replace(frame, path=self._named(shot, frame.path), done=shot.stored_frames))
         shot.notes = [*shot.notes, *(self._named(shot, note) for note in notes)][-NOTES_KEPT:]

@@ -12,41 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from typing import IO, TypeAlias
 
+from impasto.server.front.workplace import Patience, WorkerProcess, Workplace, watch_process
 from impasto.server.protocol import link
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import DeviceFacts
 from impasto.server.protocol.text import cleaned
-from impasto.server.worker_link import Link, LinkClosed, link_pair
+from impasto.server.worker_link import LinkClosed, link_pair
 
-LONGEST_BACKOFF_S = 32.0
 LATE_S = 5.0
 """Whoever wakes so long after a deadline was stopped or asleep itself, and may not blame a worker for silence."""
 STEP_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a worker may take for what, in seconds."""
-
-    ready_s: float = 120.0
-    """From its start to `Ready`."""
-    silent_s: float = 60.0
-    """Without a word, once it was ready: it beats twice a second."""
-    linger_s: float = 1.0
-    """From the end of its link to the end of its process."""
-    quit_s: float = 5.0
-    """From `Quit` to the end of its process."""
-    unkilled_s: float = 5.0
-    """From SIGKILL to the end: a driver may hold a process for ever."""
-    long_life_s: float = 60.0
-    """A worker that was ready for so long is replaced at once, and earlier losses are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +49,6 @@ class Lost:
 Event: TypeAlias = Heard | Lost
 
 
-@dataclass(slots=True)
-class _Worker:
-    """A process, and the front's end of the link to it."""
-
-    number: int
-    process: subprocess.Popen[bytes]
-    link: Link[link.FromWorker]
-    watch: int | None
-    """A file number that becomes readable when the process ends, where the system has such."""
-    started_s: float
-    heard_s: float
-    ready_s: float | None = None
-    gone_s: float | None = None
-    """When its link ended."""
-    quit_s: float | None = None
-    killed_s: float | None = None
-    why: str = ""
-    """Why it was told to go, where it was."""
-
-
-@dataclass(slots=True)
-class _Post:
-    """A device, who works there, and how often that went wrong."""
-
-    device: str
-    start_s: float | None
-    """When the next worker is due; None while there is one."""
-    worker: _Worker | None = None
-    known: DeviceFacts | None = None
-    """What the last worker said of itself."""
-    starts: int = 0
-    short_lives: int = 0
-    problem: str = ""
-
-
 class Supervisor:
     """The workers of a server, one for each device."""
 
@@ -113,17 +59,17 @@ class Supervisor:
         command: Sequence[str],
         log: IO[bytes] | IO[str] | None,
         clock: Callable[[], float] = time.monotonic,
-        patience: Patience = Patience(),
+        patience: Patience | None = None,
         limits: Limits | None = None,
     ) -> None:
         """`log` takes what workers print, None leaves it to the server's own output; it needs a file number."""
         self._command = tuple(command)
         self._log = log
         self._clock = clock
-        self._patience = patience
+        self._patience = patience or Patience()
         self._worker_rss_bytes = (limits or Limits()).worker_rss_bytes
         self._devices = tuple(dict.fromkeys(devices))
-        self._posts: list[_Post] = []
+        self._posts: list[Workplace] = []
         self._numbers = 0
         self._undead: list[subprocess.Popen[bytes]] = []
         self._stopped = False
@@ -131,7 +77,7 @@ class Supervisor:
     def start(self) -> None:
         """Start a worker for each device."""
         now = self._clock()
-        self._posts = [_Post(device, now) for device in self._devices]
+        self._posts = [Workplace(device, now) for device in self._devices]
         self.tick(now)
 
     def filenos(self) -> list[int]:
@@ -144,17 +90,21 @@ class Supervisor:
                 found.append(worker.watch)
         return found
 
-    def receive(self) -> list[Event]:
+    def receive(self, ready: Container[int] | None = None) -> list[Event]:
         """What workers said, and which are dead, in the order in which it happened to each.
 
-        Call it when a file number is readable and after every `tick`.
+        Call it with the file numbers that are readable; without any, every worker is looked at, as is due after every
+        `tick`.
         """
         now = self._clock()
         events: list[Event] = []
         for post in tuple(self._posts):
             if (worker := post.worker) is None:
                 continue
-            ended = worker.process.poll() is not None  # before listening, so that its last words are heard
+            # Before listening, so that its last words are heard.
+            ended = (ready is None or worker.watch in ready) and worker.process.poll() is not None
+            if not ended and ready is not None and worker.link.fileno() not in ready:
+                continue
             while (said := self._listen(post, worker, now)) is not None:
                 events += said
                 if not ended or not said:
@@ -179,7 +129,7 @@ class Supervisor:
         """When a `tick` is due although nobody says anything; None for never."""
         times = [post.start_s for post in self._posts if post.start_s is not None and not self._stopped]
         for worker in self._workers():
-            if (deadline := self._deadline(worker)) is not None:
+            if (deadline := worker.deadline(self._patience)) is not None:
                 times.append(deadline[0])
             if worker.killed_s is not None:
                 times.append(worker.killed_s + self._patience.unkilled_s)
@@ -234,7 +184,7 @@ class Supervisor:
 
     def facts(self) -> tuple[DeviceFacts, ...]:
         """Every device and its worker, as the status shows them."""
-        return tuple(_facts_of(post) for post in self._posts)
+        return tuple(post.facts() for post in self._posts)
 
     def every_device(self) -> tuple[str, ...] | None:
         """The devices that there are workers for, or will be; None until it is known what 'auto' became."""
@@ -273,10 +223,10 @@ class Supervisor:
                 self._close(post.worker)
             post.worker, post.start_s = None, None
 
-    def _workers(self) -> list[_Worker]:
+    def _workers(self) -> list[WorkerProcess]:
         return [post.worker for post in self._posts if post.worker is not None]
 
-    def _start(self, post: _Post, now: float) -> None:
+    def _start(self, post: Workplace, now: float) -> None:
         """Start a worker; where the system cannot, say so and try again later."""
         post.start_s = None
         ours, theirs = None, None
@@ -293,7 +243,7 @@ class Supervisor:
         except OSError as error:
             if ours is not None:
                 ours.close()
-            delay = self._backoff(post)
+            delay = post.backoff_s()
             post.problem = f"could not be started ({cleaned(str(error), 300)}); tried again in {delay:.0f} s"
             post.start_s = now + delay
             return
@@ -302,9 +252,9 @@ class Supervisor:
                 theirs.close()
         self._numbers += 1
         post.starts += 1
-        post.worker = _Worker(self._numbers, process, ours, _watch(process.pid), now, now)
+        post.worker = WorkerProcess(self._numbers, process, ours, watch_process(process.pid), now, now)
 
-    def _listen(self, post: _Post, worker: _Worker, now: float) -> list[Event] | None:
+    def _listen(self, post: Workplace, worker: WorkerProcess, now: float) -> list[Event] | None:
         """What a worker said; None when its link has ended."""
         if worker.gone_s is not None:
             return None
@@ -326,36 +276,23 @@ class Supervisor:
             worker.heard_s = now
         return [Heard(worker.number, message) for message, _ in said]
 
-    def _part(self, worker: _Worker, error: LinkClosed, now: float) -> None:
+    def _part(self, worker: WorkerProcess, error: LinkClosed, now: float) -> None:
         """The link has ended; the process is given a moment to follow."""
         worker.gone_s = now
         worker.why = worker.why or f"its link ended ({cleaned(str(error), 300)})"
 
-    def _welcome(self, post: _Post, worker: _Worker, ready: link.Ready, now: float) -> None:
+    def _welcome(self, post: Workplace, worker: WorkerProcess, ready: link.Ready, now: float) -> None:
         """A worker works: bind its post to the device that it chose, and open posts for the others it saw."""
         worker.ready_s = now
         post.known, post.problem = ready.device, ""
         if post.device == "auto":
             post.device = ready.device.device
             taken = {each.device for each in self._posts}
-            self._posts += [_Post(device, now) for device in dict.fromkeys(ready.others) if device not in taken]
+            self._posts += [Workplace(device, now) for device in dict.fromkeys(ready.others) if device not in taken]
 
-    def _deadline(self, worker: _Worker) -> tuple[float, str] | None:
-        """When a worker is to be killed if nothing changes, and why; None once it was."""
-        patience = self._patience
-        if worker.killed_s is not None:
-            return None
-        if worker.gone_s is not None:
-            return worker.gone_s + patience.linger_s, f"{worker.why}, and it did not end: killed"
-        if worker.quit_s is not None:
-            return worker.quit_s + patience.quit_s, worker.why
-        if worker.ready_s is None:
-            return worker.started_s + patience.ready_s, f"killed: not ready after {patience.ready_s:g} s"
-        return worker.heard_s + patience.silent_s, f"killed: silent for {patience.silent_s:g} s"
-
-    def _lose_patience(self, worker: _Worker, now: float) -> None:
+    def _lose_patience(self, worker: WorkerProcess, now: float) -> None:
         """Kill a worker that is overdue."""
-        deadline = self._deadline(worker)
+        deadline = worker.deadline(self._patience)
         if deadline is None or now < deadline[0]:
             return
         if now - deadline[0] > LATE_S and worker.gone_s is None and worker.quit_s is None:
@@ -363,35 +300,30 @@ class Supervisor:
         else:
             self._kill(worker, deadline[1], now)
 
-    def _kill(self, worker: _Worker, why: str, now: float) -> None:
+    def _kill(self, worker: WorkerProcess, why: str, now: float) -> None:
         if worker.killed_s is None:
             worker.killed_s, worker.why = now, why
             worker.process.kill()
 
-    def _bury(self, post: _Post, worker: _Worker, now: float, ended: bool) -> Lost:
+    def _bury(self, post: Workplace, worker: WorkerProcess, now: float, ended: bool) -> Lost:
         """Take a dead worker from its post, and set the time of its successor."""
         if not ended:
             self._undead.append(worker.process)
-        why = _why(worker)
+        why = worker.epitaph()
         self._close(worker)
         post.worker = None
         if worker.ready_s is not None and now - worker.ready_s >= self._patience.long_life_s:
             post.short_lives = 0
             delay = 0.0
         else:
-            delay = self._backoff(post)
+            delay = post.backoff_s()
         post.start_s = now + delay
         post.problem = f"was lost ({why}); a new one takes its place"
         if post.short_lives > 1:
             post.problem = f"was lost {post.short_lives} times in a row, now {why}; a new one starts in {delay:.0f} s"
         return Lost(worker.number, why)
 
-    def _backoff(self, post: _Post) -> float:
-        """Count one more short life: how long to wait after it. 1, 2, 4 … 32 seconds."""
-        post.short_lives += 1
-        return min(LONGEST_BACKOFF_S, 2.0 ** min(post.short_lives - 1, 16))
-
-    def _close(self, worker: _Worker) -> None:
+    def _close(self, worker: WorkerProcess) -> None:
         worker.link.close()
         if worker.watch is not None:
             os.close(worker.watch)
@@ -406,42 +338,3 @@ class Supervisor:
                         worker.link.flush()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(min(left, STEP_S))
-
-
-def _facts_of(post: _Post) -> DeviceFacts:
-    unknown = DeviceFacts(post.device, "", "starting", 0, "auto", 0, (), 0, 0, 0)
-    known = post.known or unknown
-    restarts = max(0, post.starts - 1)
-    if post.worker is None:
-        lost = bool(post.starts or post.problem)
-        return replace(unknown, name=known.name, state="lost" if lost else "starting", restarts=restarts)
-    if post.worker.ready_s is None:
-        return replace(unknown, name=known.name, pid=post.worker.process.pid, restarts=restarts)
-    state = "lost" if post.worker.gone_s is not None or post.worker.killed_s is not None else known.state
-    return replace(known, state=state, pid=post.worker.process.pid, restarts=restarts)
-
-
-def _why(worker: _Worker) -> str:
-    """Why a worker is dead, in a few words."""
-    code = worker.process.returncode
-    if code is None:
-        return f"{worker.why}; it does not end"
-    if worker.killed_s is not None or worker.quit_s is not None:
-        return worker.why
-    if code == link.DEVICE_FAILED:
-        return f"device error (exit code {link.DEVICE_FAILED})"
-    if code == -signal.SIGKILL:
-        return "killed by SIGKILL, as a system short of memory does"
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name if -code in set(signal.Signals) else f'signal {-code}'}"
-    return f"ended with exit code {code}"
-
-
-def _watch(pid: int) -> int | None:
-    """A file number that becomes readable when the process ends; None where there is no such thing."""
-    if not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return None

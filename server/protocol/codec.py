@@ -8,9 +8,10 @@ here: nesting to about a thousand levels, byte strings as keys, the last of two 
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 import msgpack  # type: ignore[import-untyped]  # ships no hints
@@ -23,6 +24,7 @@ from impasto.server.protocol.text import shown
 
 Part: TypeAlias = bytes | bytearray | memoryview
 Message = TypeVar("Message")
+PairsHook: TypeAlias = Callable[[list[tuple[Any, Any]]], dict[Any, Any]]
 
 LINK_BYTES: Final = 1 << 20
 """A message between front and worker: a request of the wire with what the front adds to it, or 64 long paths."""
@@ -85,12 +87,21 @@ def decode(parts: Sequence[Part], table: Table[Message]) -> tuple[Message, Seque
     if not 2 <= len(parts) <= limits.PARTS:
         raise Malformed(f"expected a message of 2 to {limits.PARTS} parts, got {len(parts)}; {_SEE}")
     _check_preamble(parts[0], table)
-    return _unpack(parts[1], table, limits.HEADER_BYTES), parts[2:]
+    return _unpack(parts[1], table, limits.HEADER_BYTES, _unlike_pairs), parts[2:]
 
 
 def decode_link(data: Part, table: Table[Message]) -> Message:
-    """A message between front and worker. Raises Malformed."""
-    return _unpack(data, table, LINK_BYTES)
+    """A message between front and worker. Raises Malformed.
+
+    That every key comes once is not looked at: it was packed by `encode_link`.
+    """
+    return _unpack(data, table, LINK_BYTES, None)
+
+
+def fingerprint(*values: Any) -> bytes:
+    """16 bytes that stand for what these values say: records of the wire, and what msgpack packs."""
+    plain = [record_writer(type(each))(each) if is_dataclass(each) else each for each in values]  # type: ignore[arg-type]
+    return hashlib.blake2b(msgpack.packb(plain), digest_size=16).digest()
 
 
 _SEE = "impasto.server.protocol.messages describes every message"
@@ -128,8 +139,8 @@ def _pack(message: Any, most: int) -> bytes:
     return packed
 
 
-def _unpack(header: Part, table: Table[Message], most: int) -> Message:
-    found = _parse(header, most)
+def _unpack(header: Part, table: Table[Message], most: int, as_map: PairsHook | None) -> Message:
+    found = _parse(header, most, as_map)
     if type(found) is not dict:
         raise Malformed(f"expected a map as header, got {shown(found)}; {_SEE}")
     id = found.get("id")
@@ -151,7 +162,7 @@ def _unpack(header: Part, table: Table[Message], most: int) -> Message:
     return message
 
 
-def _parse(header: Part, most: int) -> Any:
+def _parse(header: Part, most: int, as_map: PairsHook | None) -> Any:
     """What msgpack makes of the header, under its limits and ours."""
     if _size(header) > most:
         raise Malformed(f"expected a header of at most {most} bytes, got {_size(header)}; pixels belong into parts")
@@ -160,7 +171,7 @@ def _parse(header: Part, most: int) -> Any:
             header,
             raw=False,
             strict_map_key=True,
-            object_pairs_hook=_unlike_pairs,
+            object_pairs_hook=as_map,
             ext_hook=_no_extension,
             max_str_len=limits.TEXT_BYTES,
             max_bin_len=limits.BLOB_BYTES,

@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from impasto.server.protocol import limits
-from impasto.server.protocol.messages import Bytes, Many, Real, Text, Whole
+from impasto.server.protocol.messages import Blob, Bytes, Many, Real, Text, Whole
 from impasto.server.protocol.text import SHOWN, offence, shown
 
 Reader: TypeAlias = Callable[[Any], Any]
@@ -59,16 +59,18 @@ def record_reader(kind: type[Any], depth: int = 1) -> Reader:
         if type(value) is not dict:
             raise Refused("a map", shown(value))
         found = {}
-        for key, item in value.items():
-            reader = readers.get(key)
-            if reader is None:
-                _skim(key, item, depth)
-                continue
-            try:
-                found[key] = reader(item)
-            except Refused as refused:
+        key = None
+        try:
+            for key, item in value.items():
+                reader = readers.get(key)
+                if reader is None:
+                    _skim(key, item, depth)
+                else:
+                    found[key] = reader(item)
+        except Refused as refused:
+            if key in readers:
                 refused.within(key)
-                raise
+            raise
         if not needed <= found.keys():
             raise Refused("given", "nothing", min(needed - found.keys()))
         return kind(**found)
@@ -127,11 +129,25 @@ def _blob_reader(base: Any, bound: Bytes, depth: int) -> Reader:
     return read
 
 
+def _units_reader(base: Any, bound: Blob, depth: int) -> Reader:
+    def read(value: Any) -> bytes:
+        units, rest = divmod(len(value), bound.unit) if type(value) is bytes else (0, 0)
+        if rest or not 1 <= units <= bound.most:
+            raise Refused(f"1 to {bound.most} times {bound.unit} bytes", shown(value))
+        return bytes(value)
+
+    return read
+
+
 def _text_reader(base: Any, bound: Text, depth: int) -> Reader:
+    least, most = 0 if bound.empty else 1, bound.bytes
+
     def read(value: Any) -> str:
         if type(value) is not str:
             raise Refused("text", shown(value))
         # ASCII first: it is nearly every text, and its bytes need no counting.
+        if value.isascii() and value.isprintable() and least <= len(value) <= most:
+            return value
         size = len(value) if value.isascii() else len(value.encode())
         if size > bound.bytes:
             raise Refused(f"text of at most {bound.bytes} bytes", f"{size} bytes")
@@ -234,6 +250,7 @@ def _map_reader(base: Any, bound: Many, depth: int) -> Reader:
 
 _BOUNDED: Mapping[type[Any], Callable[[Any, Any, int], Reader]] = {
     Bytes: _blob_reader,
+    Blob: _units_reader,
     Text: _text_reader,
     Whole: _whole_reader,
     Real: _real_reader,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 MAJOR: Final = 1
-MINOR: Final = 0
+MINOR: Final = 1
 """The protocol. Another major is refused; a higher minor adds optional fields and messages."""
+ANIMATION_MINOR: Final = 1
+"""From which on `SubmitShot` may bear animated parameters."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8
@@ -24,6 +26,8 @@ BLOB_BYTES: Final = 4096
 ARRAY_ITEMS: Final = 256
 MAP_ITEMS: Final = 64
 NAME_BYTES: Final = 255
+ANIMATED_BYTES: Final = 50_000
+"""Of the animated parameters in one shot job: with three paths of the longest kind they fit into its header."""
 
 SIDE: Final = 32768
 PIXELS: Final = 67_108_864
@@ -37,6 +41,8 @@ class Limits:
     """What a server lets its clients do. Every number is checked before it is used."""
 
     sessions: int = 64
+    sessions_kept: int = 8
+    """Beyond `sessions`, for clients that have nothing rendered: whoever asks what is wrong, or ends the server."""
     sessions_per_user: int = 8
     queued_requests: int = 1024
     queued_bytes: int = 8 << 30

@@ -16,6 +16,7 @@ data; all other messages go over control, so that a ping or a cancel never waits
 A field with a default may be left out. A key that the receiver does not know is ignored, so that a minor version may
 add fields; a *message* that the server does not know is answered with `Rejected`. NaN and infinity are refused in every
 number. Text is UTF-8 without control characters. Times are relative; no clock is compared with another machine's.
+What a later minor version added bears it in brackets: (1.1).
 
 **Order.** `Hello` (control) → `Welcome`; `Join` (data) with the session of the welcome → `Joined`; then anything.
 `Submit` and `SubmitShot` get exactly one terminal message, `Done`, `ShotDone`, `Failed`, `Cancelled` or `Expired`, and
@@ -47,6 +48,14 @@ class Bytes:
     """Exactly `size` bytes."""
 
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes, at least one and at most `most` units of `unit` bytes each."""
+
+    most: int
+    unit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +229,29 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The values of a parameter at frames in a row."""
+
+    first: Number
+    """The frame of the first value."""
+    values: Annotated[bytes, Blob(limits.BLOB_BYTES // 8, 8)]
+    """float64, little endian, one for each frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnimatedParameter:
+    """A parameter that changes over a shot. (1.1)
+
+    Between two stretches the value goes in a straight line from the last of the one to the first of the other; before
+    the first stretch and behind the last it stays.
+    """
+
+    name: Name
+    stretches: Annotated[tuple[Stretch, ...], Many(limits.ARRAY_ITEMS)]
+    """At least one, by ascending frame, no frame twice."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFrame:
     """A frame of a shot job that is finished and safe."""
 
@@ -294,6 +326,12 @@ class Hello:
     encodings: Annotated[tuple[Name, ...], Many(8)] = ("raw",)
     resume: Annotated[bytes, Bytes(16)] | None = None
     """The session of an earlier welcome, to go on with it after a lost connection; `Join` follows as ever."""
+    control_only: bool = False
+    """Nothing will be rendered: `Submit`, `SubmitShot` and `OpenRing` are refused, and there is room for this client
+    where others find none. (1.1)"""
+    replaces: Annotated[bytes, Bytes(16)] | None = None
+    """The session of an earlier welcome that the client will not go on with: it ends now and not with its lease, and
+    what ran in it is stopped. A job of it may be sent again under its id, which is busy until it has stopped. (1.1)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +428,9 @@ class SubmitShot:
     overwrite: bool = False
     resume: bool = False
     lane: Lane = "batch"
+    animated: Annotated[tuple[AnimatedParameter, ...], Many(32)] = ()
+    """Parameters that change over the shot, in the place of those of `look`. A server of 1.0 would pass them over, so
+    that a client asks for the server's minor in its welcome first. (1.1)"""
 
 
 @dataclass(frozen=True, slots=True)

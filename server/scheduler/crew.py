@@ -56,16 +56,16 @@ class Worker:
     hung: frozenset[bytes] | None = None
     """Whose turns hung when the worker was told to be killed; None: it was not."""
     warm: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    places: tuple[Place, ...] = field(init=False)
+    """Every way in which a turn may name this worker."""
 
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Every way in which a turn may name this worker."""
-        return "", "auto", self.number, *names_of(self.device)
+    def __post_init__(self) -> None:
+        self.places = "", "auto", self.number, *names_of(self.device)
 
     @property
     def is_alone(self) -> bool:
         """Whether a turn runs here that none may run beside."""
-        return any(turn.alone for turn in self.turns.values())
+        return bool(self.turns) and any(turn.alone for turn in self.turns.values())
 
     @property
     def takes_turns(self) -> bool:

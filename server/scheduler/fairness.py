@@ -75,7 +75,8 @@ class _Backlog:
 
     def choose(self, free: Sequence[Worker], now: float) -> tuple[Turn, Worker] | None:
         """The turn that is next on one of these workers, and which of them; it stays in its line."""
-        oldest = self._oldest({place for worker in free for place in worker.places})
+        places = free[0].places if len(free) == 1 else {place for worker in free for place in worker.places}
+        oldest = self._oldest(places)
         if oldest is None:
             return None
         for worker in free:
@@ -100,9 +101,12 @@ class _Backlog:
         return oldest, worker
 
     def _oldest(self, places: Iterable[Place], style: str | None = None) -> Turn | None:
-        lines = (self._lines.get((place, style)) for place in places)
-        heads = (next(iter(line.values())) for line in lines if line)
-        return min(heads, key=lambda turn: turn.order, default=None)
+        oldest: Turn | None = None
+        for place in places:
+            line = self._lines.get((place, style))
+            if line and ((head := next(iter(line.values()))) is not oldest):
+                oldest = head if oldest is None or head.order < oldest.order else oldest
+        return oldest
 
 
 class FairQueue:

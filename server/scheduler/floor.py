@@ -43,10 +43,15 @@ class Floor:
 
     def pass_time(self, now: float) -> None:
         """Account for the time since the last call; to be called before anything else changes."""
+        slots = running = 0
+        for worker in self._workers.values():
+            slots += worker.depth
+            for turn in worker.turns.values():
+                running += turn.lane == "batch"
         self._share.pass_time(
             now,
-            slots=self.slots,
-            running=sum(turn.lane == "batch" for turn in self.running),
+            slots=slots,
+            running=running,
             contested=len(self._queues["interactive"]) > 0,
             waits=len(self._queues["batch"]) > 0,
         )
@@ -93,7 +98,8 @@ class Floor:
             if worker.reserved is not None and not worker.turns:
                 turn, worker.reserved = worker.reserved, None
                 yield self._start(turn, worker, now)
-        while any(map(len, self._queues.values())):
+        first, second = self._queues.values()
+        while len(first) or len(second):
             free = [worker for worker in self._workers.values() if worker.takes_turns]
             chosen = self._choose(free, now) if free else None
             if chosen is None:
@@ -107,16 +113,23 @@ class Floor:
     def hung(self, now: float) -> Iterator[tuple[Worker, float]]:
         """Workers that made no progress on a turn for too long, and for how long; each is told once."""
         for worker in self._workers.values():
+            if not worker.turns or worker.hung is not None:
+                continue
             hung = [turn for turn in worker.turns.values() if self._hangs_at(turn) <= now]
-            if hung and worker.hung is None:
+            if hung:
                 worker.hung = frozenset(turn.owner for turn in hung)
                 self.free_reserved(worker)
                 yield worker, max(now - turn.moved for turn in hung)
 
     def next_hang(self) -> float | None:
         """When the first turn that runs is taken as hung, if nothing is heard of it."""
-        watched = (worker for worker in self._workers.values() if worker.hung is None)
-        return min((self._hangs_at(turn) for worker in watched for turn in worker.turns.values()), default=None)
+        times = [
+            self._hangs_at(turn)
+            for worker in self._workers.values()
+            if worker.turns and worker.hung is None
+            for turn in worker.turns.values()
+        ]
+        return min(times) if times else None
 
     def free_reserved(self, worker: Worker) -> None:
         """Let the turn that this worker was kept for wait for another one."""

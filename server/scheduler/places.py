@@ -57,8 +57,10 @@ class JobPlaces:
 
     def take(self, workers: Collection[Worker]) -> tuple[Work, Worker] | None:
         """Give a place to the next job that can have one: of the user with the fewest open, the oldest."""
+        if not self._length:
+            return None
         rooms = [worker for worker in workers if worker.takes_jobs and len(worker.jobs) < MOST_JOBS]
-        if not self._length or not rooms:
+        if not rooms:
             return None
         heads = [next(iter(line.values())) for line in self._lines.values()]
         for work in sorted(heads, key=lambda work: (self._open.get(work.account.user, 0), work.order)):

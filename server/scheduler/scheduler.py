@@ -21,9 +21,9 @@ The rules, and where they are kept:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.scheduler.accounts import Account, Ending, Work, open_account
@@ -136,7 +136,7 @@ class Scheduler:
     def next_wake(self) -> float | None:
         """When a `Tick` is due: a deadline, a hang, the end of a quarantine; None for never."""
         times = (self._alarms.next(), self._suspicion.next_end(), self._floor.next_hang())
-        return min((time for time in times if time is not None), default=None)
+        return min([time for time in times if time is not None], default=None)
 
     @property
     def load(self) -> Load:
@@ -158,48 +158,25 @@ class Scheduler:
         return not self._works
 
     def _take(self, event: Event, now: float) -> None:
-        match event:
-            case SessionOpened():
-                self._open(event)
-            case SessionClosed():
-                self._close(event)
-            case FrameSubmitted():
-                self._submit_frame(event, now)
-            case JobSubmitted():
-                self._submit_job(event, now)
-            case CancelAsked():
-                work = self._works.get(event.id)
-                if work is not None and work.session == event.session:
-                    self._end(work, "asked", now)
-            case WorkerReady():
-                self._welcome(event)
-            case WorkerLost():
-                self._lose(event.worker, now)
-            case TurnWanted():
-                self._want_turn(event, now)
-            case TurnEnded():
-                self._end_turn(event, now)
-            case FrameEnded() | JobEnded():
-                self._end_work(event, now)
-            case JobProgressed():
-                self._absolve(event.id)
-            case Draining():
-                self._drain(event.at_once, now)
-            case Tick():
-                pass
+        _TAKERS[type(event)](self, event, now)
 
-    def _open(self, event: SessionOpened) -> None:
+    def _cancel(self, event: CancelAsked, now: float) -> None:
+        work = self._works.get(event.id)
+        if work is not None and work.session == event.session:
+            self._end(work, "asked", now)
+
+    def _open(self, event: SessionOpened, now: float) -> None:
         if event.session in self._accounts:
             raise ValueError(f"session {event.session.hex()} is open already; close it first")
         self._accounts[event.session] = open_account(event.session, event.user, event.lane, self._limits)
 
-    def _close(self, event: SessionClosed) -> None:
+    def _close(self, event: SessionClosed, now: float) -> None:
         account = self._accounts.get(event.session)
         if account is None:
             return
         account.is_open = False
         for work in list(account.works.values()):
-            self._end(work, "session", self._now)
+            self._end(work, "session", now)
         if not account.works:
             self._accounts.pop(event.session, None)
 
@@ -242,7 +219,7 @@ class Scheduler:
         self._places.add(work)
         self._enter(work)
 
-    def _welcome(self, event: WorkerReady) -> None:
+    def _welcome(self, event: WorkerReady, now: float) -> None:
         if event.worker in self._floor.workers:
             raise ValueError(f"worker {event.worker} is ready already; a new worker needs a new number")
         self._floor.add_worker(Worker(event.worker, event.device, max(1, event.depth)))
@@ -292,8 +269,8 @@ class Scheduler:
         else:
             self._leave(work, Answer(work.id, work.session))
 
-    def _absolve(self, id: bytes) -> None:
-        work = self._works.get(id)
+    def _absolve(self, event: JobProgressed, now: float) -> None:
+        work = self._works.get(event.id)
         if work is None or work.worker is None:
             return
         work.deaths = 0
@@ -301,9 +278,9 @@ class Scheduler:
         for turn in work.turns.values():
             turn.alone = False
 
-    def _drain(self, at_once: bool, now: float) -> None:
+    def _drain(self, event: Draining, now: float) -> None:
         self._draining = True
-        for work in list(self._works.values()) if at_once else ():
+        for work in list(self._works.values()) if event.at_once else ():
             self._end(work, "shutdown", now)
 
     def _account_for(self, event: FrameSubmitted | JobSubmitted) -> Account:
@@ -438,8 +415,8 @@ class Scheduler:
             self._places.leave(work.account.user)
         work.worker = None
 
-    def _lose(self, number: int, now: float) -> None:
-        worker = self._floor.workers.get(number)
+    def _lose(self, event: WorkerLost, now: float) -> None:
+        worker = self._floor.workers.get(event.worker)
         if worker is None:
             return
         self._floor.free_reserved(worker)
@@ -529,7 +506,7 @@ class Scheduler:
             self._said.append(StartJob(work.id, worker.number, work.attempt))
 
     def _say_who_waits(self, event: Event) -> None:
-        if not isinstance(event, FrameSubmitted | JobSubmitted):
+        if not isinstance(event, (FrameSubmitted, JobSubmitted)):
             return
         work = self._works.get(event.id)
         if work is None or work.worker is not None:
@@ -537,6 +514,28 @@ class Scheduler:
         is_frame = isinstance(event, FrameSubmitted)
         position = self._floor.place_of(work.turns[0]) if is_frame else len(self._places)
         self._said.append(Wait(event.id, event.session, position))
+
+
+def _nothing(scheduler: Scheduler, event: Event, now: float) -> None:
+    """Time alone has passed."""
+
+
+_TAKERS: Final[Mapping[type[Event], Callable[[Scheduler, Any, float], None]]] = {
+    SessionOpened: Scheduler._open,
+    SessionClosed: Scheduler._close,
+    FrameSubmitted: Scheduler._submit_frame,
+    JobSubmitted: Scheduler._submit_job,
+    CancelAsked: Scheduler._cancel,
+    WorkerReady: Scheduler._welcome,
+    WorkerLost: Scheduler._lose,
+    TurnWanted: Scheduler._want_turn,
+    TurnEnded: Scheduler._end_turn,
+    FrameEnded: Scheduler._end_work,
+    JobEnded: Scheduler._end_work,
+    JobProgressed: Scheduler._absolve,
+    Draining: Scheduler._drain,
+    Tick: _nothing,
+}
 
 
 def _blamed(worker: Worker) -> frozenset[bytes]:

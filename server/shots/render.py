@@ -6,14 +6,14 @@ frames wait between them. Frames go through in order, and the same frame gives t
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from impasto.core.animation import Animation
 from impasto.core.card import Card
 from impasto.core.frame import Frame, Samples
 from impasto.core.grade import After, Before
@@ -22,9 +22,10 @@ from impasto.core.media.open import is_movie
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.server.shots.customs import output_of, require_spaces
+from impasto.server.shots.looks import Looks
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.plates import Plate, plates, runs_to_render, source_of
-from impasto.server.shots.provenance import agrees, settings_text, with_provenance
+from impasto.server.shots.provenance import agrees, with_provenance
 from impasto.server.shots.readahead import ReadAhead
 from impasto.server.shots.writebehind import Stored, WriteBehind
 
@@ -42,15 +43,17 @@ IN_FLIGHT = 2
 class ShotJob:
     """Everything that decides what a shot job reads, paints and writes, as plain values.
 
-    `params` None means the defaults of the style's card. `output_space` None keeps the plate's
-    space, or takes the custom of the result where plate and result differ: pictures in linear light, in
-    log or in PQ become display-encoded where the result cannot say so, a movie becomes scene-linear in EXR.
+    `params` None means the defaults of the style's card; a parameter with a track in `animation` goes by that.
+    `output_space` None keeps the plate's space, or takes the custom of the result where plate and result differ:
+    pictures in linear light, in log or in PQ become display-encoded where the result cannot say so, a movie becomes
+    scene-linear in EXR.
     """
 
     input: str
     output: str
     frames: FrameRange | None = None
     params: Params | None = None
+    animation: Animation | None = None
     before: Before = field(default_factory=Before)
     after: After = field(default_factory=After)
     layer: str | None = None
@@ -166,7 +169,7 @@ def render_shot(
     """
     begun = clock()
     require_spaces(job)
-    settings = settings_of(job)
+    looks = Looks(job, engine.style.card.defaults)
     sha256 = engine.style.card.weights_sha256
     reader = open_reader(job.input, frames=job.frames, layer=job.layer)
     try:
@@ -178,7 +181,7 @@ def render_shot(
             resume=job.resume,
             resume_check=lambda number, stored: agrees(
                 stored,
-                settings=settings,
+                settings=looks.settings(number),
                 style_sha256=sha256,
                 precision=lambda: engine.precision,
                 source=source_of(info, number),
@@ -195,7 +198,7 @@ def render_shot(
     except BaseException:
         reader.close()
         raise
-    run = _Run(job, engine, info, settings, on_event, cancelled, clock)
+    run = _Run(job, engine, info, looks, on_event, cancelled, clock)
     stopped = False
     behind = WriteBehind(writer, DEPTH)
     try:
@@ -221,7 +224,7 @@ def render_shot(
         path=result_path(writer.path, run.done, stopped=stopped and info.kind != "stream"),
         rendered=run.done,
         skipped=skipped,
-        invalid_pixels=sum(run.invalid.values()),
+        invalid_pixels=run.invalid_pixels,
         seconds=clock() - begun,
         stages=run.stages,
         cancelled=stopped,
@@ -235,13 +238,15 @@ class _Run:
     job: ShotJob
     engine: Painter
     info: ShotInfo
-    settings: str
+    looks: Looks
     on_event: Callable[[ShotEvent], None]
     cancelled: Callable[[], bool]
     clock: Callable[[], float]
     done: int = 0
     invalid: dict[int, int] = field(default_factory=dict)
-    """Frame number -> pixels with a NaN or infinite channel."""
+    """Frame number -> pixels with a NaN or infinite channel, of frames that are not stored yet."""
+    invalid_pixels: int = 0
+    """Of all frames."""
     stages: dict[str, float] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     """Notes are told once a shot, not once a frame."""
@@ -277,7 +282,7 @@ class _Run:
         job = self.job
         return self.engine.render(
             plate.frame,
-            job.params,
+            self.looks.params(plate.frame.number),
             matte=None if plate.matte is None else matte_of(plate.matte, plate.frame, job.before.resize),
             before=job.before,
             after=job.after,
@@ -305,8 +310,10 @@ class _Run:
                 self.told.add(text)
                 self.on_event(ShotNote(text))
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
+        self.invalid_pixels += rendered.report.invalid_pixels
         painted_at = self.clock()
-        behind.put(with_provenance(rendered.frame, self.settings, plate.frame, plate.matte))
+        settings = self.looks.settings(plate.frame.number)
+        behind.put(with_provenance(rendered.frame, settings, plate.frame, plate.matte))
         self.spend("writing", self.clock() - painted_at)
         self.count(behind.stored())
 
@@ -323,22 +330,7 @@ class _Run:
         """Tell of frames that are safe."""
         for each in stored:
             self.done += 1
-            self.on_event(FrameStored(each.number, each.path, self.done, self.invalid[each.number]))
-
-
-def settings_of(job: ShotJob) -> str:
-    """What of a job decides how a frame looks, as it is noted in the frame and compared on resuming."""
-    return settings_text(
-        {
-            "params": None if job.params is None else job.params.as_dict(),
-            "before": None if job.before == Before() else asdict(job.before),
-            "after": None if job.after == After() else asdict(job.after),
-            "layer": job.layer,
-            "input_space": job.input_space,
-            "output_space": job.output_space,
-            "matte": None if job.matte is None else os.path.abspath(job.matte),
-        }
-    )
+            self.on_event(FrameStored(each.number, each.path, self.done, self.invalid.pop(each.number)))
 
 
 def result_path(path: str, stored: int, *, stopped: bool) -> str | None:

@@ -14,7 +14,7 @@ from impasto.core.grade import After, Before
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.core.style import Style
-from impasto.server.worker.footprint import fitting_tile, free_bytes, needed_bytes, usual_tile
+from impasto.server.worker.footprint import fitting_tile, free_bytes, needed_bytes, network_of, usual_tile
 from impasto.server.worker.loop import DeviceLost
 from impasto.server.worker.warm import Held, Tile, WarmStyles
 
@@ -31,12 +31,14 @@ class Reservations:
     def for_frame(self, style: Style, width: int, height: int, stroke: float, tile: Tile) -> Iterator[Tile]:
         """Keep room for a frame while it is painted; gives the tile to paint it with. Raises OutOfMemory."""
         card = style.card
+        keys = len(card.keys.frames) if card.keys is not None else 0
+        network = network_of(card)
         pixels = width * height
         usual = usual_tile(tile, pixels, stroke, card.tileable, AUTO_TILE)
         with self._lock:
             free = self._available() - self._promised
-            fits = fitting_tile(card.size, width, height, stroke, usual, card.tileable and tile != "off", free)
-            promised = needed_bytes(card.size, pixels, stroke, fits)
+            fits = fitting_tile(network, width, height, stroke, usual, card.tileable and tile != "off", free, keys)
+            promised = needed_bytes(network, pixels, stroke, fits, keys)
             self._promised += promised
         try:
             yield tile if fits == usual or fits is None else fits

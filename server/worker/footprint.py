@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from impasto.core.card import Card
 from impasto.core.engine import TILE_LADDER, WHOLE_FRAME_PIXELS
 from impasto.core.errors import OutOfMemory
 
@@ -17,24 +18,41 @@ TILED_BYTES: Final = 58
 """A pixel of the maps that tiles are put together in."""
 HALO: Final = 112
 """The widest that any size has."""
-NETWORK_BYTES: Final = {"draft": 107, "standard": 107, "fine": 428}
-"""A pixel that the network has before it at once. 'fine' is computed from its channels, not measured."""
+NETWORK_BYTES: Final = {
+    "draft": 107, "standard": 107, "fine": 428,
+    "resunet draft": 210, "resunet standard": 310, "resunet fine": 414,
+}  # fmt: skip
+"""A pixel that the network has before it at once. 'resunet standard' was measured on 1920x1080 and 3840x2160; 'fine'
+and the other two of that kind are computed from their channels."""
 SCALED_BYTES: Final = 72
 """A pixel of the scaled plate and of its maps, where the stroke is not 1."""
+KEY_BYTES: Final = 12
+"""A pixel of the frame for each painted key: the network's answer to it, and what that lacks."""
+BLEND_BYTES: Final = 60
+"""A pixel of the frame while keys are laid over: five pictures of float32, of one key at a time."""
 SPARE: Final = 0.9
 """The part of what is available that a frame may take."""
 
 
-def needed_bytes(size: str, pixels: int, stroke: float, tile: int | None) -> int:
-    """What painting a frame of this many pixels adds to the memory of the process, whole (None) or in tiles."""
+def network_of(card: Card) -> str:
+    """Generator and size of a style, as `NETWORK_BYTES` names them: plain sizes are those of 'unet'."""
+    return card.size if card.generator == "unet" else f"{card.generator} {card.size}"
+
+
+def needed_bytes(size: str, pixels: int, stroke: float, tile: int | None, keys: int = 0) -> int:
+    """What painting a frame of this many pixels adds to the memory of the process, whole (None) or in tiles.
+
+    `keys` is how many painted keys are laid over it.
+    """
     seen = round(pixels / stroke**2)
     at_once = seen if tile is None else min(seen, (tile + 2 * HALO) ** 2)
     maps = (TILED_BYTES * seen if tile is not None else 0) + (SCALED_BYTES * seen if stroke != 1 else 0)
-    return COLOUR_BYTES * pixels + maps + NETWORK_BYTES.get(size, NETWORK_BYTES["fine"]) * at_once
+    laid_over = (KEY_BYTES * keys + BLEND_BYTES) * pixels if keys else 0
+    return COLOUR_BYTES * pixels + maps + laid_over + NETWORK_BYTES.get(size, NETWORK_BYTES["fine"]) * at_once
 
 
 def fitting_tile(
-    size: str, width: int, height: int, stroke: float, asked: int | None, tileable: bool, available: int
+    size: str, width: int, height: int, stroke: float, asked: int | None, tileable: bool, available: int, keys: int = 0
 ) -> int | None:
     """The side of tiles, None for the whole frame, with which a frame fits into what is available.
 
@@ -43,9 +61,9 @@ def fitting_tile(
     pixels, room = width * height, int(SPARE * available)
     ladder = [asked, *(side for side in TILE_LADDER if asked is None or side < asked)] if tileable else [asked]
     for tile in ladder:
-        if needed_bytes(size, pixels, stroke, tile) <= room:
+        if needed_bytes(size, pixels, stroke, tile, keys) <= room:
             return tile
-    least = needed_bytes(size, pixels, stroke, ladder[-1])
+    least = needed_bytes(size, pixels, stroke, ladder[-1], keys)
     fits = room / least * pixels
     raise OutOfMemory(
         f"expected about {least / 2**30:.1f} GiB of memory for a frame of {width}x{height}, "

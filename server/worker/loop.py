@@ -1,25 +1,26 @@
 """What a worker does from its first message to its last: it listens, paints, runs shot jobs, and says that it lives.
 
-One thread listens to the front and beats. Frame requests are painted in as many threads as the device takes turns at
-once; every shot job has a thread of its own and asks for a turn for each of its frames. Nothing here knows torch: what
-paints is a `Studio`.
+The thread that listens to the front paints the frame that it is told to, while a stand-in listens; what else is to be
+painted meanwhile has threads of its own. Whoever listens beats. Every shot job has a thread of its own and asks for a
+turn for each of its frames. Nothing here knows torch: what paints is a `Studio`.
 """
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import secrets
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from impasto.core.errors import ImpastoError, InvalidRequest, ServerError
+from impasto.server.helm import Helm
 from impasto.server.protocol.failures import facts_of
 from impasto.server.protocol.link import (
     DEVICE_FAILED,
@@ -44,6 +45,7 @@ from impasto.server.protocol.link import (
 )
 from impasto.server.protocol.messages import DeviceFacts, Done, Look, Submit
 from impasto.server.protocol.text import cleaned
+from impasto.server.worker.units import Ring, Stopped, Unit
 from impasto.server.worker_link import Link, LinkClosed
 
 if TYPE_CHECKING:
@@ -51,11 +53,9 @@ if TYPE_CHECKING:
     from impasto.server.worker.shot_work import ShotWork
 
 BEAT_S: Final = 0.5
+UNSENT_S: Final = 0.01
+"""Between two attempts to send what the front did not take yet."""
 _MOVED_AT_ONCE: Final = 64
-
-
-class Stopped(Exception):
-    """Leaves the work on a frame request that the front took back."""
 
 
 class DeviceLost(Exception):
@@ -104,53 +104,6 @@ class Studio(Protocol):
         ...
 
 
-class Ring:
-    """A mapped segment, let go when it is dropped and the last frame that uses it has ended."""
-
-    def __init__(self, segment: mmap.mmap, let_go: Callable[[], None]) -> None:
-        self._segment, self._let_go = segment, let_go
-        self._lock = threading.Lock()
-        self._users = 1
-        """The front's own interest, and one for each frame."""
-
-    @contextmanager
-    def used(self) -> Iterator[mmap.mmap]:
-        """The segment, which stays as long as this is open."""
-        with self._lock:
-            self._users += 1
-        try:
-            yield self._segment
-        finally:
-            self.drop()
-
-    def drop(self) -> None:
-        """One user less."""
-        with self._lock:
-            self._users -= 1
-            last = self._users == 0
-        if last:
-            self._let_go()
-
-
-class Unit:
-    """A request or job under way: whether it is to stop, and whether it moves."""
-
-    def __init__(self, id: bytes, moved: Callable[[bytes], None]) -> None:
-        self.id = id
-        self.stopped = False
-        self._moved = moved
-
-    def moved(self) -> None:
-        """Note progress for the next beat."""
-        self._moved(self.id)
-
-    def check(self) -> None:
-        """Note progress, and raise Stopped where the unit was told to stop."""
-        self.moved()
-        if self.stopped:
-            raise Stopped
-
-
 End: TypeAlias = FramePainted | ShotEnded | WorkFailed | WorkStopped
 """The last message about a unit."""
 
@@ -163,6 +116,9 @@ def work(link: Link[FromFront], studio: Studio, *, leave: Callable[[int], object
     """
     try:
         link.send(studio.open())
+        # What is there now stays: a full collection would look at all of it while a frame waits.
+        gc.collect()
+        gc.freeze()
         return _Worker(link, studio, leave).serve()
     except LinkClosed:
         return 0
@@ -172,8 +128,12 @@ def work(link: Link[FromFront], studio: Studio, *, leave: Callable[[int], object
         return _say_goodbye(link, "not_ready", str(error), 1)
 
 
+class _Quit(Exception):
+    """The front told the worker to end."""
+
+
 class _Worker:
-    """The listening thread's own state, and what the other threads share of it."""
+    """What the threads of a worker share. Messages are taken by who has the helm."""
 
     def __init__(self, link: Link[FromFront], studio: Studio, leave: Callable[[int], object]) -> None:
         self._link, self._studio, self._leave = link, studio, leave
@@ -182,37 +142,85 @@ class _Worker:
         self._units: dict[bytes, Unit] = {}
         self._moved: dict[bytes, None] = {}
         self._jobs: dict[bytes, ShotWork] = {}
+        self._helm = Helm((link.fileno(),))
+        self._beat_at = 0.0
+        self._over = False
         # More threads than turns do no harm: the front starts no more frames than the device takes at once.
         self._painting = ThreadPoolExecutor(8, thread_name_prefix="impasto-paint")
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="impasto-check-style")
 
     def serve(self) -> int:
-        """Listen, beat, and pass on what jobs have stored, until `Quit`; LinkClosed where the front is gone."""
-        beat_at = 0.0
+        """Listen, and paint what comes while nothing else does, until `Quit`; LinkClosed where the front is gone."""
+        stand_in = threading.Thread(target=self._stand_in, name="impasto-listen", daemon=True)
+        stand_in.start()
+        if not self._helm.take_over(patient=True):
+            stand_in.join()  # the system lets nobody take over: it hears everything, and ends the process
+            return 0
         try:
-            while True:
-                now = time.monotonic()
-                if now >= beat_at:
-                    self._beat()
-                    beat_at = now + BEAT_S
-                jobs = list(self._jobs.values())
-                due = min([beat_at, *(job.due for job in jobs)])
-                self._link.wait(max(0.0, due - now))
-                for message, file in self._link.receive():
-                    if isinstance(message, Quit):
-                        return 0
-                    self._handle(message, file)
-                self._link.flush()
-                for job in jobs:
-                    job.tell_if_due(time.monotonic())
+            while not self._over:
+                self._helm.poll(self._idle_s())
+                frame = self._listen()
+                if frame is not None:
+                    self._helm.give_back()
+                    try:
+                        self._paint(*frame)
+                    finally:
+                        self._helm.take_over(patient=True)
+        except _Quit:
+            pass
         finally:
+            self._over = True
+            self._helm.give_back()
             self._painting.shutdown(wait=False, cancel_futures=True)
             self._checking.shutdown(wait=False, cancel_futures=True)
+        return 0
+
+    def _stand_in(self) -> None:
+        """Listen while the thread that serves paints; leave the process where that is at its end."""
+        while not self._over:
+            if self._helm.wait(self._idle_s()) is None:
+                continue
+            try:
+                if not self._over and (frame := self._listen()) is not None:
+                    self._painting.submit(self._paint, *frame)
+            except (_Quit, LinkClosed):
+                self._over = True
+                self._leave(0)
+            finally:
+                self._helm.release()
+
+    def _idle_s(self) -> float:
+        """For how long nothing is due."""
+        due = min([self._beat_at, *(job.due for job in list(self._jobs.values()))])
+        idle_s = max(0.0, due - time.monotonic())
+        return min(idle_s, UNSENT_S) if self._link.unsent else idle_s
+
+    def _listen(self) -> tuple[PaintFrame, Unit] | None:
+        """Do what is due and what the front said; a frame that it wants painted now is returned.
+
+        Raises _Quit, and LinkClosed where the front is gone.
+        """
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat()
+            self._beat_at = now + BEAT_S
+        frame: tuple[PaintFrame, Unit] | None = None
+        for message, file in self._link.receive():
+            if not isinstance(message, PaintFrame):
+                self._handle(message, file)
+                continue
+            if frame is not None:
+                self._painting.submit(self._paint, *frame)
+            frame = message, self._begin(message.request.id)
+        self._link.flush()
+        for job in list(self._jobs.values()):
+            job.tell_if_due(now)
+        return frame
 
     def _handle(self, message: FromFront, file: int | None) -> None:
         match message:
-            case PaintFrame():
-                self._painting.submit(self._paint, message, self._begin(message.request.id))
+            case Quit():
+                raise _Quit
             case RunShot():
                 self._start_job(message)
             case TurnGranted():

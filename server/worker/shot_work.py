@@ -18,12 +18,14 @@ from impasto.server.protocol.link import FramesSafe, FromWorker, RunShot, ShotEn
 from impasto.server.protocol.messages import ShotDone, StoredFrame, SubmitShot
 from impasto.server.protocol.messages import ShotStarted as ShotStartedMessage
 from impasto.server.protocol.text import cleaned
+from impasto.server.protocol.tracks import animation_from
 from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotStarted, render_shot
 from impasto.server.worker.look import after_of, before_of, params_of
 from impasto.server.worker.turns import TurnPainter
 
 if TYPE_CHECKING:
-    from impasto.server.worker.loop import Studio, Unit
+    from impasto.server.worker.loop import Studio
+    from impasto.server.worker.units import Unit
 
 TELL_S: Final = 0.1
 """Notes are told at most ten times a second; a stored frame at once."""
@@ -155,6 +157,7 @@ def job_of(request: SubmitShot, defaults: Params) -> ShotJob:
         output=request.output,
         frames=frames,
         params=params_of(look.params, defaults),
+        animation=animation_from(request.animated),
         before=replace(before_of(look.before), resize=_size_of(request.before_resize)),
         after=replace(after_of(look.after), resize=_size_of(request.after_resize)),
         layer=request.layer or None,

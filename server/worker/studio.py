@@ -79,7 +79,7 @@ class DeviceStudio:
     def painter(self, look: Look, style_path: str) -> StylePainter:
         """The style of a look, loaded where it is not warm. StyleError where its digest is not the one asked for."""
         # The library has new files of its folders checked; of a file that a client named by its path it hears nothing.
-        named_by_path = look.style == style_path
+        named_by_path = os.path.isabs(look.style)
         held = self._warm.unwatched_style(style_path) if named_by_path else self._warm.style(style_path)
         digest = held.style.card.weights_sha256
         if look.sha256 and look.sha256 != digest:

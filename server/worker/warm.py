@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError
+from impasto.server.worker.footprint import KEY_BYTES
 
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Precision
@@ -120,7 +121,7 @@ class WarmStyles:
             if engine is not None:
                 return engine
             engine = held.engines[asked] = self._build(held.style, precision, tile)
-            held.bytes += BYTES_OF[engine.precision] * weights_of(held.style)
+            held.bytes += BYTES_OF[engine.precision] * weights_of(held.style) + sketch_bytes(held.style)
         self._trim(held.path)
         return engine
 
@@ -154,7 +155,7 @@ class WarmStyles:
             others = [held for held in self._held.values() if held is not kept and held.engines]
             for held in others:
                 held.engines.clear()
-                held.bytes = BYTES_OF["float32"] * weights_of(held.style)
+                held.bytes = bytes_of(held.style)
                 if not held.pinned:
                     del self._held[held.path]
         self._on_let_go()
@@ -163,7 +164,7 @@ class WarmStyles:
     def _read(self, path: str) -> Held:
         signature = signature_of(path)
         style = self._load(Path(path))
-        return Held(path, style, BYTES_OF["float32"] * weights_of(style), signature)
+        return Held(path, style, bytes_of(style), signature)
 
     def _trim(self, kept: str) -> None:
         """Let go what was used longest ago until the rest is within the budget; never what is kept or pinned."""
@@ -188,6 +189,17 @@ def signature_of(path: str) -> Signature | None:
     except OSError:
         return None
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def bytes_of(style: Style) -> int:
+    """What a style takes as it was loaded: its weights, and the keys that it carries."""
+    return BYTES_OF["float32"] * weights_of(style) + (style.keys.bytes if style.keys is not None else 0)
+
+
+def sketch_bytes(style: Style) -> int:
+    """What an engine remembers of a style's keys, at the size that they have."""
+    facts = style.card.keys
+    return KEY_BYTES * len(facts.frames) * facts.height * facts.width if facts is not None else 0
 
 
 def weights_of(style: Style) -> int:

@@ -9,20 +9,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from impasto.server.protocol.codec import encode
-from tests.compat.samples import CLIENTS, SERVERS
+from tests.compat.samples import SAMPLES
 
-FOLDER = Path(__file__).parent / "v1_0"
+FOLDER = Path(__file__).parent
+MINOR = 5
+"""Where a preamble says the minor version of whoever wrote it."""
 
 
 def written_today() -> Iterator[tuple[Path, bytes]]:
-    """Where each recording is, and the preamble and header that it must hold."""
-    sides: dict[str, Any] = {"client": CLIENTS, "server": SERVERS}
-    for side, samples in sides.items():
+    """Where each recording is, and the preamble and header that it must hold, the writer's minor as it was then."""
+    for (minor, side), samples in SAMPLES.items():
         for name, message in samples.items():
-            yield FOLDER / side / f"{name}.message", b"".join(encode(message))
+            data = bytearray(b"".join(encode(message)))
+            data[MINOR] = minor
+            yield path_of(minor, side, name), bytes(data)
+
+
+def path_of(minor: int, side: str, name: str) -> Path:
+    """Where the message of this name is recorded."""
+    return FOLDER / f"v1_{minor}" / side / f"{name}.message"
 
 
 def main() -> int:

@@ -1,15 +1,19 @@
 """One value of every message of the wire with all its fields, and one with those that need not be given left out.
 
-A recording under `v1_0` says how each of them is written. Values here are never changed, for the same reason; a field
-that a later minor version adds gets a sample of its own in a list of its own.
+A recording under `v1_0` says how each of them is written, one under `v1_1` what that minor version added. Values here
+are never changed, for the same reason; a field that a later minor version adds gets a sample of its own in a list of
+its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from struct import pack
+from typing import Any
 
 from impasto.server.protocol import messages as wire
-from impasto.server.protocol.messages import FromClient, FromServer
+from impasto.server.protocol.messages import FromClient, FromServer, SubmitShot
 
 REQUEST = bytes(range(16))
 SESSION = bytes(range(16, 32))
@@ -182,3 +186,26 @@ SERVERS: Mapping[str, FromServer] = {
     "shutting_down.least": wire.ShuttingDown(),
     "rejected": wire.Rejected(ERROR),
 }
+
+SHOT = CLIENTS["submit_shot"]
+assert isinstance(SHOT, SubmitShot)
+CLIENTS_1_1: Mapping[str, FromClient] = {
+    "hello.control_only": wire.Hello("impasto status", 1, 1, 4712, control_only=True),
+    "hello.replaces": wire.Hello("blender 5.0.1", 1, 1, 4712, replaces=SESSION),
+    "submit_shot.animated": replace(
+        SHOT,
+        animated=(
+            wire.AnimatedParameter(
+                "strength", (wire.Stretch(1001, pack("<2d", 0.2, 0.25)), wire.Stretch(1100, pack("<d", 1.0)))
+            ),
+            wire.AnimatedParameter("exposure", (wire.Stretch(-7, pack("<d", -1.5)),)),
+        ),
+    ),
+}
+
+SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
+    (0, "client"): CLIENTS,
+    (0, "server"): SERVERS,
+    (1, "client"): CLIENTS_1_1,
+}
+"""Minor version and side -> what it added."""

@@ -1,4 +1,4 @@
-"""Programs of protocol 1.0 stay understood: the bytes of every message, recorded once and never edited."""
+"""Programs of protocol 1.0 and later stay understood: the bytes of every message, recorded once and never edited."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import msgpack
 import pytest
 
 from impasto.core.errors import IncompatibleServer
+from impasto.server.protocol import limits
 from impasto.server.protocol.codec import FROM_CLIENT, FROM_SERVER, Table, decode, encode
 from tests.compat import record
-from tests.compat.samples import CLIENTS, SERVERS
+from tests.compat.samples import SAMPLES
 
-SIDES: list[tuple[str, Mapping[str, Any], Table[Any]]] = [
-    ("client", CLIENTS, FROM_CLIENT),
-    ("server", SERVERS, FROM_SERVER),
-]
+TABLES: Mapping[str, Table[Any]] = {"client": FROM_CLIENT, "server": FROM_SERVER}
 RECORDED = [
-    pytest.param(record.FOLDER / side / f"{name}.message", message, table, id=f"{side}-{name}")
-    for side, samples, table in SIDES
+    pytest.param(record.path_of(minor, side, name), message, TABLES[side], id=f"1.{minor}-{side}-{name}")
+    for (minor, side), samples in SAMPLES.items()
     for name, message in samples.items()
 ]
 
@@ -38,14 +36,25 @@ def test_a_recorded_message_is_read_as_it_was_meant(path: Path, message: Any, ta
 
 @pytest.mark.parametrize(("path", "message", "table"), RECORDED)
 def test_a_message_is_written_as_it_was_recorded(path: Path, message: Any, table: Table[Any]) -> None:
-    assert encode(message) == parts(path)
+    preamble, header = encode(message)
+    recorded, wanted = parts(path)
+    assert header == wanted
+    assert (preamble[:5], preamble[6:]) == (recorded[:5], recorded[6:])
+    assert preamble[record.MINOR] == limits.MINOR >= recorded[record.MINOR]
 
 
-@pytest.mark.parametrize(("side", "samples", "table"), SIDES, ids=["client", "server"])
-def test_every_message_is_recorded_with_every_field(side: str, samples: Mapping[str, Any], table: Table[Any]) -> None:
-    assert {type(message) for message in samples.values()} == set(table.kinds.values())
-    for name, kind in table.kinds.items():
-        paths = [record.FOLDER / side / f"{sample}.message" for sample in samples if sample.split(".")[0] == name]
+@pytest.mark.parametrize("side", TABLES)
+def test_every_message_is_recorded_with_every_field(side: str) -> None:
+    table = TABLES[side]
+    recorded = [
+        (record.path_of(minor, of, name), message)
+        for (minor, of), samples in SAMPLES.items()
+        for name, message in samples.items()
+        if of == side
+    ]
+    assert {type(message) for _, message in recorded} == set(table.kinds.values())
+    for kind in table.kinds.values():
+        paths = [path for path, message in recorded if type(message) is kind]
         given = set().union(*(msgpack.unpackb(parts(path)[1]) for path in paths))
         assert given - {"type"} == {field.name for field in fields(kind)}
 
@@ -71,17 +80,13 @@ def _with_more(header: dict[str, Any], kind: Any) -> dict[str, Any]:
     return {**nested, "later": {"a": None, "b": [1.5]}}
 
 
-@pytest.mark.parametrize(("side", "samples", "table"), SIDES, ids=["client", "server"])
-def test_another_major_is_refused_and_says_what_to_upgrade(
-    side: str, samples: Mapping[str, Any], table: Table[Any]
-) -> None:
-    receiver = {"client": "server", "server": "client"}[side]
-    for name in samples:
-        preamble, header = parts(record.FOLDER / side / f"{name}.message")
-        with pytest.raises(IncompatibleServer, match=f"upgrade the {receiver}'s impasto"):
-            decode((preamble[:4] + b"\x02" + preamble[5:], header), table)
-        with pytest.raises(IncompatibleServer, match=f"upgrade the {side}'s impasto"):
-            decode((preamble[:4] + b"\x00" + preamble[5:], header), table)
+@pytest.mark.parametrize(("path", "message", "table"), RECORDED)
+def test_another_major_is_refused_and_says_what_to_upgrade(path: Path, message: Any, table: Table[Any]) -> None:
+    preamble, header = parts(path)
+    with pytest.raises(IncompatibleServer, match=f"upgrade the {table.receiver}'s impasto"):
+        decode((preamble[:4] + b"\x02" + preamble[5:], header), table)
+    with pytest.raises(IncompatibleServer, match=f"upgrade the {table.sender}'s impasto"):
+        decode((preamble[:4] + b"\x00" + preamble[5:], header), table)
 
 
 def test_recording_again_adds_what_is_missing_and_edits_nothing(
@@ -89,11 +94,11 @@ def test_recording_again_adds_what_is_missing_and_edits_nothing(
 ) -> None:
     monkeypatch.setattr(record, "FOLDER", tmp_path)
     assert record.main() == 0
-    (tmp_path / "client" / "ping.message").write_bytes(b"as it was in 1.0")
-    (tmp_path / "client" / "join.message").unlink()
+    (tmp_path / "v1_0" / "client" / "ping.message").write_bytes(b"as it was in 1.0")
+    (tmp_path / "v1_0" / "client" / "join.message").unlink()
     capsys.readouterr()
 
     assert record.main() == 1
-    assert "client/ping.message is no longer written as it was" in capsys.readouterr().out
-    assert (tmp_path / "client" / "ping.message").read_bytes() == b"as it was in 1.0"
-    assert (tmp_path / "client" / "join.message").exists()
+    assert "v1_0/client/ping.message is no longer written as it was" in capsys.readouterr().out
+    assert (tmp_path / "v1_0" / "client" / "ping.message").read_bytes() == b"as it was in 1.0"
+    assert (tmp_path / "v1_0" / "client" / "join.message").exists()

@@ -48,6 +48,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,7 @@ class Script:
     marker: Path
 
     @classmethod
+    @cache
     def of(cls, style: str, style_path: str) -> Script:
         name, _, marker = style.partition(":")
         name = Path(name).stem if name.endswith(".safetensors") else name

@@ -127,10 +127,7 @@ class Script:
             case messages.SubmitShot():
                 self._shot(message)
             case messages.Cancel():
-                for held in (*self.held, *self.held_shots):
-                    if held.id == message.id:
-                        self.held = [each for each in self.held if each.id != message.id]
-                        self.say("data", messages.Cancelled(message.id, path="/out/part", rendered=3), ())
+                self._cancel(message)
             case messages.Ping():
                 self.say(channel, messages.Pong(message.token), ())
             case messages.ListStyles():
@@ -145,6 +142,12 @@ class Script:
                 pass
             case _:
                 raise AssertionError(f"the script knows no {message}")
+
+    def _cancel(self, message: messages.Cancel) -> None:
+        for held in (*self.held, *self.held_shots):
+            if held.id == message.id:
+                self.held = [each for each in self.held if each.id != message.id]
+                self.say("data", messages.Cancelled(message.id, path="/out/part", rendered=3), ())
 
     def _welcome(self, session: bytes, resumed: bool) -> messages.Welcome:
         return messages.Welcome(
@@ -257,6 +260,9 @@ class ScriptedTransport:
 
     def send(self, channel: Channel, parts: Sequence[Part]) -> None:
         self._inbox.put((channel, [bytes(part) for part in parts]))
+
+    def steer(self, over: Callable[[], bool], until: float) -> None:
+        """Its own thread tells everything."""
 
     def push(self, act: Callable[[], None]) -> None:
         """Run something of the script in the thread."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from impasto.core.errors import StyleError
+from impasto.core.errors import IncompatibleServer, StyleError
 from impasto.hosts.terminal import doctor
 from impasto.hosts.terminal.events import CheckDone
 from impasto.hosts.terminal.exit_codes import INTERNAL
+from impasto.hosts.terminal.versions import own_version
+from impasto.server.client.connection import Channel
+from impasto.server.protocol.codec import Part
+from impasto.server.protocol.failures import facts_of
+from impasto.server.protocol.messages import Rejected
 from impasto.server.runtime import Owner, hold_lock, prepare_folder
 from tests.hosts.terminal.conftest import Impasto
+from tests.server.scripted_server import Script, serving
 
 
 def test_a_sound_installation_passes(impasto: Impasto) -> None:
@@ -79,10 +85,28 @@ def findings(check: doctor.Check) -> list[tuple[str, str]]:
 
 def test_a_server_of_another_version_is_pointed_out(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert findings(doctor.check_server) == [("ok", "")]
-    owner = Owner(os.getpid(), "impasto 0.0.1", "00", 0.0)
-    with hold_lock(prepare_folder(runtime), owner):
+    with serving(runtime, Script()):
         ((state, hint),) = findings(doctor.check_server)
     assert (state, "impasto stop" in hint) == ("warning", True)
+
+
+def test_a_server_of_another_protocol_fails(runtime: Path) -> None:
+    class OfAnotherMajor(Script):
+        def take(self, channel: Channel, parts: Sequence[Part]) -> None:
+            refused = IncompatibleServer("expected protocol 2 of the client, got 1.1; upgrade the client's impasto")
+            self.say(channel, Rejected(facts_of(refused)), ())
+
+    with serving(runtime, OfAnotherMajor()):
+        (found,) = doctor.examined(doctor.check_server)
+    assert (found.state, "expected protocol 2" in found.found) == ("failed", True)
+    assert f"kill {os.getpid()}" in found.hint
+
+
+def test_a_server_that_does_not_answer_fails(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "ANSWER_S", 0.2)
+    with hold_lock(prepare_folder(runtime), Owner(os.getpid(), own_version(), "00", 0.0)):
+        (found,) = doctor.examined(doctor.check_server)
+    assert (found.state, "did not answer" in found.found) == ("failed", True)
 
 
 def test_a_folder_that_others_reach_into_is_pointed_out(runtime: Path) -> None:

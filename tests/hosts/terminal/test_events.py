@@ -20,6 +20,9 @@ from impasto.hosts.terminal.events import (
     Failed,
     Finished,
     FrameDone,
+    Left,
+    Painted,
+    ParameterFound,
     ServerStatus,
     Serving,
     Started,
@@ -27,6 +30,7 @@ from impasto.hosts.terminal.events import (
     StyleExported,
     StyleFound,
     Warned,
+    Watching,
     line_of,
 )
 
@@ -41,6 +45,7 @@ EXAMPLES: list[Event] = [
         "identity", "Identity", "Changes nothing.", "draft", 72, 0.9, "Apache-2.0", ("A. Painter",),
         "identity.safetensors", "0",
     ),
+    ParameterFound("stroke", 0.25, 4.0, 1.0, "Size of the brush strokes: 2 paints twice as broad."),
     CheckDone("python", "ok", "3.11.7 on Linux x86_64", ""),
     Warned("'o.####.dpx' cannot bear how a frame was made"),
     Finished("out/o.####.exr", 48, 0, 0, 19.2, 2.5, {"network": 17.1}),
@@ -58,6 +63,9 @@ EXAMPLES: list[Event] = [
         {"first": {"warp_error": 3.31}, "second": {"warp_error": None}}, {"psnr": 30.2},
     ),
     StyleExported("wheatfield", "w.onnx", "onnx", 4.7, 2.5e-06, {"impasto.licence": "Apache-2.0"}),
+    Watching("in", "in/painted", "wheatfield"),
+    Painted("in/a.mov", "in/painted/a.mov", 48, 0, 19.2, 2.5),
+    Left("in/b.mov", "unreadable_media", "expected a movie in 'in/b.mov', got none; render it", "render it"),
 ]  # fmt: skip
 
 

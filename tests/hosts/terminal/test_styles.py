@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from impasto.core.params import PARAMETERS
 from impasto.core.style import style_files
 from tests.hosts.terminal.conftest import Impasto
 
@@ -18,8 +19,14 @@ def test_every_style_has_a_row(impasto: Impasto) -> None:
 
 
 def test_programs_get_every_style(impasto: Impasto) -> None:
-    *styles, last = impasto("styles", "--json").events
-    assert {event["event"] for event in styles} == {"style"}
+    events = impasto("styles", "--json").events
+    styles, last = [event for event in events if event["event"] == "style"], events[-1]
     assert [event["name"] for event in styles] == list(style_files())
     assert all(event["halo"] > 0 and event["licence"] and len(event["sha256"]) == 64 for event in styles)
     assert last["event"] == "finished"
+
+
+def test_programs_get_the_parameters_to_build_controls_from(impasto: Impasto) -> None:
+    told = [event for event in impasto("styles", "--json").events if event["event"] == "parameter"]
+    assert [event["name"] for event in told] == [each.name for each in PARAMETERS]
+    assert all(event["minimum"] <= event["default"] <= event["maximum"] and event["help"] for event in told)

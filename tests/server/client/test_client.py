@@ -180,7 +180,7 @@ def test_a_matte_of_another_size_is_refused_here(stage: Stage) -> None:
 def test_a_request_that_no_header_can_carry_is_refused_and_costs_nothing(stage: Stage) -> None:
     for _ in range(5):
         with pytest.raises(ServerError):
-            stage.client.submit(plate(), style="\ud800", timeout_s=1.0)
+            stage.client.submit(plate(), style="echo", viewer="\ud800", timeout_s=1.0)
     assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
 
 
@@ -479,3 +479,14 @@ def test_a_busy_server_is_asked_again_within_the_time_limit() -> None:
     stage.await_that(lambda: stage.client._desk._talk is not None and stage.client._desk._talk.error is not None)
     assert stage.client.ping(timeout_s=LIMIT_S)
     stage.close()
+
+
+def test_a_style_by_a_path_that_no_message_carries_is_refused_before_it_is_sent(stage: Stage) -> None:
+    with pytest.raises(UsageError, match=r"as style, got '/a.nb.safetensors'.*rename it"):
+        stage.client.submit(np.zeros((4, 4, 3), np.uint8), style="/a\nb.safetensors")
+    shot = messages.SubmitShot(b"i" * 16, messages.Look("identity"), "/in\n.exr", "/out.exr")
+    with pytest.raises(UsageError, match="as input"):
+        stage.client.submit_shot(shot)
+    with stage.client.submit(np.zeros((4, 4, 3), np.uint8), style="echo").result(5) as painted:
+        assert painted.pixels.shape == (4, 4, 3)
+    assert [each.look.style for each in stage.script.seen_of(messages.Submit)] == ["echo"]

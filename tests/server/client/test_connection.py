@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 import zmq
 
-from impasto.core.errors import ImpastoError, NotPermitted, ServerUnreachable, UsageError
+from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
 from impasto.server.client import Client, desk
+from impasto.server.client.conversation import Conversation
 from impasto.server.curve import ClientKeys
+from impasto.server.helm import Helm
 from impasto.server.protocol import messages
 from tests.server.scripted_server import LIMIT_S, Script, SocketServer, serving
 
@@ -92,6 +94,65 @@ def test_threads_share_a_client(folder: Path) -> None:
             thread.join(LIMIT_S)
         assert not wrong
         assert not any(thread.is_alive() for thread in threads)
+
+
+def test_where_a_caller_cannot_read_itself_the_connections_own_thread_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Helm, "take_over", lambda self, **asked: False)
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        for step in range(3):
+            with client.submit(plate() + step, style="echo").result(LIMIT_S) as painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+        assert client.ping() < LIMIT_S
+
+
+def test_ctrl_c_in_the_middle_of_a_message_costs_no_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, interrupts = Conversation.heard, iter([KeyboardInterrupt()])
+
+    def hear(self: Conversation, channel: Any, parts: Any) -> None:
+        # Where the connection's own thread was faster than the caller there is nobody to interrupt.
+        guest = threading.current_thread() is threading.main_thread()
+        if channel == "data" and guest and (interrupt := next(interrupts, None)) is not None:
+            raise interrupt
+        heard(self, channel, parts)
+
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        monkeypatch.setattr(Conversation, "heard", hear)
+        interrupted = 0
+        for step in range(5):
+            future = client.submit(plate() + step, style="echo")
+            try:
+                painted = future.result(LIMIT_S)
+            except KeyboardInterrupt:
+                interrupted += 1
+                painted = future.result(LIMIT_S)
+            with painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+        if sys.platform == "linux":
+            assert interrupted == 1
+
+
+def test_closing_ends_a_wait_in_another_thread(folder: Path) -> None:
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        future = client.submit(plate(), style="hold")
+        waiting = threading.Event()
+        ended: list[float] = []
+
+        def wait() -> None:
+            waiting.set()
+            with pytest.raises(ServerError, match="closed"):
+                future.result(LIMIT_S)
+            ended.append(time.monotonic())
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waiting.wait(LIMIT_S)
+        begun = time.monotonic()
+        client.close()
+        thread.join(LIMIT_S)
+        assert ended
+        assert ended[0] - begun < 1
 
 
 def test_without_a_server_a_client_says_how_to_start_one(folder: Path) -> None:
@@ -287,7 +348,7 @@ def test_the_key_of_another_server_is_noticed_in_time() -> None:
     with network_server() as (address, _):
         stranger = zmq.curve_keypair()[0]
         begun = time.monotonic()
-        with pytest.raises((NotPermitted, ServerUnreachable)):
+        with pytest.raises(ServerUnreachable, match="make sure that its public key"):
             Client.connect(address, keys=ClientKeys(*zmq.curve_keypair(), stranger), timeout_s=2.0)
         assert time.monotonic() - begun < 4
 

@@ -13,6 +13,7 @@ import pytest
 from impasto.core.errors import RequestCancelled, ServerError, ServerUnreachable, StyleError
 from impasto.server.client import desk
 from impasto.server.client.conversation import MISSED_PONGS, new_id
+from impasto.server.client.pairs import RingPairs
 from impasto.server.protocol import messages
 from impasto.server.protocol.messages import Failed, Look, ShotProgress, ShotStarted, SubmitShot
 from tests.server.client.test_client import LIMIT_S, Stage, plate
@@ -66,6 +67,28 @@ def test_a_frame_that_is_cancelled_during_a_loss_is_taken_back_when_the_connecti
     assert [asked.id for asked in stage.script.seen_of(messages.Cancel)] == [future.id]
 
 
+def test_a_frame_that_is_given_up_keeps_its_pair_until_the_server_is_done_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[int] = []
+    give_back = RingPairs.give_back
+    monkeypatch.setattr(RingPairs, "give_back", lambda pairs, pair: (free.append(pair), give_back(pairs, pair))[0])
+    monkeypatch.setattr(stage.script, "_cancel", lambda message: None)
+    future = stage.client.submit(plate(), style="hold")
+    for times in range(1, desk.SENT_AGAIN + 2):
+        stage.await_that(lambda times=times: len(stage.script.seen_of(messages.Submit)) == times)
+        stage.transports[-1].lose()
+    with pytest.raises(ServerUnreachable, match="sent again"):
+        future.result(LIMIT_S)
+    stage.await_that(lambda: stage.script.seen_of(messages.Cancel))
+    assert free == []
+    shown = [stage.client.submit(plate(), style="echo").result(LIMIT_S) for _ in range(2)]
+    assert all(np.array_equal(each.pixels, plate()) for each in shown)
+    assert {submit.slot.pair for submit in stage.script.seen_of(messages.Submit) if submit.id != future.id} == {1, 2}
+    stage.release()
+    stage.await_that(lambda: free == [0])
+
+
 def test_a_session_whose_frames_were_given_up_is_not_gone_on_with(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +102,7 @@ def test_a_session_whose_frames_were_given_up_is_not_gone_on_with(
         future.result(LIMIT_S)
     assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
     assert stage.script.seen_of(messages.Hello)[-1].resume is None
+    assert stage.script.seen_of(messages.Hello)[-1].replaces == stage.script.sessions[0]
     assert len(stage.script.opened) == 2
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from impasto.core.errors import ServerUnreachable
+from impasto.core.errors import ServerBusy, ServerUnreachable
+from impasto.server.client import shot_calls
 from impasto.server.client.futures import ShotEvent, ShotFuture
 from impasto.server.client.shot_calls import follow_shot
-from impasto.server.protocol.messages import Look, ShotDone, ShotProgress, ShotStarted, StoredFrame, SubmitShot
+from impasto.server.protocol.failures import facts_of
+from impasto.server.protocol.messages import Failed, Look, ShotDone, ShotProgress, ShotStarted, StoredFrame, SubmitShot
 
 ID = b"i" * 16
 LOST = ServerUnreachable("expected the server to live, it died")
@@ -34,8 +36,9 @@ class Servers:
 
     def __init__(self, *lives: tuple[Sequence[ShotEvent], ShotDone | Exception], one_session: bool = False) -> None:
         self.lives = list(lives)
-        self.one_session = one_session
         self.asked: list[SubmitShot] = []
+        self.heard: list[type] = []
+        self.sessions = [0] * 9 if one_session else list(range(9))
 
     def post(self, request_for: Callable[[Any], SubmitShot]) -> ShotFuture:
         request = request_for(SimpleNamespace(session=self.session_of(len(self.asked))))
@@ -52,12 +55,13 @@ class Servers:
         return future
 
     def session_of(self, life: int) -> bytes:
-        return b"the only session" if self.one_session else bytes([life]) * 16
+        return bytes([self.sessions[life]]) * 16
 
     def follow(self, *, overwrite: bool = False, retries: int = 1) -> tuple[ShotDone, list[StoredFrame]]:
         told: list[StoredFrame] = []
 
         def on_event(event: ShotEvent) -> None:
+            self.heard.append(type(event))
             if isinstance(event, ShotProgress):
                 told.extend(event.stored)
 
@@ -111,3 +115,37 @@ def test_the_server_that_has_the_shot_is_asked_in_the_same_words_and_nothing_is_
     ended, told = servers.follow()
     assert servers.asked[0] == servers.asked[1]
     assert (ended.rendered, ended.skipped, [each.number for each in told]) == (4, 0, [1, 2, 3, 4])
+
+
+def busy(told: list[ShotEvent] | None = None) -> tuple[list[ShotEvent], ServerBusy]:
+    error = ServerBusy("expected an id of the client's own; a request of this id is being stopped, wait")
+    return [*(told or []), Failed(ID, facts_of(error))], error
+
+
+def test_a_shot_that_its_own_last_session_still_holds_is_waited_for() -> None:
+    servers = Servers(
+        ([begun("/out/o.####.exr", 5), stored(1, 2)], LOST),
+        busy(),
+        busy(),
+        ([begun("/out/o.####.exr", 3, 2), stored(3, 4, 5)], done(3, 2)),
+    )
+    servers.sessions = [0, 1, 1, 1]
+    result, told = servers.follow()
+    assert (result.rendered, result.skipped, [frame.done for frame in told]) == (5, 0, [1, 2, 3, 4, 5])
+    assert servers.asked[1] == servers.asked[2] == servers.asked[3]
+    assert servers.heard == [ShotStarted, ShotProgress, ShotStarted, ShotProgress]
+
+
+def test_a_shot_that_is_not_let_go_of_fails_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shot_calls, "HANDOVER_S", 0.0)
+    servers = Servers(([begun("/out/o.####.exr", 5)], LOST), busy())
+    with pytest.raises(ServerBusy):
+        servers.follow()
+    assert servers.heard == [ShotStarted, Failed]
+
+
+def test_a_server_without_room_is_said_at_once() -> None:
+    servers = Servers(busy())
+    with pytest.raises(ServerBusy):
+        servers.follow()
+    assert servers.heard == [Failed]

@@ -403,10 +403,12 @@ def test_a_result_that_no_message_can_carry_fails_and_keeps_no_memory(
     assert isinstance(client.frame(pixels=LARGE), Done)
     before = memory()
     monkeypatch.setattr("impasto.server.front.frame_desk.letter", too_long)
-    assert isinstance(client.frame(pixels=LARGE), Failed)
+    for _ in range(8):
+        assert isinstance(client.frame(pixels=LARGE), Failed)
     monkeypatch.undo()
     assert isinstance(client.frame(pixels=LARGE), Done)
-    assert memory() == before
+    # A segment has two files; another one is opened where ZeroMQ has not let go of the last result yet.
+    assert memory() <= before + 4
 
 
 def test_a_second_server_names_the_first(server: Server) -> None:

@@ -101,6 +101,24 @@ def test_an_allowed_key_is_served_under_its_own_name(studio: Studio) -> None:
         np.testing.assert_array_equal(np.frombuffer(result, np.float16).reshape(pixels.shape), 1 - pixels)
 
 
+def test_a_key_that_only_renders_sees_itself_and_totals(studio: Studio) -> None:
+    with studio.client("anna") as anna, studio.client("boss") as boss, Raw(studio.server.folder, hello=True) as here:
+        anna.greet()
+        boss.greet()
+        anna.frame("no such style")  # an error with words that are anna's own
+        here.frame("/secret/plans.safetensors")
+        for sees_all in (boss.status(), here.status()):
+            assert {"anna", "boss", "local"} <= {each.user for each in sees_all.clients}
+            assert any("/secret/plans" in each.message for each in sees_all.errors)
+            assert any(endpoint.startswith("ipc://") for endpoint in sees_all.endpoints)
+        guest = anna.status()
+        assert {each.user for each in guest.clients} == {"anna"}
+        assert guest.errors == ()
+        assert {endpoint.partition(":")[0] for endpoint in guest.endpoints} == {"tcp"}
+        assert guest.counters == boss.status().counters
+        assert "secret" not in repr(guest)
+
+
 def test_a_stranger_is_not_heard_and_noted(studio: Studio) -> None:
     with studio.client("stranger") as stranger:
         stranger.send(stranger.control, Ping(1))

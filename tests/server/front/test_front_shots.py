@@ -37,7 +37,7 @@ def plate(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with served(("echo", "slow-30ms", "crash-at-7", "crash-always-at-5", "fail")) as running:
+    with served(("echo", "slow-30ms", "slow-1500ms", "crash-at-7", "crash-always-at-5", "fail")) as running:
         yield running
 
 
@@ -201,3 +201,35 @@ def test_a_job_that_cannot_be_meant_fails(client: Raw, plate: str, tmp_path: Pat
     assert isinstance(told.terminal, Failed)
     assert told.terminal.error.code in ("usage", "unknown_name", "unreadable_media", "media")
     client.still_served()
+
+
+def test_a_session_that_is_replaced_lets_go_of_its_shot_at_once(server: Server, plate: str, tmp_path: Path) -> None:
+    request = job(plate, tmp_path, "slow-1500ms")  # which takes longer than is waited for here
+    with Raw(server.folder, hello=True, lane="batch") as before, Raw(server.folder) as after:
+        before.send(before.data, request)
+        assert isinstance(before.answer()[0], ShotStarted)
+        assert before.welcome is not None
+        after.greet(lane="batch", replaces=before.welcome.session)
+        told = listen_until_free(after, replace(request, look=Look("echo"), resume=True))
+        assert isinstance(told.terminal, ShotDone)
+        assert len(list(tmp_path.glob("o.*.exr"))) == FRAMES
+        before.welcome = None
+
+
+def listen_until_free(client: Raw, request: SubmitShot) -> Told:
+    """What becomes of a job whose id is busy until its last session has let go of it."""
+    found: list[Told] = []
+
+    def taken() -> bool:
+        found.append(run(client, request))
+        terminal = found[-1].terminal
+        return not (isinstance(terminal, Failed) and terminal.error.code == "busy")
+
+    until(taken)
+    return found[-1]
+
+
+def test_the_session_of_somebody_else_is_not_replaced(server: Server, client: Raw) -> None:
+    with Raw(server.folder) as other:
+        other.greet(replaces=secrets.token_bytes(16))
+        client.still_served()

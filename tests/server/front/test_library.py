@@ -425,6 +425,28 @@ def test_a_path_is_for_clients_of_the_same_machine_alone(folder: Path) -> None:
         library.find(str(path), paths_allowed=False)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_one_file_is_one_style_by_whatever_way_it_is_named(folder: Path, tmp_path: Path) -> None:
+    path = write(folder / "mine.safetensors")
+    (tmp_path / "elsewhere").symlink_to(folder)
+    (tmp_path / "latest.safetensors").symlink_to(path)
+    library = Library()
+    wanted = library.find(str(path), paths_allowed=True)
+    for way in (f"{folder}/./mine.safetensors", f"{folder}/../{folder.name}/mine.safetensors"):
+        assert library.find(way, paths_allowed=True) == wanted
+    assert library.find(str(tmp_path / "elsewhere" / "mine.safetensors"), paths_allowed=True) == wanted
+    latest = library.find(str(tmp_path / "latest.safetensors"), paths_allowed=True)
+    assert (latest.name, latest.path) == ("latest", path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_to_a_file_that_a_cache_named_is_read_by_its_own_name(folder: Path, tmp_path: Path) -> None:
+    blob = write(folder / "mine.safetensors").rename(tmp_path / ("9f" * 32))
+    link = folder / "mine.safetensors"
+    link.symlink_to(blob)
+    assert Library().find(str(link), paths_allowed=True) == Found("mine", link, "ab" * 32)
+
+
 @pytest.mark.parametrize("style", ["mine.safetensors", "./mine.safetensors", "../mine", "a/b", "C:\\mine.safetensors"])
 def test_a_relative_path_is_refused(style: str) -> None:
     with pytest.raises(UsageError, match="absolute path"):

@@ -38,6 +38,45 @@ def test_a_connection_leads_to_its_session() -> None:
     assert first.token != second.token
 
 
+def test_who_only_asks_or_ends_the_server_finds_room_where_others_leave_none() -> None:
+    limits = Limits(sessions=3, sessions_kept=2)
+    sessions = Sessions(limits, has_room=lambda: len(sessions) < 3)
+    for peer in (b"1", b"2", b"3"):
+        admit(sessions, peer)
+    for peer in (b"4", b"5"):
+        assert admit(sessions, peer, control_only=True).hello.control_only
+    for control_only in (True, False):
+        with pytest.raises(ServerBusy, match="clients at once"):
+            admit(sessions, b"6", control_only=control_only)
+
+
+def test_room_that_is_kept_is_not_taken_from_those_who_work() -> None:
+    sessions = Sessions(Limits(sessions=2, sessions_kept=2))
+    for peer in (b"1", b"2"):
+        admit(sessions, peer, control_only=True)
+    for peer in (b"3", b"4"):
+        admit(sessions, peer)
+    with pytest.raises(ServerBusy):
+        admit(sessions, b"5")
+
+
+def test_a_user_of_another_machine_has_one_more_to_ask_with() -> None:
+    sessions = Sessions(LIMITS)
+    anna = Visitor("anna", admin=False)
+    for peer in (b"1", b"2"):
+        admit(sessions, peer, anna)
+    admit(sessions, b"3", anna, control_only=True)
+    with pytest.raises(ServerBusy, match="clients of 'anna'"):
+        admit(sessions, b"4", anna, control_only=True)
+
+
+def test_who_said_that_nothing_would_be_rendered_is_held_to_it() -> None:
+    sessions = Sessions(LIMITS)
+    admit(sessions, b"1").require_work()
+    with pytest.raises(InvalidRequest, match="connect without it"):
+        admit(sessions, b"2", control_only=True).require_work()
+
+
 def test_a_session_lives_as_long_as_its_lease() -> None:
     sessions = Sessions(LIMITS)
     short, long = admit(sessions, b"1"), admit(sessions, b"2", lane="batch")
@@ -121,3 +160,13 @@ def test_answers_are_kept_up_to_a_number_and_an_age() -> None:
     assert answers.find(b"\x00", 3.0) is None
     assert answers.find(b"\x02", 3.0) is not None
     assert answers.find(b"\x02", 13.0) is None
+
+
+def test_only_whoever_was_given_a_session_can_replace_it() -> None:
+    sessions = Sessions(LIMITS)
+    own = admit(sessions, b"1", Visitor("anna", admin=False))
+    hello = replace(HELLO, replaces=own.token)
+    assert sessions.replaced(hello, own.visitor, route(b"2", local=False)) is own
+    assert sessions.replaced(hello, Visitor("bert", admin=False), route(b"2", local=False)) is None
+    assert sessions.replaced(hello, HERE, route(b"2")) is None
+    assert sessions.replaced(HELLO, own.visitor, route(b"2", local=False)) is None

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from impasto.server.front.supervisor import LATE_S, Event, Heard, Lost, Patience, Supervisor
+from impasto.server.front.supervisor import LATE_S, Event, Heard, Lost, Supervisor
+from impasto.server.front.workplace import Patience
 from impasto.server.protocol import link
 from impasto.server.protocol.limits import Limits
 from tests.server import fake_worker

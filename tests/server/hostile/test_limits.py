@@ -9,7 +9,7 @@ import pytest
 
 from impasto.server.protocol.messages import Cancel, Cancelled, Done, Failed, Hello, Join, Joined, Rejected, Welcome
 from tests.server.hostile.house import assert_discreet, goes_on, house
-from tests.server.served import PIXELS, Raw, until
+from tests.server.served import PIXELS, Raw, request_of, until
 
 
 def test_the_65th_client_is_told_to_come_back() -> None:
@@ -28,6 +28,10 @@ def test_the_65th_client_is_told_to_come_back() -> None:
                 assert rejected.error.retry_after_s > 0
                 assert_discreet(rejected.error, [])
                 goes_on(running, clients[0], clients[63])
+                with Raw(running.folder, hello=True, control_only=True) as asker:
+                    assert asker.status().health == "ok"
+                    asker.send(asker.data, request_of("invert", PIXELS), PIXELS.tobytes())
+                    assert "connect without it" in asker.answer()[0].error.message
                 clients.pop().__exit__()
                 until(lambda: len(clients[0].status().clients) == 63)
                 late.greet()

@@ -11,7 +11,7 @@ import msgpack
 from hypothesis import strategies as st
 
 from impasto.server.protocol.codec import Table, encode
-from impasto.server.protocol.messages import Bytes, Many, Real, Text, Whole
+from impasto.server.protocol.messages import Blob, Bytes, Many, Real, Text, Whole
 
 LETTERS = st.sampled_from("aZ09 _-./\\:é麦ق🌾\u200f")
 """A few of every length in UTF-8, and a mark that is no override."""
@@ -40,6 +40,10 @@ def bounded(base: Any, bound: Any) -> st.SearchStrategy[Any]:
     match bound:
         case Bytes(size):
             return st.binary(min_size=size, max_size=size)
+        case Blob(most, unit):
+            return st.integers(1, min(most, 4)).flatmap(
+                lambda units: st.binary(min_size=units * unit, max_size=units * unit)
+            )
         case Text(most, empty):
             return st.text(LETTERS, min_size=0 if empty else 1, max_size=min(most, 32) // 4)
         case Whole(least, most):

@@ -20,7 +20,7 @@ from impasto.server.protocol.fields import reader_of, record_reader
 from impasto.server.protocol.messages import Hello, Look, MattePicture, Picture, Ping, ShowPreview, Slot, Submit
 from tests.server.protocol.generators import anything, headers, messages_of
 
-PREAMBLE = b"IMPA\x01\x00\x00\x00"
+PREAMBLE = b"IMPA" + bytes((limits.MAJOR, limits.MINOR, 0, 0))
 ID = bytes(range(16))
 SUBMIT = Submit(
     ID,

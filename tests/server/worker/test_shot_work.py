@@ -33,9 +33,9 @@ from impasto.server.protocol.link import (
 )
 from impasto.server.protocol.messages import Look, SubmitShot
 from impasto.server.shots.render import FrameStored, ShotNote
-from impasto.server.worker.loop import Unit
 from impasto.server.worker.shot_work import ShotWork, for_attempt, job_of
 from impasto.server.worker.turns import TurnPainter
+from impasto.server.worker.units import Unit
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
 from tests.server.one_worker import OneWorker, new_id, one_worker
 

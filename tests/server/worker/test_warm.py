@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 import torch
 
+from impasto.core.card import KeyFacts
 from impasto.core.engine import Engine, Rendered, Report
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
 from impasto.core.frame import Frame
 from impasto.core.grade import Before
+from impasto.core.keys.stored import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.server.worker.fitting import Reservations, StylePainter
-from impasto.server.worker.footprint import fitting_tile, free_bytes, needed_bytes, usual_tile
+from impasto.server.worker.footprint import KEY_BYTES, fitting_tile, free_bytes, needed_bytes, usual_tile
 from impasto.server.worker.loop import DeviceLost
 from impasto.server.worker.studio import CANARY_STYLES, canary_picture, others_than, prove, tile_of
 from impasto.server.worker.warm import WarmStyles
@@ -306,6 +308,32 @@ def test_the_footprint_counts_the_size_after_the_resize_and_the_stroke(disk: Dis
         small.render(plate(640, 360), before=Before(resize=Resize(scale=8.0)))
     with pytest.raises(OutOfMemory):
         small.render(plate(1280, 720), Params(stroke=0.25))
+
+
+def keyed(style: Style) -> Style:
+    """The style with two painted keys of 8 x 16."""
+    facts = KeyFacts((1, 2), 8, 16, "uint8")
+    pictures, painted = torch.zeros(2, 3, 8, 16, dtype=torch.uint8), torch.zeros(2, 1, 8, 16, dtype=torch.uint8)
+    return replace(style, card=replace(style.card, keys=facts), keys=Keys(facts, pictures, pictures, painted))
+
+
+def test_the_keys_that_a_style_carries_count_as_memory(disk: Disk) -> None:
+    warm = WarmStyles(GIB, lambda path: keyed(disk.load(path)), disk.build)
+    use(warm, "a")
+    pixels = 2 * 8 * 16
+    assert warm.bytes == 2 * STYLE_BYTES + pixels * (3 + 3 + 1) + pixels * KEY_BYTES
+
+
+def test_a_frame_with_keys_is_promised_more_memory(disk: Disk) -> None:
+    style = disk.load(Path("/a.safetensors"))
+    pixels = 3840 * 2160
+    plain, with_keys = (needed_bytes("draft", pixels, 1.0, None, keys) for keys in (0, 2))
+    assert with_keys > plain
+    room = Reservations(lambda: int((plain + with_keys) / 2 / 0.9))
+    with room.for_frame(style, 3840, 2160, 1.0, "auto") as tile:
+        assert tile == "auto"
+    with room.for_frame(keyed(style), 3840, 2160, 1.0, "auto") as tile:
+        assert tile != "auto"
 
 
 def test_a_style_that_sees_the_whole_frame_is_never_tiled() -> None:

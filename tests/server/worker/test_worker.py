@@ -243,6 +243,24 @@ def test_a_new_style_takes_the_place_of_the_old_and_a_broken_one_does_not(worker
     assert np.array_equal(paint(), second)
 
 
+def test_a_file_that_a_client_named_in_another_way_is_looked_at_with_every_request(
+    worker: OneWorker, tmp_path: Path
+) -> None:
+    path = tmp_path / "named.safetensors"
+    plate = samples("uint8", 3)
+    picture = picture_of(plate)
+
+    def paint() -> np.ndarray[Any, Any]:
+        look = Look(f"{tmp_path}/./named.safetensors")
+        painted(worker, worker.frame(picture, plate, look, style_path=str(path)))
+        return worker.result(picture)
+
+    shutil.copy(STYLES["identity"], path)
+    assert np.array_equal(paint(), plate)
+    shutil.copy(STYLES["wheatfield-draft"], path)
+    assert not np.array_equal(paint(), plate)
+
+
 def test_a_style_that_is_not_there_fails_the_request(worker: OneWorker, tmp_path: Path) -> None:
     plate = samples("uint8", 3)
     id = worker.frame(picture_of(plate), plate, Look("gone"), style_path=str(tmp_path / "gone.safetensors"))

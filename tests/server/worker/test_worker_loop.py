@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from impasto.server.helm import Helm
 from impasto.server.protocol.layout import picture_of
 from impasto.server.protocol.link import (
     CheckStyle,
@@ -95,6 +96,31 @@ def test_a_result_that_no_message_can_carry_is_answered_with_an_error() -> None:
         end.close()
 
 
+def test_where_a_link_cannot_change_hands_frames_are_painted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Helm, "take_over", lambda self, **asked: False)
+    ours, theirs = link_pair()
+    end = worker_end(theirs.detach())
+    status: list[int] = []
+    thread = threading.Thread(
+        target=lambda: status.append(work(end, FakeStudio("cpu", -1), leave=lambda status: None)), daemon=True
+    )
+    thread.start()
+    worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
+    try:
+        slow = worker.frame(PICTURE, PLATE, Look("delay-30000ms"), pair=0)
+        quick = worker.frame(PICTURE, PLATE, Look("invert"), pair=1)
+        worker.until(lambda each: isinstance(each, FramePainted) and each.done.id == quick, 10.0)
+        assert np.array_equal(worker.result(PICTURE, pair=1), 255 - PLATE)
+        worker.send(StopWork(slow))
+        worker.answer(WorkStopped, 10.0, id=slow)
+    finally:
+        worker.send(Quit())
+        thread.join(10.0)
+        ours.close()
+        end.close()
+    assert status == [0]
+
+
 def test_work_is_stopped_within_a_tile_and_answered_once(shared: OneWorker) -> None:
     id = shared.frame(PICTURE, PLATE, Look("delay-30000ms"))
     begun = time.monotonic()
@@ -138,8 +164,11 @@ def test_beats_go_on_and_name_what_moves(shared: OneWorker) -> None:
 def test_what_hangs_does_not_move_and_the_worker_still_beats() -> None:
     with one_worker(COMMAND) as worker:
         id = worker.frame(PICTURE, PLATE, Look("hang"))
-        worker.send(StopWork(id))
         until = time.monotonic() + 10
+        while not any(id in beat.moved for beat in worker.beats):
+            assert time.monotonic() < until
+            worker.listen()
+        worker.send(StopWork(id))
         while sum(id not in beat.moved for beat in worker.beats) < 3:
             assert time.monotonic() < until
             worker.listen()

@@ -1,0 +1,91 @@
+"""What a watched folder has been through: a small file beside the results, so that nothing is done twice.
+
+A finished sequence could be known by the provenance in its frames; a movie that was taken away, or one whose every
+frame would have to be decoded, could not. The record says of each shot what it was, how it was painted and where to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from impasto.core.errors import UsageError
+from impasto.core.media.commit import committed, make_folder
+
+NAME = ".impasto-watch.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was done about one shot."""
+
+    digest: str
+    """Of the shot as it lay in the folder."""
+    settings: str
+    """Of the style and everything that was turned."""
+    output: str
+    """Below the folder of results."""
+    state: Literal["begun", "finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The record of one folder of results. Every change is on disk when the call returns."""
+
+    path: str
+    entries: dict[str, Entry]
+
+    def finished(self, shot: str, digest: str, settings: str) -> bool:
+        """Whether this very shot has been painted in just this way."""
+        entry = self.entries.get(shot)
+        return entry is not None and entry.state == "finished" and (entry.digest, entry.settings) == (digest, settings)
+
+    def owns(self, shot: str, output: str) -> bool:
+        """Whether what lies at `output` was made of this shot, so that it may be replaced."""
+        entry = self.entries.get(shot)
+        return entry is not None and entry.output == output
+
+    def note(self, shot: str, entry: Entry) -> None:
+        """Remember; OutputError where the file cannot be written."""
+        self.entries[shot] = entry
+        text = {"version": VERSION, "shots": {name: asdict(each) for name, each in sorted(self.entries.items())}}
+        make_folder(self.path)
+        with committed(self.path, replace=True) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(text, stream, indent=1, ensure_ascii=False)
+
+    def finish(self, shot: str) -> None:
+        """The shot that was begun is done."""
+        self.note(shot, replace(self.entries[shot], state="finished"))
+
+
+def read_record(folder: str) -> Record:
+    """The record in a folder of results, empty where there is none.
+
+    Raises UsageError for a file that is none: to go on without it would be to do everything again.
+    """
+    path = os.path.join(folder, NAME)
+    text = "{}"
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as stream:
+        text = stream.read()
+    try:
+        facts = json.loads(text)
+        if facts.get("version", VERSION) > VERSION:
+            raise UsageError(
+                f"expected a record of version {VERSION} in '{path}', got {facts['version']}; update impasto"
+            )
+        return Record(path, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"expected the record of this folder in '{path}', got something else ({error}); remove it, and what is in"
+            " the folder is painted again"
+        ) from error
+
+
+def _entry(facts: Mapping[str, str]) -> Entry:
+    state: Literal["begun", "finished"] = "finished" if facts["state"] == "finished" else "begun"
+    return Entry(facts["digest"], facts["settings"], facts["output"], state)

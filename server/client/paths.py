@@ -1,0 +1,33 @@
+"""Paths on their way to the server: what the wire would refuse, said in the words of whoever named them."""
+
+from __future__ import annotations
+
+from impasto.core.errors import UsageError
+from impasto.server.protocol.limits import TEXT_BYTES
+from impasto.server.protocol.messages import SubmitShot
+from impasto.server.protocol.text import offence, shown
+
+
+def require_sendable(what: str, path: str) -> None:
+    """Raise UsageError for a path that no message can carry; `what` is what it was given as."""
+    if path.isascii() and path.isprintable() and len(path) <= TEXT_BYTES:
+        return
+    if (size := len(path.encode(errors="surrogatepass"))) > TEXT_BYTES:
+        raise UsageError(
+            f"expected a path of at most {TEXT_BYTES} bytes as {what}, got {size} in {shown(path)}; move it up"
+        )
+    if (wrong := offence(path)) is not None:
+        raise UsageError(
+            f"expected a path in UTF-8 without control characters as {what}, got {shown(path)} ({wrong}); rename it"
+        )
+
+
+def require_sendable_shot(request: SubmitShot) -> None:
+    """Raise UsageError for the first path of a shot job that no message can carry."""
+    for what, path in (
+        ("input", request.input),
+        ("output", request.output),
+        ("matte", request.matte),
+        ("style", request.look.style),
+    ):
+        require_sendable(what, path)

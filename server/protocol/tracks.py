@@ -1,0 +1,104 @@
+"""Parameters that change over a shot, between `Animation` and the stretches that travel.
+
+What is left out on the way is what the straight line between two keys gives back to the bit.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable
+from typing import Final
+
+from impasto.core.animation import KEYS, Animation, Track
+from impasto.core.errors import UnknownName, UsageError
+from impasto.core.params import PARAMETERS
+from impasto.server.protocol import limits
+from impasto.server.protocol.messages import AnimatedParameter, Stretch
+
+STRETCH_VALUES: Final = limits.BLOB_BYTES // 8
+STRETCH_BYTES: Final = 32
+"""What a stretch takes beside its values, at most."""
+GAP: Final = 3
+"""Frames without a key that are filled in: their values take no more room than another stretch."""
+
+
+def animated_from(animation: Animation) -> tuple[AnimatedParameter, ...]:
+    """The animation as it travels. Raises UsageError for one that no header can carry."""
+    animated = tuple(AnimatedParameter(track.name, _stretches(_lean(track))) for track in animation.tracks)
+    size = sum(len(each.values) + STRETCH_BYTES for parameter in animated for each in parameter.stretches)
+    if size > limits.ANIMATED_BYTES:
+        raise _too_many(size // 8)
+    return animated
+
+
+def animation_from(animated: Iterable[AnimatedParameter]) -> Animation | None:
+    """What travelled as an animation, None for nothing. Raises UnknownName, UsageError for keys that cannot be."""
+    tracks = []
+    for parameter in animated:
+        if all(each.name != parameter.name for each in PARAMETERS):
+            raise UnknownName("parameter", parameter.name, (each.name for each in PARAMETERS))
+        if sum(len(stretch.values) // 8 for stretch in parameter.stretches) > KEYS:
+            raise UsageError(f"expected at most {KEYS} keys of {parameter.name}, got more; render the shot in ranges")
+        frames: list[int] = []
+        values = array("d")
+        for stretch in parameter.stretches:
+            found = array("d", stretch.values)
+            if sys.byteorder == "big":
+                found.byteswap()
+            frames.extend(range(stretch.first, stretch.first + len(found)))
+            values.extend(found)
+        tracks.append(Track(parameter.name, tuple(frames), tuple(values)))
+    return Animation(tuple(tracks)) if tracks else None
+
+
+def _lean(track: Track) -> Track:
+    """The track without the keys inside of a run of equal values."""
+    values = track.values
+    last = len(values) - 1
+    kept = [place for place in range(last + 1) if not (0 < place < last and _is_level(values, place))]
+    return Track(track.name, tuple(track.frames[place] for place in kept), tuple(values[place] for place in kept))
+
+
+def _is_level(values: tuple[float, ...], place: int) -> bool:
+    return values[place - 1] == values[place] == values[place + 1]
+
+
+def _stretches(track: Track) -> tuple[Stretch, ...]:
+    """The keys in no more stretches than a list may have, small gaps filled in."""
+    gap = GAP
+    while True:
+        runs = _runs(track.frames, gap)
+        values = sum(map(len, runs))
+        if values * 8 > limits.ANIMATED_BYTES:
+            raise _too_many(values)
+        if len(runs) + values // STRETCH_VALUES <= limits.ARRAY_ITEMS:
+            break
+        gap *= 2
+    cut = (run[begin : begin + STRETCH_VALUES] for run in runs for begin in range(0, len(run), STRETCH_VALUES))
+    return tuple(Stretch(run[0], _packed(track, run)) for run in cut)
+
+
+def _runs(frames: tuple[int, ...], gap: int) -> list[range]:
+    """Frames as runs; two of them with at most `gap` others between them are in one."""
+    runs = [range(frames[0], frames[0] + 1)]
+    for frame in frames[1:]:
+        if frame - runs[-1][-1] > gap + 1:
+            runs.append(range(frame, frame + 1))
+        else:
+            runs[-1] = range(runs[-1][0], frame + 1)
+    return runs
+
+
+def _packed(track: Track, run: range) -> bytes:
+    values = array("d", map(track.at, run))
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tobytes()
+
+
+def _too_many(values: int) -> UsageError:
+    return UsageError(
+        f"expected at most {limits.ANIMATED_BYTES // 8} values of animated parameters in one shot job, got {values}; "
+        f"render the shot in ranges with --frames, or give keys in place of a value for every frame"
+    )
