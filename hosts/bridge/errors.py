@@ -1,0 +1,7 @@
+"""The one error of the bridge."""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """What a host shows as one sentence: what was expected, what came, and what to do."""

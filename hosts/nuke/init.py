@@ -1,0 +1,12 @@
+"""Read by Nuke at every start, also without a window: puts the adapter on the path and guards final renders."""
+
+from __future__ import annotations
+
+import nuke
+
+nuke.pluginAddPath("./python")
+
+from impasto.hosts.nuke import gate  # noqa: E402  # found on the path of the line above
+
+nuke.addBeforeRender(gate.before_render, nodeClass="Write")
+nuke.addBeforeFrameRender(gate.before_frame, nodeClass="Write")

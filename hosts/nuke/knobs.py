@@ -1,0 +1,173 @@
+"""Reads a node into values, and writes what came of a job back to it. Touches Nuke; main thread alone."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+import nuke
+
+from impasto.hosts.bridge.catalogue import load_catalogue
+from impasto.hosts.bridge.colour import space_of
+from impasto.hosts.bridge.digest import digest_of_file
+from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.bridge.patterns import to_printf
+from impasto.hosts.bridge.places import SharedFolder
+from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.nuke.graph import digest_above
+from impasto.hosts.nuke.mark import mark_of
+from impasto.hosts.nuke.node import AS_THE_SCRIPT
+from impasto.hosts.nuke.plan import LIVE, Folders, Plan, constant_or_curve, folder_of_node
+from impasto.hosts.nuke.state import Shown
+
+
+def plan_of(node: nuke.Node) -> Plan:
+    """What the node asks for now. BridgeError, in a sentence, where it cannot be meant."""
+    plate = node.input(0)
+    if plate is None:
+        raise BridgeError(f"expected a plate at the first input of {node.name()}, it is not connected; connect it")
+    frames = _frames(node, plate)
+    params, animation = _parameters(node, frames)
+    identity = node["identity"].value()
+    style, style_digest = _style(node)
+    server = (node["server"].value() or "").strip()
+    return Plan(
+        identity=identity,
+        name=node.name(),
+        folders=Folders(
+            folder_of_node(_file(node, "scratch"), _script(), identity, os.environ.get("NUKE_TEMP_DIR", ""))
+        ),
+        frames=frames,
+        views=_views(node),
+        style=style,
+        style_digest=style_digest,
+        params=params,
+        animation=animation,
+        space=_space(node),
+        server=server,
+        # A server of this machine sees the same files under the same names.
+        shared=SharedFolder.parse(node["shared"].value() or "") if server else None,
+        # Without the channel a Write would fill in black, and black alpha says: there is no picture here.
+        alpha=bool(node["use_alpha"].value()) and "rgba.alpha" in plate.channels(),
+        graph=digest_above(node),
+    )
+
+
+def shown_of(node: nuke.Node) -> Shown:
+    """What the node shows now."""
+    pattern = _inside(cast("nuke.Group", node), "Painted")["file"].value() or ""
+    return Shown(bool(node["ready"].value()), mark_of(pattern), pattern)
+
+
+def show(node: nuke.Node, plan: Plan) -> None:
+    """Let the node show what a plan painted, as one step of undo."""
+    read, root = _inside(cast("nuke.Group", node), "Painted"), nuke.root()
+    # Over the whole script: a frame that was not painted is then an error of the Read and never a silent black.
+    first = min(plan.frames.first, root.firstFrame())
+    last = max(plan.frames.last, root.lastFrame())
+    undo = nuke.Undo()
+    undo.begin("Impasto: show the painted frames")
+    try:
+        read["file"].setValue(to_printf(plan.folders.painted))
+        for name, value in (("first", first), ("last", last), ("origfirst", first), ("origlast", last)):
+            read[name].setValue(value)
+        read["raw"].setValue(True)
+        node["ready"].setValue(True)
+    finally:
+        undo.end()
+    press(read, "reload")
+
+
+def press(node: nuke.Node, button: str) -> None:
+    """Do what a button of a node does."""
+    cast("nuke.Script_Knob", node[button]).execute()
+
+
+def inner_write(node: nuke.Node) -> nuke.Node:
+    """The Write that makes the plates."""
+    return _inside(cast("nuke.Group", node), "PlateWrite")
+
+
+def inner_read(node: nuke.Node) -> nuke.Node:
+    """The Read that shows what is painted."""
+    return _inside(cast("nuke.Group", node), "Painted")
+
+
+def _inside(group: nuke.Group, name: str) -> nuke.Node:
+    found = group.node(name)
+    if found is None:
+        raise BridgeError(f"expected the node {name} inside {group.name()}, it was removed; make a new Impasto node")
+    return found
+
+
+def _style(node: nuke.Node) -> tuple[str, str]:
+    """Name or file of the style, and the fingerprint of its weights as far as it is known here."""
+    own = _file(node, "style_file")
+    if not own:
+        name = str(node["style"].value())
+        return name, load_catalogue().digest_of_style(name)
+    try:
+        return own, digest_of_file(own)
+    except OSError as error:
+        raise BridgeError(
+            f"expected a style file at '{own}', which failed: {error.strerror or error}; correct the knob 'own style'"
+        ) from error
+
+
+def _frames(node: nuke.Node, plate: nuke.Node) -> FrameRange:
+    chosen = node["range"].value()
+    if chosen == "custom":
+        return FrameRange(int(node["first"].value()), int(node["last"].value()))
+    if chosen == "script":
+        return FrameRange(nuke.root().firstFrame(), nuke.root().lastFrame())
+    found = plate.frameRange()
+    return FrameRange(found.first(), found.last())
+
+
+def _parameters(node: nuke.Node, frames: FrameRange) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    params: dict[str, float] = {}
+    animation: dict[str, dict[int, float]] = {}
+    for each in load_catalogue().parameters:
+        knob = node.knob(each.name)
+        if knob is None or each.name in LIVE:
+            continue
+        if not (knob.isAnimated() or knob.hasExpression()):
+            params[each.name] = float(knob.value())
+            continue
+        values = {frame: float(knob.getValueAt(frame)) for frame in frames.numbers()}
+        value, moves = constant_or_curve(values)
+        if moves:
+            animation[each.name] = values
+        else:
+            params[each.name] = value
+    # The node mixes by itself, behind the painted picture.
+    params.update(dict.fromkeys(LIVE, 1.0))
+    return params, animation
+
+
+def _views(node: nuke.Node) -> tuple[str, ...]:
+    there = nuke.views()
+    chosen = (node["views"].value() or "").replace(",", " ").split() or there
+    strange = [view for view in chosen if view not in there]
+    if strange:
+        raise BridgeError(
+            "expected views of this script ({}), got '{}'; correct the knob views".format(", ".join(there), strange[0])
+        )
+    return tuple(chosen)
+
+
+def _space(node: nuke.Node) -> str:
+    chosen = str(node["plate_space"].value())
+    if chosen != AS_THE_SCRIPT:
+        return chosen
+    return space_of(str(nuke.root()["workingSpaceLUT"].value()), where="the project settings")
+
+
+def _file(node: nuke.Node, knob: str) -> str:
+    return cast("nuke.File_Knob", node[knob]).getEvaluatedValue() or ""
+
+
+def _script() -> str:
+    """Path of the script, '' before it was saved."""
+    name = nuke.root().name()
+    return name if os.path.isabs(name) else ""

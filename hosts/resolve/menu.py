@@ -1,0 +1,101 @@
+"""What Workspace > Scripts > Impasto does: ask, do one job, end."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import ExitStack
+from typing import Any, Callable, Optional, Tuple
+
+from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue
+from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.resolve.connection import checked
+from impasto.hosts.resolve.front import Front, Stopped
+from impasto.hosts.resolve.record import open_jobs, record_of
+from impasto.hosts.resolve.request import Request, remember, remembered
+from impasto.hosts.resolve.work import begin, carry_out
+
+SCRIPT = """# Impasto for DaVinci Resolve, put here by `impasto resolve install`.
+import sys
+
+sys.path.insert(0, {folder!r})
+from impasto.hosts.resolve.menu import main  # noqa: E402
+
+main(globals().get("resolve"))
+"""
+"""The one file below Scripts: each there is an entry of the menu."""
+
+Answer = Optional[Tuple[Request, Optional[Job]]]
+"""What a person chose, with the job to go on with; None for nothing at all."""
+
+
+class Console(Front):
+    """Where there is no window: Resolve's console shows what is printed."""
+
+    def __init__(self) -> None:
+        self._step = ""
+
+    def say(self, text: str) -> None:
+        """A line."""
+        print(text, flush=True)  # noqa: T201  # Resolve's console
+
+    def tell(self, fraction: float, text: str) -> None:
+        """A line at every step."""
+        if text != self._step:
+            self._step = text
+            self.say(text)
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def main(resolve: Any) -> None:
+    """Run once from the menu. Every failure is a sentence, in the window or on Resolve's console."""
+    with ExitStack() as stack:
+        try:
+            from impasto.hosts.resolve.dialog import ask, opened
+
+            window = stack.enter_context(opened())
+        except ImportError:  # a Python without tkinter, or no screen: the settings are those of last time
+            run(resolve, _as_last_time, Console())
+        else:
+            run(resolve, ask(window), window)
+
+
+def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[Job, ...]], Answer], front: Front) -> bool:
+    """Ask what is wanted and do it; whether it came to its end. One job, then it is over."""
+    try:
+        studio = checked(resolve)
+        last = remembered(Request().root()) or Request()
+        catalogue = load_catalogue()
+        answer = ask(catalogue if catalogue.styles else read_catalogue(), last, tuple(open_jobs(last.root())))
+        if answer is None:
+            return False
+        request, job = answer
+        remember(request, Request().root())
+        record = begin(studio, request, front) if job is None else record_of(job, last.root())
+        carry_out(studio, record, front)
+    except Stopped:
+        front.say("stopped; start Impasto again to continue")
+        return False
+    except BridgeError as error:
+        front.say(str(error))
+        return False
+    except Exception as error:  # noqa: BLE001  # the last stop before Resolve's console, which shows no traceback
+        front.say(f"Impasto is at fault ({error}); please report it with this:\n{traceback.format_exc()}")
+        return False
+    front.say("done: {} on the timeline".format(", ".join(part.name for part in record.order.parts)))
+    return True
+
+
+def _as_last_time(catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> Answer:
+    if jobs:
+        return last, jobs[0]
+    if not last.style:
+        raise BridgeError(
+            "expected tkinter in Resolve's Python for the dialog, it has none; run `impasto resolve run --style "
+            "NAME` in a terminal, whose settings the script then takes as well"
+        )
+    return last, None

@@ -1,0 +1,53 @@
+"""The painted frames as another take of the clip itself: nothing is laid above, and the editor may switch back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.resolve.answers import frame, identity, insist, must
+from impasto.hosts.resolve.selection import Piece
+
+if TYPE_CHECKING:
+    from fusionscript import MediaPoolItem, TimelineItem
+
+
+def make_take(clip: MediaPoolItem, piece: Piece) -> None:
+    """Make the painted frames a take of the clip and choose it; the clip's length must stay as it is."""
+    item = piece.item
+    do = "choose the track instead"
+    if item is None:
+        raise BridgeError(f"expected a clip for a take, got a stretch of the timeline; {do}")
+    takes = int(must(item.GetTakesCount(), f"count the takes of '{piece.name}'", do))
+    if takes:
+        last = must(item.GetTakeByIndex(takes), f"tell the takes of '{piece.name}'", do)
+        if identity(last["mediaPoolItem"]) == identity(clip):
+            takes = _without_last(item, takes)  # of a run that did not live to choose it
+    length = frame(item.GetDuration)
+    if piece.frames.count != length:
+        raise BridgeError(f"expected the whole of '{piece.name}' for a take, got a part; move the marks, or {do}")
+    for end in (piece.left + length, piece.left + length - 1):
+        must(item.AddTake(clip, piece.left, end), f"add a take to '{piece.name}'", do)
+        # The clip itself becomes the first take where it had none.
+        added = max(takes, 1) + 1
+        try:
+            must(item.SelectTakeByIndex(added), f"choose the new take of '{piece.name}'", do)
+            fits = frame(item.GetDuration) == length
+        except BridgeError:
+            _without_last(item, added)
+            raise
+        if fits:
+            return
+        takes = _without_last(item, added)
+    raise BridgeError(f"expected a take of {length} frames for '{piece.name}', Resolve made another; {do}")
+
+
+def _without_last(item: TimelineItem, takes: int) -> int:
+    """Take the last of so many takes away; a clip that is left with itself alone is a plain clip again."""
+    insist(partial(item.SelectTakeByIndex, takes - 1))
+    insist(partial(item.DeleteTakeByIndex, takes))
+    if takes > 2:
+        return takes - 1
+    insist(item.FinalizeTake)
+    return 0

@@ -1,0 +1,58 @@
+"""What a render job left in its folder. Names are found, never predicted: padding and numbering vary by version."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.bridge.ranges import FrameRange, ranges_text
+
+_NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.exr)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A sequence on disk, as a pattern with '#' for each digit."""
+
+    pattern: str
+    numbers: FrameRange
+
+
+def written(folder: str, count: int) -> Written:
+    """The sequence of `count` frames that lies in a folder, whether numbered by timeline, by clip, or from nought.
+
+    One frame more than asked for, at the end, is taken for an end mark that is counted differently, and is left out.
+    Raises BridgeError, naming frames, where fewer came or some are missing or empty.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)):
+        found = _NUMBERED.fullmatch(name)
+        if found is not None and not name.startswith("."):
+            groups.setdefault("{}\0{}".format(found.group("head"), found.group("tail")), []).append(name)
+    if not groups:
+        raise BridgeError(
+            f"expected {count} EXR frames in '{folder}', the render job wrote none; look at the job on the Deliver page"
+        )
+    if len(groups) > 1:
+        shown = ", ".join(sorted(names[0] for names in groups.values())[:3])
+        raise BridgeError(f"expected one sequence in '{folder}', found several ({shown}); render each by itself")
+    key, names = groups.popitem()
+    head, tail = key.split("\0")
+    digits = {int(name[len(head) : len(name) - len(tail)]): name for name in names}
+    empty = [number for number, name in digits.items() if os.path.getsize(os.path.join(folder, name)) == 0]
+    first = min(digits)
+    wanted = FrameRange(first, first + count - 1)
+    missing = wanted.missing(number for number in digits if number not in empty)
+    if missing or len(digits) > count + 1:
+        raise BridgeError(
+            "expected {} frames from {} in '{}', {}; render again".format(
+                count,
+                first,
+                folder,
+                f"missing {ranges_text(missing)}" if missing else f"found {len(digits)}",
+            )
+        )
+    width = min(len(name) - len(head) - len(tail) for name in names)
+    return Written(os.path.join(folder, head + "#" * width + tail), wanted)

@@ -1,0 +1,236 @@
+"""The node itself: knobs, undo, copies, and a script that needs none of us."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from impasto.core.params import PARAMETERS
+from tests.hosts.nuke.conftest import ALL_GOOD, FIRST, LAST, STYLE, OpenNuke, Pretend, Session, colour_of, exr
+
+
+@pytest.fixture
+def session(open_nuke: OpenNuke, pretend: Pretend) -> Session:
+    """Nuke with its window, and a command that paints by copying plates."""
+    pretend(ALL_GOOD)
+    return open_nuke()
+
+
+@pytest.fixture
+def alone(open_nuke: OpenNuke) -> Session:
+    """Nuke with its window; nobody asks for a server."""
+    return open_nuke()
+
+
+def test_the_toolbar_makes_a_node(alone: Session) -> None:
+    alone.nuke.menus["Nodes"].entries["Impasto"].entries["Impasto"]()
+    assert [node.name() for node in alone.graph.impasto_nodes()] == ["Impasto1"]
+
+
+def test_every_parameter_of_the_server_is_a_slider_with_its_range_and_help(alone: Session) -> None:
+    node = alone.node()
+    for each in PARAMETERS:
+        knob = node[each.name]
+        assert (knob.min(), knob.max(), knob.value(), knob.tooltip()) == (
+            each.minimum, each.maximum, each.default, each.help,
+        )  # fmt: skip
+
+
+def test_the_styles_are_those_of_the_installation(alone: Session) -> None:
+    assert {"identity", "wheatfield", STYLE} <= set(alone.node()["style"].values())
+
+
+def test_making_a_node_is_one_step_of_undo(alone: Session) -> None:
+    before = alone.nuke.script.steps
+    alone.panel.create()
+    assert alone.nuke.script.steps == before + 1
+    alone.nuke.script.undo()
+    assert alone.graph.impasto_nodes() == []
+
+
+def test_showing_what_was_painted_is_one_step_of_undo(session: Session) -> None:
+    node = session.node("identity")
+    session.nuke.script._undo.clear()
+    session.paint(node)
+    states = [session.knobs.shown_of(node).ready]
+    while session.nuke.script.steps:
+        session.nuke.script.undo()
+        states.append(session.knobs.shown_of(node).ready)
+    # What is said in the panel is undone as well; what is shown changes at one step alone.
+    assert states.count(True) < len(states)
+    assert sorted(states, reverse=True) == states
+    assert node.node("PlateWrite")["disable"].value() is True
+
+
+def test_a_pasted_node_has_a_job_of_its_own(alone: Session) -> None:
+    node = alone.node()
+    copy = alone.nuke.script.copied(node)
+    assert copy["identity"].value() != node["identity"].value()
+    assert alone.knobs.plan_of(copy).folders != alone.knobs.plan_of(node).folders
+
+
+def test_a_pasted_node_does_not_show_the_frames_of_the_first(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    copy = session.nuke.script.copied(node)
+    assert copy["ready"].value() is False
+    assert copy["impasto_state"].value().startswith("not painted yet")
+    assert node["ready"].value() is True
+
+
+def test_a_setting_that_changes_is_told_at_once(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    node["detail"].setValue(0.5)
+    assert node["impasto_state"].value().startswith("out of date")
+    node["detail"].setValue(0.0)
+    session.press(node, "reload")
+    assert node["impasto_state"].value().startswith("up to date")
+
+
+def test_a_change_above_the_node_is_noticed_and_a_new_name_is_none(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    session.grade.setName("Warmer")
+    session.panel.refresh(node)
+    assert node["impasto_state"].value().startswith("up to date")
+    session.grade["white"].setValue(0.5)
+    session.panel.refresh(node)
+    assert node["impasto_state"].value() == "out of date: the input or the settings changed since it was painted"
+
+
+def test_a_plate_that_was_rendered_anew_is_noticed(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    os.utime(session.folder / "in" / f"plate.{LAST}.exr", (1, 1))
+    session.panel.refresh(node)
+    assert node["impasto_state"].value().startswith("out of date: the input")
+    session.paint(node)
+    assert node["impasto_state"].value().startswith("up to date")
+
+
+def test_a_node_inside_a_group_sees_what_is_above_the_group(alone: Session) -> None:
+    around = alone.nuke.nodes.Group()
+    around.setInput(0, alone.grade)
+    with around:
+        plate = alone.nuke.nodes.Input()
+        node = alone.panel.create()
+    node.setInput(0, plate)
+    before = alone.graph.digest_above(node)
+    alone.grade["white"].setValue(0.5)
+    assert alone.graph.digest_above(node) != before
+    assert alone.graph.impasto_nodes() == [node]
+
+
+def test_without_a_plate_one_sentence_says_what_to_do(alone: Session) -> None:
+    node = alone.panel.create()
+    alone.press(node)
+    assert alone.nuke.said == ["expected a plate at the first input of Impasto1, it is not connected; connect it"]
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "said"),
+    [
+        ("views", "left", "expected views of this script (main), got 'left'"),
+        ("last", 1000, "expected a range whose end is not before its start, got 1001-1000"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(alone: Session, knob: str, value: object, said: str) -> None:
+    node = alone.node()
+    node["range"].setValue("custom")
+    node["first"].setValue(FIRST)
+    node["last"].setValue(LAST)
+    node[knob].setValue(value)
+    alone.press(node)
+    assert said in alone.nuke.said[0]
+
+
+def test_a_working_space_that_is_not_known_is_never_guessed(alone: Session) -> None:
+    alone.nuke.root()["workingSpaceLUT"].setValue("Studio Log")
+    node = alone.node()
+    alone.press(node)
+    assert "got 'Studio Log'" in alone.nuke.said[0]
+    node["plate_space"].setValue("ACEScg")
+    assert alone.knobs.plan_of(node).space == "ACEScg"
+
+
+def test_a_script_never_renders_the_plate_of_a_node_by_itself(alone: Session) -> None:
+    node = alone.node()
+    write = node.node("PlateWrite")
+    assert write["disable"].value() is True
+    with pytest.raises(RuntimeError, match="disabled"):
+        alone.nuke.execute(write, FIRST, LAST)
+
+
+def test_a_painted_script_renders_where_impasto_is_not_installed(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    session.nuke.script.callbacks.clear()
+    session.nuke.script.GUI = False
+    files = session.render(session.final(node))
+    assert len(files) == 3
+    assert np.array_equal(colour_of(files[0]), colour_of(session.painted(node)[0]))
+
+
+def test_an_unpainted_script_fails_where_impasto_is_not_installed(alone: Session) -> None:
+    node = alone.node()
+    alone.nuke.script.callbacks.clear()
+    final = alone.final(node)
+    assert len(alone.render(final)) == 3, "in the window it shows the plate"
+    alone.nuke.script.GUI = False
+    with pytest.raises(RuntimeError, match="Painted"):
+        alone.render(final)
+
+
+def test_a_missing_frame_fails_where_impasto_is_not_installed(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    session.painted(node)[1].unlink()
+    session.nuke.script.callbacks.clear()
+    with pytest.raises(RuntimeError, match="1002"):
+        session.render(session.final(node))
+
+
+def test_a_button_says_where_impasto_is_not_installed(alone: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = alone.node()
+    monkeypatch.setitem(sys.modules, "impasto.hosts.nuke", None)
+    alone.press(node)
+    assert "impasto nuke install" in alone.nuke.said[0]
+
+
+def test_show_plate_shows_the_plate(
+    session: Session,
+) -> None:
+    node = session.node()
+    session.paint(node)
+    node["shown"].setValue("plate")
+    path, *_ = session.render(session.final(node))
+    assert np.array_equal(colour_of(path), colour_of(session.folder / "in" / f"plate.{FIRST}.exr"))
+
+
+def test_reload_reads_the_list_of_styles_again(session: Session, installed: object) -> None:
+    node = session.node("identity")
+    node["style"].setValues(["identity"])
+    session.press(node, "reload")
+    session.nuke.pump(lambda: STYLE in node["style"].values())
+    assert node["style"].value() == "identity"
+
+
+def test_frames_lie_beside_the_script_or_where_the_artist_says(alone: Session) -> None:
+    node = alone.node()
+    identity = node["identity"].value()
+    assert alone.knobs.plan_of(node).folders.root == alone.folder / "impasto" / "shot_v001" / identity
+    node["scratch"].setValue("/mnt/fast")
+    assert str(alone.knobs.plan_of(node).folders.root) == f"/mnt/fast/shot_v001/{identity}"
+
+
+def test_the_plate_is_written_as_half_exr_at_full_size(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    plates = sorted((session.knobs.plan_of(node).folders.root / "plates" / "main").glob("*.exr"))
+    channels, _ = exr(plates[0])
+    assert sorted(channels) == ["A", "B", "G", "R"]
+    assert np.array_equal(colour_of(plates[0]), colour_of(session.folder / "in" / f"plate.{FIRST}.exr"))

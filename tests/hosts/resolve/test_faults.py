@@ -1,0 +1,234 @@
+"""What goes wrong: every single call of a job refused, the host closed at every call, a stop at every step.
+
+The user's render settings, format, presets, queue, marks, page, playhead, bin and timeline are compared before and
+after, as values.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from impasto.hosts.bridge import jobs
+from impasto.hosts.bridge.command import Command
+from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.resolve.front import Stopped
+from impasto.hosts.resolve.record import open_jobs, record_of
+from impasto.hosts.resolve.request import Request
+from impasto.hosts.resolve.work import begin, carry_out
+from tests.hosts.resolve.conftest import Heard, made
+from tests.hosts.resolve.fake import Gone, World, cut
+
+RequestIn = Callable[..., Request]
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "track": ({}, {}),
+    "handles": ({"handles": 5}, {}),
+    "handles, other ends": ({"handles": 5}, {"end_is_behind": False}),
+    "take": ({"place": "take"}, {}),
+    "marks": ({"scope": "marks"}, {}),
+    "18.5": ({"scope": "timeline"}, {"version": (18, 5, 0)}),
+}
+
+
+def a_world(way: str) -> World:
+    world = made(**WAYS[way][1])
+    cut(world, (86420, 6, 100), (86440, 4, 300))
+    world.calls.clear()
+    world.project.timelines[0].marks = {"video": {"in": 25, "out": 45}}
+    return world
+
+
+def go(world: World, request: Request, heard: Heard, command: Command | None = None) -> None:
+    resolve: Any = world.resolve
+    carry_out(resolve, begin(resolve, request, heard), heard, command)
+
+
+def calls_of(way: str, request_in: RequestIn) -> int:
+    world = a_world(way)
+    go(world, request_in(**WAYS[way][0]), Heard())
+    return len(world.calls)
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_call_is_refused_all_that_is_the_users_is_put_back(way: str, request_in: RequestIn) -> None:
+    count = calls_of(way, request_in)
+    assert count > 60
+    for refused in range(1, count + 1):
+        world, heard = a_world(way), Heard()
+        state, laid = world.state(), world.laid()
+        world.refuse = lambda number, name, at=refused: number == at
+        said = sentence_of(lambda world=world, heard=heard: go(world, request_in(**WAYS[way][0]), heard))
+        name = f"{refused}: {world.calls[refused - 1]}"
+        assert said is None or "; " in said, f"{name}: {said}"
+        if way == "18.5":
+            del state["marks"]  # which it does not tell
+        assert {key: value for key, value in world.state().items() if key in state} == state, name
+        if said is not None and way != "marks":
+            assert world.laid() == laid, name
+
+
+def sentence_of(work: Callable[[], None]) -> str | None:
+    """What work says where it fails, None where it does not."""
+    try:
+        work()
+    except BridgeError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("way", ["track", "handles"])
+def test_what_cannot_be_put_back_is_said_and_the_preset_stays(way: str, request_in: RequestIn, quick: Command) -> None:
+    world, heard = a_world(way), Heard()
+    world.refuse = lambda number, name: name in ("Project.LoadRenderPreset", "Resolve.OpenPage")
+    world.looked = lambda: setattr(world, "page", "deliver")
+    go(world, request_in(**WAYS[way][0]), heard, quick)
+    assert any("preset 'impasto" in text for text in heard.said)
+    assert any("the page" in text for text in heard.said)
+    assert [name for name in world.project.presets if name.startswith("impasto")] != []
+    assert world.state()["format"] == ("mov", "H264", 0)
+
+
+def closed_at(world: World, call: int, request: Request) -> None:
+    """A job whose host is closed at a call; its process is gone then."""
+    world.gone_at = call
+    with pytest.raises(Gone):
+        go(world, request, Heard())
+    world.gone_at = 0
+    for path in request.root().rglob(jobs.NAME):
+        job = jobs.load(path.parent)
+        assert job is not None
+        jobs.store(replace(job, owner="elsewhere:1", touched=1.0), path.parent)
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("way", ["track", "handles", "take"])
+def test_a_host_that_was_closed_finds_the_job_and_ends_it(way: str, tmp_path: Path, request_in: RequestIn) -> None:
+    count = calls_of(way, request_in)
+    continued = 0
+    for call in range(1, count + 1, 2):
+        world = a_world(way)
+        state, first = world.state(), world.project.timelines[0]
+        request = request_in(folder=str(tmp_path / f"{call}"), **WAYS[way][0])
+        closed_at(world, call, request)
+        offered = open_jobs(request.root())
+        if not offered:
+            assert world.state() == state  # the plan was not even made
+            continue
+        continued += 1
+        reopened(world)
+        resolve: Any = world.resolve
+        carry_out(resolve, record_of(offered[0], request.root()), Heard())
+        name = f"{call}: {world.calls[call - 1]}"
+        now = world.state()
+        # What a render job that was cut off left in the queue is Resolve's to show; a preset is ours.
+        assert {**now, "queue": state["queue"]} == state, name
+        assert open_jobs(request.root()) == [], name
+        above = [each for track in first.tracks[1:] for each in track]
+        laid = first.tracks[0][0].takes[1:] if way == "take" else above
+        assert len(laid) == 1, name
+    assert continued > 30
+
+
+def reopened(world: World) -> None:
+    """Resolve started again, with the project as it was saved."""
+    world.page, world.project.running = "edit", None
+    world.project.timelines[0].playhead = "01:00:01:00"
+    world.project.timeline, world.project.pool.current = world.project.timelines[0], world.project.pool.folders[1]
+
+
+@pytest.mark.parametrize("step", ["Resolve renders the plate", "painting A001.mov", "placing"])
+def test_a_stop_at_any_step_is_clean_and_can_be_continued(
+    step: str, world: World, heard: Heard, request_in: RequestIn, quick: Command
+) -> None:
+    state, laid = world.state(), world.laid()
+    request = request_in(scope="marks")
+    world.project.timelines[0].marks = {"video": {"in": 25, "out": 45}}
+    state = world.state()
+    heard.stops = lambda now: now.startswith(step)
+    with pytest.raises(Stopped):
+        go(world, request, heard, quick)
+    assert world.state() == state
+    if step != "placing":
+        assert world.laid() == laid
+    (job,) = open_jobs(request.root())
+    assert job.state == "cancelled"
+    resolve: Any = world.resolve
+    again = Heard()
+    carry_out(resolve, record_of(job, request.root()), again, quick)
+    assert again.said == []
+    assert len(world.project.timelines[0].tracks[1]) == 2
+    assert world.state() == state
+
+
+@pytest.mark.parametrize(
+    "said", ["no room now; try again later", "expected room for 'o.exr', but the disk is full; free some"]
+)
+def test_what_the_server_refuses_is_said_in_its_words_and_can_be_continued(
+    said: str, world: World, heard: Heard, request_in: RequestIn, quick: Command, tmp_path: Path
+) -> None:
+    refusing = tmp_path / "refusing.py"
+    event = json.dumps({"impasto": 1, "event": "failed", "code": "busy", "message": said, "hint": "", "exit_code": 8})
+    refusing.write_text(f"print({event!r})")
+    state = world.state()
+    with pytest.raises(BridgeError, match=re.escape(said)):
+        go(world, request_in(), heard, Command((sys.executable, "-S", str(refusing))))
+    assert world.state() == state
+    (job,) = open_jobs(request_in().root())
+    assert said in job.message
+    resolve: Any = world.resolve
+    carry_out(resolve, record_of(job, request_in().root()), heard, quick)
+    assert len(world.project.timelines[0].tracks[1]) == 1
+
+
+def test_a_render_job_that_fails_is_told_with_its_reason(
+    world: World, heard: Heard, request_in: RequestIn, quick: Command
+) -> None:
+    world.render_fails_after = 7
+    state = world.state()
+    with pytest.raises(BridgeError, match="The disk is full"):
+        go(world, request_in(), heard, quick)
+    assert world.state() == state
+    world.render_fails_after = None
+    (job,) = open_jobs(request_in().root())
+    resolve: Any = world.resolve
+    carry_out(resolve, record_of(job, request_in().root()), heard, quick)
+    assert len(world.project.timelines[0].tracks[1]) == 1
+
+
+def test_a_full_disk_under_the_record_is_a_sentence(
+    world: World, heard: Heard, request_in: RequestIn, quick: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    state = world.state()
+    resolve: Any = world.resolve
+    record = begin(resolve, request_in(), heard)
+    monkeypatch.setattr(jobs, "store", full)
+    with pytest.raises(BridgeError, match="free some space"):
+        carry_out(resolve, record, heard, quick)
+    assert world.state() == state
+
+
+def test_another_project_is_not_painted_on(world: World, heard: Heard, request_in: RequestIn, quick: Command) -> None:
+    resolve: Any = world.resolve
+    record = begin(resolve, request_in(), heard)
+    other: Any = made().resolve
+    with pytest.raises(BridgeError, match="open the other"):
+        carry_out(other, record, heard, quick)
+
+
+def test_a_resolve_that_renders_is_left_alone(world: World, heard: Heard, request_in: RequestIn) -> None:
+    world.project.running = iter([True] * 9)
+    resolve: Any = world.resolve
+    with pytest.raises(BridgeError, match="wait for it"):
+        begin(resolve, request_in(), heard)
+    assert not [call for call in world.calls if ".Set" in call]

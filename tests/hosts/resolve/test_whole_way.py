@@ -1,0 +1,157 @@
+"""From the timeline to the timeline, with the real server and real EXR."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impasto.core.engine import Engine
+from impasto.core.media import open_reader
+from impasto.hosts.bridge.command import Command
+from impasto.hosts.resolve.record import Record
+from impasto.hosts.resolve.request import Request
+from impasto.hosts.resolve.work import begin, carry_out
+from impasto.server.runtime import running
+from tests.hosts.resolve.conftest import IMPASTO, Heard, made
+from tests.hosts.resolve.fake import World, picture
+from tests.hosts.terminal.test_served_render import end
+
+RequestIn = Callable[..., Request]
+STYLE = "wheatfield-draft"
+
+
+def done(world: World, request: Request, heard: Heard, command: Command) -> Record:
+    resolve: Any = world.resolve
+    record = begin(resolve, request, heard)
+    carry_out(resolve, record, heard, command)
+    return record
+
+
+def painted_by_the_engine(path: str, space: str, strength: float) -> np.ndarray:
+    engine = Engine(STYLE, device="cpu")
+    params = engine.style.card.defaults
+    with open_reader(path) as reader:
+        (plate,) = list(reader)
+    return engine.render(
+        plate, type(params)(**{**params.as_dict(), "strength": strength}), input_space=space
+    ).frame.colour
+
+
+def test_a_clip_comes_back_above_itself_as_the_engine_paints_it(
+    world: World, heard: Heard, request_in: RequestIn, served: Command
+) -> None:
+    before = world.state()
+    record = done(world, request_in(style=STYLE, params={"strength": 0.7}), heard, served)
+    timeline = world.project.timelines[0]
+    (item,) = timeline.tracks[1]
+    assert (item.start, item.length, item.inside) == (86420, 20, 0)
+    assert timeline.names[2] == "Impasto"
+    for index, path in enumerate(item.media.files):
+        plate = path.replace("/painted/painted_", "/plate_")
+        with open_reader(path) as reader:
+            (result,) = list(reader)
+        with open_reader(plate) as reader:
+            assert np.array_equal(next(iter(reader)).colour, picture(100 + index))
+        assert np.array_equal(result.colour, painted_by_the_engine(plate, "Gamma 2.4 Encoded Rec.709", 0.7))
+        assert result.timecode == f"10:00:{(100 + index) // 24:02}:{(100 + index) % 24:02}"
+    assert item.media.properties["Start TC"] == "10:00:04:04"
+    assert (item.media.properties["Input Color Space"], item.media.properties["Input Gamma"]) == (
+        "Rec.709",
+        "Gamma 2.4",
+    )
+    ((at, marker),) = timeline.markers.items()
+    facts = json.loads(marker["customData"])
+    assert (at, facts["style"], facts["params"], facts["job"]) == (20, STYLE, {"strength": 0.7}, record.id)
+    assert world.state() == before
+    assert any("Gamma 2.4 Encoded Rec.709" in text for text in heard.said)
+
+
+def test_an_identity_gives_the_plate_back_bit_for_bit(
+    world: World, heard: Heard, request_in: RequestIn, served: Command
+) -> None:
+    done(world, request_in(), heard, served)
+    for path in world.project.timelines[0].tracks[1][0].media.files:
+        with open_reader(path) as result, open_reader(path.replace("/painted/painted_", "/plate_")) as plate:
+            assert np.array_equal(next(iter(result)).colour, next(iter(plate)).colour)
+
+
+def test_a_broken_frame_is_named_and_the_others_are_kept(
+    world: World, heard: Heard, request_in: RequestIn, served: Command
+) -> None:
+    resolve: Any = world.resolve
+    record = begin(resolve, request_in(), heard)
+
+    def break_one() -> None:
+        for path in record.folder.rglob("plate_00086430.exr"):
+            path.write_bytes(path.read_bytes()[:200])
+
+    world.looked = break_one
+    with pytest.raises(Exception, match=r"plate_00086430\.exr.*10 of 20 frames.* are painted"):
+        carry_out(resolve, record, heard, served)
+    assert len(list((record.folder / "plate01" / "painted").iterdir())) == 10
+    assert len(world.project.timelines[0].tracks) == 1
+
+
+def test_a_server_that_is_not_there_is_a_sentence_and_the_next_start_goes_on(
+    world: World, heard: Heard, request_in: RequestIn, served: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve: Any = world.resolve
+    record = begin(resolve, request_in(), heard)
+    with monkeypatch.context() as patch:
+        blocked = tmp_path / "a-file"
+        blocked.write_text("in the way of a runtime folder")
+        patch.setenv("IMPASTO_RUNTIME", str(blocked / "run"))
+        with pytest.raises(Exception, match="0 of 20 frames"):
+            carry_out(resolve, record, heard, served)
+    rendered = world.calls.count("Project.StartRendering")
+    carry_out(resolve, record, heard, served)
+    assert world.calls.count("Project.StartRendering") == rendered == 1
+    assert len(world.project.timelines[0].tracks[1]) == 1
+
+
+def test_a_server_that_is_killed_in_the_middle_costs_nothing(
+    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TemporaryDirectory(prefix="impasto-") as made:
+        folder = Path(made) / "run"
+        monkeypatch.setenv("IMPASTO_RUNTIME", str(folder))
+        killed: list[int] = []
+
+        def kill(step: str) -> bool:
+            owner = running(folder)
+            if step.startswith("painting") and owner is not None and not killed:
+                killed.append(owner.pid)
+                os.kill(owner.pid, signal.SIGKILL)
+            return False
+
+        heard.stops = kill
+        try:
+            done(world, request_in(style=STYLE), heard, IMPASTO)
+        finally:
+            end(folder)
+    assert len(killed) == 1
+    assert world.project.timelines[0].tracks[1][0].media.frames == 20
+
+
+@pytest.mark.parametrize("habits", [{"name": "{name}{number:04d}.exr", "numbering": "clip"}, {"end_is_behind": False}])
+def test_handles_are_painted_and_cut_away(
+    habits: dict[str, Any], heard: Heard, request_in: RequestIn, served: Command
+) -> None:
+    world = made(**habits)
+    before = world.state()
+    world.project.timelines[0].tracks[0][0].grade = "warm"
+    done(world, request_in(handles=5), heard, served)
+    (item,) = world.project.timelines[0].tracks[1]
+    assert (item.start, item.length, item.inside, item.media.frames) == (86420, 20, 5, 30)
+    with open_reader(item.media.files[0]) as reader:
+        assert np.array_equal(next(iter(reader)).colour, picture(95))
+    assert item.media.properties["Start TC"] == "10:00:03:23"
+    assert world.state() == before
