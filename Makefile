@@ -17,9 +17,17 @@ OUTPUT ?=
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
 
+# Blender as a Python module, for the tests of its extension: one environment for each file of pins, 0.9 GB each. They
+# exist for Python 3.11 alone; elsewhere, and with `make test BLENDERS=`, those tests skip and say why.
+BLENDER_PINS := tests/hosts/blender/environments
+BLENDERS ?= $(basename $(notdir $(wildcard $(BLENDER_PINS)/*.txt)))
+IMPASTO_BLENDER ?= build/blender
+
 BIN := $(VENV)/bin
 LINKS := build/typing/impasto
 export INPUT STYLE OUTPUT
+export IMPASTO_BLENDER := $(abspath $(IMPASTO_BLENDER))
+INSIDE_BLENDER := $(patsubst %,$(IMPASTO_BLENDER)/%/.made,$(BLENDERS) $(if $(BLENDERS),client))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The first of these that is 3.11 or newer and can make an environment; evaluated only when one must be made.
@@ -42,7 +50,7 @@ demo: $(VENV)/.server ## paint the sample clip, or your own: make demo [INPUT=my
 	"$(BIN)/impasto" sheet "$$INPUT" "$$output" "$$sheet" --overwrite; \
 	echo; echo "painted movie: $$output"; echo "contact sheet: $$sheet (plate above, result below)"
 
-test: $(VENV)/.dev ## install what the tests need and run them all; PYTEST_ARGS='-k frame' narrows
+test: $(VENV)/.dev $(INSIDE_BLENDER) ## install what the tests need and run them all; PYTEST_ARGS='-k frame' narrows
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between the layers
@@ -51,7 +59,7 @@ lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between t
 	$(BIN)/mypy
 	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 
-bench: $(VENV)/.dev ## measure this machine: the network alone, and whole shots
+bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, and whole shots
 	$(BIN)/python -m tests.bench
 
 clean: ## remove the environment and everything built
@@ -71,6 +79,23 @@ $(VENV)/.server: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[server,training,dev]'
 	@touch $(VENV)/.server $@
+
+# What the extension carries as wheels: its tests find these two beside Blender, and not in its environment.
+$(IMPASTO_BLENDER)/client/.made: $(VENV)/.made constraints.txt
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --constraint constraints.txt --target $(@D) pyzmq msgpack
+	@touch $@
+
+$(IMPASTO_BLENDER)/%/.made: $(BLENDER_PINS)/%.txt $(VENV)/.made
+	@mkdir -p $(@D)
+	@if $(BIN)/python -c 'import platform, sys; sys.exit(sys.version_info[:2] != (3, 11) or platform.machine() == "aarch64")'; \
+	then \
+		echo "installing Blender $* as a Python module"; \
+		$(BIN)/python -m venv --clear $(@D); \
+		$(@D)/bin/python -m pip install --quiet --requirement $<; \
+	else \
+		echo "no Blender $* for this Python and machine: its tests will be skipped"; \
+	fi
+	@touch $@
 
 # mypy and import-linter look for `impasto/core`, which an editable install promises and no folder bears.
 $(LINKS): Makefile

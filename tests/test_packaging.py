@@ -101,7 +101,10 @@ def test_the_wheel_carries_every_source_and_every_style(repository: Path, wheel:
     carried = set(zipfile.ZipFile(wheel).namelist())
     wanted = {f"impasto/{path.as_posix()}" for path in sources(repository)}
     wanted |= {f"impasto/core/styles/{path.name}" for path in (repository / "core/styles").glob("*.safetensors")}
-    assert {name for name in carried if name.endswith((".py", ".safetensors"))} == wanted
+    wanted |= {"impasto/hosts/blender/blender_manifest.toml", "impasto/hosts/blender/LICENSE"}
+    assert {
+        name for name in carried if name.startswith("impasto/") and name.endswith((".py", ".safetensors", ".toml", "LICENSE"))
+    } == wanted
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: w
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.blender import blender_figures
 from tests.bench.flicker import flicker_figures
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
@@ -24,12 +25,15 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves the shots and the 4K frame out, `server` everything but the server."""
+    """Measure; `quick` leaves shots, 4K frame and Blender out, `server` and `blender` everything but that."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
     if "server" in sys.argv[1:]:
         _server_figures(console)
+        return
+    if "blender" in sys.argv[1:]:
+        _blender_figures(console)
         return
     peak, networks = network_figures()
     rows = [
@@ -61,10 +65,29 @@ def main() -> None:
         rows = [(style, f"{gib:.2f} GiB") for style, gib in peaks.items()]
         console.print(_table("one 3840x2160 half RGBA frame", ("style", "peak memory above the loaded engine"), rows))
         report |= {"shots": [asdict(s) for s in shots], "flicker": [asdict(f) for f in flicker], "peak_4k_gib": peaks}
+        report |= _blender_figures(console)
     report |= _server_figures(console)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=2))
     console.print(f"kept in {RESULT}")
+
+
+def _blender_figures(console: Console) -> dict[str, object]:
+    found = [figure for style in STYLES for figure in blender_figures(style)]
+    rows = [
+        (
+            f"{each.blender}, {each.style}",
+            f"{each.engine_ms:.0f}",
+            f"{each.plain_ms:.0f}",
+            f"{each.bake_ms - each.engine_ms:+.0f}",
+            f"{each.bake_rendered_ms - each.engine_ms:+.0f}",
+            "-" if each.live_ms is None else f"{each.live_ms - each.engine_ms:+.0f}",
+        )
+        for each in found
+    ]
+    columns = ("Blender", "engine ms", "plain render ms", "bake, over the engine", "rendered first", "live")
+    console.print(_table("a 1080p half EXR frame inside Blender, ms", columns, rows))
+    return {"blender": [asdict(each) for each in found]}
 
 
 def _server_figures(console: Console) -> dict[str, object]:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of the strips that are being painted: one job each, with its progress, for the panel to show."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+Phase: TypeAlias = Literal["rendering", "waiting", "painting", "finished", "cancelled", "failed"]
+"""'rendering' is Blender's own work before the server's; the last three are the end."""
+ENDS: tuple[Phase, ...] = ("finished", "cancelled", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One strip's way to its painted frames."""
+
+    strip: str
+    title: str
+    """What the panel calls it: 'wheatfield'."""
+    frames: int
+    phase: Phase = "waiting"
+    done: int = 0
+    """Frames that are finished in this phase."""
+    fps: float = 0.0
+    sentence: str = ""
+    """Of a failure: what went wrong and what to do."""
+    cancel_asked: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.phase not in ENDS
+
+    @property
+    def fraction(self) -> float:
+        """How far the phase is, 0 to 1."""
+        return min(1.0, self.done / self.frames) if self.frames else 0.0
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until the end at this pace; None where there is no pace yet."""
+        return (self.frames - self.done) / self.fps if self.fps > 0 else None
+
+    @property
+    def text(self) -> str:
+        """Progress in words: 'painting 12 of 48, 3.1 frames/s, 0:12 left'."""
+        if self.phase == "failed":
+            return self.sentence
+        if self.phase in ENDS:
+            return f"{self.phase}: {self.done} of {self.frames}"
+        parts = [f"{'cancelling' if self.cancel_asked else self.phase} {self.done} of {self.frames}"]
+        if self.fps > 0:
+            parts.append(f"{self.fps:.1f} frames/s")
+        if (left := self.remaining_s) is not None:
+            parts.append(f"{int(left) // 60}:{int(left) % 60:02} left")
+        return ", ".join(parts)
+
+
+class Jobs:
+    """The jobs of this Blender, one for each strip by its name. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Job] = {}
+
+    def begin(self, job: Job) -> None:
+        """Add a job; the ended one of the same strip makes place. ValueError where one of this strip runs."""
+        with self._lock:
+            if (old := self._jobs.get(job.strip)) is not None and old.running:
+                raise ValueError(f"a job of '{job.strip}' is running")
+            self._jobs[job.strip] = job
+
+    def change(self, strip: str, **facts: object) -> Job:
+        """Replace facts of a strip's job and return it as it is now. What has ended stays as it ended."""
+        with self._lock:
+            job = self._jobs[strip]
+            if job.running:
+                job = self._jobs[strip] = replace(job, **facts)  # type: ignore[arg-type]
+            return job
+
+    def ask_cancel(self, strip: str | None = None) -> int:
+        """Ask one strip's job, or all, to stop; how many that concerns."""
+        with self._lock:
+            asked = [job for job in self._jobs.values() if job.running and strip in (None, job.strip)]
+            for job in asked:
+                self._jobs[job.strip] = replace(job, cancel_asked=True)
+            return len(asked)
+
+    def of(self, strip: str) -> Job | None:
+        """A strip's job."""
+        return self._jobs.get(strip)
+
+    def cancelled(self, strip: str) -> bool:
+        """Whether a strip's job is asked to stop: what the client wants to know ten times a second."""
+        job = self._jobs.get(strip)
+        return job is None or job.cancel_asked
+
+    def all(self) -> tuple[Job, ...]:
+        """Every job, the ones that run first."""
+        with self._lock:
+            return tuple(sorted(self._jobs.values(), key=lambda job: not job.running))
+
+    @property
+    def running(self) -> tuple[Job, ...]:
+        """Those that have not ended."""
+        return tuple(job for job in self.all() if job.running)
+
+    def clear(self) -> None:
+        """Forget those that have ended."""
+        with self._lock:
+            self._jobs = {strip: job for strip, job in self._jobs.items() if job.running}
+
+
+JOBS = Jobs()
+"""Those of this Blender."""

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which strips are live, what each of them shows, and how it is to look: read from Blender, in the main thread."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import bpy
+
+from impasto.core.errors import UnsupportedMedia, UsageError
+
+from . import live_nodes, parameters
+from .connection import current
+from .live_frames import LiveFrames, LiveLook, LivePlate, settled, stamp_of
+from .preferences import of_addon
+from .scratch import scratch_root
+from .strip_facts import facts_of
+from .strip_media import SourcePlan, source_mode
+from .versions import all_strips_of
+
+KEPT_LOOK: Final = "impasto_look"
+"""A strip's own look, as JSON: {"style": …, "params": {…}}; without it the strip follows the panel."""
+FOLDER: Final = "live"
+OTHER_MODIFIERS: Final = "it has modifiers"
+READ: Final = (
+    *("type", "frame_start", "frame_final_start", "frame_final_end", "frame_duration", "animation_offset_start"),
+    *("animation_offset_end", "fps", "alpha_mode", "use_reverse_frames", "strobe", "color_saturation"),
+    *("color_multiply", "multiply_alpha", "use_deinterlace", "stream_index", "use_multiview"),
+)
+"""What of a strip decides which pictures it shows when."""
+
+
+_roots: dict[tuple[str, str], Path] = {}
+"""What decides the folder -> the folder, because it is asked for often and tried by writing."""
+_plates: dict[str, tuple[tuple[Any, ...], LivePlate]] = {}
+"""Viewer -> what was read of it last, and the signature it then had."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStrip:
+    """A live strip as it stands now."""
+
+    viewer: str
+    """Names the strip among all of the file."""
+    plate: LivePlate
+    look: LiveLook
+    frames: LiveFrames
+
+    def number_at(self, frame: int) -> int | None:
+        """The media's frame number at a frame of the timeline."""
+        return self.plate.number_at(frame)
+
+
+def live_strips(scene: Any) -> Iterator[Any]:
+    """The scene's strips with a live modifier that follows the server: neither cached nor switched off."""
+    if scene.sequence_editor is None:
+        return
+    for strip in all_strips_of(scene.sequence_editor):
+        group = live_nodes.group_of(strip)
+        if group is not None and not live_nodes.is_cached(group):
+            yield strip
+
+
+def viewer_of(scene: Any, strip: Any) -> str:
+    """The strip's name among all scenes."""
+    return f"{scene.name}\n{strip.name}"
+
+
+def strip_of(viewer: str) -> tuple[Any, Any] | None:
+    """Scene and strip of a viewer, None where they are gone."""
+    scene_name, name, *_ = viewer.split("\n")
+    scene = bpy.data.scenes.get(scene_name)
+    if scene is None or scene.sequence_editor is None:
+        return None
+    strip = next((each for each in all_strips_of(scene.sequence_editor) if each.name == name), None)
+    return None if strip is None else (scene, strip)
+
+
+def read(scene: Any, strip: Any) -> LiveStrip:
+    """What a strip shows and how it is to look. Raises UnsupportedMedia, UsageError."""
+    viewer, signature = viewer_of(scene, strip), _signature(strip)
+    known = _plates.get(viewer)
+    if known is None or known[0] != signature:
+        known = _plates[viewer] = (signature, plate_of(scene, strip))
+    plate = known[1]
+    look = look_of(scene, strip, plate)
+    return LiveStrip(viewer, plate, look, LiveFrames(root() / look.folder_name))
+
+
+def brought_up(scene: Any, strip: Any) -> LiveStrip:
+    """Read a live strip, and have its nodes show the frames of the look that it has now."""
+    found = read(scene, strip)
+    modifier = live_nodes.modifier_of(strip)
+    changed = (
+        live_nodes.point(modifier.node_group, found.plate, found.frames),
+        live_nodes.show_through(modifier, mask_of(scene, strip)),
+        live_nodes.convert_where_it_shows(modifier.node_group),
+    )
+    if any(changed):
+        refresh(strip)
+    return found
+
+
+def refresh(strip: Any) -> None:
+    """Have a strip drawn anew: what Blender keeps of it shows another state of its files."""
+    image = live_nodes.image_of(live_nodes.group_of(strip))
+    if image is not None:
+        image.reload()
+    strip.invalidate_cache("RAW")
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR":
+                area.tag_redraw()
+
+
+def selected(scene: Any) -> list[Any]:
+    """The selected strips of a scene. Raises UsageError where none is."""
+    editor = scene.sequence_editor
+    found = [] if editor is None else [strip for strip in all_strips_of(editor) if strip.select]
+    if not found:
+        raise UsageError("expected a selected strip, none is; select the strips that are meant")
+    return found
+
+
+def shows(strip: Any, frame: int) -> bool:
+    """Whether a live strip could be seen in a frame."""
+    modifier = live_nodes.modifier_of(strip)
+    return not strip.mute and not modifier.mute and strip.frame_final_start <= frame < strip.frame_final_end
+
+
+def mask_of(scene: Any, strip: Any) -> Any:
+    """The strip whose brightness says where the style shows, None where there is none."""
+    settings = scene.impasto
+    if settings.matte != "STRIP" or settings.matte_strip in ("", strip.name):
+        return None
+    return next((each for each in all_strips_of(scene.sequence_editor) if each.name == settings.matte_strip), None)
+
+
+def root() -> Path:
+    """Where live frames are kept, with all other frames. Raises OutputError where nothing can be written."""
+    own = of_addon()
+    key = (bpy.data.filepath, "" if own is None else own.scratch)
+    if key not in _roots:
+        _roots.clear()
+        _roots[key] = scratch_root()[0] / FOLDER
+    return _roots[key]
+
+
+def look_of(scene: Any, strip: Any, plate: LivePlate) -> LiveLook:
+    """The strip's own look where it keeps one, else that of the panel. Raises UsageError."""
+    kept = strip.get(KEPT_LOOK)
+    if kept:
+        found = json.loads(kept)
+        style, params = str(found["style"]), [dict(found["params"])]
+    else:
+        settings = scene.impasto
+        style = settings.style_name
+        numbers = plate.numbers if parameters.is_animated(settings) else plate.numbers[:1]
+        params = [parameters.look_of(settings, plate.frame_of(number)) for number in numbers]
+    for each in params:
+        each["strength"] = 1.0  # mixed in Blender, where it costs no frame
+    if not style:
+        raise UsageError("expected a style, none is chosen; choose one in the panel")
+    matte = matte_of(scene)
+    return LiveLook(
+        input=plate.input,
+        stamp=stamp_of(plate.input),
+        style=style,
+        style_state=style_state(style),
+        params=settled(params),
+        first=plate.numbers.start,
+        space=plate.space,
+        matte=matte,
+        matte_stamp=stamp_of(matte) if matte else "",
+    )
+
+
+def kept_look(scene: Any) -> str:
+    """The look of the panel as a strip keeps it. Raises UsageError where no style is chosen."""
+    settings = scene.impasto
+    if not settings.style_name:
+        raise UsageError("expected a style, none is chosen; choose one in the panel")
+    return as_kept(settings.style_name, parameters.look_of(settings))
+
+
+def as_kept(style: str, params: dict[str, float]) -> str:
+    """A look as a strip keeps it."""
+    return json.dumps({"style": style, "params": params})
+
+
+def style_state(style: str) -> str:
+    """Something that changes with the style; '' where the server has not said yet."""
+    if os.path.isabs(style):
+        return stamp_of(style)
+    return next((each.sha256 for each in current().styles() if each.name == style), "")
+
+
+def matte_of(scene: Any) -> str:
+    """The matte's files as the server reads them, '' where there is none. Another strip goes to the modifier's mask."""
+    settings = scene.impasto
+    if settings.matte != "FILES" or not settings.matte_files:
+        return ""
+    path = bpy.path.abspath(settings.matte_files)
+    return numbered_pattern(path) if os.path.exists(path) else path
+
+
+def plate_of(scene: Any, strip: Any) -> LivePlate:
+    """What a strip shows, where the server can read it itself. Raises UnsupportedMedia, saying what to do instead."""
+    facts = facts_of(scene, strip)
+    # The live modifier is the first: what others do comes after it, as it should.
+    plan = source_mode(replace(facts, altered=tuple(text for text in facts.altered if text != OTHER_MODIFIERS)))
+    reason = plan if isinstance(plan, str) else unfit(plan)
+    if isinstance(plan, str) or reason:
+        raise UnsupportedMedia(
+            f"expected a strip whose frames the server can read one by one, '{strip.name}' is none: {reason}; "
+            "use Stylize, which renders such a strip first"
+        )
+    return LivePlate(
+        input=plan.input,
+        first=plan.numbers[0],
+        count=len(plan.numbers),
+        begins=facts.content_first,
+        shown_from=facts.shown_first,
+        shown_to=facts.shown_end - 1,
+        space=plan.space,
+    )
+
+
+def unfit(plan: SourcePlan) -> str:
+    """Why media that the server can read cannot be live, '' where they can: nodes count frames one by one."""
+    if plan.still:
+        return "it is a single picture"
+    in_a_row = all(number == plan.numbers[0] + place for place, number in enumerate(plan.numbers))
+    return "" if in_a_row else "it does not show its frames one after another"
+
+
+def _signature(strip: Any) -> tuple[Any, ...]:
+    """Changes with everything that `plate_of` reads: reading that again loads the movie's header."""
+    files: tuple[Any, ...] = (strip.filepath,) if strip.type == "MOVIE" else ()
+    if strip.type == "IMAGE":
+        files = (strip.directory, len(strip.elements), strip.elements[0].filename, strip.elements[-1].filename)
+    return (
+        *(getattr(strip, name, None) for name in READ),
+        len(getattr(strip, "retiming_keys", ())),
+        strip.colorspace_settings.name if hasattr(strip, "colorspace_settings") else "",
+        *files,
+    )
+
+
+def numbered_pattern(path: str) -> str:
+    """A path with its last run of digits as '#'; as it is where there is none."""
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name)
+    digits = len(stem) - len(stem.rstrip("0123456789"))
+    return path if not digits else os.path.join(folder, stem[:-digits] + "#" * digits + ending)
