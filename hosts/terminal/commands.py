@@ -128,7 +128,7 @@ def _watch(app: typer.Typer) -> None:
 def _blender(app: typer.Typer) -> None:
     from impasto.hosts.terminal.blender import install, package, uninstall
 
-    blender = typer.Typer(help="Put the extension into Blender.")
+    blender = typer.Typer(help="Put the extension into Blender, or pack it into a file.")
     for command in (install, package, uninstall):
         blender.command(help=flowing(command.__doc__))(command)
     app.add_typer(blender, name="blender")
