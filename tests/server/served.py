@@ -45,7 +45,7 @@ from impasto.server.runtime import control_endpoint, data_endpoint
 from impasto.server.settings import ServerSettings
 from tests.server.fake_worker import COMMAND, write_style
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 """Nothing that is expected takes longer."""
 
 

@@ -218,6 +218,7 @@ def test_a_client_that_dies_takes_its_shot_along(long_movie: str, served: Impast
 
 
 def test_the_status_is_for_people_and_programs(served: Impasto, runtime: Path) -> None:
+    until(lambda: len(served("status", "--json").events[0]["clients"]) == 1)  # who was killed before is given up
     done = served("status", "--json")
     status, last = done.events
     owner = running(runtime)

@@ -96,8 +96,10 @@ class FakePainter:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
     yield
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("impasto-")] == []
+    left = set(threading.enumerate()) - before
+    assert [thread.name for thread in left if thread.name.startswith("impasto-")] == []
 
 
 def write_sequence(folder: Path, numbers: range, name: str = "plate", dtype: type = np.float16) -> str:
