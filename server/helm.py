@@ -8,11 +8,17 @@ no epoll their own thread listens always.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import selectors
 import sys
 import threading
 from collections.abc import Iterable
+from typing import Final
+
+LOOK_S: Final = 0.1
+"""How often who waits for the helm looks whether it is free, should nobody have said so: Ctrl-C comes anywhere."""
+_CLOSED: Final = -1
 
 
 class _Watch:
@@ -55,13 +61,15 @@ class Helm:
     """Some files, and who listens to them. Whoever has the helm, and nobody else, acts on what they bring."""
 
     def __init__(self, files: Iterable[int]) -> None:
-        self._held = threading.Lock()
-        self.guest: int | None = None
-        """The thread that has taken over."""
+        self._turn = threading.Lock()
+        """Guards `holder`. A lock as such, because Ctrl-C cannot come between having it and the block that has it."""
+        self._came_free = threading.Condition(self._turn)
+        self.holder: int | None = None
+        """The thread that has the helm."""
         self._files = _Watch(files)
         self._changes_hands = sys.platform == "linux"
         self._own = _Watch((self._files.fileno(),)) if self._changes_hands else self._files
-        """What the files' own thread waits for."""
+        """What the files' own thread waits for. Empty while another thread has the helm."""
 
     def wait(self, timeout_s: float) -> set[int] | None:
         """For the files' own thread: those that are ready, none after this long, and the helm until `release`.
@@ -69,23 +77,33 @@ class Helm:
         None where another thread has the helm.
         """
         found = self._own.wait(timeout_s)
-        if not self._held.acquire(blocking=False):
-            return None
+        with self._turn:
+            if self.holder is not None:
+                return None
+            self.holder = threading.get_ident()
         return self._files.wait(0.0) if self._changes_hands else found
 
     def release(self) -> None:
         """The end of what `wait` began."""
-        self._held.release()
+        with self._turn:
+            self.holder = None
+            self._came_free.notify_all()
 
     def take_over(self, *, patient: bool = False) -> bool:
         """For another thread: whether it has the helm from now on, to `poll` and in the end to `give_back`.
 
-        Does not wait for whoever has it, unless it is `patient`.
+        Does not wait for whoever has it, unless it is `patient`. An exception, Ctrl-C for instance, leaves open whether
+        it has.
         """
-        if not self._changes_hands or not self._held.acquire(blocking=patient):
+        if not self._changes_hands:
             return False
-        self._own.remove(self._files.fileno())
-        self.guest = threading.get_ident()
+        with self._turn:
+            while self.holder is not None:
+                if not patient or self.holder == _CLOSED:
+                    return False
+                self._came_free.wait(LOOK_S)
+            self.holder = threading.get_ident()  # before anything else, so that `give_back` undoes the rest
+            self._own.remove(self._files.fileno())
         return True
 
     def poll(self, timeout_s: float) -> set[int]:
@@ -93,13 +111,22 @@ class Helm:
         return self._files.wait(timeout_s)
 
     def give_back(self) -> None:
-        """The files' own thread listens again; what has come meanwhile wakes it at once."""
-        self.guest = None
-        self._own.add(self._files.fileno())
-        self._held.release()
+        """The files' own thread listens again; what has come meanwhile wakes it at once.
+
+        Nothing happens where this thread has not taken over, so that it may be called twice, in case that Ctrl-C comes
+        in the middle of the first call.
+        """
+        if self.holder != threading.get_ident():
+            return
+        with contextlib.suppress(FileExistsError):
+            self._own.add(self._files.fileno())
+        self.release()
 
     def close(self) -> None:
         """For the files' own thread: wait until no other has the helm, and let none have it any more."""
-        self._held.acquire()
+        with self._turn:
+            while self.holder is not None:
+                self._came_free.wait(LOOK_S)
+            self.holder = _CLOSED
         self._own.close()
         self._files.close()

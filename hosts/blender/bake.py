@@ -13,11 +13,14 @@ from impasto.core.errors import ImpastoError, UsageError
 from .baking import Baking
 from .failure import forget, guarded, guarded_call, remember
 from .job_state import JOBS
+from .kept_look import kept_by
+from .plan import title_of
 from .rendered import sweep
 from .result_strip import original_of
 from .strip_facts import KINDS
 from .versions import all_strips_of, sequencer_scene
 from .wish import wish_of
+from .wrapped_text import draw_text
 
 RENDERING_S: Final = 0.01
 PAINTING_S: Final = 0.1
@@ -100,14 +103,14 @@ def stylize(scene: Any, *, handles: int = 0, rendered: bool = False) -> tuple[li
     strips = chosen_strips(scene)
     if not strips:
         raise UsageError(NOTHING_CHOSEN)
-    wish = wish_of(scene, handles=handles, rendered=rendered)
     begun, refused = [], []
     for strip in strips:
         try:
+            wish = wish_of(scene, strip, handles=handles, rendered=rendered)
             begun.append(carry_on(Baking(scene, strip, wish)))
         except ImpastoError as error:
             refused.append(remember(error))
-    return begun, refused
+    return begun, list(dict.fromkeys(refused))
 
 
 def carry_on(baking: Baking) -> Baking:
@@ -130,9 +133,15 @@ def run_to_end(bakings: list[Baking]) -> None:
 
 def draw_section(layout: Any, context: bpy.types.Context) -> None:
     """The buttons, and how far each strip is."""
+    strips = chosen_strips(sequencer_scene(context))
+    for strip in strips:
+        if (kept := kept_by(strip)) is not None:
+            row = layout.row()
+            draw_text(row.column(), context, f"{strip.name} keeps its own look: {title_of(kept.style)}", spared=5)
+            row.operator("impasto.live_keep", text="", icon="PINNED", emboss=False)
     row = layout.row(align=True)
     row.scale_y = 1.3
-    count = len(chosen_strips(sequencer_scene(context)))
+    count = len(strips)
     row.operator("impasto.stylize", text="Stylize" if count < 2 else f"Stylize {count} Strips", icon="BRUSH_DATA")
     if JOBS.running:
         row.operator("impasto.cancel", text="", icon="X").strip = ""
@@ -148,18 +157,12 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
                 box.label(text=job.text)
             how = next((each.reason for each in _running if each.strip == job.strip), "")
             if how:
-                _draw_text(box, context, f"rendered first, because {how}")
+                draw_text(box, context, f"rendered first, because {how}")
         else:
-            _draw_text(box, context, job.sentence or job.text)
+            draw_text(box, context, job.sentence or job.text)
 
 
-def _draw_text(layout: Any, context: bpy.types.Context, text: str) -> None:
-    from .panel import draw_text
-
-    draw_text(layout, context, text)
-
-
-@guarded_call()
+@guarded_call(PAINTING_S)
 def _turn() -> float | None:
     """Blender's timer: one step of each job."""
     for each in list(_running):

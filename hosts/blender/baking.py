@@ -32,14 +32,16 @@ from .plan import (
     shown_pictures,
     slug_of,
     source_folder,
+    title_of,
 )
-from .rendered import Stage, in_a_window
+from .rendered import Stage
 from .result_strip import Painted, place_result
 from .scratch import scratch_root
 from .strip_digest import digest_of
 from .strip_facts import facts_of, require_media
 from .strip_media import SourcePlan, StripFacts, picture_path, source_mode
 from .versions import all_strips_of
+from .windows import in_a_window
 from .wish import Wish, look_of
 
 PACE_S: Final = 0.02
@@ -87,7 +89,7 @@ class Baking:
         self._facts = facts_of(scene, strip)
         self._plan(scene, strip, source_mode(self._facts))
         frames = self._plates_in_all or len(self._cover.pictures)
-        job = Job(strip.name, wish.style, frames, phase="rendering" if self._plates else "waiting")
+        job = Job(strip.name, title_of(wish.style), frames, phase="rendering" if self._plates else "waiting")
         try:
             JOBS.begin(job)
         except ValueError:
@@ -299,7 +301,7 @@ class Baking:
         elements = tuple(self._order.path_of(number).name for number in pictures)
         cover, whole = self._cover_now(scene, strip)
         painted = Painted(
-            self.wish.style,
+            title_of(self.wish.style),
             "rendered" if self.reason else "source",
             self._order.folder,
             elements[:1] if self._order.still else elements,
@@ -361,7 +363,7 @@ class Baking:
         """What was done, in words."""
         how = f"rendered, because {self.reason}" if self.reason else "read from its own files"
         return "; ".join(
-            [f"{len(self._cover.pictures)} frames of '{self.strip}' in {self.wish.style}, {how}", *self.notes]
+            [f"{len(self._cover.pictures)} frames of '{self.strip}' in {title_of(self.wish.style)}, {how}", *self.notes]
         )
 
 

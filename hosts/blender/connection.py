@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from impasto.core.errors import ImpastoError, ServerUnreachable
+from impasto.core.errors import ImpastoError, ServerUnreachable, UsageError
 from impasto.server.client import Client
 from impasto.server.curve import ClientKeys
 from impasto.server.launcher import ARGUMENTS
@@ -101,6 +101,10 @@ class Connection:
         Raises ServerUnreachable with the reason where it is not there in time.
         """
         self.connect(start=True)
+        return self.awaited(timeout_s)
+
+    def awaited(self, timeout_s: float) -> Client:
+        """As `wait_ready`, once `connect` was called: for any thread, because no preferences are read."""
         with self._changed:
             self._changed.wait_for(lambda: self._state != "starting", timeout_s)
             if self._state == "ready" and self._client is not None:
@@ -108,6 +112,17 @@ class Connection:
             if self._state == "starting":
                 raise ServerUnreachable(f"expected a server within {timeout_s:g} s, it is still starting; try again")
             raise ServerUnreachable(self._sentence)
+
+    def leave(self) -> None:
+        """Leave the server for another that the preferences name now; `connect` goes there. Returns at once."""
+        with self._lock:
+            if self._state not in ("ready", "lost"):
+                return
+            client, self._client = self._client, None
+            self._styles, self._previews = (), {}
+            self._tell("absent", "the preferences name another server")
+        if client is not None:
+            threading.Thread(target=client.close, name="impasto-leave", daemon=True).start()
 
     def close(self) -> None:
         """Leave the server, within about a second. The connection is of no use afterwards."""
@@ -154,8 +169,8 @@ class Connection:
             if not start and running(runtime_folder()) is None:
                 raise ServerUnreachable("no render server runs yet")
             try:
-                command = serving(target.command)
-            except ServerUnreachable:
+                command = (*found_command(target.command, "to start a render server"), *ARGUMENTS)
+            except UsageError:
                 if start:
                     raise  # one that runs is of use without the command, only not to be started again
         client = Client.connect(
@@ -206,16 +221,16 @@ class Connection:
         self._changed.notify_all()
 
 
-def serving(command: Sequence[str]) -> Sequence[str]:
-    """What starts a server that leaves when nobody needs it. Raises ServerUnreachable where no command is found."""
+def found_command(command: Sequence[str], purpose: str) -> tuple[str, ...]:
+    """The `impasto` command, or the one on the PATH where none is known. UsageError where it is not there."""
     found = shutil.which(command[0] if command else "impasto")
     if found is None:
         where = f"the command '{command[0]}'" if command else "`impasto` on the PATH"
-        raise ServerUnreachable(
-            f"expected {where} to start a render server, found none; install impasto (`pip install 'impasto[server]'`) "
-            f"and name its command in the extension's preferences, or run `impasto blender install`"
+        raise UsageError(
+            f"expected {where} {purpose}, found none; install impasto (`pip install 'impasto[server]'`) and name its"
+            " command in the extension's preferences, or run `impasto blender install`"
         )
-    return (found, *command[1:], *ARGUMENTS)
+    return (found, *command[1:])
 
 
 def _there(target: Target, client: Client | None) -> bool:

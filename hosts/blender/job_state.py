@@ -54,8 +54,13 @@ class Job:
         if self.fps > 0:
             parts.append(f"{self.fps:.1f} frames/s")
         if (left := self.remaining_s) is not None:
-            parts.append(f"{int(left) // 60}:{int(left) % 60:02} left")
+            parts.append(left_text(left))
         return ", ".join(parts)
+
+
+def left_text(seconds: float) -> str:
+    """Seconds until an end, in words: '1:05 left'."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02} left"
 
 
 class Jobs:

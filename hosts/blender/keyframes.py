@@ -8,26 +8,28 @@ The training is a program of its own (see `training_run`); while it runs the str
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from pathlib import Path
 from typing import Any, Final
 
 import bpy
+from bpy.app.handlers import persistent
 
-from impasto.core.errors import TrainingError, UsageError
+from impasto.core.errors import UsageError
 
-from . import live, mainthread, parameters
-from .connection import current
+from . import mainthread, trainings
+from .connection import current, found_command
 from .failure import guarded, guarded_call, remember
+from .kept_look import kept_by
 from .live_frames import LivePlate
-from .live_strips import KEPT_LOOK, as_kept, plate_of, strip_of, viewer_of
+from .live_strips import plate_of, viewer_of
 from .painting_folder import Ending, Export, PaintedKey, collect, export_plates, painted_keys
-from .plan import slug_of
 from .preferences import command
-from .scratch import scratch_root
-from .training_run import RUNNING, TrainingOrder, TrainingProgress, TrainingRun
+from .training_run import RUNNING, TrainingOrder, TrainingProgress
+from .trainings import folder_of, follow, run_of, slug_of_keys, style_of
 from .versions import sequencer_scene
+from .windows import redraw_sequencers
+from .wrapped_text import draw_text
 
 MARKS: Final = "impasto_keys"
 """On the strip, as JSON: the frame numbers."""
@@ -39,8 +41,6 @@ SIZES: Final = (
     ("fine", "Fine", "Large: wants a GPU"),
 )
 
-_runs: dict[str, TrainingRun] = {}
-"""Viewer -> the training of that strip."""
 _exports: dict[str, threading.Thread] = {}
 
 
@@ -113,7 +113,7 @@ class IMPASTO_OT_train_start(bpy.types.Operator):  # noqa: N801
         """Check the keys and start the program."""
         scene = sequencer_scene(context)
         strip = active_strip(scene)
-        _runs[viewer_of(scene, strip)] = TrainingRun.start(order_of(scene, strip))
+        trainings.begin(scene, strip, order_of(scene, strip))
         return {"FINISHED"}
 
 
@@ -132,6 +132,25 @@ class IMPASTO_OT_train_stop(bpy.types.Operator):  # noqa: N801
         if run is None:
             raise UsageError("expected a training of this strip, none runs")
         run.stop()
+        return {"FINISHED"}
+
+
+class IMPASTO_OT_train_show(bpy.types.Operator):  # noqa: N801
+    """Show the active strip in the style that it was trained on"""
+
+    bl_idname = "impasto.train_show"
+    bl_label = "Show in Trained Style"
+    bl_description = "Show the active strip in the style that it was trained on; Stylize paints it in that style too"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    @guarded
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Have it keep that style."""
+        scene = sequencer_scene(context)
+        strip = active_strip(scene)
+        if not style_of(strip).exists():
+            raise UsageError(f"expected a trained style at '{style_of(strip)}', found none; train one first")
+        trainings.show_in_style(scene, strip)
         return {"FINISHED"}
 
 
@@ -184,17 +203,9 @@ def toggle(scene: Any, strip: Any) -> bool:
         )
     marks = set(marks_of(strip)) ^ {number}
     strip[MARKS] = json.dumps(sorted(marks))
+    if trainings.NAME not in strip:
+        strip[trainings.NAME] = strip.name
     return number in marks
-
-
-def folder_of(strip: Any) -> Path:
-    """Where a strip's frames are painted. Raises OutputError."""
-    return scratch_root()[0] / f"{slug_of(strip.name)}-keyframes"
-
-
-def style_of(strip: Any) -> Path:
-    """The style that a strip's training writes."""
-    return folder_of(strip) / f"{slug_of(strip.name)}.safetensors"
 
 
 def export_of(scene: Any, strip: Any) -> Export:
@@ -204,7 +215,7 @@ def export_of(scene: Any, strip: Any) -> Export:
         raise UsageError(f"expected marked frames, '{strip.name}' has none; put the playhead on one and mark it")
     plate = plate_of(scene, strip)
     ending: Ending = scene.impasto_training.ending
-    return Export(plate.input, numbers, folder_of(strip), slug_of(strip.name), ending, plate.space)
+    return Export(plate.input, numbers, folder_of(strip), slug_of_keys(strip), ending, plate.space)
 
 
 def keys_of(scene: Any, strip: Any) -> tuple[PaintedKey, ...]:
@@ -226,7 +237,7 @@ def size_in(path: Path) -> tuple[int, int]:
 def order_of(scene: Any, strip: Any) -> TrainingOrder:
     """The training of a strip. Raises TrainingError for keys that do not fit, UsageError without a command."""
     plate = plate_of(scene, strip)
-    words = command() or _on_path()
+    words = found_command(command(), "to train")
     settings = scene.impasto_training
     return TrainingOrder(
         command=words,
@@ -239,65 +250,18 @@ def order_of(scene: Any, strip: Any) -> TrainingOrder:
     )
 
 
-def run_of(scene: Any, strip: Any) -> TrainingRun | None:
-    """The training of a strip: of this Blender, or one that goes on since an earlier one."""
-    viewer = viewer_of(scene, strip)
-    if viewer not in _runs:
-        found = TrainingRun.found(style_of(strip))
-        if found is None:
-            return None
-        _runs[viewer] = found
-    return _runs[viewer]
-
-
-def follow() -> bool:
-    """Look how far the trainings are and show their strips in what they have learned; whether one runs."""
-    running = False
-    for viewer, run in list(_runs.items()):
-        before = run.progress
-        progress = run.look()
-        running |= progress.state in RUNNING
-        place = strip_of(viewer)
-        if place is None:
-            continue
-        scene, strip = place
-        if progress.step and style_of(strip).exists():
-            _show_in_style(scene, strip, style_of(strip))
-        if progress.state in ("failed", "lost") and before.state != progress.state:
-            remember(TrainingError(progress.sentence))
-    return running
-
-
-def _show_in_style(scene: Any, strip: Any, style: Path) -> None:
-    """Have a strip keep a look of its own: the style in training. Its file is noticed whenever it changes."""
-    kept = as_kept(str(style), parameters.look_of(scene.impasto))
-    if strip.get(KEPT_LOOK) and json.loads(strip[KEPT_LOOK]).get("style") == str(style):
-        return
-    strip[KEPT_LOOK] = kept
-    live.look_at(scene)
-
-
 def _float_space(plate: LivePlate) -> str:
     """The space of plates in float that do not say; a movie's is its own."""
     return plate.space if plate.input.lower().endswith(".exr") else ""
 
 
-def _on_path() -> tuple[str, ...]:
-    found = shutil.which("impasto")
-    if found is None:
-        raise UsageError(
-            "expected the `impasto` command, none is known; name it in the extension's preferences, or run `impasto "
-            "blender install`"
-        )
-    return (found,)
-
-
 def _export_in_thread(viewer: str, export: Export) -> None:
     """Export without making Blender wait; the folder opens when the pictures are there."""
+    there = current()
 
     def work() -> None:
         try:
-            export_plates(current().wait_ready(CLIENT_S), export)
+            export_plates(there.awaited(CLIENT_S), export)
         except Exception as error:  # noqa: BLE001  # a thread's exception would be lost
             remember(error)
         else:
@@ -313,14 +277,18 @@ def open_folder(folder: Path) -> None:
         bpy.ops.wm.path_open(filepath=str(folder))
 
 
+@persistent  # type: ignore[untyped-decorator]
+@guarded_call()
+def _on_load(*_: object) -> None:
+    """Another file: its strips may be called the same."""
+    trainings.forget()
+
+
 @guarded_call(TICK_S)
 def _tick() -> float:
     """Blender's timer."""
     if follow():
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "SEQUENCE_EDITOR":
-                    area.tag_redraw()
+        redraw_sequencers()
     return TICK_S
 
 
@@ -345,6 +313,9 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
     progress = None if run is None else run.progress
     if progress is not None:
         _draw_progress(layout, context, progress)
+        kept = kept_by(strip)
+        if progress.step and (kept is None or kept.style != str(style_of(strip))):
+            layout.operator("impasto.train_show", icon="HIDE_OFF")
     if progress is not None and progress.state in RUNNING:
         layout.operator("impasto.train_stop", icon="SNAP_FACE")
         return
@@ -355,8 +326,6 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
 
 
 def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingProgress) -> None:
-    from .panel import draw_text
-
     if progress.state in RUNNING and hasattr(layout, "progress"):
         layout.progress(factor=progress.fraction, text=progress.text)
     else:
@@ -374,6 +343,7 @@ CLASSES: Final = (
     IMPASTO_OT_keys_folder,
     IMPASTO_OT_train_start,
     IMPASTO_OT_train_stop,
+    IMPASTO_OT_train_show,
 )
 
 
@@ -382,6 +352,7 @@ def register() -> None:
     for each in CLASSES:
         bpy.utils.register_class(each)
     bpy.types.Scene.impasto_training = bpy.props.PointerProperty(type=ImpastoTrainingSettings)
+    bpy.app.handlers.load_post.append(_on_load)
     bpy.app.timers.register(_tick, first_interval=TICK_S, persistent=True)
 
 
@@ -389,7 +360,9 @@ def unregister() -> None:
     """Take all of it out. A training goes on: it belongs to nobody."""
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
-    _runs.clear()
+    if _on_load in bpy.app.handlers.load_post:
+        bpy.app.handlers.load_post.remove(_on_load)
+    trainings.forget()
     _exports.clear()
     if hasattr(bpy.types.Scene, "impasto_training"):
         del bpy.types.Scene.impasto_training

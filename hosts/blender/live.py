@@ -22,13 +22,13 @@ from impasto.server.client import Client
 from . import live_cache, live_nodes, live_render, mainthread, wipe
 from .connection import current
 from .failure import guarded, guarded_call, remember, sentence_of
+from .kept_look import keep, kept_by, look_of_panel, release
 from .live_frames import trim
 from .live_requests import FrameOrder, LiveRequests, Told
 from .live_strips import (
-    KEPT_LOOK,
     LiveStrip,
     brought_up,
-    kept_look,
+    keep_apart,
     live_strips,
     read,
     refresh,
@@ -37,7 +37,11 @@ from .live_strips import (
     strip_of,
     viewer_of,
 )
+from .rendered import is_stage
+from .result_strip import original_of
 from .versions import has_live_modifier, sequencer_scene
+from .windows import redraw_sequencers
+from .wrapped_text import draw_text
 
 TICK_S: Final = 0.25
 AHEAD: Final = 24
@@ -102,6 +106,7 @@ class IMPASTO_OT_live_remove(bpy.types.Operator):  # noqa: N801
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Take the modifiers off."""
         scene = sequencer_scene(context)
+        keep_apart(scene)
         for strip in selected(scene):
             if _state is not None:
                 _state.requests.drop(viewer_of(scene, strip))
@@ -140,13 +145,16 @@ class IMPASTO_OT_live_keep(bpy.types.Operator):  # noqa: N801
 
     @guarded
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Turn it on or off for the selected strips."""
+        """Turn it on for the selected strips, or off where one of them keeps a look already."""
         scene = sequencer_scene(context)
-        for strip in selected(scene):
-            if KEPT_LOOK in strip:
-                del strip[KEPT_LOOK]
-            else:
-                strip[KEPT_LOOK] = kept_look(scene)
+        strips = [original_of(strip) for strip in selected(scene)]
+        if any(kept_by(strip) for strip in strips):
+            for strip in strips:
+                release(strip)
+        else:
+            look = look_of_panel(scene)
+            for strip in strips:
+                keep(strip, look)
         look_at(scene)
         return {"FINISHED"}
 
@@ -167,8 +175,9 @@ def go_live(context: bpy.types.Context, scene: Any, strip: Any) -> None:
 
 def look_at(scene: Any) -> None:
     """Bring every live strip of a scene up to date and ask for what the playhead needs. Main thread; never waits."""
-    if _state is None:
+    if _state is None or is_stage(scene):
         return
+    keep_apart(scene)
     for strip in live_strips(scene):
         viewer = viewer_of(scene, strip)
         try:
@@ -180,7 +189,7 @@ def look_at(scene: Any) -> None:
         _look_at_strip(scene, found, partial(refresh, strip))
     wipe.hook()  # also where a script or a file switched it on
     for found in wipe.wanted(scene):
-        _look_at_strip(scene, found, wipe.redraw)
+        _look_at_strip(scene, found, redraw_sequencers)
 
 
 def _look_at_strip(scene: Any, found: LiveStrip, drawn_again: Callable[[], None]) -> None:
@@ -228,7 +237,7 @@ def arrived(told: Told) -> None:
     elif live_nodes.modifier_of(strip) is not None:
         refresh(strip)
     else:
-        wipe.redraw()
+        redraw_sequencers()
     _trim()
     look_at(scene)
 
@@ -264,6 +273,7 @@ def _tick() -> float:
 @guarded_call()
 def on_load(path: Any, depsgraph: Any) -> None:
     """Another file: nothing that was known holds."""
+    live_cache.leave()
     if _state is not None:
         for viewer in list(_state.seen):
             _state.requests.drop(viewer)
@@ -286,8 +296,6 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
     """Draw the part of the panel."""
     scene = sequencer_scene(context)
     if not has_live_modifier():
-        from .panel import draw_text
-
         draw_text(layout, context, INSTEAD, icon="INFO")
         return
     editor = scene.sequence_editor
@@ -305,10 +313,8 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
         row.operator("impasto.live_add", text="Live Again", icon="PLAY")
     else:
         row.operator("impasto.live_cache", icon="FILE_CACHE")
-        row.operator("impasto.live_keep", text="", icon="PINNED" if KEPT_LOOK in strip else "UNPINNED")
+        row.operator("impasto.live_keep", text="", icon="PINNED" if kept_by(strip) else "UNPINNED")
         if problem := problem_of(scene, strip):
-            from .panel import draw_text
-
             draw_text(layout, context, problem, icon="ERROR")
     row.operator("impasto.live_remove", text="", icon="X")
     column = layout.column(align=True)

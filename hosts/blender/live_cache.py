@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +18,7 @@ from .job_state import JOBS, Job, Phase
 from .live_frames import SLUG, LiveFrames
 from .live_strips import LiveStrip, read, refresh, strip_of
 from .painting import Order, Painting
-from .plan import Look, slug_of
+from .plan import Look, link_or_copy, slug_of, title_of
 from .scratch import scratch_root
 
 TURN_S: Final = 0.25
@@ -57,9 +55,8 @@ def begin(scene: Any, strip: Any) -> None:
     numbers = tuple(found.plate.numbers)
     frames = LiveFrames(scratch_root()[0] / f"{slug_of(strip.name)}-live-{found.look.folder_name}")
     _take_over(found.frames, frames, numbers)
-    style = os.path.basename(found.look.style).partition(".")[0]
     try:
-        JOBS.begin(Job(strip.name, style, len(numbers), phase="painting"))
+        JOBS.begin(Job(strip.name, title_of(found.look.style), len(numbers), phase="painting"))
     except ValueError as error:
         raise UsageError(f"expected a strip that is not being painted, {error}; cancel that first") from error
     name = strip.name
@@ -123,10 +120,10 @@ def _look(found: LiveStrip, numbers: tuple[int, ...]) -> Look:
     look = found.look
     constant = look.params_at(look.first)
     if not look.animated:
-        return Look(look.style, params=constant, matte=look.matte)
+        return Look(look.style, look.style_state, constant, matte=look.matte)
     tracks = {name: {number: look.params_at(number)[name] for number in numbers} for name in constant}
     changing = {name: track for name, track in tracks.items() if len(set(track.values())) > 1}
-    return Look(look.style, params=constant, animated=changing, matte=look.matte)
+    return Look(look.style, look.style_state, constant, changing, look.matte)
 
 
 def _take_over(source: LiveFrames, target: LiveFrames, numbers: tuple[int, ...]) -> None:
@@ -134,17 +131,22 @@ def _take_over(source: LiveFrames, target: LiveFrames, numbers: tuple[int, ...])
     target.folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         if source.has(number) and not target.has(number):
-            try:
-                os.link(source.path_of(number), target.path_of(number))
-            except OSError:
-                with contextlib.suppress(OSError):
-                    shutil.copyfile(source.path_of(number), target.path_of(number))
+            with contextlib.suppress(OSError):  # the server paints it then
+                link_or_copy(source.path_of(number), target.path_of(number))
 
 
-@guarded_call()
+@guarded_call(TURN_S)
 def _turn() -> float | None:
     """Blender's timer."""
     return TURN_S if follow() else None
+
+
+def leave() -> None:
+    """Another file: what is under way for this one stops, and its frames are kept."""
+    while _under_way:
+        each = _under_way.pop()
+        JOBS.ask_cancel(each.job)
+        JOBS.change(each.job, phase="cancelled", sentence="another file was opened; make it cached again to go on")
 
 
 def unregister() -> None:

@@ -13,6 +13,7 @@ the engine does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import bpy
@@ -68,6 +69,7 @@ def remove(strip: Any) -> None:
         return
     group = modifier.node_group
     image = image_of(group)
+    modifier.node_group = None  # removing a modifier does not lower its count of users
     strip.modifiers.remove(modifier)
     if group.users == 0:
         bpy.data.node_groups.remove(group)
@@ -95,6 +97,40 @@ def is_cached(group: Any) -> bool:
 def set_cached(group: Any, *, cached: bool) -> None:
     """Say whether the frames are finished files."""
     group[CACHED] = cached
+
+
+def part(strips: Iterable[Any]) -> list[Any]:
+    """Give strips that share their nodes, as cutting and copying leave them, nodes and an image each; those changed.
+
+    Blender's count of users does not tell: cutting a strip does not raise it.
+    """
+    holders: dict[int, Any] = {}
+    changed = []
+    for strip in strips:
+        modifier = modifier_of(strip)
+        if modifier is None:
+            continue
+        group = modifier.node_group
+        first = holders.setdefault(group.as_pointer(), modifier)
+        if first == modifier:
+            continue
+        modifier.node_group = own = group.copy()
+        if (image := image_of(group)) is not None:
+            own.nodes[FRAMES].image = image.copy()
+        if group.users == 0:  # then Blender would not save it: count the one that is left
+            first.node_group = None
+            first.node_group = group
+        changed.append(strip)
+    return changed
+
+
+def follow(group: Any, begins: int) -> bool:
+    """Have finished files stay where their strip is, because nodes count the timeline's frames; whether they moved."""
+    node = group.nodes.get(FRAMES)
+    if node is None or node.frame_start == begins:
+        return False
+    node.frame_start = begins
+    return True
 
 
 def point(group: Any, plate: LivePlate, frames: LiveFrames) -> bool:

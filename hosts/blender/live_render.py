@@ -2,7 +2,7 @@
 """Final renders with live strips: each frame waits for its painted pictures, and fails where they do not come.
 
 The handlers run in the thread that renders, which in Blender's window is not the main one: they read the scene, wait
-for files, and write nothing but what makes a render fail.
+for files, and write what makes a render fail, and nodes where something changed since the last tick for the screen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .connection import current
 from .failure import guarded_call, remember
 from .live_requests import LiveRequests, RenderWait
 from .live_strips import LiveStrip, brought_up, live_strips, refresh, shows, viewer_of
-from .versions import still_images
+from .versions import all_strips_of, still_images
 
 LONGEST_REASON: Final = 180
 
@@ -83,7 +83,7 @@ def scenes_in(scene: Any, frame: int, depth: int = 4) -> list[tuple[Any, int]]:
     editor = scene.sequence_editor
     if editor is None or not depth:
         return found
-    for strip in editor.strips_all:
+    for strip in all_strips_of(editor):
         if strip.type != "SCENE" or strip.scene_input != "SEQUENCER" or strip.mute or strip.scene in (None, scene):
             continue
         if strip.frame_final_start <= frame < strip.frame_final_end:

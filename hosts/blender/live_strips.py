@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +13,16 @@ import bpy
 from impasto.core.errors import UnsupportedMedia, UsageError
 
 from . import live_nodes, parameters
-from .connection import current
+from .kept_look import kept_by, look_of_panel, style_state
 from .live_frames import LiveFrames, LiveLook, LivePlate, settled, stamp_of
+from .matte import matte_files, matte_strip
 from .preferences import of_addon
 from .scratch import scratch_root
 from .strip_facts import facts_of
 from .strip_media import SourcePlan, source_mode
 from .versions import all_strips_of
+from .windows import redraw_sequencers
 
-KEPT_LOOK: Final = "impasto_look"
-"""A strip's own look, as JSON: {"style": …, "params": {…}}; without it the strip follows the panel."""
 FOLDER: Final = "live"
 OTHER_MODIFIERS: Final = "it has modifiers"
 READ: Final = (
@@ -98,12 +96,26 @@ def brought_up(scene: Any, strip: Any) -> LiveStrip:
     modifier = live_nodes.modifier_of(strip)
     changed = (
         live_nodes.point(modifier.node_group, found.plate, found.frames),
-        live_nodes.show_through(modifier, mask_of(scene, strip)),
+        live_nodes.show_through(modifier, matte_strip(scene, strip)),
         live_nodes.convert_where_it_shows(modifier.node_group),
     )
     if any(changed):
         refresh(strip)
     return found
+
+
+def keep_apart(scene: Any) -> None:
+    """Have strips that were cut, copied or moved show each its own frames where it is now. Main thread."""
+    if scene.sequence_editor is None:
+        return
+    strips = list(all_strips_of(scene.sequence_editor))
+    changed = live_nodes.part(strips)
+    for strip in strips:
+        group = live_nodes.group_of(strip)
+        if group is not None and live_nodes.is_cached(group) and live_nodes.follow(group, int(strip.frame_start)):
+            changed.append(strip)
+    for strip in changed:
+        refresh(strip)
 
 
 def refresh(strip: Any) -> None:
@@ -112,10 +124,7 @@ def refresh(strip: Any) -> None:
     if image is not None:
         image.reload()
     strip.invalidate_cache("RAW")
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "SEQUENCE_EDITOR":
-                area.tag_redraw()
+    redraw_sequencers()
 
 
 def selected(scene: Any) -> list[Any]:
@@ -133,14 +142,6 @@ def shows(strip: Any, frame: int) -> bool:
     return not strip.mute and not modifier.mute and strip.frame_final_start <= frame < strip.frame_final_end
 
 
-def mask_of(scene: Any, strip: Any) -> Any:
-    """The strip whose brightness says where the style shows, None where there is none."""
-    settings = scene.impasto
-    if settings.matte != "STRIP" or settings.matte_strip in ("", strip.name):
-        return None
-    return next((each for each in all_strips_of(scene.sequence_editor) if each.name == settings.matte_strip), None)
-
-
 def root() -> Path:
     """Where live frames are kept, with all other frames. Raises OutputError where nothing can be written."""
     own = of_addon()
@@ -153,60 +154,25 @@ def root() -> Path:
 
 def look_of(scene: Any, strip: Any, plate: LivePlate) -> LiveLook:
     """The strip's own look where it keeps one, else that of the panel. Raises UsageError."""
-    kept = strip.get(KEPT_LOOK)
-    if kept:
-        found = json.loads(kept)
-        style, params = str(found["style"]), [dict(found["params"])]
-    else:
-        settings = scene.impasto
-        style = settings.style_name
-        numbers = plate.numbers if parameters.is_animated(settings) else plate.numbers[:1]
-        params = [parameters.look_of(settings, plate.frame_of(number)) for number in numbers]
+    settings, kept = scene.impasto, kept_by(strip)
+    look = look_of_panel(scene) if kept is None else kept
+    params = [dict(look.params)]
+    if kept is None and parameters.is_animated(settings):
+        params = [parameters.look_of(settings, plate.frame_of(number)) for number in plate.numbers]
     for each in params:
         each["strength"] = 1.0  # mixed in Blender, where it costs no frame
-    if not style:
-        raise UsageError("expected a style, none is chosen; choose one in the panel")
-    matte = matte_of(scene)
+    matte = matte_files(settings)
     return LiveLook(
         input=plate.input,
         stamp=stamp_of(plate.input),
-        style=style,
-        style_state=style_state(style),
+        style=look.style,
+        style_state=style_state(look.style),
         params=settled(params),
         first=plate.numbers.start,
         space=plate.space,
         matte=matte,
         matte_stamp=stamp_of(matte) if matte else "",
     )
-
-
-def kept_look(scene: Any) -> str:
-    """The look of the panel as a strip keeps it. Raises UsageError where no style is chosen."""
-    settings = scene.impasto
-    if not settings.style_name:
-        raise UsageError("expected a style, none is chosen; choose one in the panel")
-    return as_kept(settings.style_name, parameters.look_of(settings))
-
-
-def as_kept(style: str, params: dict[str, float]) -> str:
-    """A look as a strip keeps it."""
-    return json.dumps({"style": style, "params": params})
-
-
-def style_state(style: str) -> str:
-    """Something that changes with the style; '' where the server has not said yet."""
-    if os.path.isabs(style):
-        return stamp_of(style)
-    return next((each.sha256 for each in current().styles() if each.name == style), "")
-
-
-def matte_of(scene: Any) -> str:
-    """The matte's files as the server reads them, '' where there is none. Another strip goes to the modifier's mask."""
-    settings = scene.impasto
-    if settings.matte != "FILES" or not settings.matte_files:
-        return ""
-    path = bpy.path.abspath(settings.matte_files)
-    return numbered_pattern(path) if os.path.exists(path) else path
 
 
 def plate_of(scene: Any, strip: Any) -> LivePlate:
@@ -250,11 +216,3 @@ def _signature(strip: Any) -> tuple[Any, ...]:
         strip.colorspace_settings.name if hasattr(strip, "colorspace_settings") else "",
         *files,
     )
-
-
-def numbered_pattern(path: str) -> str:
-    """A path with its last run of digits as '#'; as it is where there is none."""
-    folder, name = os.path.split(path)
-    stem, ending = os.path.splitext(name)
-    digits = len(stem) - len(stem.rstrip("0123456789"))
-    return path if not digits else os.path.join(folder, stem[:-digits] + "#" * digits + ending)

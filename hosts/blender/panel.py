@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import textwrap
 from types import ModuleType
 from typing import Any, Final
 
@@ -17,11 +16,12 @@ from .connection import Connection, State, current
 from .failure import guarded, guarded_call
 from .job_state import JOBS
 from .versions import all_strips_name, sequencer_scene
+from .windows import redraw_sequencers
+from .wrapped_text import draw_text
 
 CATEGORY: Final = "Impasto"
 LOOK_S: Final = 0.2
 """How often it is looked whether there is something new to draw."""
-LETTER_PIXELS: Final = 7.0
 ICONS: Final[dict[State, str]] = {
     "absent": "UNLINKED",
     "starting": "SORTTIME",
@@ -110,7 +110,7 @@ class IMPASTO_PT_main(_Sidebar, bpy.types.Panel):  # noqa: N801
             row = self.layout.box().row()
             draw_text(row.column(align=True), context, failure.last_error(), icon="ERROR", spared=5)
             row.operator("impasto.dismiss", text="", icon="X", emboss=False)
-        draw_style(self.layout, connection, settings)
+        draw_style(self.layout, context, connection, settings)
         draw_sliders(self.layout, settings)
 
 
@@ -152,7 +152,7 @@ def draw_server(layout: Any, context: bpy.types.Context, connection: Connection)
         right.label(text=connection.sentence)
 
 
-def draw_style(layout: Any, connection: Connection, settings: Any) -> None:
+def draw_style(layout: Any, context: bpy.types.Context, connection: Connection, settings: Any) -> None:
     """The style with its picture, title, and to whom it is owed."""
     facts = next((each for each in connection.styles() if each.name == settings.style_name), None)
     column = layout.column()
@@ -163,10 +163,10 @@ def draw_style(layout: Any, connection: Connection, settings: Any) -> None:
     row.operator("impasto.style_defaults", text="", icon="LOOP_BACK")
     if facts is not None:
         below = column.column(align=True)
-        below.active, below.scale_y = False, 0.8
-        below.label(text=facts.description)
+        below.active = False
+        draw_text(below, context, facts.description)
         if facts.problem:
-            below.label(text=facts.problem, icon="ERROR")
+            draw_text(column, context, facts.problem, icon="ERROR")
 
 
 def draw_sliders(layout: Any, settings: Any) -> None:
@@ -175,17 +175,6 @@ def draw_sliders(layout: Any, settings: Any) -> None:
     column.use_property_split = True
     for each in PARAMETERS:
         column.prop(settings, each.name, slider=(each.minimum, each.maximum) == (0.0, 1.0))
-
-
-def draw_text(layout: Any, context: bpy.types.Context, text: str, icon: str = "NONE", spared: int = 0) -> None:
-    """A sentence on as many lines as the sidebar's width asks for."""
-    region = context.region
-    scale = context.preferences.system.ui_scale
-    letters = 40 if region is None else int(region.width / (LETTER_PIXELS * scale)) - 6 - spared
-    for place, line in enumerate(textwrap.wrap(text, max(16, letters))):
-        row = layout.row()
-        row.scale_y = 0.8
-        row.label(text=line, icon=icon if place == 0 else ("NONE" if icon == "NONE" else "BLANK1"))
 
 
 def _section(module: ModuleType, name: str, title: str, closed: bool) -> type:
@@ -208,15 +197,13 @@ _classes: list[type] = []
 _drawn: list[object] = [None]
 
 
+@guarded_call(LOOK_S)
 def _redraw() -> float:
     """Blender's timer: draw the sequencers again where something changed behind their back."""
     now = (current().revision, failure.last_error(), JOBS.all())
     if now != _drawn[0]:
         _drawn[0] = now
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "SEQUENCE_EDITOR":
-                    area.tag_redraw()
+        redraw_sequencers()
     return LOOK_S
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -29,17 +28,28 @@ class Look:
     """Which style, and how."""
 
     style: str
-    sha256: str = ""
-    """Of the weights; '' where the server has not said yet."""
+    """A name of the library, or the absolute path of a style file."""
+    state: str = ""
+    """Changes with the style: SHA-256 of the weights, or of a file its stamp; '' where the server has not said yet."""
     params: Mapping[str, float] = field(default_factory=dict)
     animated: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     """Parameter -> number of the picture -> value, of those that change."""
     matte: str = ""
 
+    @property
+    def sha256(self) -> str:
+        """What the server is to hold the style to; '' where that is not known, as of a file."""
+        return "" if os.path.isabs(self.style) else self.state
+
+    @property
+    def title(self) -> str:
+        """What the style is called: its name, or that of its file."""
+        return title_of(self.style)
+
     def frame_key(self, number: int) -> str:
         """What decides how one picture looks."""
         values = {**self.params, **{name: track[number] for name, track in self.animated.items() if number in track}}
-        return key_of({"style": self.style, "sha256": self.sha256, "params": values, "matte": self.matte})
+        return key_of({"style": self.style, "state": self.state, "params": values, "matte": self.matte})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,11 @@ def shot_runs(numbers: Iterable[int]) -> tuple[range, ...]:
     )
 
 
+def title_of(style: str) -> str:
+    """What a style is called: its name, or that of its file."""
+    return Path(style).stem if os.path.isabs(style) else style
+
+
 def key_of(values: Any) -> str:
     """A few letters that differ where the values do."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=str)
@@ -146,7 +161,7 @@ def rendered_folder(root: Path, name: str, digest: str) -> Path:
 def look_folder(parent: Path, look: Look, numbers: Iterable[int]) -> Path:
     """Where the pictures of this look go: another look never writes over them, so that undoing brings them back."""
     animated = {name: {str(n): track[n] for n in numbers if n in track} for name, track in look.animated.items()}
-    return parent / f"{slug_of(look.style)}-{key_of([look.frame_key(0), animated])}"
+    return parent / f"{slug_of(look.title)}-{key_of([look.frame_key(0), animated])}"
 
 
 def take_over(folder: Path, slug: str, look: Look, numbers: Iterable[int]) -> int:
@@ -164,7 +179,7 @@ def take_over(folder: Path, slug: str, look: Look, numbers: Iterable[int]) -> in
                 name = file_of(slug, number)
                 if other.parent == folder or known.get(str(number)) != key or (folder / name).exists():
                     continue
-                taken += _linked(other.parent / name, folder / name)
+                taken += link_or_copy(other.parent / name, folder / name)
     noted = {**_looks_in(folder / LOOKS_FILE), **{str(number): key for number, key in wanted.items()}}
     (folder / LOOKS_FILE).write_text(json.dumps(noted), encoding="utf-8")
     return taken
@@ -194,12 +209,14 @@ def _looks_in(path: Path) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _linked(source: Path, target: Path) -> int:
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Have a picture in another folder too, by a link where the disk can do that; whether it is there to be had."""
     if not source.is_file():
-        return 0
+        return False
     try:
         os.link(source, target)
+    except FileExistsError:
+        pass
     except OSError:
-        with contextlib.suppress(FileExistsError):
-            shutil.copy2(source, target)
-    return 1
+        shutil.copy2(source, target)
+    return True

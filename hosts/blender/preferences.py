@@ -12,11 +12,20 @@ import bpy
 
 from impasto.core.errors import UsageError
 
+from .failure import guarded_call
+
 if TYPE_CHECKING:
     from .connection import Target
 
 COMMAND_FILE = "command.json"
 """In the extension's user folder: {"command": ["/path/to/impasto"]}, written by `impasto blender install`."""
+
+
+@guarded_call()
+def _server_changed(preferences: Any, context: bpy.types.Context) -> None:
+    from .connection import current
+
+    current().leave()
 
 
 class IMPASTO_AP_preferences(bpy.types.AddonPreferences):  # noqa: N801  # Blender wants names of this form
@@ -29,10 +38,12 @@ class IMPASTO_AP_preferences(bpy.types.AddonPreferences):  # noqa: N801  # Blend
         description="The `impasto` command that starts the render server; empty for the one that installed this"
         " extension, or the one on the PATH",
         subtype="FILE_PATH",
+        update=_server_changed,
     )
     address: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Server",
         description="tcp://HOST:PORT of a render server on another machine; empty for your own on this one",
+        update=_server_changed,
     )
     scratch: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Frames",
@@ -40,6 +51,7 @@ class IMPASTO_AP_preferences(bpy.types.AddonPreferences):  # noqa: N801  # Blend
         subtype="DIR_PATH",
     )
 
+    @guarded_call()
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the three fields, and which command is used where none is named."""
         for name in ("command", "address", "scratch"):

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import bpy
 
@@ -25,6 +24,7 @@ from .versions import (
     write_grey_png,
     write_half_exr,
 )
+from .windows import in_a_window
 
 MARK: Final = "impasto_scratch"
 """A custom property by which a copy is known, also in a file that was saved with it."""
@@ -136,14 +136,6 @@ class Stage:
         raise OutputError(f"expected '{path}' from Blender, got: {said}; name another folder for frames") from error
 
 
-def in_a_window() -> contextlib.AbstractContextManager[object]:
-    """The context of a window, which operators expect; a timer is called without one."""
-    windows = bpy.context.window_manager.windows
-    if bpy.context.window is not None or not len(windows):
-        return contextlib.nullcontext()
-    return cast("contextlib.AbstractContextManager[object]", bpy.context.temp_override(window=windows[0]))
-
-
 def is_stage(scene: Any) -> bool:
     """Whether a scene is a copy that is rendered from, which other parts of the extension leave alone."""
     return MARK in scene
@@ -206,9 +198,10 @@ def _lay_flat(meta: Any) -> None:
 def _lay_bare(copy: Any, strip: Any) -> str | None:
     """Set the strip's own blending aside, animation and all; the name of the action that was made for that."""
     strip.blend_type, strip.blend_alpha = "ALPHA_OVER", 1.0
-    for each in list(strip.modifiers):
-        if each.name.startswith(OWN_MODIFIER):
-            strip.modifiers.remove(each)
+    for inner in strips_within(strip):
+        for each in list(inner.modifiers):
+            if each.name.startswith(OWN_MODIFIER):
+                inner.modifiers.remove(each)
     animation = copy.animation_data
     path = strip.path_from_id("blend_alpha")
     if animation is None:

@@ -33,7 +33,10 @@ from .strip_animation import LAYING, PLACING, copy_animation
 from .versions import effect_inputs, strips_of
 
 MARK: Final = "impasto"
-"""The custom property of a result: {'strip', 'style', 'mode', 'folder'}."""
+"""The custom property of a result: {'origin', 'strip', 'style', 'mode', 'folder'}."""
+ORIGIN: Final = "impasto_origin"
+"""The custom property of a strip that has a result. Both halves of a cut bear the same, and a copy, and it outlives a
+new name; which result is whose then follows from the frames that both show."""
 CHANNELS: Final = 128
 NAME_BYTES: Final = 63
 TRANSFORM: Final = ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter")
@@ -45,6 +48,7 @@ class Painted:
     """What was painted, and how."""
 
     style: str
+    """What it is called."""
     mode: str
     """'source' or 'rendered'."""
     folder: Path
@@ -87,8 +91,11 @@ def place_result(scene: Any, strip: Any, painted: Painted) -> tuple[Any, tuple[s
     _fill(result, painted)
     result.colorspace_settings.name = "Linear Rec.709"
     result.alpha_mode = "PREMUL"
+    if ORIGIN not in strip:
+        strip[ORIGIN] = os.urandom(8).hex()
     result[MARK] = {
-        "strip": strip.name, "style": painted.style, "mode": painted.mode, "folder": str(painted.folder),
+        "origin": strip[ORIGIN], "strip": strip.name, "style": painted.style, "mode": painted.mode,
+        "folder": str(painted.folder),
     }  # fmt: skip
     notes = list(_covered(holder, strip, result))
     if painted.whole:
@@ -101,23 +108,66 @@ def place_result(scene: Any, strip: Any, painted: Painted) -> tuple[Any, tuple[s
 
 
 def result_of(strip: Any, style: str) -> Any:
-    """The result that was placed for this strip and style, None where there is none."""
-    holder = strip.parent_meta() or strip.id_data.sequence_editor
-    for each in strips_of(holder):
-        if each.type == "IMAGE" and MARK in each:
-            mark = each[MARK]
-            if mark.get("strip") == strip.name and mark.get("style") == style:
-                return each
-    return None
+    """The result that was placed for this strip and style, None where there is none.
+
+    Of several, such as those of a cut, the one above the strip, unless it is above the strip that it was painted from.
+    One that is nowhere above the strip belongs to it where it lies above no other part either: one of the two moved.
+    """
+    everything = strips_of(_holder_of(strip))
+    found = [
+        each
+        for each in everything
+        if _is_result(each)
+        and _of(each, strip)
+        and each[MARK].get("style") == style
+        and _below(each, everything) in (None, strip)
+    ]
+    if not found:
+        return None
+    nearest = max(found, key=lambda each: _frames_shared(each, strip))
+    if _frames_shared(nearest, strip) > 0:
+        return nearest
+    parts = [each for each in everything if each != strip and not _is_result(each) and _same_origin(each, strip)]
+    return next((each for each in found if not any(_frames_shared(each, part) > 0 for part in parts)), None)
 
 
 def original_of(strip: Any) -> Any:
     """The strip that a result was painted from; the strip itself where it is no result, or its original is gone."""
-    if MARK not in strip:
+    if not _is_result(strip):
         return strip
-    holder = strip.parent_meta() or strip.id_data.sequence_editor
-    wanted = strip[MARK].get("strip")
-    return next((each for each in strips_of(holder) if each.name == wanted), strip)
+    everything = strips_of(_holder_of(strip))
+    if (below := _below(strip, everything)) is not None:
+        return below
+    found = [each for each in everything if not _is_result(each) and _of(strip, each)]
+    return max(found, key=lambda each: _frames_shared(strip, each), default=strip)
+
+
+def _below(result: Any, everything: Any) -> Any:
+    """The strip that a result was placed for, where both still show at the same time; else None."""
+    named = (each for each in everything if each.name == result[MARK].get("strip") and not _is_result(each))
+    return next((each for each in named if _of(result, each) and _frames_shared(result, each) > 0), None)
+
+
+def _holder_of(strip: Any) -> Any:
+    return strip.parent_meta() or strip.id_data.sequence_editor
+
+
+def _is_result(strip: Any) -> bool:
+    return strip.type == "IMAGE" and MARK in strip
+
+
+def _of(result: Any, strip: Any) -> bool:
+    """Whether a result was painted from a strip, or from what the strip is a part or a copy of."""
+    return bool(result[MARK].get("origin") == strip.get(ORIGIN, ""))
+
+
+def _same_origin(one: Any, other: Any) -> bool:
+    return ORIGIN in one and one[ORIGIN] == other.get(ORIGIN)
+
+
+def _frames_shared(one: Any, other: Any) -> int:
+    """How many frames both show; 0 or less for none."""
+    return int(min(one.frame_final_end, other.frame_final_end) - max(one.frame_final_start, other.frame_final_start))
 
 
 def free_channel(holder: Any, strip: Any, cover: Cover) -> int:
@@ -137,6 +187,10 @@ def free_channel(holder: Any, strip: Any, cover: Cover) -> int:
 def _fill(result: Any, painted: Painted) -> None:
     """Give the strip its files and its place."""
     cover, elements = painted.cover, painted.elements
+    # Blender moves a strip that reaches over another one, for a moment too: so it is filled above all others.
+    channel = result.channel
+    top = 1 + max(each.channel for each in strips_of(_holder_of(result)))
+    result.channel = top if top <= CHANNELS else channel
     result.frame_offset_start = result.frame_offset_end = 0
     # A strip cannot be without pictures, so the new ones come before the old ones go.
     old = len(result.elements)
@@ -147,6 +201,7 @@ def _fill(result: Any, painted: Painted) -> None:
     result.directory = _stored(painted.folder)
     result.frame_start = cover.first
     result.frame_final_start, result.frame_final_end = cover.shown_first, cover.shown_end
+    result.channel = channel
 
 
 def _stored(folder: Path) -> str:

@@ -22,6 +22,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from impasto.core.errors import TrainingError, UsageError
 
+from .job_state import left_text
+
 State: TypeAlias = Literal["starting", "training", "finished", "stopped", "failed", "lost"]
 """'lost': the process is gone without a last word."""
 RUNNING: Final[frozenset[State]] = frozenset({"starting", "training"})
@@ -85,11 +87,7 @@ class TrainingProgress:
     def text(self) -> str:
         """Progress in words."""
         if self.state == "training":
-            left = (
-                ""
-                if self.remaining_s is None
-                else f", {int(self.remaining_s) // 60}:{int(self.remaining_s) % 60:02} left"
-            )
+            left = "" if self.remaining_s is None else f", {left_text(self.remaining_s)}"
             return f"training, step {self.step}{left}"
         if self.state in ("failed", "lost"):
             return self.sentence

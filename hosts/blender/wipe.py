@@ -23,6 +23,7 @@ from .failure import guarded, guarded_call, sentence_of
 from .live_frames import LiveFrames, settled
 from .live_strips import LiveStrip, read, root
 from .versions import all_strips_of, colour_shader_name, image_shader_name, image_shader_takes_codes, sequencer_scene
+from .windows import redraw_sequencers
 from .wipe_maths import (
     Outline,
     Placing,
@@ -34,6 +35,7 @@ from .wipe_maths import (
     screen_light,
     step_for,
 )
+from .wrapped_text import draw_text
 
 PLATE_STYLE: Final = "identity"
 TEXTURES: Final = 8
@@ -46,6 +48,7 @@ _textures: OrderedDict[tuple[str, int, float, float], Any] = OrderedDict()
 _problem: list[str] = []
 
 
+@guarded_call()
 def _shown(settings: Any, context: bpy.types.Context) -> None:
     hook()
 
@@ -265,24 +268,16 @@ def draw_line(region: Any, outline: Outline, x: float) -> None:
     gpu.state.blend_set("NONE")
 
 
-def redraw() -> None:
-    """Draw all previews again."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "SEQUENCE_EDITOR":
-                area.tag_redraw()
-
-
 def hook() -> None:
     """Be called when a preview is drawn as long as the wipe is on in some scene, and not longer."""
     global _handle
     on = any(scene.impasto_wipe.show for scene in bpy.data.scenes)
     if on and _handle is None:
         _handle = bpy.types.SpaceSequenceEditor.draw_handler_add(draw, (), "PREVIEW", "POST_PIXEL")
-        redraw()
+        redraw_sequencers()
     elif not on and _handle is not None:
         _unhook()
-        redraw()
+        redraw_sequencers()
 
 
 def _unhook() -> None:
@@ -315,8 +310,6 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
     if settings.show and scene.view_settings.view_transform not in ("Standard", "Raw"):
         layout.label(text=f"Drawn as 'Standard', not '{scene.view_settings.view_transform}'", icon="INFO")
     if settings.show and problem():
-        from .panel import draw_text
-
         draw_text(layout, context, problem(), icon="ERROR")
 
 

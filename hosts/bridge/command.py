@@ -17,8 +17,8 @@ VARIABLE = "IMPASTO_COMMAND"
 RECORD = "impasto_command.json"
 """Written by `impasto … install` beside the folder `impasto`: {"command": ["python", "-m", …]}."""
 
-_OF_THE_HOST = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
-"""What a host sets for its own Python, and what would break another."""
+_OF_THE_HOST = ("PYTHON", "__PYVENV_LAUNCHER__")
+"""How the names of what a host sets for its own Python begin: its folders, and the encoding of its console."""
 _LIBRARIES = ("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES")
 
 
@@ -87,7 +87,7 @@ def clean_environment(environment: Mapping[str, str] | None = None, host_folder:
     """
     environment = os.environ if environment is None else environment
     host_folder = os.path.dirname(os.path.realpath(sys.executable)) if host_folder is None else host_folder
-    kept = {name: value for name, value in environment.items() if name not in _OF_THE_HOST}
+    kept = {name: value for name, value in environment.items() if not name.startswith(_OF_THE_HOST)}
     for name in _LIBRARIES:
         if name in kept:
             kept[name] = os.pathsep.join(each for each in kept[name].split(os.pathsep) if not _below(each, host_folder))

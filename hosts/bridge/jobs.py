@@ -80,6 +80,15 @@ def unfinished(root: Path, host: str = "") -> list[Job]:
     return sorted(found, key=lambda job: job.touched)
 
 
+def elsewhere(folder: Path) -> Job | None:
+    """The job of a folder that another process has lately worked on and not ended, None where there is none."""
+    job = load(folder)
+    if job is None or job.state not in OPEN or job.owner == this_process() or not alive(job):
+        return None
+    # A process may have got the number of one that died.
+    return job if time.time() - job.touched < SILENT_S else None
+
+
 def alive(job: Job) -> bool:
     """Whether the process that a job belongs to still runs; of another machine only its last word can be asked."""
     machine, _, number = job.owner.rpartition(":")

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import IO, Any, Callable, Sequence
 
 from impasto.hosts.bridge.command import Command, clean_environment, find_command
@@ -27,6 +28,8 @@ WAITING_LINES = 256
 """Lines that may wait to be read. Behind them the process itself waits, so that nothing grows."""
 LAST_WORDS = 20
 """Lines of standard error that are kept, for the case that the process ends without a word."""
+SILENCE_S = 3600.0
+"""A shot that waits behind another one of the same server has nothing to say meanwhile."""
 STEP_S = 0.2
 """How often a wait looks whether something else happened."""
 
@@ -43,7 +46,7 @@ class Run:
         arguments: Sequence[str],
         *,
         command: Command | None = None,
-        silence_s: float = 900.0,
+        silence_s: float = SILENCE_S,
         grace_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -116,7 +119,9 @@ class Run:
                 self._process.wait(self._grace_s)
             except subprocess.TimeoutExpired:
                 _kill(self._process)
-                self._process.wait()
+                # A process that hangs in a dead disk cannot even be killed; it is left to the system.
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(self._grace_s)
         for reader in self._readers:
             reader.join(self._grace_s)
         for stream in (self._process.stdout, self._process.stderr):
@@ -147,7 +152,7 @@ class Run:
             code = self._process.wait(self._grace_s)
         except subprocess.TimeoutExpired:
             _kill(self._process)
-            code = self._process.wait()
+            code = -1
         self._readers[1].join(1.0)
         if self._asked_at is not None:
             return Cancelled()

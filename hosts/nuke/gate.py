@@ -5,20 +5,22 @@ Runs in the window and in `nuke -t`. It raises, which ends the render; it never 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import nuke
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.patterns import for_view
-from impasto.hosts.bridge.ranges import FrameRange
 from impasto.hosts.nuke.graph import above, is_impasto
-from impasto.hosts.nuke.knobs import plan_of, shown_of
+from impasto.hosts.nuke.knobs import plan_of, shown_of, shown_range
 from impasto.hosts.nuke.node import CHECKS, SHOWN
-from impasto.hosts.nuke.state import fault_of, missing_text
+from impasto.hosts.nuke.state import fault_of
 
 
 def before_render() -> None:
     """For `nuke.addBeforeRender`: every Impasto node above the Write is painted and fresh, or RuntimeError."""
-    for node in _behind(nuke.thisNode()):
+    write = nuke.thisNode()
+    nodes = _found()[write.fullName()] = _behind(write)
+    for node in nodes:
         freshness = node["check"].value() == CHECKS[0]
         try:
             fault = fault_of(plan_of(node), shown_of(node), freshness=freshness)
@@ -29,13 +31,22 @@ def before_render() -> None:
 
 
 def before_frame() -> None:
-    """For `nuke.addBeforeFrameRender`: the painted frame of this very frame is there, or RuntimeError."""
+    """For `nuke.addBeforeFrameRender`: the frame is one that the node looks for a file for, or RuntimeError.
+
+    Not whether the file of this number is there: behind a TimeOffset or a FrameHold another one is needed, and a Read
+    that lacks its file fails by itself. Beyond its range alone it would hold a frame in silence.
+    """
     number = nuke.frame()
-    for node in _behind(nuke.thisNode()):
-        pattern = for_view(shown_of(node).pattern, nuke.thisView())
-        fault = missing_text(pattern, [nuke.thisView()], FrameRange(number, number)) if pattern else "it has no files"
-        if fault:
-            raise RuntimeError(_sentence(node, fault))
+    for node in _found().get(nuke.thisNode().fullName(), ()):
+        shown = shown_range(node)
+        if number not in shown.numbers():
+            raise RuntimeError(_sentence(node, f"frame {number} lies outside of its {shown.text()}"))
+
+
+@lru_cache(maxsize=None)
+def _found() -> dict[str, list[nuke.Node]]:
+    """Write -> what was above it when its render began: a walk for every frame would be felt in a large script."""
+    return {}
 
 
 def _behind(write: nuke.Node) -> list[nuke.Node]:

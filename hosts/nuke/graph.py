@@ -29,7 +29,8 @@ def is_impasto(node: nuke.Node) -> bool:
 
 def impasto_nodes() -> list[nuke.Node]:
     """Every node of ours in the script, inside groups too."""
-    return [node for node in nuke.allNodes("Group", recurseGroups=True) if is_impasto(node)]
+    # The root by name: what a button of a group runs would else see the nodes inside that group alone.
+    return [node for node in nuke.allNodes("Group", nuke.root(), recurseGroups=True) if is_impasto(node)]
 
 
 def impasto_node(identity: str) -> nuke.Node | None:
@@ -71,6 +72,12 @@ def digest_above(node: nuke.Node) -> str:
     return digest_of(said)
 
 
+def here(path: str) -> str:
+    """A file's name on this machine: a studio's filter may turn P:/ into /mnt/p on its farm."""
+    # The stubs leave this call bare.
+    return str(nuke.filenameFilter(path) or path)  # type: ignore[no-untyped-call]
+
+
 def _inside(group: nuke.Group) -> list[nuke.Node]:
     return sorted(group.nodes(), key=lambda each: each.name())
 
@@ -83,6 +90,7 @@ def _files_of(node: nuke.Node) -> list[list[object]]:
     pattern = str(node["file"].value() or "") if node.Class() == "Read" else ""
     if not pattern or "[" in pattern:
         return []
+    pattern = here(pattern)
     found = []
     for each in sorted({for_view(pattern, view) for view in nuke.views()}):
         for path in files_of(each):
@@ -93,4 +101,5 @@ def _files_of(node: nuke.Node) -> list[list[object]]:
 
 def _knobs_text(node: nuke.Node) -> list[str]:
     text = node.writeKnobs(nuke.WRITE_NON_DEFAULT_ONLY | nuke.TO_SCRIPT)
-    return sorted(line for line in text.splitlines() if line.split(" ", 1)[0] not in _NOT_OF_THE_PICTURE)
+    lines = (line.strip() for line in text.splitlines())
+    return sorted(line for line in lines if line.partition(" ")[0] not in _NOT_OF_THE_PICTURE)

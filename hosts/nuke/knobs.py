@@ -14,9 +14,10 @@ from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
 from impasto.hosts.bridge.places import SharedFolder
 from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.nuke.graph import digest_above
+from impasto.hosts.nuke.graph import digest_above, here
+from impasto.hosts.nuke.inside import inner_read
 from impasto.hosts.nuke.mark import mark_of
-from impasto.hosts.nuke.node import AS_THE_SCRIPT
+from impasto.hosts.nuke.node import AS_THE_SCRIPT, parameters_of
 from impasto.hosts.nuke.plan import LIVE, Folders, Plan, constant_or_curve, folder_of_node
 from impasto.hosts.nuke.state import Shown
 
@@ -26,17 +27,19 @@ def plan_of(node: nuke.Node) -> Plan:
     plate = node.input(0)
     if plate is None:
         raise BridgeError(f"expected a plate at the first input of {node.name()}, it is not connected; connect it")
+    if node["use_matte"].value() and node.input(1) is None:
+        raise BridgeError(
+            f"expected a matte at the second input of {node.name()}, it is not connected; connect it, or switch "
+            "'use matte' off"
+        )
     frames = _frames(node, plate)
     params, animation = _parameters(node, frames)
-    identity = node["identity"].value()
     style, style_digest = _style(node)
     server = (node["server"].value() or "").strip()
     return Plan(
-        identity=identity,
+        identity=node["identity"].value(),
         name=node.name(),
-        folders=Folders(
-            folder_of_node(_file(node, "scratch"), _script(), identity, os.environ.get("NUKE_TEMP_DIR", ""))
-        ),
+        folders=folders_of(node),
         frames=frames,
         views=_views(node),
         style=style,
@@ -53,15 +56,38 @@ def plan_of(node: nuke.Node) -> Plan:
     )
 
 
+def folders_of(node: nuke.Node) -> Folders:
+    """Where the node keeps its pictures; looks at nothing above it."""
+    temporary = os.environ.get("NUKE_TEMP_DIR", "")
+    return Folders(folder_of_node(_file(node, "scratch"), _script(), node["identity"].value(), temporary))
+
+
 def shown_of(node: nuke.Node) -> Shown:
     """What the node shows now."""
-    pattern = _inside(cast("nuke.Group", node), "Painted")["file"].value() or ""
+    pattern = here(inner_read(node)["file"].value() or "")
     return Shown(bool(node["ready"].value()), mark_of(pattern), pattern)
+
+
+def shown_range(node: nuke.Node) -> FrameRange:
+    """The frames that its Read looks for; beyond them it holds the first and the last."""
+    read = inner_read(node)
+    return FrameRange(int(read["first"].value()), int(read["last"].value()))
+
+
+def say(node: nuke.Node, text: str) -> None:
+    """Say something in the node's panel: no step of undo, and no change of a script that says so already."""
+    if node["impasto_state"].value() == text:
+        return
+    nuke.Undo.disable()
+    try:
+        node["impasto_state"].setValue(text)
+    finally:
+        nuke.Undo.enable()
 
 
 def show(node: nuke.Node, plan: Plan) -> None:
     """Let the node show what a plan painted, as one step of undo."""
-    read, root = _inside(cast("nuke.Group", node), "Painted"), nuke.root()
+    read, root = inner_read(node), nuke.root()
     # Over the whole script: a frame that was not painted is then an error of the Read and never a silent black.
     first = min(plan.frames.first, root.firstFrame())
     last = max(plan.frames.last, root.lastFrame())
@@ -81,23 +107,6 @@ def show(node: nuke.Node, plan: Plan) -> None:
 def press(node: nuke.Node, button: str) -> None:
     """Do what a button of a node does."""
     cast("nuke.Script_Knob", node[button]).execute()
-
-
-def inner_write(node: nuke.Node) -> nuke.Node:
-    """The Write that makes the plates."""
-    return _inside(cast("nuke.Group", node), "PlateWrite")
-
-
-def inner_read(node: nuke.Node) -> nuke.Node:
-    """The Read that shows what is painted."""
-    return _inside(cast("nuke.Group", node), "Painted")
-
-
-def _inside(group: nuke.Group, name: str) -> nuke.Node:
-    found = group.node(name)
-    if found is None:
-        raise BridgeError(f"expected the node {name} inside {group.name()}, it was removed; make a new Impasto node")
-    return found
 
 
 def _style(node: nuke.Node) -> tuple[str, str]:
@@ -127,19 +136,19 @@ def _frames(node: nuke.Node, plate: nuke.Node) -> FrameRange:
 def _parameters(node: nuke.Node, frames: FrameRange) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     params: dict[str, float] = {}
     animation: dict[str, dict[int, float]] = {}
-    for each in load_catalogue().parameters:
-        knob = node.knob(each.name)
-        if knob is None or each.name in LIVE:
+    for name in parameters_of(node):
+        knob = node.knob(name)
+        if knob is None or name in LIVE:
             continue
         if not (knob.isAnimated() or knob.hasExpression()):
-            params[each.name] = float(knob.value())
+            params[name] = float(knob.value())
             continue
         values = {frame: float(knob.getValueAt(frame)) for frame in frames.numbers()}
         value, moves = constant_or_curve(values)
         if moves:
-            animation[each.name] = values
+            animation[name] = values
         else:
-            params[each.name] = value
+            params[name] = value
     # The node mixes by itself, behind the painted picture.
     params.update(dict.fromkeys(LIVE, 1.0))
     return params, animation
@@ -160,7 +169,8 @@ def _space(node: nuke.Node) -> str:
     chosen = str(node["plate_space"].value())
     if chosen != AS_THE_SCRIPT:
         return chosen
-    return space_of(str(nuke.root()["workingSpaceLUT"].value()), where="the project settings")
+    knob = nuke.root().knob("workingSpaceLUT")
+    return space_of("" if knob is None else str(knob.value()), where="the project settings")
 
 
 def _file(node: nuke.Node, knob: str) -> str:

@@ -1,8 +1,6 @@
-"""Makes the group: Plate, Matte → Write → (server) → Read → Copy → Dissolve → Keymix → Switch → Output.
+"""Makes a node: a group, its knobs, and its place in the tree. Touches Nuke; main thread alone.
 
-Plain nodes and expressions, no gizmo and no callback in the script: it opens and renders where impasto is not
-installed. Only the colour comes back from the painted files; every other layer, the metadata and the bounding box are
-those of the plate, which never left Nuke.
+Plain knobs and no callback in the script: it opens and renders where impasto is not installed.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.colour import SPACES
 from impasto.hosts.bridge.events import ParameterFound
 from impasto.hosts.nuke.graph import MARK
+from impasto.hosts.nuke.inside import add_nodes
 
 LAYOUT = 1
 """Version of what is built here, in the mark of every node."""
@@ -25,8 +24,8 @@ CHECKS = ("frames and freshness", "frames", "nothing")
 SHOWN = ("painted", "plate")
 NOT_HERE = "Impasto is not installed here. What is painted shows all the same; `impasto nuke install` puts it in."
 
-_SHOW = "parent.shown == 0 && (parent.ready || !$gui)"
-"""In the window a node that was never painted shows the plate; a render without one fails on the Read instead."""
+PARAMETERS = "impasto_parameters"
+"""A hidden knob with the names of the sliders, so that a farm without the list of the server knows them too."""
 
 
 def make_node(catalogue: Catalogue) -> nuke.Node:
@@ -34,15 +33,23 @@ def make_node(catalogue: Catalogue) -> nuke.Node:
     undo = nuke.Undo()
     undo.begin("Impasto")
     try:
+        selected = _selected()
         group = nuke.createNode("Group", inpanel=False)
         group.setName("Impasto1", uncollide=True)
         _add_knobs(group, catalogue)
-        _add_nodes(cast("nuke.Group", group))
+        add_nodes(cast("nuke.Group", group))
+        if selected is not None and group.input(0) is None:
+            _put_below(selected, group)
         if nuke.GUI:
             group.showControlPanel()
     finally:
         undo.end()
     return group
+
+
+def parameters_of(group: nuke.Node) -> list[str]:
+    """The names of the node's sliders."""
+    return str(group[PARAMETERS].value() or "").split()
 
 
 def add_parameters(group: nuke.Node, parameters: tuple[ParameterFound, ...]) -> None:
@@ -54,6 +61,25 @@ def add_parameters(group: nuke.Node, parameters: tuple[ParameterFound, ...]) -> 
             knob.setTooltip(each.help)
             group.addKnob(knob)
             knob.setValue(each.default)
+            group[PARAMETERS].setValue(" ".join([*parameters_of(group), each.name]))
+
+
+def _selected() -> nuke.Node | None:
+    try:
+        return nuke.selectedNode()
+    except ValueError:
+        return None
+
+
+def _put_below(node: nuke.Node, group: nuke.Node) -> None:
+    """Wire the group between a node and what it feeds, as Nuke does with a node that has inputs when it is made."""
+    fed = []
+    for each in node.dependent(nuke.INPUTS, False):
+        feeding = [each.input(index) for index in range(each.inputs())]
+        fed += [(each, index) for index, one in enumerate(feeding) if one and one.fullName() == node.fullName()]
+    if group.setInput(0, node):
+        for each, index in fed:
+            each.setInput(index, group)
 
 
 def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
@@ -61,8 +87,10 @@ def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
         knob.setTooltip(tooltip)
         if hidden:
             knob.setFlag(nuke.INVISIBLE)
-        # Nuke begins a line for every knob but check boxes and buttons.
-        if not same_line:
+        # Without a word Nuke begins a line for every knob but check boxes and buttons.
+        if same_line:
+            knob.clearFlag(nuke.STARTLINE)
+        else:
             knob.setFlag(nuke.STARTLINE)
         group.addKnob(knob)
         return knob
@@ -74,6 +102,7 @@ def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
         nuke.File_Knob("style_file", "own style"),
         "The .safetensors file of a style of your own; it paints in the place of the style above.",
     )
+    add(nuke.String_Knob(PARAMETERS, PARAMETERS), hidden=True)
     add_parameters(group, catalogue.parameters)
     add(nuke.Boolean_Knob("use_matte", "use matte", False), "Mix by the alpha of the input Matte.")
     add(nuke.Enumeration_Knob("range", "frames", list(RANGES)), "Which frames are painted.")
@@ -116,62 +145,6 @@ def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
         add(knob, hidden=True).setValue(value)
 
 
-def _add_nodes(group: nuke.Group) -> None:
-    with group:
-        plate = nuke.nodes.Input(name="Plate")
-        plate["number"].setValue(0)
-        matte = nuke.nodes.Input(name="Matte")
-        matte["number"].setValue(1)
-
-        write = nuke.nodes.Write(name="PlateWrite")
-        write.setInput(0, plate)
-        # The kind of file first: the knobs of a kind appear with it.
-        for name, value in (
-            ("file_type", "exr"), ("channels", "rgba"), ("raw", True), ("datatype", "16 bit half"),
-            ("compression", "Zip (1 scanline)"), ("metadata", "all metadata"), ("create_directories", True),
-        ):  # fmt: skip
-            write[name].setValue(value)
-        # A render of all Writes, as farms do it, must pass this one over.
-        write["disable"].setValue(True)
-
-        read = nuke.nodes.Read(name="Painted")
-        for name, value in (
-            ("raw", True), ("on_error", "error"), ("before", "black"), ("after", "black"),
-            ("localizationPolicy", "off"),
-        ):  # fmt: skip
-            read[name].setValue(value)
-
-        copy = nuke.nodes.Copy(name="PaintedColour")
-        copy.setInput(0, plate)
-        copy.setInput(1, read)
-        for index, channel in enumerate(("rgba.red", "rgba.green", "rgba.blue")):
-            copy[f"from{index}"].setValue(channel)
-            copy[f"to{index}"].setValue(channel)
-
-        strength = nuke.nodes.Dissolve(name="Strength")
-        strength.setInput(0, plate)
-        strength.setInput(1, copy)
-        strength["channels"].setValue("rgb")
-        strength["which"].setExpression("parent.strength")
-
-        keymix = nuke.nodes.Keymix(name="ByMatte")
-        for index, feeding in enumerate((plate, strength, matte)):
-            keymix.setInput(index, feeding)
-        keymix["channels"].setValue("rgb")
-        keymix["maskChannel"].setValue("rgba.alpha")
-
-        by_matte = nuke.nodes.Switch(name="UseMatte")
-        by_matte.setInput(0, strength)
-        by_matte.setInput(1, keymix)
-        by_matte["which"].setExpression("parent.use_matte")
-
-        shown = nuke.nodes.Switch(name="Show")
-        shown.setInput(0, plate)
-        shown.setInput(1, by_matte)
-        shown["which"].setExpression(_SHOW)
-        nuke.nodes.Output(name="Out").setInput(0, shown)
-
-
 _HELP = {
     "stylize": "Write the plate, paint it, show it. Frames that did not change are kept.",
     "cancel": "Stop; what is painted is kept.",
@@ -180,9 +153,12 @@ _HELP = {
 
 
 def _script_of(action: str) -> str:
-    """What a button runs: ours where it is installed, else a sentence."""
+    """What a button runs: ours where it is installed, else a sentence.
+
+    It runs among the names of the artist's own script editor, and leaves none there that could be one of theirs.
+    """
     return (
-        "try:\n    from impasto.hosts.nuke import panel\n"
+        "try:\n    from impasto.hosts.nuke import panel as impasto_panel\n"
         f"except ImportError:\n    nuke.message({NOT_HERE!r})\n"
-        f"else:\n    panel.{action}(nuke.thisNode())"
+        f"else:\n    impasto_panel.{action}(nuke.thisNode())"
     )

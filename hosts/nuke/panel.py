@@ -9,9 +9,12 @@ import nuke
 
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue, store_catalogue
 from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.bridge.jobs import elsewhere
 from impasto.hosts.nuke import knobs
 from impasto.hosts.nuke.desk import Ticket, desk
 from impasto.hosts.nuke.graph import impasto_node
+from impasto.hosts.nuke.inside import inner_read
+from impasto.hosts.nuke.main_thread import when_idle
 from impasto.hosts.nuke.node import add_parameters, make_node
 from impasto.hosts.nuke.painting import Outcome, Painting, Progress
 from impasto.hosts.nuke.plan import Plan
@@ -51,6 +54,12 @@ def stylize(node: nuke.Node) -> None:
         if nuke.executing():
             raise BridgeError("expected Nuke to be idle, it renders; press Stylize when the render is done")
         plan = knobs.plan_of(node)
+        other = elsewhere(plan.folders.root)
+        if other is not None:
+            raise BridgeError(
+                f"expected nobody else to paint {plan.name}, {other.owner} does; wait for it, or save the script under "
+                "another name"
+            )
         ticket = desk().take(plan.identity, plan.name)
     except BridgeError as error:
         _complain(str(error))
@@ -74,7 +83,11 @@ def cancel(node: nuke.Node) -> None:
 
 def reload(node: nuke.Node) -> None:
     """Read the painted files again, and the list of styles beside it."""
-    knobs.press(knobs.inner_read(node), "reload")
+    try:
+        knobs.press(inner_read(node), "reload")
+    except BridgeError as error:
+        _complain(str(error))
+        return
     refresh(node)
     if nuke.GUI:
         ticket = Ticket(node["identity"].value(), "styles")
@@ -89,7 +102,7 @@ def refresh(node: nuke.Node) -> None:
         state = state_of(knobs.plan_of(node), knobs.shown_of(node), busy=desk().busy(node["identity"].value()))
     except BridgeError as error:
         state = str(error)
-    node["impasto_state"].setValue(state)
+    knobs.say(node, state)
 
 
 def _paint_beside(plan: Plan, ticket: Ticket) -> None:
@@ -102,26 +115,30 @@ def _paint_beside(plan: Plan, ticket: Ticket) -> None:
 
     def write(view: str) -> None:
         with desk().turn(cancelled):
-            # The stubs leave this call bare.
-            check(nuke.executeInMainThreadWithResult(write_plates, (plan, view)))  # type: ignore[no-untyped-call]
+            check(when_idle(write_plates, (plan, view), cancelled))
 
     try:
         outcome = Painting(plan, write, bar.tell, cancelled).run()
+    except Exception as error:  # noqa: BLE001  # the thread ends here: untold, the node would say for ever that it paints
+        outcome = Outcome("failed", f"expected to paint, got {type(error).__name__}: {error}; report this")
     finally:
         bar.close()
     desk().leave(ticket)
-    nuke.executeInMainThread(_finish, (plan, outcome))
+    when_idle(_finish, (plan, outcome), lambda: False)
 
 
 def _finish(plan: Plan, outcome: Outcome) -> None:
     node = impasto_node(plan.identity)
     if node is None:
         return
-    if outcome.state == "done":
-        knobs.show(node, plan)
+    try:
+        if outcome.state == "done":
+            knobs.show(node, plan)
+    except BridgeError as error:
+        outcome = Outcome("failed", str(error), outcome.notes)
     refresh(node)
     if outcome.message:
-        node["impasto_state"].setValue(outcome.message)
+        knobs.say(node, outcome.message)
     for note in outcome.notes:
         nuke.tprint(f"Impasto, {plan.name}: {note}")
     if outcome.state == "failed":

@@ -10,10 +10,10 @@ import os
 import shutil
 from pathlib import Path
 
-from impasto.hosts.bridge.digest import digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import frame_path, frames_present
 from impasto.hosts.bridge.ranges import FrameRange, ranges_text
+from impasto.hosts.nuke.plate_contents import digest_of_plate
 
 
 def settle(incoming: str, plates: str, frames: FrameRange) -> list[int]:
@@ -32,7 +32,7 @@ def settle(incoming: str, plates: str, frames: FrameRange) -> list[int]:
     before = frames_present(plates)
     changed = []
     for number in frames.numbers():
-        if number in before and _same(there[number], before[number]):
+        if number in before and digest_of_plate(there[number]) == digest_of_plate(before[number]):
             os.unlink(there[number])
             continue
         os.replace(there[number], frame_path(plates, number))
@@ -43,9 +43,3 @@ def settle(incoming: str, plates: str, frames: FrameRange) -> list[int]:
 def clear(pattern: str) -> None:
     """Remove the folder of a pattern, with what a run left in it."""
     shutil.rmtree(os.path.dirname(pattern), ignore_errors=True)
-
-
-def _same(first: str, second: str) -> bool:
-    if os.stat(first).st_size != os.stat(second).st_size:
-        return False
-    return digest_of_file(first) == digest_of_file(second)

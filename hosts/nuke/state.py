@@ -10,6 +10,8 @@ from impasto.hosts.bridge.ranges import FrameRange, ranges_text
 from impasto.hosts.nuke.mark import Mark
 from impasto.hosts.nuke.plan import Plan
 
+NOT_YET = "not painted yet: press Stylize"
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -26,7 +28,7 @@ def state_of(plan: Plan, shown: Shown, *, busy: bool) -> str:
     if busy:
         return "being painted"
     if not shown.ready:
-        return "not painted yet: press Stylize"
+        return NOT_YET
     fault = fault_of(plan, shown)
     return "out of date: " + fault if fault else f"up to date ({plan.frames.count} frames, {plan.space})"
 

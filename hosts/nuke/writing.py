@@ -8,15 +8,18 @@ import nuke
 
 from impasto.hosts.bridge.patterns import for_view
 from impasto.hosts.nuke.graph import impasto_node
-from impasto.hosts.nuke.knobs import inner_write
+from impasto.hosts.nuke.inside import inner_write
 from impasto.hosts.nuke.painting import WriteCancelled
 from impasto.hosts.nuke.plan import Plan
+
+CANCELLED = "Cancelled"
+"""How Nuke's words begin where an artist cancels a render, as its own dialogs look for them."""
 
 
 class Written:
     """What came of a render on the main thread, to be carried to the thread that asked for it."""
 
-    def __init__(self, error: str = "", cancelled: bool = False) -> None:
+    def __init__(self, error: str = "", *, cancelled: bool = False) -> None:
         self.error, self.cancelled = error, cancelled
 
 
@@ -29,7 +32,7 @@ def write_plates(plan: Plan, view: str) -> Written:
         _render(inner_write(node), plan, view)
     except Exception as error:  # noqa: BLE001  # whatever Nuke raises is told on the thread that waits for it
         said = str(error)
-        return Written(said or type(error).__name__, "cancel" in said.lower())
+        return Written(said or type(error).__name__, cancelled=said.startswith(CANCELLED))
     return Written()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from impasto.hosts.bridge.errors import BridgeError
 
 if TYPE_CHECKING:
-    from fusionscript import Timeline, TimelineItem
+    from fusionscript import Project, Timeline, TimelineItem
 
 Answer = TypeVar("Answer")
 
@@ -51,6 +51,26 @@ def items_of(timeline: Timeline, track: int) -> list[TimelineItem]:
     if items is None or items is False:
         must(items, f"list the clips of video track {track}", "open the timeline again")
     return list(items)
+
+
+def setting(project: Project, timeline: Timeline, key: str) -> object:
+    """A setting where it is made: timelines may have their own, and others answer nothing."""
+    return timeline.GetSetting(key) or project.GetSetting(key)
+
+
+def named_tracks(timeline: Timeline, name: str) -> list[int]:
+    """The video tracks of that name, from below."""
+    return [track for track in range(1, tracks_of(timeline) + 1) if timeline.GetTrackName("video", track) == name]
+
+
+def shown(timeline: Timeline, track: int) -> bool:
+    """Whether a video track is seen, which it is where that cannot be asked. False is an answer here, and no No."""
+    if not offered(timeline.GetIsTrackEnabled):
+        return True
+    answer: Any = timeline.GetIsTrackEnabled("video", track)
+    if answer is None:
+        must(answer, f"say whether video track {track} is enabled", "open the timeline again")
+    return bool(answer)
 
 
 def frame(method: Callable[..., Any]) -> int:

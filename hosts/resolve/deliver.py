@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.answers import frame, insist, is_no, items_of, must
+from impasto.hosts.resolve.answers import frame, insist, is_no, must, setting
+from impasto.hosts.resolve.colour import KEYS
 from impasto.hosts.resolve.front import Front, Stopped
+from impasto.hosts.resolve.placing import Stretch, lay
 from impasto.hosts.resolve.selection import Piece
-from impasto.hosts.resolve.written import Written, written
+from impasto.hosts.resolve.written import Written, from_nought, written
 
 if TYPE_CHECKING:
-    from fusionscript import MediaPoolClipInfo, Project, RenderSettings, Timeline, TimelineItem
+    from fusionscript import Project, RenderSettings, Timeline, TimelineItem
 
 FORMAT = "exr"
 CODECS = ("RGBHalfZIP", "RGBHalfPIZ", "RGBHalf", "RGBFloatZIP", "RGBFloat")
 """In this order, whichever there are: half float keeps all that a grade has, and zip loses nothing."""
+WIDTH, HEIGHT, RATE = "timelineResolutionWidth", "timelineResolutionHeight", "timelineFrameRate"
 LOOK_S = 0.3
-QUIET_LOOKS = 10
-"""So often nothing may be in progress before a job that never said so is taken for ended: it starts a while after
-it was asked to, and the words of its state are in the language of the interface."""
-ENDED = ("Complete", "Failed", "Cancelled")
+LATE_LOOKS, QUIET_LOOKS = 100, 10
+"""So often nothing may be in progress before a job has begun, and after it has, until it is taken for ended: the words
+of its state are in the language of the interface and mean nothing here."""
+UNDONE = ("Failed", "Cancelled")
 
 
 def deliver(project: Project, timeline: Timeline, piece: Piece, folder: str, name: str, front: Front) -> Written:
@@ -33,20 +36,30 @@ def deliver(project: Project, timeline: Timeline, piece: Piece, folder: str, nam
     `name` begins the names of whatever is made in the project for a while.
     """
     os.makedirs(folder, exist_ok=True)
-    with _rendered_timeline(project, timeline, piece, name) as (shown, frames):
-        _set_up(project, shown, frames, folder)
+    with _rendered_timeline(project, timeline, piece, name) as frames:
+        _set_up(project, timeline, frames, folder)
         job = must(project.AddRenderJob(), "add a render job", f"look whether the folder '{folder}' can be written")
-        ended = False
+        started = ended = False
         try:
             must(project.StartRendering([job], False), "start the render job", "look at the Deliver page")
+            started = True
             _wait(project, job, front)
             ended = True
         finally:
-            if not ended:
-                project.StopRendering()
+            if started and not ended:  # a job that was not started may have met a render of the user's
+                _stop(project, front)
             # Also when it never started: the queue is the user's.
             insist(lambda: project.DeleteRenderJob(job))
-    return written(folder, frames.count)
+    return from_nought(written(folder, frames.count))
+
+
+def _stop(project: Project, front: Front) -> None:
+    """Stop rendering and wait a while for it: what still runs cannot be taken off the queue."""
+    project.StopRendering()
+    for _ in range(QUIET_LOOKS):
+        if not project.IsRenderingInProgress():
+            return
+        front.pause(LOOK_S)
 
 
 def _set_up(project: Project, timeline: Timeline, frames: FrameRange, folder: str) -> None:
@@ -70,54 +83,51 @@ def _set_up(project: Project, timeline: Timeline, frames: FrameRange, folder: st
         "CustomName": "plate_",
         "ExportVideo": True,
         "ExportAudio": False,
-        "FormatWidth": _size(timeline, "timelineResolutionWidth"),
-        "FormatHeight": _size(timeline, "timelineResolutionHeight"),
+        "FormatWidth": _size(project, timeline, WIDTH),
+        "FormatHeight": _size(project, timeline, HEIGHT),
     }
     must(project.SetRenderSettings(settings), "take the render settings", do)
 
 
-def _size(timeline: Timeline, name: str) -> int:
-    return int(must(timeline.GetSetting(name), f"say the setting {name}", "set the timeline's resolution"))
+def _size(project: Project, timeline: Timeline, key: str) -> int:
+    return int(str(must(setting(project, timeline, key), f"say the setting {key}", "set the timeline's resolution")))
 
 
 def _wait(project: Project, job: str, front: Front) -> None:
-    quiet = 0
+    quiet, begun = 0, False
     while True:
         running = project.IsRenderingInProgress()
         facts: Mapping[str, Any] = dict(project.GetRenderJobStatus(job) or {})
         if running is None:
             raise BridgeError("expected Resolve to say how its render is, it no longer answers; start it and continue")
-        state = str(facts.get("JobStatus", ""))
-        if not running and state in ENDED:
+        done, error, state = float(facts.get("CompletionPercentage") or 0), facts.get("Error"), facts.get("JobStatus")
+        if not running and (done >= 100 or error or state in UNDONE):
             break
-        quiet = 0 if running else quiet + 1
-        if quiet > QUIET_LOOKS:
+        begun, quiet = begun or running, 0 if running else quiet + 1
+        if quiet > (QUIET_LOOKS if begun else LATE_LOOKS):
             break
         if front.stopped():
             raise Stopped
-        front.tell(float(facts.get("CompletionPercentage", 0)) / 100, "Resolve renders the plate")
+        front.tell(done / 100, "Resolve renders the plate")
         front.pause(LOOK_S)
-    if state in ("Failed", "Cancelled"):
+    if error or state in UNDONE:
         raise BridgeError(
-            f"expected Resolve to finish its render job, it says {state} ({facts.get('Error', 'no reason')}); look "
+            f"expected Resolve to finish its render job, it says {state} ({error or 'no reason'}); look "
             "at the Deliver page, then continue"
         )
 
 
 @contextmanager
-def _rendered_timeline(
-    project: Project, timeline: Timeline, piece: Piece, name: str
-) -> Iterator[tuple[Timeline, FrameRange]]:
-    """The timeline to render and its frames: the user's own, or for handles one with the longer clip alone."""
+def _rendered_timeline(project: Project, timeline: Timeline, piece: Piece, name: str) -> Iterator[FrameRange]:
+    """The timeline to render is open, and these are its frames: the user's, or for handles one with that clip alone."""
     if not piece.left and not piece.right:
         must(project.SetCurrentTimeline(timeline), "open the timeline", "open it by hand")
-        yield timeline, piece.frames
+        yield piece.frames
         return
     _delete(project, _named(project, name))  # of a run that did not live to do it
     made: list[Timeline] = []
     try:
-        placed = _longer(project, piece, name, made)
-        yield made[-1], FrameRange(frame(placed.GetStart), frame(placed.GetEnd) - 1)
+        yield _longer(project, timeline, piece, name, made)
     finally:
         # Resolve opens what it makes, and deletes nothing that is open.
         insist(lambda: project.SetCurrentTimeline(timeline))
@@ -139,28 +149,39 @@ def _delete_one(project: Project, timeline: Timeline) -> bool:
     return not is_no(pool) and pool.DeleteTimelines([timeline])
 
 
-def _longer(project: Project, piece: Piece, name: str, made: list[Timeline]) -> TimelineItem:
-    """The clip with its grade and its handles on a timeline of our own; every timeline is added to `made`."""
+def _longer(project: Project, timeline: Timeline, piece: Piece, name: str, made: list[Timeline]) -> FrameRange:
+    """The clip as it looks, with its handles, on a timeline of our own, which is added to `made`; where it lies."""
     item, do = piece.item, "ask for 0 handles"
     assert item is not None
     media = must(item.GetMediaPoolItem(), f"know the media of '{piece.name}'", do)
     pool = must(project.GetMediaPool(), "give the media pool", do)
+    made.append(must(pool.CreateEmptyTimeline(name), "make a timeline for the handles", do))
+    must(project.SetCurrentTimeline(made[-1]), "open the timeline with handles", do)
+    for key in (WIDTH, HEIGHT, RATE, *KEYS):
+        own, new = setting(project, timeline, key), setting(project, made[-1], key)
+        if own != new:
+            raise BridgeError(
+                f"expected the project's settings on the timeline '{timeline.GetName()}' for handles, its {key} is "
+                f"'{own}' and not '{new}'; {do}"
+            )
     first = frame(item.GetLeftOffset) + piece.frames.first - frame(item.GetStart) - piece.left
     count = piece.left + piece.frames.count + piece.right
-    # Newer versions count the end as the frame behind the last; older ones as the last.
-    for end in (first + count, first + count - 1):
-        # Track and place are left out: the clip is the first of its timeline. The tests check the keys.
-        clip: MediaPoolClipInfo = {  # type: ignore[typeddict-item]
-            "mediaPoolItem": media, "startFrame": first, "endFrame": end, "mediaType": 1
-        }  # fmt: skip
-        made.append(must(pool.CreateTimelineFromClips(f"{name} {end}", [clip]), "make a timeline for the handles", do))
-        items = items_of(made[-1], 1)
-        placed = items[0] if items else None
-        if placed is not None and frame(placed.GetDuration) == count and frame(placed.GetLeftOffset) == first:
-            must(item.CopyGrades([placed]), f"copy the grade of '{piece.name}'", do)
-            must(project.SetCurrentTimeline(made[-1]), "open the timeline with handles", do)
-            return placed
-    raise BridgeError(
-        f"expected {count} frames of '{piece.name}' with its handles, Resolve does not lay them out so (is the clip "
-        f"retimed?); {do}"
-    )
+    start = int(must(made[-1].GetStartFrame(), "say where a timeline starts", do))
+    placed = lay(pool, made[-1], Stretch(media, first, count, 1, start, more=True), do)
+    if frame(placed.GetLeftOffset) != first:
+        raise BridgeError(f"expected '{piece.name}' from frame {first}, Resolve laid it out otherwise; {do}")
+    _dress(item, placed, piece.name, do)
+    return FrameRange(start, start + count - 1)
+
+
+def _dress(item: TimelineItem, placed: TimelineItem, name: str, do: str) -> None:
+    """Give a clip the framing and the grade of another."""
+    # Without a name they answer all there are; the stubs call for one.
+    own: Callable[..., Any] = item.GetProperty
+    new: Callable[..., Any] = placed.GetProperty
+    wanted: Mapping[str, Any] = must(own(), f"say how '{name}' is framed", do)
+    has: Mapping[str, Any] = must(new(), f"say how '{name}' is framed", do)
+    for key, value in wanted.items():
+        if has.get(key) != value:
+            must(placed.SetProperty(key, value), f"take '{value}' as {key} of '{name}'", do)
+    must(item.CopyGrades([placed]), f"copy the grade of '{name}'", do)

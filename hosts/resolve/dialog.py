@@ -6,20 +6,18 @@ import time
 import tkinter as tk
 from contextlib import contextmanager
 from tkinter import messagebox, ttk
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Callable, Iterator
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import Job
-from impasto.hosts.resolve.form import PLACE_WORDS, SCOPE_WORDS, job_words, request_of, values_of
+from impasto.hosts.resolve.form import PLACE_WORDS, SCOPE_WORDS, Answer, job_words, request_of, values_of
 from impasto.hosts.resolve.front import Front
 from impasto.hosts.resolve.request import Request
 
 STEP_S = 0.03
 NEW = "a new job"
 COLOUR = "colour space (empty: as Resolve says)"
-
-Answer = Optional[Tuple[Request, Optional[Job]]]
 
 
 class Window(Front):
@@ -28,13 +26,13 @@ class Window(Front):
     def __init__(self, root: tk.Tk) -> None:
         self.root, self._stopped = root, False
         self.notes: list[str] = []
-        root.protocol("WM_DELETE_WINDOW", self.stop)
         self._bar = ttk.Progressbar(root, maximum=1.0, length=420)
         self._text = ttk.Label(root, text="", wraplength=420)
         self._button = ttk.Button(root, text="Stop", command=self.stop)
 
     def open_bar(self) -> None:
-        """Show how far it is, in the place of the questions."""
+        """Show how far it is, in the place of the questions, which had the window's cross for themselves."""
+        self.root.protocol("WM_DELETE_WINDOW", self.stop)
         for each in (self._text, self._bar, self._button):
             each.pack(padx=12, pady=6, anchor="w")
 

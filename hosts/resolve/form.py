@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Mapping
+from typing import Mapping, Optional, Tuple
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import Job
 from impasto.hosts.resolve.request import Request
 
+Answer = Optional[Tuple[Request, Optional[Job]]]
+"""What a person chose, with the job to go on with; None for nothing at all."""
 SCOPE_WORDS: Mapping[str, str] = {
     "the clip under the playhead": "clip",
     "clips between the marks": "marks",

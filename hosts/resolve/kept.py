@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Optional, Tuple
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.resolve.answers import is_no, must, offered
+from impasto.hosts.resolve.answers import is_no, must, named_tracks, offered, shown
+from impasto.hosts.resolve.request import TRACK
 
 if TYPE_CHECKING:
     from fusionscript import Project, Resolve, Timeline
@@ -33,6 +35,8 @@ class RenderSettings:
     marks: Mapping[str, Mapping[str, int]]
     """In and out by kind; empty where none are set."""
     knows_marks: bool
+    shown: tuple[int, ...] = ()
+    """Our own video tracks that are seen; a second job would paint what the first one painted."""
 
 
 def note_render_settings(project: Project, timeline: Timeline, preset: str) -> RenderSettings:
@@ -45,9 +49,21 @@ def note_render_settings(project: Project, timeline: Timeline, preset: str) -> R
     if marks is None:  # a dictionary without keys is no No here: no marks are set
         raise BridgeError(f"expected Resolve to say where in and out marks are, it answered None; {do}")
     noted = {kind: {"in": int(each["in"]), "out": int(each["out"])} for kind, each in marks.items()}
-    saved = project.SaveAsNewRenderPreset(preset)
+    ours: tuple[int, ...] = ()
+    if offered(timeline.SetTrackEnable):
+        ours = tuple(track for track in named_tracks(timeline, TRACK) if shown(timeline, track))
+    # The first name is taken where a run before this one could not put the settings back.
+    names = (preset, f"{preset} again")
+    saved = next((each for each in names if not is_no(project.SaveAsNewRenderPreset(each))), None)
     must(saved, f"save your render settings as the preset '{preset}'", do)
-    return RenderSettings(preset, now["format"], now["codec"], int(mode), noted, knows_marks)
+    return RenderSettings(str(saved), now["format"], now["codec"], int(mode), noted, knows_marks, ours)
+
+
+def hide_own_tracks(timeline: Timeline, kept: RenderSettings) -> None:
+    """Take our own tracks out of the picture; putting the settings back shows them again."""
+    for track in kept.shown:
+        hidden = timeline.SetTrackEnable("video", track, False)
+        must(hidden, f"disable the video track {track}, '{TRACK}'", "disable it by hand and continue")
 
 
 def put_render_settings_back(project: Project, timeline: Timeline, kept: RenderSettings, say: Say) -> None:
@@ -70,6 +86,10 @@ def put_render_settings_back(project: Project, timeline: Timeline, kept: RenderS
         say("this version of Resolve does not tell in and out marks: they may now stand around what was rendered")
     else:
         steps.append(("the in and out marks", lambda: _set_marks(timeline, kept), lambda: _marks_are(timeline, kept)))
+    for track in kept.shown:
+        # The pairs are made now: a loop's variable would be the last one in all of them.
+        show = partial(timeline.SetTrackEnable, "video", track, True)
+        steps.append((f"the video track {track}, '{TRACK}', in view", show, partial(shown, timeline, track)))
     _put_back(steps, say)
     if loaded and offered(project.DeleteRenderPreset):
         _put_back([("the list of presets", lambda: project.DeleteRenderPreset(kept.preset), None)], say)

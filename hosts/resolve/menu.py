@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import ExitStack
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable
 
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import Job
 from impasto.hosts.resolve.connection import checked
+from impasto.hosts.resolve.form import Answer
 from impasto.hosts.resolve.front import Front, Stopped
 from impasto.hosts.resolve.record import open_jobs, record_of
 from impasto.hosts.resolve.request import Request, remember, remembered
@@ -25,9 +26,6 @@ from impasto.hosts.resolve.menu import main  # noqa: E402
 main(globals().get("resolve"))
 """
 """The one file below Scripts: each there is an entry of the menu."""
-
-Answer = Optional[Tuple[Request, Optional[Job]]]
-"""What a person chose, with the job to go on with; None for nothing at all."""
 
 
 class Console(Front):

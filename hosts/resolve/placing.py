@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
 from impasto.hosts.resolve.answers import frame, identity, insist, is_no, items_of, must, tracks_of
+from impasto.hosts.resolve.request import TRACK
 from impasto.hosts.resolve.selection import Piece
-from impasto.hosts.resolve.timecode import advanced
+from impasto.hosts.resolve.timecode import advanced, same_rate
 from impasto.hosts.resolve.written import Written
 
 if TYPE_CHECKING:
     from fusionscript import MarkerColor, MediaPool, MediaPoolClipInfo, MediaPoolItem, Project, Timeline, TimelineItem
 
-BIN = TRACK = "Impasto"
+BIN = "Impasto"
+FPS = "FPS"
 MARKER: MarkerColor = "Lavender"
 MARKER_TRIES = 25
 """A frame bears one marker; where there is one, the next frame takes ours."""
@@ -43,7 +45,7 @@ def import_result(pool: MediaPool, result: Written) -> MediaPoolItem:
         do,
     )
     if len(items) != 1:
-        pool.DeleteClips(items)
+        pool.DeleteClips([each for each in items if _is_made_of(each, result)])
         raise BridgeError(
             f"expected one clip of {numbers.count} frames, Resolve made {len(items)}; turn 'Show Individual Frames' "
             "off in the media pool, then continue"
@@ -52,19 +54,29 @@ def import_result(pool: MediaPool, result: Written) -> MediaPoolItem:
 
 
 def _is_made_of(clip: MediaPoolItem, result: Written) -> bool:
-    folder = os.path.dirname(result.pattern)
-    return os.path.dirname(str(clip.GetClipProperty("File Path") or "")) == folder
+    found = os.path.dirname(str(clip.GetClipProperty("File Path") or ""))
+    return os.path.normcase(os.path.normpath(found)) == os.path.normcase(os.path.dirname(result.pattern))
 
 
 def state_facts(clip: MediaPoolItem, properties: Mapping[str, str], say: Say) -> None:
     """Set properties of a clip and look whether they took; what did not is said, with what to set by hand."""
     for name, value in properties.items():
-        done = clip.SetClipProperty(name, value)
-        if is_no(done) or clip.GetClipProperty(name) != value:
+        done, taken = clip.SetClipProperty(name, value), str(clip.GetClipProperty(name))
+        if is_no(done) or not (same_rate(taken, value) if name == FPS else taken == value):
             say(
                 f"expected Resolve to take '{value}' as {name} of '{clip.GetName()}', it did not; set it in the "
                 "clip's attributes"
             )
+
+
+def clip_facts(clip: MediaPoolItem, timecode: str, rate: str) -> dict[str, str]:
+    """What is to be set of the painted clip besides its colours: the timeline's rate, and the timecode in it."""
+    facts = {}
+    if not same_rate(str(clip.GetClipProperty(FPS) or rate), rate):
+        facts[FPS] = rate.split()[0]
+    if timecode and clip.GetClipProperty("Start TC") != timecode:
+        facts["Start TC"] = timecode
+    return facts
 
 
 def source_timecode(timeline: Timeline, piece: Piece, rate: str) -> str:
@@ -78,7 +90,7 @@ def source_timecode(timeline: Timeline, piece: Piece, rate: str) -> str:
     if not code:
         return ""
     inside = frame(piece.item.GetLeftOffset) + piece.frames.first - frame(piece.item.GetStart) - piece.left
-    return advanced(code, inside, str(media.GetClipProperty("FPS") or rate))
+    return advanced(code, inside, str(media.GetClipProperty(FPS) or rate))
 
 
 def lay_above(project: Project, timeline: Timeline, clip: MediaPoolItem, piece: Piece) -> None:
@@ -87,7 +99,8 @@ def lay_above(project: Project, timeline: Timeline, clip: MediaPoolItem, piece: 
     pool = must(project.GetMediaPool(), "give the media pool", do)
     must(project.SetCurrentTimeline(timeline), "open the timeline", do)
     before = tracks_of(timeline)
-    if any(_is_laid(each, clip, piece) for each in items_of(timeline, before)):
+    item = _laid(timeline, Stretch(clip, piece.left, piece.frames.count, before, piece.frames.first))
+    if item is not None and frame(item.GetDuration) == piece.frames.count:
         return  # by a run before this one, which did not live to note it
     track = before if _is_free(timeline, before, piece) else before + 1
     try:
@@ -96,16 +109,11 @@ def lay_above(project: Project, timeline: Timeline, clip: MediaPoolItem, piece: 
             add: Callable[..., bool] = timeline.AddTrack
             must(add("video"), "add a video track", do)
             timeline.SetTrackName("video", track, TRACK)
-        _append(pool, timeline, clip, piece, track, do)
+        lay(pool, timeline, Stretch(clip, piece.left, piece.frames.count, track, piece.frames.first), do)
     except BridgeError:
         if track > before and tracks_of(timeline) > before and not items_of(timeline, track):
             insist(lambda: timeline.DeleteTrack("video", track))
         raise
-
-
-def _is_laid(item: TimelineItem, clip: MediaPoolItem, piece: Piece) -> bool:
-    media = item.GetMediaPoolItem()
-    return media is not None and identity(media) == identity(clip) and frame(item.GetStart) == piece.frames.first
 
 
 def _is_free(timeline: Timeline, track: int, piece: Piece) -> bool:
@@ -116,31 +124,63 @@ def _is_free(timeline: Timeline, track: int, piece: Piece) -> bool:
     return all(frame(each.GetEnd) <= piece.frames.first or frame(each.GetStart) > piece.frames.last for each in items)
 
 
-def _append(pool: MediaPool, timeline: Timeline, clip: MediaPoolItem, piece: Piece, track: int, do: str) -> None:
-    count, seen = piece.frames.count, ""
-    # As for handles: the end is the frame behind the last in newer versions, the last one in older ones.
-    for end in (piece.left + count, piece.left + count - 1):
+@dataclass(frozen=True)
+class Stretch:
+    """Frames of a clip of the pool, and where on a timeline they go."""
+
+    clip: MediaPoolItem
+    first: int
+    count: int
+    track: int
+    at: int
+    more: bool = False
+    """Whether a frame more at the end does no harm."""
+
+
+def lay(pool: MediaPool, timeline: Timeline, stretch: Stretch, do: str) -> TimelineItem:
+    """Lay a stretch on the timeline that is open, where there is room. BridgeError, and nothing stays, else.
+
+    What Resolve answers is no proof that something was laid: the track is looked at.
+    """
+    seen = "nothing"
+    # The end is the frame behind the last since version 19, the last one before. There a frame too many may be refused.
+    for end in (stretch.first + stretch.count, stretch.first + stretch.count - 1):
         what: MediaPoolClipInfo = {
-            "mediaPoolItem": clip,
-            "startFrame": piece.left,
+            "mediaPoolItem": stretch.clip,
+            "startFrame": stretch.first,
             "endFrame": end,
             "mediaType": 1,
-            "trackIndex": track,
-            "recordFrame": piece.frames.first,
+            "trackIndex": stretch.track,
+            "recordFrame": stretch.at,
         }
         # The stubs forget to mark the first of three ways to call it as one of several.
         append: Callable[..., list[TimelineItem]] = pool.AppendToTimeline
-        item = must(append([what]), f"lay the painted clip on track {track}", do)[0]
+        answer = append([what])
         try:
-            start, length = frame(item.GetStart), frame(item.GetDuration)
+            item = _laid(timeline, stretch)
+            length = frame(item.GetDuration) if item is not None else 0
         except BridgeError:
-            insist(partial(timeline.DeleteClips, [item], False))
+            _take_away(timeline, answer)
             raise
-        if (start, length) == (piece.frames.first, count):
-            return
-        seen = f"{length} frames at {start}"
-        insist(partial(timeline.DeleteClips, [item], False))
-    raise BridgeError(f"expected {count} frames at {piece.frames.first}, Resolve laid {seen}; {do}")
+        if item is not None and (length == stretch.count or (stretch.more and length > stretch.count)):
+            return item
+        seen = f"{length} frames" if item is not None else "nothing there"
+        _take_away(timeline, answer)
+    raise BridgeError(f"expected {stretch.count} frames at {stretch.at}, Resolve laid {seen}; {do}")
+
+
+def _take_away(timeline: Timeline, laid: list[TimelineItem]) -> None:
+    if not is_no(laid):
+        insist(lambda: timeline.DeleteClips(laid, False))
+
+
+def _laid(timeline: Timeline, stretch: Stretch) -> TimelineItem | None:
+    """The item of a track that begins where a stretch is to begin, and is made of its clip."""
+    for item in items_of(timeline, stretch.track):
+        media = item.GetMediaPoolItem()
+        if media is not None and identity(media) == identity(stretch.clip) and frame(item.GetStart) == stretch.at:
+            return item
+    return None
 
 
 def mark(timeline: Timeline, piece: Piece, note: str, facts: Mapping[str, Any], say: Say) -> None:
@@ -153,8 +193,3 @@ def mark(timeline: Timeline, piece: Piece, note: str, facts: Mapping[str, Any], 
             if not is_no(timeline.AddMarker(at + offset, MARKER, "Impasto", note, 1, text)):
                 return
     say(f"expected Resolve to take a marker at '{piece.name}', it did not; the clip is in place without one")
-
-
-def forget(pool: MediaPool, clip: MediaPoolItem) -> None:
-    """Take an imported clip out of the media pool again; the files stay."""
-    insist(lambda: pool.DeleteClips([clip]))

@@ -29,6 +29,9 @@ class Part:
     right: int = 0
     item: str = ""
     """The clip's own id; empty for a stretch of the timeline."""
+    anchor: int | None = None
+    """Where on the timeline the first frame of the clip's media would lie, so that a clip is followed when it moves.
+    None for a take, which is laid nowhere, and whose choice changes that frame."""
     pattern: str = ""
     """The plate's files, empty until they are there."""
     numbers: tuple[int, int] = (0, 0)
@@ -99,7 +102,7 @@ class Record:
 def open_jobs(root: Path) -> list[jobs.Job]:
     """Jobs that can be taken up again, newest first: their host went away, they failed, or they were stopped."""
     found = []
-    for path in root.rglob(jobs.NAME) if root.is_dir() else []:
+    for path in root.glob("*/" + jobs.NAME):  # not below: each holds thousands of frames
         job = jobs.load(path.parent)
         if job is not None and job.host == HOST and _can_go_on(job):
             found.append(job)

@@ -14,6 +14,8 @@ SCOPES: tuple[str, ...] = ("clip", "marks", "timeline")
 """The clip under the playhead; the clips between the in and out marks, each by itself; all in one."""
 PLACES: tuple[str, ...] = ("track", "take")
 """On a video track above; as another take of the clip itself."""
+TRACK = "Impasto"
+"""The name of our video tracks, by which they are known again."""
 MOST_HANDLES = 1000
 NAME = "impasto_resolve.json"
 

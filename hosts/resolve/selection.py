@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.answers import frame, items_of, must, offered, tracks_of
-from impasto.hosts.resolve.request import Request
+from impasto.hosts.resolve.answers import frame, items_of, must, offered, shown, tracks_of
+from impasto.hosts.resolve.request import TRACK, Request
 
 if TYPE_CHECKING:
     from fusionscript import Timeline, TimelineItem
+
+SLACK = 2
+"""Frames by which the source range that Resolve says may be off: by version the last or the one behind it."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +37,28 @@ def pieces_of(timeline: Timeline, request: Request) -> list[Piece]:
         return [_whole(timeline)]
     if request.scope == "clip":
         item = must(timeline.GetCurrentVideoItem(), "show a clip under the playhead", "move the playhead onto a clip")
-        pieces = [Piece(item.GetName(), _extent(item), item)]
+        pieces = [Piece(item.GetName(), extent(item), item)]
     else:
         pieces = _between_marks(timeline, request.track)
     return [_with_handles(each, request.handles) for each in pieces]
 
 
-def _extent(item: TimelineItem) -> FrameRange:
+def extent(item: TimelineItem) -> FrameRange:
+    """The frames of the timeline that a clip lies on."""
     # The end that Resolve says is the first frame behind the clip.
     return FrameRange(frame(item.GetStart), frame(item.GetEnd) - 1)
+
+
+def overlap(one: FrameRange, other: FrameRange) -> bool:
+    """Whether two stretches have a frame in common."""
+    return one.first <= other.last and other.first <= one.last
 
 
 def _whole(timeline: Timeline) -> Piece:
     """From the first clip to the last. The timeline's own end is counted differently by version; clips are not."""
     extents = []
     for track in range(1, tracks_of(timeline) + 1):
-        extents += [_extent(item) for item in items_of(timeline, track)]
+        extents += [extent(item) for item in items_of(timeline, track)]
     if not extents:
         raise BridgeError(f"expected clips on the video tracks of '{timeline.GetName()}', found none; lay one there")
     first, last = min(each.first for each in extents), max(each.last for each in extents)
@@ -70,9 +79,12 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
     wanted = FrameRange(start + int(video["in"]), start + int(video["out"]))
     number = track or _track_of(timeline.GetCurrentVideoItem())
     pieces = []
-    for item in items_of(timeline, number):
-        extent = _extent(item)
-        first, last = max(extent.first, wanted.first), min(extent.last, wanted.last)
+    items = items_of(timeline, number)
+    for item in items:
+        if _is_transition(item, items):
+            continue
+        lies = extent(item)
+        first, last = max(lies.first, wanted.first), min(lies.last, wanted.last)
         if first <= last:
             pieces.append(Piece(item.GetName(), FrameRange(first, last), item))
     if not pieces:
@@ -83,22 +95,52 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
     return sorted(pieces, key=lambda piece: piece.frames.first)
 
 
+def _is_transition(item: TimelineItem, items: list[TimelineItem]) -> bool:
+    """Whether an item of a track is none of its clips: newer versions list transitions too, which lie over clips."""
+    if item.GetMediaPoolItem() is not None:
+        return False
+    own = extent(item)
+    others = (extent(each) for each in items if each.GetUniqueId() != item.GetUniqueId())
+    return any(overlap(own, other) for other in others)
+
+
 def _track_of(item: TimelineItem | None) -> int:
     if item is None or not offered(item.GetTrackTypeAndIndex):
         return 1
     return int(must(item.GetTrackTypeAndIndex(), "say which track a clip is on", "name it with --track")[1])
 
 
+def above(timeline: Timeline, piece: Piece) -> list[str]:
+    """Names of what is seen over a clip on other tracks than our own."""
+    names: list[str] = []
+    over = False
+    for track in range(1, tracks_of(timeline) + 1):
+        items = items_of(timeline, track)
+        if over and shown(timeline, track) and timeline.GetTrackName("video", track) != TRACK:
+            met = (each for each in items if overlap(extent(each), piece.frames))
+            names += [str(each.GetName()) for each in met]
+        over = over or (piece.item is not None and piece.item.GetUniqueId() in {each.GetUniqueId() for each in items})
+    return names
+
+
 def _with_handles(piece: Piece, handles: int) -> Piece:
     """Handles as far as the media goes, and where the piece ends inside of the clip, the clip itself."""
     if not handles or piece.item is None:
         return piece
-    item, extent = piece.item, _extent(piece.item)
-    if must(item.GetFusionCompCount(), "count the Fusion compositions of a clip", "ask for 0 handles"):
+    item, lies = piece.item, extent(piece.item)
+    do, what = "ask for 0 handles", f"say which frames of its media '{piece.name}' shows"
+    if must(item.GetFusionCompCount(), "count the Fusion compositions of a clip", do):
         raise BridgeError(
             f"expected a clip without a Fusion composition for handles, '{piece.name}' has one, which would be lost; "
-            "ask for 0 handles"
+            f"{do}"
         )
-    left = frame(item.GetLeftOffset) + piece.frames.first - extent.first
-    right = frame(item.GetRightOffset) + extent.last - piece.frames.last
+    if offered(item.GetSourceStartFrame):
+        length = must(item.GetSourceEndFrame(), what, do) - must(item.GetSourceStartFrame(), what, do)
+        if abs(length - lies.count) > SLACK:
+            raise BridgeError(
+                f"expected a clip at its own speed and the timeline's frame rate for handles, '{piece.name}' shows "
+                f"{length} frames of its media in {lies.count}; {do}"
+            )
+    left = frame(item.GetLeftOffset) + piece.frames.first - lies.first
+    right = frame(item.GetRightOffset) + lies.last - piece.frames.last
     return Piece(piece.name, piece.frames, item, min(handles, left), min(handles, right))

@@ -20,10 +20,11 @@ def make_take(clip: MediaPoolItem, piece: Piece) -> None:
     if item is None:
         raise BridgeError(f"expected a clip for a take, got a stretch of the timeline; {do}")
     takes = int(must(item.GetTakesCount(), f"count the takes of '{piece.name}'", do))
+    selected = int(must(item.GetSelectedTakeIndex(), f"say which take of '{piece.name}' is chosen", do))
     if takes:
         last = must(item.GetTakeByIndex(takes), f"tell the takes of '{piece.name}'", do)
         if identity(last["mediaPoolItem"]) == identity(clip):
-            takes = _without_last(item, takes)  # of a run that did not live to choose it
+            takes = _without_last(item, takes, selected)  # of a run that did not live to choose it
     length = frame(item.GetDuration)
     if piece.frames.count != length:
         raise BridgeError(f"expected the whole of '{piece.name}' for a take, got a part; move the marks, or {do}")
@@ -35,17 +36,17 @@ def make_take(clip: MediaPoolItem, piece: Piece) -> None:
             must(item.SelectTakeByIndex(added), f"choose the new take of '{piece.name}'", do)
             fits = frame(item.GetDuration) == length
         except BridgeError:
-            _without_last(item, added)
+            _without_last(item, added, selected)
             raise
         if fits:
             return
-        takes = _without_last(item, added)
+        takes = _without_last(item, added, selected)
     raise BridgeError(f"expected a take of {length} frames for '{piece.name}', Resolve made another; {do}")
 
 
-def _without_last(item: TimelineItem, takes: int) -> int:
+def _without_last(item: TimelineItem, takes: int, selected: int) -> int:
     """Take the last of so many takes away; a clip that is left with itself alone is a plain clip again."""
-    insist(partial(item.SelectTakeByIndex, takes - 1))
+    insist(partial(item.SelectTakeByIndex, max(1, min(selected, takes - 1))))
     insist(partial(item.DeleteTakeByIndex, takes))
     if takes > 2:
         return takes - 1

@@ -6,16 +6,21 @@ import re
 
 from impasto.hosts.bridge.errors import BridgeError
 
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)")
 _TEXT = re.compile(r"(\d{2}):(\d{2}):(\d{2})([:;])(\d{2,3})")
 
 
 def nominal_rate(rate: str) -> int:
     """Frame numbers in a second: 24 for '23.976', 30 for '29.97 DF'. BridgeError for what is no rate."""
-    found = re.match(r"\s*(\d+(?:\.\d+)?)", rate)
-    number = round(float(found.group(1))) if found else 0
+    number = round(_number(rate))
     if number <= 0:
         raise BridgeError(f"expected a frame rate such as 24 or 29.97 DF, got '{rate}'; check the timeline")
     return number
+
+
+def same_rate(one: str, other: str) -> bool:
+    """Whether two rates are the same: '24' and '24.0', '29.97' and '29.97 DF', but not '24' and '23.976'."""
+    return _number(one) == _number(other)
 
 
 def advanced(timecode: str, frames: int, rate: str) -> str:
@@ -30,6 +35,11 @@ def advanced(timecode: str, frames: int, rate: str) -> str:
     if drop:
         number -= _dropped(nominal) * (int(hours) * 60 + int(minutes) - (int(hours) * 60 + int(minutes)) // 10)
     return _text(number + frames, nominal, drop)
+
+
+def _number(rate: str) -> float:
+    found = _RATE.match(rate)
+    return float(found.group(1)) if found else 0.0
 
 
 def _text(number: int, nominal: int, drop: bool) -> str:

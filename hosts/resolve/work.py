@@ -5,54 +5,63 @@ from __future__ import annotations
 import glob
 import os
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Mapping
 
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
 from impasto.hosts.resolve import placing
-from impasto.hosts.resolve.answers import identity, items_of, must, tracks_of
+from impasto.hosts.resolve.answers import identity, must, setting
 from impasto.hosts.resolve.colour import picture_colour
 from impasto.hosts.resolve.deliver import deliver
 from impasto.hosts.resolve.front import Stopped
-from impasto.hosts.resolve.kept import RenderSettings, put_render_settings_back, render_settings_kept, view_kept
+from impasto.hosts.resolve.kept import (
+    RenderSettings,
+    hide_own_tracks,
+    put_render_settings_back,
+    render_settings_kept,
+    view_kept,
+)
 from impasto.hosts.resolve.painting import paint
-from impasto.hosts.resolve.record import Order, Part, Record, new_id
+from impasto.hosts.resolve.record import Order, Part, Record, new_id, open_jobs
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.selection import Piece, pieces_of
+from impasto.hosts.resolve.selection import Piece, above, pieces_of
 from impasto.hosts.resolve.takes import make_take
+from impasto.hosts.resolve.whereabouts import anchor_of, current, piece_of, project_of
 
 if TYPE_CHECKING:
-    from fusionscript import Project, Resolve, Timeline, TimelineItem
+    from fusionscript import Project, Resolve, Timeline
 
     from impasto.hosts.resolve.front import Front
-
-Here = Tuple[Any, Any]
-"""Project and timeline."""
 
 
 def begin(resolve: Resolve, request: Request, front: Front) -> Record:
     """Find out what is meant and note it; nothing has been changed yet."""
     project, timeline = current(resolve)
-    if project.IsRenderingInProgress():
-        raise BridgeError(
-            "expected Resolve to be at rest, it is rendering; wait for it, or stop it on the Deliver page"
-        )
-    colour = picture_colour(lambda key: _setting(project, timeline, key), request.input_space)
+    _must_rest(project)
+    colour = picture_colour(lambda key: setting(project, timeline, key), request.input_space)
     front.say(f"colours of the picture: {colour.said} -> {colour.space}")
     pieces = pieces_of(timeline, request)
+    for piece in pieces:
+        _look_above(timeline, piece, request, front)
     rate = str(
-        must(timeline.GetSetting("timelineFrameRate"), "say the frame rate", "set it in the timeline's settings")
+        must(setting(project, timeline, "timelineFrameRate"), "say the frame rate", "set it in the timeline's settings")
     )
     parts = tuple(
         Part(
             each.name, each.frames.first, each.frames.last, each.left, each.right,
             identity(each.item) if each.item is not None else "",
+            anchor_of(each.item) if each.item is not None and request.place == "track" else None,
             timecode=placing.source_timecode(timeline, each, rate),
         )
         for each in pieces
     )  # fmt: skip
     project_id, timeline_id = identity(project), identity(timeline)
+    for job in open_jobs(request.root()):
+        if job.order.get("kept") and job.order.get("project") == project_id:
+            front.say(
+                f"the job {job.id} was cut off while your render settings were changed: continue it, or load the "
+                "preset '{}' on the Deliver page".format(job.order["kept"].get("preset", ""))
+            )
     order = Order(
         request, project_id, project.GetName(), timeline_id, timeline.GetName(), colour.space, colour.said,
         dict(colour.clip), rate, parts,
@@ -66,49 +75,50 @@ def begin(resolve: Resolve, request: Request, front: Front) -> Record:
 def carry_out(resolve: Resolve, record: Record, front: Front, command: Command | None = None) -> None:
     """Do what is left of a job. BridgeError or Stopped where it does not come to its end; then it can be continued."""
     try:
-        project, timeline = _theirs(resolve, record.order)
+        project, timeline = project_of(resolve, record.order)
+        if any(not part.pattern for part in record.order.parts) or record.order.kept:
+            with view_kept(resolve, project, front.say):
+                _render_plates(project, timeline, record, front)
+        # Meanwhile Resolve is the editor's, who may open something else; it is their view that is kept afterwards.
+        paint(record, front, command)
+        project, timeline = project_of(resolve, record.order)
         with view_kept(resolve, project, front.say):
-            _render_plates(project, timeline, record, front)
-            paint(record, front, command)
+            # On some of the others nothing can be taken off a timeline. Where nothing needs to be, any page will do.
+            resolve.OpenPage("edit")
             _place(project, timeline, record, front)
     except Stopped:
         record.note("cancelled", message="stopped")
         raise
-    except BridgeError as error:
+    except Exception as error:  # Resolve's own among them: its process lives on, and the job must not seem to
         record.note("failed", message=str(error))
         raise
     record.note("done")
 
 
-def current(resolve: Resolve) -> Here:
-    """Project and timeline that are open. BridgeError where there are none."""
-    manager = must(resolve.GetProjectManager(), "give its project manager", "start Resolve again")
-    project = must(manager.GetCurrentProject(), "have a project open", "open one")
-    timeline = must(project.GetCurrentTimeline(), "have a timeline open", "open one on the Edit page")
-    return project, timeline
-
-
-def _theirs(resolve: Resolve, order: Order) -> Here:
-    """Project and timeline of a job, which need not be the ones that are open now."""
-    project = current(resolve)[0]
-    if identity(project) != order.project:
+def _look_above(timeline: Timeline, piece: Piece, request: Request, front: Front) -> None:
+    """Say what lies over a clip and is painted with it; BridgeError for a take, over which it would lie once more."""
+    if piece.item is None or piece.left or piece.right:
+        return  # handles are rendered of the clip alone
+    names = above(timeline, piece)
+    if names and request.place == "take":
         raise BridgeError(
-            f"expected the project '{order.project_name}' of this job, '{project.GetName()}' is open; "
-            "open the other, then continue"
+            f"expected nothing over '{piece.name}' for a take, '{names[0]}' would be painted into it; disable its "
+            "track for the time, ask for handles, or choose the track"
         )
-    for index in range(1, int(project.GetTimelineCount() or 0) + 1):
-        timeline = project.GetTimelineByIndex(index)
-        if timeline is not None and timeline.GetUniqueId() == order.timeline:
-            return project, timeline
-    raise BridgeError(f"expected the timeline '{order.timeline_name}' of this job, it is gone; start anew")
+    if names:
+        front.say("over '{}' lies '{}', which is painted with it".format(piece.name, "', '".join(names)))
 
 
-def _setting(project: Project, timeline: Timeline, key: str) -> object:
-    """A setting where it is made: timelines may have their own, and others answer nothing."""
-    return timeline.GetSetting(key) or project.GetSetting(key)
+def _must_rest(project: Project) -> None:
+    """BridgeError while Resolve renders: what a user's render is made with must not be touched."""
+    if project.IsRenderingInProgress():
+        raise BridgeError(
+            "expected Resolve to be at rest, it is rendering; wait for it, or stop it on the Deliver page"
+        )
 
 
 def _render_plates(project: Project, timeline: Timeline, record: Record, front: Front) -> None:
+    _must_rest(project)
     if record.order.kept:
         # A run before this one did not live to do it.
         put_render_settings_back(project, timeline, RenderSettings(**record.order.kept), front.say)
@@ -118,6 +128,7 @@ def _render_plates(project: Project, timeline: Timeline, record: Record, front: 
     try:
         with render_settings_kept(project, timeline, f"impasto {record.id}", front.say) as kept:
             record.note("writing", replace(record.order, kept=asdict(kept)))
+            hide_own_tracks(timeline, kept)
             for index, part in enumerate(record.order.parts):
                 if not part.pattern:
                     _render_plate(project, timeline, record, index, front)
@@ -130,7 +141,7 @@ def _render_plate(project: Project, timeline: Timeline, record: Record, index: i
     folder = str(record.folder / f"plate{index + 1:02d}")
     for stale in glob.glob(os.path.join(glob.escape(folder), "*.exr")):
         os.unlink(stale)  # of a render that was cut off; the folder is ours
-    piece = _piece(timeline, record.order.parts[index])
+    piece = piece_of(timeline, record.order.parts[index])
     plate = deliver(project, timeline, piece, folder, f"impasto {record.id}", front)
     numbers = (plate.numbers.first, plate.numbers.last)
     record.note("writing", record.order.with_part(index, pattern=plate.pattern, numbers=numbers))
@@ -145,19 +156,14 @@ def _place(project: Project, timeline: Timeline, record: Record, front: Front) -
         if front.stopped():
             raise Stopped
         front.tell(index / len(record.order.parts), f"placing {part.name}")
-        piece = _piece(timeline, part)
+        piece = piece_of(timeline, part)
         clip = placing.import_result(pool, part.painted())
-        try:
-            timecode = {"Start TC": part.timecode} if part.timecode else {}
-            wanted = {name: value for name, value in timecode.items() if clip.GetClipProperty(name) != value}
-            placing.state_facts(clip, dict(wanted, **record.order.clip), front.say)
-            if record.order.request.place == "take":
-                make_take(clip, piece)
-            else:
-                placing.lay_above(project, timeline, clip, piece)
-        except BridgeError:
-            placing.forget(pool, clip)
-            raise
+        wanted = placing.clip_facts(clip, part.timecode, record.order.rate)
+        placing.state_facts(clip, dict(wanted, **record.order.clip), front.say)
+        if record.order.request.place == "take":
+            make_take(clip, piece)
+        else:
+            placing.lay_above(project, timeline, clip, piece)
         # Placed is placed: were it noted after the marker, a second run might lay it twice.
         record.note("placing", record.order.with_part(index, placed=True))
         placing.mark(timeline, piece, f"{record.order.request.style} on {part.name}", _facts(record, part), front.say)
@@ -175,16 +181,3 @@ def _facts(record: Record, part: Part) -> Mapping[str, Any]:
         "files": part.painted().pattern,
         "handles": [part.left, part.right],
     }
-
-
-def _piece(timeline: Timeline, part: Part) -> Piece:
-    frames = FrameRange(part.first, part.last)
-    return Piece(part.name, frames, _item(timeline, part) if part.item else None, part.left, part.right)
-
-
-def _item(timeline: Timeline, part: Part) -> TimelineItem:
-    for track in range(1, tracks_of(timeline) + 1):
-        for item in items_of(timeline, track):
-            if item.GetUniqueId() == part.item:
-                return item
-    raise BridgeError(f"expected the clip '{part.name}' on the timeline, it is gone; start anew")

@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 
 from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.bridge.patterns import frame_path, frames_present
 from impasto.hosts.bridge.ranges import FrameRange, ranges_text
 
+PATTERN = "plate_########.exr"
 _NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.exr)", re.IGNORECASE)
 
 
@@ -56,3 +58,17 @@ def written(folder: str, count: int) -> Written:
         )
     width = min(len(name) - len(head) - len(tail) for name in names)
     return Written(os.path.join(folder, head + "#" * width + tail), wanted)
+
+
+def from_nought(found: Written) -> Written:
+    """The same files under a name of ours, numbered from 0.
+
+    Where Resolve counts the frames of a sequence from the number of its first file, and where it counts from 0, the
+    numbers are the same then.
+    """
+    pattern = os.path.join(os.path.dirname(found.pattern), PATTERN)
+    count, first = found.numbers.count, found.numbers.first
+    for number, path in sorted(frames_present(found.pattern).items()):
+        if found.numbers.first <= number <= found.numbers.last:
+            os.replace(path, frame_path(pattern, number - first))
+    return Written(pattern, FrameRange(0, count - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -96,6 +97,11 @@ def home_folder() -> Path:
     return Path.home() / ".nuke" / "impasto"
 
 
+def plugin_folders() -> list[Path]:
+    """Where a node may be: the user's own folder, and those of the studio."""
+    return [home_folder(), *(Path(each) for each in os.environ.get("NUKE_PATH", "").split(os.pathsep) if each)]
+
+
 def init_file() -> Path:
     """What Nuke reads at every start."""
     return Path.home() / ".nuke" / "init.py"
@@ -106,12 +112,11 @@ def host_checks() -> Iterator[CheckDone]:
     from impasto.hosts.bridge.command import RECORD, recorded_command
     from impasto.hosts.bridge.errors import BridgeError
 
-    folder = home_folder()
     again = "run `impasto nuke install`"
-    if not (folder / MANIFEST).exists():
-        yield CheckDone(
-            "nuke node", "warning", f"not in '{folder}'", f"{again}, or look into the folder given to --dir"
-        )
+    folder = next((each for each in plugin_folders() if (each / MANIFEST).exists()), None)
+    if folder is None:
+        where = "', '".join(map(str, plugin_folders()))
+        yield CheckDone("nuke node", "warning", f"not in '{where}'", f"{again}, or add its folder to NUKE_PATH")
         return
     wanted = {f"python/{name}": contents for name, contents in adapter_files("nuke").items()}
     stale = [
@@ -122,8 +127,11 @@ def host_checks() -> Iterator[CheckDone]:
     found = f"'{folder}'" if not stale else f"'{folder}', of another version: {stale[0]} and {len(stale) - 1} more"
     yield CheckDone("nuke node", "ok" if not stale else "warning", found, "" if not stale else again)
     script = init_file()
-    named = script.is_file() and without_block(script.read_bytes(), "nuke") != script.read_bytes()
-    found = f"'{script}' {'names the folder' if named else 'does not name the folder'}"
+    if folder == home_folder():
+        named = script.is_file() and without_block(script.read_bytes(), "nuke") != script.read_bytes()
+        found = f"'{script}' {'names the folder' if named else 'does not name the folder'}"
+    else:
+        named, found = True, "NUKE_PATH names the folder"
     yield CheckDone("nuke start-up", "ok" if named else "failed", found, "" if named else again)
     try:
         command = recorded_command(folder / "python" / RECORD)

@@ -34,7 +34,7 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.order import Order, order_from
 from impasto.hosts.terminal.report import reporter_for
 from impasto.hosts.terminal.watch_arrivals import Arrivals, Shot, look_into
-from impasto.hosts.terminal.watch_record import Entry, Record, read_record
+from impasto.hosts.terminal.watch_record import Entry, Record, held, read_record
 
 CLIENT = "impasto watch"
 INTO = "painted"
@@ -93,8 +93,10 @@ def watch(
             overwrite=False, resume=False, controls=controls,
         )  # fmt: skip
         reporter.show(Watching(source, target, order.style or ""))
-        watcher = Watcher(source, target, order, read_record(target), reporter.show, interrupts.asked, settle)
-        cut_off = watcher.run(once=once)
+        with held(target):
+            record = read_record(target, source)
+            watcher = Watcher(source, target, order, record, reporter.show, interrupts.asked, settle)
+            cut_off = watcher.run(once=once)
         seconds = round(time.monotonic() - watcher.begun, 3)
         if cut_off:
             reporter.show(Cancelled(target, watcher.frames, seconds))
@@ -147,6 +149,7 @@ class Watcher:
                 self._say(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
                 self._rest(RETRY_S)
                 continue
+            looked_s = self.clock() - start
             look = arrivals.look(seen, self.clock())
             for shot in look.broken_off:
                 self.show(Left(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
@@ -159,7 +162,7 @@ class Watcher:
                     return True
             if once and not look.growing and not self._again and not look.complete and not due:
                 return False
-            self._rest(max(min(self.settle_s, LOOK_S), LOOK_SHARE * (self.clock() - start)))
+            self._rest(max(min(self.settle_s, LOOK_S), LOOK_SHARE * looked_s))
         return False
 
     def _painted(self, shot: Shot, settings: str) -> bool:
@@ -226,7 +229,10 @@ class Watcher:
 
 
 def gap_text(shot: Shot) -> tuple[str, str]:
-    """What is said of a sequence that came to rest with frames missing, and what to do about it."""
+    """What is said of a shot that came to rest with frames missing or empty, and what to do about it."""
+    if not shot.missing:
+        hint = "it is painted once it is written"
+        return f"expected whole files in '{shot.name}', '{shot.empty[0]}' is empty; {hint}", hint
     shown = ", ".join(str(number) for number in shot.missing[:6]) + (", …" if len(shot.missing) > 6 else "")
     hint = "it is painted once they are there"
     return f"expected an unbroken sequence in '{shot.name}', missing {shown}; {hint}", hint

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from impasto.core.media.formats import PICTURE_EXTENSIONS
 from impasto.core.media.numbering import NumberedPath, named_like
 from impasto.core.media.open import is_movie
+from impasto.hosts.terminal.watch_record import LOCK
 
 Stamp = tuple[int, int]
 """Size in bytes and time of change in nanoseconds. Times are compared with each other alone, never with a clock:
@@ -38,8 +39,13 @@ class Shot:
     frames: int
     missing: tuple[int, ...]
     """Numbers between the first and the last frame of which there is no file."""
-    empty: bool
-    """Whether a file is there that nothing was written to yet."""
+    empty: tuple[str, ...]
+    """Files that nothing was written to yet."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every frame between the first and the last is there."""
+        return not self.missing and not self.empty
 
 
 @dataclass(slots=True)
@@ -60,7 +66,7 @@ class Look:
     complete: tuple[Shot, ...] = ()
     """Complete since the last look; each is told once, and again when it changes."""
     broken_off: tuple[Shot, ...] = ()
-    """At rest with frames missing; told once."""
+    """At rest with frames missing or empty; told once."""
     growing: int = 0
     """How many are not at rest yet."""
 
@@ -84,22 +90,24 @@ class Arrivals:
             watched = self._compared(name, shot, now)
             if watched.handed_out:
                 continue
-            if shot.empty or now - watched.since < max(self.settle_s, PATIENCE * watched.longest_pause):
+            if now - watched.since < max(self.settle_s, PATIENCE * watched.longest_pause):
                 growing += 1
                 continue
             watched.handed_out = True
-            (broken_off if shot.missing else complete).append(shot)
+            (complete if shot.whole else broken_off).append(shot)
         self._looked_at = now
         return Look(tuple(complete), tuple(broken_off), growing)
 
     def _compared(self, name: str, shot: Shot, now: float) -> _Watched:
         watched = self._watched.get(name)
-        if watched is None or (watched.handed_out and watched.shot.digest != shot.digest):
+        if watched is None:
             watched = self._watched[name] = _Watched(shot, now)
         elif watched.shot.digest != shot.digest:
-            # Until the last look it certainly rested; since then, which may be long, nobody looked.
-            watched.longest_pause = max(watched.longest_pause, self._looked_at - watched.since)
-            watched.shot, watched.since = shot, now
+            # Until the last look it certainly rested; since then, which may be long, nobody looked. What was told of
+            # and is whole, or was, begins anew; what still has gaps does not, or each of its frames would be told of.
+            anew = watched.handed_out and (watched.shot.whole or shot.whole)
+            pause = 0.0 if anew else max(watched.longest_pause, self._looked_at - watched.since)
+            watched = self._watched[name] = _Watched(shot, now, pause)
         return watched
 
 
@@ -129,11 +137,14 @@ def _shot(name: str, paths: list[str], missing: tuple[int, ...], seen: Seen) -> 
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(repr((path, *seen[path])).encode())
-    return Shot(name, digest.hexdigest()[:16], len(paths), missing, empty=any(not seen[path][0] for path in paths))
+    empty = tuple(path for path in sorted(paths) if not seen[path][0])
+    return Shot(name, digest.hexdigest()[:16], len(paths), missing, empty)
 
 
 def look_into(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
-    """Every movie and picture below a folder with its stamp; hidden files and the folders `besides` are passed over.
+    """Every movie and picture below a folder with its stamp.
+
+    Hidden files are passed over, folders of results, and the folders `besides`.
 
     `besides` are real paths. What disappears between the listing and the look at it was never there. OSError where
     the folder itself cannot be listed.
@@ -154,6 +165,9 @@ def look_into(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
                 continue
             try:
                 if entry.is_dir():
+                    # What another watcher, or this one with another --into, made would be painted without end.
+                    if os.path.lexists(os.path.join(entry.path, LOCK)):
+                        continue
                     # A link to a folder may lead round in circles.
                     if not entry.is_symlink() and os.path.realpath(entry.path) not in besides:
                         pending.append(path)

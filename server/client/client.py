@@ -7,7 +7,8 @@
 
 Two frames under way at once keep the server busy; three results that nobody releases make it wait. Every call that
 waits has a time limit and raises an error of `impasto.core.errors` beyond it. The client may be used from several
-threads; callbacks of futures run in a thread of the client's own and must not wait for the server.
+threads. Callbacks of futures run in whichever thread reads what the server says: one of the client's own, or one of the
+host's that waits in a call of the client just then. They must not wait for the server, nor long for anything else.
 """
 
 from __future__ import annotations

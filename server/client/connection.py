@@ -12,6 +12,7 @@ itself would go on talking to a server that no longer knows it.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 import struct
@@ -47,6 +48,7 @@ _AT_ONCE: Final = int(zmq.NOBLOCK)
 _MORE: Final = int(zmq.RCVMORE)
 _EVENTS: Final = int(zmq.EVENTS)
 _READ: Final = int(zmq.POLLIN)
+_WRITE: Final = int(zmq.POLLOUT)
 _LOST: Final = int(zmq.EVENT_DISCONNECTED)
 _REFUSED: Final = int(
     zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -109,7 +111,8 @@ class SocketTransport:
     def __init__(self, route: Route, listener: Listener) -> None:
         self._route = route
         self._listener = listener
-        self._closing = threading.Event()
+        self._pid = os.getpid()
+        self._closing = False
         self._error: ImpastoError | None = None
         """Why the connection is at its end; the own thread tells."""
         self._wake_out, self._wake_in = socket.socketpair()
@@ -139,42 +142,40 @@ class SocketTransport:
 
     def send(self, channel: Channel, parts: Sequence[Part]) -> None:
         """Hand a message over, from any thread, without waiting. The parts must not change afterwards."""
+        if os.getpid() != self._pid:
+            return  # the sockets are the parent's
+        self._waiting[channel].append(parts)
+        if threading.get_ident() == self._thread.ident:
+            # Perhaps in the middle of its use of a socket: a garbage collection has a client say goodbye.
+            self._wake()
+            return
         with self._lock:
-            if (opened := self._sockets.get(channel)) is None:
-                return
-            self._waiting[channel].append(parts)
-            self._send(channel, opened)
-            # A socket's file tells of news once, and sending may have taken them in.
-            overheard = int(opened.getsockopt(_EVENTS)) & _READ
+            opened = self._sockets.get(channel)
+            try:
+                overheard = opened is not None and self._push(channel, opened)
+            except (zmq.ZMQError, OSError):
+                return  # the own thread tells
         if overheard:
             self._wake()
 
     def steer(self, over: Callable[[], bool], until: float) -> None:
         """See `Transport`."""
-        if not self._helm.take_over():
-            return
+        if os.getpid() != self._pid or self._helm.holder == threading.get_ident():
+            return  # the sockets are the parent's; or a handler of signals asks, amid our own steering
         try:
-            while not (over() or self._error is not None or self._closing.is_set()):
-                left = until - time.monotonic()
-                if left <= 0:
-                    return
-                ready = self._helm.poll(min(left, LOOK_S))
-                try:
-                    self._attend(ready)
-                except BaseException:
-                    # Ctrl-C, for instance. What was half heard is asked for again over another connection.
-                    self._error = ServerUnreachable(f"the connection to {self._route.name} was interrupted")
-                    raise
+            try:
+                if self._helm.take_over():
+                    self._steer(over, until)
+            finally:
+                self._helm.give_back()
         finally:
-            if self._error is not None:
-                self._wake()  # its own thread tells, and lets go
-            self._helm.give_back()
+            self._helm.give_back()  # for the Ctrl-C that came in the middle of it
 
     def close(self) -> None:
         """Send what was handed over if that goes at once, and let go of everything within a second."""
-        self._closing.set()
+        self._closing = True
         self._wake()
-        if threading.get_ident() not in (self._thread.ident, self._helm.guest):  # which would wait for themselves
+        if threading.get_ident() not in (self._thread.ident, self._helm.holder):  # which would wait for themselves
             self._thread.join(CLOSE_S)
 
     def _wake(self) -> None:
@@ -189,28 +190,44 @@ class SocketTransport:
         try:
             ended = self._serve()
         finally:
-            if ended is not None and not self._closing.is_set():
+            if ended is not None and not self._closing:
                 self._listener.lost(ended)
             self._helm.close()
             self._let_go(FAREWELL_MS if ended is None else 0)
 
     def _serve(self) -> ImpastoError | None:
         """Carry messages until the connection is lost, which is returned, or `close` is called: None."""
-        while not self._closing.is_set() and self._error is None:
+        while not self._closing and self._error is None:
             ready = self._helm.wait(max(0.0, self._listener.tick(time.monotonic())))
             if ready is not None:
                 try:
                     self._attend(ready)
                 finally:
                     self._helm.release()
-        return None if self._closing.is_set() else self._error
+        return None if self._closing else self._error
+
+    def _steer(self, over: Callable[[], bool], until: float) -> None:
+        """See `Transport`; for who has taken over."""
+        while not (over() or self._error is not None or self._closing):
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            ready = self._helm.poll(min(left, LOOK_S))
+            try:
+                self._attend(ready)
+            except BaseException:
+                self._error = self._interrupted()
+                raise
+            finally:
+                if self._error is not None:
+                    self._wake()  # its own thread tells, and lets go
 
     def _attend(self, ready: set[int]) -> None:
         """See to the files that are ready; for who has the helm."""
         try:
             woken = self._wake_in.fileno() in ready
             # Left where it is while the connection ends, so that it wakes its own thread too.
-            if woken and not self._closing.is_set():
+            if woken and not self._closing:
                 self._drain_wakes()
             for channel, file in self._files.items():
                 if woken or file in ready:
@@ -221,7 +238,14 @@ class SocketTransport:
                     self._receive(channel)
                 self._error = error
         except (zmq.ZMQError, OSError) as failure:
-            self._error = ServerUnreachable(f"the connection to {self._route.name} failed: {failure}; try again")
+            self._error = self._failed(failure)
+
+    def _failed(self, failure: BaseException) -> ImpastoError:
+        return ServerUnreachable(f"the connection to {self._route.name} failed: {failure}; try again")
+
+    def _interrupted(self) -> ImpastoError:
+        # By Ctrl-C, for instance. What was half said or half heard is asked for again over another connection.
+        return ServerUnreachable(f"the connection to {self._route.name} was interrupted")
 
     def _drain_wakes(self) -> None:
         # What is left of very many wakes again, at once.
@@ -232,8 +256,7 @@ class SocketTransport:
         opened = self._sockets[channel]
         for _ in range(AT_ONCE):
             with self._lock:
-                if not int(opened.getsockopt(_EVENTS)) & _READ:
-                    self._send(channel, opened)
+                if not self._push(channel, opened):
                     return
                 # The samples of an inline result stay where ZeroMQ received them.
                 parts: list[Part] = [opened.recv(_AT_ONCE)]
@@ -241,6 +264,19 @@ class SocketTransport:
                     parts.append(opened.recv(_AT_ONCE) if len(parts) < 2 else opened.recv(_AT_ONCE, copy=False).buffer)
             self._listener.heard(channel, parts)
         self._wake()
+
+    def _push(self, channel: Channel, opened: zmq.Socket[bytes]) -> bool:
+        """See `push`; with the lock held."""
+        if self._error is not None:
+            return False
+        try:
+            return push(opened, self._waiting[channel])
+        except BaseException as failure:
+            # A message may be half sent; no other may follow it.
+            by_zeromq = isinstance(failure, zmq.ZMQError | OSError)
+            self._error = self._failed(failure) if by_zeromq else self._interrupted()
+            self._wake()
+            raise
 
     def _loss(self) -> ImpastoError | None:
         for monitor in self._monitors.values():
@@ -265,20 +301,12 @@ class SocketTransport:
                     return ServerUnreachable(f"{self._route.name} closed the connection")
         return None
 
-    def _send(self, channel: Channel, opened: zmq.Socket[bytes]) -> None:
-        """Send what can be sent now, with the lock held."""
-        waiting = self._waiting[channel]
-        while waiting:
-            try:
-                # ZeroMQ holds samples until they have left, and copies the rest.
-                opened.send_multipart(waiting[0], _AT_ONCE, copy=len(waiting[0]) == 2)
-            except zmq.Again:
-                return
-            waiting.popleft()
-
     def _let_go(self, linger_ms: int) -> None:
         with self._lock:
-            for opened in self._sockets.values():
+            for channel, opened in self._sockets.items():
+                if linger_ms:
+                    with contextlib.suppress(zmq.ZMQError):
+                        self._push(channel, opened)
                 opened.disable_monitor()
             for each in (*self._monitors.values(), *self._sockets.values()):
                 each.close(linger_ms)
@@ -286,6 +314,23 @@ class SocketTransport:
         self._context.term()
         self._wake_in.close()
         self._wake_out.close()
+
+
+def push(opened: zmq.Socket[bytes], waiting: deque[Sequence[Part]]) -> bool:
+    """Send what can be sent now; whether something is there to be read.
+
+    A socket's file tells of news once, and any use of the socket may take them in. So the last use here asks what they
+    were; where they are that there is room, it was not the last.
+    """
+    while True:
+        with contextlib.suppress(zmq.Again):
+            while waiting:
+                # ZeroMQ holds samples until they have left, and copies the rest.
+                opened.send_multipart(waiting[0], _AT_ONCE, copy=len(waiting[0]) == 2)
+                waiting.popleft()
+        events = int(opened.getsockopt(_EVENTS))
+        if not (waiting and events & _WRITE):
+            return bool(events & _READ)
 
 
 def _set_up(opened: zmq.Socket[Any], channel: Channel, keys: ClientKeys | None) -> None:

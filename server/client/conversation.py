@@ -93,7 +93,8 @@ class Conversation:
         self.route = route
         self.error: ImpastoError | None = None
         self._ears = weakref.ref(ears)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Again by the thread that has it, where a garbage collection closes a client that nobody holds."""
         self._questions: dict[object, Future[Answer]] = {}
         self._tokens = itertools.count(1)
         self._unheard = 0
@@ -161,8 +162,8 @@ class Conversation:
 
     def steer(self, over: Callable[[], bool], until: float) -> None:
         """Carry messages in this thread, which has to wait anyway; see `Transport.steer`."""
-        if threading.get_ident() not in self._hearing:
-            self._transport.steer(over, until)
+        self.require_other_thread()
+        self._transport.steer(over, until)
 
     def close(self) -> None:
         """Say goodbye and let go, within a second."""

@@ -150,7 +150,9 @@ class Desk:
             talk.tell("control", Cancel(id))
 
     def steer(self, over: Callable[[], bool], until: float) -> None:
-        """Read what the server says in this thread, which has to wait; see `Transport.steer`."""
+        """Read what the server says in this thread, which has to wait; see `Transport.steer`. Raises UsageError."""
+        if os.getpid() != self.pid:
+            raise UsageError("expected a frame of this process, got one of its parent; submit it again")
         if (talk := self._talk) is not None and talk.error is None:
             talk.steer(over, until)
 
@@ -186,15 +188,20 @@ class Desk:
                 heard.hear(message)
             return
         with self._room:
-            request = self._requests.pop(message.id, None)
+            request = self._requests.get(message.id)
+            if request is not None:
+                self._drop(request)
         if request is None:
             return
-        if isinstance(request, FrameRequest):
-            self.break_promise(request.size)
-            if isinstance(message, Done) and message.inline and request.alone:
-                size = sum(memoryview(part).nbytes for part in (*request.parts, *parts))
-                self.rate.note(size, time.monotonic() - request.sent_at - message.seconds.get("server", 0.0))
-        request.end(message, parts)
+        if isinstance(request, FrameRequest) and isinstance(message, Done) and message.inline and request.alone:
+            size = sum(memoryview(part).nbytes for part in (*request.parts, *parts))
+            self.rate.note(size, time.monotonic() - request.sent_at - message.seconds.get("server", 0.0))
+        try:
+            request.end(message, parts)
+        except BaseException:  # Ctrl-C: nobody else knows this request any more
+            if not request.future.done():
+                request.fail(ServerUnreachable("the answer was interrupted; submit it again"))
+            raise
 
     def styles_changed(self, revision: int) -> None:
         """The library changed."""

@@ -206,9 +206,9 @@ class FrameRequest:
             ring, slot = self.ring, self.message.slot
             if ring is None or slot is None:
                 raise ServerError("expected the samples of the result behind the message, got none; submit it again")
+            self.ring = None  # first: a Ctrl-C in between may lose the pair, but does not give it back twice
             lent, back = ring.lend(slot.pair)
             ring.leave()
-            self.ring = None
             return FrameResult(view_of(picture, lent.data), done, back)
         if len(parts) != 1:
             raise ServerError(f"expected the samples of the result in one part, got {len(parts)}; submit it again")

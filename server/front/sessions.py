@@ -170,8 +170,8 @@ class Sessions:
     def resume(self, hello: Hello, visitor: Visitor, route: Route, agreed: Agreement, now: float) -> Session | None:
         """The session that a hello asks to go on with, on its new connection; None where there is none for them."""
         session = self._own(hello.resume, visitor, route)
-        if session is None or session.agreed != agreed:
-            return None  # another program, or a newer one
+        if session is None or session.agreed != agreed or session.hello.control_only != hello.control_only:
+            return None  # another program, or a newer one, or one that came in by the door for those who ask
         session.hello = hello
         session.heard_s = now
         self._bind(session, session.control, route)

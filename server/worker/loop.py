@@ -126,6 +126,8 @@ def work(link: Link[FromFront], studio: Studio, *, leave: Callable[[int], object
         return _say_goodbye(link, "device_failed", str(error), DEVICE_FAILED)
     except ImpastoError as error:
         return _say_goodbye(link, "not_ready", str(error), 1)
+    except Exception as error:  # noqa: BLE001  # the log is where somebody looks for it
+        return _say_goodbye(link, "worker_bug", _trace(error), 1)
 
 
 class _Quit(Exception):
@@ -178,7 +180,8 @@ class _Worker:
     def _stand_in(self) -> None:
         """Listen while the thread that serves paints; leave the process where that is at its end."""
         while not self._over:
-            if self._helm.wait(self._idle_s()) is None:
+            # What is due waits for a moment, in case that whoever has the helm is about to see to it.
+            if self._helm.wait(max(self._idle_s(), UNSENT_S)) is None:
                 continue
             try:
                 if not self._over and (frame := self._listen()) is not None:
@@ -186,6 +189,9 @@ class _Worker:
             except (_Quit, LinkClosed):
                 self._over = True
                 self._leave(0)
+            except Exception as error:  # noqa: BLE001  # nobody would beat any more, and the paint may hang
+                self._over = True
+                self._leave(_say_goodbye(self._link, "worker_bug", _trace(error), 1))
             finally:
                 self._helm.release()
 
@@ -325,7 +331,7 @@ class _Worker:
         if isinstance(error, ImpastoError):
             return WorkFailed(id, facts_of(error), path, rendered)
         incident = secrets.token_hex(4)
-        self._note("error", "worker_bug", "".join(traceback.format_exception(error))[-3000:], incident)
+        self._note("error", "worker_bug", _trace(error), incident)
         told = ServerError(
             f"the painting process met an error of its own, {type(error).__name__}; "
             f"search the server's log for {incident} and report it"
@@ -358,6 +364,11 @@ def note(level: Literal["info", "warning", "error"], event: str, what: str, inci
     """A line for the server's log."""
     facts = {"what": cleaned(what)} | ({"incident": incident} if incident else {})
     return WorkerNote(level, event, facts)
+
+
+def _trace(error: Exception) -> str:
+    """Where an error came about, as much of it as a note takes."""
+    return "".join(traceback.format_exception(error))[-3000:]
 
 
 def _say_goodbye(link: Link[FromFront], event: str, what: str, status: int) -> int:

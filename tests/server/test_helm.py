@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -66,3 +67,46 @@ def test_nobody_takes_over_what_is_acted_on_or_closed(pair: tuple[socket.socket,
     helm.release()
     helm.close()
     assert not helm.take_over()
+
+
+@changes_hands
+def test_whoever_gives_back_twice_or_has_nothing_changes_nothing(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    helm = Helm((ours.fileno(),))
+    assert helm.take_over()
+    stranger = threading.Thread(target=helm.give_back)
+    stranger.start()
+    stranger.join(LIMIT_S)
+    assert helm.wait(0.0) is None
+    helm.give_back()
+    helm.give_back()
+    theirs.send(b"x")
+    assert helm.wait(LIMIT_S) == {ours.fileno()}
+    helm.release()
+    helm.close()
+
+
+@changes_hands
+@pytest.mark.parametrize("point", ["remove", "add"])
+def test_ctrl_c_while_the_files_change_hands_leaves_their_own_thread_listening(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    ours, theirs = pair
+    helm = Helm((ours.fileno(),))
+
+    def interrupted(self: object, file: int) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"impasto.server.helm._Watch.{point}", interrupted)
+    try:
+        try:
+            helm.take_over()
+        finally:
+            helm.give_back()
+    except KeyboardInterrupt:
+        helm.give_back()
+    theirs.send(b"x")
+    assert helm.wait(LIMIT_S) == {ours.fileno()}
+    helm.release()
+    helm.close()

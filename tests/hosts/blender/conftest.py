@@ -26,6 +26,21 @@ def blender_version(request: pytest.FixtureRequest) -> str:
     return version
 
 
+@pytest.fixture(scope="module", params=VERSIONS, ids=lambda version: f"blender-{version}")
+def version(request: pytest.FixtureRequest) -> str:
+    """Each Blender; module-wide, for scenarios that run in one go."""
+    python_of(request.param)
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips that bakes are tested with."""
+    from tests.hosts.blender.bake_media import write_media
+
+    return write_media(tmp_path_factory.mktemp("medien ü"))
+
+
 @dataclass(frozen=True)
 class RenderServer:
     """A server with the real engine, in a folder of its own."""

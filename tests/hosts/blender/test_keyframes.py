@@ -13,6 +13,7 @@ import pytest
 from impasto.core import colour
 from impasto.core.engine import Engine
 from impasto.core.media import open_reader
+from impasto.core.passage import Output
 from impasto.core.style import read_card
 from impasto.hosts.blender.training_run import TrainingRun
 from tests.hosts.blender import clips
@@ -118,6 +119,28 @@ def test_a_training_ends_with_a_style_in_which_the_strip_is_shown(
         shown = next(iter(reader)).colour.astype(np.float32)
     np.testing.assert_allclose(shown, painted, atol=6e-3)
     assert np.abs(shown - colour.decode(colour.to_float(plate.colour))).mean() > 0.01, "the strip shows its plate"
+
+
+@pytest.mark.slow
+def test_stylize_paints_a_strip_in_the_style_that_it_was_trained_on(
+    learned: tuple[Path, dict[str, Any]], shot: Path
+) -> None:
+    found = learned[1]
+    assert found["result"] == "hero · hero"
+    with open_reader(str(shot)) as reader:
+        plate = next(iter(reader))
+    engine = Engine(found["style"], device="cpu")
+    wanted = engine.render(plate, input_space="srgb", output=Output("lin_rec709", "half"))
+    with open_reader(found["painted"]) as reader:
+        np.testing.assert_array_equal(next(iter(reader)).colour, wanted.frame.colour.astype(np.float16))
+
+
+@pytest.mark.slow
+def test_a_strip_that_follows_the_panel_again_is_left_alone_until_it_is_asked_back(
+    learned: tuple[Path, dict[str, Any]],
+) -> None:
+    assert learned[1]["released"]
+    assert learned[1]["shown_again"]
 
 
 @pytest.mark.slow

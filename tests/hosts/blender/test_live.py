@@ -16,7 +16,7 @@ from impasto.core.params import Params
 from tests.hosts.blender import clips
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender
-from tests.hosts.blender.inside import living
+from tests.hosts.blender.inside import living, living_longer
 
 pytestmark = pytest.mark.blender
 
@@ -136,7 +136,7 @@ def test_the_painted_frame_shows_as_soon_as_it_is_there(
 
 
 def test_a_moving_playhead_never_waits_for_the_server(looked: tuple[Path, dict[str, Any]]) -> None:
-    assert looked[1]["longest_s"] < 0.1
+    assert looked[1]["scrubbed"] == [False, []], "the playhead moved only when the server answered"
 
 
 def test_frames_behind_the_playhead_are_painted_ahead(looked: tuple[Path, dict[str, Any]]) -> None:
@@ -220,13 +220,56 @@ def test_a_strip_of_another_scene_keeps_a_look_of_its_own(
 
 
 @pytest.fixture(scope="module")
+def cut(
+    made: dict[str, Path], render_server: RenderServer, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("cut")
+    return out, in_blender(
+        LIVE, living_longer.cut_and_moved, str(made["exr"]), str(out), environment=render_server.environment
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("live_0002", 1), ("live_0024", 3), ("cached_0102", 1), ("cached_0029", 3)]
+)
+def test_the_halves_of_a_cut_show_each_its_own_frames_wherever_they_are_moved(
+    name: str, place: int, cut: tuple[Path, dict[str, Any]], made: dict[str, Path], engine: Engine
+) -> None:
+    assert differs(shown(cut[0] / f"{name}.exr"), in_light(engine(plates(made["exr"])[place]))) < HALF
+
+
+def test_taking_live_off_leaves_no_nodes_and_no_images(cut: tuple[Path, dict[str, Any]]) -> None:
+    assert len(set(cut[1]["groups"])) == 2
+    assert (cut[1]["left"], cut[1]["images"]) == ([], [])
+
+
+def test_the_bake_of_a_meta_strip_never_waits_for_a_live_strip_inside_it(
+    made: dict[str, Path], render_server: RenderServer, tmp_path: Path
+) -> None:
+    asked = (str(made["movie"]), str(tmp_path))
+    found = in_blender(LIVE, living_longer.baked_with_its_meta, *asked, environment=render_server.environment)
+    assert found == {"waited": [], "phases": ["finished"], "scenes": 1, "live": True}
+
+
+def test_another_file_is_not_shown_the_frames_that_were_being_cached_for_this_one(
+    made: dict[str, Path], render_server: RenderServer, tmp_path: Path
+) -> None:
+    asked = (str(made["exr"]), str(tmp_path))
+    found = in_blender(LIVE, living_longer.other_file_while_caching, *asked, environment=render_server.environment)
+    assert not found["cached"]
+    assert (found["phase"], "another file was opened" in found["said"]) == ("cancelled", True)
+
+
+@pytest.fixture(scope="module")
 def saved(
     made: dict[str, Path], render_server: RenderServer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     """Files that were saved with live and cached strips, and rendered where there is no extension."""
     out = tmp_path_factory.mktemp("saved")
-    found = in_blender(LIVE, living.saved_files, str(made["exr"]), str(out), environment=render_server.environment)
-    in_blender(LIVE, living.opened_without, str(out), FRAMES, extension=False)
+    found = in_blender(
+        LIVE, living_longer.saved_files, str(made["exr"]), str(out), environment=render_server.environment
+    )
+    in_blender(LIVE, living_longer.opened_without, str(out), FRAMES, extension=False)
     return out, found
 
 
@@ -268,7 +311,7 @@ def test_live_frames_lie_beside_the_file_and_leave_nothing_to_be_saved(saved: tu
 def unserved(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("unserved")
     nowhere = {"IMPASTO_COMMAND": str(out / "no-such-impasto"), "IMPASTO_RUNTIME": str(out / "run")}
-    return out, in_blender(LIVE, living.no_server, str(made["exr"]), str(out), environment=nowhere)
+    return out, in_blender(LIVE, living_longer.no_server, str(made["exr"]), str(out), environment=nowhere)
 
 
 @pytest.mark.parametrize("kind", ["pictures", "movie"])
@@ -298,7 +341,7 @@ def test_without_a_server_the_screen_shows_the_plate_before_and_after_a_failed_r
 def test_a_render_outlives_the_server(server_environment: dict[str, str], tmp_path: Path, engine: Engine) -> None:
     clips.sequence(tmp_path / "plates", frames=12)
     asked = (str(tmp_path / "plates"), str(tmp_path))
-    found = in_blender(LIVE, living.server_dies, *asked, environment=server_environment)
+    found = in_blender(LIVE, living_longer.server_dies, *asked, environment=server_environment)
     assert found == {"killed": 1, "now": True}
     for place, plate in enumerate(plates(tmp_path / "plates")):
         assert differs(shown(tmp_path / f"killed_{place + 1:04d}.exr"), in_light(engine(plate))) < HALF
@@ -309,7 +352,7 @@ def left(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dic
     """Both Blenders, left to end by themselves after the extension was used and switched off."""
     nowhere = {"IMPASTO_RUNTIME": str(tmp_path_factory.mktemp("none") / "run"), "IMPASTO_COMMAND": "no-such-impasto"}
     return {
-        version: in_blender(version, living.left_alone, str(made["exr"]), environment=nowhere, leave=True)
+        version: in_blender(version, living_longer.left_alone, str(made["exr"]), environment=nowhere, leave=True)
         for version in ("4.5", "5.0")
     }
 

@@ -50,7 +50,8 @@ def test_a_record_that_leads_nowhere_is_named(tmp_path: Path, text: str) -> None
 
 def test_the_python_and_the_libraries_of_the_host_are_not_handed_on() -> None:
     before = {
-        "PYTHONHOME": "/host", "PYTHONPATH": "/host/lib", "HOME": "/home/anna", "OCIO": "/studio/config.ocio",
+        "PYTHONHOME": "/host", "PYTHONPATH": "/host/lib", "PYTHONIOENCODING": "cp1252",
+        "HOME": "/home/anna", "OCIO": "/studio/config.ocio",
         "LD_LIBRARY_PATH": os.pathsep.join(["/host/lib", "/usr/lib/cuda", ""]),
         "LD_PRELOAD": "/host/lib/x.so",
     }  # fmt: skip

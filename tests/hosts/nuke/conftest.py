@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +22,7 @@ import OpenImageIO as oiio
 import pytest
 
 from impasto.hosts.bridge import catalogue, command
+from impasto.hosts.terminal.app import run
 from impasto.hosts.terminal.host_files import adapter_files, place
 from tests.hosts.nuke.fake_nuke import SHOWN, FakeNuke
 
@@ -26,21 +31,44 @@ FIRST, LAST = 1001, 1003
 WIDTH, HEIGHT = 56, 40
 STYLE = "wheatfield-draft"
 LIMIT_S = 60.0
+KEY = re.compile(r"'([^']{40})'")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The server that the tests of this folder share."""
+
+    runtime: Path
+    """By which programs of this machine find it."""
+    address: str
+    """By which those of other machines do, who hold the keys in `keys` and know it by `public_key`."""
+    public_key: str
+    keys: Path
+    shared: Path
+    """What the server calls 'work'."""
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Path]:
-    """A runtime folder with a real server, which the tests of this folder share."""
-    with TemporaryDirectory(prefix="impasto-") as made:
-        folder = Path(made) / "run"
-        process = subprocess.Popen(
-            [*IMPASTO, "serve", "--device", "cpu", "--json"],
-            env={**os.environ, "IMPASTO_RUNTIME": str(folder)}, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+def server() -> Iterator[Serving]:
+    """A real server, for this machine and for another one."""
+    with TemporaryDirectory(prefix="impasto-") as made, pytest.MonkeyPatch.context() as there:
+        folder, said = Path(made), StringIO()
+        (folder / "shared").mkdir()
+        there.setenv("IMPASTO_KEYS", str(folder / "mine"))
+        with redirect_stdout(said):
+            run(["keys", "new"])
+        there.setenv("IMPASTO_KEYS", str(folder / "theirs"))
+        with redirect_stdout(said):
+            run(["keys", "add", "anna", KEY.findall(said.getvalue())[0]])
+        there.setenv("IMPASTO_RUNTIME", str(folder / "run"))
+        address = f"tcp://127.0.0.1:{free_port()}"
+        words = ["--device", "cpu", "--json", "--listen", address, "--root", f"work={folder / 'shared'}:rw"]
+        process = subprocess.Popen([*IMPASTO, "serve", *words], stdout=subprocess.PIPE, text=True)
+        there.undo()
         try:
             assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["event"] == "serving"
-            yield folder
+            serving = json.loads(process.stdout.readline())
+            yield Serving(folder / "run", address, serving["public_key"], folder / "mine", folder / "shared")
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -50,15 +78,23 @@ def server() -> Iterator[Path]:
                 process.communicate()
 
 
-def write_plate(path: str, number: int, tint: float = 1.0) -> None:
-    """A half-float frame with colour above 1 and below 0, alpha, a depth layer and a timecode."""
+def free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+def write_plate(path: str, number: int, tint: float = 1.0, alpha: float = 1.0, **attributes: str) -> None:
+    """A half-float frame with colour above 1 and below 0, alpha, a depth layer and metadata."""
     ramp = np.linspace(-0.05, 1.5, HEIGHT * WIDTH * 3, dtype=np.float32).reshape(HEIGHT, WIDTH, 3)
     colour = np.roll(ramp, 5 * number, axis=1) * tint
-    rest = np.stack([np.ones((HEIGHT, WIDTH)), np.full((HEIGHT, WIDTH), 1.0 + number % 7)], axis=-1)
+    rest = np.stack([np.full((HEIGHT, WIDTH), alpha), np.full((HEIGHT, WIDTH), 1.0 + number % 7)], axis=-1)
     spec = oiio.ImageSpec(WIDTH, HEIGHT, 5, "half")
     spec.channelnames = ("R", "G", "B", "A", "depth.Z")
     spec["camera"] = "A001"
     spec["reelName"] = f"reel {number}"
+    for name, value in attributes.items():
+        spec[name] = value
     file = oiio.ImageOutput.create(path)
     assert file.open(path, spec), file.geterror()
     file.write_image(np.concatenate([colour, rest], axis=-1).astype(np.float32))
@@ -198,9 +234,9 @@ def open_nuke(plates: Path, installed: Path, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def session(open_nuke: OpenNuke, server: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+def session(open_nuke: OpenNuke, server: Serving, monkeypatch: pytest.MonkeyPatch) -> Session:
     """Nuke with its window, and a server."""
-    monkeypatch.setenv("IMPASTO_RUNTIME", str(server))
+    monkeypatch.setenv("IMPASTO_RUNTIME", str(server.runtime))
     return open_nuke()
 
 

@@ -62,6 +62,9 @@ class Knob(OnMain):
     def setFlag(self, flag: int) -> None:
         self._flags.add(flag)
 
+    def clearFlag(self, flag: int) -> None:
+        self._flags.discard(flag)
+
     def getFlag(self, flag: int) -> bool:
         return flag in self._flags
 

@@ -1,8 +1,9 @@
 """Nodes of the fake Nuke, and what each does with pictures.
 
 Documented: classes, inputs, Copy with B first and A second, Dissolve between its inputs by `which`, Keymix with B, A,
-and mask, Switch by number, a Group that shows its Output, a disabled node that passes its input, a Read that fails on
-a missing file with on_error at error. Assumed: a Switch asks only for the input that it shows; layers and metadata come
+and mask, Switch by number, a Group that shows its Output and takes as many inputs as it has Inputs in it, a disabled
+node that passes its input, a Read that fails on a missing file with on_error at error and is black or held beyond its
+range. Assumed: a Read without a name is black; a Switch asks only for the input that it shows; layers and metadata come
 from the first input; Keymix mixes RGB by rgba.alpha of the mask; a Write of EXR puts alpha 0 where the input has none;
 the names of the knobs that public scripts show. A knob that is not in the table of its class raises NameError.
 """
@@ -57,6 +58,7 @@ def knobs_of(kind: str) -> list[Knob]:
         "Input": [Int_Knob("number")],
         "Output": [],
         "Switch": [Double_Knob("which")],
+        "TimeOffset": [Int_Knob("time_offset")],
         "Dissolve": [Double_Knob("which"), Channel_Knob("channels")],
         "Keymix": [Channel_Knob("channels"), Channel_Knob("maskChannel"), Double_Knob("mix")],
         "Copy": [Channel_Knob(f"{end}{index}") for index in range(3) for end in ("from", "to")],
@@ -99,6 +101,7 @@ class Node(OnMain):
     def __init__(self, kind: str, script: Any, parent: Any = None) -> None:
         self._kind, self._script, self._parent = kind, script, parent
         self._inputs: dict[int, Node] = {}
+        self._shown = False
         self._knobs: dict[str, Knob] = {}
         for knob in knobs_of(kind):
             self._add(knob)
@@ -154,6 +157,8 @@ class Node(OnMain):
         return max(self._inputs, default=-1) + 1
 
     def setInput(self, i: int, node: Any) -> bool:
+        if not self._takes(i):
+            return False
         before = dict(self._inputs)
 
         def back() -> None:
@@ -164,7 +169,14 @@ class Node(OnMain):
         else:
             self._inputs = {**self._inputs, i: node}
         self._script.changed(None, back)
+        self._script.tell_knob(self, "inputChange")
         return True
+
+    def _takes(self, index: int) -> bool:
+        return True
+
+    def dependent(self, mask: int, forceEvaluate: bool = True) -> list[Node]:
+        return [each for each in self._script.children(self._parent) if self in each._inputs.values()]
 
     def channels(self) -> list[str]:
         return list(self._script.picture(self, self._script.first_frame_of(self)).channels)
@@ -178,6 +190,11 @@ class Node(OnMain):
 
     def showControlPanel(self) -> None:
         assert self._script.GUI, "there is no window"
+        self._shown = True
+        self._script.tell_knob(self, "showPanel")
+
+    def shown(self) -> bool:
+        return self._shown
 
     def setSelected(self, selected: bool) -> None:
         self._script.select(self, selected)
@@ -185,6 +202,9 @@ class Node(OnMain):
 
 class Group(Node):
     """A node with nodes in it."""
+
+    def _takes(self, index: int) -> bool:
+        return sum(1 for each in self.nodes() if each.Class() == "Input") > index
 
     def nodes(self) -> list[Node]:
         return self._script.children(self)
@@ -224,6 +244,8 @@ def picture_of(node: Node, frame: int, asked: Any) -> Picture:
         return asked(out, frame)
     if kind == "Switch":
         return asked(_fed(node, int(node["which"].value())), frame)
+    if kind == "TimeOffset":
+        return asked(_fed(node, 0), frame - node["time_offset"].value())
     first = asked(_fed(node, 0), frame)
     if kind == "Grade":
         return replace(
@@ -245,6 +267,11 @@ def picture_of(node: Node, frame: int, asked: Any) -> Picture:
     raise NotImplementedError(f"the fake does not know what a {kind} shows")
 
 
+def black() -> Picture:
+    """What a Read shows beyond its range, or without a name."""
+    return Picture(dict.fromkeys((*RGB, "rgba.alpha"), np.zeros((40, 56), np.float32)), (0, 0), (0, 0, 56, 40))
+
+
 def _fed(node: Node, index: int) -> Node:
     feeding = node.input(index)
     if feeding is None:
@@ -256,9 +283,11 @@ def _fed(node: Node, index: int) -> Node:
 def _read(node: Node, frame: int) -> Picture:
     pattern = for_view(node["file"].value(), node._script.view)
     first, last = node["first"].value(), node["last"].value()
-    if not pattern or not first <= frame <= last:
-        raise RuntimeError(f"{node.fullName()}: no file for frame {frame} ('{pattern}', {first}-{last})")
-    path = frame_path(pattern, frame)
+    if not pattern or (frame < first and node["before"].value() == "black"):
+        return black()
+    if frame > last and node["after"].value() == "black":
+        return black()
+    path = frame_path(pattern, min(max(frame, first), last))
     if not os.path.exists(path):
         assert node["on_error"].value() == "error"
         raise RuntimeError(f"{node.fullName()}: {path}: Read error: No such file or directory")

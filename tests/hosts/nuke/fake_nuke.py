@@ -23,7 +23,7 @@ KNOBS = (
     "Knob", "Array_Knob", "Double_Knob", "Int_Knob", "Boolean_Knob", "Enumeration_Knob", "String_Knob", "File_Knob",
     "EvalString_Knob", "Script_Knob", "PyScript_Knob", "Tab_Knob", "Channel_Knob", "Disable_Knob",
 )  # fmt: skip
-FLAGS = ("INVISIBLE", "STARTLINE", "READ_ONLY", "WRITE_NON_DEFAULT_ONLY", "TO_SCRIPT")
+FLAGS = ("INVISIBLE", "STARTLINE", "READ_ONLY", "WRITE_NON_DEFAULT_ONLY", "TO_SCRIPT", "INPUTS")
 
 
 class ProgressTask:
@@ -74,6 +74,7 @@ class FakeNuke(types.ModuleType):
         self.said: list[str] = []
         self.asked: list[str] = []
         self.answer = True
+        self.filters: Callable[[str], str] = lambda name: name
         self.menus = {"Nodes": Menu()}
         self.plugin_paths: list[str] = []
         self._waiting: queue.Queue[Callable[[], None]] = queue.Queue()
@@ -81,6 +82,7 @@ class FakeNuke(types.ModuleType):
         self.Node, self.Group, self.Root = fake_nodes.Node, fake_nodes.Group, Root
         self.ProgressTask = ProgressTask
         self.nodes = _Nodes(script)
+        script.main_names["nuke"] = self
         self.Undo = _undo_of(script)
         for name in KNOBS:
             setattr(self, name, getattr(fake_knobs, name))
@@ -96,8 +98,17 @@ class FakeNuke(types.ModuleType):
         return self.script.create(typ)
 
     def allNodes(self, filter: str = "", group: Any = None, recurseGroups: bool = False) -> list[Any]:
-        found = self.script.everything() if recurseGroups else self.script.children(self.script.root)
+        within = group or (self.script.inside[-1] if self.script.inside else self.script.root)
+        found = fake_nodes.inside(self.script, within) if recurseGroups else self.script.children(within)
         return [each for each in found if filter in ("", each.Class())]
+
+    def selectedNode(self) -> Any:
+        if self.script._selected is None:
+            raise ValueError("no node selected")
+        return self.script._selected
+
+    def filenameFilter(self, filename: str) -> str:
+        return self.filters(filename)
 
     def root(self) -> Any:
         return self.script.root
@@ -185,7 +196,20 @@ class FakeNuke(types.ModuleType):
 
 CALLBACKS = ("OnCreate", "OnScriptLoad", "KnobChanged", "BeforeRender", "BeforeFrameRender")
 MAIN_ONLY = {
-    *("createNode", "allNodes", "root", "thisNode", "thisKnob", "thisView", "views", "frame", "executing", "execute"),
+    *(
+        "createNode",
+        "allNodes",
+        "selectedNode",
+        "filenameFilter",
+        "root",
+        "thisNode",
+        "thisKnob",
+        "thisView",
+        "views",
+        "frame",
+        "executing",
+        "execute",
+    ),
     *("message", "ask", "tprint", "menu", "pluginAddPath", "nodes", "Undo", *(f"add{kind}" for kind in CALLBACKS)),
 }
 

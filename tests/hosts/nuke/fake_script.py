@@ -3,7 +3,8 @@
 Documented: nuke.execute blocks, runs the callbacks of Write nodes before the render and before each frame with
 nuke.thisNode() at the Write, and stops at what a callback raises; Cancel ends it with RuntimeError; a disabled Write is
 refused; proxy mode halves what is written. Assumed: the words of those errors; that an edit outside begin and end is a
-step of undo of its own; that a render inside a render is refused.
+step of undo of its own; that a render inside a render is refused; that the code of a group's button and callbacks runs
+inside the group, as artists tell.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.hosts.nuke.fake_knobs import Boolean_Knob, Enumeration_Knob, Int_Knob, Knob, PyScript_Knob
-from tests.hosts.nuke.fake_nodes import Group, Node, Picture, exr_knobs, inside, picture_of, write_picture
+from tests.hosts.nuke.fake_nodes import Group, Node, Picture, exr_knobs, picture_of, write_picture
 
 Call = Callable[..., Any]
 
@@ -61,6 +62,8 @@ class Script:
         self.inside: list[Any] = []
         self.this: list[Any] = []
         self.this_knob: Any = None
+        self.main_names: dict[str, Any] = {}
+        """The names of the script editor, among which buttons run."""
         self.callbacks: dict[str, list[tuple[Call, tuple[Any, ...], str]]] = {}
         self.executing = False
         self.on_frame: Call = lambda number: None
@@ -76,9 +79,6 @@ class Script:
 
     def children(self, group: Any) -> list[Node]:
         return [each for each in self._children if each._parent is group]
-
-    def everything(self) -> Iterator[Node]:
-        return inside(self, self.root)
 
     def make(self, kind: str, name: str = "") -> Node:
         parent = self.inside[-1] if self.inside else self.root
@@ -100,6 +100,7 @@ class Script:
         node = self.make(kind)
         if below is not None:
             node.setInput(0, below)
+        self._selected = node
         self.call("onCreate", node)
         return node
 
@@ -170,25 +171,33 @@ class Script:
             for back in reversed(self._undo.pop()):
                 back()
 
+    def tell_knob(self, node: Node, name: str) -> None:
+        """What Nuke tells in the place of a knob."""
+        self.this_knob = Knob(name)
+        self.call("knobChanged", node)
+
     def call(self, kind: str, node: Any) -> None:
-        self.this.append(node)
-        try:
+        with self.context(node):
             for call, arguments, wanted in self.callbacks.get(kind, []):
                 if wanted in ("*", node.Class()):
                     call(*arguments)
+
+    @contextmanager
+    def context(self, node: Any) -> Iterator[None]:
+        """What runs for a group runs inside it."""
+        self.this.append(node)
+        self.inside.append(node if isinstance(node, Group) else node._parent)
+        try:
+            yield
         finally:
+            self.inside.pop()
             self.this.pop()
 
     def run_button(self, node: Node, knob: Any) -> None:
         if not isinstance(knob, PyScript_Knob):
             return  # a Read reads its files at every look
-        import nuke
-
-        self.this.append(node)
-        try:
-            exec(knob.command(), {"nuke": nuke})
-        finally:
-            self.this.pop()
+        with self.context(node):
+            exec(knob.command(), self.main_names)
 
     def evaluate_expression(self, text: str, node: Node) -> float:
         words = {"$gui": str(int(self.GUI))}

@@ -8,12 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from impasto.hosts.bridge.jobs import load, runs
+from impasto.hosts.bridge.jobs import Job, load, runs, store
 from tests.hosts.nuke.conftest import ALL_GOOD, FIRST, STYLE, OpenNuke, Pretend, Session
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -159,6 +160,53 @@ def test_cancel_while_plates_are_written(artist: Session, pretend: Pretend) -> N
     left_as_it_was(artist, node)
 
 
+def test_a_path_that_holds_the_word_is_no_cancel(artist: Session, pretend: Pretend) -> None:
+    pretend(ALL_GOOD)
+    node = artist.node()
+
+    def full(number: int) -> None:
+        raise RuntimeError("PlateWrite: /show/cancelled_shots/a.exr: No space left on device")
+
+    artist.nuke.script.on_frame = full
+    artist.paint(node)
+    assert "it says: PlateWrite: /show/cancelled_shots" in artist.nuke.said[0]
+
+
+def test_a_render_of_the_artist_s_own_is_waited_for(artist: Session, pretend: Pretend) -> None:
+    pretend(ALL_GOOD)
+    node = artist.node()
+    mine = artist.final(artist.grade, "mine")
+    served: list[int] = []
+
+    def serve_others(number: int) -> None:
+        served.append(number)
+        artist.nuke._waiting.get(timeout=20)()
+
+    artist.press(node)
+    artist.nuke.script.on_frame = serve_others
+    artist.nuke.execute(mine, FIRST, FIRST)
+    artist.nuke.script.on_frame = lambda number: None
+    assert served == [FIRST]
+    assert {name for name, _, _ in artist.nuke.script.rendered} == {"mine"}
+    artist.wait(node)
+    assert state(node).startswith("up to date")
+
+
+def test_what_nobody_thought_of_is_said_too(artist: Session, pretend: Pretend) -> None:
+    pretend("say('frame', number=1001, remaining_s='soon')")
+    node = artist.node()
+    artist.paint(node)
+    assert "expected to paint, got ValueError" in artist.nuke.said[0]
+    assert state(node).startswith("expected to paint")
+
+
+def test_a_node_without_its_insides_says_so(artist: Session) -> None:
+    node = artist.node()
+    artist.nuke.script.delete(node.node("Painted"))
+    artist.press(node, "reload")
+    assert artist.nuke.said[0].startswith("expected the node Painted inside Impasto1, it was removed")
+
+
 @pytest.mark.parametrize("by", ["bar", "button"])
 def test_cancel_while_frames_are_painted(artist: Session, pretend: Pretend, by: str) -> None:
     pretend(FIRST_THEN_WAIT)
@@ -213,6 +261,20 @@ def test_a_second_press_while_it_paints_is_refused(artist: Session, pretend: Pre
     assert artist.nuke.said == ["expected Impasto1 to be idle, it is being painted; wait, or press Cancel first"]
     artist.press(node, "cancel")
     artist.wait(node)
+
+
+def test_a_node_that_another_nuke_paints_is_left_to_it(artist: Session, pretend: Pretend) -> None:
+    pretend(ALL_GOOD)
+    node = artist.node()
+    root = artist.knobs.folders_of(node).root
+    other = f"{os.uname().nodename}:{os.getppid()}"
+    store(Job("a", "nuke", "painting", owner=other, touched=time.time()), root)
+    artist.press(node)
+    assert artist.nuke.said.pop().startswith(f"expected nobody else to paint Impasto1, {other} does; wait for it")
+    # The same without a word for long: its number belongs to somebody else by now.
+    store(Job("a", "nuke", "painting", owner=other, touched=time.time() - 3600), root)
+    artist.paint(node)
+    assert state(node).startswith("up to date")
 
 
 def test_a_node_that_was_deleted_meanwhile_is_not_missed(artist: Session, pretend: Pretend) -> None:
@@ -303,6 +365,20 @@ def test_a_nuke_that_was_closed_in_the_middle_offers_to_paint_on(
     assert state(node).startswith("up to date")
     assert plate.stat().st_mtime_ns == before
     assert artist.recovery.cut_off() == []
+
+
+def test_who_does_not_want_to_paint_on_is_asked_once(artist: Session) -> None:
+    node = artist.node()
+    node.setInput(0, None)
+    root = artist.knobs.folders_of(node).root
+    root.mkdir(parents=True)
+    (root / "impasto_job.json").write_text(
+        json.dumps({"id": "a", "host": "nuke", "state": "writing", "owner": "elsewhere:1", "touched": 1.0})
+    )
+    artist.nuke.answer = False
+    for _ in range(2):
+        artist.nuke.script.call("onScriptLoad", artist.nuke.root())
+    assert len(artist.nuke.asked) == 1
 
 
 def test_a_job_that_still_runs_in_another_nuke_is_not_offered(artist: Session) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from impasto.hosts.bridge.catalogue import RECORD
 from tests.hosts.nuke.conftest import ALL_GOOD, FIRST, OpenNuke, Pretend, Session
 
 
@@ -51,6 +54,26 @@ def test_a_frame_outside_what_was_painted_stops_the_render_at_it(painted: tuple[
         session.nuke.execute(final, FIRST - 1, FIRST)
 
 
+def test_behind_a_time_offset_the_numbers_of_the_write_are_others(session: Session) -> None:
+    root = session.nuke.root()
+    root["first_frame"].setValue(1)
+    root["last_frame"].setValue(3)
+    node = session.node("identity")
+    session.paint(node)
+    offset = session.nuke.nodes.TimeOffset(time_offset=1 - FIRST)
+    offset.setInput(0, node)
+    session.nuke.execute(session.final(offset), 1, 3)
+    assert len(session.nuke.script.rendered) == 6
+
+
+def test_a_farm_without_the_list_of_styles_checks_all_the_same(
+    painted: tuple[Session, object], installed: Path
+) -> None:
+    session, node = painted
+    (installed / RECORD).unlink()
+    assert len(session.render(session.final(node))) == 3
+
+
 def test_old_frames_stop_the_render_unless_the_artist_relaxes_the_check(painted: tuple[Session, object]) -> None:
     session, node = painted
     final = session.final(node)
@@ -78,11 +101,11 @@ def test_a_write_that_no_impasto_node_feeds_is_left_alone(open_nuke: OpenNuke) -
 def test_a_node_inside_a_group_is_found(open_nuke: OpenNuke) -> None:
     session = open_nuke()
     around = session.nuke.nodes.Group()
-    around.setInput(0, session.grade)
     with around:
         plate = session.nuke.nodes.Input()
         node = session.panel.create()
         out = session.nuke.nodes.Output()
+    around.setInput(0, session.grade)
     node.setInput(0, plate)
     out.setInput(0, node)
     with pytest.raises(RuntimeError, match=r"Group1\.Impasto1"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,7 @@ TEXTS = {
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.delenv("NUKE_PATH", raising=False)
     return tmp_path
 
 
@@ -145,6 +147,13 @@ def test_doctor_says_whether_the_node_is_there(home: Path) -> None:
     panel.write_text("# of another version")
     states = {check.name: check.state for check in host_checks()}
     assert states == {"nuke node": "warning", "nuke start-up": "failed", "nuke command": "ok"}
+
+
+def test_doctor_finds_the_node_of_a_studio(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nuke("install", "--dir", str(home / "studio"))
+    assert [check.state for check in host_checks()] == ["warning"]
+    monkeypatch.setenv("NUKE_PATH", os.pathsep.join([str(home / "gizmos"), str(home / "studio")]))
+    assert [check.state for check in host_checks()] == ["ok", "ok", "ok"]
 
 
 def test_doctor_refuses_a_host_that_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:

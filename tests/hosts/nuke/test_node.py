@@ -59,10 +59,54 @@ def test_showing_what_was_painted_is_one_step_of_undo(session: Session) -> None:
     while session.nuke.script.steps:
         session.nuke.script.undo()
         states.append(session.knobs.shown_of(node).ready)
-    # What is said in the panel is undone as well; what is shown changes at one step alone.
-    assert states.count(True) < len(states)
-    assert sorted(states, reverse=True) == states
+    assert states == [True, False]
     assert node.node("PlateWrite")["disable"].value() is True
+
+
+def test_a_new_node_goes_between_the_selected_one_and_what_it_feeds(alone: Session) -> None:
+    below = alone.nuke.nodes.Keymix()
+    below.setInput(0, alone.plate)
+    below.setInput(1, alone.grade)
+    alone.grade.setSelected(True)
+    node = alone.panel.create()
+    assert node.input(0) is alone.grade
+    assert (below.input(0), below.input(1)) == (alone.plate, node)
+
+
+def test_what_the_panel_says_is_no_step_of_undo_and_no_change_of_the_script(alone: Session) -> None:
+    node = alone.node()
+    node.showControlPanel()
+    said, steps = node["impasto_state"], alone.nuke.script.steps
+    said.setValue = None
+    node.showControlPanel()
+    del said.setValue
+    assert said.value().startswith("not painted yet")
+    assert alone.nuke.script.steps == steps
+
+
+def test_while_the_panel_is_closed_a_new_wire_makes_nobody_look_at_the_tree(
+    alone: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = alone.node()
+    looked: list[object] = []
+    monkeypatch.setattr(alone.panel, "refresh", looked.append)
+    node.setInput(0, alone.plate)
+    node._shown = False
+    node.setInput(0, alone.grade)
+    assert looked == [node]
+
+
+def test_buttons_leave_no_name_that_an_artist_s_script_might_use(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    assert {name for name in session.nuke.script.main_names if not name.startswith("__")} == {"nuke", "impasto_panel"}
+
+
+def test_a_button_finds_its_node_although_it_runs_inside_the_group(alone: Session) -> None:
+    node = alone.node()
+    with node:
+        assert alone.nuke.allNodes("Group", recurseGroups=True) == []
+        assert alone.graph.impasto_nodes() == [node]
 
 
 def test_a_pasted_node_has_a_job_of_its_own(alone: Session) -> None:
@@ -79,6 +123,10 @@ def test_a_pasted_node_does_not_show_the_frames_of_the_first(session: Session) -
     assert copy["ready"].value() is False
     assert copy["impasto_state"].value().startswith("not painted yet")
     assert node["ready"].value() is True
+    session.nuke.script.callbacks.clear()
+    session.nuke.script.GUI = False
+    with pytest.raises(RuntimeError, match="not_painted_yet"):
+        session.render(session.final(copy))
 
 
 def test_a_setting_that_changes_is_told_at_once(session: Session) -> None:
@@ -114,10 +162,10 @@ def test_a_plate_that_was_rendered_anew_is_noticed(session: Session) -> None:
 
 def test_a_node_inside_a_group_sees_what_is_above_the_group(alone: Session) -> None:
     around = alone.nuke.nodes.Group()
-    around.setInput(0, alone.grade)
     with around:
         plate = alone.nuke.nodes.Input()
         node = alone.panel.create()
+    around.setInput(0, alone.grade)
     node.setInput(0, plate)
     before = alone.graph.digest_above(node)
     alone.grade["white"].setValue(0.5)
@@ -129,6 +177,13 @@ def test_without_a_plate_one_sentence_says_what_to_do(alone: Session) -> None:
     node = alone.panel.create()
     alone.press(node)
     assert alone.nuke.said == ["expected a plate at the first input of Impasto1, it is not connected; connect it"]
+
+
+def test_a_matte_that_is_missing_is_said_and_never_taken_for_black(alone: Session) -> None:
+    node = alone.node()
+    node["use_matte"].setValue(True)
+    alone.press(node)
+    assert alone.nuke.said[0].startswith("expected a matte at the second input of Impasto1, it is not connected")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +236,7 @@ def test_an_unpainted_script_fails_where_impasto_is_not_installed(alone: Session
     final = alone.final(node)
     assert len(alone.render(final)) == 3, "in the window it shows the plate"
     alone.nuke.script.GUI = False
-    with pytest.raises(RuntimeError, match="Painted"):
+    with pytest.raises(RuntimeError, match="not_painted_yet"):
         alone.render(final)
 
 
@@ -225,6 +280,18 @@ def test_frames_lie_beside_the_script_or_where_the_artist_says(alone: Session) -
     assert alone.knobs.plan_of(node).folders.root == alone.folder / "impasto" / "shot_v001" / identity
     node["scratch"].setValue("/mnt/fast")
     assert str(alone.knobs.plan_of(node).folders.root) == f"/mnt/fast/shot_v001/{identity}"
+
+
+def test_files_are_found_where_the_studio_s_filter_says(session: Session) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    folder = session.folder.as_posix()
+    for read in (session.plate, node.node("Painted")):
+        read["file"].setValue(read["file"].value().replace(folder, "P:"))
+    session.nuke.filters = lambda name: name.replace("P:", folder)
+    shown = session.knobs.shown_of(node)
+    assert shown.mark.key
+    assert len(session.graph._files_of(session.plate)) == 3
 
 
 def test_the_plate_is_written_as_half_exr_at_full_size(session: Session) -> None:

@@ -16,7 +16,7 @@ from impasto.core.media import open_reader
 from impasto.core.params import Params
 from impasto.core.style import find_style
 from impasto.server.runtime import running
-from tests.hosts.nuke.conftest import FIRST, LAST, STYLE, OpenNuke, Session, colour_of, exr, write_plate
+from tests.hosts.nuke.conftest import FIRST, LAST, STYLE, OpenNuke, Serving, Session, colour_of, exr, write_plate
 
 NUMBERS = range(FIRST, LAST + 1)
 
@@ -54,28 +54,23 @@ def test_every_other_layer_and_the_metadata_come_out_as_they_went_in(session: Se
         for name in ("A", "depth.Z"):
             assert np.array_equal(channels[name], before[name])
         assert (attributes["camera"], attributes["reelName"]) == ("A001", noted["reelName"])
-
-
-def test_the_painted_files_themselves_bear_the_metadata_of_the_plate(session: Session, plates: Path) -> None:
-    node = session.node()
-    session.paint(node)
+    # The painted files themselves too.
     assert [exr(path)[1]["reelName"] for path in session.painted(node)] == [f"reel {number}" for number in NUMBERS]
 
 
 def test_strength_and_matte_are_turned_without_painting(session: Session, plates: Path, engine: Engine) -> None:
-    matte = session.nuke.nodes.Read(file=str(plates / "plate.%04d.exr"), first=FIRST, last=LAST)
-    half = session.nuke.nodes.Grade(white=0.5)
-    half.setInput(0, matte)
+    for number in NUMBERS:
+        write_plate(str(plates.parent / f"matte.{number}.exr"), number, alpha=0.5)
+    matte = session.nuke.nodes.Read(file=str(plates.parent / "matte.%04d.exr"), first=FIRST, last=LAST)
     node = session.node()
-    node.setInput(1, half)
+    node.setInput(1, matte)
     session.paint(node)
     before = [path.stat().st_mtime_ns for path in session.painted(node)]
     node["strength"].setValue(0.25)
     node["use_matte"].setValue(True)
     path, *_ = session.render(session.final(node))
     plate = colour_of(plates / f"plate.{FIRST}.exr")
-    # The matte's alpha is 1 everywhere, so that strength alone is left.
-    wanted = plate * 0.75 + by_engine(engine, plates)[0] * 0.25
+    wanted = plate * 0.875 + by_engine(engine, plates)[0] * (0.25 * 0.5)
     assert np.allclose(colour_of(path), wanted.astype(np.float16), atol=1e-3)
     assert [path.stat().st_mtime_ns for path in session.painted(node)] == before
     assert node["impasto_state"].value().startswith("up to date")
@@ -106,18 +101,12 @@ def test_a_style_file_of_the_artist_s_own_paints(
     assert "expected a style file at" in session.nuke.said[0]
 
 
-def test_a_second_press_paints_nothing_anew(session: Session) -> None:
+def test_a_second_press_paints_what_changed_and_nothing_else(session: Session, plates: Path) -> None:
     node = session.node()
     session.paint(node)
     before = [path.stat().st_mtime_ns for path in session.painted(node)]
     session.paint(node)
     assert [path.stat().st_mtime_ns for path in session.painted(node)] == before
-
-
-def test_one_changed_plate_paints_one_frame(session: Session, plates: Path) -> None:
-    node = session.node()
-    session.paint(node)
-    before = [path.stat().st_mtime_ns for path in session.painted(node)]
     write_plate(str(plates / f"plate.{FIRST + 1}.exr"), FIRST + 1, tint=0.5)
     session.paint(node)
     after = [path.stat().st_mtime_ns for path in session.painted(node)]
@@ -170,9 +159,9 @@ def test_several_nodes_are_painted_at_once_and_write_one_after_the_other(session
 
 
 def test_without_a_window_stylize_paints_at_once(
-    open_nuke: OpenNuke, server: Path, plates: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    open_nuke: OpenNuke, server: Serving, plates: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMPASTO_RUNTIME", str(server))
+    monkeypatch.setenv("IMPASTO_RUNTIME", str(server.runtime))
     session = open_nuke(gui=False)
     node = session.node()
     session.panel.stylize(node)

@@ -10,18 +10,24 @@ timeline (19.1 and newer); a current timeline and a current bin, which `AppendTo
 `ImportMedia` of a printf pattern with `StartIndex` and `EndIndex` makes one clip.
 
 Assumed, each a field of `Habits` where reports differ: whether `endFrame` is the last frame or the one behind it;
-whether `MarkOut` is rendered; that rendering opens the Deliver page and moves the playhead;
-how files are named and numbered; how many looks a job takes to show that it runs;
+whether `MarkOut` is rendered; that rendering moves the playhead; how files are named and numbered; whether frames of a
+sequence are counted from its first number; how many looks a job takes to show that it runs;
 that a preset brings back folder, file name and range too; that the range of a render is that of the timeline's marks;
 names and values of settings and clip properties; that an imported EXR brings the timecode of its header;
 that a name which a version does not know is None on its objects (a name that none knows is an AttributeError here);
 that a script may call from its own thread alone.
+
+Measured by others on Studio 19.1 to 21.1, as they report it: what lies on a track is not overwritten, the later clip is
+refused; transitions are listed among the items of a track, without media or properties; whatever sets up a render
+opens the Deliver page; items are taken off a timeline on the Edit page alone; the state of a render job is in the
+language of the interface.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -67,10 +73,18 @@ class Habits:
     frames_a_look: int = 2
     late: int = 1
     """Looks before a started job is in progress."""
+    import_rate: str = str(RATE)
+    """What an imported sequence is taken to run at; a clip of another rate is as long as its time."""
     individual: bool = False
     """'Show Individual Frames' is on."""
     no_property: tuple[str, ...] = ()
     """Clip properties that cannot be set."""
+    pictures: bool = True
+    """Files of a render job are EXR; for hundreds of jobs it is enough that they are there."""
+    words: dict[str, str] = field(default_factory=dict)
+    """States of a render job in the language of the interface, where that is not English."""
+    counts_from_first: bool = False
+    """Frames of a sequence are counted from the number of its first file, not from 0."""
     codecs: tuple[str, ...] = ("RGBHalf", "RGBHalfZIP", "RGBFloatZIP")
 
 
@@ -104,6 +118,7 @@ class World:
             "timeline": timeline.name,
             "timelines": [each.name for each in project.timelines],
             "playhead": project.timelines[0].playhead,
+            "disabled tracks": set(project.timelines[0].disabled),
             "marks": project.timelines[0].marks,
             "bin": project.pool.current.name,
             "render": dict(project.render),
@@ -114,12 +129,12 @@ class World:
         }
 
     def laid(self) -> dict[str, Any]:
-        """What is on the timeline and in the pool, as values."""
+        """What is on the timeline and in the user's own bins, as values."""
         timeline = self.project.timelines[0]
         return {
             "tracks": [[(each.start, each.length, each.media.name) for each in track] for track in timeline.tracks],
-            "takes": [len(each.takes) for each in timeline.tracks[0]],
-            "clips": [clip.name for folder in self.project.pool.folders for clip in folder.clips],
+            "takes": [(len(each.takes), each.selected) for each in timeline.tracks[0]],
+            "clips": [clip.name for folder in self.project.pool.folders[:2] for clip in folder.clips],
         }
 
 
@@ -244,6 +259,7 @@ class Project(Strict):
         return {"format": self.format, "codec": self.codec}
 
     def SetCurrentRenderFormatAndCodec(self, form: str, codec: str) -> bool:
+        self._world.page = "deliver"
         known = {"exr": self._world.habits.codecs, "mov": ("H264", "ProRes422"), "mp4": ("H264",)}
         if codec not in known.get(form, ()):
             return False
@@ -251,15 +267,18 @@ class Project(Strict):
         return True
 
     def GetCurrentRenderMode(self) -> int:
+        self._world.page = "deliver"
         return self.mode
 
     def SetCurrentRenderMode(self, mode: int) -> bool:
+        self._world.page = "deliver"
         if mode not in (0, 1):
             return False
         self.mode = mode
         return True
 
     def SetRenderSettings(self, settings: dict[str, Any]) -> bool:
+        self._world.page = "deliver"
         strange = settings.keys() - keys()["RenderSettings"]
         if strange:
             raise KeyError(f"the stubs know no render settings {strange}")
@@ -290,6 +309,7 @@ class Project(Strict):
         return self.presets.pop(name, None) is not None
 
     def AddRenderJob(self) -> str:
+        self._world.page = "deliver"
         if self.format != "exr" or not os.path.isdir(self.render["TargetDir"]):
             return ""
         name = f"job-{next(self._world.ids)}"
@@ -320,16 +340,21 @@ class Project(Strict):
         return bool(shown)
 
     def StopRendering(self) -> None:
+        self.running = self._stop()
+
+    def _stop(self) -> Iterator[bool]:
+        """Renders on for a look."""
+        yield True
         for job in self.queue.values():
             if job["state"] == "Rendering":
                 job["state"] = "Cancelled"
-        self.running = None
 
     def GetRenderJobStatus(self, name: str) -> dict[str, Any]:
         job = self.queue.get(name)
         if job is None:
             return {}
-        status = {"JobStatus": job["state"], "CompletionPercentage": job.get("done", 0)}
+        state = self._world.habits.words.get(job["state"], job["state"])
+        status = {"JobStatus": state, "CompletionPercentage": job.get("done", 0)}
         return {**status, "Error": job["error"]} if "error" in job else status
 
     def _render(self, job: dict[str, Any]) -> Iterator[bool]:
@@ -346,7 +371,10 @@ class Project(Strict):
                 return
             number = {"timeline": frame, "clip": index, "source": timeline.source_at(frame)}[habits.numbering]
             path = Path(job["TargetDir"]) / habits.name.format(name=job["CustomName"], number=number)
-            write_exr(path, timeline.source_at(frame), frame, (job["FormatWidth"], job["FormatHeight"]))
+            if habits.pictures:
+                write_exr(path, timeline.source_at(frame), (job["FormatWidth"], job["FormatHeight"]))
+            else:
+                path.write_bytes(b"a frame")
             timeline.playhead = "01:00:59:00"
             job["done"] = 100 * (index + 1) / len(frames)
             if index % habits.frames_a_look == habits.frames_a_look - 1:
@@ -392,7 +420,8 @@ class MediaPool(Strict):
             groups = [[path] for path in paths] if self._world.habits.individual else [paths]
             for group in groups:
                 name = os.path.basename(group[0])
-                clip = MediaPoolItem(self._world, name, len(group), timecode_of(group[0]), group)
+                code = timecode_of(group[0]) if self._world.habits.pictures else "00:00:00:00"
+                clip = MediaPoolItem(self._world, name, len(group), code, group)
                 self.current.clips.append(clip)
                 made.append(clip)
         return made
@@ -420,12 +449,11 @@ class MediaPool(Strict):
             laid.append(item)
         return laid
 
-    def CreateTimelineFromClips(self, name: str, clips: list[dict[str, Any]]) -> Timeline | None:
+    def CreateEmptyTimeline(self, name: str) -> Timeline | None:
         project = self._world.project
         if any(each.name == name for each in project.timelines):
             return None
         made = Timeline(self._world, name, tracks=[[]])
-        made.tracks[0] = [self._cut(each, made.start) for each in clips]
         project.timelines.append(made)
         project.timeline = made
         return made
@@ -438,9 +466,12 @@ class MediaPool(Strict):
         return True
 
     def _cut(self, clip: dict[str, Any], at: int) -> TimelineItem:
-        media, first = clip["mediaPoolItem"], clip["startFrame"]
-        length = clip["endFrame"] - first + (0 if self._world.habits.end_is_behind else 1)
-        return TimelineItem(self._world, media, at, min(length, media.frames - first), first)
+        media, habits = clip["mediaPoolItem"], self._world.habits
+        first = clip["startFrame"]
+        length = clip["endFrame"] - first + (0 if habits.end_is_behind else 1)
+        first -= media.number if habits.counts_from_first else 0
+        length = int(min(length, media.frames - first) * RATE / float(media.properties["FPS"]))
+        return TimelineItem(self._world, media, at, length, first)
 
 
 class Folder(Strict):
@@ -464,9 +495,11 @@ class MediaPoolItem(Strict):
     def __init__(self, world: World, name: str, frames: int, timecode: str, files: list[str] | None = None) -> None:
         super().__init__(world)
         self.name, self.frames, self.files = name, frames, files or []
+        digits = re.findall(r"\d+", os.path.basename(self.files[0])) if self.files else []
+        self.number = int(digits[-1]) if digits else 0
         self.properties = {
             "Start TC": timecode,
-            "FPS": str(RATE),
+            "FPS": world.habits.import_rate if files else str(RATE),
             "Input Color Space": "Project",
             "Input Gamma": "Project",
             "IDT": "",
@@ -493,6 +526,7 @@ class Timeline(Strict):
         self.marks: dict[str, Any] = {}
         self.markers: dict[int, dict[str, Any]] = {}
         self.names: dict[int, str] = {}
+        self.disabled: set[int] = set()
         self.settings = {
             "timelineResolutionWidth": str(WIDTH),
             "timelineResolutionHeight": str(HEIGHT),
@@ -501,10 +535,11 @@ class Timeline(Strict):
         self.tracks = tracks if tracks is not None else [[]]
 
     def source_at(self, frame: int) -> int:
-        """Which frame of the film is shown; -1 where there is none."""
-        for item in self.tracks[0]:
-            if item.start <= frame < item.start + item.length:
-                return item.inside + frame - item.start
+        """Which frame of the film is shown; -1 where it is something else."""
+        for number in range(len(self.tracks), 0, -1):
+            for item in self.tracks[number - 1]:
+                if number not in self.disabled and item.start <= frame < item.start + item.length:
+                    return item.inside + frame - item.start if item.media is self._world.project.pool.film else -1
         return -1
 
     def GetName(self) -> str:
@@ -552,10 +587,21 @@ class Timeline(Strict):
         self.names[index] = name
         return True
 
+    def GetIsTrackEnabled(self, kind: str, index: int) -> bool:
+        return index not in self.disabled
+
+    def SetTrackEnable(self, kind: str, index: int, enabled: bool) -> bool:
+        if not 1 <= index <= len(self.tracks):
+            return False
+        (self.disabled.discard if enabled else self.disabled.add)(index)
+        return True
+
     def GetItemListInTrack(self, kind: str, index: int) -> list[TimelineItem]:
         return list(self.tracks[index - 1]) if 1 <= index <= len(self.tracks) else []
 
     def DeleteClips(self, items: list[TimelineItem], ripple: bool) -> bool:
+        if self._world.page != "edit":
+            return False
         for track in self.tracks:
             track[:] = [each for each in track if each not in items]
         return True
@@ -579,10 +625,11 @@ class Timeline(Strict):
 
 
 class TimelineItem(Strict):
-    def __init__(self, world: World, media: MediaPoolItem, start: int, length: int, inside: int) -> None:
+    def __init__(self, world: World, media: Any, start: int, length: int, inside: int) -> None:
         super().__init__(world)
         self.media, self.start, self.length, self.inside = media, start, length, inside
-        self.compositions, self.grade = 0, "none"
+        self.compositions, self.grade, self.speed = 0, "none", 1.0
+        self.properties: dict[str, Any] = {"ZoomX": 1.0, "Pan": 0.0} if media is not None else {}
         self.takes: list[tuple[MediaPoolItem, int, int]] = []
         self.selected = 0
 
@@ -604,8 +651,23 @@ class TimelineItem(Strict):
             return end - first + (0 if self._world.habits.end_is_behind else 1)
         return self.length
 
-    def GetLeftOffset(self) -> int:
+    def GetSourceStartFrame(self) -> int:
         return self.inside
+
+    def GetSourceEndFrame(self) -> int:
+        return self.inside + round(self.length * self.speed)
+
+    def GetProperty(self, name: str | None = None) -> Any:
+        return dict(self.properties) if name is None else self.properties.get(name)
+
+    def SetProperty(self, name: str, value: Any) -> bool:
+        if name not in self.properties:
+            return False
+        self.properties[name] = value
+        return True
+
+    def GetLeftOffset(self) -> int:
+        return self.takes[self.selected - 1][1] if self.selected > 1 else self.inside
 
     def GetRightOffset(self) -> int:
         return self.media.frames - self.inside - self.length
@@ -631,6 +693,9 @@ class TimelineItem(Strict):
 
     def GetTakesCount(self) -> int:
         return len(self.takes)
+
+    def GetSelectedTakeIndex(self) -> int:
+        return self.selected
 
     def GetTakeByIndex(self, index: int) -> dict[str, Any] | None:
         if not 1 <= index <= len(self.takes):
@@ -669,7 +734,7 @@ def picture(source: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:
     return (ramp * (0.4 + 0.02 * (source % 30))).astype(np.float16)
 
 
-def write_exr(path: Path, source: int, frame: int, size: tuple[int, int]) -> None:
+def write_exr(path: Path, source: int, size: tuple[int, int]) -> None:
     """A half-float EXR with the timecode of the film, as a render job writes it."""
     width, height = size
     spec = oiio.ImageSpec(width, height, 3, "half")

@@ -258,6 +258,7 @@ def test_the_window_asks_and_shows_how_far_it_is(tmp_path: Path) -> None:
         window.root.after(1, again.accept)
         assert again.wait()[1] == waiting
         window.open_bar()
+        assert window.root.protocol("WM_DELETE_WINDOW").endswith("stop")
         window.tell(0.5, "painting")
         window.pause(0.01)
         assert not window.stopped()

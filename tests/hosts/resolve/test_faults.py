@@ -29,8 +29,8 @@ from tests.hosts.resolve.fake import Gone, World, cut
 RequestIn = Callable[..., Request]
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "track": ({}, {}),
-    "handles": ({"handles": 5}, {}),
-    "handles, other ends": ({"handles": 5}, {"end_is_behind": False}),
+    "handles": ({"handles": 1}, {}),
+    "handles, other ends": ({"handles": 1}, {"end_is_behind": False}),
     "take": ({"place": "take"}, {}),
     "marks": ({"scope": "marks"}, {}),
     "18.5": ({"scope": "timeline"}, {"version": (18, 5, 0)}),
@@ -38,10 +38,10 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def a_world(way: str) -> World:
-    world = made(**WAYS[way][1])
-    cut(world, (86420, 6, 100), (86440, 4, 300))
+    world = made(pictures=False, **WAYS[way][1])
+    cut(world, (86422, 3, 100), (86430, 2, 300))
     world.calls.clear()
-    world.project.timelines[0].marks = {"video": {"in": 25, "out": 45}}
+    world.project.timelines[0].marks = {"video": {"in": 23, "out": 40}}
     return world
 
 
@@ -58,7 +58,10 @@ def calls_of(way: str, request_in: RequestIn) -> int:
 
 @pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize("way", WAYS)
-def test_whatever_call_is_refused_all_that_is_the_users_is_put_back(way: str, request_in: RequestIn) -> None:
+def test_whatever_call_is_refused_all_that_is_the_users_is_put_back(
+    way: str, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "store", lambda job, folder: folder)  # the record is not what this is about
     count = calls_of(way, request_in)
     assert count > 60
     for refused in range(1, count + 1):
@@ -94,6 +97,41 @@ def test_what_cannot_be_put_back_is_said_and_the_preset_stays(way: str, request_
     assert any("the page" in text for text in heard.said)
     assert [name for name in world.project.presets if name.startswith("impasto")] != []
     assert world.state()["format"] == ("mov", "H264", 0)
+
+
+def test_a_job_whose_settings_could_not_be_put_back_can_be_continued(request_in: RequestIn) -> None:
+    world = a_world("track")
+    world.refuse = lambda number, name: name == "Project.LoadRenderPreset"
+    world.render_fails_after = 1
+    with pytest.raises(BridgeError, match="The disk is full"):
+        go(world, request_in(), Heard())
+    world.refuse, world.render_fails_after = lambda number, name: False, None
+    (job,) = open_jobs(request_in().root())
+    resolve: Any = world.resolve
+    with pytest.raises(BridgeError, match="0 of 3 frames"):  # what it renders here are no pictures
+        carry_out(resolve, record_of(job, request_in().root()), Heard(), Command((sys.executable, "-c", "")))
+    assert world.calls.count("Project.StartRendering") == 2
+
+
+def test_who_begins_anew_after_a_crash_is_told_where_the_render_settings_are(request_in: RequestIn) -> None:
+    world, heard = a_world("track"), Heard()
+    closed_at(world, calls_until("Project.StartRendering", request_in), request_in())
+    reopened(world)
+    resolve: Any = world.resolve
+    record = begin(resolve, request_in(), heard)
+    (text,) = [text for text in heard.said if "cut off" in text]
+    (preset,) = [name for name in world.project.presets if name.startswith("impasto")]
+    assert f"'{preset}'" in text
+    assert record.id not in text
+
+
+def calls_until(name: str, request_in: RequestIn) -> int:
+    """The number of the first call of that name."""
+    world = a_world("track")
+    world.refuse = lambda number, called: called == name
+    with pytest.raises(BridgeError):
+        go(world, request_in(folder=str(request_in().root() / "counted")), Heard())
+    return world.calls.index(name) + 1
 
 
 def closed_at(world: World, call: int, request: Request) -> None:
@@ -224,6 +262,52 @@ def test_another_project_is_not_painted_on(world: World, heard: Heard, request_i
     other: Any = made().resolve
     with pytest.raises(BridgeError, match="open the other"):
         carry_out(other, record, heard, quick)
+
+
+def test_a_render_that_the_user_began_meanwhile_goes_on(world: World, heard: Heard, request_in: RequestIn) -> None:
+    resolve: Any = world.resolve
+    record = begin(resolve, request_in(), heard)
+    own = world.project.running = iter([True] * 99)
+    with pytest.raises(BridgeError, match="wait for it"):
+        carry_out(resolve, record, heard)
+    assert world.project.running is own
+    assert not [call for call in world.calls if ".Set" in call or ".Stop" in call]
+
+
+def test_a_render_that_begins_just_before_ours_goes_on(world: World, heard: Heard, request_in: RequestIn) -> None:
+    own = iter([True] * 99)
+
+    def begin_to_render(number: int, name: str) -> bool:
+        if name == "Project.StartRendering":
+            world.project.running = own
+        return False
+
+    world.refuse = begin_to_render
+    with pytest.raises(BridgeError, match="start the render job"):
+        go(world, request_in(), heard)
+    assert world.project.running is own
+
+
+def test_a_render_job_that_fails_in_another_language_is_told_with_its_reason(
+    heard: Heard, request_in: RequestIn
+) -> None:
+    world = made(words={"Failed": "Non riuscito"})
+    world.render_fails_after = 7
+    with pytest.raises(BridgeError, match="The disk is full"):
+        go(world, request_in(), heard)
+
+
+def test_a_failure_that_is_no_sentence_leaves_a_job_that_can_be_continued(
+    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise TypeError("'NoneType' object is not callable")
+
+    monkeypatch.setattr("impasto.hosts.resolve.work.paint", broken)
+    with pytest.raises(TypeError):
+        go(world, request_in(), heard)
+    (job,) = open_jobs(request_in().root())
+    assert job.state == "failed"
 
 
 def test_a_resolve_that_renders_is_left_alone(world: World, heard: Heard, request_in: RequestIn) -> None:

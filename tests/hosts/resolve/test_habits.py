@@ -7,15 +7,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from impasto.core.media import open_reader
 from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.resolve import work
 from impasto.hosts.resolve.connection import PLACES, checked, places
 from impasto.hosts.resolve.request import Request
 from impasto.hosts.resolve.work import begin, carry_out
 from tests.hosts.resolve import fake
 from tests.hosts.resolve.conftest import Heard, made
-from tests.hosts.resolve.fake import World, cut
+from tests.hosts.resolve.fake import World, cut, picture
 from tests.hosts.resolve.stubs import methods
 
 RequestIn = Callable[..., Request]
@@ -37,6 +40,9 @@ def go(world: World, request: Request, heard: Heard) -> None:
         {"end_is_behind": False},
         {"frames_a_look": 1, "late": 4},
         {"codecs": ("RGBFloatZIP",)},
+        {"counts_from_first": True},
+        {"import_rate": "30.0"},
+        {"words": {"Complete": "Concluso", "Rendering": "In corso"}},
         {"version": (18, 5, 1)},
     ],
     ids=str,
@@ -86,6 +92,109 @@ def test_a_second_job_uses_the_track_of_the_first_where_there_is_room(
     assert [len(track) for track in world.project.timelines[0].tracks] == [2, 2, 1]
 
 
+def test_a_second_job_paints_the_film_and_not_what_the_first_one_painted(
+    world: World, heard: Heard, request_in: RequestIn
+) -> None:
+    go(world, request_in(), heard)
+    before = world.state()
+    go(world, request_in(), heard)
+    (second,) = world.project.timelines[0].tracks[2]
+    with open_reader(second.media.files[0]) as reader:
+        assert np.array_equal(next(iter(reader)).colour, picture(100))
+    assert world.state() == before
+
+
+def test_what_lies_over_a_clip_is_said_and_no_part_of_a_take(world: World, heard: Heard, request_in: RequestIn) -> None:
+    timeline = world.project.timelines[0]
+    timeline.tracks.append([fake.TimelineItem(world, world.project.pool.film, 86425, 5, 0)])
+    with pytest.raises(BridgeError, match="for a take"):
+        go(world, request_in(place="take"), heard)
+    go(world, request_in(), heard)
+    assert any("painted with it" in text for text in heard.said)
+    timeline.disabled.add(2)
+    go(world, request_in(place="take"), heard)
+    assert timeline.tracks[0][0].selected == 2
+
+
+def test_a_transition_between_the_marks_is_no_clip(world: World, heard: Heard, request_in: RequestIn) -> None:
+    timeline = world.project.timelines[0]
+    timeline.marks = {"video": {"in": 20, "out": 51}}
+    timeline.tracks[0].insert(1, fake.TimelineItem(world, None, 86434, 12, 0))
+    go(world, request_in(scope="marks"), heard)
+    assert [(item.start, item.length) for item in timeline.tracks[1]] == [(86420, 20), (86440, 12)]
+
+
+def test_a_clip_that_was_moved_while_it_was_painted_is_followed(
+    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = world.project.timelines[0].tracks[0][0]
+    meanwhile(monkeypatch, lambda: setattr(clip, "start", 86400))
+    go(world, request_in(), heard)
+    (item,) = world.project.timelines[0].tracks[1]
+    assert (item.start, item.length) == (86400, 20)
+
+
+def test_a_clip_that_was_cut_while_it_was_painted_is_told(
+    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = world.project.timelines[0].tracks[0][0]
+    meanwhile(monkeypatch, lambda: setattr(clip, "length", 12))
+    with pytest.raises(BridgeError, match="cut shorter"):
+        go(world, request_in(), heard)
+
+
+def test_the_view_that_the_editor_has_when_it_is_painted_is_kept(
+    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work_on() -> None:
+        assert world.page == "edit"
+        world.page, world.project.timelines[0].playhead = "color", "01:00:01:22"
+
+    meanwhile(monkeypatch, work_on)
+    go(world, request_in(), heard)
+    assert (world.page, world.project.timelines[0].playhead) == ("color", "01:00:01:22")
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Let something happen in Resolve while the job paints."""
+    copy = work.paint
+
+    def painting(*given: Any) -> None:
+        happens()
+        copy(*given)
+
+    monkeypatch.setattr(work, "paint", painting)
+
+
+def test_a_clip_with_handles_keeps_its_framing_and_its_grade(world: World, heard: Heard, request_in: RequestIn) -> None:
+    clip = world.project.timelines[0].tracks[0][0]
+    clip.properties["ZoomX"], clip.grade = 1.5, "warm"
+    seen: list[tuple[float, str]] = []
+
+    def look() -> None:
+        (item,) = world.project.timeline.tracks[0]
+        seen.append((item.properties["ZoomX"], item.grade))
+
+    world.looked = look
+    go(world, request_in(handles=4), heard)
+    assert set(seen) == {(1.5, "warm")}
+
+
+def test_the_choice_among_the_users_takes_comes_back_where_ours_is_refused(
+    world: World, heard: Heard, request_in: RequestIn
+) -> None:
+    clip, film = world.project.timelines[0].tracks[0][0], world.project.pool.film
+    clip.AddTake(film, 0, 20)
+    clip.AddTake(film, 40, 60)
+    clip.SelectTakeByIndex(2)
+    before = world.laid()
+    world.refuse = lambda number, name: name == "TimelineItem.SelectTakeByIndex" and refused.pop()
+    refused = [False, True]
+    with pytest.raises(BridgeError, match="choose the new take"):
+        go(world, request_in(place="take"), heard)
+    assert world.laid() == before
+
+
 def test_a_take_is_chosen_and_as_long_as_the_clip(world: World, heard: Heard, request_in: RequestIn) -> None:
     go(world, request_in(place="take", handles=4), heard)
     item = world.project.timelines[0].tracks[0][0]
@@ -131,6 +240,12 @@ def test_colours_that_nobody_knows_are_asked_for_before_anything_is_done(
         (lambda world: cut(world), {"scope": "timeline"}, "found none"),
         (lambda world: None, {"scope": "marks"}, "I and O"),
         (lambda world: setattr(world.project.timelines[0].tracks[0][0], "compositions", 1), {"handles": 3}, "Fusion"),
+        (lambda world: setattr(world.project.timelines[0].tracks[0][0], "speed", 2.0), {"handles": 3}, "own speed"),
+        (
+            lambda world: world.project.timelines[0].settings.update(colorSpaceTimeline="Rec.709"),
+            {"handles": 3},
+            "project's settings",
+        ),
         (lambda world: setattr(world.habits, "codecs", ("Mystery",)), {}, "Mystery"),
         (lambda world: setattr(world.habits, "version", (18, 5)), {"scope": "marks"}, "19.1"),
     ],
@@ -210,8 +325,6 @@ def test_nothing_of_resolve_is_touched_while_it_paints(
     world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    from impasto.hosts.resolve import work
-
     copy = work.paint
 
     def watched(*given: Any) -> None:

@@ -18,7 +18,7 @@ from impasto.hosts.bridge.ranges import FrameRange
 from impasto.hosts.resolve.colour import SPACES, TRANSFORMS, picture_colour
 from impasto.hosts.resolve.form import job_words, request_of, values_of
 from impasto.hosts.resolve.request import Request, remember, remembered, request_from
-from impasto.hosts.resolve.timecode import advanced
+from impasto.hosts.resolve.timecode import advanced, same_rate
 from impasto.hosts.resolve.written import Written, written
 
 UNMANAGED, ACES = {"colorScienceMode": "davinciYRGB"}, {"colorScienceMode": "acescct"}
@@ -91,6 +91,14 @@ def test_unknown_colours_are_asked_for_and_never_guessed(settings: dict[str, str
 def test_a_timecode_goes_on(begin: str, frames: int, rate: str, end: str) -> None:
     assert advanced(begin, frames, rate) == end
     assert advanced(end, -frames, rate) == begin
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("24", "24.0", True), ("29.97", "29.97 DF", True), ("24", "23.976", False), ("30.0", "24", False)],
+)
+def test_rates_are_compared_as_numbers(one: str, other: str, same: bool) -> None:
+    assert same_rate(one, other) is same
 
 
 @given(

@@ -25,7 +25,7 @@ from impasto.hosts.terminal.exit_codes import INTERRUPTED, USAGE
 from impasto.hosts.terminal.order import Order, order_from
 from impasto.hosts.terminal.watch import RETRY_S, Show, Watcher, settings_digest
 from impasto.hosts.terminal.watch_arrivals import Arrivals, Shot, look_into, shots_in
-from impasto.hosts.terminal.watch_record import NAME, read_record
+from impasto.hosts.terminal.watch_record import LOCK, NAME, held, read_record
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
 from tests.hosts.terminal.test_served_render import until
 
@@ -105,7 +105,20 @@ def test_an_empty_file_is_not_written_yet() -> None:
     arrivals = Arrivals(5.0)
     seen = {**frames(1), **frames(2, size=0)}
     arrivals.look(seen, 0.0)
-    assert arrivals.look(seen, 500.0).growing == 1
+    look = arrivals.look(seen, 5.0)
+    assert (look.complete, look.growing, look.broken_off[0].empty) == ((), 0, ("cut.0002.exr",))
+    assert arrivals.look(seen, 500.0).broken_off == ()
+    arrivals.look(frames(1, 2), 500.0)
+    assert len(arrivals.look(frames(1, 2), 5000.0).complete) == 1
+
+
+def test_a_render_farm_that_fills_a_gap_now_and_then_is_not_told_of_every_time() -> None:
+    arrivals = Arrivals(5.0)
+    told = 0
+    for now in range(200):
+        there = [1, *range(3, 4 + now // 10)]
+        told += len(arrivals.look(frames(*there), float(now)).broken_off)
+    assert told == 1
 
 
 @pytest.mark.parametrize(
@@ -148,10 +161,13 @@ class Room:
     stop: bool = False
     stops_in: int | None = None
     """The number of the shot in which somebody asks to stop."""
+    takes_s: float = 1.0
+    """How long a shot is painted."""
 
     def paint(self, order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
         self.stop = self.stop or len(self.painted) == self.stops_in
         self.painted.append(order)
+        self.clock.now += self.takes_s
         show(Started(order.input, order.output, "s", 1, 2, 0, 8, 8, None))
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
@@ -163,7 +179,7 @@ class Room:
         return True
 
     def run(self, *, once: bool = True) -> bool:
-        record = read_record(str(self.folder / "painted"))
+        record = read_record(str(self.folder / "painted"), str(self.folder))
         watcher = Watcher(
             str(self.folder), str(self.folder / "painted"), self.order, record, self.shown.append, lambda: self.stop,
             5.0, self.paint, self.clock, self.clock.pause,
@@ -198,6 +214,13 @@ def test_a_shot_is_painted_under_its_own_name(room: Room) -> None:
     assert [event.frames for event in room.of(Painted)] == [2, 2]
 
 
+def test_it_looks_again_at_once_after_a_shot_that_took_long(room: Room) -> None:
+    (room.folder / "a.mov").write_bytes(b"x")
+    room.takes_s = 3600.0
+    room.run()
+    assert room.clock.now < 3600.0 + 10.0
+
+
 def test_after_a_restart_only_what_is_new_or_changed_is_painted(room: Room) -> None:
     for name in ("a.mov", "b.mov"):
         (room.folder / name).write_bytes(b"x")
@@ -226,7 +249,7 @@ def test_a_sequence_that_was_cut_off_goes_on_and_a_movie_begins_again(
     (room.folder / name.replace("####", "0001")).write_bytes(b"x")
     room.stops_in = 0
     assert room.run() is True
-    assert read_record(str(room.folder / "painted")).entries[name].state == "begun"
+    assert read_record(str(room.folder / "painted"), str(room.folder)).entries[name].state == "begun"
     room.stop = False
     room.run()
     assert [(each.overwrite, each.resume) for each in room.painted] == [(False, False), again]
@@ -281,6 +304,32 @@ def test_a_record_that_is_none_is_refused(room: Room) -> None:
     (room.folder / "painted" / NAME).write_text("[]")
     with pytest.raises(UsageError, match="remove it"):
         room.run()
+
+
+def test_the_results_of_another_folder_are_left_alone(room: Room, tmp_path: Path) -> None:
+    (room.folder / "a.mov").write_bytes(b"x")
+    room.run()
+    with pytest.raises(UsageError, match="--into"):
+        read_record(str(room.folder / "painted"), str(tmp_path / "elsewhere"))
+    moved = room.folder.rename(tmp_path / "moved")
+    assert read_record(str(moved / "painted"), str(moved)).entries["a.mov"].state == "finished"
+
+
+def test_only_one_paints_into_a_folder_and_nobody_paints_what_another_made(tmp_path: Path) -> None:
+    into = tmp_path / "renders" / "drawn"
+    with held(str(into)):
+        (into / "a.mov").write_bytes(b"x")
+        with pytest.raises(UsageError, match="another `impasto watch`"), held(str(into)):
+            pass
+    with held(str(into)):
+        assert look_into(str(tmp_path / "renders"), ()) == {}
+
+
+def test_an_empty_file_does_not_keep_once_waiting(room: Room) -> None:
+    (room.folder / "a.mov").write_bytes(b"")
+    room.run()
+    (left,) = room.of(Left)
+    assert "'a.mov' is empty" in left.message
 
 
 def test_a_gap_is_said_with_the_frames_that_are_missing(room: Room) -> None:
@@ -370,7 +419,7 @@ class TestServed:
         done = served("watch", folder, "--style", "identity", *ONCE)
         (left,) = [event for event in done.events if event["event"] == "left"]
         assert (Path(left["input"]).name, left["code"], done.code) == ("broken.mp4", "unreadable_media", 0)
-        assert names(folder / "painted") == [NAME, "plate.mp4"]
+        assert names(folder / "painted") == [NAME, LOCK, "plate.mp4"]
 
     def test_ctrl_c_leaves_nothing_half_written_and_the_next_start_goes_on(
         self, tmp_path: Path, served: Impasto
@@ -393,7 +442,7 @@ class TestServed:
                 break
         events += [json.loads(line) for line in watching.communicate(timeout=60)[0].splitlines()]
         assert (watching.returncode, events[-1]["event"]) == (INTERRUPTED, "cancelled")
-        kept = [name for name in names(folder / "painted") if name != NAME]
+        kept = [name for name in names(folder / "painted") if name not in (NAME, LOCK)]
         assert 0 < len(kept) < 60
         for name in kept:
             with open_reader(str(folder / "painted" / name)) as reader:
@@ -429,7 +478,7 @@ class TestServed:
         events = []
         while not events or events[-1]["event"] != "painted":
             events.append(json.loads(watching.stdout.readline()))
-        assert (events[-1]["frames"], len(names(folder / "painted"))) == (6, 7)
+        assert (events[-1]["frames"], len(names(folder / "painted"))) == (6, 8)
         watching.send_signal(signal.SIGINT)
         until(lambda: watching.poll() is not None)
         watching.communicate()
@@ -452,5 +501,5 @@ def test_what_cannot_work_is_one_sentence(arguments: tuple[str, ...], said: str,
 
 def test_a_shot_knows_what_it_is() -> None:
     assert shots_in(frames(7, 8))["cut.####.exr"] == Shot(
-        "cut.####.exr", shots_in(frames(8, 7))["cut.####.exr"].digest, 2, (), empty=False
+        "cut.####.exr", shots_in(frames(8, 7))["cut.####.exr"].digest, 2, (), ()
     )

@@ -434,6 +434,23 @@ def test_waiting_for_the_server_in_its_own_callback_is_refused_instead_of_hangin
     stage.await_that(lambda: caught)
 
 
+def test_waiting_for_another_frame_in_a_callback_is_refused_instead_of_hanging(stage: Stage) -> None:
+    caught: list[BaseException] = []
+    first, second = (stage.client.submit(plate(), style="hold") for _ in range(2))
+
+    def back(_: Any) -> None:
+        try:
+            second.result()
+        except UsageError as error:
+            caught.append(error)
+
+    first.add_done_callback(back)
+    stage.release()
+    first.result(LIMIT_S)
+    second.result(LIMIT_S)
+    stage.await_that(lambda: caught)
+
+
 def test_the_next_frame_may_be_submitted_from_the_callback_of_the_last(stage: Stage) -> None:
     second: list[Any] = []
     future = stage.client.submit(plate(), style="hold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +21,10 @@ import pytest
 import zmq
 
 from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
-from impasto.server.client import Client, desk
+from impasto.server.client import Client, connection, desk
+from impasto.server.client.connection import push
 from impasto.server.client.conversation import Conversation
+from impasto.server.client.futures import FrameRequest
 from impasto.server.curve import ClientKeys
 from impasto.server.helm import Helm
 from impasto.server.protocol import messages
@@ -131,6 +135,100 @@ def test_ctrl_c_in_the_middle_of_a_message_costs_no_frame(folder: Path, monkeypa
                 assert np.array_equal(painted.pixels, plate() + step)
         if sys.platform == "linux":
             assert interrupted == 1
+
+
+def test_room_that_comes_while_a_message_finds_none_is_not_overlooked() -> None:
+    """ZeroMQ tells of it once, and may do so inside of any call: a hello that is not sent then waits for ever."""
+
+    class Socket:
+        sent: tuple[bytes, ...] = ()
+        connected = False
+
+        def send_multipart(self, parts: tuple[bytes, ...], flags: int, *, copy: bool) -> None:
+            if not self.connected:
+                raise zmq.Again
+            self.sent += parts
+
+        def getsockopt(self, option: int) -> int:
+            assert option == zmq.EVENTS
+            self.connected = True
+            return int(zmq.POLLOUT)
+
+    opened = Socket()
+    waiting: deque[Any] = deque([(b"hello", b"there")])
+    assert not push(opened, waiting)  # type: ignore[arg-type]
+    assert opened.sent == (b"hello", b"there")
+    assert not waiting
+
+
+def test_ctrl_c_in_the_middle_of_an_answer_ends_its_frame_and_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, interrupts = FrameRequest.end, iter([KeyboardInterrupt()])
+
+    def interrupted(self: FrameRequest, message: Any, parts: Any) -> None:
+        if threading.current_thread() is threading.main_thread() and (interrupt := next(interrupts, None)) is not None:
+            raise interrupt
+        end(self, message, parts)
+
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        monkeypatch.setattr(FrameRequest, "end", interrupted)
+        caught = 0
+        for step in range(8):
+            future = client.submit(plate() + step, style="echo")
+            try:
+                painted = future.result(LIMIT_S)
+            except KeyboardInterrupt:
+                caught += 1
+                with pytest.raises(ServerUnreachable, match="interrupted"):
+                    future.result(LIMIT_S)
+                continue
+            with painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+        if sys.platform == "linux":
+            assert caught == 1
+
+
+def test_ctrl_c_in_the_middle_of_sending_costs_no_later_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_sent(opened: Any, waiting: deque[Any]) -> bool:
+        if threading.current_thread() is not threading.main_thread() or not waiting:
+            return push(opened, waiting)
+        monkeypatch.setattr(connection, "push", push)
+        opened.send(waiting[0][0], zmq.SNDMORE)
+        raise KeyboardInterrupt
+
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        client.submit(plate(), style="echo").result(LIMIT_S).release()
+        monkeypatch.setattr(connection, "push", half_sent)
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(plate(), style="echo")
+        for step in range(4):
+            with client.submit(plate() + step, style="echo").result(LIMIT_S) as painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+
+
+def test_a_client_that_is_collected_while_its_own_thread_uses_a_socket_says_goodbye(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(heartbeat_s=0.1)
+
+    def collecting(opened: Any, waiting: deque[Any]) -> bool:
+        if threading.current_thread().name == "impasto-connection":
+            gc.collect()
+        return push(opened, waiting)
+
+    with serving(folder, script):
+        client = Client.connect(folder, start=False)
+        gc.disable()
+        try:
+            holder: list[Any] = [client]
+            holder.append(holder)
+            del client, holder
+            monkeypatch.setattr(connection, "push", collecting)
+            await_that(lambda: script.seen_of(messages.Goodbye))
+        finally:
+            gc.enable()
+    await_that(lambda: all(each.name != "impasto-connection" for each in threading.enumerate()))
 
 
 def test_closing_ends_a_wait_in_another_thread(folder: Path) -> None:
@@ -258,19 +356,26 @@ def test_an_interpreter_whose_server_is_dead_leaves_at_once(folder: Path) -> Non
 def test_a_forked_child_connects_anew_and_leaves_its_parent_alone(folder: Path) -> None:
     program = (
         "import os, sys, numpy as np; from pathlib import Path; from impasto.server.client import Client\n"
+        "from impasto.core.errors import UsageError\n"
         "client = Client.connect(Path(sys.argv[1]), start=False)\n"
         "pixels = np.ones((8, 8, 4), np.float32)\n"
         "held = client.submit(pixels, style='echo').result(5)\n"
         "session = client.welcome.session\n"
+        "inherited = client.submit(pixels, style='hold')\n"
         "child = os.fork()\n"
         "good = np.array_equal(client.submit(pixels * 2, style='echo').result(5).pixels, pixels * 2)\n"
         "if child == 0:\n"
         "    good = good and client.welcome.session != session\n"
+        "    try:\n"
+        "        inherited.result()\n"
+        "        good = False\n"
+        "    except UsageError:\n"
+        "        inherited.cancel()\n"
         "    client.close()\n"
         "    sys.exit(0 if good else 1)\n"
         "code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
         "good = good and client.welcome.session == session and np.array_equal(held.pixels, pixels)\n"
-        "good = good and client.ping() < 5\n"
+        "good = good and client.ping() < 5 and not inherited.done()\n"
         "sys.exit(code if good else 2)\n"
     )
     with server_process(folder):

@@ -77,6 +77,14 @@ def test_who_said_that_nothing_would_be_rendered_is_held_to_it() -> None:
         admit(sessions, b"2", control_only=True).require_work()
 
 
+def test_who_found_room_by_only_asking_does_not_go_on_as_one_who_works() -> None:
+    sessions = Sessions(LIMITS)
+    asker = admit(sessions, b"1", control_only=True)
+    back = Hello("test", 1, 1, 1, resume=asker.token, control_only=True)
+    assert sessions.resume(replace(back, control_only=False), HERE, route(b"2"), asker.agreed, 0.0) is None
+    assert sessions.resume(back, HERE, route(b"2"), asker.agreed, 0.0) is asker
+
+
 def test_a_session_lives_as_long_as_its_lease() -> None:
     sessions = Sessions(LIMITS)
     short, long = admit(sessions, b"1"), admit(sessions, b"2", lane="batch")

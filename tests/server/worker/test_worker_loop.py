@@ -31,6 +31,7 @@ from impasto.server.protocol.link import (
     WorkStopped,
 )
 from impasto.server.protocol.messages import Done, Look
+from impasto.server.worker import loop
 from impasto.server.worker.loop import FrameTask, work
 from impasto.server.worker_link import LinkClosed, link_pair, worker_end
 from tests.server.fake_worker import COMMAND, SHA256, FakeStudio
@@ -91,6 +92,45 @@ def test_a_result_that_no_message_can_carry_is_answered_with_an_error() -> None:
         assert worker.answer(WorkFailed, 10.0, id=id).error.code == "invalid_request"
     finally:
         worker.send(Quit())
+        thread.join(10.0)
+        ours.close()
+        end.close()
+
+
+def test_an_error_in_who_listens_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would beat any more, nor hear that what is painted is to stop."""
+    ours, theirs = link_pair()
+    end = worker_end(theirs.detach())
+    left = threading.Event()
+    status: list[int] = []
+
+    def leave(code: int) -> None:
+        status.append(code)
+        left.set()
+
+    stop = loop._Worker._stop
+
+    def stumble(self: loop._Worker, id: bytes) -> None:
+        stop(self, id)
+        raise RuntimeError("a bug of the listener")
+
+    monkeypatch.setattr(loop._Worker, "_stop", stumble)
+    thread = threading.Thread(target=lambda: leave(work(end, FakeStudio("cpu", -1), leave=leave)), daemon=True)
+    thread.start()
+    worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
+    try:
+        slow = worker.frame(PICTURE, PLATE, Look("delay-30000ms"))
+        until = time.monotonic() + 10
+        while not any(slow in beat.moved for beat in worker.beats):
+            assert time.monotonic() < until
+            worker.listen()
+        worker.send(StopWork(slow))
+        note = worker.until(lambda each: isinstance(each, WorkerNote) and each.event == "worker_bug", 10.0)
+        assert isinstance(note, WorkerNote)
+        assert "a bug of the listener" in note.facts["what"]
+        assert left.wait(10.0)
+        assert status[0] == 1
+    finally:
         thread.join(10.0)
         ours.close()
         end.close()

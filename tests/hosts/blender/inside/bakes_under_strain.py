@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,97 +19,12 @@ STYLE = "wheatfield-draft"
 
 
 def run_all(folder: str, media: str, names: list[str]) -> dict[str, Any]:
-    """As `bakes.run_all`, with the scenarios of this file."""
-    bakes.__dict__.update({name: globals()[name] for name in names})
+    """As `bakes.run_all`, with the scenarios of this file and of `bakes_again`."""
+    from tests.hosts.blender.inside import bakes_again
+
+    ours = {**vars(bakes_again), **globals()}
+    bakes.__dict__.update({name: ours[name] for name in names})
     return bakes.run_all(folder, media, names)
-
-
-def again(folder: Path, media: Path) -> Any:
-    """Stylize again: as it was, with another parameter, back, trimmed longer, and with a curve."""
-    desk = Desk(folder, media)
-    strip = desk.movie()
-    strip.frame_offset_end = 12
-    desk.stylize()
-    first = desk.facts(desk.result())
-    before = stamps(first["files"])
-    desk.select(desk.result())  # the result stands for its original
-    desk.stylize()
-    same = stamps(first["files"]) == before
-    desk.scene.impasto.exposure = 1.0
-    desk.stylize()
-    other = desk.facts(desk.result())
-    desk.scene.impasto.exposure = 0.0
-    desk.stylize()
-    back = desk.facts(desk.result())
-    strip.frame_offset_end = 6
-    desk.stylize()
-    longer = desk.facts(desk.result())
-    kept = stamps(first["files"]) == before
-    images = [each.name for each in desk.editor.strips_all if each.type == "IMAGE"]
-    return {"same": same, "first": first, "other": other, "back": back, "longer": longer, "kept": kept,
-            "images": images}  # fmt: skip
-
-
-def curve(folder: Path, media: Path) -> Any:
-    """A curve on the strength; changed in its second half, the first half is not painted again."""
-    desk = Desk(folder, media)
-    desk.scene.impasto.style_name = STYLE
-    desk.movie(start=101)
-    settings = desk.scene.impasto
-    for frame, value in ((101, 0.0), (111, 1.0), (124, 1.0)):
-        settings.strength = value
-        settings.keyframe_insert("strength", frame=frame)
-    said = desk.stylize()
-    first = desk.facts(desk.result())
-    inodes = [os.stat(file).st_ino for file in first["files"]]
-    settings.strength = 0.5
-    settings.keyframe_insert("strength", frame=124)
-    desk.stylize()
-    second = desk.facts(desk.result())
-    shared = [os.stat(file).st_ino in inodes for file in second["files"]]
-    return {"said": said, "first": first, "second": second, "shared": shared}
-
-
-def painted(folder: Path, media: Path) -> Any:
-    """The draft style in both modes, at 320x180: the files are compared with the engine's."""
-    found = {}
-    for mode in ("source", "rendered"):
-        desk = Desk(folder / mode, media)
-        desk.scene.render.resolution_x, desk.scene.render.resolution_y = 320, 180
-        desk.scene.impasto.style_name, desk.scene.impasto.strength = STYLE, 0.8
-        desk.movie("wide.mp4").frame_offset_end = 9
-        said = desk.stylize(rendered=mode == "rendered")
-        plates = sorted(str(each) for each in (folder / mode).rglob("plates/*.exr"))
-        found[mode] = {"said": said, "result": desk.facts(desk.result()), "plates": plates}
-        result = desk.facts(desk.result())["files"]
-        found[mode]["shown"] = float(
-            np.abs(encoded(desk.shot(2)) - encoded(bakes.pixels_of(result[1]))).max() if mode == "rendered" else 0.0
-        )
-    return found
-
-
-def undone(folder: Path, media: Path) -> Any:
-    """One step back takes the result away; another brings the result of the bake before."""
-    import bpy
-
-    desk = Desk(folder, media)
-    desk.movie()
-    bpy.ops.ed.undo_push(message="clip added")
-    desk.stylize()
-    first = desk.facts(desk.result())["directory"]
-    desk.scene.impasto.exposure = 0.5
-    bpy.ops.ed.undo_push(message="exposure")
-    desk.stylize()
-    second = desk.facts(desk.result())["directory"]
-    steps = []
-    for _ in range(3):
-        bpy.ops.ed.undo()
-        desk.adopt()
-        results = [each for each in desk.strips if "impasto" in each]
-        steps.append([each.directory for each in results] + [desk.strips["clip"].mute])
-    bpy.ops.ed.redo()
-    desk.adopt()
-    return {"first": first, "second": second, "steps": steps, "redone": desk.facts(desk.result())["directory"]}
 
 
 def untouched(folder: Path, media: Path) -> Any:
@@ -172,16 +88,26 @@ def cancelled(folder: Path, media: Path) -> Any:
     """Cancel after some frames; again, it goes on behind them. By the timer's own function, as in a window."""
     from impasto.hosts.blender import bake
     from impasto.hosts.blender.job_state import JOBS
+    from impasto.server.client import Client
 
     desk = Desk(folder, media)
     desk.scene.impasto.style_name = STYLE
     desk.movie("wide_long.mp4")
+    answers, waited, render_shot = threading.Event(), [], Client.render_shot
+
+    def render_later(*arguments: Any, **words: Any) -> Any:
+        waited.append(answers.wait(30))
+        return render_shot(*arguments, **words)
+
+    Client.render_shot = render_later
     begun, _ = bake.stylize(desk.scene)
-    longest = 0.0
-    while begun[0].job.running:
-        at = time.perf_counter()
+    for _ in range(20):
         bake._turn()
-        longest = max(longest, time.perf_counter() - at)
+    turned = [begun[0].job.phase, list(waited)]
+    answers.set()
+    Client.render_shot = render_shot
+    while begun[0].job.running:
+        bake._turn()
         if begun[0].job.done >= 2:
             JOBS.ask_cancel()
         time.sleep(0.005)
@@ -191,7 +117,7 @@ def cancelled(folder: Path, media: Path) -> Any:
     before = stamps(files)
     said = desk.stylize()
     return {"phase": job.phase, "kept": len(files), "strips": strips, "same": stamps(files) == before, "said": said,
-            "all": len(desk.facts(desk.result())["files"]), "longest": longest}  # fmt: skip
+            "all": len(desk.facts(desk.result())["files"]), "turned": turned}  # fmt: skip
 
 
 def server_killed(folder: Path, media: Path) -> Any:
@@ -390,8 +316,7 @@ def no_server(folder: Path, media: Path) -> Any:
     os.environ["IMPASTO_COMMAND"] = "/nowhere/impasto"
     desk = Desk(folder, media)
     desk.movie()
-    begun = time.perf_counter()
-    return {"said": desk.stylize(), "seconds": time.perf_counter() - begun, "strips": len(desk.strips)}
+    return {"said": desk.stylize(), "strips": len(desk.strips)}
 
 
 def saved(folder: Path, media: Path) -> Any:

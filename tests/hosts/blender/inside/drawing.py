@@ -104,24 +104,38 @@ def panels_with_a_server(style: str) -> dict[str, Any]:
 
 def states_of_the_connection() -> dict[str, Any]:
     """From absent to ready, to lost when the server is stopped, and ready again."""
-    import time
+    import threading
+
+    import bpy
 
     from impasto.hosts.blender import connection
 
     there = connection.current()
-    begun = time.monotonic()
     before = there.state
+    reach, may_go_on = there._reach, threading.Event()
+
+    def reach_later(*arguments: Any) -> Any:
+        may_go_on.wait(20)
+        return reach(*arguments)
+
+    there._reach = reach_later
     there.connect(start=True)
-    took = time.monotonic() - begun
-    soon = there.state
+    waited, soon = may_go_on.is_set(), there.state
+    may_go_on.set()
     client = there.wait_ready(40)
     ready, sentence = there.state, there.sentence
     client.shut_down(at_once=True)
     _until(lambda: there.state == "lost")
     lost = there.sentence
     there.wait_ready(40)
-    return {"before": before, "took": took, "soon": soon, "ready": ready, "sentence": sentence, "lost": lost,
-            "again": there.state, "same": there.client() is client}  # fmt: skip
+    again, same = there.state, there.client() is client
+    preferences = bpy.context.preferences.addons["impasto.hosts.blender"].preferences
+    preferences.address = "tcp://render1.example:7780"
+    left = [there.state, there.client() is None, there.sentence, drawn()["Impasto"][:2]]
+    preferences.address = ""
+    there.wait_ready(40)
+    return {"before": before, "soon": soon, "ready": ready, "sentence": sentence, "lost": lost, "waited": waited,
+            "again": again, "same": same, "left": left, "back": there.state}  # fmt: skip
 
 
 def missing_command(command: str) -> dict[str, Any]:

@@ -32,18 +32,19 @@ def marked_and_exported(clip: str, folder: str) -> dict[str, Any]:
     bpy.ops.wm.open_mainfile(filepath=str(out / "marked.blend"))
     scene = bpy.context.scene
     strip = scene.sequence_editor.active_strip
+    strip.name = "renamed"
     marks = keyframes.marks_of(strip)
     unpainted = sentence(bpy.ops.impasto.train_start)
     bpy.ops.impasto.keys_export()
     where = keyframes.folder_of(strip)
     written = sorted(path.name for path in where.iterdir())
     nothing = [key.number for key in keyframes.keys_of(scene, strip)]
-    scribble(where / f"{strip.name}.{marks[0]:04d}.png")
-    paint = (where / f"{strip.name}.{marks[0]:04d}.png").read_bytes()
+    scribble(where / f"hero.{marks[0]:04d}.png")
+    paint = (where / f"hero.{marks[0]:04d}.png").read_bytes()
     bpy.ops.impasto.keys_export()
-    kept = (where / f"{strip.name}.{marks[0]:04d}.png").read_bytes() == paint
+    kept = (where / f"hero.{marks[0]:04d}.png").read_bytes() == paint
     one = [(key.number, key.problem) for key in keyframes.keys_of(scene, strip)]
-    scribble(where / f"{strip.name}.{marks[1]:04d}.png", size=(40, 20))
+    scribble(where / f"hero.{marks[1]:04d}.png", size=(40, 20))
     wrong = [key.problem for key in keyframes.keys_of(scene, strip) if key.problem]
     return {"marks": list(marks), "refused": refused, "unpainted": unpainted, "written": written, "nothing": nothing,
             "one": one, "kept": kept, "wrong": wrong, "folder": str(where),
@@ -103,7 +104,7 @@ def trained(clip: str, folder: str) -> dict[str, Any]:
     import bpy
 
     from impasto.hosts.blender import keyframes, live
-    from impasto.hosts.blender.live_strips import KEPT_LOOK
+    from impasto.hosts.blender.kept_look import KEPT_LOOK
 
     scene, strip = begun(clip, folder, 0.1)
     again = sentence(bpy.ops.impasto.train_start)
@@ -112,10 +113,20 @@ def trained(clip: str, folder: str) -> dict[str, Any]:
     live.look_at(scene)
     settle()
     on_screen(scene, Path(folder), "trained_", 1)
+    learned = strip.get(KEPT_LOOK, "")
+    strip.select = True
+    bpy.ops.impasto.stylize()
+    result = next(each for each in scene.sequence_editor.strips_all if "impasto" in each)
+    painted = str(Path(bpy.path.abspath(result.directory)) / result.elements[0].filename)
+    bpy.ops.impasto.live_keep()
+    keyframes.follow()
+    released = KEPT_LOOK not in strip
+    bpy.ops.impasto.train_show()
     progress = keyframes.run_of(scene, strip).progress
     return {"again": again, "state": progress.state, "step": progress.step, "wanted": progress.wanted,
             "sentence": progress.sentence, "style": str(keyframes.style_of(strip)),
-            "kept": strip.get(KEPT_LOOK, "")}  # fmt: skip
+            "kept": learned, "released": released, "shown_again": strip.get(KEPT_LOOK, "") == learned,
+            "result": result.name, "painted": painted}  # fmt: skip
 
 
 def left_behind(clip: str, folder: str) -> str:

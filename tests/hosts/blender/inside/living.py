@@ -139,12 +139,18 @@ def looks(clip: str, folder: str) -> dict[str, Any]:
     socket = live_nodes.strength_of(live_nodes.group_of(strip))
     viewer, requests = live.viewer_of(scene, strip), live._state.requests
     settle()
-    reach, requests._client_of = requests._client_of, unreachable  # whatever is asked for now does not come
-    longest = 0.0
+    answers, waited = threading.Event(), []
+
+    def client_later() -> Any:
+        waited.append(answers.wait(30))
+        return unreachable()
+
+    reach, requests._client_of = requests._client_of, client_later  # whatever is asked for now does not come
+    scene.impasto.exposure = 0.5
     for frame in (2, 5, 3, 4):
-        begun = time.perf_counter()
         scene.frame_set(frame)
-        longest = max(longest, time.perf_counter() - begun)
+    scrubbed = [live.idle(), list(waited)]
+    answers.set()
     scene.impasto.exposure = 1.0  # a look of which nothing is painted yet
     live.look_at(scene)
     on_screen(scene, out, "early_", 4)
@@ -173,7 +179,7 @@ def looks(clip: str, folder: str) -> dict[str, Any]:
     scene.impasto.style_name = "no such style"
     live.look_at(scene)
     settle()
-    return {"longest_s": longest, "problem": live.problem_of(scene, strip), "ahead": ahead,
+    return {"scrubbed": scrubbed, "problem": live.problem_of(scene, strip), "ahead": ahead,
             "prefetch": scene.sequence_editor.use_prefetch}  # fmt: skip
 
 
@@ -215,7 +221,7 @@ def several(first: str, second: str, folder: str) -> dict[str, Any]:
     import bpy
 
     from impasto.hosts.blender import live
-    from impasto.hosts.blender.live_strips import KEPT_LOOK, as_kept
+    from impasto.hosts.blender.kept_look import KeptLook, keep
 
     out = Path(folder)
     scene, below = live_scene(first)
@@ -230,157 +236,11 @@ def several(first: str, second: str, folder: str) -> dict[str, Any]:
     other = bpy.data.scenes.new("other")
     (again,) = strips_of_a_scene(other, first)
     other.impasto.style_name = "wheatfield-draft"
-    again[KEPT_LOOK] = as_kept("identity", {"strength": 1.0})
+    keep(again, KeptLook("identity", {"strength": 1.0}))
     live.go_live(bpy.context, other, again)
     render(scene, out, "both_", 2, 5)
     render(other, out, "other_", 1, 3)
     return {"order": [each.name for each in above.modifiers], "below": below.name}
-
-
-def saved_files(clip: str, folder: str) -> dict[str, Any]:
-    """A file with a strip that is half painted, one that is cached; and what undo and loading do to a live strip."""
-    import bpy
-
-    from impasto.hosts.blender import live, live_nodes
-
-    out = Path(folder)
-    bpy.ops.wm.save_as_mainfile(filepath=str(out / "live.blend"))
-    scene, strip = live_scene(clip)
-    bpy.ops.ed.undo_push(message="live")
-    live_nodes.remove(strip)
-    bpy.ops.ed.undo_push(message="plate")
-    bpy.ops.ed.undo()
-    scene = bpy.context.scene
-    strip = scene.sequence_editor.strips_all[0]
-    undone = live_nodes.modifier_of(strip) is not None
-    live._state.requests.drop(live.viewer_of(scene, strip))
-    for frame in (2, 3):
-        render(scene, out, "warm_", frame)
-    found = live._state.strips.get(live.viewer_of(scene, strip)) or live.read(scene, strip)
-    settle()
-    live._state.requests._client_of = unreachable
-    for number in found.plate.numbers:
-        if number not in (1002, 1003):  # what was painted ahead
-            found.frames.path_of(number).unlink(missing_ok=True)
-    painted = [number for number in found.plate.numbers if found.frames.has(number)]
-    bpy.ops.wm.save_as_mainfile(filepath=str(out / "live.blend"))
-    bpy.ops.wm.open_mainfile(filepath=str(out / "live.blend"))
-    scene = bpy.context.scene
-    strip = scene.sequence_editor.strips_all[0]
-    scene.frame_set(3)
-    on_screen(scene, out, "reopened_", 3)
-    strip.select = True
-    done = bpy.ops.impasto.live_cache()
-    group = live_nodes.group_of(strip)
-    bpy.ops.wm.save_as_mainfile(filepath=str(out / "cached.blend"))
-    return {"undone": undone, "painted": painted, "done": list(done), "cached": live_nodes.is_cached(group),
-            "image": live_nodes.image_of(group).filepath, "dirty": live_nodes.image_of(group).is_dirty}  # fmt: skip
-
-
-def opened_without(folder: str, frames: int) -> dict[str, Any]:
-    """Both files on a machine without the extension."""
-    import bpy
-
-    out = Path(folder)
-    for name in ("live", "cached"):
-        bpy.ops.wm.open_mainfile(filepath=str(out / f"{name}.blend"))
-        assert not hasattr(bpy.types.Scene, "impasto")
-        render(bpy.context.scene, out, f"{name}_without_", 1, frames)
-    return number_of_handlers()
-
-
-def no_server(clip: str, folder: str) -> dict[str, Any]:
-    """Final renders where no server can be had: pictures, a movie, a single frame."""
-    import bpy
-
-    from impasto.hosts.blender import failure, live
-
-    out = Path(folder)
-    scene = bpy.context.scene
-    (strip,) = strips_of_a_scene(scene, clip)
-    scene.impasto.style_name = "wheatfield-draft"
-    scene.impasto_live.budget_s = 1.0
-    live.go_live(bpy.context, scene, strip)
-    found: dict[str, Any] = {"state": live.current().state}
-    scene.frame_set(2)
-    settle()
-    found["problem"] = live.problem_of(scene, strip)
-    on_screen(scene, out, "screen_", 2)
-    for kind in ("pictures", "movie"):
-        settings = scene.render.image_settings
-        settings.media_type = "IMAGE" if kind == "pictures" else "VIDEO"
-        settings.file_format = "OPEN_EXR" if kind == "pictures" else "FFMPEG"
-        scene.render.filepath = str(out / f"{kind}_")
-        scene.frame_start, scene.frame_end = 1, 4
-        before = (scene.render.filepath, settings.file_format)
-        try:
-            bpy.ops.render.render(animation=True)
-            found[kind] = ""
-        except RuntimeError as error:
-            found[kind] = str(error)
-        found[f"{kind}_kept"] = (scene.render.filepath, settings.file_format) == before
-    found["written"] = sorted(path.name for path in out.iterdir())
-    found["sentence"] = failure.last_error()
-    render(scene, out, "single_", 2)
-    on_screen(scene, out, "after_", 2)
-    return found
-
-
-def server_dies(clip: str, folder: str) -> dict[str, Any]:
-    """An animation during which the server is killed."""
-    import os
-    import signal
-
-    import bpy
-
-    from impasto.hosts.blender import connection
-
-    scene, _ = live_scene(clip)
-    killed = []
-
-    def kill(scene: Any, *_: Any) -> None:
-        if scene.frame_current == 8 and not killed:  # the last of the frames that were asked for at once
-            killed.append(connection.current().client().status().pid)
-            os.kill(killed[0], signal.SIGKILL)
-
-    bpy.app.handlers.render_post.append(kill)
-    try:
-        render(scene, Path(folder), "killed_", 1, 12)
-    finally:
-        bpy.app.handlers.render_post.remove(kill)
-    return {"killed": len(killed), "now": connection.current().client().status().pid != killed[0]}
-
-
-def left_alone(clip: str) -> dict[str, Any]:
-    """Everything of Live and of Before and After switched on, and then the extension switched off."""
-    import addon_utils
-    import bpy
-
-    from impasto.hosts.blender import live, wipe
-
-    addon_utils.disable("impasto.hosts.blender", default_set=True)
-    before = number_of_handlers()
-    addon_utils.enable("impasto.hosts.blender", default_set=True)
-    scene = bpy.context.scene
-    (strip,) = strips_of_a_scene(scene, clip)
-    scene.sequence_editor.active_strip = strip
-    strip.select = True
-    scene.impasto.style_name = "wheatfield-draft"
-    refused = ""
-    try:
-        bpy.ops.impasto.live_add()
-    except RuntimeError as error:
-        refused = str(error)
-    scene.impasto_wipe.show = True
-    live.look_at(scene)
-    hooked = wipe.hooked()
-    timers = [bpy.app.timers.is_registered(timer) for timer in (live._tick,)]
-    addon_utils.disable("impasto.hosts.blender", default_set=True)
-    still = [bpy.app.timers.is_registered(timer) for timer in (live._tick,)]
-    after = number_of_handlers()
-    addon_utils.enable("impasto.hosts.blender", default_set=True)
-    return {"before": before, "after": after, "hooked": hooked, "hooked_after": wipe.hooked(), "refused": refused,
-            "timers": timers, "still": still}  # fmt: skip
 
 
 def placings(clip: str, folder: str) -> list[dict[str, Any]]:
