@@ -16,7 +16,6 @@ import numpy as np
 from impasto.core.frame import Samples
 from impasto.training.teachers.palette import LUMA, Palette
 
-
 FAINTEST = 0.012
 """Texture of a plate, in luma, below which it bears no strokes of its own."""
 BANDS = 8.0
