@@ -7,13 +7,33 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.errors import UsageError
 from impasto.hosts.terminal.events import Cancelled, Finished, Warned
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.report import counted, reporter_for
 from impasto.hosts.terminal.train import for_folder, run_folder, stop_notice, tell
+from impasto.hosts.terminal.train_options import (
+    Batch,
+    Credit,
+    Crop,
+    Description,
+    Device,
+    Json,
+    Licence,
+    Minutes,
+    Name,
+    Output,
+    Overwrite,
+    RecipeFile,
+    Resume,
+    Seed,
+    Size,
+    Steps,
+    Title,
+    Wandb,
+    recipe_of,
+)
 
 
 def keyframes(
@@ -21,34 +41,32 @@ def keyframes(
     keys: Annotated[
         Path, typer.Option("--keys", metavar="DIR", help="Folder of painted frames, named by their frame's number.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The style: a .safetensors file.")],
+    output: Output,
     masks: Annotated[
         Path | None,
         typer.Option("--masks", metavar="DIR", help="Folder of masks by the same numbers: black is not painted."),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", metavar="draft|standard|fine", help="How large a network.")
-    ] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="How long to train.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="How many steps to train, instead of minutes.")] = None,
-    crop: Annotated[
-        int | None, typer.Option("--crop", help="Side of the crops that it learns from, in pixels.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Crops in a step.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Where chance begins.")] = None,
+    size: Size = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    crop: Crop = None,
+    batch: Batch = None,
+    seed: Seed = None,
+    recipe_file: RecipeFile = None,
     input_space: Annotated[
         str | None,
         typer.Option("--input-space", metavar="NAME", help="Colour space of float plates and keys that do not say."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="Where it trains.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run beside FILE stopped.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style and a run that are there.")] = False,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the style; by default that of the file.")] = None,
-    title: Annotated[str, typer.Option("--title", help="What artists read in lists.")] = "",
-    description: Annotated[str, typer.Option("--description", help="One sentence on how it paints.")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="Licence of the style, as an SPDX name.")] = "unstated",
-    credit: Annotated[list[str] | None, typer.Option("--credit", help="Who painted the keys; repeatable.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    device: Device = "auto",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    name: Name = None,
+    title: Title = "",
+    description: Description = "",
+    licence: Licence = "unstated",
+    credit: Credit = None,
+    wandb: Wandb = None,
+    json: Json = False,
 ) -> None:
     """Train a style on one to five painted frames of a shot.
 
@@ -59,8 +77,6 @@ def keyframes(
     """
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         folder = run_folder(output, resume=resume, overwrite=overwrite)
-        if minutes is not None and steps is not None:
-            raise UsageError("expected --minutes or --steps, got both; give one of them")
         for_folder(keys, "--keys")
         if masks is not None:
             for_folder(masks, "--masks")
@@ -70,12 +86,10 @@ def keyframes(
         from impasto.training.export import Label
         from impasto.training.loop import Schedule, run
         from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
-        from impasto.training.recipe import recipe_from
+        from impasto.training.tracking import trackers
 
-        settings = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
-        if steps is not None:
-            settings["minutes"] = 0.0
-        recipe = recipe_from({key: value for key, value in settings.items() if value is not None}, RECIPE)
+        options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
+        recipe = recipe_of(RECIPE, recipe_file, options)
         chosen = choose_device(device)
         painted = load_keyframes(plates, keys, masks, input_space=input_space)
         for note in painted.notes:
@@ -88,13 +102,14 @@ def keyframes(
         if painted.wanted is not None:
             reporter.show(Warned(f"another key would help most on frame {painted.wanted}"))
         label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
-        trained = run(
-            task_for(prepare(painted, recipe.seed), recipe, output, label),
-            recipe,
-            Schedule(folder, preview_s=10.0, checkpoint_s=20.0, resume=resume, device=chosen),
-            on_progress=lambda progress: tell(reporter, progress, folder / "preview.png"),
-            stopped=interrupts.asked,
-        )
+        with trackers(folder, wandb=wandb) as opened:
+            trained = run(
+                task_for(prepare(painted, recipe.seed), recipe, output, label),
+                recipe,
+                Schedule(folder, preview_s=10.0, checkpoint_s=20.0, resume=resume, device=chosen, trackers=opened),
+                on_progress=lambda progress: tell(reporter, progress, folder / "preview.png"),
+                stopped=interrupts.asked,
+            )
         seconds = round(trained.seconds, 1)
         if interrupts.asked():
             reporter.show(Cancelled(str(output) if trained.steps else None, 0, seconds, steps=trained.steps))
