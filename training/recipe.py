@@ -19,7 +19,7 @@ from impasto.training.networks import KINDS
 class Recipe:
     """The settings of a run on before/after pairs.
 
-    The built-in styles were trained with the defaults; a style's card holds its own.
+    A style's card holds the settings that it was trained with.
 
     A run ends after `steps`, or after `minutes` of training when that is set. Weights are factors
     on the losses of the same name; 0 turns one off.

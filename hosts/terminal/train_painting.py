@@ -91,8 +91,8 @@ def painting(
 
     A painter without a network first paints your plates, slowly and carefully, in the painting's colours (before and
     after pictures in my.run/pairs); then a small network learns, against a critic, to do the same at once.
-    More and more varied plates make it surer: fifty pictures are a good start, and an hour on two cores a good
-    training (--minutes). The manners ink, cel, pencil and film have colours of their own and take no painting.
+    More and more varied plates make it surer: fifty pictures are a good start. It trains for an hour unless
+    told otherwise (--minutes). The manners ink, cel, pencil and film have colours of their own and take no painting.
     Ctrl-C keeps what there is; --resume goes on.
     """
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
