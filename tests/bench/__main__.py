@@ -37,11 +37,19 @@ def main() -> None:
         return
     peak, networks = network_figures()
     rows = [
-        (n.size, n.frame, f"{n.milliseconds:.1f}", f"{n.frames_per_second:.1f}", f"{n.gmac:.2f}", f"{n.of_peak:.0%}")
+        (
+            n.generator,
+            n.size,
+            n.frame,
+            f"{n.milliseconds:.1f}",
+            f"{n.frames_per_second:.1f}",
+            f"{n.gmac:.2f}",
+            f"{n.of_peak:.0%}",
+        )
         for n in networks
     ]
     title = f"network alone, CPU float32, best of 11; convolution peak {peak:.0f} GMAC/s"
-    console.print(_table(title, ("size", "frame", "ms", "fps", "GMAC", "of peak"), rows))
+    console.print(_table(title, ("generator", "size", "frame", "ms", "fps", "GMAC", "of peak"), rows))
     report = {"machine": asdict(facts), "peak_gmac_per_s": peak, "networks": [asdict(n) for n in networks]}
     if "quick" not in sys.argv[1:]:
         shots = shot_figures(STYLES)

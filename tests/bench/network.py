@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from impasto.core.generators.unet import SIZES, UNet
+from impasto.training.networks import KINDS, new_network
 
 FRAMES = {"512x288": (288, 512), "1280x720": (720, 1280)}
 ROUNDS = 11
@@ -21,6 +21,7 @@ ROUNDS = 11
 class NetworkFigure:
     """One network at one size: best of `ROUNDS`."""
 
+    generator: str
     size: str
     frame: str
     milliseconds: float
@@ -56,12 +57,12 @@ def convolution_peak() -> float:
 
 
 def network_figures() -> tuple[float, list[NetworkFigure]]:
-    """The convolution peak in GMAC/s, and every size of network at every size of frame; CPU, float32, folded."""
+    """The convolution peak in GMAC/s, and every network at every size of frame; CPU, float32, folded."""
     figures = []
     with torch.inference_mode():
         peak = convolution_peak()
-        for size, config in SIZES.items():
-            net = UNet(config).fold()
+        for generator, size in ((name, size) for name, kind in KINDS.items() for size in kind.sizes):
+            net = new_network(generator, size).fold()
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for frame, (height, width) in FRAMES.items():
                 picture = torch.rand(1, 3, height, width).contiguous(memory_format=torch.channels_last)
@@ -69,6 +70,8 @@ def network_figures() -> tuple[float, list[NetworkFigure]]:
                     net(picture)
                 gmac = counter.get_total_flops() / 2e9
                 seconds = best_seconds(lambda net=net, picture=picture: net(picture))
-                figures.append(NetworkFigure(size, frame, 1e3 * seconds, 1 / seconds, gmac, gmac / seconds / peak))
+                figures.append(
+                    NetworkFigure(generator, size, frame, 1e3 * seconds, 1 / seconds, gmac, gmac / seconds / peak)
+                )
             peak = max(peak, convolution_peak())
     return peak, figures

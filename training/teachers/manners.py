@@ -28,6 +28,8 @@ DILUTED = np.array([0.47, 0.52, 0.58], np.float32)
 CONTOUR = np.array([0.09, 0.06, 0.12], np.float32)
 KEY_BLOCK = np.array([0.10, 0.17, 0.30], np.float32)
 """Prussian blue, in which the lines of a woodblock are printed."""
+WASHI = np.array([0.97, 0.92, 0.80], np.float32)
+"""Unbleached paper of a woodblock print."""
 GRAPHITE = np.array([0.13, 0.13, 0.15], np.float32)
 DRAWING_PAPER = np.array([0.97, 0.965, 0.945], np.float32)
 
@@ -70,8 +72,13 @@ def woodblock(plate: Samples, palette: Palette) -> Samples:
     """Few flat inks, shaded off where the plate passes slowly from light to dark, and lines in Prussian blue."""
     colours = palette.apply(flattened(plate, 5, passes=2))
     luma = np.asarray(np.clip(colours @ LUMA, 0, 1), np.float32)
-    inked = retoned(colours, luma, stepped(luma, 5), floor=0.05)
-    return _with_lines(inked, KEY_BLOCK, plate, width=1.5, length=9)
+    tone = stepped(luma, 5)
+    inked = retoned(colours, luma, 0.06 + 0.94 * tone, floor=0.05)
+    grey = (inked @ LUMA)[..., None]
+    inked = np.asarray(grey + 1.3 * (inked - grey), np.float32)
+    # Every ink lies on warm paper, and what is dark is printed in the blue of the lines.
+    printed = KEY_BLOCK + (WASHI - KEY_BLOCK) * np.clip(1.15 * tone, 0, 1)[..., None]
+    return _with_lines(np.asarray(0.68 * inked + 0.32 * printed, np.float32), KEY_BLOCK, plate, width=1.5, length=9)
 
 
 def ink(plate: Samples, palette: Palette) -> Samples:
@@ -126,9 +133,9 @@ def film(plate: Samples, palette: Palette) -> Samples:
 
 
 MANNERS: dict[str, Manner] = {
-    "oil": Manner(oil, "broad strokes of thick oil along the forms", tone=0.6, hue=0.8, paint_share=0.5),
-    "light": Manner(light, "long soft strokes dissolved in light", tone=0.55, hue=0.85),
-    "woodblock": Manner(woodblock, "a woodblock print: flat inks and blue lines", tone=0.35, hue=0.6),
+    "oil": Manner(oil, "broad strokes of thick oil along the forms", tone=0.6, hue=0.65, paint_share=0.5),
+    "light": Manner(light, "long soft strokes dissolved in light", tone=0.35, hue=0.55),
+    "woodblock": Manner(woodblock, "a woodblock print: flat inks and blue lines", tone=0.4, hue=0.6),
     "ink": Manner(ink, "soot ink and wash on paper"),
     "cel": Manner(cel, "a painted animation cel: flat colours and contours"),
     "pencil": Manner(pencil, "a pencil drawing, hatched along the forms"),

@@ -42,6 +42,25 @@ def test_tiles_equal_the_full_picture(net: ResUNet) -> None:
         assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", RES_SIZES)
+def test_tiles_of_what_renders_equal_the_full_picture_bit_for_bit(size: str) -> None:
+    torch.manual_seed(1)
+    folded = ResUNet(RES_SIZES[size]).fold().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    picture = torch.rand(1, 3, 256, 328)
+    with torch.inference_mode():
+        whole = folded(picture)
+        tiled = run_tiled(folded, picture, side=128, halo=folded.config.halo, stride=folded.config.stride)
+    for ours, theirs in zip(whole, tiled, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_folding_changes_nothing_but_the_order_of_sums(net: ResUNet) -> None:
+    picture = torch.rand(1, 3, 40, 56)
+    with torch.inference_mode():
+        for trained, folded in zip(net(picture), net.fold()(picture), strict=True):
+            assert torch.allclose(trained, folded, atol=1e-5)
+
+
 def test_a_card_describes_it_completely() -> None:
     for config in RES_SIZES.values():
         assert GENERATORS["resunet"](config.as_dict()).config == config
