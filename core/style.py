@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
 from impasto.core.keys.stored import Keys, take_keys, tensors_of
+from impasto.core.mix import FILE_ENDINGS, Mix, chosen_card, joined, mix_from, require_codes, split_reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
     from impasto.core.generators.unet import UNet
 
 BUILT_IN = Path(__file__).parent / "styles"
-ENDING = ".safetensors"
+ENDING, PICKLES = FILE_ENDINGS[0], FILE_ENDINGS[1:]
 LARGEST_HEADER = 4 << 20
 """Bytes: a header above this is no style's."""
-PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 CANARY_TOLERANCE = 0.02
 
 
@@ -54,23 +54,68 @@ def style_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
 
 
 def find_style(name: str | Path, folders: Sequence[Path] = ()) -> Path:
-    """The file of a style, given its name or its path; UnknownName with the nearest name."""
-    path = Path(name)
-    if path.suffix.lower() in (ENDING, *PICKLES) or path.is_file():
-        return path
-    known = style_files(folders)
-    if str(name) not in known:
-        raise UnknownName("style", str(name), known, "(or give the path of a .safetensors file)")
-    return known[str(name)]
+    """The file of a style, given its name or its path, with the choice behind it (`impasto.core.mix`) if there is one.
+
+    Raises UnknownName with the nearest name.
+    """
+    style, choice = split_reference(str(name))
+    path = Path(style)
+    if path.suffix.lower() not in (ENDING, *PICKLES) and not path.is_file():
+        known = style_files(folders)
+        if style not in known:
+            raise UnknownName("style", style, known, "(or give the path of a .safetensors file)")
+        path = known[style]
+    return Path(joined(str(path), choice))
+
+
+def offered_by(path: Path) -> list[tuple[Path, Card]]:
+    """What a file offers to choose from: itself and, where it holds several styles, each of them; with their cards.
+
+    StyleError where it is no style.
+    """
+    card = read_card(path)
+    choices = [Path(joined(str(path), code)) for code in card.codes] if len(card.codes) > 1 else []
+    return [(path, card), *((choice, read_card(choice)) for choice in choices)]
+
+
+def file_of(reference: Path) -> Path:
+    """The file alone, without a choice of the styles in it."""
+    return Path(split_reference(str(reference))[0])
 
 
 def read_card(path: Path) -> Card:
-    """The card alone, without weights and without torch; StyleError where there is none."""
-    return card_from_json(_header(path)["__metadata__"]["card"], str(path))
+    """The card alone, without weights and without torch; that of a choice where the path ends in one.
+
+    Raises StyleError where there is no card, and what `mix_from` raises.
+    """
+    name, choice = split_reference(str(path))
+    card = card_from_json(_header(Path(name))["__metadata__"]["card"], name)
+    return chosen_card(card, mix_from(choice, card.codes, name)) if choice else card
 
 
 def load_style(path: Path) -> Style:
-    """Read and check a style; StyleError says which check failed."""
+    """Read and check a style; where the path ends in a choice, what was chosen as a style of its own.
+
+    StyleError says which check failed; and what `mix_from` raises.
+    """
+    name, choice = split_reference(str(path))
+    style = _load_file(Path(name))
+    return choose(style, mix_from(choice, style.card.codes, name)) if choice else style
+
+
+def choose(style: Style, mix: Mix) -> Style:
+    """One or a blend of the styles in a file, folded into a network of its own."""
+    import torch
+
+    codes = style.generator.codes
+    assert codes is not None
+    with torch.no_grad():
+        code = torch.tensor(mix.weights)[None] @ codes
+        generator = style.generator.fold(code)
+    return Style(chosen_card(style.card, mix), generator, style.path, style.keys)
+
+
+def _load_file(path: Path) -> Style:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -117,6 +162,10 @@ def load_style(path: Path) -> Style:
         )
     facts = (card.halo, card.stride, card.tileable)
     config = generator.config
+    try:
+        require_codes(card.codes, config.styles)
+    except ValueError as error:
+        raise StyleError(f"expected the names of the styles in '{path}': {error}; fetch the file again") from error
     if facts != (config.halo, config.stride, config.tileable):
         raise StyleError(
             f"expected halo, stride and tiling {config.halo, config.stride, config.tileable} on the card of "
@@ -124,21 +173,20 @@ def load_style(path: Path) -> Style:
         )
     generator.load_state_dict(weights)
     generator.eval().requires_grad_(False)
-    if not card.codes:
-        seen = canary(generator)
-        if not all(
-            abs(now - then) <= CANARY_TOLERANCE * max(1, abs(then)) for now, then in zip(seen, card.canary, strict=True)
-        ):
-            raise StyleError(
-                f"expected the test picture of '{path}' to come out as {card.canary}, got {seen}; fetch the file again"
-            )
+    seen = canary(generator)
+    if not all(
+        abs(now - then) <= CANARY_TOLERANCE * max(1, abs(then)) for now, then in zip(seen, card.canary, strict=True)
+    ):
+        raise StyleError(
+            f"expected the test picture of '{path}' to come out as {card.canary}, got {seen}; fetch the file again"
+        )
     return Style(card, generator, path, keys)
 
 
 def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None) -> Style:
     """Write weights as float16, and keys as they are, with their card, whole or not at all.
 
-    What follows from the weights and the keys is filled in on the card.
+    What follows from the weights and the keys is filled in on the card, whose codes name the styles in the network.
     """
     import torch
     from safetensors import SafetensorError
@@ -161,7 +209,7 @@ def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None
         tileable=config.tileable,
         config=config.as_dict(),
         weights_sha256=weights_sha256(weights),
-        canary=(0.0, 0.0) if card.codes else canary(stored),
+        canary=canary(stored),
         keys=None if keys is None else keys.facts,
     )
     partial = path.with_name(f".{path.name}.part")

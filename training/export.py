@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import math
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.card import Card, Training
+from impasto.core.generators.unet import UNet
 from impasto.core.keys.stored import Keys
 from impasto.core.style import Style, save_style
 from impasto.training.loop import Trained
@@ -34,6 +36,8 @@ class Label:
     description: str = ""
     licence: str = "unstated"
     credits: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    """Names of the styles in the network, where it holds several by code."""
 
 
 def write_style(
@@ -62,6 +66,7 @@ def write_style(
         stride=1,
         licence=label.licence,
         credits=label.credits,
+        codes=label.codes,
         weights_sha256="-",
         canary=(0.0, 0.0),
         training=Training(
@@ -79,11 +84,24 @@ def write_style(
 
 
 def thumbnail(trained: Trained, plate: Tensor) -> str:
-    """A plate (3, H, W), working space, painted; at most `PREVIEW_SIDE` pixels wide or high, as PNG in base64."""
+    """A plate (3, H, W), working space, painted; at most `PREVIEW_SIDE` pixels wide or high, as PNG in base64.
+
+    Of a network that holds several styles each paints a strip of it.
+    """
     device = next(trained.net.parameters()).device
     with torch.inference_mode():
-        painted = stylize(trained.net, plate.to(device)).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        painted = side_by_side(trained.net, plate.to(device)).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     scale = PREVIEW_SIDE / max(painted.shape[:2])
     small = cv2.resize(painted, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, png = cv2.imencode(".png", np.rint(small[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     return base64.b64encode(png.tobytes()).decode("ascii")
+
+
+def side_by_side(net: UNet, plate: Tensor) -> Tensor:
+    """A plate (3, H, W) painted, in upright strips by each style of the network."""
+    styles = max(1, net.config.styles)
+    edges = [round(index * plate.shape[2] / styles) for index in range(styles + 1)]
+    strips = [
+        stylize(net, plate, style)[..., left:right] for style, (left, right) in enumerate(itertools.pairwise(edges))
+    ]
+    return torch.cat(strips, dim=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impasto.core.generators.resunet import RES_SIZES, ResUNet
 from impasto.core.generators.unet import SIZES, UNet, UNetConfig
@@ -22,10 +22,15 @@ KINDS: dict[str, Kind] = {"resunet": Kind(ResUNet, RES_SIZES), "unet": Kind(UNet
 4 pixels; it renders in 1.2 (draft) and 0.8 (standard) of the plain one's time (`python -m tests.bench network`)."""
 
 
-def new_network(generator: str, size: str) -> UNet:
+CODE_WIDTH = 32
+"""Numbers in the code of a style, where a network holds several."""
+
+
+def new_network(generator: str, size: str, styles: int = 1) -> UNet:
     """An untrained network; the draw of its weights comes from torch's global random state."""
     kind = KINDS[generator]
-    return kind.build(kind.sizes[size])
+    config = kind.sizes[size]
+    return kind.build(config if styles == 1 else replace(config, styles=styles, code_width=CODE_WIDTH))
 
 
 def kind_of(net: UNet) -> str:

@@ -16,12 +16,15 @@ SIDE = 448
 
 
 @torch.no_grad()
-def stylize(net: UNet, plate: Tensor) -> Tensor:
-    """A whole picture (3, H, W) in [0, 1] through the network, edges repeated up to its stride; not clipped."""
+def stylize(net: UNet, plate: Tensor, style: int = 0) -> Tensor:
+    """A whole picture (3, H, W) in [0, 1] through the network, edges repeated up to its stride; not clipped.
+
+    `style` counts the styles of a network that holds several.
+    """
     height, width = plate.shape[1:]
     stride = net.config.stride
     padded = F.pad(plate[None], (0, -width % stride, 0, -height % stride), mode="replicate")
-    gain, bias = net(padded)
+    gain, bias = net(padded, None if net.codes is None else net.codes[style : style + 1])
     result: Tensor = gain * padded[:, :3] + bias
     return result[0, :, :height, :width]
 

@@ -24,7 +24,7 @@ class RepConv(nn.Module):
         self.kernel = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.point = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.modulation = nn.Linear(code_width, 2 * outputs) if code_width else None
+        self.modulation = new_modulation(code_width, outputs)
         self.identity = inputs == outputs
         self.relu = relu
         # Beside an identity branch the learned branches start small: without norms, a deep chain
@@ -34,9 +34,6 @@ class RepConv(nn.Module):
         nn.init.normal_(self.point, std=0.02)
         with torch.no_grad():
             self.kernel.mul_(scale)
-        if self.modulation is not None:
-            nn.init.normal_(self.modulation.weight, std=0.1)
-            nn.init.zeros_(self.modulation.bias)
 
     def merged(self) -> Tensor:
         """The one 3x3 kernel that the branches amount to, (outputs, inputs, 3, 3)."""
@@ -47,23 +44,45 @@ class RepConv(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
         y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.merged(), self.bias)
-        if self.modulation is not None:
-            scale, shift = self.modulation(code)[..., None, None].chunk(2, dim=1)
-            y = y * (1 + scale) + shift
+        y = modulated(y, self.modulation, code)
         return F.relu(y) if self.relu else y
 
     @torch.no_grad()
     def fold(self, code: Tensor | None = None) -> FoldedConv:
         """The same function for one style code, as a plain convolution; summed in float64."""
-        kernel, bias = self.merged().double(), self.bias.double()
-        if self.modulation is not None:
-            scale, shift = self.modulation(code)[0].double().chunk(2)
-            kernel = kernel * (1 + scale)[:, None, None, None]
-            bias = bias * (1 + scale) + shift
+        kernel, bias = with_code(self.merged(), self.bias, self.modulation, code)
         folded = FoldedConv(kernel.shape[1], kernel.shape[0], relu=self.relu)
         folded.kernel.copy_(kernel)
         folded.bias.copy_(bias)
         return folded.to(self.kernel.device)
+
+
+def new_modulation(code_width: int, outputs: int) -> nn.Linear | None:
+    """What turns a style code into a scale and a shift for every output channel; None where there are no codes."""
+    if not code_width:
+        return None
+    modulation = nn.Linear(code_width, 2 * outputs)
+    nn.init.normal_(modulation.weight, std=0.1)
+    nn.init.zeros_(modulation.bias)
+    return modulation
+
+
+def modulated(y: Tensor, modulation: nn.Linear | None, code: Tensor | None) -> Tensor:
+    """What a convolution answered, scaled and shifted by the style code: one code, or one for each picture."""
+    if modulation is None:
+        return y
+    scale, shift = modulation(code)[..., None, None].chunk(2, dim=1)
+    result: Tensor = y * (1 + scale) + shift
+    return result
+
+
+def with_code(kernel: Tensor, bias: Tensor, modulation: nn.Linear | None, code: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Weights and bias of a convolution with a style code baked in, float64."""
+    kernel, bias = kernel.double(), bias.double()
+    if modulation is None:
+        return kernel, bias
+    scale, shift = modulation(code)[0].double().chunk(2)
+    return kernel * (1 + scale)[:, None, None, None], bias * (1 + scale) + shift
 
 
 class FoldedConv(nn.Module):

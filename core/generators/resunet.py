@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.core.generators.blocks import modulated, new_modulation, with_code
 from impasto.core.generators.unet import UNet, UNetConfig
 
 LEAK = 0.1
@@ -32,8 +33,10 @@ class ResUNetConfig(UNetConfig):
     blocks: tuple[int, ...] = (0, 0, 4)
 
     def __post_init__(self) -> None:
-        if self.shuffle != 2 or len(self.widths) != 3 or len(self.blocks) != 3 or self.styles or self.refine:
-            raise ValueError(f"expected a shuffle of 2, three widths, three blocks, no codes and no refinement: {self}")
+        if self.shuffle != 2 or len(self.widths) != 3 or len(self.blocks) != 3 or self.refine:
+            raise ValueError(f"expected a shuffle of 2, three widths, three blocks and no refinement: {self}")
+        if bool(self.styles) != bool(self.code_width):
+            raise ValueError(f"expected styles and a width of their codes, or neither: {self}")
 
     @property
     def radius(self) -> int:
@@ -59,45 +62,51 @@ class ResUNet(UNet):
     def __init__(self, config: ResUNetConfig) -> None:
         nn.Module.__init__(self)  # the layers of a UNet are not wanted
         self.config = config
-        self.codes = None
+        width = config.code_width
+        self.codes = nn.Parameter(torch.randn(config.styles, width)) if config.styles else None
         upper, middle, lower = config.widths
         seen = 4 * (3 + config.guides)
-        self.first = edge_conv(seen, upper)
-        self.to_middle = edge_conv(upper, middle, stride=2)
-        self.to_lower = edge_conv(middle, lower, stride=2)
-        self.bottleneck = nn.ModuleList(PreActivated(lower) for _ in range(config.blocks[-1]))
-        self.join_middle: nn.Module = Join(lower, middle)
-        self.join_upper: nn.Module = Join(middle, upper)
-        self.finish = PreActivated(upper)
-        self.last = edge_conv(upper + seen, 24)
+        self.first = EdgeConv(seen, upper, code_width=width)
+        self.to_middle = EdgeConv(upper, middle, stride=2, code_width=width)
+        self.to_lower = EdgeConv(middle, lower, stride=2, code_width=width)
+        self.bottleneck = nn.ModuleList(PreActivated(lower, width) for _ in range(config.blocks[-1]))
+        self.join_middle: nn.Module = Join(lower, middle, width)
+        self.join_upper: nn.Module = Join(middle, upper, width)
+        self.finish = PreActivated(upper, width)
+        self.last = EdgeConv(upper + seen, 24)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
             assert self.last.bias is not None
             self.last.bias[:12] = 1.0
 
-    def levels(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What the way down makes of a picture behind the unshuffle: features at 1/2, 1/4 and 1/8."""
-        upper = leaky(self.first(seen))
-        middle = leaky(self.to_middle(upper))
-        return upper, middle, leaky(self.to_lower(middle))
+        upper = leaky(self.first(seen, code))
+        middle = leaky(self.to_middle(upper, code))
+        return upper, middle, leaky(self.to_lower(middle, code))
 
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if code is None and self.codes is not None:
+            code = self.codes[:1]
         seen = unshuffled(picture)
-        upper, middle, x = self.levels(seen)
+        upper, middle, x = self.levels(seen, code)
         for block in self.bottleneck:
-            x = block(x)
-        x = leaky(self.join_middle(x, middle))
-        x = leaky(self.join_upper(x, upper))
-        x = self.last(torch.cat((self.finish(x), seen), dim=1))
+            x = block(x, code)
+        x = leaky(self.join_middle(x, middle, code))
+        x = leaky(self.join_upper(x, upper, code))
+        x = self.last(torch.cat((self.finish(x, code), seen), dim=1))
         gain, bias = F.pixel_shuffle(x, 2).chunk(2, dim=1)
         return gain, bias
 
     def fold(self, code: Tensor | None = None) -> ResUNet:
-        """A copy for rendering: what joins the skips no longer doubles its coarse half first."""
-        folded = copy.deepcopy(self).eval().requires_grad_(False)
-        for name, child in self.named_children():
-            if isinstance(child, Join):
-                setattr(folded, name, child.fold())
+        """A copy for rendering: the style code (or blend of codes) baked in, skips joined where they are coarse."""
+        if code is None and self.codes is not None:
+            code = self.codes[:1]
+        folded = copy.deepcopy(self).eval()
+        for module in list(folded.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, EdgeConv):
+                    setattr(module, name, child.fold(code))
         return folded.requires_grad_(False)
 
 
@@ -106,42 +115,70 @@ def unshuffled(picture: Tensor) -> Tensor:
     return F.pixel_unshuffle(picture * 2 - 1, 2)
 
 
+class EdgeConv(nn.Conv2d):
+    """A 3x3 convolution that repeats the picture's edge, with weights for leaky activations.
+
+    With a `code_width` its answer is scaled and shifted by the style code, where the network holds several styles.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, code_width: int = 0) -> None:
+        super().__init__(inputs, outputs, 3, stride, 1, padding_mode="replicate")
+        nn.init.kaiming_normal_(self.weight, a=LEAK, nonlinearity="leaky_relu")
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+        self.modulation = new_modulation(code_width, outputs)
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        return modulated(super().forward(x), self.modulation, code)
+
+    @torch.no_grad()
+    def fold(self, code: Tensor | None = None) -> nn.Module:
+        """The same function for one style code, as a plain convolution; summed in float64."""
+        assert self.bias is not None
+        folded = EdgeConv(self.in_channels, self.out_channels, stride=self.stride[0])
+        kernel, bias = with_code(self.weight, self.bias, self.modulation, code)
+        folded.weight.copy_(kernel)
+        assert folded.bias is not None
+        folded.bias.copy_(bias)
+        return folded.to(self.weight.device)
+
+
 class PreActivated(nn.Module):
     """x plus two 3x3 convolutions, each behind its activation, so that the trunk stays linear."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, code_width: int = 0) -> None:
         super().__init__()
-        self.first = edge_conv(channels, channels)
-        self.second = edge_conv(channels, channels)
+        self.first = EdgeConv(channels, channels, code_width=code_width)
+        self.second = EdgeConv(channels, channels, code_width=code_width)
         with torch.no_grad():
             self.second.weight.mul_(0.2)  # small but not zero: zero makes the first steps of Adam explode
 
-    def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.second(leaky(self.first(leaky(x))))
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        change: Tensor = self.second(leaky(self.first(leaky(x), code)), code)
         return x + change
 
 
-class Join(nn.Conv2d):
-    """A 3x3 convolution over the coarser level, every cell of it as four, and the skip beside it."""
+class Join(EdgeConv):
+    """A convolution over the coarser level, every cell of it as four, and the skip beside it."""
 
-    def __init__(self, coarse: int, fine: int) -> None:
-        super().__init__(coarse + fine, fine, 3, padding=1, padding_mode="replicate")
-        start_leaky(self)
+    def __init__(self, coarse: int, fine: int, code_width: int = 0) -> None:
+        super().__init__(coarse + fine, fine, code_width=code_width)
         self.coarse = coarse
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]  # it joins two pictures
-        return super().forward(torch.cat((doubled(x), skip), dim=1))
+    def forward(self, x: Tensor, skip: Tensor, code: Tensor | None = None) -> Tensor:  # type: ignore[override]  # two pictures
+        return super().forward(torch.cat((doubled(x), skip), dim=1), code)
 
     @torch.no_grad()
-    def fold(self) -> FoldedJoin:
-        """The same function with the coarse half worked out where it is coarse; summed in float64."""
+    def fold(self, code: Tensor | None = None) -> nn.Module:
+        """The same function for one style code, with the coarse half worked out where it is coarse."""
         assert self.bias is not None
-        coarse, fine = self.weight.double().split((self.coarse, self.weight.shape[1] - self.coarse), dim=1)
+        kernel, bias = with_code(self.weight, self.bias, self.modulation, code)
+        coarse, fine = kernel.split((self.coarse, kernel.shape[1] - self.coarse), dim=1)
         folded = FoldedJoin(self.coarse, fine.shape[1])
         folded.coarse.weight.copy_(doubling(doubling(coarse).transpose(2, 3)).transpose(2, 3).transpose(0, 1))
         folded.fine.weight.copy_(fine)
         assert folded.fine.bias is not None
-        folded.fine.bias.copy_(self.bias)
+        folded.fine.bias.copy_(bias)
         return folded.to(self.weight.device)
 
 
@@ -154,9 +191,9 @@ class FoldedJoin(nn.Module):
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
         self.coarse = nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=3, bias=False)
-        self.fine = edge_conv(fine, fine)
+        self.fine = EdgeConv(fine, fine)
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, code: Tensor | None = None) -> Tensor:
         below: Tensor = self.coarse(F.pad(x, (1, 1, 1, 1), mode="replicate"))
         beside: Tensor = self.fine(skip)
         return below + beside
@@ -166,19 +203,6 @@ def doubling(kernel: Tensor) -> Tensor:
     """Taps in rows (…, 3, n) on doubled samples as taps (…, 4, n) of a transposed convolution of stride 2."""
     above, middle, below = kernel.unbind(-2)
     return torch.stack((below, middle + below, above + middle, above), dim=-2)
-
-
-def edge_conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution that repeats the picture's edge, with weights for leaky activations."""
-    return start_leaky(nn.Conv2d(inputs, outputs, 3, stride, 1, padding_mode="replicate"))
-
-
-def start_leaky(conv: nn.Conv2d) -> nn.Conv2d:
-    """Draw a convolution's weights for leaky activations, in place."""
-    nn.init.kaiming_normal_(conv.weight, a=LEAK, nonlinearity="leaky_relu")
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -56,16 +56,19 @@ def adapter_files(host: Host) -> dict[str, bytes]:
 def own_catalogue() -> catalogues.Catalogue:
     """Styles and parameters of this installation."""
     from impasto.core.errors import StyleError
+    from impasto.core.mix import name_of
     from impasto.core.params import PARAMETERS
-    from impasto.core.style import read_card, style_files
+    from impasto.core.style import offered_by, style_files
 
     styles = []
     for path in style_files().values():
         try:
-            card = read_card(path)
+            offered = offered_by(path)
         except StyleError:
             continue  # `impasto styles` says what is wrong with it
-        styles.append(events.StyleFound(path.stem, card.title, card.description, card.size, card.weights_sha256))
+        for each, card in offered:
+            name = name_of(str(each))
+            styles.append(events.StyleFound(name, card.title, card.description, card.size, card.weights_sha256))
     controls = [
         events.ParameterFound(each.name, each.minimum, each.maximum, each.default, each.help) for each in PARAMETERS
     ]

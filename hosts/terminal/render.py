@@ -27,7 +27,11 @@ def render(
         str, typer.Argument(metavar="OUTPUT", help="A movie by its extension, a still, painted.####.exr, or a folder.")
     ],
     style: Annotated[
-        str | None, typer.Option("--style", help="Name or .safetensors file; `impasto styles` lists the names.")
+        str | None,
+        typer.Option(
+            "--style",
+            help="Name or .safetensors file; `impasto styles` lists the names. Of several in one: NAME@A, NAME@A=0.7+B=0.3.",
+        ),
     ] = None,
     frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
     matte: Annotated[

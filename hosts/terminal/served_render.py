@@ -14,6 +14,7 @@ from pathlib import Path
 from impasto.core.errors import ImpastoError, RequestCancelled, UnknownName
 from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
 from impasto.core.media.open import is_live
+from impasto.core.mix import joined, mix_from, split_reference
 from impasto.core.params import Params
 from impasto.core.style import ENDING, PICKLES, read_card
 from impasto.hosts.terminal.events import Event
@@ -167,11 +168,15 @@ def chosen_style(style: str | None, library: Sequence[StyleFacts], typed: Typed,
 
     Raises UnknownName for a name that the server does not know, StyleError for a file that is no style.
     """
-    if style is not None and local and (Path(style).suffix.lower() in (ENDING, *PICKLES) or Path(style).is_file()):
-        card = read_card(Path(style))
-        return Chosen(typed.absolute(style), card.name, card.defaults)
+    file, choice = split_reference(style or "")
+    if file and local and (Path(file).suffix.lower() in (ENDING, *PICKLES) or Path(file).is_file()):
+        card = read_card(Path(style or ""))
+        return Chosen(joined(typed.absolute(file), choice), card.name, card.defaults)
     known = {facts.name: facts for facts in library}
-    name = default_style_of({name: facts.size for name, facts in known.items()}) if style is None else style
+    name = file or default_style_of({name: facts.size for name, facts in known.items()})
     if name not in known:
         raise UnknownName("style", name, known, "(or give the path of a .safetensors file)" if local else "")
+    if choice:
+        chosen = joined(name, str(mix_from(choice, known[name].codes, name)))
+        return Chosen(chosen, chosen, Params(**known[name].defaults))
     return Chosen(name, name, Params(**known[name].defaults))

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from impasto.core.card import Card, KeyFacts, Training
-from impasto.core.style import find_style, load_style, read_card
+from impasto.core.mix import name_of
+from impasto.core.style import file_of, find_style, load_style, read_card
 from impasto.hosts.terminal.comparison import LEGEND, Match, Stopped, play, table_of
 from impasto.hosts.terminal.events import Cancelled, CardShown, Compared, Finished, StyleExported, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
@@ -36,9 +37,9 @@ def show(style: StyleName, json: Json = False) -> None:
     """Show the card of a style: how it paints, its network, its training, licence and credit."""
     path = find_style(style)
     card = read_card(path)
-    megabytes = round(path.stat().st_size / 1e6, 2)
+    megabytes = round(file_of(path).stat().st_size / 1e6, 2)
     if json:
-        print(line_of(CardShown(path.stem, str(path), megabytes, loads(card.to_json()))), flush=True)
+        print(line_of(CardShown(name_of(str(path)), str(path), megabytes, loads(card.to_json()))), flush=True)
         print(line_of(Finished()), flush=True)
         return
     _print_card(card, f"{path} ({megabytes:.1f} MB)")
@@ -128,7 +129,9 @@ def export(
     exported = export_to(to, load_style(path), output, linear=light is Light.LINEAR, overwrite=overwrite)
     megabytes = round(output.stat().st_size / 1e6, 2)
     if json:
-        told = StyleExported(path.stem, str(output), to, megabytes, exported.largest_difference, exported.facts)  # type: ignore[arg-type]  # checked above
+        told = StyleExported(
+            name_of(str(path)), str(output), to, megabytes, exported.largest_difference, exported.facts
+        )  # type: ignore[arg-type]  # checked above
         print(line_of(told), flush=True)
         print(line_of(Finished(str(output))), flush=True)
         return

@@ -11,11 +11,12 @@ import typer
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UsageError
+from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS
-from impasto.core.style import read_card, style_files
+from impasto.core.style import file_of, offered_by, read_card, style_files
 from impasto.hosts.terminal.events import Event, Finished, ParameterFound, StyleFound, Warned, line_of
 
-PREFERRED_SIZE = "standard"
+PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
 
 def styles(
@@ -26,7 +27,7 @@ def styles(
     notes: list[Warned] = []
     for path in style_files().values():
         try:
-            found.append(style_found(read_card(path), path))
+            found.extend(style_found(card, each) for each, card in offered_by(path))
         except StyleError as error:
             notes.append(Warned(str(error)))
     if json:
@@ -41,10 +42,10 @@ def styles(
 
 
 def style_found(card: Card, path: Path) -> StyleFound:
-    """The facts of a style file that a person chooses by."""
-    megabytes = round(path.stat().st_size / 1e6, 2)
+    """The facts of a style file, or of one of the styles in it, that a person chooses by."""
+    megabytes = round(file_of(path).stat().st_size / 1e6, 2)
     return StyleFound(
-        path.stem, card.title, card.description, card.size, card.halo, megabytes, card.licence, card.credits,
+        name_of(str(path)), card.title, card.description, card.size, card.halo, megabytes, card.licence, card.credits,
         str(path), card.weights_sha256,
     )  # fmt: skip
 
@@ -55,7 +56,7 @@ def default_style() -> str:
 
 
 def default_style_of(sizes: Mapping[str, str]) -> str:
-    """Of names and sizes of styles the first that paints, one of standard size if there is one.
+    """Of names and sizes of styles the one that the documentation shows, else the first that paints in standard size.
 
     Raises UsageError where there is none.
     """
@@ -65,6 +66,8 @@ def default_style_of(sizes: Mapping[str, str]) -> str:
             "expected a painting style, found none built in; name a .safetensors file with --style,"
             " or train one with `impasto train pairs`"
         )
+    if PREFERRED in painting:
+        return PREFERRED
     return next((name for name in painting if sizes[name] == PREFERRED_SIZE), painting[0])
 
 

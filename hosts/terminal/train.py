@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.report import Reporter, counted, reporter_for
 from impasto.hosts.terminal.train_options import (
+    Adapt,
     Batch,
     Credit,
     Crop,
@@ -41,6 +43,7 @@ from impasto.hosts.terminal.train_options import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from impasto.core.style import Style
     from impasto.training.data.pairs import Pair
     from impasto.training.export import Label
     from impasto.training.loop import Progress, Task
@@ -57,6 +60,7 @@ def pairs(
         Path | None, typer.Option("--after", metavar="DIR", help="Folder of painted pictures of the same names.")
     ] = None,
     distil_from: DistilFrom = None,
+    adapt: Adapt = None,
     size: Size = None,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -84,7 +88,7 @@ def pairs(
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         folder = run_folder(output, resume=resume, overwrite=overwrite)
         for_folder(before, "--before")
-        if (after is None) == (distil_from is None):
+        if (after is None) == (not distil_from):
             raise UsageError("expected --after or --distil-from; give the one from which the style is to be learned")
         if after is not None:
             for_folder(after, "--after")
@@ -96,9 +100,11 @@ def pairs(
 
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(Recipe(), recipe_file, options)
-        label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
+        begun = begun_with(distil_from, adapt, size)
         pictures = plates_alone(before) if after is None else load_pairs(before, after)
-        material = material_of(pictures, recipe, distil_from)
+        recipe = begun.recipe(recipe)
+        material = material_of(pictures, recipe, begun, (name or output.stem,))
+        label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
         learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
@@ -125,19 +131,68 @@ class Material:
     pictures: int
     shown: Tensor
     """A plate (3, H, W), working space, whose painted thumbnail stands for the style."""
+    codes: tuple[str, ...] = ()
+    """Names of the styles in the network, where it holds several by code."""
 
 
-def material_of(pairs: Sequence[Pair], recipe: Recipe, distil_from: str | None = None) -> Material:
-    """Pairs of pictures as what a run learns from; with a style to distil, its pictures of the same plates."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The styles that a run begins with: whose pictures it learns from, and whose network it adapts."""
+
+    distil_from: tuple[str, ...] = ()
+    base: Style | None = None
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe with the base's generator, where there is a base."""
+        from impasto.training.adapting import recipe_for
+
+        return recipe if self.base is None else recipe_for(self.base, recipe)
+
+
+def begun_with(distil_from: Sequence[str] | None, adapt: str | None, size: str | None) -> Begun:
+    """What the options name. Raises what `load_style` raises, and UsageError for a size that is not the base's."""
+    from impasto.core.style import find_style, load_style
+
+    base = None if adapt is None else load_style(find_style(adapt))
+    if base is not None and size not in (None, base.card.size):
+        raise UsageError(
+            f"expected no --size, or '{base.card.size}' as '{adapt}' has, got '{size}'; a style that is adapted keeps "
+            "its network"
+        )
+    return Begun(tuple(distil_from or ()), base)
+
+
+def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequence[str]) -> Material:
+    """Pairs of pictures as what a run learns from; with styles to distil, their pictures of the same plates.
+
+    `names` are those of the styles that the pairs are painted in. Raises TrainingError for names that do not tell them
+    apart, and for a base that cannot be adapted.
+    """
+    from impasto.core.mix import name_of
+    from impasto.core.style import find_style
     from impasto.training.data.pairs import as_float
     from impasto.training.objectives.pairs import task_for
     from impasto.training.teachers.style import painted_by
 
     told = counted(len(pairs), "pair")
-    if distil_from is not None:
-        pairs, told = list(painted_by(distil_from, pairs)), f"{told} painted by {distil_from}"
+    if begun.distil_from:
+        plates, told = list(pairs), f"{told} painted by {', '.join(begun.distil_from)}"
+        numbered = enumerate(begun.distil_from)
+        pairs = [pair for number, style in numbered for pair in painted_by(style, plates, number=number)]
+        if len(begun.distil_from) > 1:
+            names = [name_of(str(find_style(style))) for style in begun.distil_from]
+    codes = codes_apart(names) if len(names) > 1 or begun.base is not None else ()
     shown = as_float(pairs[len(pairs) // 2].before)
-    return Material(task_for(pairs, recipe), told, len(pairs), shown)
+    return Material(task_for(pairs, recipe, begun.base), told, len(pairs), shown, codes)
+
+
+def codes_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of styles as a choice behind an '@' can spell them; TrainingError where two are the same."""
+    codes = tuple(" ".join(re.sub(r"[@=+/\\]", " ", name).split()) or "style" for name in names)
+    twice = next((code for code in codes if codes.count(code) > 1), None)
+    if twice is not None:
+        raise TrainingError(f"expected styles of different names, got '{twice}' twice; rename one of the files")
+    return codes
 
 
 def learn(

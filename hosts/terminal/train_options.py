@@ -41,8 +41,20 @@ Credit: TypeAlias = Annotated[
     list[str] | None, typer.Option("--credit", help="Whose pictures it learned from; repeatable.")
 ]
 DistilFrom: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--distil-from",
+        metavar="STYLE",
+        help="Learn what this style paints, instead of painted pictures; several go into one network, to be blended.",
+    ),
+]
+Adapt: TypeAlias = Annotated[
     str | None,
-    typer.Option("--distil-from", metavar="STYLE", help="Learn what this style paints, instead of painted pictures."),
+    typer.Option(
+        "--adapt",
+        metavar="STYLE",
+        help="Begin with a style that holds several by code, and train only what tells them apart: minutes.",
+    ),
 ]
 Wandb: TypeAlias = Annotated[
     str | None, typer.Option("--wandb", metavar="PROJECT", help="Follow the run in Weights & Biases as well.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, TypeAlias
@@ -17,8 +18,9 @@ from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.report import Reporter, reporter_for
-from impasto.hosts.terminal.train import Run, learn, material_of, run_folder, stop_notice
+from impasto.hosts.terminal.train import Run, begun_with, learn, material_of, run_folder, stop_notice
 from impasto.hosts.terminal.train_options import (
+    Adapt,
     Batch,
     Credit,
     Crop,
@@ -68,7 +70,12 @@ def painting(
     manner: MannerName = "oil",
     paint_share: PaintShare = None,
     frames: Frames = FRAMES_OF_A_MOVIE,
+    styles: Annotated[
+        bool,
+        typer.Option("--styles", help="Each painting is a style of its own, all in one network, to be blended."),
+    ] = False,
     distil_from: DistilFrom = None,
+    adapt: Adapt = None,
     size: Size = None,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -92,25 +99,49 @@ def painting(
     A painter without a network first paints your plates, slowly and carefully, in the painting's colours (before and
     after pictures in my.run/pairs); then a small network learns, against a critic, to do the same at once.
     More and more varied plates make it surer: fifty pictures are a good start. It trains for an hour unless
-    told otherwise (--minutes). The manners ink, cel, pencil and film have colours of their own and take no painting.
+    told otherwise (--minutes). With --styles each painting becomes a style of its own in one network: render with
+    my@starry, or blend them, my@starry=0.7+wave=0.3. The manners ink, cel, pencil and film have colours of their own
+    and take no painting.
     Ctrl-C keeps what there is; --resume goes on.
     """
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        folder = run_folder(output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
+        apart = separate(paintings or [], output) if styles else {output.stem: paintings or []}
+        first = f"pairs/{next(iter(apart))}/teacher.json" if styles else "pairs/teacher.json"
+        folder = run_folder(output, resume=resume, overwrite=overwrite, begun_by=first)
         prepare_process()
-        from impasto.training.data.pairs import load_pairs
+        from impasto.training.data.pairs import Pair, load_pairs
         from impasto.training.export import Label
         from impasto.training.recipe import Recipe
 
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(Recipe(minutes=60.0), recipe_file, options)
-        taught = folder / "pairs"
-        if teach_plates(plates, paintings or (), taught, frames, manner, paint_share, reporter, interrupts):
-            label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
-            material = material_of(load_pairs(taught / "before", taught / "after"), recipe, distil_from)
+        begun = begun_with(distil_from, adapt, size)
+        recipe = begun.recipe(recipe)
+        pairs: list[Pair] = []
+        for number, (stem, own) in enumerate(apart.items()):
+            taught = folder / "pairs" / stem if styles else folder / "pairs"
+            if not teach_plates(plates, own, taught, frames, manner, paint_share, reporter, interrupts):
+                break
+            loaded = load_pairs(taught / "before", taught / "after")
+            pairs.extend(replace(pair, style=number) for pair in loaded)
+        else:
+            names = list(apart) if styles else [name or output.stem]
+            material = material_of(pairs, recipe, begun, names)
+            label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
             learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
+
+
+def separate(paintings: Sequence[Path], output: Path) -> dict[str, list[Path]]:
+    """Each painting by its name; UsageError for fewer than two, or two of one name."""
+    apart = {painting.stem: [painting] for painting in paintings}
+    if len(paintings) < 2 or len(apart) < len(paintings):
+        raise UsageError(
+            f"expected two or more paintings of different names for --styles, got {len(paintings)}; "
+            f"for example: impasto train painting --styles wave.jpg starry.jpg --plates plates/ -o {output.name}"
+        )
+    return apart
 
 
 def teach(

@@ -15,7 +15,9 @@ from typing import Final, Literal
 import numpy as np
 
 from impasto.core.errors import InvalidRequest, StyleError
+from impasto.core.mix import split_reference
 from impasto.core.params import Params
+from impasto.core.style import file_of
 from impasto.server.front.dispatch import Dispatch, Task
 from impasto.server.front.errands import Errands
 from impasto.server.front.library import Found, Library
@@ -327,7 +329,8 @@ def found_style(library: Library, look: Look, *, local: bool) -> Found:
 def named(error: ErrorFacts, look: Look, found: Found) -> ErrorFacts:
     """An error with the style in the client's words in place of its path: by its name, or by the path that it gave."""
     said = look.style if os.path.isabs(look.style) else found.name
-    return replace(error, message=error.message.replace(str(found.path), said))
+    message = error.message.replace(str(found.path), said)
+    return replace(error, message=message.replace(str(file_of(found.path)), split_reference(said)[0]))
 
 
 def _frame(task: Task) -> PendingFrame:

@@ -21,7 +21,9 @@ from pathlib import Path
 
 from impasto.core.card import Card
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
+from impasto.core.mix import chosen_card, chosen_sha256, joined, mix_from, split_reference
 from impasto.core.style import BUILT_IN, ENDING, PICKLES, read_card
+from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.link import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.protocol.text import cleaned
@@ -44,7 +46,10 @@ _PATHS_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The file behind a style that a client named, and the SHA-256 of its weights as its card says."""
+    """The file behind a style that a client named, and the SHA-256 of its weights as its card says.
+
+    Where one of the styles in a file was chosen, or a blend, all three say so (`impasto.core.mix`).
+    """
 
     name: str
     path: Path
@@ -67,6 +72,8 @@ class _Version:
     signature: Signature
     facts: StyleFacts
     preview: bytes
+    choices: tuple[StyleFacts, ...] = ()
+    """Each of several styles in the file, so that a host that knows nothing of choices can offer them."""
 
 
 @dataclass(slots=True)
@@ -100,7 +107,7 @@ class Library:
         self._entries: dict[str, tuple[_File, _Version]] = {}
         self._facts: tuple[StyleFacts, ...] = ()
         self._folder_problems: tuple[str, ...] = ()
-        self._paths: dict[Path, tuple[Signature, str]] = {}
+        self._paths: dict[Path, tuple[Signature, Card]] = {}
         for path, signature in self._scan().items():
             file = self._files[path] = _File(path, signature, judged=signature)
             try:
@@ -133,6 +140,7 @@ class Library:
 
     def preview(self, name: str) -> bytes | None:
         """The preview of a style as a PNG; None where it has none, or there is no such style."""
+        name, _ = split_reference(name)
         if name not in self._entries:
             return None
         return self._entries[name][1].preview or None
@@ -140,16 +148,24 @@ class Library:
     def find(self, style: str, *, paths_allowed: bool) -> Found:
         """The file of a style, given its name or, where those are allowed, the absolute path of a file.
 
-        Raises UnknownName with the nearest name, NotPermitted for a path that is not allowed, UsageError for a
-        relative one, StyleError for a file that is no style.
+        Behind either, a choice among the styles in the file. Raises UnknownName with the nearest name, NotPermitted for
+        a path that is not allowed, UsageError for a relative one or a choice that cannot be, StyleError for a file that
+        is no style.
         """
+        style, choice = split_reference(style)
         if _is_path(style):
-            return self._find_path(style, paths_allowed)
-        if style not in self._entries:
+            found, codes = self._find_path(style, paths_allowed)
+        elif style not in self._entries:
             hint = "(or give the absolute path of a .safetensors file)" if paths_allowed else ""
             raise UnknownName("style", cleaned(style, 80), self._entries, hint)
-        file, version = self._entries[style]
-        return Found(style, file.path, version.facts.sha256)
+        else:
+            file, version = self._entries[style]
+            found, codes = Found(style, file.path, version.facts.sha256), version.facts.codes
+        if not choice:
+            return found
+        mix = mix_from(cleaned(choice, 500), codes, cleaned(style, 80))
+        path = Path(joined(str(found.path), str(mix)))
+        return Found(joined(found.name, str(mix)), path, chosen_sha256(found.sha256, mix))
 
     def poll(self, now: float) -> list[CheckStyle]:
         """Look at the folders, unless the last look was just now; return what a worker is to be asked.
@@ -202,7 +218,8 @@ class Library:
         if file is not None:
             file.asked_s = -math.inf
 
-    def _find_path(self, style: str, paths_allowed: bool) -> Found:
+    def _find_path(self, style: str, paths_allowed: bool) -> tuple[Found, tuple[str, ...]]:
+        """The file at a path, and the names of the styles in it."""
         shown = cleaned(style, 500)
         if not paths_allowed:
             raise NotPermitted(
@@ -227,14 +244,14 @@ class Library:
         signature = None if facts is None else _signature(facts)
         kept = self._paths.pop(path, None)
         if kept is None or kept[0] != signature:
-            kept = None if signature is None else (signature, _card(path).weights_sha256)
+            kept = None if signature is None else (signature, _card(path))
         if kept is None:
             _card(path)
             raise StyleError(f"expected '{shown}' to stay as it is while it is read; try again")
         self._paths[path] = kept
         while len(self._paths) > _PATHS_KEPT:
             del self._paths[next(iter(self._paths))]
-        return Found(name, path, kept[1])
+        return Found(name, path, kept[1].weights_sha256), kept[1].codes
 
     def _scan(self) -> dict[Path, Signature]:
         """Every style file of the folders, in their order, sorted by name within each."""
@@ -285,7 +302,11 @@ class Library:
                 problems.setdefault(file.path.stem, file.problem)
             if file.good is not None:
                 entries[file.path.stem] = (file, file.good)
-        facts = tuple(replace(version.facts, problem=problems.get(name, "")) for name, (_, version) in entries.items())
+        facts = tuple(
+            each
+            for name, (_, version) in entries.items()
+            for each in (replace(version.facts, problem=problems.get(name, "")), *version.choices)
+        )
         offered = [(file.path, version.signature) for file, version in entries.values()]
         before = [(file.path, version.signature) for file, version in self._entries.values()]
         if facts != self._facts or offered != before:
@@ -359,7 +380,19 @@ def _read(path: Path, signature: Signature) -> _Version:
         )
     except (TypeError, AttributeError) as error:
         raise StyleError(f"expected text on the card in '{path}', got something else; fetch the file again") from error
-    return _Version(signature, facts, preview)
+    return _Version(signature, facts, preview, _choices(facts, card))
+
+
+def _choices(facts: StyleFacts, card: Card) -> tuple[StyleFacts, ...]:
+    """Every style in a file that holds several, as facts of its own; those whose name the wire cannot hold are not."""
+    if len(card.codes) < 2:
+        return ()
+    cards = [(code, chosen_card(card, mix_from(code, card.codes, card.name))) for code in card.codes[:64]]
+    chosen = [
+        replace(facts, name=joined(facts.name, code), title=cleaned(each.title, 255), sha256=each.weights_sha256)
+        for code, each in cards
+    ]
+    return tuple(replace(each, codes=()) for each in chosen if len(each.name.encode()) <= NAME_BYTES)
 
 
 def _card(path: Path) -> Card:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError
+from impasto.core.mix import name_of, split_reference
 from impasto.server.worker.footprint import KEY_BYTES
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class WarmStyles:
     def names(self) -> tuple[str, ...]:
         """The styles that are warm, the one that was used last at the end."""
         with self._lock:
-            return tuple(Path(path).stem for path in self._held)
+            return tuple(name_of(path) for path in self._held)
 
     def style(self, path: str) -> Held:
         """The style of a file, read now where it is not warm; several threads that ask at once read it once.
@@ -146,6 +147,8 @@ class WarmStyles:
                 return digest
             self._held[path] = fresh
             self._held.move_to_end(path)
+            for other in [other for other in self._held if other != path and file_of(other) == path]:
+                del self._held[other]  # what was chosen of the file as it was
         self._trim(path)
         return digest
 
@@ -159,7 +162,7 @@ class WarmStyles:
                 if not held.pinned:
                     del self._held[held.path]
         self._on_let_go()
-        return [Path(held.path).stem for held in others]
+        return [name_of(held.path) for held in others]
 
     def _read(self, path: str) -> Held:
         signature = signature_of(path)
@@ -183,12 +186,17 @@ class WarmStyles:
 
 
 def signature_of(path: str) -> Signature | None:
-    """The state of a file; None where there is none."""
+    """The state of a style's file; None where there is none."""
     try:
-        facts = os.stat(path)
+        facts = os.stat(file_of(path))
     except OSError:
         return None
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def file_of(path: str) -> str:
+    """The file of a style, without the choice among the styles in it."""
+    return split_reference(path)[0]
 
 
 def bytes_of(style: Style) -> int:

@@ -16,20 +16,28 @@ from impasto.training.data.pictures import picture_files, read_picture
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One picture before and after, (3, H, W) uint8 or float16, working space, of the same size."""
+    """One picture before and after, (3, H, W) uint8 or float16, working space, of the same size.
+
+    `style` counts the styles of a network that holds several, from 0.
+    """
 
     name: str
     before: Tensor
     after: Tensor
+    style: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """A batch at one place of each pair: (N, 3, crop, crop) float32, and where it may be judged (N, 1, crop, crop)."""
+    """A batch at one place of each pair: (N, 3, crop, crop) float32, and where it may be judged (N, 1, crop, crop).
+
+    `styles`, (N) int64, says in which style each is painted; None stands for the first.
+    """
 
     before: Tensor
     after: Tensor
     judged: Tensor
+    styles: Tensor | None = None
 
     def to(self, device: torch.device) -> Crops:
         """The batch where the networks are, in the memory order that convolutions like."""
@@ -37,7 +45,7 @@ class Crops:
             tensor.to(device, memory_format=torch.channels_last, non_blocking=True)
             for tensor in (self.before, self.after, self.judged)
         )
-        return Crops(before, after, judged)
+        return Crops(before, after, judged, None if self.styles is None else self.styles.to(device))
 
 
 def load_pairs(before: Path, after: Path) -> list[Pair]:
@@ -74,7 +82,7 @@ def digest(pairs: Sequence[Pair]) -> str:
     """SHA-256 over all pictures, for the card: which data a style was trained on."""
     total = hashlib.sha256()
     for pair in pairs:
-        total.update(pair.name.encode())
+        total.update(f"{pair.name}{pair.style or ''}".encode())
         for picture in (pair.before, pair.after):
             total.update(picture.contiguous().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
@@ -86,14 +94,17 @@ def draw_crops(pairs: Sequence[Pair], count: int, size: int, rim: int, generator
     At the true edge of a picture everything is judged: there the network sees what it will see in
     a render. Edges are drawn a little more often than the middle, so that they are learned too.
     """
-    befores, afters, judged = [], [], []
+    befores, afters, judged, styles = [], [], [], []
     for _ in range(count):
         pair = pairs[int(torch.randint(len(pairs), (), generator=generator))]
+        styles.append(pair.style)
         place = draw_place(pair.before, size, rim, generator)
         befores.append(pair.before[:, place.rows, place.columns])
         afters.append(pair.after[:, place.rows, place.columns])
         judged.append(place.judged)
-    return Crops(as_float(torch.stack(befores)), as_float(torch.stack(afters)), torch.stack(judged))
+    return Crops(
+        as_float(torch.stack(befores)), as_float(torch.stack(afters)), torch.stack(judged), torch.tensor(styles)
+    )
 
 
 @dataclass(frozen=True, slots=True)

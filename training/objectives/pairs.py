@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.generators.unet import UNet
+from impasto.core.style import Style
+from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
 from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import new_critic
 from impasto.training.loop import Step, Task, require_room
@@ -29,17 +31,24 @@ HEARD_AFTER = 100
 """Steps that the critic trains alone before the generator hears it."""
 
 
-def task_for(pairs: Sequence[Pair], recipe: Recipe) -> Task:
-    """What a run on pairs of pictures does; TrainingError where a crop does not fit into the smallest."""
+def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -> Task:
+    """What a run on pairs of pictures does; TrainingError where a crop does not fit into the smallest.
+
+    With a `base` only what tells its styles apart is trained (`impasto.training.adapting`), and TrainingError is also
+    raised for a base that cannot be adapted.
+    """
     require_room(min(min(pair.before.shape[1:]) for pair in pairs), recipe)
 
     def draw_and_step(net: UNet, critic: nn.Module, number: int, drawn: torch.Generator) -> Step:
         crops = draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn)
         return step(net, critic, crops.to(next(net.parameters()).device), recipe, number)
 
+    styles = 1 + max(pair.style for pair in pairs)
+    if base is not None:
+        require_codes_to_adapt(base)
     return Task(
-        net=lambda: new_network(recipe.generator, recipe.size),
-        digest=digest(pairs),
+        net=lambda: new_network(recipe.generator, recipe.size, styles) if base is None else adapted(base, styles),
+        digest=digest(pairs) if base is None else digest_over(base, digest(pairs)),
         step=draw_and_step,
         show=lambda net, path: show(net, pairs, path),
         critic=lambda: new_critic(recipe.contest),
@@ -53,8 +62,9 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     """
     device_type = crops.before.device.type
     plate = disturbed(crops.before, recipe)
+    code = None if net.codes is None or crops.styles is None else net.codes[crops.styles]
     with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(plate)
+        gain, bias = net(plate, code)
     result = gain.float() * plate + bias.float()
     # Where the crop ends but the picture goes on, the truth stands in: nothing there is judged.
     shown = torch.where(crops.judged > 0, result, crops.after)
@@ -65,7 +75,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     if recipe.texture:
         terms["texture"] = recipe.texture * laplacian_swd(shown, crops.after)
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe)
+        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe, code)
     critic_loss, contest = None, CONTESTS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
@@ -96,14 +106,14 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     return plate * gain + noise
 
 
-def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Tensor:
+def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, code: Tensor | None = None) -> Tensor:
     """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own."""
     some = max(1, plate.shape[0] // 2)
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(moved)
+        gain, bias = net(moved, None if code is None else code[:some])
     return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
 
 
@@ -113,5 +123,5 @@ def show(net: UNet, pairs: Sequence[Pair], path: Path) -> None:
     rows: list[tuple[Tensor, ...]] = []
     for pair in pairs[:: max(1, len(pairs) // ROWS)][:ROWS]:
         plate, target = as_float(pair.before), as_float(pair.after)
-        rows.append((plate, stylize(net, plate.to(device)).cpu(), target))
+        rows.append((plate, stylize(net, plate.to(device), pair.style).cpu(), target))
     write_sheet(path, rows)

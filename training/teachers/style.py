@@ -17,10 +17,11 @@ from impasto.training.data.pictures import picture_files, read_picture
 from impasto.training.preview import stylize
 
 
-def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu") -> Iterator[Pair]:
+def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu", number: int = 0) -> Iterator[Pair]:
     """The pairs with what the style's network makes of their plates in the place of their painted pictures.
 
-    `style` is a name or a path. Raises what `load_style` raises, and TrainingError for a style that needs guide layers.
+    `style` is a name or a path, `number` its place among the styles of the network that learns. Raises what
+    `load_style` raises, and TrainingError for a style that needs guide layers.
     """
     generator = load_style(find_style(style)).generator
     if generator.config.guides:
@@ -30,7 +31,7 @@ def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu") -> It
     net = generator.to(torch.device(device)).eval()
     for pair in plates:
         painted = stylize(net, as_float(pair.before).to(device)).clamp(0, 1)
-        yield Pair(pair.name, pair.before, painted.to("cpu", torch.float16))
+        yield Pair(pair.name, pair.before, painted.to("cpu", torch.float16), number)
 
 
 def plates_alone(folder: Path) -> list[Pair]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.style import find_style, load_style, save_style
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
 from impasto.server.runtime import running
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
@@ -88,6 +92,30 @@ def test_a_sequence_comes_out_as_in_the_process(sequence: str, served: Impasto, 
     for there, here in zip(frames_of("there/o.####.exr"), frames_of("here/o.####.exr"), strict=True):
         assert np.array_equal(there, here)
     assert not np.array_equal(frames_of(sequence)[0], frames_of("there/o.####.exr")[0])
+
+
+def test_one_of_several_styles_in_a_file_and_a_blend_come_out_as_in_the_process(
+    sequence: str, served: Impasto, impasto: Impasto, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    net = ResUNet(ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1), styles=2, code_width=4))
+    card = replace(load_style(find_style("identity")).card, name="many", generator="resunet", codes=("wave", "wheat"))
+    path = tmp_path / "many.safetensors"
+    save_style(path, card, net)
+    pictures = []
+    for choice in ("@wave", "@wheat", "@wave=0.2+wheat=0.8"):
+        shot = ("render", sequence, "--style", f"{path}{choice}", "--resume")
+        assert served(shot[0], sequence, "there/o.####.exr", *shot[2:]).code == 0
+        assert impasto(shot[0], sequence, "here/o.####.exr", *shot[2:]).code == 0
+        for there, here in zip(frames_of("there/o.####.exr"), frames_of("here/o.####.exr"), strict=True):
+            assert np.array_equal(there, here)
+        pictures.append(frames_of("there/o.####.exr")[0])
+    # Each choice was painted anew over the one before it, which --resume would have kept.
+    assert not np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[1], pictures[2])
+    wrong = served("render", sequence, "w.####.exr", "--style", f"{path}@waev")
+    assert wrong.code != 0
+    assert "did you mean 'wave'" in wrong.err
 
 
 def test_programs_are_told_the_same(sequence: str, served: Impasto, impasto: Impasto) -> None:

@@ -205,3 +205,42 @@ def test_a_style_comes_from_two_unpaired_folders(impasto: Impasto) -> None:
     assert (unknown.code, "did you mean 'wgan-gp'" in unknown.err) == (USAGE, True)
     alone = impasto("train", "domains", "--from", "before", "--to", "nowhere", "-o", "other.safetensors")
     assert (alone.code, "'nowhere'" in alone.err) == (TRAINING, True)
+
+
+def test_several_styles_go_into_one_network_and_a_new_one_out_of_it(impasto: Impasto) -> None:
+    small = ("--steps", "3", *SMALL)
+    for name in ("dark", "light"):
+        assert impasto(
+            "train", "pairs", "--before", "before", "--after", "after", "-o", f"{name}.safetensors", *small
+        ).code == 0  # fmt: skip
+    taught = ("--distil-from", "dark.safetensors", "--distil-from", "light.safetensors")
+    assert impasto("train", "pairs", "--before", "before", *taught, "-o", "two.safetensors", *small).code == 0
+    assert read_card(Path("two.safetensors")).codes == ("dark", "light")
+    assert impasto("render", "before/0.png", "blend.png", "--style", "two.safetensors@dark+light").code == 0
+
+    pairs = ("train", "pairs", "--before", "before", "--after", "after", "--crop", "48", "--batch", "2", "--steps", "3")
+    assert impasto(*pairs, "--adapt", "two.safetensors", "-o", "third.safetensors").code == 0
+    card = read_card(Path("third.safetensors"))
+    assert (card.codes, card.size) == (("third",), "draft")
+    assert impasto("render", "before/0.png", "third.png", "--style", "third.safetensors").code == 0
+
+    refused = impasto(*pairs, "--adapt", "dark.safetensors", "-o", "none.safetensors")
+    assert refused.code == TRAINING
+    assert "no style code" in refused.err
+    other_size = impasto(*pairs, "--adapt", "two.safetensors", "--size", "fine", "-o", "none.safetensors")
+    assert other_size.code == USAGE
+    assert "keeps its network" in other_size.err.replace("\n", " ")
+
+
+def test_paintings_become_styles_of_one_network(impasto: Impasto) -> None:
+    for name in ("wave", "starry"):
+        paint_a_picture(160)
+        Path("painting.png").rename(f"{name}.png")
+    wanted = ("--plates", "before", "-o", "masters.safetensors", "--paint-share", "0", "--steps", "3", *SMALL)
+    done = impasto("train", "painting", "--styles", "wave.png", "starry.png", *wanted)
+    assert done.code == 0, done.err
+    assert read_card(Path("masters.safetensors")).codes == ("wave", "starry")
+    assert {"wave", "starry"} <= set(names(Path("masters.run/pairs")))
+    alone = impasto("train", "painting", "--styles", "wave.png", *wanted, "--overwrite")
+    assert alone.code == USAGE
+    assert "two or more paintings" in alone.err

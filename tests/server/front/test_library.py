@@ -16,14 +16,15 @@ import pytest
 
 from impasto.core.card import COLOUR_CONTRACT
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.style import BUILT_IN
+from impasto.core.mix import name_of
+from impasto.core.style import BUILT_IN, offered_by
 from impasto.server.front import library as library_file
 from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Found, Library
 from impasto.server.protocol.link import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import ErrorFacts, StyleFacts
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
-BUILT_INS = sorted(path.stem for path in BUILT_IN.glob("*.safetensors"))
+BUILT_INS = sorted(name_of(str(each)) for path in BUILT_IN.glob("*.safetensors") for each, _ in offered_by(path))
 
 
 class Watched:
@@ -81,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_built_in_styles_are_there_without_a_check() -> None:
     watched = Watched()
-    assert watched.names() == BUILT_INS
+    assert sorted(watched.names()) == BUILT_INS
     assert watched.look(3) == []
     found = watched.library.find("wheatfield", paths_allowed=False)
     assert found.path == BUILT_IN / "wheatfield.safetensors"
@@ -482,3 +483,34 @@ def test_the_card_of_a_path_is_read_again_when_the_file_changed(folder: Path, mo
     assert len(reads) == 1
     write(path, weights_sha256="cd" * 32)
     assert library.find(str(path), paths_allowed=True).sha256 == "cd" * 32
+
+
+def test_each_of_several_styles_in_a_file_is_offered_and_found_by_its_name(folder: Path) -> None:
+    path = write(folder / "many.safetensors", codes=["wave", "wheat"], title="Many")
+    watched = Watched(folder)
+    facts = [facts for facts in watched.library.facts() if facts.name.startswith("many")]
+    assert [(each.name, each.title, each.codes) for each in facts] == [
+        ("many", "Many", ("wave", "wheat")),
+        ("many@wave", "Many: Wave", ()),
+        ("many@wheat", "Many: Wheat", ()),
+    ]
+    found = watched.library.find("many@wheat", paths_allowed=False)
+    assert found == Found("many@wheat", Path(f"{path}@wheat"), facts[2].sha256)
+    assert watched.library.find(f"{path}@wheat", paths_allowed=True).path == found.path
+    blend = watched.library.find("many@wheat+wave=3", paths_allowed=False)
+    assert blend.name == "many@wave=0.75+wheat=0.25"
+    assert len({blend.sha256, *(each.sha256 for each in facts)}) == 4
+
+
+def test_what_is_not_in_a_file_cannot_be_chosen_of_it(folder: Path) -> None:
+    write(folder / "many.safetensors", codes=["wave", "wheat"])
+    write(folder / "one.safetensors")
+    library = Watched(folder).library
+    with pytest.raises(UnknownName, match="did you mean 'wheat'"):
+        library.find("many@whaet", paths_allowed=False)
+    with pytest.raises(UsageError, match="weight of 0 or more"):
+        library.find("many@wave=-1", paths_allowed=False)
+    with pytest.raises(StyleError, match="it holds one"):
+        library.find("one@wave", paths_allowed=False)
+    with pytest.raises(NotPermitted):
+        library.find("/somewhere/many.safetensors@wave", paths_allowed=False)

@@ -116,6 +116,19 @@ def test_threads_that_ask_at_once_read_a_style_once(disk: Disk) -> None:
     assert disk.built == [("a", "auto")]
 
 
+def test_what_was_chosen_of_a_file_goes_when_the_file_is_replaced(disk: Disk) -> None:
+    disk.digests = {"many": "1" * 64}
+    warm = warm_styles(disk, styles=4)
+    chosen = "/many.safetensors@wave"
+    warm.style("/many.safetensors")
+    warm.engine(warm.style(chosen), "float32", "auto")
+    assert warm.names() == ("many", "many@wave")
+    disk.digests["many"] = "2" * 64
+    warm.check("/many.safetensors")
+    assert warm.names() == ("many",)
+    assert warm.style(chosen).style.card.weights_sha256 == "2" * 64
+
+
 def test_a_style_that_cannot_be_read_can_be_asked_for_again(disk: Disk) -> None:
     warm = warm_styles(disk)
     with pytest.raises(StyleError):

@@ -1,0 +1,105 @@
+"""Several styles in one network, and a new one out of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.core.errors import TrainingError
+from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
+from impasto.core.style import Style, load_style
+from impasto.training.adapting import adapted, is_adapted, recipe_for
+from impasto.training.data.pairs import Pair, as_float, draw_crops
+from impasto.training.export import Label, write_style
+from impasto.training.loop import Schedule, Trained, run
+from impasto.training.losses.reconstruction import multi_scale_l1
+from impasto.training.objectives.pairs import task_for
+from impasto.training.preview import stylize
+from impasto.training.recipe import Recipe
+
+RECIPE = Recipe(
+    size="draft", steps=120, batch=4, crop=48, rim=8, adversarial=0.0, consistency=0.0, texture=0.0, noise=0.0,
+    gain=0.0, mixed_precision=False, average=0.9, warm_up=5, learning_rate=4e-3,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+
+
+def plates() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    drawn = [torch.rand(1, 3, 9, 9, generator=generator) for _ in range(2)]
+    smooth = [torch.nn.functional.interpolate(each, size=(72, 72), mode="bicubic")[0].clamp(0, 1) for each in drawn]
+    return [(each * 255).to(torch.uint8) for each in smooth]
+
+
+@pytest.fixture
+def pairs() -> list[Pair]:
+    """Two styles: one turns light into dark, one exchanges red and blue."""
+    negatives = [Pair(f"n{index}", plate, 255 - plate, 0) for index, plate in enumerate(plates())]
+    swapped = [Pair(f"s{index}", plate, plate.flip(0), 1) for index, plate in enumerate(plates())]
+    return [*negatives, *swapped]
+
+
+def trained_on(pairs: list[Pair], folder: Path, base: Style | None = None, steps: int = 120) -> Trained:
+    recipe = dataclasses.replace(RECIPE, steps=steps)
+    return run(task_for(pairs, recipe, base), recipe, Schedule(folder))
+
+
+@pytest.fixture
+def base(pairs: list[Pair], tmp_path: Path) -> Style:
+    trained = trained_on(pairs, tmp_path / "base.run")
+    label = Label("two", codes=("negative", "swapped"))
+    write_style(trained, RECIPE, tmp_path / "two.safetensors", label, pictures=4, shown=as_float(pairs[0].before))
+    return load_style(tmp_path / "two.safetensors")
+
+
+def test_one_network_learns_two_styles_that_contradict_each_other(base: Style, pairs: list[Pair]) -> None:
+    assert base.card.codes == ("negative", "swapped")
+    for pair in (pairs[0], pairs[2]):
+        plate, target = as_float(pair.before), as_float(pair.after)
+        right, wrong = (stylize(base.generator, plate, style) for style in (pair.style, 1 - pair.style))
+        assert multi_scale_l1(right[None], target[None]) < 0.6 * multi_scale_l1(wrong[None], target[None])
+
+
+def test_every_crop_knows_its_style(pairs: list[Pair]) -> None:
+    crops = draw_crops(pairs, 16, 48, 8, torch.Generator().manual_seed(2))
+    assert crops.styles is not None
+    for style, plate, target in zip(crops.styles, crops.before, crops.after, strict=True):
+        assert torch.allclose(target, 1 - plate if style == 0 else plate.flip(0), atol=1e-6)
+
+
+def test_adapting_trains_code_modulation_and_head_alone(base: Style, tmp_path: Path) -> None:
+    darker = [Pair(f"d{index}", plate, plate // 2) for index, plate in enumerate(plates())]
+    trained = trained_on(darker, tmp_path / "dark.run", base, steps=60)
+    before, after = base.generator.state_dict(), trained.net.state_dict()
+    changed = {name for name in before if name != "codes" and not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(is_adapted(name) for name in changed)
+    plate, target = as_float(darker[0].before)[None], as_float(darker[0].after)[None]
+    untrained = stylize(adapted(base), plate[0])[None]
+    assert multi_scale_l1(stylize(trained.net, plate[0])[None], target) < 0.5 * multi_scale_l1(untrained, target)
+    label = Label("dark", codes=("dark",))
+    write_style(trained, RECIPE, tmp_path / "dark.safetensors", label, pictures=2, shown=plate[0])
+    assert load_style(tmp_path / "dark.safetensors").card.codes == ("dark",)
+
+
+def test_an_adapted_run_resumes_only_with_the_base_that_it_began_with(base: Style, tmp_path: Path) -> None:
+    darker = [Pair("d", plates()[0], plates()[0] // 2)]
+    trained_on(darker, tmp_path / "run", base, steps=4)
+    task = task_for(darker, RECIPE)
+    with pytest.raises(TrainingError):
+        run(task, RECIPE, Schedule(tmp_path / "run", resume=True))
+
+
+def test_a_style_without_a_code_cannot_be_adapted(pairs: list[Pair], tmp_path: Path) -> None:
+    trained = trained_on(pairs[:2], tmp_path / "one.run", steps=2)
+    plate = as_float(pairs[0].before)
+    write_style(trained, RECIPE, tmp_path / "one.safetensors", Label("one"), pictures=2, shown=plate)
+    with pytest.raises(TrainingError, match="'one' has no style code"):
+        recipe_for(load_style(tmp_path / "one.safetensors"), RECIPE)
