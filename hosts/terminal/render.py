@@ -30,7 +30,7 @@ def render(
         str | None,
         typer.Option(
             "--style",
-            help="Name or .safetensors file; `impasto styles` lists the names. Of several in one: NAME@A, NAME@A=0.7+B=0.3.",
+            help="Name or .safetensors file; `impasto styles` lists the names. NAME@A, NAME@A=0.7+B=0.3: of several.",
         ),
     ] = None,
     frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
