@@ -7,7 +7,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from json import loads
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -129,9 +129,10 @@ def export(
     exported = export_to(to, load_style(path), output, linear=light is Light.LINEAR, overwrite=overwrite)
     megabytes = round(output.stat().st_size / 1e6, 2)
     if json:
+        form: Any = to  # one of the two, checked above
         told = StyleExported(
-            name_of(str(path)), str(output), to, megabytes, exported.largest_difference, exported.facts
-        )  # type: ignore[arg-type]  # checked above
+            name_of(str(path)), str(output), form, megabytes, exported.largest_difference, exported.facts
+        )
         print(line_of(told), flush=True)
         print(line_of(Finished(str(output))), flush=True)
         return
