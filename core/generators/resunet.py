@@ -81,9 +81,9 @@ class ResUNet(UNet):
 
     def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What the way down makes of a picture behind the unshuffle: features at 1/2, 1/4 and 1/8."""
-        upper = leaky(self.first(seen, code))
-        middle = leaky(self.to_middle(upper, code))
-        return upper, middle, leaky(self.to_lower(middle, code))
+        upper = leaky(self.first(seen, code), inplace=True)
+        middle = leaky(self.to_middle(upper, code), inplace=True)
+        return upper, middle, leaky(self.to_lower(middle, code), inplace=True)
 
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if code is None and self.codes is not None:
@@ -92,8 +92,9 @@ class ResUNet(UNet):
         upper, middle, x = self.levels(seen, code)
         for block in self.bottleneck:
             x = block(x, code)
-        x = leaky(self.join_middle(x, middle, code))
-        x = leaky(self.join_upper(x, upper, code))
+        x = leaky(self.join_middle(x, middle, code), inplace=True)
+        x = leaky(self.join_upper(x, upper, code), inplace=True)
+        del upper, middle  # the finest levels are what a large frame's memory is spent on
         x = self.last(torch.cat((self.finish(x, code), seen), dim=1))
         gain, bias = F.pixel_shuffle(x, 2).chunk(2, dim=1)
         return gain, bias
@@ -154,8 +155,8 @@ class PreActivated(nn.Module):
             self.second.weight.mul_(0.2)  # small but not zero: zero makes the first steps of Adam explode
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        change: Tensor = self.second(leaky(self.first(leaky(x), code)), code)
-        return x + change
+        change: Tensor = self.second(leaky(self.first(leaky(x), code), inplace=True), code)
+        return change.add_(x)
 
 
 class Join(EdgeConv):
@@ -196,7 +197,7 @@ class FoldedJoin(nn.Module):
     def forward(self, x: Tensor, skip: Tensor, code: Tensor | None = None) -> Tensor:
         below: Tensor = self.coarse(F.pad(x, (1, 1, 1, 1), mode="replicate"))
         beside: Tensor = self.fine(skip)
-        return below + beside
+        return below.add_(beside)
 
 
 def doubling(kernel: Tensor) -> Tensor:
@@ -205,9 +206,9 @@ def doubling(kernel: Tensor) -> Tensor:
     return torch.stack((below, middle + below, above + middle, above), dim=-2)
 
 
-def leaky(x: Tensor) -> Tensor:
-    """The activation between all layers."""
-    return F.leaky_relu(x, LEAK)
+def leaky(x: Tensor, *, inplace: bool = False) -> Tensor:
+    """The activation between all layers; in place for what nobody else looks at."""
+    return F.leaky_relu(x, LEAK, inplace=inplace)
 
 
 def doubled(x: Tensor) -> Tensor:
