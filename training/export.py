@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.card import Card, Training
+from impasto.core.guides import Guide
 from impasto.core.keys.stored import Keys
 from impasto.core.style import Style, save_style
 from impasto.training.loop import Trained
@@ -45,11 +46,13 @@ def write_style(
     pictures: int,
     shown: Tensor,
     keys: Keys | None = None,
+    guides: tuple[Guide, ...] = (),
 ) -> Style:
     """Write the network with its card, whole or not at all, while it may go on training.
 
     `pictures` is how many it learned from; `shown` is the plate (3, H, W), working space, whose painted
-    thumbnail stands for the style in lists. `keys` go into the file with it.
+    thumbnail stands for the style in lists, with its guide planes behind it where the network sees `guides`. `keys`
+    go into the file with it.
     """
     card = Card(
         name=label.name,
@@ -62,6 +65,7 @@ def write_style(
         stride=1,
         licence=label.licence,
         credits=label.credits,
+        guides=guides,
         weights_sha256="-",
         canary=(0.0, 0.0),
         training=Training(

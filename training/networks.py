@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impasto.core.generators.resunet import RES_SIZES, ResUNet
 from impasto.core.generators.unet import SIZES, UNet, UNetConfig
@@ -22,10 +22,13 @@ KINDS: dict[str, Kind] = {"resunet": Kind(ResUNet, RES_SIZES), "unet": Kind(UNet
 4 pixels; it renders in 1.2 (draft) and 0.8 (standard) of the plain one's time (`python -m tests.bench network`)."""
 
 
-def new_network(generator: str, size: str) -> UNet:
-    """An untrained network; the draw of its weights comes from torch's global random state."""
+def new_network(generator: str, size: str, *, guides: int = 0) -> UNet:
+    """An untrained network that sees this many guide planes beside the picture.
+
+    The draw of its weights comes from torch's global random state.
+    """
     kind = KINDS[generator]
-    return kind.build(kind.sizes[size])
+    return kind.build(replace(kind.sizes[size], guides=guides))
 
 
 def kind_of(net: UNet) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.generators.unet import UNet
+from impasto.training.data.guides import with_guides
 from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import new_critic
 from impasto.training.loop import Step, Task, require_room
@@ -54,7 +55,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     device_type = crops.before.device.type
     plate = disturbed(crops.before, recipe)
     with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(plate)
+        gain, bias = net(with_guides(plate, crops.guides))
     result = gain.float() * plate + bias.float()
     # Where the crop ends but the picture goes on, the truth stands in: nothing there is judged.
     shown = torch.where(crops.judged > 0, result, crops.after)
@@ -65,7 +66,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     if recipe.texture:
         terms["texture"] = recipe.texture * laplacian_swd(shown, crops.after)
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe)
+        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe, crops.guides)
     critic_loss, contest = None, CONTESTS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
@@ -96,14 +97,18 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     return plate * gain + noise
 
 
-def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Tensor:
-    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own."""
+def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, guides: Tensor | None = None) -> Tensor:
+    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own.
+
+    Guides move with their plate.
+    """
     some = max(1, plate.shape[0] // 2)
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
+    guided = with_guides(moved, None if guides is None else shifted(guides[:some], offset))
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(moved)
+        gain, bias = net(guided)
     return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
 
 
