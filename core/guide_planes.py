@@ -10,6 +10,8 @@ at a pixel depends on the channel's sample there alone, never on the rest of the
     vector   (1 + x / (scale + |x|)) / 2          positions, motion: anything that has no bound
     id       three planes of chance, by the number   identifiers, which have no order: of objects, of materials, hashes
 
+Identifiers are to be rendered without antialiasing: the mean of two numbers is a third.
+
 Where a channel is NaN or infinite, and where its data window leaves the plate uncovered, it reads as nothing does:
 a depth as infinitely far, everything else as 0.
 """

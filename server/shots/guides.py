@@ -27,7 +27,7 @@ def require_guides(paths: Sequence[str], card: Card, info: ShotInfo, output: str
         raise UsageError(f"expected a style that was trained with guides, '{card.name}' was not; leave out --guides")
     found = []
     for path in paths:
-        refuse_as_output(path, output, "guide layers")
+        refuse_as_output(path, output, "guide layer")
         files = find_guides(path)
         if info.frame_count is not None:
             files.require(info.first, info.first + info.frame_count - 1)

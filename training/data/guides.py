@@ -22,7 +22,7 @@ READ_BY_NAME: tuple[tuple[Reading, str], ...] = (
     ("normal", r"normal|(^|\.)nn?\."),
     ("depth", r"depth|^z$|(^|\.)z\.|mist\.z"),
     ("id", r"crypto|index(ob|ma)|(^|[._ ]|object|material)ids?(\.|$)"),
-    ("vector", r"position|motion|vector|velocity|(^|\.)(forward|backward|p)\.|\.[uv]$"),
+    ("vector", r"position|motion|vector|velocity|disparity|(^|\.)(forward|backward|p)\.|\.[uv]$"),
     ("mask", r"occlusion|(^|\.)ao(\.|$)|mask|matte|shadow|mist|(^|\.)a$"),
     ("colour", r"albedo|diff|colou?r|\.[rgb]$|^[rgb]$"),
 )
@@ -122,9 +122,11 @@ def channels_of(parts: Sequence[Part], layer: str) -> list[str]:
                 return [name]
             whole = channel if "." in channel or not prefix else f"{prefix}.{channel}"
             layers.setdefault(whole.rpartition(".")[0], []).append(name)
-    for each, channels in layers.items():
-        if each and wanted in (each.lower(), each.lower().rpartition(".")[2]):
-            leaves = {channel.rpartition(".")[2].lower(): channel for channel in channels}
+    by_name = {each.lower(): channels for each, channels in reversed(layers.items()) if each}
+    by_end = {each.rpartition(".")[2]: channels for each, channels in by_name.items()}
+    for meant in (by_name, by_end):
+        if wanted in meant:
+            leaves = {channel.rpartition(".")[2].lower(): channel for channel in meant[wanted]}
             if {"r", "g", "b"} <= leaves.keys():
                 leaves.pop("a", None)
             return [leaves[leaf] for leaf in sorted(leaves, key=lambda leaf: (NATURAL_ORDER + leaf).index(leaf))]

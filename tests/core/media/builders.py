@@ -52,6 +52,19 @@ def write_with_oiio(
     assert output.close(), output.geterror()
 
 
+def write_layers(path: Path | str, layers: Mapping[str, np.ndarray[Any, Any]], stored: str = "float") -> None:
+    """One part of channels by name, each (H, W), as renderers store what is no colour."""
+    height, width = next(iter(layers.values())).shape
+    spec = oiio.ImageSpec(width, height, len(layers), stored)
+    spec.channelnames = tuple(layers)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    output = oiio.ImageOutput.create(str(path))
+    assert output is not None
+    assert output.open(str(path), spec), output.geterror()
+    assert output.write_image(np.stack(list(layers.values()), axis=2).astype(np.float32)), output.geterror()
+    assert output.close(), output.geterror()
+
+
 def native_parts(path: Path | str) -> list[tuple[oiio.ImageSpec, dict[str, np.ndarray[Any, Any]]]]:
     """Header and samples of every part, each channel by itself in its stored type, by OpenImageIO."""
     opened = oiio.ImageInput.open(str(path))
