@@ -100,6 +100,7 @@ def test_a_layer_that_is_not_there_names_the_nearest() -> None:
         ("DiffCol.R", "colour"), ("object_id.R", "id"), ("IndexOB.X", "id"), ("ObjectID", "id"),
         ("CryptoObject00.R", "id"), ("P.X", "vector"), ("Position.X", "vector"), ("Vector.W", "vector"),
         ("forward.u", "vector"), ("AO.R", "mask"), ("occlusion.R", "mask"), ("left.R", "colour"),
+        ("left.Z", "depth"), ("P.Z", "vector"), ("disparityL.x", "vector"),
     ],
 )  # fmt: skip
 def test_a_name_says_how_its_channel_is_read(channel: str, reading: Reading) -> None:
@@ -158,6 +159,25 @@ def test_layers_of_the_plate_itself_need_no_path(tmp_path: Path) -> None:
     )
     assert [guide.channel for guide in found.guides] == ["normal.X", "normal.Y"]
     assert found.keys[0].guides is not None
+
+
+def test_guides_follow_a_data_window_that_moves_from_frame_to_frame(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        colour = dict(zip("RGB", plate(number).transpose(2, 0, 1), strict=True))
+        window = Window(4 * number, 2, WIDTH - 8 * number, HEIGHT - 2)
+        write_layers(tmp_path / "plates" / f"p.{number:04}.exr", colour, window=window, display=(WIDTH + 8, HEIGHT + 8))
+        write_layers(tmp_path / "aov" / f"a.{number:04}.exr", aov(number), display=(WIDTH + 8, HEIGHT + 8))
+    write_layers(
+        tmp_path / "keys" / "k.0002.exr", dict(zip("RGB", plate(2).transpose(2, 0, 1), strict=True)),
+        window=Window(8, 2, WIDTH - 16, HEIGHT - 2), display=(WIDTH + 8, HEIGHT + 8),
+    )  # fmt: skip
+    found = load_keyframes(str(tmp_path / "plates/p.####.exr"), tmp_path / "keys", guides=wishes(tmp_path, "normal"))
+    for each in (*found.keys, *found.unpainted):
+        assert each.guides is not None
+        assert each.guides.shape == (2, HEIGHT - 2, WIDTH - 8 * each.number)
+        left = round(float(each.guides[0, 0, 0]) * WIDTH)
+        top = round(float(each.guides[1, 0, 0]) * HEIGHT)
+        assert (left, top) == (4 * each.number, 2)
 
 
 def test_what_is_missing_is_named(shot: str, tmp_path: Path) -> None:

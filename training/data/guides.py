@@ -25,6 +25,7 @@ READ_BY_NAME: tuple[tuple[Reading, str], ...] = (
     ("vector", r"position|motion|vector|velocity|disparity|(^|\.)(forward|backward|p)\.|\.[uv]$"),
     ("mask", r"occlusion|(^|\.)ao(\.|$)|mask|matte|shadow|mist|(^|\.)a$"),
     ("colour", r"albedo|diff|colou?r|\.[rgb]$|^[rgb]$"),
+    ("depth", r"\.z$"),
 )
 """What the name of a channel, in lower case, says of how to read it; the first that fits."""
 NATURAL_ORDER = "xyzwrgbuv"
