@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from impasto.core.errors import StyleError, UsageError
+from impasto.core.guides import READINGS, Guide
 from impasto.core.params import Params
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the card's layout; raise it with every change that an older reader would misread."""
 
 
@@ -19,7 +21,13 @@ def _without_keys(facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "keys": None}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_keys}
+def _guides_as_they_are(facts: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 knew the names of guide channels alone, and the network saw their samples as they are."""
+    guides = [{"channel": name, "reading": "plain", "scale": 1.0} for name in facts["guides"]]
+    return {**facts, "guides": guides}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_keys, 2: _guides_as_they_are}
 """Schema version -> function that turns a card of it into one of the next version."""
 
 COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
@@ -63,10 +71,10 @@ class Card:
 
     `generator` and `config` name and configure the network (see `impasto.core.generators`);
     `halo` and `stride` are pixels. `tileable` says whether a tile with its halo equals the full
-    frame. `guides` are the further input layers in order, `codes` the names of the styles that
-    the network holds (empty: one). `canary` is mean and root mean square of the result on a fixed
-    test picture. `preview` is a small PNG in base64, or empty. `keys` are the painted keys in the file; the hash of
-    the weights covers them too.
+    frame. `guides` are the channels beside colour that it sees, in order: see `impasto.core.guide_planes`. `codes`
+    are the names of the styles that the network holds (empty: one). `canary` is mean and root mean square of the
+    result on a fixed test picture. `preview` is a small PNG in base64, or empty. `keys` are the painted keys in the
+    file; the hash of the weights covers them too.
     """
 
     name: str
@@ -84,7 +92,7 @@ class Card:
     version: str = "1"
     tileable: bool = True
     colour: str = COLOUR_CONTRACT
-    guides: tuple[str, ...] = ()
+    guides: tuple[Guide, ...] = ()
     codes: tuple[str, ...] = ()
     defaults: Params = field(default_factory=Params)
     training: Training | None = None
@@ -118,8 +126,9 @@ def card_from_json(text: str, source: str) -> Card:
     for version in range(schema, SCHEMA):
         facts = UPGRADES[version](facts)
     try:
-        for name in ("credits", "guides", "codes", "canary"):
+        for name in ("credits", "codes", "canary"):
             facts[name] = tuple(facts[name])
+        facts["guides"] = tuple(_guide(each) for each in facts["guides"])
         facts["defaults"] = Params(**facts["defaults"])
         if facts["training"] is not None:
             facts["training"] = Training(**facts["training"])
@@ -132,7 +141,7 @@ def card_from_json(text: str, source: str) -> Card:
         ) from error
     texts = (card.name, card.title, card.generator, card.weights_sha256, card.colour)
     numbers = (card.halo, card.stride)
-    names = (*card.credits, *card.guides, *card.codes, card.description, card.size, card.licence, card.preview)
+    names = (*card.credits, *card.codes, card.description, card.size, card.licence, card.preview)
     if not (
         all(isinstance(text, str) and text for text in texts)
         and all(isinstance(name, str) for name in names)
@@ -146,6 +155,15 @@ def card_from_json(text: str, source: str) -> Card:
             f"expected a style for {COLOUR_CONTRACT}, '{source}' wants {card.colour}; it needs a newer impasto"
         )
     return card
+
+
+def _guide(facts: dict[str, Any]) -> Guide:
+    """What a card says of a guide; ValueError or TypeError where that cannot be."""
+    guide = Guide(**facts)
+    named = isinstance(guide.channel, str) and guide.channel and guide.reading in (*READINGS, "plain")
+    if not named or type(guide.scale) not in (int, float) or not 0 < guide.scale < math.inf:
+        raise ValueError(f"guide '{guide.channel}' read as {guide.reading} with scale {guide.scale}")
+    return guide
 
 
 def _key_facts(facts: dict[str, Any]) -> KeyFacts:

@@ -32,6 +32,7 @@ from impasto.core.device.passage import way_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.grade import After, Before, grade_after, grade_before
+from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keys.blending import KeyBlend, Sketch
 from impasto.core.params import Params
 from impasto.core.passage import Output, answer, check_matte, see
@@ -143,6 +144,8 @@ class Engine:
     ) -> Rendered:
         """Paint the colour layer of a frame; everything else of it comes back bit for bit.
 
+        A style that sees guide layers finds them in the frame or in `Frame.guides`: see `impasto.core.guide_planes`.
+
         `params` defaults to those of the style's card. `matte` is strength per pixel, (H, W)
         float32 in [0, 1], of the frame's size after `before.resize`. `cancelled` is called before each tile and
         may raise. `output` asks for another colour space (see `Output`).
@@ -171,11 +174,13 @@ class Engine:
                     self._make_room()
         clock = time.perf_counter
         started = clock()
+        plate, guides = frame, planes_of(frame, self.style.card.guides)
         if before.resize is not None:
             frame = resize_frame(frame, before.resize, input_space)
         seen = see(frame, input_space=input_space, exposure=params.exposure)
         picture = grade_before(seen.picture, before)
-        guides = guides_of(frame, self.style.card.guides)
+        if guides is not None and before.resize is not None:
+            guides = resized_planes(guides, plate, frame)
         ready = clock()
         with self._easel.lanes.order:
             network_begun = clock()
@@ -183,8 +188,8 @@ class Engine:
             refusal = "" if keys is None else keys.refusal(picture.shape[:2], params.stroke)
             sketches: list[Sketch] = []
             if keys is not None and not refusal:
-                alone = partial(self._paint, guides=None, stroke=params.stroke, cancelled=cancelled)
-                sketches = keys.sketches(picture.shape[:2], params.stroke, lambda plate: alone(plate)[0])
+                alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled)
+                sketches = keys.sketches(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
             network_done = clock()
         if keys is not None and sketches:
             painted = keys.blend(painted, picture, sketches, params.keys)
@@ -199,7 +204,7 @@ class Engine:
             cancelled()
             np.copyto(into, result.part.pixels)
             result = with_pixels(result, into)
-        result = replace(result, provenance=self.provenance(params, before, after, seen.space))
+        result = replace(result, provenance=self.provenance(params, before, after, seen.space), guides=())
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
         notes = (*self._notes(tile), *filter(None, (note, refusal)))
         return Rendered(result, Report(seen.invalid_pixels, seconds, tile, notes))
@@ -221,7 +226,7 @@ class Engine:
             check_matte(matte, frame.height, frame.width)
         if into is not None:
             check_into(into, frame.part.pixels)
-        guides = guides_of(frame, self.style.card.guides)
+        guides = planes_of(frame, self.style.card.guides)
         sitting = Sitting(frame.part.pixels, way, params, guides, matte, into)
         try:
             painted = paint(self._easel, sitting, lambda asked: self._maps(asked, cancelled), cancelled)
@@ -230,7 +235,7 @@ class Engine:
         except RuntimeError as error:
             raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
         provenance = self.provenance(params, Before(), After(), way.space)
-        result = replace(with_pixels(frame, painted.pixels), provenance=provenance)
+        result = replace(with_pixels(frame, painted.pixels), provenance=provenance, guides=())
         return Rendered(
             result, Report(painted.invalid_pixels, painted.seconds, painted.tile, self._notes(painted.tile))
         )
@@ -331,26 +336,6 @@ def check_into(into: Pixels, result: Pixels) -> None:
         raise UsageError(
             f"expected an array of {result.shape} {result.dtype} for the result, got {into.shape} {into.dtype}"
         )
-
-
-def guides_of(frame: Frame, channels: tuple[str, ...]) -> Samples | None:
-    """The named channels ('normal.X', …) of any part of a frame, (H, W, n) float32 as they are, or None for none.
-
-    Raises UsageError for a channel that is missing or does not cover the colour layer's data window.
-    """
-    if not channels:
-        return None
-    planes = []
-    for channel in channels:
-        holders = [
-            part for part in frame.parts if channel in part.channels and part.data_window == frame.part.data_window
-        ]
-        if not holders:
-            raise UsageError(
-                f"expected the guide channel '{channel}' that this style was trained with, the frame has none"
-            )
-        planes.append(colour.to_float(holders[0].pixels[..., holders[0].channels.index(channel)]))
-    return np.stack(planes, axis=2)
 
 
 def choose_device(asked: str) -> str:

@@ -103,6 +103,8 @@ class Frame:
     source: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What impasto did to this frame (style, hash, parameters, version); writers store it."""
+    guides: tuple[Part, ...] = ()
+    """Parts of other files of the same moment, for styles that see guide layers; no writer stores them."""
 
     @classmethod
     def from_pixels(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
+from impasto.core.guides import planes_in
 from impasto.core.keys.stored import Keys, take_keys, tensors_of
 from impasto.core.mix import FILE_ENDINGS, Mix, chosen_card, joined, mix_from, require_codes, split_reference
 
@@ -139,7 +140,12 @@ def _load_file(path: Path) -> Style:
     except (SafetensorError, OSError) as error:
         raise StyleError(f"expected weights in '{path}', could not read them: {error}; fetch the file again") from error
     stored = dict(weights)
-    keys = take_keys(weights, card.keys, str(path))
+    if planes_in(card.guides) != generator.config.guides:
+        raise StyleError(
+            f"expected {generator.config.guides} guide planes on the card of '{path}', got {planes_in(card.guides)}; "
+            "fetch the file again"
+        )
+    keys = take_keys(weights, card.keys, str(path), generator.config.guides)
     wanted = generator.state_dict()
     if weights.keys() != wanted.keys():
         odd = min(weights.keys() ^ wanted.keys())

@@ -80,6 +80,7 @@ LIGHT = [
         "core/errors.py",
         "core/frame.py",
         "core/card.py",
+        "core/guides.py",
         "core/params.py",
         "server/__init__.py",
         "server/protocol/*.py",

@@ -22,7 +22,12 @@ HEADS = ("head", "last")
 
 
 def require_codes_to_adapt(base: Style) -> None:
-    """TrainingError for a style that has no style code."""
+    """TrainingError for a style that has no style code, or that sees guide layers, which pairs do not have."""
+    if base.card.guides:
+        raise TrainingError(
+            f"expected a style that needs the plate alone to adapt, '{base.card.name}' needs guide layers as well; "
+            "name another"
+        )
     if base.generator.codes is None:
         raise TrainingError(
             f"expected a style that holds several by code to adapt, '{base.card.name}' has no style code; "

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from impasto.core.card import Card, Training
 from impasto.core.generators.unet import UNet
+from impasto.core.guides import Guide
 from impasto.core.keys.stored import Keys
 from impasto.core.style import Style, save_style
 from impasto.training.loop import Trained
@@ -49,11 +50,13 @@ def write_style(
     pictures: int,
     shown: Tensor,
     keys: Keys | None = None,
+    guides: tuple[Guide, ...] = (),
 ) -> Style:
     """Write the network with its card, whole or not at all, while it may go on training.
 
     `pictures` is how many it learned from; `shown` is the plate (3, H, W), working space, whose painted
-    thumbnail stands for the style in lists. `keys` go into the file with it.
+    thumbnail stands for the style in lists, with its guide planes behind it where the network sees `guides`. `keys`
+    go into the file with it.
     """
     card = Card(
         name=label.name,
@@ -67,6 +70,7 @@ def write_style(
         licence=label.licence,
         credits=label.credits,
         codes=label.codes,
+        guides=guides,
         weights_sha256="-",
         canary=(0.0, 0.0),
         training=Training(

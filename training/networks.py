@@ -26,10 +26,13 @@ CODE_WIDTH = 32
 """Numbers in the code of a style, where a network holds several."""
 
 
-def new_network(generator: str, size: str, styles: int = 1) -> UNet:
-    """An untrained network; the draw of its weights comes from torch's global random state."""
+def new_network(generator: str, size: str, *, styles: int = 1, guides: int = 0) -> UNet:
+    """An untrained network that holds so many styles and sees so many guide planes beside the picture.
+
+    The draw of its weights comes from torch's global random state.
+    """
     kind = KINDS[generator]
-    config = kind.sizes[size]
+    config = replace(kind.sizes[size], guides=guides)
     return kind.build(config if styles == 1 else replace(config, styles=styles, code_width=CODE_WIDTH))
 
 

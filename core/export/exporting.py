@@ -87,7 +87,7 @@ def export_to(to: str, style: Style, output: Path, *, linear: bool = False, over
     make_folder(str(output))
     with committed(str(output), replace=overwrite) as name:
         partial = Path(name)
-        net = picture_net(style.generator, linear=linear)
+        net = picture_net(style.generator, style.card.guides, linear=linear)
         backend.write(net, 3 + len(style.card.guides), facts_of(style.card, linear=linear), partial)
         difference = largest_difference(style, backend.open_net(partial), linear=linear)
         if math.isnan(difference) or difference > TOLERANCE:

@@ -17,7 +17,7 @@ def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
 
     The card is without its preview. Names begin with 'impasto.', so that they stand apart from a host's own.
     """
-    channels = ("R", "G", "B", *card.guides)
+    channels = ("R", "G", "B", *(guide.channel for guide in card.guides))
     facts = {
         "style": card.name,
         "title": card.title,
@@ -36,6 +36,8 @@ def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
         "keys": f"none: the {len(card.keys.frames)} painted keys of the style stay behind, the network paints alone"
         if card.keys is not None
         else "none",
+        "guides": "; ".join(f"{each.channel}, in float as rendered, read as {each.reading}" for each in card.guides)
+        or "none",
         "weights_sha256": card.weights_sha256,
         "card": replace(card, preview="").to_json(),
         "version": version("impasto"),

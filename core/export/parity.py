@@ -9,6 +9,7 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Part, Samples, Window, find_layer
+from impasto.core.guides import Guide
 from impasto.core.params import Params
 from impasto.core.style import Style
 
@@ -44,13 +45,15 @@ def sample_picture(size: tuple[int, int], guides: int, *, linear: bool) -> Sampl
     ground = cv2.resize(chance.random((6, 9, 3 + guides), np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     picture = 0.85 * ground.reshape(height, width, -1) + 0.15 * chance.random((height, width, 3 + guides), np.float32)
     picture[height // 4 : height // 2, width // 3 : width // 2] *= 0.2
+    picture[..., 3:] = 6 * picture[..., 3:] - 2  # beyond what normals and colours may hold, on both sides
     if linear:
         picture[..., :3] = 8.5 * picture[..., :3] ** 3 - 0.05
     return np.asarray(picture, np.float32)
 
 
-def _as_frame(inputs: Samples, guides: tuple[str, ...], *, linear: bool) -> Frame:
+def _as_frame(inputs: Samples, guides: tuple[Guide, ...], *, linear: bool) -> Frame:
     height, width, count = inputs.shape
     window = Window(0, 0, width, height)
-    part = Part(inputs, ("R", "G", "B", *guides), ("float",) * count, window, window)
+    channels = ("R", "G", "B", *(guide.channel for guide in guides))
+    part = Part(inputs, channels, ("float",) * count, window, window)
     return Frame((part,), find_layer((part,)), colour_space="scene_linear" if linear else "srgb")

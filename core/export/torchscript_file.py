@@ -38,7 +38,7 @@ def write(net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> 
     with _quiet(), torch.inference_mode():
         try:
             traced = torch.jit.trace(net.net, torch.rand(1, channels, 8 * net.stride, 12 * net.stride))
-            script = torch.jit.script(PictureNet(traced, net.stride, linear=net.linear).eval())
+            script = torch.jit.script(PictureNet(traced, net.reader, net.stride, linear=net.linear).eval())
         except RuntimeError as error:
             raise OutputError(f"expected a network that becomes TorchScript, it does not: {error}; try onnx") from error
         torch.jit.save(script, made, _extra_files={FACTS: facts_json(facts).encode()})

@@ -35,6 +35,8 @@ LEAST = 1e-3
 """Weights below this everywhere are not worth a look at the full size."""
 
 Half = npt.NDArray[np.float16]
+Answer = Callable[[Samples, Samples | None], Samples]
+"""A plate (H, W, 3) and its guide planes (H, W, n), None for none, painted by the network alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,8 @@ class KeyBlend:
             return f"the painted keys have strokes of their own size: at stroke {stroke:g} the network paints alone"
         return ""
 
-    def sketches(self, size: tuple[int, int], stroke: float, answer: Callable[[Samples], Samples]) -> list[Sketch]:
-        """The keys at a frame's height and width; `answer` paints a plate (H, W, 3) by the network alone.
-
-        It is called once for each key where this size is new.
-        """
+    def sketches(self, size: tuple[int, int], stroke: float, answer: Answer) -> list[Sketch]:
+        """The keys at a frame's height and width; `answer` is called once for each key where this size is new."""
         with self._lock:
             found = self._sketches.get((size, stroke))
             if found is not None:
@@ -98,13 +97,16 @@ class KeyBlend:
                 _add(result, painted, each, sketch, amount, is_soft=is_soft)
         return result
 
-    def _sketch(self, index: int, size: tuple[int, int], answer: Callable[[Samples], Samples]) -> Sketch:
+    def _sketch(self, index: int, size: tuple[int, int], answer: Answer) -> Sketch:
         keys = self._keys
         plate, paint, painted = (
             scaled(_samples(tensor[index].numpy()), size) for tensor in (keys.plates, keys.paints, keys.painted)
         )
         painted = painted.reshape(size)
-        answered = answer(plate).astype(np.float16)
+        guides = None
+        if keys.guides is not None:
+            guides = scaled(_samples(keys.guides[index].numpy()), size).reshape(*size, -1)
+        answered = answer(plate, guides).astype(np.float16)
         lacking = (paint - answered.astype(np.float32)) * painted[..., None]
         view = view_key(plate, painted, compared_size(*size))
         return Sketch(view, answered, lacking.astype(np.float16))

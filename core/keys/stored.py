@@ -22,13 +22,15 @@ class Keys:
     """The keys of a shot, of one size, in working space, each in register with its plate.
 
     `plates` and `paints` are (N, 3, H, W) of the type that the facts name, `painted` is (N, 1, H, W) uint8: 255
-    where the paint counts, 0 where it says nothing.
+    where the paint counts, 0 where it says nothing. `guides` are the planes that the network saw beside the plates,
+    (N, planes, H, W) float16, None for a style without.
     """
 
     facts: KeyFacts
     plates: Tensor
     paints: Tensor
     painted: Tensor
+    guides: Tensor | None = None
 
     @property
     def bytes(self) -> int:
@@ -38,11 +40,15 @@ class Keys:
 
 def tensors_of(keys: Keys) -> dict[str, Tensor]:
     """Name in the file -> tensor."""
-    return {f"{PREFIX}plates": keys.plates, f"{PREFIX}paints": keys.paints, f"{PREFIX}painted": keys.painted}
+    found = {f"{PREFIX}plates": keys.plates, f"{PREFIX}paints": keys.paints, f"{PREFIX}painted": keys.painted}
+    return found if keys.guides is None else {**found, f"{PREFIX}guides": keys.guides}
 
 
-def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str) -> Keys | None:
-    """Take the keys that a card announces out of a file's tensors; StyleError, naming `source`, for any others."""
+def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str, guides: int = 0) -> Keys | None:
+    """Take the keys that a card announces out of a file's tensors; StyleError, naming `source`, for any others.
+
+    `guides` is how many planes the network sees beside the plates.
+    """
     if facts is None:
         return None
     import torch
@@ -54,6 +60,8 @@ def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str) -
         "paints": ((count, 3, height, width), pictures),
         "painted": ((count, 1, height, width), torch.uint8),
     }
+    if guides:
+        wanted["guides"] = ((count, guides, height, width), torch.float16)
     found = {}
     for name, (shape, dtype) in wanted.items():
         tensor = tensors.pop(PREFIX + name, None)
@@ -67,4 +75,4 @@ def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str) -
                 f"expected finite keys in '{source}', '{PREFIX}{name}' holds NaN or infinity; fetch or train it again"
             )
         found[name] = tensor
-    return Keys(facts, found["plates"], found["paints"], found["painted"])
+    return Keys(facts, found["plates"], found["paints"], found["painted"], found.get("guides"))

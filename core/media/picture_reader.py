@@ -81,15 +81,7 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
     integers beyond 16 bits as colour), UnknownName for a layer that is not there.
     """
     kind = sniff_format(path)
-    config = oiio.ImageSpec()
-    # Straight alpha must stay straight: OpenImageIO would premultiply in the file's own bit depth.
-    config.attribute("oiio:UnassociatedAlpha", 1)
-    opened = open_input(path, config)
-    try:
-        parts, alpha_kinds = _read_parts(opened, path, kind)
-    finally:
-        opened.close()
-
+    parts, alpha_kinds = _opened_and_read(path, kind)
     chosen = find_layer(parts, layer)
     part = parts[chosen.part]
     if any(part.formats[position] == "uint" for position in chosen.colour):
@@ -109,6 +101,22 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         source=os.path.abspath(path),
         provenance=_provenance_of(attributes),
     )
+
+
+def read_parts(path: str) -> tuple[Part, ...]:
+    """Every part of a picture, which need hold no colour; samples and errors as those of `read_picture`."""
+    return _opened_and_read(path, sniff_format(path))[0]
+
+
+def _opened_and_read(path: str, kind: PictureFormat) -> tuple[tuple[Part, ...], tuple[AlphaKind, ...]]:
+    config = oiio.ImageSpec()
+    # Straight alpha must stay straight: OpenImageIO would premultiply in the file's own bit depth.
+    config.attribute("oiio:UnassociatedAlpha", 1)
+    opened = open_input(path, config)
+    try:
+        return _read_parts(opened, path, kind)
+    finally:
+        opened.close()
 
 
 def _read_parts(

@@ -34,6 +34,7 @@ def render_here(order: Order, path: Path, card: Card, told: Told, cancelled: Cal
         after=order.after,
         layer=order.layer,
         matte=order.matte,
+        guides=order.guides,
         input_space=order.input_space,
         output_space=order.output_space,
         overwrite=order.overwrite,

@@ -30,6 +30,8 @@ class Order:
     """None: the one that is used where none is named."""
     frames: FrameRange | None
     matte: str | None
+    guides: tuple[str, ...]
+    """Pictures with guide layers."""
     layer: str | None
     input_space: str | None
     output_space: str | None
@@ -72,6 +74,8 @@ def order_from(
     """An order from the options. UsageError for what cannot be meant."""
     for what in ("input", "output", "matte", "style"):
         require_utf8(what, plain.get(what) or "")
+    for path in plain["guides"]:
+        require_utf8("guides", path)
     before, after = before_from(controls), after_from(controls)
     params_from(controls, Params(**{each.name: each.default for each in PARAMETERS}))
     known = typing.get_args(Precision)

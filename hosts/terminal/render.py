@@ -38,6 +38,15 @@ def render(
         str | None,
         typer.Option("--matte", metavar="PATH", help="Strength per pixel: a still, or numbered like the shot."),
     ] = None,
+    guides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guides",
+            metavar="PATH",
+            help="Pictures, numbered like the shot, with the layers that the style was trained with and the plate "
+            "lacks; repeatable.",
+        ),
+    ] = None,
     layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="The layer to paint.")] = None,
     input_space: Annotated[
         str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of the input.")
@@ -97,6 +106,7 @@ def render(
             style=style,
             frames=frames,
             matte=matte,
+            guides=tuple(guides or ()),
             layer=layer,
             input_space=input_space,
             output_space=output_space,

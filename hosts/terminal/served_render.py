@@ -46,7 +46,8 @@ class Typed:
     def __init__(self, order: Order, *, local: bool, folder: str) -> None:
         self._local, self._prefix = local, os.path.join(folder, "")
         self._output_relative = local and not os.path.isabs(order.output)
-        named = [path for path in (order.input, order.output, order.matte, order.style) if path and not is_live(path)]
+        paths = (order.input, order.output, order.matte, order.style, *order.guides)
+        named = [path for path in paths if path and not is_live(path)]
         self._folders = {os.path.dirname(self.absolute(path)): not os.path.isabs(path) for path in named}
         """Folder of each typed path -> whether it was typed relative."""
 
@@ -153,6 +154,7 @@ def request_of(order: Order, chosen: Chosen, typed: Typed) -> SubmitShot:
         last=None if order.frames is None else order.frames.last,
         layer=order.layer or "",
         matte=typed.absolute(order.matte or ""),
+        guides=tuple(typed.absolute(path) for path in order.guides),
         input_space=order.input_space or "",
         output_space=order.output_space or "",
         before_resize=order.before_resize,

@@ -171,7 +171,7 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         ("network", f"{card.generator}: {network}"),
         ("frame", f"{tiles}; sides padded to {card.stride}"),
         ("colour", card.colour),
-        ("guides", ", ".join(card.guides)),
+        ("guides", ", ".join(f"{each.channel} ({each.reading})" for each in card.guides)),
         ("styles in it", ", ".join(card.codes)),
         ("keys", keys_text(card.keys) if card.keys is not None else ""),
         ("defaults", ", ".join(f"{name} {value:g}" for name, value in card.defaults.as_dict().items())),

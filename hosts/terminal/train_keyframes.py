@@ -46,6 +46,16 @@ def keyframes(
         Path | None,
         typer.Option("--masks", metavar="DIR", help="Folder of masks by the same numbers: black is not painted."),
     ] = None,
+    guides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guides",
+            metavar="PATH:LAYERS",
+            help="Layers that the renderer knows, by frame number: aov.%04d.exr:normal,depth, or :albedo for one of "
+            "the plate itself; repeatable. LAYER=READING says how to read one whose name does not: normal, depth, "
+            "colour, mask, vector or id.",
+        ),
+    ] = None,
     size: Size = None,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -74,6 +84,8 @@ def keyframes(
     for frame 12 (movies count from 1). Every ten seconds hero.safetensors is written anew, so that a server that
     watches its folder renders with it at once, and hero.run/preview.png shows unpainted frames, plate and
     result. Ctrl-C ends the training and keeps the best so far; --resume goes on from there.
+
+    A style that was trained with --guides wants the same layers of every frame that it paints: see `impasto render`.
     """
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         folder = run_folder(output, resume=resume, overwrite=overwrite)
@@ -82,6 +94,7 @@ def keyframes(
             for_folder(masks, "--masks")
         prepare_process()
         from impasto.core.engine import choose_device
+        from impasto.training.data.guides import GuideWish
         from impasto.training.data.keyframes import load_keyframes
         from impasto.training.export import Label
         from impasto.training.loop import Schedule, run
@@ -91,7 +104,8 @@ def keyframes(
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(RECIPE, recipe_file, options)
         chosen = choose_device(device)
-        painted = load_keyframes(plates, keys, masks, input_space=input_space)
+        wishes = [GuideWish.parse(each) for each in guides or ()]
+        painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
         for note in painted.notes:
             reporter.show(Warned(note))
         reporter.show(

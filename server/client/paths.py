@@ -28,6 +28,7 @@ def require_sendable_shot(request: SubmitShot) -> None:
         ("input", request.input),
         ("output", request.output),
         ("matte", request.matte),
+        *(("guides", path) for path in request.guides),
         ("style", request.look.style),
     ):
         require_sendable(what, path)

@@ -36,10 +36,11 @@ def with_keys(request: SubmitShot, animated: Keys | None) -> SubmitShot:
 
 
 def require_animation(request: SubmitShot, welcome: Welcome) -> None:
-    """Raise IncompatibleServer where a server would pass the animated parameters of a request over."""
-    if request.animated and welcome.minor < ANIMATION_MINOR:
+    """Raise IncompatibleServer where a server would pass the animated parameters or the guides of a request over."""
+    needs = "parameters that change over a shot" if request.animated else "guide layers" if request.guides else ""
+    if needs and welcome.minor < ANIMATION_MINOR:
         raise IncompatibleServer(
-            f"expected a server of protocol {welcome.major}.{ANIMATION_MINOR} for parameters that change over a shot, "
+            f"expected a server of protocol {welcome.major}.{ANIMATION_MINOR} for {needs}, "
             f"{welcome.server} speaks {welcome.major}.{welcome.minor}; upgrade it, or on this machine run "
             f"`impasto stop` and render again"
         )

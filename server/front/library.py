@@ -373,7 +373,7 @@ def _read(path: Path, signature: Signature) -> _Version:
             megabytes=signature.size / 1e6,
             licence=cleaned(card.licence, 255),
             credits=tuple(cleaned(text, 500) for text in card.credits[:32]),
-            guides=tuple(cleaned(text, 64) or "unnamed" for text in card.guides[:32]),
+            guides=tuple(cleaned(each.channel, 64) or "unnamed" for each in card.guides[:32]),
             codes=tuple(cleaned(text, 64) or "unnamed" for text in card.codes[:64]),
             defaults=card.defaults.as_dict(),
             has_preview=bool(preview),

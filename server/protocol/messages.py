@@ -431,6 +431,9 @@ class SubmitShot:
     animated: Annotated[tuple[AnimatedParameter, ...], Many(32)] = ()
     """Parameters that change over the shot, in the place of those of `look`. A server of 1.0 would pass them over, so
     that a client asks for the server's minor in its welcome first. (1.1)"""
+    guides: Annotated[tuple[Words, ...], Many(4)] = ()
+    """Pictures with the guide layers of the style, numbered like the shot; paths as that of the input. As for
+    `animated`, a client asks for the server's minor first. (1.1)"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Looks:
             "input_space": job.input_space,
             "output_space": job.output_space,
             "matte": None if job.matte is None else os.path.abspath(job.matte),
+            "guides": [os.path.abspath(path) for path in job.guides] or None,
         }
 
     def params(self, number: int) -> Params:

@@ -52,8 +52,8 @@ def require_matte(path: str, info: ShotInfo) -> None:
         _require_size(next(pictures), (info.width, info.height))
 
 
-def refuse_as_output(path: str, output: str) -> None:
-    """Raise OutputExists where a result, a file or a pattern, would replace a matte."""
+def refuse_as_output(path: str, output: str, what: str = "matte") -> None:
+    """Raise OutputExists where a result, a file or a pattern, would replace a matte, or what is named."""
     files = find_in_folder(path) if os.path.isdir(path) else parse_numbered(path) or path
     own = [files] if isinstance(files, str) else [files.path_of(number) for number in files.numbers()]
     result = parse_numbered(output)
@@ -62,7 +62,7 @@ def refuse_as_output(path: str, output: str) -> None:
         name = os.path.basename(each)
         same_name = name == os.path.basename(output) if result is None else result.number_of(name) is not None
         if same_name and os.path.realpath(os.path.dirname(each)) == folder:
-            raise OutputExists(f"expected another name than the matte '{each}'; the matte is never overwritten")
+            raise OutputExists(f"expected another name than the {what} '{each}'; a {what} is never overwritten")
 
 
 def matte_of(picture: Frame, plate: Frame, resize: Resize | None = None) -> Samples:

@@ -9,8 +9,10 @@ from itertools import groupby
 
 from impasto.core.frame import Frame
 from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader
+from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.numbering import parse_numbered
 from impasto.core.media.open import is_movie
+from impasto.server.shots.guides import guided
 from impasto.server.shots.mattes import matte_frames
 
 
@@ -53,22 +55,28 @@ def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[lis
 
 
 def plates(
-    reader: Reader, runs: list[FrameRange] | None, *, layer: str | None, matte: str | None
+    reader: Reader,
+    runs: list[FrameRange] | None,
+    *,
+    layer: str | None,
+    matte: str | None,
+    guides: tuple[GuideFiles, ...] = (),
 ) -> Generator[Plate, None, None]:
-    """Every plate of a shot that is to be rendered, with its matte; closes the readers it uses.
+    """Every plate of a shot that is to be rendered, with its matte and guides; closes the readers it uses.
 
     `reader` is open on the whole shot and serves where `runs` is None; else the runs are opened one by one.
     """
     path = reader.info.path
     with reader:
         if runs is None:
-            yield from _with_mattes(reader, matte, range_of(reader.info))
+            yield from guided(_with_mattes(reader, matte, range_of(reader.info)), guides)
             return
     for run in _in_one_go(runs) if is_movie(path) else runs:
         with open_reader(path, frames=run, layer=layer) as part:
-            for plate in _with_mattes(part, matte, run):
-                if any(plate.frame.number in each for each in runs):
-                    yield plate
+            wanted = (
+                plate for plate in _with_mattes(part, matte, run) if any(plate.frame.number in each for each in runs)
+            )
+            yield from guided(wanted, guides)
 
 
 def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from impasto.core.frame import Frame
 
 STYLE, PRECISION = "style_sha256", "precision"
 """What the engine notes and a resumed run compares."""
+GUIDES, GUIDE_STAMPS = "guides", "guide_stamps"
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
 
 
@@ -24,12 +25,17 @@ def settings_text(settings: Mapping[str, object]) -> str:
     return json.dumps(given, sort_keys=True, ensure_ascii=False)
 
 
-def with_provenance(painted: Frame, settings: str, plate: Frame, matte: Frame | None) -> Frame:
-    """The painted frame with the job's part of its provenance beside the engine's."""
+def with_provenance(
+    painted: Frame, settings: str, plate: Frame, matte: Frame | None, guides: Sequence[str] = ()
+) -> Frame:
+    """The painted frame with the job's part of its provenance beside the engine's; `guides` are pictures of layers."""
     source = os.path.abspath(plate.source)
     noted = {**painted.provenance, SETTINGS: settings, SOURCE: source, SOURCE_STAMP: stamp(source)}
     if matte is not None:
         noted |= {MATTE: os.path.abspath(matte.source), MATTE_STAMP: stamp(matte.source)}
+    if guides:
+        pictures = [os.path.abspath(each) for each in guides]
+        noted |= {GUIDES: json.dumps(pictures, ensure_ascii=False), GUIDE_STAMPS: _stamps(pictures)}
     return replace(painted, provenance=noted)
 
 
@@ -45,6 +51,8 @@ def agrees(
         return False
     if stored.get(SOURCE) != os.path.abspath(source) or stored.get(PRECISION) != precision():
         return False
+    if GUIDES in stored and stored.get(GUIDE_STAMPS) != _stamps(json.loads(stored[GUIDES])):
+        return False
     return all(
         stored.get(noted_stamp) == stamp(stored[noted])
         for noted, noted_stamp in ((SOURCE, SOURCE_STAMP), (MATTE, MATTE_STAMP))
@@ -59,3 +67,7 @@ def stamp(path: str) -> str:
     except OSError:
         return ""
     return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def _stamps(paths: Sequence[str]) -> str:
+    return " ".join(stamp(path) for path in paths)

@@ -18,10 +18,12 @@ from impasto.core.card import Card
 from impasto.core.frame import Frame, Samples
 from impasto.core.grade import After, Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
+from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.server.shots.customs import output_of, require_spaces
+from impasto.server.shots.guides import require_guides
 from impasto.server.shots.looks import Looks
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.plates import Plate, plates, runs_to_render, source_of
@@ -58,6 +60,8 @@ class ShotJob:
     after: After = field(default_factory=After)
     layer: str | None = None
     matte: str | None = None
+    guides: tuple[str, ...] = ()
+    """Pictures with the guide layers of the style, where the plates do not hold them."""
     input_space: str | None = None
     output_space: str | None = None
     overwrite: bool = False
@@ -190,6 +194,7 @@ def render_shot(
         if job.matte is not None:
             refuse_as_output(job.matte, writer.path)
             require_matte(job.matte, info)
+        guides = require_guides(job.guides, engine.style.card, info, writer.path)
         runs, skipped = runs_to_render(info, writer, resume=job.resume)
         to_render = None if info.frame_count is None else info.frame_count - skipped
         on_event(ShotStarted(info, writer.path, to_render, skipped))
@@ -198,11 +203,11 @@ def render_shot(
     except BaseException:
         reader.close()
         raise
-    run = _Run(job, engine, info, looks, on_event, cancelled, clock)
+    run = _Run(job, engine, info, looks, guides, on_event, cancelled, clock)
     stopped = False
     behind = WriteBehind(writer, DEPTH)
     try:
-        with ReadAhead(plates(reader, runs, layer=job.layer, matte=job.matte), DEPTH) as ahead, behind:
+        with ReadAhead(plates(reader, runs, layer=job.layer, matte=job.matte, guides=guides), DEPTH) as ahead, behind:
             try:
                 run.paint(ahead.take(cancelled), behind)
                 run.check()
@@ -239,6 +244,7 @@ class _Run:
     engine: Painter
     info: ShotInfo
     looks: Looks
+    guides: tuple[GuideFiles, ...]
     on_event: Callable[[ShotEvent], None]
     cancelled: Callable[[], bool]
     clock: Callable[[], float]
@@ -313,7 +319,8 @@ class _Run:
         self.invalid_pixels += rendered.report.invalid_pixels
         painted_at = self.clock()
         settings = self.looks.settings(plate.frame.number)
-        behind.put(with_provenance(rendered.frame, settings, plate.frame, plate.matte))
+        pictures = [each.path_of(plate.frame.number) for each in self.guides]
+        behind.put(with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures))
         self.spend("writing", self.clock() - painted_at)
         self.count(behind.stored())
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impasto.core import colour
+from impasto.core.card import Card
+from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Samples
 from impasto.server.protocol.layout import matte_view, view_of
 from impasto.server.protocol.limits import NAME_BYTES
@@ -31,13 +33,15 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
     The samples are read in place and never written. `check` is called before anything is read, before each tile, and
     before the result is written: what it raises leaves the out-slot as it was. A device that delivers by itself writes
     the result as it comes down, and counts uploading with 'before' and downloading with 'after'. Raises what
-    `Painter.render` does, UnknownName and UsageError for settings that no control takes.
+    `Painter.render` does, UnknownName and UsageError for settings that no control takes, UsageError for a style that
+    sees guide layers.
     """
     clock = time.perf_counter
     check()
     begun = clock()
     request, memory = task.request, memoryview(task.segment)
     look, picture = request.look, request.picture
+    require_no_guides(painter.style.card)
     params = params_of(look.params, painter.style.card.defaults)
     before, after = before_of(look.before), after_of(look.after)
     frame = Frame.from_pixels(
@@ -66,6 +70,16 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
         tuple(cleaned(each) for each in report.notes[:_NOTES]),
         {cleaned(name, NAME_BYTES): cleaned(text) for name, text in list(rendered.frame.provenance.items())[:_ENTRIES]},
     )
+
+
+def require_no_guides(card: Card) -> None:
+    """Raise UsageError for a style that sees guide layers, which the pixels of a host do not bring along."""
+    if card.guides:
+        channels = ", ".join(guide.channel for guide in card.guides)
+        raise UsageError(
+            f"expected a style that sees colour alone for pixels of a host, '{card.name}' sees {channels} too; render "
+            "the shot from its files, as `impasto render --guides` does"
+        )
 
 
 def strength_of(matte: Samples) -> Samples:

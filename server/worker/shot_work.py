@@ -162,6 +162,7 @@ def job_of(request: SubmitShot, defaults: Params) -> ShotJob:
         after=replace(after_of(look.after), resize=_size_of(request.after_resize)),
         layer=request.layer or None,
         matte=request.matte or None,
+        guides=request.guides,
         input_space=request.input_space or None,
         output_space=request.output_space or None,
         overwrite=request.overwrite,

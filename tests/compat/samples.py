@@ -201,6 +201,7 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
             wire.AnimatedParameter("exposure", (wire.Stretch(-7, pack("<d", -1.5)),)),
         ),
     ),
+    "submit_shot.guided": replace(SHOT, guides=("PLATES:sh010/normals.%04d.exr", "PLATES:sh010/depth.%04d.exr")),
 }
 
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {

@@ -10,7 +10,7 @@ import torch
 
 from impasto.core.card import Card
 from impasto.core.colour import plate_space
-from impasto.core.engine import Engine, guides_of
+from impasto.core.engine import Engine
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
 from impasto.core.generators.unet import UNetConfig
@@ -194,19 +194,6 @@ def test_other_parts_and_channels_are_untouched(lively_engine: Engine) -> None:
     assert result.parts[0] is other
     np.testing.assert_array_equal(result.part.pixels[..., 3:], beauty.pixels[..., 3:])
     assert not np.array_equal(result.colour, frame.colour)
-
-
-def test_guides_are_read_by_channel_name_from_any_part() -> None:
-    window = Window(0, 0, 4, 3)
-    rng = np.random.default_rng(5)
-    beauty = Part(rng.random((3, 4, 3), np.float32), ("R", "G", "B"), ("float",) * 3, window, window)
-    normals = Part(rng.random((3, 4, 2), np.float32), ("N.X", "N.Y"), ("float",) * 2, window, window)
-    frame = Frame((beauty, normals), ColourLayer(0, (0, 1, 2)))
-    guides = guides_of(frame, ("N.Y",))
-    assert guides is not None
-    np.testing.assert_array_equal(guides[..., 0], normals.pixels[..., 1])
-    with pytest.raises(UsageError, match=r"'depth\.Z'"):
-        guides_of(frame, ("depth.Z",))
 
 
 def test_steps_before_and_after_are_off_unless_asked_for(lively_engine: Engine) -> None:

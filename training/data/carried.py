@@ -38,11 +38,17 @@ def carried_keys(keys: Sequence[Key], unpainted: Sequence[Plate]) -> Keys | None
         noise=round(float(np.median([noise_of(plate) for plate in plates])), 2),
         follow=camera_moves(plates[0], others),
     )
+    guides = [
+        _stored(key.guides.float().permute(1, 2, 0).numpy(), size, torch.float16)
+        for key in keys
+        if key.guides is not None
+    ]
     return Keys(
         facts,
         torch.stack([_stored(plate, size, samples) for plate in plates]),
         torch.stack([_stored(_picture(key.paint), size, samples) for key in keys]),
         torch.stack([_stored(key.judged[0].numpy().astype(np.float32)[..., None], size, torch.uint8) for key in keys]),
+        torch.stack(guides) if guides else None,
     )
 
 

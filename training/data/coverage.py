@@ -53,8 +53,12 @@ def patches(picture: Samples, stride: int) -> Samples:
 
 
 def nearest_frame(painted: Samples, thumbs: Mapping[int, Samples], number: int) -> int | None:
-    """Number of the frame whose outlines agree plainly better with a key than those of its own frame, else None."""
+    """Number of the frame whose outlines agree plainly better with a key than those of its own frame, else None.
+
+    Frames of another size than the key, whose data window moved, are passed over.
+    """
     outline = outlines(painted)
-    agreements = {other: agreement(outlines(thumb), outline) for other, thumb in thumbs.items()}
+    alike = {other: thumb for other, thumb in thumbs.items() if thumb.shape == painted.shape}
+    agreements = {other: agreement(outlines(thumb), outline) for other, thumb in alike.items()}
     best = max(agreements, key=lambda other: agreements[other])
     return best if agreements[best] > agreements[number] + MORE_ALIKE else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,11 +16,13 @@ from torch import Tensor
 from impasto.core import colour
 from impasto.core.errors import MediaError, TrainingError
 from impasto.core.frame import Frame, Pixels, Samples, Window
+from impasto.core.guides import Guide
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.numbering import number_in
 from impasto.core.media.open import is_live
 from impasto.core.passage import Seen, see
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
+from impasto.training.data.guides import GuideWish, guiding_for
 from impasto.training.data.pictures import as_stored, picture_files
 from impasto.training.data.registration import moved_by, register
 
@@ -51,14 +53,17 @@ class Key:
     plate: Tensor
     paint: Tensor
     judged: Tensor
+    guides: Tensor | None = None
+    """Guide planes of the frame, (planes, H, W) float16 in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """An unpainted frame, (3, H, W) uint8 or float16, working space."""
+    """An unpainted frame, (3, H, W) uint8 or float16, working space, with its guide planes as those of a key."""
 
     number: int
     picture: Tensor
+    guides: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +75,28 @@ class Keyframes:
     notes: tuple[str, ...]
     wanted: int | None
     """The frame on which another key would help most; None where every frame has one."""
+    guides: tuple[Guide, ...] = ()
+    """The channels that the guide planes are of."""
 
 
-def load_keyframes(plates: str, keys: Path, masks: Path | None = None, *, input_space: str | None = None) -> Keyframes:
+def load_keyframes(
+    plates: str,
+    keys: Path,
+    masks: Path | None = None,
+    *,
+    input_space: str | None = None,
+    guides: Sequence[GuideWish] = (),
+) -> Keyframes:
     """Read the keys of a folder, the frames that they belong to by their number, and some frames between.
 
     Keys lie in the plate's display window, so that a PNG fits an EXR with overscan. Those that are
     shifted against their frame are moved back by whole pixels, and a note says by how much.
-    `input_space` names the colour space of float plates and float keys where their files do not.
+    `input_space` names the colour space of float plates and float keys where their files do not. `guides` are the
+    layers that the network sees besides; their scales are fixed by the frames that have keys.
 
     Raises TrainingError for an empty folder, a key without a number, without a frame, of another size,
-    without a painted pixel; MediaError for a shot that cannot be read.
+    without a painted pixel; MediaError for a shot or guides that cannot be read; UsageError for guides that are not
+    there.
     """
     paints = numbered(keys, "key")
     if not paints:
@@ -98,28 +114,29 @@ def load_keyframes(plates: str, keys: Path, masks: Path | None = None, *, input_
         f"mask '{path.name}' belongs to no key and is not used" for number, path in mattes.items()
         if number not in paints
     ]  # fmt: skip
+    guiding = guiding_for(guides, read_frames(plates, shot, paints) if guides else ())
     found: list[Key] = []
     thumbs: dict[int, Samples] = {}
-    whole: dict[int, Tensor] = {}
+    whole: dict[int, Plate] = {}
     looked = spread(range(shot.first, last + 1), LOOKED_AT)
     kept = set(spread([number for number in looked if number not in paints], KEPT))
     for frame in read_frames(plates, shot, {*looked, *paints}):
         seen = see(frame, input_space=input_space)
         thumbs[frame.number] = thumbnail(seen.picture)
         if frame.number in kept:
-            whole[frame.number] = as_stored(seen)
+            whole[frame.number] = Plate(frame.number, as_stored(seen), guiding.planes(frame))
         if frame.number in paints:
             key, remarks = paint_on(seen, paints[frame.number], mattes.get(frame.number), input_space)
-            found.append(key)
+            found.append(replace(key, guides=guiding.planes(frame)))
             notes.extend(remarks)
     painted = {key.number: shrunk(key) for key in found}
     notes.extend(misnumbered(found, painted, thumbs))
     wanted = least_covered(thumbs, list(paints))
     if wanted is not None and wanted not in whole:
         frame = next(read_frames(plates, shot, {wanted}))
-        whole[wanted] = as_stored(see(frame, input_space=input_space))
-    unpainted = tuple(Plate(number, whole[number]) for number in sorted(whole))
-    return Keyframes(tuple(found), unpainted, tuple(notes), wanted)
+        whole[wanted] = Plate(wanted, as_stored(see(frame, input_space=input_space)), guiding.planes(frame))
+    unpainted = tuple(whole[number] for number in sorted(whole))
+    return Keyframes(tuple(found), unpainted, tuple(notes), wanted, guiding.guides)
 
 
 def numbered(folder: Path, what: str) -> dict[int, Path]:
@@ -317,6 +334,8 @@ def digest(keys: Sequence[Key], unpainted: Sequence[Plate]) -> str:
     for key in keys:
         tensors += [(f"key {key.number}", key.plate), ("paint", key.paint), ("judged", key.judged)]
     tensors += [(f"plate {plate.number}", plate.picture) for plate in unpainted]
+    guides = [(key.number, key.guides) for key in keys] + [(plate.number, plate.guides) for plate in unpainted]
+    tensors += [(f"guides {number}", planes) for number, planes in guides if planes is not None]
     for name, tensor in tensors:
         total.update(name.encode())
         total.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())

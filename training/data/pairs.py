@@ -31,21 +31,26 @@ class Pair:
 class Crops:
     """A batch at one place of each pair: (N, 3, crop, crop) float32, and where it may be judged (N, 1, crop, crop).
 
-    `styles`, (N) int64, says in which style each is painted; None stands for the first.
+    `styles`, (N) int64, says in which style each is painted; None stands for the first. `guides` are the guide planes
+    at the same places, (N, planes, crop, crop) float32, None for none.
     """
 
     before: Tensor
     after: Tensor
     judged: Tensor
     styles: Tensor | None = None
+    guides: Tensor | None = None
 
     def to(self, device: torch.device) -> Crops:
         """The batch where the networks are, in the memory order that convolutions like."""
-        before, after, judged = (
-            tensor.to(device, memory_format=torch.channels_last, non_blocking=True)
-            for tensor in (self.before, self.after, self.judged)
+        before, after, judged, guides = (
+            None if tensor is None else tensor.to(device, memory_format=torch.channels_last, non_blocking=True)
+            for tensor in (self.before, self.after, self.judged, self.guides)
         )
-        return Crops(before, after, judged, None if self.styles is None else self.styles.to(device))
+        assert before is not None
+        assert after is not None
+        assert judged is not None
+        return Crops(before, after, judged, None if self.styles is None else self.styles.to(device), guides)
 
 
 def load_pairs(before: Path, after: Path) -> list[Pair]:

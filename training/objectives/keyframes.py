@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.core.generators.unet import UNet
+from impasto.core.guides import Guide, planes_in
 from impasto.training.data.carried import carried_keys
+from impasto.training.data.guides import with_guides
 from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest, spread
 from impasto.training.data.pairs import Crops, draw_place
 from impasto.training.discriminators import new_critic
@@ -59,13 +61,14 @@ class Lesson:
     held_out: tuple[Tensor, ...]
     unpainted: tuple[Plate, ...]
     wanted: int | None = None
+    guides: tuple[Guide, ...] = ()
 
 
 def prepare(keyframes: Keyframes, seed: int) -> Lesson:
     """Choose what is held out of each key."""
     generator = torch.Generator().manual_seed(seed)
     held = tuple(draw_held_out(key, generator) for key in keyframes.keys)
-    return Lesson(keyframes.keys, held, keyframes.unpainted, keyframes.wanted)
+    return Lesson(keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides)
 
 
 def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task:
@@ -74,15 +77,24 @@ def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task
     TrainingError where a crop does not fit into the frames.
     """
     require_room(min(lesson.keys[0].plate.shape[1:]), recipe)
-    plates = [plate.picture for plate in lesson.unpainted] or [key.plate for key in lesson.keys]
-    shown = as_samples(plates[len(plates) // 2])
+    plates = list(seen_by_number(lesson).values())
+    shown = plates[len(plates) // 2]
     carried = carried_keys(lesson.keys, lesson.unpainted)
 
     def publish(trained: Trained) -> None:
-        write_style(trained, recipe, output, label, pictures=len(lesson.keys), shown=shown, keys=carried)
+        write_style(
+            trained,
+            recipe,
+            output,
+            label,
+            pictures=len(lesson.keys),
+            shown=shown,
+            keys=carried,
+            guides=lesson.guides,
+        )
 
     return Task(
-        net=lambda: new_network(recipe.generator, recipe.size),
+        net=lambda: new_network(recipe.generator, recipe.size, guides=planes_in(lesson.guides)),
         digest=digest(lesson.keys, lesson.unpainted),
         step=lambda net, critic, number, drawn: step(net, critic, lesson, recipe, number, drawn),
         show=lambda net, path: show(net, lesson, path),
@@ -121,7 +133,7 @@ def step(net: UNet, critic: nn.Module, lesson: Lesson, recipe: Recipe, number: i
 
 def draw_crops(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> Crops:
     """Random crops of the keys at places where there is paint; what is held out is not judged."""
-    befores, afters, judged = [], [], []
+    befores, afters, judged, guides = [], [], [], []
     for _ in range(recipe.batch):
         index = int(torch.randint(len(lesson.keys), (), generator=generator))
         key = lesson.keys[index]
@@ -138,7 +150,10 @@ def draw_crops(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> Cr
         befores.append(as_samples(key.plate[:, place.rows, place.columns]))
         afters.append(as_samples(key.paint[:, place.rows, place.columns]))
         judged.append(seen)
-    return Crops(torch.stack(befores), torch.stack(afters), torch.stack(judged))
+        if key.guides is not None:
+            guides.append(key.guides[:, place.rows, place.columns].float())
+    guiding = torch.stack(guides) if guides else None
+    return Crops(torch.stack(befores), torch.stack(afters), torch.stack(judged), guides=guiding)
 
 
 @torch.no_grad()
@@ -155,7 +170,8 @@ def judge(net: UNet, lesson: Lesson) -> float:
                 slice(row * HELD_SIDE - top, (row + 1) * HELD_SIDE - top),
                 slice(column * HELD_SIDE - left, (column + 1) * HELD_SIDE - left),
             )
-            result = stylize(net, as_samples(key.plate[around]).to(device))[inside]
+            guides = None if key.guides is None else key.guides[around]
+            result = stylize(net, with_guides(as_samples(key.plate[around]), guides).to(device))[inside]
             target = as_samples(key.paint[around])[inside].to(device)
             errors.append(float(multi_scale_l1(result[None], target[None])))
     return sum(errors) / len(errors)
@@ -164,14 +180,18 @@ def judge(net: UNet, lesson: Lesson) -> float:
 def show(net: UNet, lesson: Lesson, path: Path) -> None:
     """A contact sheet of plate and result on unpainted frames, the least known among them, or else on the keys."""
     device = next(net.parameters()).device
-    plates = {plate.number: plate.picture for plate in lesson.unpainted} or {
-        key.number: key.plate for key in lesson.keys
-    }
+    plates = seen_by_number(lesson)
     shown = spread(plates, ROWS)
     if lesson.wanted is not None and lesson.wanted not in shown:
         shown = sorted([*spread((number for number in plates if number != lesson.wanted), ROWS - 1), lesson.wanted])
     rows: list[tuple[Tensor, ...]] = []
     for number in shown:
-        plate = as_samples(plates[number])
-        rows.append((plate, stylize(net, plate.to(device)).cpu()))
+        rows.append((plates[number][:3], stylize(net, plates[number].to(device)).cpu()))
     write_sheet(path, rows)
+
+
+def seen_by_number(lesson: Lesson) -> dict[int, Tensor]:
+    """What the network is shown of the unpainted frames, or else of the keys: (3 + planes, H, W) float32."""
+    plates = {plate.number: (plate.picture, plate.guides) for plate in lesson.unpainted}
+    plates = plates or {key.number: (key.plate, key.guides) for key in lesson.keys}
+    return {number: with_guides(as_samples(picture), guides) for number, (picture, guides) in plates.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
 from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
+from impasto.training.data.guides import with_guides
 from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import new_critic
 from impasto.training.loop import Step, Task, require_room
@@ -47,7 +49,9 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -
     if base is not None:
         require_codes_to_adapt(base)
     return Task(
-        net=lambda: new_network(recipe.generator, recipe.size, styles) if base is None else adapted(base, styles),
+        net=lambda: (
+            new_network(recipe.generator, recipe.size, styles=styles) if base is None else adapted(base, styles)
+        ),
         digest=digest(pairs) if base is None else digest_over(base, digest(pairs)),
         step=draw_and_step,
         show=lambda net, path: show(net, pairs, path),
@@ -62,9 +66,9 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     """
     device_type = crops.before.device.type
     plate = disturbed(crops.before, recipe)
-    code = None if net.codes is None or crops.styles is None else net.codes[crops.styles]
+    given = beside(net, crops)
     with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(plate, code)
+        gain, bias = net(with_guides(plate, given.guides), given.code)
     result = gain.float() * plate + bias.float()
     # Where the crop ends but the picture goes on, the truth stands in: nothing there is judged.
     shown = torch.where(crops.judged > 0, result, crops.after)
@@ -75,7 +79,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     if recipe.texture:
         terms["texture"] = recipe.texture * laplacian_swd(shown, crops.after)
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe, code)
+        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe, given)
     critic_loss, contest = None, CONTESTS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
@@ -98,6 +102,20 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     return Step(total, critic_loss, figures)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a network is given beside a batch of plates: style codes (N, width), and guide planes (N, planes, H, W)."""
+
+    code: Tensor | None = None
+    guides: Tensor | None = None
+
+
+def beside(net: UNet, crops: Crops) -> Beside:
+    """What belongs to a batch: codes where the network holds several styles, guides where it sees any."""
+    code = None if net.codes is None or crops.styles is None else net.codes[crops.styles]
+    return Beside(code, crops.guides)
+
+
 def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     """The plate with noise and a small change of brightness, of another strength for every picture of the batch."""
     count = plate.shape[0]
@@ -106,14 +124,20 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     return plate * gain + noise
 
 
-def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, code: Tensor | None = None) -> Tensor:
-    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own."""
+def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: Beside | None = None) -> Tensor:
+    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own.
+
+    Guides move with their plate.
+    """
+    given = given or Beside()
     some = max(1, plate.shape[0] // 2)
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
+    guided = with_guides(moved, None if given.guides is None else shifted(given.guides[:some], offset))
+    code = None if given.code is None else given.code[:some]
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(moved, None if code is None else code[:some])
+        gain, bias = net(guided, code)
     return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
 
 

@@ -21,6 +21,7 @@ from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
+from impasto.core.guides import Guide
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.core.resize import Resize
@@ -241,7 +242,7 @@ def test_channels_in_any_order_and_beside_others_keep_their_place(by_numpy: Engi
 
 def test_guides_go_to_the_network_beside_the_picture() -> None:
     net = lively(UNetConfig(widths=(8, 16), blocks=(1, 1), guides=1))
-    style = Style(replace(CARD, halo=net.config.halo, guides=("Z",)), net)
+    style = Style(replace(CARD, halo=net.config.halo, guides=(Guide("Z", "depth"),)), net)
     window = Window(0, 0, 16, 12)
     pixels = np.random.default_rng(5).random((12, 16, 4), np.float32)
     part = Part(pixels, ("R", "G", "B", "Z"), ("float",) * 4, window, window)

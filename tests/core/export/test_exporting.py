@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from impasto.core.card import COLOUR_CONTRACT, Card, card_from_json
 from impasto.core.engine import Engine
 from impasto.core.errors import OutputError, OutputExists, UnknownName, UsageError
 from impasto.core.export import exporting, parity
+from impasto.core.export.curves import decode, encode
 from impasto.core.export.exporting import FORMATS, Exported, export_to
 from impasto.core.export.facts import LINEAR_CONTRACT, facts_of
-from impasto.core.export.picture_net import decode, encode
 from impasto.core.frame import Frame, Samples
 from impasto.core.generators.unet import UNet, UNetConfig
+from impasto.core.guides import Guide
 from impasto.core.style import Style, find_style, load_style, style_files
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")
@@ -40,7 +42,7 @@ IN_TORCH_1_12 = {
 """Operators as torch 1.12's native_functions.yaml has them; a file of others does not load into Nuke 14."""
 
 
-def small_style(guides: tuple[str, ...] = ()) -> Style:
+def small_style(guides: tuple[Guide, ...] = ()) -> Style:
     """A style of chance weights that paints something."""
     torch.manual_seed(3)
     config = UNetConfig(SMALL.shuffle, SMALL.widths, SMALL.blocks, guides=len(guides))
@@ -97,12 +99,31 @@ def test_a_linear_file_takes_light_of_any_value_and_keeps_what_is_not_finite(tmp
         assert np.isfinite(np.delete(painted.reshape(-1), np.flatnonzero(~np.isfinite(picture)))).all()
 
 
-def test_guides_are_further_channels(tmp_path: Path) -> None:
-    style = small_style(guides=("normal.X", "depth.Z"))
+def test_guides_are_further_channels_as_they_were_rendered(tmp_path: Path) -> None:
+    """`export_to` compares the file with the engine, on samples that each reading has to bend."""
+    guides = (
+        Guide("normal.X", "normal"), Guide("depth.Z", "depth", 3.0), Guide("albedo.R", "colour"),
+        Guide("occlusion.A", "mask"), Guide("position.X", "vector", 0.5),
+    )  # fmt: skip
+    style = small_style(guides)
     for to, ending in ENDINGS.items():
         exported = export_to(to, style, tmp_path / f"guided{ending}")
-        assert exported.facts["impasto.input"] == "1 x 5 x height x width: R, G, B, normal.X, depth.Z"
-        assert run(to, exported.path, parity.sample_picture((9, 13), 2, linear=False)).shape == (9, 13, 3)
+        assert exported.largest_difference < 1e-4
+        names = ", ".join(guide.channel for guide in guides)
+        assert exported.facts["impasto.input"] == f"1 x 8 x height x width: R, G, B, {names}"
+        assert "depth.Z, in float as rendered, read as depth" in exported.facts["impasto.guides"]
+        picture = parity.sample_picture((9, 13), 5, linear=False)
+        picture[2, 3, 3:] = np.nan
+        picture[4, 5, 3:] = np.inf
+        assert np.isfinite(run(to, exported.path, picture)).all()
+
+
+def test_identifiers_cannot_leave_and_the_refusal_says_so(tmp_path: Path) -> None:
+    style = small_style()
+    style = Style(replace(style.card, guides=(Guide("object.ID", "id"),)), style.generator)
+    with pytest.raises(UsageError, match=r"the identifiers 'object\.ID'"):
+        export_to("onnx", style, tmp_path / "s.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 8), (33, 64)])

@@ -52,6 +52,34 @@ def write_with_oiio(
     assert output.close(), output.geterror()
 
 
+def write_layers(
+    path: Path | str,
+    layers: Mapping[str, np.ndarray[Any, Any]],
+    *,
+    window: Window | None = None,
+    display: tuple[int, int] | None = None,
+) -> None:
+    """One part of channels by name, each (H, W), as renderers store what is no colour: float.
+
+    With `window` that part of them is stored, as its data window; `display` is the size of the display window.
+    """
+    height, width = next(iter(layers.values())).shape
+    data = window or Window(0, 0, width, height)
+    there = np.s_[data.y : data.y + data.height, data.x : data.x + data.width]
+    layers = {name: layer[there] for name, layer in layers.items()}
+    height, width = next(iter(layers.values())).shape
+    spec = oiio.ImageSpec(width, height, len(layers), "float")
+    spec.x, spec.y = data.x, data.y
+    spec.full_width, spec.full_height = display or (width, height)
+    spec.channelnames = tuple(layers)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    output = oiio.ImageOutput.create(str(path))
+    assert output is not None
+    assert output.open(str(path), spec), output.geterror()
+    assert output.write_image(np.stack(list(layers.values()), axis=2).astype(np.float32)), output.geterror()
+    assert output.close(), output.geterror()
+
+
 def native_parts(path: Path | str) -> list[tuple[oiio.ImageSpec, dict[str, np.ndarray[Any, Any]]]]:
     """Header and samples of every part, each channel by itself in its stored type, by OpenImageIO."""
     opened = oiio.ImageInput.open(str(path))

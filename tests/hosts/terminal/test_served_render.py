@@ -19,10 +19,15 @@ import pytest
 import torch
 
 from impasto.core.generators.resunet import ResUNet, ResUNetConfig
+from impasto.core.generators.unet import UNetConfig
+from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.style import find_style, load_style, save_style
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
 from impasto.server.runtime import running
+from tests.core.generators.test_unet import lively
+from tests.core.media.builders import write_layers
+from tests.core.test_engine import CARD
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
@@ -116,6 +121,36 @@ def test_one_of_several_styles_in_a_file_and_a_blend_come_out_as_in_the_process(
     wrong = served("render", sequence, "w.####.exr", "--style", f"{path}@waev")
     assert wrong.code != 0
     assert "did you mean 'wave'" in wrong.err
+
+
+def test_guide_layers_of_another_sequence_reach_the_server_too(
+    sequence: str, served: Impasto, impasto: Impasto
+) -> None:
+    guides = (Guide("normal.X", "normal"), Guide("depth.Z", "depth", 3.0))
+    net = lively(UNetConfig(widths=(8, 16), blocks=(1, 1), guides=2))
+    save_style(Path("guided.safetensors"), replace(CARD, name="guided", guides=guides), net)
+    for number in range(1001, 1007):
+        slope = np.full((HEIGHT, WIDTH), (number - 1003) / 3, np.float32)
+        write_layers(f"aov/n.{number}.exr", {"normal.X": slope})
+        write_layers(f"aov/z.{number}.exr", {"depth.Z": slope + 2})
+    style = ("--style", "guided.safetensors")
+    with_both = ("--guides", "aov/n.####.exr", "--guides", os.path.abspath("aov/z.####.exr"))
+    there, here = (
+        call("render", sequence, f"{name}/o.####.exr", *style, *with_both)
+        for call, name in ((served, "there"), (impasto, "here"))
+    )
+    assert (there.code, here.code) == (0, 0), there.err + here.err
+    for one, other in zip(frames_of("there/o.####.exr"), frames_of("here/o.####.exr"), strict=True):
+        assert np.array_equal(one, other)
+    for call in (served, impasto):
+        lacking = call("render", sequence, "less/o.####.exr", *style, *with_both[:2])
+        assert lacking.code == USAGE
+        assert "expected the guide channel 'depth.Z' that this style was trained with, frame 1001" in lacking.err
+        gap = call("render", sequence, "less/o.####.exr", *style, "--guides", "aov/m.####.exr")
+        assert "found none" in gap.err
+        assert "'aov/m.####.exr'" in gap.err, "as it was typed"
+        refused = call("render", sequence, "less/o.####.exr", *STYLE, *with_both)
+        assert "'identity' was not; leave out --guides" in refused.err
 
 
 def test_programs_are_told_the_same(sequence: str, served: Impasto, impasto: Impasto) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from impasto.core.style import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
+from tests.core.media.builders import write_layers
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
 
 SMALL = ("--size", "draft", "--crop", "48", "--batch", "1")
@@ -49,6 +50,27 @@ def test_a_style_comes_out_and_paints_the_shot(impasto: Impasto) -> None:
     assert (again.code, "--resume" in again.err) == (USAGE, True)
     resumed = impasto(*arguments(*SMALL, "--steps", "5", "--resume", "--json"))
     assert resumed.events[-1]["steps"] == 5
+
+
+def test_a_style_with_guides_paints_the_shot_with_them_and_says_what_is_missing(impasto: Impasto) -> None:
+    slope = np.tile(np.linspace(-1, 1, 80, dtype=np.float32), (64, 1))
+    for number in range(1, 5):
+        write_layers(f"aov/a.{number:04}.exr", {"normal.X": slope, "normal.Y": -slope, "depth.Z": slope + number})
+    trained = impasto(*arguments(*SMALL, "--steps", "3", "--guides", "aov/a.%04d.exr:normal,depth"))
+    assert trained.code == 0, trained.err
+    guides = read_card(Path("hero.safetensors")).guides
+    assert [(guide.channel, guide.reading) for guide in guides] == [
+        ("normal.X", "normal"), ("normal.Y", "normal"), ("depth.Z", "depth"),
+    ]  # fmt: skip
+    render = ("render", "plates/p.####.png", "out/p.####.png", "--style", "hero.safetensors")
+    lacking = impasto(*render)
+    assert (lacking.code, "'normal.X'" in lacking.err, "--guides" in lacking.err) == (USAGE, True, True)
+    painted = impasto(*render, "--guides", "aov/a.####.exr")
+    assert painted.code == 0, painted.err
+    assert names(Path("out")) == [f"p.{number:04}.png" for number in range(1, 5)]
+    assert "normal.X (normal), normal.Y (normal), depth.Z (depth)" in impasto("style", "show", "hero.safetensors").out
+    unknown = impasto(*arguments(*SMALL, "--steps", "3", "--overwrite", "--guides", "aov/a.%04d.exr:normals"))
+    assert (unknown.code, "did you mean 'normal'?" in unknown.err) == (USAGE, True)
 
 
 def test_an_interrupted_training_still_gives_a_style() -> None:

@@ -169,7 +169,12 @@ def test_a_ring_is_for_the_same_machine(studio: Studio) -> None:
 def test_paths_are_below_a_root(studio: Studio, path: str) -> None:
     with studio.client("anna") as anna:
         anna.greet()
-        for more in ({"input": path, "output": "plates:o.exr"}, {"input": "plates:i.exr", "output": path}):
+        inside: dict[str, Any] = {"input": "plates:i.exr", "output": "plates:o.exr"}
+        for more in (
+            {**inside, "input": path},
+            {**inside, "output": path},
+            {**inside, "guides": ("plates:g.exr", path)},
+        ):
             anna.send(anna.data, SubmitShot(secrets.token_bytes(16), Look("echo"), **more))
             failed, _ = anna.answer()
             assert failed.error.code in ("not_permitted", "unreadable_media")

@@ -26,11 +26,14 @@ from impasto.core.errors import (
 )
 from impasto.core.frame import Frame, Samples
 from impasto.core.grade import After, Before
+from impasto.core.guide_planes import planes_of
+from impasto.core.guides import Guide
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.core.resize import Resize, resize_frame
 from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
+from tests.core.media.builders import write_layers
 
 WIDTH, HEIGHT = 32, 16
 CARD = Card(
@@ -52,8 +55,10 @@ class FakePainter:
         sha256: str = CARD.weights_sha256,
         before_frame: Callable[[int], None] = lambda number: None,
         precision: str = "float32",
+        guides: tuple[Guide, ...] = (),
     ):
-        self.style = FakeStyle(replace(CARD, weights_sha256=sha256))
+        self.style = FakeStyle(replace(CARD, weights_sha256=sha256, guides=guides))
+        self.planes: dict[int, Samples | None] = {}
         self.precision = precision
         self._asked: dict[int, tuple[Samples | None, Output | None]] = {}
         self._before_frame = before_frame
@@ -86,6 +91,7 @@ class FakePainter:
         self._before_frame(frame.number)
         cancelled()
         self._asked[frame.number] = (matte, output)
+        self.planes[frame.number] = planes_of(frame, self.style.card.guides)
         if before is not None and before.resize is not None:
             frame = resize_frame(frame, before.resize)
         record = {"style": "fake", "style_sha256": self.style.card.weights_sha256, "precision": self.precision}
@@ -494,7 +500,7 @@ class TestMattes:
         frames = FrameRange(1, 1) if "#" not in output and "%" not in output else None
         job = ShotJob(plate, str(folder / output), matte=str(folder / matte), overwrite=True, frames=frames)
         kept = (folder / "matte.0001.exr").read_bytes()
-        with pytest.raises(OutputExists, match="matte is never overwritten"):
+        with pytest.raises(OutputExists, match="a matte is never overwritten"):
             render_shot(job, FakePainter())
         assert (folder / "matte.0001.exr").read_bytes() == kept
 
@@ -517,3 +523,72 @@ class TestMattes:
         self.mattes(job)
         write_sequence(tmp_path, range(2, 3), "matte", np.float32)
         assert len(self.mattes(job)) == 1
+
+
+class TestGuides:
+    GUIDES = (Guide("normal.X", "mask"), Guide("depth.Z", "mask"))
+
+    def shot(self, folder: Path) -> ShotJob:
+        """A plate of frames 1 to 4, and two sequences beside it whose samples tell their frame."""
+        plate = write_sequence(folder, range(1, 5))
+        for number in range(1, 6):
+            for name, value in (("normal.X", number / 10), ("depth.Z", number / 100)):
+                path = folder / name.partition(".")[0] / f"a.{number:04}.exr"
+                write_layers(path, {name: np.full((HEIGHT, WIDTH), value, np.float32)})
+        guides = (str(folder / "normal" / "a.####.exr"), str(folder / "depth" / "a.%04d.exr"))
+        return ShotJob(plate, str(folder / "out" / "o.####.exr"), guides=guides)
+
+    def painted(self, job: ShotJob) -> dict[int, tuple[float, ...]]:
+        painter = FakePainter(guides=self.GUIDES)
+        render_shot(job, painter)
+        return {
+            number: tuple(round(float(value), 3) for value in planes[0, 0])
+            for number, planes in painter.planes.items()
+            if planes is not None
+        }
+
+    def test_each_frame_gets_the_layers_of_its_own_number(self, tmp_path: Path) -> None:
+        found = self.painted(self.shot(tmp_path))
+        assert found == {number: (number / 10, number / 100) for number in range(1, 5)}
+        part = replace(self.shot(tmp_path), frames=FrameRange(3, 4), output=str(tmp_path / "part" / "o.####.exr"))
+        assert self.painted(part) == {3: (0.3, 0.03), 4: (0.4, 0.04)}
+
+    def test_no_layer_of_another_file_lands_in_the_result(self, tmp_path: Path) -> None:
+        self.painted(self.shot(tmp_path))
+        with open_reader(str(tmp_path / "out" / "o.####.exr")) as reader:
+            assert {frame.part.channels for frame in reader} == {("R", "G", "B")}
+
+    def test_a_frame_without_its_layers_is_named_before_the_start(self, tmp_path: Path) -> None:
+        job = self.shot(tmp_path)
+        (tmp_path / "depth" / "a.0003.exr").unlink()
+        events: list[ShotEvent] = []
+        with pytest.raises(InconsistentShot, match=r"depth/a\.####\.exr', missing 3"):
+            render_shot(job, FakePainter(guides=self.GUIDES), on_event=events.append)
+        assert events == []
+
+    def test_a_channel_that_is_nowhere_is_named_with_its_frame(self, tmp_path: Path) -> None:
+        job = self.shot(tmp_path)
+        with pytest.raises(UsageError, match=r"'depth\.Z' .* frame 1 \(.*plate\.0001\.exr'\) has none"):
+            self.painted(replace(job, guides=job.guides[:1]))
+        assert names(tmp_path / "out") == []
+
+    def test_a_style_of_colour_alone_refuses_guides(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="'fake' was not; leave out --guides"):
+            render_shot(self.shot(tmp_path), FakePainter())
+
+    def test_guide_layers_are_never_the_output(self, tmp_path: Path) -> None:
+        job = replace(self.shot(tmp_path), output=str(tmp_path / "normal" / "a.####.exr"), overwrite=True)
+        kept = (tmp_path / "normal" / "a.0001.exr").read_bytes()
+        with pytest.raises(OutputExists, match="a guide layer is never overwritten"):
+            render_shot(job, FakePainter(guides=self.GUIDES))
+        assert (tmp_path / "normal" / "a.0001.exr").read_bytes() == kept
+
+    def test_layers_that_were_rendered_anew_are_noticed_on_resuming(self, tmp_path: Path) -> None:
+        job = replace(self.shot(tmp_path), resume=True)
+        assert len(self.painted(job)) == 4
+        assert self.painted(job) == {}
+        other = np.full((HEIGHT, WIDTH), 0.75, np.float32)
+        other[0, 1] = 0.5
+        write_layers(tmp_path / "normal" / "a.0002.exr", {"normal.X": other})
+        assert self.painted(job) == {2: (0.75, 0.02)}
+        assert len(self.painted(replace(job, guides=job.guides[::-1]))) == 4, "other pictures are other settings"

@@ -16,10 +16,12 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.frame import AlphaKind, Frame
+from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
+from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
-from impasto.core.style import BUILT_IN
+from impasto.core.style import BUILT_IN, save_style
 from impasto.server.protocol.layout import matte_of, picture_of
 from impasto.server.protocol.link import (
     CheckStyle,
@@ -38,6 +40,8 @@ from impasto.server.protocol.link import (
 )
 from impasto.server.protocol.messages import Done, Look, SubmitShot
 from impasto.server.worker.painting import strength_of
+from tests.core.generators.test_unet import lively
+from tests.core.test_engine import CARD
 from tests.server.one_worker import REAL, OneWorker, new_id, one_worker
 
 SIZE = (40, 24)
@@ -150,6 +154,17 @@ def test_what_cannot_be_asked_for_is_said(worker: OneWorker, look: Look, code: s
     failed = worker.answer(WorkFailed, id=id)
     assert failed.error.code == code
     assert said in failed.error.message
+
+
+def test_pixels_of_a_host_cannot_feed_a_style_that_sees_guides(worker: OneWorker, tmp_path: Path) -> None:
+    net = lively(UNetConfig(widths=(8, 16), blocks=(1, 1), guides=1))
+    path = tmp_path / "guided.safetensors"
+    save_style(path, replace(CARD, name="guided", guides=(Guide("depth.Z", "depth"),)), net)
+    plate = samples("uint8", 3)
+    id = worker.frame(picture_of(plate), plate, Look("guided"), style_path=str(path))
+    failed = worker.answer(WorkFailed, id=id)
+    assert failed.error.code == "usage"
+    assert "'guided' sees depth.Z too; render the shot from its files" in failed.error.message
 
 
 def test_an_unknown_colour_space_names_the_nearest(worker: OneWorker) -> None:
