@@ -23,7 +23,8 @@ from impasto.core.media import open_reader
 from impasto.core.metrics import edge_cosine, lap_swd, lattice, psnr, sharpness
 from impasto.core.temporal import warp_error
 from impasto.training.data.pictures import picture_files
-from impasto.training.teachers.pairs import Teacher, TeacherLook, fit_teacher, load_picture
+from impasto.training.data.plates import load_picture
+from impasto.training.teachers.pairs import Teacher, TeacherLook, fit_teacher
 
 PICTURES = ("kodim04", "kodim07", "kodim14", "kodim21", "kodim23")
 """Photographs that no built-in style was trained on."""
