@@ -2,11 +2,11 @@
 
     python -m tests.bench.enhancement --media DIR STYLE.safetensors [--sheet FILE.png]
 
-`--media` is the folder with the larger test media (photos/kodim*.png, clips/); none of it may have been trained on. The
-pictures are scaled to 640 pixels across, damaged, and repaired by the style through the engine in 8 bits and by
-OpenCV's non-local means (`fastNlMeansDenoisingColored`, Buades et al. 2005) at the one of `STRENGTHS` that is best for
-the case in hindsight. Of the clips, consecutive frames go through noise and H.264 together, so that their true
-movement is coded. All figures are means; gains are over the damaged picture. `ms` is the time of a picture on this CPU.
+`--media` is the folder with the larger test media (photos/kodim*.png, every other one; clips/); none of it may have
+been trained on. The pictures are scaled to 640 pixels across, damaged, and repaired by the style through the engine in
+8 bits and by OpenCV's non-local means (`fastNlMeansDenoisingColored`, Buades et al. 2005) at the one of `STRENGTHS`
+that is best for the case in hindsight. Of the clips, consecutive frames go through noise and H.264 together, so that
+their true movement is coded. All figures are means; gains are over the damaged picture. `ms` is CPU time a picture.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WIDTH = 640
 CLIPS = ("pour_coffee_720p30.mp4", "bbb_meadow_360p24.mp4", "person_juggle_720p24.mp4")
 CONSECUTIVE = 8
 """Frames of a clip that are coded together; the last is judged."""
-STRENGTHS = (1, 2, 3, 5, 7, 10, 15)
+STRENGTHS = (1, 3, 6, 10)
 CASES = {
     "noise": Damage(shot=2e-3, read=1.5e-3),
     "jpeg 30": Damage(codec="jpeg", strength=30),
@@ -57,7 +57,7 @@ def main() -> None:
     given = arguments.parse_args()
     cv2.setNumThreads(1)
     engine = Engine(given.style, device="cpu")
-    photos = {path.stem: frames_of(path, 1)[0] for path in sorted((given.media / "photos").glob("kodim*.png"))}
+    photos = {path.stem: frames_of(path, 1)[0] for path in sorted((given.media / "photos").glob("kodim*.png"))[::2]}
     clips = {name: frames_of(given.media / "clips" / name, CONSECUTIVE) for name in CLIPS}
     rows: list[Samples] = []
     print(f"{'':20} damaged dB  style  NLM   | ssim: damaged style NLM | sharpness of truth: damaged style NLM | ms")
@@ -67,7 +67,7 @@ def main() -> None:
     kept = mean(psnr(repaired(engine, truth), truth) for truth, _ in clean)
     print(f"{'clean stays clean':20} {kept:.2f} dB to the clean plate")
     if given.sheet:
-        cv2.imwrite(str(given.sheet), np.rint(np.vstack(rows)[..., ::-1] * 255))
+        cv2.imwrite(str(given.sheet), _as_bytes(np.vstack(rows)[..., ::-1]))
 
 
 def cases(photos: dict[str, Samples], clips: dict[str, list[Samples]]) -> dict[str, list[Pair]]:
@@ -81,6 +81,7 @@ def cases(photos: dict[str, Samples], clips: dict[str, list[Samples]]) -> dict[s
         (truth, degraded(truth, drawn_damage(f"{name} {turn}"), chance_of(name)))
         for name, truth in stills.items()
         for turn in range(2)
+        if drawn_damage(f"{name} {turn}") != Damage()
     ]
     for case, damage in MOVING.items():
         found[case] = [(frames[-1], coded(frames, damage)) for frames in clips.values()]

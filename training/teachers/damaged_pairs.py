@@ -15,14 +15,16 @@ from impasto.training.teachers.pairs import long_side, note_facts, save_picture
 
 RECIPE = Recipe(
     minutes=60.0,
-    learning_rate=1e-3,
-    decay_from=0.3,
+    learning_rate=4e-4,
+    decay_from=0.5,
     texture=0.0,
     adversarial=0.002,
     critic_from=1000,
     consistency=0.1,
     noise=0.0,
     gain=0.0,
+    exposure=0.0,
+    compression=0.0,
 )
 """Plates are near the target as it is, so the last decibel is a matter of small steps. No texture loss, for which the
 plate's noise is texture; the critic keeps faces from becoming plastic. A plate that is moved by part of a pixel is a
