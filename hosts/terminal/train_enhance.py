@@ -80,7 +80,7 @@ def enhance(
 
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(RECIPE, recipe_file, options)
-        look = DamageLook(variants=variants)
+        look = DamageLook(variants=variants, input_space=input_space)
         made = folder / "pairs"
         damage = Pairing(
             "damage",

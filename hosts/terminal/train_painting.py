@@ -102,7 +102,9 @@ def painting(
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(Recipe(minutes=60.0), recipe_file, options)
         taught = folder / "pairs"
-        teacher = teacher_at_work(TeacherLook(manner, paint_share=paint_share), paintings or (), taught)
+        teacher = teacher_at_work(
+            TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), taught
+        )
         if make_told(PlateSource(plates, frames, input_space), taught, teacher, reporter, interrupts):
             label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
             material = material_of(load_pairs(taught / "before", taught / "after"), recipe, distil_from)
@@ -131,7 +133,9 @@ def teach(
         from impasto.training.teachers.pairs import TeacherLook
 
         begun = time.monotonic()
-        teacher = teacher_at_work(TeacherLook(manner, paint_share=paint_share), paintings or (), into)
+        teacher = teacher_at_work(
+            TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
+        )
         if make_told(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
             reporter.show(Finished(str(into), seconds=round(time.monotonic() - begun, 1)))
     if interrupts.asked():

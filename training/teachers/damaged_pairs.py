@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.core.errors import TrainingError, UsageError
 from impasto.training.data.plates import load_picture
 from impasto.training.recipe import Recipe
 from impasto.training.teachers.degrade import chance_of, degraded, drawn_damage
-from impasto.training.teachers.pairs import long_side, note_facts, save_picture
+from impasto.training.teachers.pairs import long_side, note_facts, said_of, save_picture
 
 RECIPE = Recipe(
     minutes=60.0,
@@ -40,6 +40,8 @@ class DamageLook:
     """Long sides at which each plate is used: made smaller, whatever a plate suffered itself is gone."""
     variants: int = 3
     """Times that a plate is damaged at each size, every time otherwise."""
+    input_space: str | None = None
+    """The space in which float plates were read: pairs of another are other pairs."""
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -72,7 +74,7 @@ def make_damaged_pairs(
     before, after = into / "before", into / "after"
     for folder in (before, after):
         folder.mkdir(parents=True, exist_ok=True)
-    note_facts(into, json.dumps({"damage": asdict(look)}, sort_keys=True, indent=1))
+    note_facts(into, json.dumps({"damage": said_of(look)}, sort_keys=True, indent=1))
     wanted = wanted_damages(plates, look)
     for done, (path, side, name) in enumerate(wanted, 1):
         if not (after / f"{name}.png").exists():

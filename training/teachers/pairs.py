@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -25,6 +26,9 @@ from impasto.training.data.plates import load_picture
 from impasto.training.teachers.manners import MANNERS, Manner
 from impasto.training.teachers.palette import Palette, fit_palette
 from impasto.training.teachers.patches import PatchLook, put_paint
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SMALLEST_PAINTING = 128
 """Shorter side of a painting, in pixels, below which it holds no strokes to learn from."""
@@ -48,6 +52,8 @@ class TeacherLook:
     stops: float = 1.0
     """Every other plate is made brighter or darker by up to this much before it is painted, so that the
     style answers a dim plate as its painter would."""
+    input_space: str | None = None
+    """The space in which float plates were read: pairs of another are other pairs."""
 
     def __post_init__(self) -> None:
         if self.manner not in MANNERS:
@@ -159,10 +165,16 @@ def is_deep(path: Path) -> bool:
 
 def _note_teacher(into: Path, look: TeacherLook, paintings: Sequence[Path]) -> None:
     """Write down who paints in this folder, or make sure that it is who painted there before."""
-    facts = dataclasses.asdict(look) | {
-        "paintings": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paintings]
-    }
+    facts = said_of(look) | {"paintings": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paintings]}
     note_facts(into, json.dumps(facts, sort_keys=True, indent=1))
+
+
+def said_of(look: DataclassInstance) -> dict[str, Any]:
+    """The settings by name; a space is said only where one was given, as in folders from before there were spaces."""
+    facts = dataclasses.asdict(look)
+    if facts["input_space"] is None:
+        del facts["input_space"]
+    return facts
 
 
 def note_facts(into: Path, told: str) -> None:

@@ -241,6 +241,8 @@ def test_plates_for_a_painter_come_from_sequences_in_float(impasto: Impasto) -> 
     assert impasto(*command, "--input-space", "ACEScct").code == 0
     assert names(Path("taught/before")) == ["plate_00001.png", "plate_00004.png"]
     assert cv2.imread("taught/before/plate_00001.png", cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    other = impasto(*command, "--input-space", "ACEScg")
+    assert (other.code, "same teacher" in other.err) == (TRAINING, True)
     absent = impasto(*command[:-4], "none.####.exr", "--into", "other")
     assert absent.code != 0
 
