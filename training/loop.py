@@ -88,6 +88,8 @@ class Task:
     """The error on what is held out of the training, where anything is; looked at whenever the run shows itself."""
     publish: Callable[[Trained], None] = lambda trained: None
     """Called with the weights so far whenever the run has shown itself; it may keep nothing of them."""
+    progress: Callable[[float], None] = lambda fraction: None
+    """Told before every step how far the run is, 0 to 1; what is drawn may depend on it."""
 
 
 def require_room(smallest: int, recipe: Recipe) -> None:
@@ -185,6 +187,7 @@ def run(
         for optimizer, factor in ((for_net, 1.0), (for_critic, 0.5)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
+        task.progress(fraction)
         losses = task.step(net, critic, number, drawn)
         for_net.zero_grad(set_to_none=True)
         torch.autograd.backward(losses.generator)

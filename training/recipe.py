@@ -56,6 +56,12 @@ class Recipe:
     """Largest standard deviation of the noise on the plate, so that grain does not become strokes."""
     gain: float = 0.05
     """Largest relative change of the plate's brightness that the result should ignore."""
+    exposure: float = 0.1
+    """Largest error of the plate's exposure, in stops of light, that the result should ignore."""
+    compression: float = 0.1
+    """Share of the plates that were a JPEG of some quality, so that its blocks do not become strokes."""
+    progressive: float = 0.0
+    """Fraction of the run, from its start, in which before/after pairs are seen at half their size."""
     average: float = 0.998
     """Decay of the averaged weights, the ones that ship."""
     seed: int = 1
@@ -65,6 +71,9 @@ class Recipe:
         for name in ("steps", "batch", "crop", "consistency_every", "adversarial_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        for name in ("compression", "progressive"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"expected {name} between 0 and 1, got {getattr(self, name)}")
         if self.generator not in KINDS:
             raise UnknownName("generator", self.generator, KINDS)
         if self.contest not in CONTESTS:

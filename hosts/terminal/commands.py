@@ -110,11 +110,12 @@ def _sheet(app: typer.Typer) -> None:
 def _train(app: typer.Typer) -> None:
     from impasto.hosts.terminal.train import pairs
     from impasto.hosts.terminal.train_domains import domains
+    from impasto.hosts.terminal.train_enhance import enhance
     from impasto.hosts.terminal.train_keyframes import keyframes
     from impasto.hosts.terminal.train_painting import painting, teach
 
     train = typer.Typer(help="Make a style.")
-    for command in (keyframes, painting, pairs, domains, teach):
+    for command in (keyframes, painting, pairs, domains, enhance, teach):
         train.command(help=flowing(command.__doc__))(command)
     app.add_typer(train, name="train")
 

@@ -24,8 +24,11 @@ from impasto.hosts.terminal.train_options import (
     Description,
     Device,
     DistilFrom,
+    Frames,
+    InputSpace,
     Json,
     Licence,
+    Masks,
     Minutes,
     Name,
     Output,
@@ -54,11 +57,14 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def pairs(
-    before: Annotated[Path, typer.Option("--before", metavar="DIR", help="Folder of plates.")],
+    before: Annotated[str, typer.Option("--before", metavar="PATH", help="Plates: a folder, a movie or a sequence.")],
     output: Output,
     after: Annotated[
-        Path | None, typer.Option("--after", metavar="DIR", help="Folder of painted pictures of the same names.")
+        str | None, typer.Option("--after", metavar="PATH", help="The same painted, by the same names or numbers.")
     ] = None,
+    masks: Masks = None,
+    frames: Frames = None,
+    input_space: InputSpace = None,
     distil_from: DistilFrom = None,
     adapt: Adapt = None,
     size: Size = None,
@@ -81,19 +87,26 @@ def pairs(
 ) -> None:
     """Train a style on before and after pictures, or on what another style makes of plates.
 
+    Folders are matched by the names of their pictures; movies (plate.mov) and sequences (plate.####.exr) by the numbers
+    of their frames, of which 48 are taken, spread over the shot, unless --frames says otherwise.
     Beside my.safetensors a folder my.run holds checkpoint.safetensors, log.csv, TensorBoard's log and preview.png, a
     contact sheet of plate, result and target that is drawn anew every minute. Ctrl-C ends the training and
     still writes the style with the best weights so far; --resume goes on from there.
     """
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         folder = run_folder(output, resume=resume, overwrite=overwrite)
-        for_folder(before, "--before")
+        for_pictures(before, "--before")
         if (after is None) == (not distil_from):
             raise UsageError("expected --after or --distil-from; give the one from which the style is to be learned")
         if after is not None:
-            for_folder(after, "--after")
+            for_pictures(after, "--after")
+        if masks is not None:
+            for_pictures(masks, "--masks")
+            if after is None:
+                raise UsageError("expected --masks with --after, got them with --distil-from; leave them out")
         prepare_process()
         from impasto.training.data.pairs import load_pairs
+        from impasto.training.data.shots import FRAMES
         from impasto.training.export import Label
         from impasto.training.recipe import Recipe
         from impasto.training.teachers.style import plates_alone
@@ -101,8 +114,12 @@ def pairs(
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(Recipe(), recipe_file, options)
         begun = begun_with(distil_from, adapt, size)
-        pictures = plates_alone(before) if after is None else load_pairs(before, after)
         recipe = begun.recipe(recipe)
+        count = FRAMES if frames is None else frames
+        if after is None:
+            pictures = plates_alone(before, frames=count, input_space=input_space)
+        else:
+            pictures = load_pairs(before, after, masks, frames=count, input_space=input_space)
         material = material_of(pictures, recipe, begun, (name or output.stem,))
         label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
         learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
@@ -258,6 +275,14 @@ def for_folder(path: Path, option: str) -> None:
     """Raise TrainingError where an option names no folder."""
     if not path.is_dir():
         raise TrainingError(f"expected a folder for {option}, '{path}' is none; check the path")
+
+
+def for_pictures(path: str, option: str) -> None:
+    """Raise TrainingError where an option names no folder, and no movie or sequence by its looks."""
+    from impasto.training.data.shots import is_shot
+
+    if not is_shot(path):
+        for_folder(Path(path), option)
 
 
 def tell(reporter: Reporter, progress: Progress, preview: Path) -> None:

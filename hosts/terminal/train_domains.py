@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +17,8 @@ from impasto.hosts.terminal.train_options import (
     Crop,
     Description,
     Device,
+    Frames,
+    InputSpace,
     Json,
     Licence,
     Minutes,
@@ -36,12 +37,16 @@ from impasto.hosts.terminal.train_options import (
 
 
 def domains(
-    plates: Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of plates.")],
-    wanted: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of pictures that look as they should.")],
+    plates: Annotated[str, typer.Option("--from", metavar="PATH", help="Plates: a folder, a movie or a sequence.")],
+    wanted: Annotated[
+        str, typer.Option("--to", metavar="PATH", help="Pictures that look as they should: the same kinds.")
+    ],
     output: Output,
     contest: Annotated[
         str | None, typer.Option("--contest", metavar="hinge|lsgan|wgan-gp", help="Form of the adversarial loss.")
     ] = None,
+    frames: Frames = None,
+    input_space: InputSpace = None,
     size: Size = None,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -71,6 +76,7 @@ def domains(
         prepare_process()
         from impasto.training.data.domains import load_domains
         from impasto.training.data.pairs import as_float
+        from impasto.training.data.shots import FRAMES
         from impasto.training.export import Label
         from impasto.training.objectives.domains import RECIPE, task_for
 
@@ -79,7 +85,7 @@ def domains(
             "contest": contest,
         }  # fmt: skip
         recipe = recipe_of(RECIPE, recipe_file, options)
-        both = load_domains(plates, wanted)
+        both = load_domains(plates, wanted, frames=FRAMES if frames is None else frames, input_space=input_space)
         material = Material(
             task_for(both, recipe),
             f"{counted(len(both.plates), 'plate')} and {counted(len(both.wanted), 'picture')}",

@@ -56,6 +56,18 @@ Adapt: TypeAlias = Annotated[
         help="Begin with a style that holds several by code, and train only what tells them apart: minutes.",
     ),
 ]
+InputSpace: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--input-space", metavar="NAME", help="Colour space of float pictures that do not say."),
+]
+Frames: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--frames", metavar="N", min=1, help="Frames taken from each movie or sequence, spread over it."),
+]
+Masks: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--masks", metavar="PATH", help="Masks of the same names or numbers: what is black is not judged."),
+]
 Wandb: TypeAlias = Annotated[
     str | None, typer.Option("--wandb", metavar="PROJECT", help="Follow the run in Weights & Biases as well.")
 ]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from impasto.core.errors import TrainingError, UsageError
-from impasto.hosts.terminal.events import Cancelled, Finished, FrameDone, Started
+from impasto.core.errors import UsageError
+from impasto.hosts.terminal.events import Finished
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.report import Reporter, reporter_for
+from impasto.hosts.terminal.report import reporter_for
 from impasto.hosts.terminal.train import Run, begun_with, learn, material_of, run_folder, stop_notice
 from impasto.hosts.terminal.train_options import (
     Adapt,
@@ -27,6 +25,8 @@ from impasto.hosts.terminal.train_options import (
     Description,
     Device,
     DistilFrom,
+    Frames,
+    InputSpace,
     Json,
     Licence,
     Minutes,
@@ -42,17 +42,13 @@ from impasto.hosts.terminal.train_options import (
     Wandb,
     recipe_of,
 )
+from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, make_told
 
-FRAMES_OF_A_MOVIE = 12
+if TYPE_CHECKING:
+    from impasto.training.teachers.pairs import TeacherLook
 
 Paintings: TypeAlias = Annotated[
     list[Path] | None, typer.Argument(metavar="[PAINTING]...", help="Pictures of one painter's paintings.")
-]
-Plates: TypeAlias = Annotated[
-    list[Path], typer.Option("--plates", metavar="PATH", help="Pictures, movies and folders of both; repeatable.")
-]
-Frames: TypeAlias = Annotated[
-    int, typer.Option("--frames", metavar="N", help="Plates taken from each movie, spread over it.")
 ]
 MannerName: TypeAlias = Annotated[
     str, typer.Option("--manner", metavar="NAME", help="oil, light, woodblock, ink, cel, pencil or film.")
@@ -69,7 +65,8 @@ def painting(
     paintings: Paintings = None,
     manner: MannerName = "oil",
     paint_share: PaintShare = None,
-    frames: Frames = FRAMES_OF_A_MOVIE,
+    frames: Frames = None,
+    input_space: InputSpace = None,
     styles: Annotated[
         bool,
         typer.Option("--styles", help="Each painting is a style of its own, all in one network, to be blended."),
@@ -112,15 +109,18 @@ def painting(
         from impasto.training.data.pairs import Pair, load_pairs
         from impasto.training.export import Label
         from impasto.training.recipe import Recipe
+        from impasto.training.teachers.pairs import TeacherLook
 
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(Recipe(minutes=60.0), recipe_file, options)
         begun = begun_with(distil_from, adapt, size)
         recipe = begun.recipe(recipe)
+        source = PlateSource(plates, frames, input_space)
+        look = TeacherLook(manner, paint_share=paint_share, input_space=input_space)
         pairs: list[Pair] = []
         for number, (stem, own) in enumerate(apart.items()):
             taught = folder / "pairs" / stem if styles else folder / "pairs"
-            if not teach_plates(plates, own, taught, frames, manner, paint_share, reporter, interrupts):
+            if not make_told(source, taught, teacher_at_work(look, own, taught), reporter, interrupts):
                 break
             loaded = load_pairs(taught / "before", taught / "after")
             pairs.extend(replace(pair, style=number) for pair in loaded)
@@ -150,7 +150,8 @@ def teach(
     paintings: Paintings = None,
     manner: MannerName = "oil",
     paint_share: PaintShare = None,
-    frames: Frames = FRAMES_OF_A_MOVIE,
+    frames: Frames = None,
+    input_space: InputSpace = None,
     json: Json = False,
 ) -> None:
     """Paint plates without a network, as before and after folders for `impasto train pairs`.
@@ -160,82 +161,24 @@ def teach(
     """
     with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         prepare_process()
+        from impasto.training.teachers.pairs import TeacherLook
+
         begun = time.monotonic()
-        if teach_plates(plates, paintings or (), into, frames, manner, paint_share, reporter, interrupts):
+        teacher = teacher_at_work(
+            TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
+        )
+        if make_told(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
             reporter.show(Finished(str(into), seconds=round(time.monotonic() - begun, 1)))
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 
 
-def teach_plates(
-    plates: Sequence[Path],
-    paintings: Sequence[Path],
-    into: Path,
-    frames: int,
-    manner: str,
-    paint_share: float | None,
-    reporter: Reporter,
-    interrupts: Interrupts,
-) -> bool:
-    """Paint the plates into a folder, telling each; False where Ctrl-C ended it, which is told too."""
-    from impasto.core.media.commit import make_folder
-    from impasto.training.teachers.pairs import TeacherLook, make_pairs, wanted_pairs
+def teacher_at_work(look: TeacherLook, paintings: Sequence[Path], into: Path) -> Pairing:
+    """The painter of some plates."""
+    from impasto.training.teachers.pairs import make_pairs, wanted_pairs
 
-    if frames < 1:
-        raise UsageError(f"expected at least one frame of a movie, got {frames}; give for example --frames 12")
-    look = TeacherLook(manner, paint_share=paint_share)
-    make_folder(str(into / "before"))
-    begun = time.monotonic()
-    finished = 0
-
-    def on_pair(done: int, of: int, path: Path) -> None:
-        nonlocal finished
-        finished = done
-        pace = done / max(time.monotonic() - begun, 1e-6)
-        reporter.show(FrameDone(done, str(path), done, of, round(pace, 3), (of - done) / pace, 0))
-        if interrupts.asked():
-            raise _StoppedError
-
-    with plate_pictures(plates, frames) as pictures:
-        named = ", ".join(path.stem for path in paintings) or manner
-        wanted = len(wanted_pairs(pictures, look))
-        reporter.show(Started(str(plates[0]), str(into), named, 1, wanted, 0, 0, 0, None))
-        try:
-            make_pairs(pictures, paintings, into, look, on_pair=on_pair)
-        except _StoppedError:
-            reporter.show(Cancelled(str(into), finished, round(time.monotonic() - begun, 1)))
-            return False
-    return True
-
-
-class _StoppedError(Exception):
-    """Leaves the painter between two plates."""
-
-
-@contextmanager
-def plate_pictures(plates: Sequence[Path], frames: int) -> Iterator[list[Path]]:
-    """Every picture named or in a folder, and frames of every movie, which are kept for the time of the `with` block.
-
-    Raises TrainingError for a path that is none of these, and where there is no picture at all.
-    """
-    from impasto.core.media.open import is_movie
-    from impasto.training.data.pictures import picture_files
-    from impasto.training.teachers.pairs import frames_of
-
-    pictures: list[Path] = []
-    movies: list[Path] = []
-    for path in plates:
-        if path.is_dir():
-            pictures.extend(picture_files(path).values())
-            movies.extend(sorted(movie for movie in path.iterdir() if is_movie(str(movie))))
-        elif not path.exists():
-            raise TrainingError(f"expected pictures, movies or a folder at '{path}', found nothing; check the path")
-        else:
-            (movies if is_movie(str(path)) else pictures).append(path)
-    if not pictures and not movies:
-        folders = ", ".join(f"'{path}'" for path in plates)
-        raise TrainingError(f"expected pictures or movies in {folders}, found none; name a folder with plates")
-    with TemporaryDirectory(prefix="impasto-plates-") as kept:
-        for movie in movies:
-            pictures.extend(frames_of(movie, frames, Path(kept)))
-        yield pictures
+    return Pairing(
+        ", ".join(path.stem for path in paintings) or look.manner,
+        lambda pictures: len(wanted_pairs(pictures, look)),
+        lambda pictures, on_pair: make_pairs(pictures, paintings, into, look, on_pair=on_pair),
+    )

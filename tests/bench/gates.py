@@ -4,7 +4,8 @@
 
 `--media` is the folder with the larger test media (photos/kodim*.png, clips/), `--plates` the pictures that the palette
 was fitted on. What is asked for: sharpness at least 0.7 of the teacher's, distance to the style's texture at most
-1.15 of the teacher's, warp error at most 1.8 of the plate's own, edge cosine at least 0.8 or the teacher's own.
+1.15 of the teacher's, warp error at most 1.8 of the plate's own, edge cosine at least 0.8 or the teacher's own. Below
+stands how steady it is under a disturbed plate: see `tests.bench.disturbances`.
 """
 
 from __future__ import annotations
@@ -18,18 +19,16 @@ import numpy as np
 
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
-from impasto.core.frame import Frame, Samples
 from impasto.core.media import open_reader
 from impasto.core.metrics import edge_cosine, lap_swd, lattice, psnr, sharpness
 from impasto.core.temporal import warp_error
 from impasto.training.data.pictures import picture_files
-from impasto.training.teachers.pairs import Teacher, TeacherLook, fit_teacher, load_picture
+from impasto.training.data.plates import load_picture
+from impasto.training.teachers.pairs import Teacher, TeacherLook, fit_teacher
+from tests.bench.disturbances import PICTURES, SIDE, painted_by, steadiness
 
-PICTURES = ("kodim04", "kodim07", "kodim14", "kodim21", "kodim23")
-"""Photographs that no built-in style was trained on."""
 CLIPS = ("bbb_meadow_360p24.mp4", "person_juggle_720p24.mp4", "crystal_handheld_480p30.mp4")
 FRAMES = 12
-SIDE = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def gates(style: Path, teacher: Teacher, media: Path, painting: Path | None) -> 
     engine = Engine(style, device="cpu")
     plates = [load_picture(media / "photos" / f"{name}.png", SIDE) for name in PICTURES]
     taught = [teacher.paint(plate) for plate in plates]
-    painted = [_painted(engine, plate) for plate in plates]
+    painted = [painted_by(engine, plate) for plate in plates]
     others = taught[1:] + taught[:1]
     wanted = others if painting is None else [load_picture(painting, SIDE)] * len(plates)
     near = [lap_swd(result, reference) for result, reference in zip(painted, wanted, strict=True)]
@@ -88,11 +87,6 @@ def _movement(engine: Engine, teacher: Teacher, clip: Path) -> tuple[float, floa
     return warp_error(plates, plates), warp_error(plates, results), warp_error(plates, taught)
 
 
-def _painted(engine: Engine, plate: Samples) -> Samples:
-    stored = np.rint(plate * 255).astype(np.uint8)
-    return to_float(engine(Frame.from_pixels(stored, colour_space="sRGB")).colour)
-
-
 def _mean(values: list[float]) -> float:
     return float(np.mean(values))
 
@@ -112,6 +106,9 @@ def main() -> None:
     found = gates(given.style, teacher, given.media, given.painting)
     for field in fields(found):
         print(f"{field.name:22} {getattr(found, field.name):.3f}")
+    plates = [load_picture(given.media / "photos" / f"{name}.png", SIDE) for name in PICTURES]
+    for name, (result, plate) in steadiness(Engine(given.style, device="cpu"), plates).items():
+        print(f"{name:22} {result:.2f} dB to the result on the clean plate; the plate itself {plate:.2f} dB")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
 from impasto.training.recipe import recipe_from
 from impasto.training.teachers.palette import fit_palette
 from impasto.training.teachers.strokes import StrokeLook, paint
+from tests.bench.disturbances import noised
 
 WIDTH = 640
 UNSEEN = 10
@@ -115,12 +116,6 @@ def trained_for(seconds: float, folder: Path) -> Trained:
 def painted_by(engine: Engine, plate: Samples, params: Params) -> Samples:
     """A plate in 8 bits through the engine, and back in [0, 1]."""
     return to_float(engine(Frame.from_pixels(np.rint(plate * 255).astype(np.uint8)), params).colour)
-
-
-def noised(plate: Samples, strength: float, seed: int) -> Samples:
-    """A plate with white noise of this standard deviation in 1/255."""
-    noise = np.random.default_rng(seed).normal(0, strength / 255, plate.shape)
-    return np.asarray(np.clip(plate + noise, 0, 1), np.float32)
 
 
 def moved_since(plate: Samples, keys: list[Samples]) -> npt.NDArray[np.bool_]:

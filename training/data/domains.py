@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.training.data.pairs import as_float
-from impasto.training.data.pictures import picture_files, read_picture
+from impasto.training.data.shots import FRAMES, pictures_of
 
 FEWEST = 2
 """Pictures in each folder: from one alone nothing can be told from chance."""
@@ -40,17 +40,22 @@ class Domains:
         return total.hexdigest()
 
 
-def load_domains(plates: Path, wanted: Path) -> Domains:
-    """Every picture of both folders; TrainingError for an unreadable one, or too few."""
+def load_domains(
+    plates: str | Path, wanted: str | Path, *, frames: int = FRAMES, input_space: str | None = None
+) -> Domains:
+    """Every picture of two folders, or frames of movies and sequences spread over them.
+
+    Raises TrainingError for an unreadable picture, or too few; MediaError for an unreadable shot.
+    """
     both = []
-    for folder in (plates, wanted):
-        files = picture_files(folder)
-        if len(files) < FEWEST:
+    for source in (plates, wanted):
+        pictures = pictures_of(str(source), frames=frames, input_space=input_space)
+        if len(pictures) < FEWEST:
             raise TrainingError(
-                f"expected at least {FEWEST} pictures in '{folder}', found {len(files)}; "
+                f"expected at least {FEWEST} pictures in '{source}', found {len(pictures)}; "
                 "dozens of varied ones are a good start"
             )
-        both.append(tuple(read_picture(path) for path in files.values()))
+        both.append(tuple(pictures.values()))
     return Domains(both[0], both[1])
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.core import colour
-from impasto.core.errors import MediaError, TrainingError
+from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame, Pixels, Samples, Window
 from impasto.core.guides import Guide
 from impasto.core.media import FrameRange, ShotInfo, open_reader
@@ -23,7 +23,7 @@ from impasto.core.media.open import is_live
 from impasto.core.passage import Seen, see
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
 from impasto.training.data.guides import GuideWish, guiding_for
-from impasto.training.data.pictures import as_stored, picture_files
+from impasto.training.data.pictures import as_stored, picture_files, read_one
 from impasto.training.data.registration import moved_by, register
 
 LOOKED_AT = 32
@@ -242,23 +242,18 @@ def paint_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None
     return Key(name, number, as_stored(plate), paint, torch.from_numpy(painted)[None]), notes
 
 
-def read_one(path: Path, what: str) -> Frame:
-    """The one frame of a picture; TrainingError where it cannot be read."""
-    try:
-        with open_reader(str(path)) as reader:
-            return next(iter(reader))
-    except MediaError as error:
-        raise TrainingError(f"could not read a {what}: {error}") from error
-
-
 def read_mask(path: Path, plate: Frame) -> Mask:
     """Where a mask is not black, (H, W), in the plate's data window; object masks of many colours are one."""
-    frame = read_one(path, "mask")
+    return mask_in(read_one(path, "mask"), path.name, plate)
+
+
+def mask_in(frame: Frame, name: str, plate: Frame) -> Mask:
+    """Where a mask's frame is not black, (H, W), in the plate's data window; TrainingError for one of another size."""
     window, ours = plate.part.display_window, frame.part.display_window
     if (ours.width, ours.height) != (window.width, window.height):
         raise TrainingError(
             f"expected masks of the plate's size {window.width}x{window.height}, got {ours.width}x{ours.height} "
-            f"in '{path.name}'; render or scale the mask to the plate"
+            f"in '{name}'; render or scale the mask to the plate"
         )
     return laid_in(colour.to_float(frame.colour).max(axis=2) >= PAINTED, frame, plate)
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from impasto.core.errors import TrainingError
-from impasto.training.data.pictures import picture_files, read_picture
+from impasto.core.frame import Frame
+from impasto.core.passage import Seen
+from impasto.training.data.keyframes import in_light_of, laid_in, mask_in, relative, spread
+from impasto.training.data.pictures import as_stored, picture_files, read_one, seen_in
+from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers
+
+TRIES = 12
+"""Places that are drawn in search of one with enough that is judged."""
+ENOUGH = 0.2
+"""Part of a crop that must be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,8 @@ class Pair:
     before: Tensor
     after: Tensor
     style: int = 0
+    judged: Tensor | None = None
+    """Where it may be learned from, (1, H, W) bool; None for everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +66,31 @@ class Crops:
         return Crops(before, after, judged, None if self.styles is None else self.styles.to(device), guides)
 
 
-def load_pairs(before: Path, after: Path) -> list[Pair]:
-    """Every picture of `before` with the one of the same stem in `after`.
+def load_pairs(
+    before: str | Path,
+    after: str | Path,
+    masks: str | Path | None = None,
+    *,
+    frames: int = FRAMES,
+    input_space: str | None = None,
+) -> list[Pair]:
+    """Pictures of two folders by their names, or frames of movies and sequences by their numbers.
 
-    Raises TrainingError for an unmatched, unreadable or differently sized picture, naming it.
+    Of two shots `frames` are taken, spread over them; a folder of numbered pictures beside a shot is used whole. Where
+    there is a mask of the same name or number, black is not judged. `input_space` names the space of float samples.
+
+    Raises TrainingError for an unmatched, unreadable or differently sized picture, naming it, and MediaError for a
+    shot that cannot be read.
     """
+    sources = [str(source) for source in (before, after) if is_shot(str(source))]
+    if sources:
+        return list(
+            _pairs_by_number(str(before), str(after), None if masks is None else str(masks), frames, input_space)
+        )
+    return _pairs_by_name(Path(before), Path(after), None if masks is None else Path(masks), input_space)
+
+
+def _pairs_by_name(before: Path, after: Path, masks: Path | None, input_space: str | None) -> list[Pair]:
     befores, afters = picture_files(before), picture_files(after)
     lonely = sorted(befores.keys() ^ afters.keys())
     if lonely:
@@ -67,20 +100,92 @@ def load_pairs(before: Path, after: Path) -> list[Pair]:
             + (f" and {len(lonely) - 1} more are unmatched" if len(lonely) > 1 else "")
             + "; rename or remove it"
         )
+    mattes = {} if masks is None else picture_files(masks)
+    unused = sorted(mattes.keys() - befores.keys())
+    if unused or (masks is not None and not mattes):
+        raise TrainingError(
+            f"expected masks in '{masks}' named like the pictures, "
+            + (f"'{unused[0]}' is like none; rename or remove it" if unused else "found none; check the path")
+        )
     pairs = []
     for stem in sorted(befores):
-        plate, target = read_picture(befores[stem]), read_picture(afters[stem])
-        if plate.shape != target.shape:
-            raise TrainingError(
-                f"expected before and after of one size, got {plate.shape[2]}x{plate.shape[1]} and "
-                f"{target.shape[2]}x{target.shape[1]} for '{stem}'; scale one to the other"
-            )
-        pairs.append(Pair(stem, plate, target))
+        mask = mattes.get(stem)
+        matte = None if mask is None else read_one(mask, "mask")
+        plate, target = (read_one(files[stem], "training picture") for files in (befores, afters))
+        pairs.append(paired(stem, plate, target, matte, input_space))
     if not pairs:
         raise TrainingError(
-            f"expected pictures in '{before}', found none; give folders of PNG, JPEG, TIFF or EXR files"
+            f"expected pictures in '{before}', found none; give folders of PNG, JPEG, TIFF or EXR files, "
+            "movies or sequences"
         )
     return pairs
+
+
+def _pairs_by_number(
+    before: str, after: str, masks: str | None, frames: int, input_space: str | None
+) -> Iterator[Pair]:
+    ours, theirs = numbered_frames(before, "picture"), numbered_frames(after, "picture")
+    numbers = same_numbers(ours, theirs)
+    if ours.files is None and theirs.files is None:
+        numbers = spread(numbers, frames)
+    mattes = None if masks is None else numbered_frames(masks, "mask")
+    if mattes is not None:
+        lacking = [number for number in numbers if number not in mattes.numbers]
+        if mattes.files is None and lacking:
+            raise TrainingError(f"expected a mask for frame {lacking[0]}, got {mattes.said()}; render the others too")
+    masked = [] if mattes is None else [number for number in numbers if number in mattes.numbers]
+    if mattes is not None and not masked:
+        raise TrainingError(f"expected masks for frames {numbers[0]}-{numbers[-1]}, got {mattes.said()}; renumber them")
+    matte_frames = iter(()) if mattes is None else mattes.read(masked)
+    wanted = set(masked)
+    for number, plate, target in zip(numbers, ours.read(numbers), theirs.read(numbers), strict=True):
+        matte = next(matte_frames) if number in wanted else None
+        yield paired(f"{number:05}", plate, target, matte, input_space)
+
+
+def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_space: str | None) -> Pair:
+    """Two frames as a pair, in the data window of the plate.
+
+    Float targets are kept as the network must answer so that the render equals them, whatever light is carried around
+    it. Not judged is what is black in the mask, what lies outside the target's data window, and all that is near NaN or
+    infinity. Raises TrainingError for sizes that differ, and where nothing is left to judge.
+    """
+    size, other = plate.part.display_window, target.part.display_window
+    if (size.width, size.height) != (other.width, other.height):
+        raise TrainingError(
+            f"expected before and after of one size, got {size.width}x{size.height} and "
+            f"{other.width}x{other.height} for '{name}'; scale one to the other"
+        )
+    seen, wanted = seen_in(plate, input_space), seen_in(target, input_space)
+    judged = np.ones(seen.picture.shape[:2], bool)
+    if relative(target) != relative(plate):
+        judged &= laid_in(np.ones(wanted.picture.shape[:2], bool), target, plate)
+    for each in (seen, wanted):
+        if each.carried is not None and each.carried.invalid is not None:
+            near = cv2.dilate(each.carried.invalid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+            judged &= ~laid_in(near, each.frame, plate)
+    if mask is not None:
+        judged &= mask_in(mask, name, plate)
+        if not judged.any():
+            raise TrainingError(f"expected something to learn in '{name}', its mask leaves nothing; check the mask")
+    everywhere = bool(judged.all())
+    return Pair(
+        name,
+        as_stored(seen),
+        _answer(seen, wanted),
+        judged=None if everywhere else torch.from_numpy(judged.copy())[None],
+    )
+
+
+def _answer(plate: Seen, target: Seen) -> Tensor:
+    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.carried is not None:
+        picture = in_light_of(plate, target)
+    elif relative(target.frame) == relative(plate.frame):
+        return as_stored(target)
+    else:
+        picture = target.picture
+    laid = laid_in(picture, target.frame, plate.frame).astype(np.float16)
+    return torch.from_numpy(laid).permute(2, 0, 1).contiguous()
 
 
 def digest(pairs: Sequence[Pair]) -> str:
@@ -88,7 +193,7 @@ def digest(pairs: Sequence[Pair]) -> str:
     total = hashlib.sha256()
     for pair in pairs:
         total.update(f"{pair.name}{pair.style or ''}".encode())
-        for picture in (pair.before, pair.after):
+        for picture in (pair.before, pair.after, *(() if pair.judged is None else (pair.judged,))):
             total.update(picture.contiguous().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
 
@@ -104,9 +209,12 @@ def draw_crops(pairs: Sequence[Pair], count: int, size: int, rim: int, generator
         pair = pairs[int(torch.randint(len(pairs), (), generator=generator))]
         styles.append(pair.style)
         place = draw_place(pair.before, size, rim, generator)
+        seen = place.judged
+        if pair.judged is not None:
+            place, seen = draw_judged(pair.judged, place, size, rim, generator)
         befores.append(pair.before[:, place.rows, place.columns])
         afters.append(pair.after[:, place.rows, place.columns])
-        judged.append(place.judged)
+        judged.append(seen)
     return Crops(
         as_float(torch.stack(befores)), as_float(torch.stack(afters)), torch.stack(judged), torch.tensor(styles)
     )
@@ -136,6 +244,19 @@ def draw_place(picture: Tensor, size: int, rim: int, generator: torch.Generator)
     if left + size < width:
         judged[:, :, -rim:] = 0
     return Place(slice(top, top + size), slice(left, left + size), judged)
+
+
+def draw_judged(wanted: Tensor, place: Place, size: int, rim: int, generator: torch.Generator) -> tuple[Place, Tensor]:
+    """A place with enough to judge and where: the first one, unless (1, H, W) `wanted` leaves too little of it."""
+    seen = place.judged * wanted[:, place.rows, place.columns]
+    for _ in range(TRIES):
+        if seen.mean() >= ENOUGH:
+            break
+        other = draw_place(wanted, size, rim, generator)
+        more = other.judged * wanted[:, other.rows, other.columns]
+        if more.sum() > seen.sum():
+            place, seen = other, more
+    return place, seen
 
 
 def _draw_offset(length: int, size: int, rim: int, generator: torch.Generator) -> int:

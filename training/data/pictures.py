@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import MediaError, TrainingError
+from impasto.core.frame import Frame
 from impasto.core.media import open_reader
 from impasto.core.passage import Seen, see
 
@@ -22,18 +23,28 @@ def picture_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
 
 
-def read_picture(path: Path) -> Tensor:
+def read_picture(path: Path, input_space: str | None = None) -> Tensor:
     """A picture as the engine shows it to a network: (3, H, W), working space, without its alpha.
 
     8-bit sRGB stays uint8; everything else (EXR in scene-linear or the space of its header, 16 bits)
-    becomes float16 in [0, 1], light above 1 carried around as in a render.
+    becomes float16 in [0, 1], light above 1 carried around as in a render. `input_space` names the space of floats.
     """
+    return as_stored(seen_in(read_one(path, "training picture"), input_space))
+
+
+def read_one(path: Path, what: str) -> Frame:
+    """The one frame of a picture; TrainingError where it cannot be read."""
     try:
         with open_reader(str(path)) as reader:
-            frame = next(iter(reader))
+            return next(iter(reader))
     except MediaError as error:
-        raise TrainingError(f"could not read a training picture: {error}") from error
-    return as_stored(see(frame))
+        raise TrainingError(f"could not read a {what}: {error}") from error
+
+
+def seen_in(frame: Frame, input_space: str | None) -> Seen:
+    """What the network sees of a frame, whose space is given by name where its samples are float."""
+    is_float = np.issubdtype(frame.part.pixels.dtype, np.floating)
+    return see(frame, input_space=input_space if is_float else None)
 
 
 def as_stored(seen: Seen) -> Tensor:

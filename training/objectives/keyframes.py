@@ -18,7 +18,7 @@ from impasto.core.guides import Guide, planes_in
 from impasto.training.data.carried import carried_keys
 from impasto.training.data.guides import with_guides
 from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest, spread
-from impasto.training.data.pairs import Crops, draw_place
+from impasto.training.data.pairs import Crops, draw_judged, draw_place
 from impasto.training.discriminators import new_critic
 from impasto.training.export import Label, write_style
 from impasto.training.loop import Step, Task, Trained, require_room
@@ -36,6 +36,8 @@ RECIPE = Recipe(
     texture=0.0,
     adversarial=0.005,
     gain=0.02,
+    exposure=0.0,
+    compression=0.0,
     average=0.99,
 )
 """For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step."""
@@ -45,10 +47,6 @@ HELD_OUT = 3
 HELD_SIDE = 32
 MARGIN = 64
 """Pixels around such a square that the network is shown with it."""
-TRIES = 12
-"""Places that are drawn in search of one with enough paint."""
-ENOUGH = 0.2
-"""Part of a crop that must be judged."""
 ROWS = 4
 """Frames on a contact sheet."""
 
@@ -139,14 +137,7 @@ def draw_crops(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> Cr
         key = lesson.keys[index]
         learned = key.judged & ~lesson.held_out[index]
         place = draw_place(learned, recipe.crop, recipe.rim, generator)
-        seen = place.judged * learned[:, place.rows, place.columns]
-        for _ in range(TRIES):
-            if seen.mean() >= ENOUGH:
-                break
-            other = draw_place(learned, recipe.crop, recipe.rim, generator)
-            more = other.judged * learned[:, other.rows, other.columns]
-            if more.sum() > seen.sum():
-                place, seen = other, more
+        place, seen = draw_judged(learned, place, recipe.crop, recipe.rim, generator)
         befores.append(as_samples(key.plate[:, place.rows, place.columns]))
         afters.append(as_samples(key.paint[:, place.rows, place.columns]))
         judged.append(seen)

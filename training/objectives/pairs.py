@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
 from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
+from impasto.training.data.augmentation import compressed, exposed
 from impasto.training.data.guides import with_guides
+from impasto.training.data.halves import halved
 from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import new_critic
 from impasto.training.loop import Step, Task, require_room
@@ -41,8 +43,11 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -
     """
     require_room(min(min(pair.before.shape[1:]) for pair in pairs), recipe)
 
+    small = halved(pairs, recipe.crop) if recipe.progressive else pairs
+    seen = _Seen(small)
+
     def draw_and_step(net: UNet, critic: nn.Module, number: int, drawn: torch.Generator) -> Step:
-        crops = draw_crops(pairs, recipe.batch, recipe.crop, recipe.rim, drawn)
+        crops = draw_crops(seen.pairs, recipe.batch, recipe.crop, recipe.rim, drawn)
         return step(net, critic, crops.to(next(net.parameters()).device), recipe, number)
 
     styles = 1 + max(pair.style for pair in pairs)
@@ -56,7 +61,18 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -
         step=draw_and_step,
         show=lambda net, path: show(net, pairs, path),
         critic=lambda: new_critic(recipe.contest),
+        progress=lambda fraction: seen.show(small if fraction < recipe.progressive else pairs),
     )
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The pairs that a run draws from at this time."""
+
+    pairs: Sequence[Pair]
+
+    def show(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
 
 
 def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int) -> Step:
@@ -117,11 +133,17 @@ def beside(net: UNet, crops: Crops) -> Beside:
 
 
 def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
-    """The plate with noise and a small change of brightness, of another strength for every picture of the batch."""
+    """The plate a little wrongly exposed, noisy and partly compressed, by another strength for every picture.
+
+    Nothing moves: before and after stay in register.
+    """
     count = plate.shape[0]
+    if recipe.exposure:
+        plate = exposed(plate, recipe.exposure)
     noise = recipe.noise * torch.rand(count, 1, 1, 1, device=plate.device) * torch.randn_like(plate)
     gain = 1 + recipe.gain * (2 * torch.rand(count, 1, 1, 1, device=plate.device) - 1)
-    return plate * gain + noise
+    plate = plate * gain + noise
+    return compressed(plate, recipe.compression) if recipe.compression else plate
 
 
 def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: Beside | None = None) -> Tensor:

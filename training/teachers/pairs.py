@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,9 +22,13 @@ import torch
 
 from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.core.frame import Samples
+from impasto.training.data.plates import load_picture
 from impasto.training.teachers.manners import MANNERS, Manner
 from impasto.training.teachers.palette import Palette, fit_palette
 from impasto.training.teachers.patches import PatchLook, put_paint
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SMALLEST_PAINTING = 128
 """Shorter side of a painting, in pixels, below which it holds no strokes to learn from."""
@@ -47,6 +52,8 @@ class TeacherLook:
     stops: float = 1.0
     """Every other plate is made brighter or darker by up to this much before it is painted, so that the
     style answers a dim plate as its painter would."""
+    input_space: str | None = None
+    """The space in which float plates were read: pairs of another are other pairs."""
 
     def __post_init__(self) -> None:
         if self.manner not in MANNERS:
@@ -112,7 +119,9 @@ def make_pairs(
     on_pair: Callable[[int, int, Path], None] = lambda done, of, path: None,
     share: tuple[int, int] = (0, 1),
 ) -> None:
-    """Write `into`/before/NAME.png and `into`/after/NAME.png (8 bit sRGB) for every plate; those that exist stay.
+    """Write `into`/before/NAME.png and `into`/after/NAME.png (sRGB) for every plate; those that exist stay.
+
+    They have 8 bits, or 16 where the plate has more than 8.
 
     A plate that is larger than several of the look's sides gives as many pairs. `share` (k, n) does every
     n-th pair from the k-th on, so that n processes can divide the work; the palette is fitted on all plates in
@@ -128,8 +137,9 @@ def make_pairs(
         name = f"{path.stem}.png" if side == look.plate_sides[0] else f"{path.stem}.{side}.png"
         if not (after / name).exists():
             plate = lit(load_picture(path, side), _stops(name, look.stops))
-            _save(before / name, plate)
-            _save(after / name, teacher.paint(plate))
+            deep = is_deep(path)
+            save_picture(before / name, plate, deep=deep)
+            save_picture(after / name, teacher.paint(plate), deep=deep)
         on_pair(done, len(mine), path)
 
 
@@ -137,22 +147,39 @@ def wanted_pairs(plates: Sequence[Path], look: TeacherLook) -> list[tuple[Path, 
     """Each plate with every long side that it is painted at: the first of the look's, and those it is larger than."""
     first, *others = look.plate_sides
     return [
-        (path, side) for path in plates for side in (first, *(other for other in others if _long_side(path) > other))
+        (path, side) for path in plates for side in (first, *(other for other in others if long_side(path) > other))
     ]
 
 
-def _long_side(path: Path) -> int:
+def long_side(path: Path) -> int:
     """Of a picture, from its header; 0 for what is none, which is said where it is read."""
     opened = oiio.ImageInput.open(str(path))
     return max(opened.spec().width, opened.spec().height) if opened else 0
 
 
+def is_deep(path: Path) -> bool:
+    """Whether a picture has more than 8 bits a sample, from its header."""
+    opened = oiio.ImageInput.open(str(path))
+    return opened is not None and opened.spec().format != oiio.TypeUInt8
+
+
 def _note_teacher(into: Path, look: TeacherLook, paintings: Sequence[Path]) -> None:
     """Write down who paints in this folder, or make sure that it is who painted there before."""
-    facts = dataclasses.asdict(look) | {
-        "paintings": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paintings]
-    }
-    note, told = into / TEACHER, json.dumps(facts, sort_keys=True, indent=1)
+    facts = said_of(look) | {"paintings": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paintings]}
+    note_facts(into, json.dumps(facts, sort_keys=True, indent=1))
+
+
+def said_of(look: DataclassInstance) -> dict[str, Any]:
+    """The settings by name; a space is said only where one was given, as in folders from before there were spaces."""
+    facts = dataclasses.asdict(look)
+    if facts["input_space"] is None:
+        del facts["input_space"]
+    return facts
+
+
+def note_facts(into: Path, told: str) -> None:
+    """Write into a folder of pairs how they are made, or make sure that those in it were made so."""
+    note = into / TEACHER
     if note.exists() and note.read_text(encoding="utf-8") != told:
         raise TrainingError(
             f"expected pictures of the same teacher in '{into}', others are there; remove that folder or name another"
@@ -171,42 +198,14 @@ def _stops(name: str, most: float) -> float:
     return 0.0 if drawn[0] % 2 else most * (drawn[1] / 127.5 - 1)
 
 
-def load_picture(path: Path, long_side: int) -> Samples:
-    """An 8-bit picture as (H, W, 3) float32 sRGB in [0, 1], scaled down to `long_side` where it is longer."""
-    stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if stored is None:
-        raise TrainingError(
-            f"expected a picture, could not read '{path}'; remove it from the plates or convert it to PNG"
-        )
-    scale = min(1.0, long_side / max(stored.shape[:2]))
-    if scale < 1:
-        stored = cv2.resize(stored, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    picture = np.ascontiguousarray(stored[..., ::-1], np.float32)
-    picture /= 255
-    return picture
-
-
-def frames_of(movie: Path, count: int, into: Path) -> Iterable[Path]:
-    """`count` frames spread over a movie, as PNGs in `into`."""
-    capture = cv2.VideoCapture(str(movie))
-    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    into.mkdir(parents=True, exist_ok=True)
-    for index in np.linspace(0, total - 3, count).astype(int):
-        capture.set(cv2.CAP_PROP_POS_FRAMES, int(index))
-        read, picture = capture.read()
-        if not read:
-            raise TrainingError(f"expected {total} frames in '{movie}', frame {index} could not be read")
-        path = into / f"{movie.stem}_{index:05d}.png"
-        cv2.imwrite(str(path), picture)
-        yield path
-
-
 def _to_tensor(picture: Samples) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
 
 
-def _save(path: Path, picture: Samples) -> None:
-    stored = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def save_picture(path: Path, picture: Samples, *, deep: bool = False) -> None:
+    """Write a working picture (H, W, 3), held in [0, 1], as a PNG of 8 bits, or 16; it is there whole or not at all."""
+    most, samples = (65535, np.uint16) if deep else (255, np.uint8)
+    stored = np.rint(np.clip(picture, 0, 1) * most).astype(samples)
     partial = path.with_name(f".{path.stem}.part.png")
     cv2.imwrite(str(partial), np.ascontiguousarray(stored[..., ::-1]))
     partial.replace(path)

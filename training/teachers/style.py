@@ -6,6 +6,7 @@ Easier to learn from than the pictures themselves: a network paints alike what l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from impasto.core.errors import TrainingError
 from impasto.core.style import find_style, load_style
 from impasto.training.data.pairs import Pair, as_float
-from impasto.training.data.pictures import picture_files, read_picture
+from impasto.training.data.shots import FRAMES, pictures_of
 from impasto.training.preview import stylize
 
 
@@ -31,12 +32,12 @@ def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu", numbe
     net = generator.to(torch.device(device)).eval()
     for pair in plates:
         painted = stylize(net, as_float(pair.before).to(device)).clamp(0, 1)
-        yield Pair(pair.name, pair.before, painted.to("cpu", torch.float16), number)
+        yield replace(pair, after=painted.to("cpu", torch.float16), style=number)
 
 
-def plates_alone(folder: Path) -> list[Pair]:
-    """Every picture of a folder, standing in for its own painted picture."""
-    plates = {stem: read_picture(path) for stem, path in picture_files(folder).items()}
+def plates_alone(source: str | Path, *, frames: int = FRAMES, input_space: str | None = None) -> list[Pair]:
+    """Every picture of a folder, or frames of a movie or sequence, each standing in for its own painted picture."""
+    plates = pictures_of(str(source), frames=frames, input_space=input_space)
     if not plates:
-        raise TrainingError(f"expected pictures in '{folder}', found none; name the folder with the plates")
-    return [Pair(stem, plate, plate) for stem, plate in plates.items()]
+        raise TrainingError(f"expected pictures in '{source}', found none; name the folder with the plates")
+    return [Pair(name, plate, plate) for name, plate in plates.items()]

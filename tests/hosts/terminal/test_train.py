@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from impasto.core.frame import Frame
+from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
@@ -244,3 +246,63 @@ def test_paintings_become_styles_of_one_network(impasto: Impasto) -> None:
     alone = impasto("train", "painting", "--styles", "wave.png", *wanted, "--overwrite")
     assert alone.code == USAGE
     assert "two or more paintings" in alone.err
+
+
+def save_sequence(pattern: str, pictures: list[np.ndarray]) -> None:
+    shot = ShotInfo("", "sequence", 1, len(pictures), 64, 64)
+    with open_writer(pattern, shot) as writer:
+        for number, picture in enumerate(pictures, 1):
+            writer.write(Frame.from_pixels(picture, number=number))
+
+
+def test_a_style_comes_from_sequences_and_masks(impasto: Impasto) -> None:
+    plates = [np.random.default_rng(n).random((64, 64, 3)).astype(np.float16) for n in range(3)]
+    save_sequence("plate.####.exr", plates)
+    save_sequence("paint.####.exr", [1 - plate for plate in plates])
+    save_sequence("mask.####.png", [np.full((64, 64, 3), 255, np.uint8)] * 3)
+    command = (
+        "train", "pairs", "--before", "plate.%04d.exr", "--after", "paint.####.exr", "--masks", "mask.####.png",
+        "--input-space", "ACEScg", "--frames", "2", "-o", "my.safetensors", *SMALL, "--steps", "1",
+    )  # fmt: skip
+    done = impasto(*command, "--json")
+    assert done.code == 0, done.out
+    assert done.events[0]["message"].startswith("2 pairs on")
+    unknown = impasto(*command, "--overwrite", "--input-space", "ACESxx")
+    assert (unknown.code, "ACES" in unknown.err) == (USAGE, True)
+    Path("paint.0003.exr").unlink()
+    shorter = impasto(*command, "--overwrite")
+    assert (shorter.code, "3 frames (1-3)" in shorter.err, "2 frames (1-2)" in shorter.err) == (TRAINING, True, True)
+
+
+def test_plates_for_a_painter_come_from_sequences_in_float(impasto: Impasto) -> None:
+    save_sequence("plate.####.exr", [np.full((64, 64, 3), 0.1 * n, np.float16) for n in range(1, 7)])
+    command = ("train", "teach", "--manner", "cel", "--plates", "plate.####.exr", "--into", "taught", "--frames", "2")
+    assert impasto(*command, "--input-space", "ACEScct").code == 0
+    assert names(Path("taught/before")) == ["plate_00001.png", "plate_00004.png"]
+    assert cv2.imread("taught/before/plate_00001.png", cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    other = impasto(*command, "--input-space", "ACEScg")
+    assert (other.code, "same teacher" in other.err) == (TRAINING, True)
+    absent = impasto(*command[:-4], "none.####.exr", "--into", "other")
+    assert absent.code != 0
+
+
+def test_two_plates_of_one_name_are_not_taken_for_one(impasto: Impasto) -> None:
+    done = impasto("train", "teach", "--manner", "cel", "--plates", "before", "--plates", "after", "--into", "taught")
+    assert (done.code, "two called '0'" in done.err) == (TRAINING, True)
+
+
+def test_a_style_that_cleans_comes_from_clean_plates(impasto: Impasto) -> None:
+    Path("plates").mkdir()
+    plate = cv2.resize(np.random.default_rng(7).integers(0, 256, (8, 9, 3)).astype(np.uint8), (192, 160))
+    cv2.imwrite("plates/one.png", plate)
+    command = ("train", "enhance", "--plates", "plates", "-o", "my.safetensors", *SMALL, "--variants", "2")
+    done = impasto(*command, "--steps", "2", "--json")
+    assert done.code == 0, done.out
+    assert names(Path("my.run/pairs/before")) == ["one.640.0.png", "one.640.1.png"]
+    np.testing.assert_array_equal(cv2.imread("my.run/pairs/after/one.640.1.png"), plate)
+    more = impasto(*command, "--steps", "3", "--resume", "--json")
+    assert more.events[-1]["steps"] == 3
+    other = impasto(*command[:-1], "3", "--steps", "4", "--resume")
+    assert (other.code, "same teacher" in other.err) == (TRAINING, True)
+    small = impasto("train", "enhance", "--plates", "before", "-o", "other.safetensors")
+    assert (small.code, "at least 128 pixels" in small.err) == (TRAINING, True)

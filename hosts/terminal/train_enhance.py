@@ -1,0 +1,95 @@
+"""`impasto train enhance`: a style that cleans and sharpens, from clean plates alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.process import prepare_process
+from impasto.hosts.terminal.report import reporter_for
+from impasto.hosts.terminal.train import Begun, Run, learn, material_of, run_folder, stop_notice
+from impasto.hosts.terminal.train_options import (
+    Batch,
+    Credit,
+    Crop,
+    Description,
+    Device,
+    Frames,
+    InputSpace,
+    Json,
+    Licence,
+    Minutes,
+    Name,
+    Output,
+    Overwrite,
+    RecipeFile,
+    Resume,
+    Seed,
+    Size,
+    Steps,
+    Title,
+    Wandb,
+    recipe_of,
+)
+from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, make_told
+
+
+def enhance(
+    plates: Plates,
+    output: Output,
+    frames: Frames = None,
+    input_space: InputSpace = None,
+    variants: Annotated[
+        int,
+        typer.Option("--variants", min=1, metavar="N", help="Times that each plate is damaged, every time otherwise."),
+    ] = 3,
+    size: Size = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    crop: Crop = None,
+    batch: Batch = None,
+    seed: Seed = None,
+    recipe_file: RecipeFile = None,
+    device: Device = "auto",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    name: Name = None,
+    title: Title = "",
+    description: Description = "",
+    licence: Licence = "unstated",
+    credit: Credit = None,
+    wandb: Wandb = None,
+    json: Json = False,
+) -> None:
+    """Train a style that cleans and sharpens surveillance and compressed footage.
+
+    Give it clean, sharp plates: fifty photographs are a good start. Each is damaged as cheap cameras and codecs do it:
+    blur, noise by the light, JPEG and H.264 of many strengths, a smaller sensor; the pairs lie in my.run/pairs. Then
+    a small network learns, against a critic, to undo that. It trains for an hour unless told otherwise (--minutes).
+    Ctrl-C keeps what there is; --resume goes on.
+    """
+    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        folder = run_folder(output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
+        prepare_process()
+        from impasto.training.data.pairs import load_pairs
+        from impasto.training.export import Label
+        from impasto.training.teachers.damaged_pairs import RECIPE, DamageLook, make_damaged_pairs, wanted_damages
+
+        options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
+        recipe = recipe_of(RECIPE, recipe_file, options)
+        look = DamageLook(variants=variants, input_space=input_space)
+        made = folder / "pairs"
+        damage = Pairing(
+            "damage",
+            lambda pictures: len(wanted_damages(pictures, look)),
+            lambda pictures, on_pair: make_damaged_pairs(pictures, made, look, on_pair=on_pair),
+        )
+        if make_told(PlateSource(plates, frames, input_space), made, damage, reporter, interrupts):
+            label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
+            material = material_of(load_pairs(made / "before", made / "after"), recipe, Begun(), (label.name,))
+            learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
+    if interrupts.asked():
+        raise typer.Exit(INTERRUPTED)

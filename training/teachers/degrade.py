@@ -1,0 +1,163 @@
+"""What cheap cameras, long transmissions and old archives do to a picture: the teacher of `train enhance`, backwards.
+
+In the order in which it happens: the lens blurs light, the sensor samples it coarsely and adds noise that grows with
+the signal, a codec throws away what it thinks nobody sees, and a player scales the picture up again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from impasto.core.colour import decode, encode
+from impasto.core.frame import Samples
+
+CLIP = 6
+"""Frames of the clip that a plate becomes for H.264, so that all kinds of its pictures are seen."""
+
+Codec = Literal["none", "jpeg", "h264"]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What happens to one plate; the defaults do nothing."""
+
+    blur: float = 0.0
+    """Standard deviation of the lens's blur in pixels."""
+    scale: float = 1.0
+    """Size of the picture that the sensor takes, of the plate's."""
+    shot: float = 0.0
+    """Variance of the noise in light over the light (photons)."""
+    read: float = 0.0
+    """Standard deviation of the noise in light where it is dark (electronics)."""
+    codec: Codec = "none"
+    strength: int = 0
+    """Quality of JPEG, 1 to 100; constant rate factor of H.264, 0 to 51."""
+    moves: tuple[int, int] = (0, 0)
+    """For H.264: pixels to the right and down by which the picture moves from frame to frame."""
+    shown: int = 0
+    """For H.264: which frame of the clip the plate is; the first is coded by itself, others from their neighbours."""
+
+
+def drawn_damage(name: str) -> Damage:
+    """The damage of a pair: its name's own, so that a run which goes on makes the same pictures.
+
+    From hardly any to what is still recognisable. One in twelve is none at all: what is clean must stay as it is.
+    """
+    chance = chance_of(name)
+    if chance.random() < 1 / 12:
+        return Damage()
+    blur = chance.uniform(0.25, 1.1) if chance.random() < 0.75 else 0.0
+    scale = chance.uniform(0.6, 0.95) if chance.random() < 0.35 else 1.0
+    noisy = chance.random() < 0.8
+    shot = math.exp(chance.uniform(math.log(3e-5), math.log(4e-3))) if noisy else 0.0
+    read = math.exp(chance.uniform(math.log(2e-4), math.log(3e-3))) if noisy else 0.0
+    kind = chance.random()
+    if kind < 0.5:
+        moves = int(chance.integers(-4, 5)), int(chance.integers(-2, 3))
+        crf, shown = int(chance.integers(20, 37)), int(chance.integers(CLIP))
+        return Damage(blur, scale, shot, read, "h264", crf, moves, shown)
+    if kind < 0.88:
+        return Damage(blur, scale, shot, read, "jpeg", int(chance.integers(18, 86)))
+    return Damage(blur, scale, shot, read)
+
+
+def degraded(plate: Samples, damage: Damage, chance: np.random.Generator) -> Samples:
+    """A clean plate (H, W, 3) float32, working space, in [0, 1], after the damage; the same shape and range.
+
+    `chance` draws the noise. Codecs work in 8 bits and with half the colour resolution, as they do.
+    """
+    height, width = plate.shape[:2]
+    taken = plate
+    if damage.blur or damage.scale < 1:
+        light = decode(plate)
+        if damage.blur:
+            light = np.asarray(cv2.GaussianBlur(light, (0, 0), damage.blur), np.float32)
+        if damage.scale < 1:
+            size = max(16, round(width * damage.scale)), max(16, round(height * damage.scale))
+            light = np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_AREA), np.float32)
+        taken = encode(light)
+    if damage.codec == "h264":
+        stored = _through_h264(taken, damage, chance)
+        taken = np.asarray(stored / np.float32(255), np.float32)
+    else:
+        taken = noised(taken, damage, chance)
+        if damage.codec == "jpeg":
+            taken = np.asarray(through_jpeg(_as_bytes(taken), damage.strength) / np.float32(255), np.float32)
+    if taken.shape != plate.shape:
+        taken = np.asarray(cv2.resize(taken, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return np.clip(taken, 0, 1)
+
+
+def noised(picture: Samples, damage: Damage, chance: np.random.Generator) -> Samples:
+    """A picture (H, W, 3), working space, with a sensor's noise: Gaussian in light, its variance by the light.
+
+    The model of Foi et al. 2008 (doi:10.1109/TIP.2008.2001399). Held in [0, 1], as a sensor's wells do.
+    """
+    if not (damage.shot or damage.read):
+        return picture
+    light = decode(picture)
+    spread = np.sqrt(np.float32(damage.shot) * np.maximum(light, 0) + np.float32(damage.read**2))
+    light = light + spread * chance.standard_normal(light.shape, np.float32)
+    return encode(np.clip(light, 0, 1))
+
+
+def through_jpeg(stored: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
+    """An RGB picture (H, W, 3) written as JPEG of this quality and read again."""
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(stored[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    read = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert read is not None
+    return np.ascontiguousarray(read[..., ::-1], np.uint8)
+
+
+def _through_h264(picture: Samples, damage: Damage, chance: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """One frame of a short clip in which the picture drifts, each frame with noise of its own, as H.264 shows it."""
+    height, width = picture.shape[:2]
+    even = picture[: height - height % 2, : width - width % 2]  # 4:2:0 knows no odd sizes
+    clip = []
+    for number in range(CLIP):
+        right, down = ((number - damage.shown) * step for step in damage.moves)
+        drift = np.array([[1, 0, right], [0, 1, down]], np.float32)
+        moved = cv2.warpAffine(even, drift, even.shape[1::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+        clip.append(_as_bytes(noised(np.asarray(moved, np.float32), damage, chance)))
+    decoded = through_h264(clip, damage.strength)[damage.shown]
+    return np.pad(decoded, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def through_h264(clip: list[npt.NDArray[np.uint8]], crf: int) -> list[npt.NDArray[np.uint8]]:
+    """RGB frames of one even size, coded as H.264 with this constant rate factor and decoded again.
+
+    One thread, so that the same clip gives the same pictures.
+    """
+    writer = av.CodecContext.create("libx264", "w")
+    writer.width, writer.height = clip[0].shape[1], clip[0].shape[0]
+    writer.pix_fmt = "yuv420p"
+    writer.framerate = Fraction(25)
+    writer.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
+    reader = av.CodecContext.create("h264", "r")
+    reader.thread_count = 1
+    packets = []
+    for number, picture in enumerate(clip):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        frame.pts = number
+        packets += writer.encode(frame)
+    packets += writer.encode(None)
+    shown = [frame for packet in packets for frame in reader.decode(packet)] + list(reader.decode(None))
+    return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in shown]
+
+
+def chance_of(name: str) -> np.random.Generator:
+    """Chance that depends on a name alone."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
+
+
+def _as_bytes(picture: Samples) -> npt.NDArray[np.uint8]:
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
