@@ -43,9 +43,26 @@ class Reporter(Protocol):
     ) -> None: ...
 
 
-def reporter_for(*, json: bool) -> Reporter:
-    """JSON lines on standard output, or a bar on standard error and the outcome on standard output."""
+def reporter_for(*, json: bool, silent: bool = False) -> Reporter:
+    """JSON lines on standard output, or a bar on standard error and the outcome on standard output, or nothing."""
+    if silent:
+        return Silence()
     return JsonLines() if json else Bar()
+
+
+class Silence:
+    """Shows nothing: one of several processes speaks for all."""
+
+    def show(self, event: Event) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
 
 
 class JsonLines:

@@ -16,8 +16,18 @@ from impasto.hosts.terminal.events import Cancelled, Finished, FrameDone, Starte
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
+from impasto.hosts.terminal.processes import place
 from impasto.hosts.terminal.report import Reporter, reporter_for
-from impasto.hosts.terminal.train import Run, learn, material_of, run_folder, stop_notice
+from impasto.hosts.terminal.train import (
+    Run,
+    goes_on,
+    learn,
+    material_of,
+    met,
+    run_folder,
+    stop_notice,
+    training_reporter,
+)
 from impasto.hosts.terminal.train_options import (
     Batch,
     Credit,
@@ -42,6 +52,8 @@ from impasto.hosts.terminal.train_options import (
 )
 
 FRAMES_OF_A_MOVIE = 12
+PAINTING, PAINTED, STOPPED = 1.0, 2.0, 3.0
+"""What the process that paints tells the others after every pair, and at the end."""
 
 Paintings: TypeAlias = Annotated[
     list[Path] | None, typer.Argument(metavar="[PAINTING]...", help="Pictures of one painter's paintings.")
@@ -95,8 +107,10 @@ def painting(
     told otherwise (--minutes). The manners ink, cel, pencil and film have colours of their own and take no painting.
     Ctrl-C keeps what there is; --resume goes on.
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        folder = run_folder(output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        resume = goes_on(here, output, resume=resume)
+        folder = run_folder(here, output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
         prepare_process()
         from impasto.training.data.pairs import load_pairs
         from impasto.training.export import Label
@@ -105,10 +119,12 @@ def painting(
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(Recipe(minutes=60.0), recipe_file, options)
         taught = folder / "pairs"
-        if teach_plates(plates, paintings or (), taught, frames, manner, paint_share, reporter, interrupts):
-            label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
-            material = material_of(load_pairs(taught / "before", taught / "after"), recipe, distil_from)
-            learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
+        with met(here, device) as chosen:
+            lesson = (plates, paintings or (), taught, frames, manner, paint_share)
+            if teach_plates(*lesson, reporter, interrupts) if here.leads else wait_for_pairs():
+                label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
+                material = material_of(load_pairs(taught / "before", taught / "after"), recipe, distil_from)
+                learn(material, recipe, Run(output, folder, resume, chosen, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 
@@ -148,6 +164,7 @@ def teach_plates(
 ) -> bool:
     """Paint the plates into a folder, telling each; False where Ctrl-C ended it, which is told too."""
     from impasto.core.media.commit import make_folder
+    from impasto.training.distributed import team
     from impasto.training.teachers.pairs import TeacherLook, make_pairs, wanted_pairs
 
     if frames < 1:
@@ -155,13 +172,14 @@ def teach_plates(
     look = TeacherLook(manner, paint_share=paint_share)
     make_folder(str(into / "before"))
     begun = time.monotonic()
-    finished = 0
+    finished, mates = 0, team()
 
     def on_pair(done: int, of: int, path: Path) -> None:
         nonlocal finished
         finished = done
         pace = done / max(time.monotonic() - begun, 1e-6)
         reporter.show(FrameDone(done, str(path), done, of, round(pace, 3), (of - done) / pace, 0))
+        mates.told(PAINTING)
         if interrupts.asked():
             raise _StoppedError
 
@@ -173,8 +191,20 @@ def teach_plates(
             make_pairs(pictures, paintings, into, look, on_pair=on_pair)
         except _StoppedError:
             reporter.show(Cancelled(str(into), finished, round(time.monotonic() - begun, 1)))
+            mates.told(STOPPED)
             return False
+    mates.told(PAINTED)
     return True
+
+
+def wait_for_pairs() -> bool:
+    """Wait while the first of several processes paints; False where it was stopped."""
+    from impasto.training.distributed import team
+
+    mates = team()
+    while (heard := mates.told(PAINTING)) == PAINTING:
+        pass
+    return heard == PAINTED
 
 
 class _StoppedError(Exception):

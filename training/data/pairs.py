@@ -12,6 +12,7 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.training.data.pictures import picture_files, read_picture
+from impasto.training.distributed import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Crops:
             for tensor in (self.before, self.after, self.judged)
         )
         return Crops(before, after, judged)
+
+    def shared(self, mates: Team) -> Crops:
+        """The part of the batch that this process learns from."""
+        return Crops(mates.share(self.before), mates.share(self.after), mates.share(self.judged))
 
 
 def load_pairs(before: Path, after: Path) -> list[Pair]:

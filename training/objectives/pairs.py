@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from impasto.core.generators.unet import UNet
 from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import new_critic
+from impasto.training.distributed import team
 from impasto.training.loop import Step, Task, require_room
 from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
 from impasto.training.losses.consistency import shift_consistency, shifted
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian_swd
+from impasto.training.monitor import Probe
 from impasto.training.networks import new_network
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
@@ -25,6 +27,8 @@ HALF = torch.bfloat16
 
 ROWS = 4
 """Pictures on a contact sheet."""
+PROBED = 6
+"""Crops that are looked at for signs of collapse."""
 HEARD_AFTER = 100
 """Steps that the critic trains alone before the generator hears it."""
 
@@ -43,16 +47,19 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe) -> Task:
         step=draw_and_step,
         show=lambda net, path: show(net, pairs, path),
         critic=lambda: new_critic(recipe.contest),
+        probe=lambda: probe_of(draw_crops(pairs, PROBED, recipe.crop, recipe.rim, torch.Generator().manual_seed(0))),
     )
 
 
 def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int) -> Step:
     """Losses of one batch: multi-scale L1, texture, conditional contest, shift consistency and range.
 
-    Nothing is updated here. Draws from torch's global random state.
+    Nothing is updated here. Draws from torch's global random state: for the whole batch, of which this process then
+    takes its share.
     """
-    device_type = crops.before.device.type
-    plate = disturbed(crops.before, recipe)
+    device_type, mates = crops.before.device.type, team()
+    whole, painted = disturbed(crops.before, recipe), crops.after
+    plate, crops = mates.share(whole), crops.shared(mates)
     with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(plate)
     result = gain.float() * plate + bias.float()
@@ -63,9 +70,9 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
         "out_of_range": recipe.out_of_range * range_penalty(result),
     }
     if recipe.texture:
-        terms["texture"] = recipe.texture * laplacian_swd(shown, crops.after)
+        terms["texture"] = recipe.texture * laplacian_swd(mates.whole(shown), painted)
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe)
+        terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe)
     critic_loss, contest = None, CONTESTS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
@@ -88,6 +95,11 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     return Step(total, critic_loss, figures)
 
 
+def probe_of(crops: Crops) -> Probe:
+    """Crops as what is looked at for signs of collapse."""
+    return Probe(crops.before, crops.after, crops.judged)
+
+
 def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     """The plate with noise and a small change of brightness, of another strength for every picture of the batch."""
     count = plate.shape[0]
@@ -97,14 +109,22 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
 
 
 def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe) -> Tensor:
-    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own."""
-    some = max(1, plate.shape[0] // 2)
+    """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own.
+
+    Takes the plates of the whole batch, and of the results this process's share.
+    """
+    some, mates = max(1, plate.shape[0] // 2), team()
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
+    moved, offset = mates.share(moved), mates.share(offset)
+    mine = moved.shape[0]
+    if mine == 0:
+        return result.new_zeros(())
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(moved)
-    return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
+    loss = shift_consistency(result[:mine], gain.float() * moved + bias.float(), offset, recipe.rim)
+    return loss * (mates.size * mine / some)
 
 
 def show(net: UNet, pairs: Sequence[Pair], path: Path) -> None:
