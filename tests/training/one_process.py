@@ -25,11 +25,20 @@ from impasto.training.objectives import domains as domains_objective
 from impasto.training.objectives import pairs as pairs_objective
 from impasto.training.recipe import Recipe
 
-STEPS = 20
+STEPS = int(os.environ.get("STEPS", "20"))
 RECIPE = Recipe(
-    size="draft", steps=STEPS, batch=6, crop=48, rim=8, critic_from=1, consistency_every=2, warm_up=5,
-    mixed_precision=False, texture=0.15, adversarial=0.1,
-)  # fmt: skip
+    size="draft",
+    steps=STEPS,
+    batch=6,
+    crop=48,
+    rim=8,
+    learning_rate=5e-4,
+    critic_from=1,
+    consistency_every=2,
+    warm_up=5,
+    mixed_precision=False,
+    adversarial=0.1,
+)
 LIMIT_S = 60.0
 
 

@@ -50,6 +50,8 @@ def together(folder: Path, case: str, count: int) -> list[tuple[int, str]]:
         for process in running:
             process.kill()
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 @pytest.mark.slow
@@ -64,7 +66,7 @@ def test_several_processes_learn_what_one_learns(case: str, count: int, tmp_path
         names = [name for name in one if name.startswith(f"{part}.")]
         assert max(float((one[name] - more[name]).abs().max()) for name in names) < most, part
     moved = (one["net.first.weight"] - one["averaged.first.weight"]).abs().max()
-    assert moved > 1e-3, "a run that learns nothing would agree with any other"
+    assert moved > 1e-4, "a run that learns nothing would agree with any other"
 
 
 @pytest.mark.slow
