@@ -59,7 +59,7 @@ lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between t
 	$(BIN)/mypy
 	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 
-bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, and whole shots
+bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, whole shots, and training
 	$(BIN)/python -m tests.bench
 
 clean: ## remove the environment and everything built

@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 
 from impasto.core.errors import OutputError, TrainingError
 
-VERSION = 1
+VERSION = 2
+"""2: the last good weights are in it, and what guard and monitor know. Of 1, the averaged weights stand for them."""
 
 
 def save_checkpoint(
@@ -25,12 +26,15 @@ def save_checkpoint(
     optimizers: Mapping[str, Optimizer],
     generators: Mapping[str, torch.Generator],
     facts: dict[str, Any],
+    device: str = "cpu",
 ) -> None:
     """Write all states; a reader sees the old file or the new one, never half of either.
 
     OutputError where they cannot be written, for want of space for example; the old file stays.
     """
     tensors: dict[str, Tensor] = {"random.global": torch.get_rng_state()}
+    if device.startswith("cuda"):
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     for name, generator in generators.items():
         tensors[f"random.{name}"] = generator.get_state()
     for name, module in modules.items():
@@ -57,18 +61,21 @@ def load_checkpoint(
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, Optimizer],
     generators: Mapping[str, torch.Generator],
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Put all states back and return the facts; TrainingError where the file does not fit the run."""
     try:
         with safe_open(path, "pt") as stored:
             metadata = stored.metadata() or {}
-            if metadata.get("version") != str(VERSION):
+            if metadata.get("version") not in ("1", str(VERSION)):
                 raise TrainingError(
                     f"expected a checkpoint of version {VERSION}, got {metadata.get('version')!r} in '{path}'; "
                     "start anew without --resume"
                 )
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         facts: dict[str, Any] = json.loads(metadata["facts"])
+        if metadata["version"] == "1":
+            tensors, facts = _from_first(tensors, facts)
         for name, module in modules.items():
             module.load_state_dict(_below(tensors, name))
         for name, optimizer in optimizers.items():
@@ -81,9 +88,35 @@ def load_checkpoint(
         for name, generator in generators.items():
             generator.set_state(tensors[f"random.{name}"])
         torch.set_rng_state(tensors["random.global"])
+        if device.startswith("cuda") and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], device)
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise TrainingError(f"expected a checkpoint of this run in '{path}', could not use it: {error}") from error
     return facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts alone; TrainingError where there are none to read."""
+    try:
+        with safe_open(path, "pt") as stored:
+            facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise TrainingError(f"expected a checkpoint in '{path}', could not use it: {error}") from error
+    return facts
+
+
+def _from_first(tensors: dict[str, Tensor], facts: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What a checkpoint of version 1 would be in version 2."""
+    good = {f"good.{name}": value for name, value in _below(tensors, "averaged").items()}
+    judges = {f"good_critic.{name}": value for name, value in _below(tensors, "critic").items()}
+    guard = {
+        "mean_norm": facts["mean_norm"],
+        "taken": facts["step"],
+        "skipped": facts["skipped"],
+        "rollbacks": facts["rollbacks"],
+        "rate_factor": facts["rate_factor"],
+    }
+    return tensors | good | judges, facts | {"guard": guard, "monitor": {}, "means": {}}
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

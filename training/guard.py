@@ -1,4 +1,4 @@
-"""What keeps a run alive: steps that would ruin it are skipped, and too many of them roll it back.
+"""What keeps a run alive: steps that would ruin it are skipped, and too many of them send it back.
 
 An unbounded generator without norms explodes sooner or later; each rule here was learned from a
 run that did.
@@ -6,55 +6,125 @@ run that did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from impasto.core.generators.unet import UNet
 
 CLIP = 1.0
 """Gradients are scaled down to this norm."""
 SPIKE = 8.0
 """A step whose gradient norm exceeds the running mean this many times is skipped."""
+FIRST = 20
+"""Steps whose norms are taken as they come, as long as they are finite: only they say what is usual in this run."""
+IN_A_ROW = 4
+"""Skipped steps in a row after which the run goes back: a skipped step changes nothing, so that as many batches which
+all spike say that the weights are ruined, and waiting would only add the ruin to the average."""
 WINDOW = 200
 TOO_MANY = 10
 """Skipped steps within the window after which the run goes back to its last good weights."""
+TOLERATED = 2
+"""Skipped steps within the window up to which weights may still be remembered as good."""
+WARM_UP = 30
+"""Steps over which the learning rate comes back after a return: an optimizer without memory takes long first steps."""
+MOST_RETURNS = 6
+"""Returns to good weights after which a run ends: the rate is a hundredth by then, and no rate has helped."""
 
 
 @dataclass(slots=True)
 class Guard:
-    """Watches gradient norms and keeps the last good averaged weights."""
+    """Watches gradient norms, and keeps count of what it had to do; all of it numbers, for the checkpoint."""
 
-    mean_norm: float = 5.0
+    mean_norm: float = 0.0
+    """Of the steps that were taken."""
+    taken: int = 0
     skipped: list[int] = field(default_factory=list)
+    in_a_row: int = 0
+    not_finite: int = 0
+    """How many of the skipped steps in the window had no finite gradient."""
     rollbacks: int = 0
+    rolled_at: int = -WARM_UP
     rate_factor: float = 1.0
-    good: dict[str, Tensor] = field(default_factory=dict)
 
-    def admits(self, net: nn.Module, step: int) -> bool:
-        """Clip the gradients and say whether this step may be taken."""
-        norm = float(nn.utils.clip_grad_norm_(net.parameters(), CLIP))
-        finite = norm == norm and norm != float("inf")
-        spike = not finite or norm > SPIKE * self.mean_norm
-        if finite:
-            self.mean_norm = 0.98 * self.mean_norm + 0.02 * min(norm, SPIKE * self.mean_norm)
+    def admits(self, norm: float, step: int) -> bool:
+        """Whether the step with gradients of this norm may be taken."""
+        finite = math.isfinite(norm)
+        spike = not finite or (self.taken >= FIRST and norm > SPIKE * self.mean_norm)
         self.skipped = [when for when in self.skipped if when > step - WINDOW] + [step] * spike
-        return not spike
+        if spike:
+            self.in_a_row += 1
+            self.not_finite += not finite
+            return False
+        # A spike is no part of the mean: a mean that follows the spikes soon lets them pass.
+        weight = max(0.02, 1 / (self.taken + 1))
+        self.mean_norm += weight * (norm - self.mean_norm)
+        self.taken += 1
+        self.in_a_row = 0
+        if not self.skipped:
+            self.not_finite = 0
+        return True
 
-    def keep(self, averaged: nn.Module) -> None:
-        """Remember these weights as good; call it while nothing was skipped lately."""
-        self.good = {name: value.detach().clone() for name, value in averaged.state_dict().items()}
+    def alarm(self) -> str:
+        """What is wrong with the gradients, in words; empty while nothing is."""
+        kind = "had no finite loss" if self.not_finite else f"had gradients {SPIKE:g} times as large as usual"
+        if self.in_a_row >= IN_A_ROW:
+            return f"{self.in_a_row} steps in a row {kind}"
+        if len(self.skipped) > TOO_MANY:
+            return f"{len(self.skipped)} of the last {WINDOW} steps {kind}"
+        return ""
 
-    def diverged(self) -> bool:
-        """Whether too many steps were skipped lately."""
-        return len(self.skipped) > TOO_MANY
+    def calm(self) -> bool:
+        """Whether hardly a step was skipped lately."""
+        return len(self.skipped) <= TOLERATED and not self.in_a_row
 
-    @torch.no_grad()
-    def roll_back(self, net: nn.Module, averaged: nn.Module) -> None:
-        """Put the last good weights back into both networks and halve the learning rate."""
-        if self.good:
-            net.load_state_dict(self.good)
-            averaged.load_state_dict(self.good)
+    def note_return(self, step: int) -> None:
+        """Take note of a return to good weights, after which the learning rate is half of what it was."""
         self.rate_factor *= 0.5
         self.rollbacks += 1
-        self.skipped = []
-        self.mean_norm = 5.0
+        self.rolled_at = step
+        self.skipped, self.in_a_row, self.not_finite = [], 0, 0
+
+    def exhausted(self) -> bool:
+        """Whether going back once more would be in vain."""
+        return self.rollbacks >= MOST_RETURNS
+
+    def rate_at(self, step: int) -> float:
+        """The factor on the learning rate at a step."""
+        return self.rate_factor * min(1.0, (step - self.rolled_at + 1) / WARM_UP)
+
+    def facts(self) -> dict[str, Any]:
+        """Everything, for a checkpoint; `Guard(**facts)` is the same guard."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The last good weights, in networks of their own: the averaged ones, and the critic's of that time."""
+
+    net: UNet
+    critic: nn.Module
+
+    def keep(self, averaged: UNet, critic: nn.Module) -> None:
+        """Remember these weights as good; call it while nothing was wrong lately."""
+        self.net.load_state_dict(averaged.state_dict())
+        self.critic.load_state_dict(critic.state_dict())
+
+    def restore(self, net: UNet, averaged: UNet, critic: nn.Module) -> None:
+        """Put the last good weights back."""
+        net.load_state_dict(self.net.state_dict())
+        averaged.load_state_dict(self.net.state_dict())
+        critic.load_state_dict(self.critic.state_dict())
+
+
+def clip_gradients(net: nn.Module) -> float:
+    """Scale the gradients of a network down to the norm `CLIP`, and return the norm that they had."""
+    return float(nn.utils.clip_grad_norm_(net.parameters(), CLIP))
+
+
+def finite_gradients(net: nn.Module) -> bool:
+    """Whether every gradient of a network is finite."""
+    return all(bool(torch.isfinite(each.grad).all()) for each in net.parameters() if each.grad is not None)

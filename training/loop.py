@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import csv
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +14,18 @@ from torch import Tensor
 
 from impasto.core.errors import OutputError, TrainingError
 from impasto.core.generators.unet import UNet
-from impasto.training.best import Best
-from impasto.training.checkpoint import load_checkpoint, save_checkpoint
-from impasto.training.guard import Guard
+from impasto.training.checkpoint import read_facts
+from impasto.training.distributed import team
+from impasto.training.guard import MOST_RETURNS
+from impasto.training.learners import Learners
+from impasto.training.losses.adversarial import CONTESTS
+from impasto.training.monitor import Probe, signs
 from impasto.training.recipe import Recipe
 from impasto.training.tracking import Tracker
 
 LOG_EVERY = 50
 KEEP_EVERY = 100
-"""Steps after which weights are remembered as good, where nothing was skipped lately."""
+"""Steps after which the network is looked at, and its weights are remembered as good where nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Task:
     """Write a contact sheet."""
     critic: Callable[[], torch.nn.Module]
     """A new critic, with whatever else is learned beside the generator and left behind at the end."""
+    probe: Callable[[], Probe] | None = None
+    """Draw, from a chance of its own, what is looked at for signs of collapse."""
     judge: Callable[[UNet], float] | None = None
     """The error on what is held out of the training, where anything is; looked at whenever the run shows itself."""
     publish: Callable[[Trained], None] = lambda trained: None
@@ -112,133 +117,131 @@ def run(
 ) -> Trained:
     """Train until the recipe's end or until `stopped`; keeps checkpoint, log and previews in a folder.
 
-    With `resume` the run goes on from the folder's checkpoint, bit for bit as if it had not
-    stopped (on one machine, when the recipe counts steps).
+    With `resume` the run goes on from the folder's checkpoint, bit for bit as if it had not stopped (on one machine,
+    when the recipe counts steps). A run that collapses or diverges goes back to its last good weights at a lower
+    rate; where that does not help it ends with them. Of several processes that train together (`distributed.team`)
+    the first alone writes, shows and tells.
     """
+    mates = team()
+    mates.require_even(recipe.batch)
+    mates.require_same(task.digest)
     torch.manual_seed(recipe.seed)
-    device = torch.device(schedule.device)
-    drawn = torch.Generator().manual_seed(recipe.seed)
-    net = task.net().to(device)
-    averaged = copy.deepcopy(net).requires_grad_(False)
-    critic = task.critic().to(device)
-    for module in (net, averaged, critic):
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
-    # eps well above Adam's default: with the usual one, early steps of a norm-free net are too long.
-    for_net = torch.optim.Adam(net.parameters(), recipe.learning_rate, betas=(0.9, 0.999), eps=1e-6)
-    for_critic = torch.optim.Adam(critic.parameters(), recipe.learning_rate / 2, betas=(0.5, 0.99))
-    modules: dict[str, torch.nn.Module] = {"net": net, "averaged": averaged, "critic": critic}
-    best = Best(copy.deepcopy(averaged)) if task.judge is not None else None
-    if best is not None:
-        modules["best"] = best.net
-    optimizers = {"for_net": for_net, "for_critic": for_critic}
-    guard, number, spent = Guard(), 0, 0.0
+    learners = Learners(task.net(), task.critic(), recipe, schedule.device, judged=task.judge is not None)
+    probe = task.probe() if task.probe is not None else None
     checkpoint = schedule.folder / "checkpoint.safetensors"
-    if schedule.resume and checkpoint.exists():
-        facts = load_checkpoint(checkpoint, modules, optimizers, {"crops": drawn})
-        if facts["data"] != task.digest:
-            raise TrainingError(
-                f"expected the pictures that '{checkpoint}' was trained on, got others; start anew without --resume"
-            )
-        number, spent = facts["step"], facts["seconds"]
-        guard.mean_norm, guard.rate_factor = facts["mean_norm"], facts["rate_factor"]
-        guard.skipped, guard.rollbacks = facts["skipped"], facts["rollbacks"]
-        if best is not None:
-            best.error, best.latest = facts["best"], facts["latest"]
+    with mates.fetched(checkpoint, wanted=schedule.resume) as stored:
+        if stored is not None:
+            require_fit(stored, checkpoint, task, recipe)
+            learners.load(stored)
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    guard.keep(averaged)
-    begun = clock() - spent
+    begun = clock() - learners.seconds
     shown = saved = clock()
-    means: dict[str, float] = {}
-
-    def save() -> None:
-        facts = {
-            "step": number, "seconds": spent, "data": task.digest, "recipe": recipe.as_json(),
-            "mean_norm": guard.mean_norm, "rate_factor": guard.rate_factor,
-            "skipped": guard.skipped, "rollbacks": guard.rollbacks,
-        }  # fmt: skip
-        if best is not None:
-            facts["best"], facts["latest"] = best.error, best.latest
-        save_checkpoint(checkpoint, modules, optimizers, {"crops": drawn}, facts)
+    figures: dict[str, float] = {}
 
     def outcome() -> Trained:
-        chosen = best.choose(averaged) if best is not None else averaged
-        return Trained(chosen, number, spent, task.digest, dict(means))
+        return Trained(learners.chosen(), learners.number, learners.seconds, task.digest, dict(figures))
 
     def show() -> None:
-        if best is not None and task.judge is not None:
-            means["held_out"] = task.judge(averaged)
-            best.look(averaged, means["held_out"])
+        if task.judge is not None:
+            figures["held_out"] = task.judge(learners.averaged)
+            learners.look(figures["held_out"])
         trained = outcome()
         sheet = schedule.folder / "preview.png"
         task.show(trained.net, sheet)
         for tracker in schedule.trackers:
-            tracker.sheet(number, sheet)
-        if number:
+            tracker.sheet(trained.steps, sheet)
+        if trained.steps:
             # A style is checked by a network built anew, which must not disturb the chance of the run.
             with torch.random.fork_rng(devices=[]):
                 task.publish(trained)
 
-    while True:
-        spent = clock() - begun
-        fraction = spent / (60 * recipe.minutes) if recipe.minutes else number / recipe.steps
-        if fraction >= 1 or stopped():
-            break
-        rate = recipe.rate_at(number, fraction) * guard.rate_factor
-        for optimizer, factor in ((for_net, 1.0), (for_critic, 0.5)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-        task.progress(fraction)
-        losses = task.step(net, critic, number, drawn)
-        for_net.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses.generator)
-        if guard.admits(net, number):
-            for_net.step()
-        if losses.critic is not None:
-            for_critic.zero_grad(set_to_none=True)
-            torch.autograd.backward(losses.critic)
-            for_critic.step()
-        follow(averaged, net, min(recipe.average, (number + 1) / (number + 10)))
-        number += 1
-        for name, value in losses.figures.items():
-            means[name] = 0.98 * means.get(name, value) + 0.02 * value
-        note = ""
-        if guard.diverged():
-            guard.roll_back(net, averaged)
-            for_net.state.clear()  # moments of the exploding steps would lead straight back there
-            note = f"training diverged at step {number}: back to the last good weights at half the learning rate"
-        elif number % KEEP_EVERY == 0 and not guard.skipped:
-            guard.keep(averaged)
-        if note or number % LOG_EVERY == 0:
-            on_progress(Progress(number, fraction, spent, dict(means), note))
-            log_figures(schedule.folder / "log.csv", number, spent, means)
-            for tracker in schedule.trackers:
-                tracker.figures(number, means)
+    def tell(note: str) -> None:
+        on_progress(Progress(learners.number, fraction, learners.seconds, dict(figures), note))
+
+    def log() -> None:
+        log_figures(schedule.folder / "log.csv", learners.number, learners.seconds, figures)
+        for tracker in schedule.trackers:
+            tracker.figures(learners.number, figures)
+
+    def save() -> None:
+        learners.save(checkpoint, task.digest)
+
+    def attempt(work: Callable[[], None], then: str) -> None:
         try:
-            if clock() - shown > schedule.preview_s:
-                shown = clock()
-                show()
-            if clock() - saved > schedule.checkpoint_s:
-                saved = clock()
-                save()
+            work()
         except OutputError as error:
-            # Room may be made while it trains on; what was written before is still there.
-            on_progress(Progress(number, fraction, spent, dict(means), f"{error}; it is tried again"))
-    show()
-    save()
+            tell(f"{error}; {then}")
+
+    while True:
+        learners.seconds, asked = mates.sums(clock() - begun if mates.leads else 0.0, float(stopped()))
+        fraction = learners.seconds / (60 * recipe.minutes) if recipe.minutes else learners.number / recipe.steps
+        if fraction >= 1 or asked or learners.guard.exhausted():
+            break
+        task.progress(fraction)
+        losses = task.step(learners.net, learners.critic, learners.number, learners.drawn)
+        learners.take(losses, fraction, mates)
+        number, alarm = learners.number, learners.guard.alarm()
+        if alarm or number % LOG_EVERY == 0:
+            figures.update(mates.mean(learners.means))
+        if not alarm and number % KEEP_EVERY == 0:
+            seen = mates.heard(signs(learners.averaged, probe)) if probe is not None else {}
+            alarm = learners.monitor.alarm(seen, figures, number, CONTESTS[recipe.contest].widest_gap)
+            if not alarm and learners.guard.calm():
+                learners.good.keep(learners.averaged, learners.critic)
+        if alarm:
+            learners.go_back()
+        if not mates.leads:
+            continue
+        if alarm or number % LOG_EVERY == 0:
+            tell(_returned(alarm, learners) if alarm else "")
+            attempt(log, "the log is written again in a while")
+        # Room may be made while it trains on; what was written before is still there.
+        if clock() - shown > schedule.preview_s:
+            shown = clock()
+            attempt(show, "it is tried again")
+        if clock() - saved > schedule.checkpoint_s:
+            saved = clock()
+            attempt(save, "it is tried again")
+    if mates.leads:
+        try:
+            show()
+        finally:
+            attempt(save, "--resume goes on from the checkpoint before")
     return outcome()
 
 
-@torch.no_grad()
-def follow(averaged: torch.nn.Module, net: torch.nn.Module, decay: float) -> None:
-    """Move the averaged weights a little towards the live ones (exponential moving average), in place."""
-    for slow, fast in zip(averaged.parameters(), net.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
+def require_fit(stored: Path, named: Path, task: Task, recipe: Recipe) -> None:
+    """TrainingError where a checkpoint is of other pictures or networks; `named` is its path as the user knows it."""
+    facts = read_facts(stored)
+    if facts.get("data") != task.digest:
+        raise TrainingError(
+            f"expected the pictures that '{named}' was trained on, got others; start anew without --resume"
+        )
+    before = json.loads(facts["recipe"])
+    for name in ("generator", "size", "contest"):
+        if before.get(name) != getattr(recipe, name):
+            raise TrainingError(
+                f"expected the {name} '{before.get(name)}' with which '{named}' was trained, got "
+                f"'{getattr(recipe, name)}'; give the same, or start anew without --resume"
+            )
 
 
-def log_figures(path: Path, number: int, seconds: float, figures: dict[str, float]) -> None:
-    """Append one row to the run's CSV; a figure that comes later than the header does not get a column."""
-    new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _returned(alarm: str, learners: Learners) -> str:
+    """What is said of a return to good weights."""
+    told = f"training diverged at step {learners.number}, where {alarm}"
+    if learners.guard.exhausted():
+        return (
+            f"{told}: it ends here with its last good weights, since {MOST_RETURNS} lower learning rates did not help"
+        )
+    peak = learners.recipe.learning_rate * learners.guard.rate_factor
+    return f"{told}: back to the last good weights at half the learning rate ({peak:.2g} at most)"
+
+
+def log_figures(path: Path, number: int, seconds: float, figures: Mapping[str, float]) -> None:
+    """Append one row to the run's CSV; a figure that comes later than the header does not get a column.
+
+    OutputError where there is no room for it.
+    """
     columns = [
         "loss",
         "reconstruction",
@@ -249,8 +252,13 @@ def log_figures(path: Path, number: int, seconds: float, figures: dict[str, floa
         "out_of_range",
         "held_out",
     ]
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", "seconds", *columns])
-        writer.writerow([number, f"{seconds:.1f}", *(f"{figures.get(name, 0.0):.5f}" for name in columns)])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "seconds", *columns])
+            writer.writerow([number, f"{seconds:.1f}", *(f"{figures.get(name, 0.0):.5f}" for name in columns)])
+    except OSError as error:
+        raise OutputError(f"could not write the log '{path}': {error}; free space in its folder") from error

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto.core.errors import OutputError
 from impasto.core.generators.unet import UNet
 
 SIDE = 448
@@ -30,7 +31,10 @@ def stylize(net: UNet, plate: Tensor, style: int = 0) -> Tensor:
 
 
 def write_sheet(path: Path, rows: list[tuple[Tensor, ...]]) -> None:
-    """Rows of equally sized pictures (3, H, W), working space, as one PNG; clipped and stored as 8 bits."""
+    """Rows of equally sized pictures (3, H, W), working space, as one PNG; clipped and stored as 8 bits.
+
+    OutputError where it cannot be written; the old sheet stays.
+    """
     strips = []
     for row in rows:
         pictures = [picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for picture in row]
@@ -41,5 +45,9 @@ def write_sheet(path: Path, rows: list[tuple[Tensor, ...]]) -> None:
     width = min(strip.shape[1] for strip in strips)
     sheet = np.vstack([strip[:, :width] for strip in strips])
     partial = path.with_name(f".{path.name}.part.png")
-    cv2.imwrite(str(partial), np.rint(sheet[..., ::-1] * 255).astype(np.uint8))
-    partial.replace(path)
+    try:
+        if not cv2.imwrite(str(partial), np.rint(sheet[..., ::-1] * 255).astype(np.uint8)):
+            raise OSError("no picture was written")
+        partial.replace(path)
+    except (OSError, cv2.error) as error:
+        raise OutputError(f"could not write the contact sheet '{path}': {error}; free space in its folder") from error

@@ -83,3 +83,7 @@ def _say(arguments: Sequence[str], event: Failed | Cancelled) -> None:
         print(line_of(event), flush=True)
     elif isinstance(event, Failed):
         print(f"impasto: {event.message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":  # torchrun -m impasto.hosts.terminal.app
+    main()

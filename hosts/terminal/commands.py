@@ -113,9 +113,10 @@ def _train(app: typer.Typer) -> None:
     from impasto.hosts.terminal.train_enhance import enhance
     from impasto.hosts.terminal.train_keyframes import keyframes
     from impasto.hosts.terminal.train_painting import painting, teach
+    from impasto.hosts.terminal.train_tune import tune
 
     train = typer.Typer(help="Make a style.")
-    for command in (keyframes, painting, pairs, domains, enhance, teach):
+    for command in (keyframes, painting, pairs, domains, enhance, teach, tune):
         train.command(help=flowing(command.__doc__))(command)
     app.add_typer(train, name="train")
 

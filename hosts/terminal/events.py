@@ -91,6 +91,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A search for settings has tried some."""
+
+    trial: int
+    trials: int
+    """How many are planned."""
+    settings: Mapping[str, float | int | str]
+    error: float | None
+    """On pictures that were held out; lower is better. Null where it could not be judged."""
+    ended: str
+    """'whole', 'pruned' (it fell behind), 'stopped' or 'failed'."""
+    best: float | None
+    """The lowest error so far of a trial that ran to its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class StyleFound:
     """A style that `--style` takes."""
 
@@ -274,6 +290,8 @@ class Finished:
     """Seconds by stage: 'reading', 'before', 'network', 'after', 'writing'."""
     steps: int = 0
     """Steps of training."""
+    trials: int = 0
+    """Of a search for settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +302,7 @@ class Cancelled:
     frames: int
     seconds: float
     steps: int = 0
+    trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +324,7 @@ Event: TypeAlias = (
     Started
     | FrameDone
     | Step
+    | Tried
     | StyleFound
     | ParameterFound
     | CardShown
@@ -326,6 +346,7 @@ NAMES: dict[type[Event], str] = {
     Started: "started",
     FrameDone: "frame",
     Step: "step",
+    Tried: "trial",
     StyleFound: "style",
     ParameterFound: "parameter",
     CardShown: "card",

@@ -18,6 +18,7 @@ from impasto.hosts.terminal.events import (
     Painted,
     Started,
     Step,
+    Tried,
     Warned,
     Watching,
     line_of,
@@ -43,9 +44,26 @@ class Reporter(Protocol):
     ) -> None: ...
 
 
-def reporter_for(*, json: bool) -> Reporter:
-    """JSON lines on standard output, or a bar on standard error and the outcome on standard output."""
+def reporter_for(*, json: bool, silent: bool = False) -> Reporter:
+    """JSON lines on standard output, or a bar on standard error and the outcome on standard output, or nothing."""
+    if silent:
+        return Silence()
     return JsonLines() if json else Bar()
+
+
+class Silence:
+    """Shows nothing: one of several processes speaks for all."""
+
+    def show(self, event: Event) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
 
 
 class JsonLines:
@@ -90,6 +108,8 @@ class Bar:
                 loss = event.figures.get("loss")
                 pace = f"loss {loss:.4f}" if loss is not None else ""
                 self._move(event.fraction, f"step {event.step}", pace, event.remaining_s)
+            case Tried():
+                self._say(trial_text(event))
             case Warned():
                 self._say(f"note: {event.message}")
             case Watching():
@@ -173,8 +193,22 @@ def outcome(event: Finished | Cancelled) -> str:
 
 
 def done_text(event: Finished | Cancelled) -> str:
-    """'12 frames', or '12 steps' of a training."""
+    """'12 frames', or '12 steps' of a training, or '12 trials' of a search."""
+    if event.trials:
+        return counted(event.trials, "trial")
     return counted(event.steps, "step") if event.steps else counted(event.frames, "frame")
+
+
+def trial_text(event: Tried) -> str:
+    """One line on a trial of a search."""
+    settings = ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in event.settings.items()
+    )
+    error = "no error" if event.error is None else f"error {event.error:.5f}"
+    how = "" if event.ended == "whole" else f" ({event.ended})"
+    best = "" if event.best is None else f"; best so far {event.best:.5f}"
+    return f"trial {event.trial + 1} of {event.trials}: {error}{how} with {settings}{best}"
 
 
 def counted(number: int, noun: str) -> str:

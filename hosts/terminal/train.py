@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from impasto.hosts.terminal.events import Cancelled, Finished, Step, Warned
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
+from impasto.hosts.terminal.processes import Place, device_of, place
 from impasto.hosts.terminal.report import Reporter, counted, reporter_for
 from impasto.hosts.terminal.train_options import (
     Adapt,
@@ -92,9 +94,15 @@ def pairs(
     Beside my.safetensors a folder my.run holds checkpoint.safetensors, log.csv, TensorBoard's log and preview.png, a
     contact sheet of plate, result and target that is drawn anew every minute. Ctrl-C ends the training and
     still writes the style with the best weights so far; --resume goes on from there.
+
+    Several GPUs or machines share every batch when torchrun starts the command:
+    torchrun --nproc-per-node 2 --max-restarts 3 -m impasto.hosts.terminal.app train pairs … A process that is lost is
+    started anew with the others, and all go on from the last checkpoint.
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        folder = run_folder(output, resume=resume, overwrite=overwrite)
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        resume = goes_on(here, output, resume=resume)
+        folder = run_folder(here, output, resume=resume, overwrite=overwrite)
         for_pictures(before, "--before")
         if (after is None) == (not distil_from):
             raise UsageError("expected --after or --distil-from; give the one from which the style is to be learned")
@@ -120,9 +128,10 @@ def pairs(
             pictures = plates_alone(before, frames=count, input_space=input_space)
         else:
             pictures = load_pairs(before, after, masks, frames=count, input_space=input_space)
-        material = material_of(pictures, recipe, begun, (name or output.stem,))
-        label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
-        learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
+        with met(here, device) as chosen:
+            material = material_of(pictures, recipe, begun, (name or output.stem,))
+            label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
+            learn(material, recipe, Run(output, folder, resume, chosen, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 
@@ -216,24 +225,24 @@ def learn(
     material: Material, recipe: Recipe, run: Run, label: Label, reporter: Reporter, interrupts: Interrupts
 ) -> None:
     """Train until the end or Ctrl-C, and write the style; both are told."""
-    from impasto.core.engine import choose_device
     from impasto.training import loop
+    from impasto.training.distributed import team
     from impasto.training.export import write_style
     from impasto.training.tracking import trackers
 
-    chosen = choose_device(run.device)
+    mates = team()
     preview = run.folder / "preview.png"
-    reporter.show(Warned(f"{material.told} on {chosen}; what it looks like is in {preview}"))
-    with trackers(run.folder, wandb=run.wandb) as opened:
+    reporter.show(Warned(f"{material.told} on {told_of(run.device, mates.size)}; what it looks like is in {preview}"))
+    with trackers(run.folder, wandb=run.wandb) if mates.leads else nullcontext(()) as opened:
         trained = loop.run(
             material.task,
             recipe,
-            loop.Schedule(run.folder, resume=run.resume, device=chosen, trackers=opened),
+            loop.Schedule(run.folder, resume=run.resume, device=run.device, trackers=opened),
             on_progress=lambda progress: tell(reporter, progress, preview),
             stopped=interrupts.asked,
         )
     # Without a single step there is nothing but chance in the weights.
-    if trained.steps:
+    if trained.steps and mates.leads:
         write_style(trained, recipe, run.output, label, pictures=material.pictures, shown=material.shown)
     seconds = round(trained.seconds, 1)
     if interrupts.asked():
@@ -242,18 +251,48 @@ def learn(
         reporter.show(Finished(str(run.output), seconds=seconds, steps=trained.steps))
 
 
-def run_folder(output: Path, *, resume: bool, overwrite: bool, begun_by: str = CHECKPOINT) -> Path:
+def training_reporter(here: Place, *, json: bool) -> Reporter:
+    """A reporter for the first of the processes that train together, and silence for the others."""
+    return reporter_for(json=json, silent=not here.leads)
+
+
+@contextmanager
+def met(here: Place, device: str) -> Iterator[str]:
+    """Meet the other processes, if there are any, for the time of the `with` block; yields this one's device."""
+    from impasto.training.distributed import joined
+
+    chosen = device_of(here, device)
+    with joined(here.rank, here.size, chosen):
+        yield chosen
+
+
+def told_of(device: str, processes: int) -> str:
+    """'cuda:0', or '2 processes, the first on cuda:0'."""
+    return device if processes == 1 else f"{processes} processes, the first on {device}"
+
+
+def goes_on(here: Place, output: Path, *, resume: bool) -> bool:
+    """Whether a run is to go on: when the user says so, and when torchrun started it again after a process was lost."""
+    return resume or (here.restarts > 0 and (output.with_suffix(".run") / CHECKPOINT).exists())
+
+
+def run_folder(here: Place, output: Path, *, resume: bool, overwrite: bool, begun_by: str = CHECKPOINT) -> Path:
     """The folder of a run, fit for use: made anew, or with what it goes on from: a checkpoint, or the file `begun_by`.
 
+    Only the first of several processes looks after it. What an earlier start by the same torchrun left is its own.
     Raises UsageError, OutputExists, OutputError, and TrainingError where there is nothing to resume.
     """
     from impasto.core.media.commit import make_folder
 
+    if here.restarts:
+        overwrite = not resume
     if resume and overwrite:
         raise UsageError("expected --overwrite or --resume, got both; give one of them")
     if output.suffix != ENDING:
         raise UsageError(f"expected a style that ends in {ENDING}, got '{output}'; write {output.with_suffix(ENDING)}")
     folder = output.with_suffix(".run")
+    if not here.leads:
+        return folder
     checkpoint = folder / CHECKPOINT
     if resume and not (checkpoint.exists() or (folder / begun_by).exists()):
         raise TrainingError(f"expected a run to go on with in '{folder}', found none; start one without --resume")

@@ -9,8 +9,9 @@ import typer
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.report import counted, reporter_for
-from impasto.hosts.terminal.train import Material, Run, learn, run_folder, stop_notice
+from impasto.hosts.terminal.processes import place
+from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.train import Material, Run, goes_on, learn, met, run_folder, stop_notice, training_reporter
 from impasto.hosts.terminal.train_options import (
     Batch,
     Credit,
@@ -71,8 +72,10 @@ def domains(
     every place must still show what the plate shows there. Colour, light and texture come over; strokes want painted
     pictures (`painting`, `pairs`, `keyframes`).
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        folder = run_folder(output, resume=resume, overwrite=overwrite)
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        resume = goes_on(here, output, resume=resume)
+        folder = run_folder(here, output, resume=resume, overwrite=overwrite)
         prepare_process()
         from impasto.training.data.domains import load_domains
         from impasto.training.data.pairs import as_float
@@ -93,6 +96,7 @@ def domains(
             as_float(both.plates[len(both.plates) // 2]),
         )
         label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
-        learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
+        with met(here, device) as chosen:
+            learn(material, recipe, Run(output, folder, resume, chosen, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)

@@ -9,8 +9,18 @@ import typer
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.train import Begun, Run, learn, material_of, run_folder, stop_notice
+from impasto.hosts.terminal.processes import place
+from impasto.hosts.terminal.train import (
+    Begun,
+    Run,
+    goes_on,
+    learn,
+    material_of,
+    met,
+    run_folder,
+    stop_notice,
+    training_reporter,
+)
 from impasto.hosts.terminal.train_options import (
     Batch,
     Credit,
@@ -34,7 +44,7 @@ from impasto.hosts.terminal.train_options import (
     Wandb,
     recipe_of,
 )
-from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, make_told
+from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, made_by_first
 
 
 def enhance(
@@ -71,8 +81,10 @@ def enhance(
     a small network learns, against a critic, to undo that. It trains for an hour unless told otherwise (--minutes).
     Ctrl-C keeps what there is; --resume goes on.
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        folder = run_folder(output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        resume = goes_on(here, output, resume=resume)
+        folder = run_folder(here, output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
         prepare_process()
         from impasto.training.data.pairs import load_pairs
         from impasto.training.export import Label
@@ -87,9 +99,12 @@ def enhance(
             lambda pictures: len(wanted_damages(pictures, look)),
             lambda pictures, on_pair: make_damaged_pairs(pictures, made, look, on_pair=on_pair),
         )
-        if make_told(PlateSource(plates, frames, input_space), made, damage, reporter, interrupts):
-            label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
-            material = material_of(load_pairs(made / "before", made / "after"), recipe, Begun(), (label.name,))
-            learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
+        source = PlateSource(plates, frames, input_space)
+        with met(here, device) as chosen:
+            if made_by_first(source, made, damage, reporter, interrupts):
+                label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
+                pairs = load_pairs(made / "before", made / "after")
+                material = material_of(pairs, recipe, Begun(), (label.name,))
+                learn(material, recipe, Run(output, folder, resume, chosen, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,17 @@ from impasto.hosts.terminal.events import Cancelled, Finished, Warned
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.report import counted, reporter_for
-from impasto.hosts.terminal.train import for_folder, run_folder, stop_notice, tell
+from impasto.hosts.terminal.processes import device_of, place
+from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.train import (
+    for_folder,
+    goes_on,
+    run_folder,
+    stop_notice,
+    tell,
+    told_of,
+    training_reporter,
+)
 from impasto.hosts.terminal.train_options import (
     Batch,
     Credit,
@@ -85,15 +95,17 @@ def keyframes(
 
     A style that was trained with --guides wants the same layers of every frame that it paints: see `impasto render`.
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        folder = run_folder(output, resume=resume, overwrite=overwrite)
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        resume = goes_on(here, output, resume=resume)
+        folder = run_folder(here, output, resume=resume, overwrite=overwrite)
         for_folder(keys, "--keys")
         if masks is not None:
             for_folder(masks, "--masks")
         prepare_process()
-        from impasto.core.engine import choose_device
         from impasto.training.data.guides import GuideWish
         from impasto.training.data.keyframes import load_keyframes
+        from impasto.training.distributed import joined
         from impasto.training.export import Label
         from impasto.training.loop import Schedule, run
         from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
@@ -101,20 +113,18 @@ def keyframes(
 
         options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
         recipe = recipe_of(RECIPE, recipe_file, options)
-        chosen = choose_device(device)
+        chosen = device_of(here, device)
         wishes = [GuideWish.parse(each) for each in guides or ()]
         painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
         for note in painted.notes:
             reporter.show(Warned(note))
-        reporter.show(
-            Warned(
-                f"{counted(len(painted.keys), 'key')} on {chosen}; what it looks like is in {folder / 'preview.png'}"
-            )
-        )
+        sheet, where = folder / "preview.png", told_of(chosen, here.size)
+        reporter.show(Warned(f"{counted(len(painted.keys), 'key')} on {where}; what it looks like is in {sheet}"))
         if painted.wanted is not None:
             reporter.show(Warned(f"another key would help most on frame {painted.wanted}"))
         label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
-        with trackers(folder, wandb=wandb) as opened:
+        following = trackers(folder, wandb=wandb) if here.leads else nullcontext(())
+        with joined(here.rank, here.size, chosen), following as opened:
             trained = run(
                 task_for(prepare(painted, recipe.seed), recipe, output, label),
                 recipe,

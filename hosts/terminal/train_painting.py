@@ -15,8 +15,19 @@ from impasto.hosts.terminal.events import Finished
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
+from impasto.hosts.terminal.processes import place
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.train import Run, begun_with, learn, material_of, run_folder, stop_notice
+from impasto.hosts.terminal.train import (
+    Run,
+    begun_with,
+    goes_on,
+    learn,
+    material_of,
+    met,
+    run_folder,
+    stop_notice,
+    training_reporter,
+)
 from impasto.hosts.terminal.train_options import (
     Adapt,
     Batch,
@@ -42,7 +53,7 @@ from impasto.hosts.terminal.train_options import (
     Wandb,
     recipe_of,
 )
-from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, make_told
+from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, made_by_first, make_told
 
 if TYPE_CHECKING:
     from impasto.training.teachers.pairs import TeacherLook
@@ -101,10 +112,12 @@ def painting(
     and take no painting.
     Ctrl-C keeps what there is; --resume goes on.
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         apart = separate(paintings or [], output) if styles else {output.stem: paintings or []}
         first = f"pairs/{next(iter(apart))}/teacher.json" if styles else "pairs/teacher.json"
-        folder = run_folder(output, resume=resume, overwrite=overwrite, begun_by=first)
+        resume = goes_on(here, output, resume=resume)
+        folder = run_folder(here, output, resume=resume, overwrite=overwrite, begun_by=first)
         prepare_process()
         from impasto.training.data.pairs import Pair, load_pairs
         from impasto.training.export import Label
@@ -118,17 +131,18 @@ def painting(
         source = PlateSource(plates, frames, input_space)
         look = TeacherLook(manner, paint_share=paint_share, input_space=input_space)
         pairs: list[Pair] = []
-        for number, (stem, own) in enumerate(apart.items()):
-            taught = folder / "pairs" / stem if styles else folder / "pairs"
-            if not make_told(source, taught, teacher_at_work(look, own, taught), reporter, interrupts):
-                break
-            loaded = load_pairs(taught / "before", taught / "after")
-            pairs.extend(replace(pair, style=number) for pair in loaded)
-        else:
-            names = list(apart) if styles else [name or output.stem]
-            material = material_of(pairs, recipe, begun, names)
-            label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
-            learn(material, recipe, Run(output, folder, resume, device, wandb), label, reporter, interrupts)
+        with met(here, device) as chosen:
+            for number, (stem, own) in enumerate(apart.items()):
+                taught = folder / "pairs" / stem if styles else folder / "pairs"
+                if not made_by_first(source, taught, teacher_at_work(look, own, taught), reporter, interrupts):
+                    break
+                loaded = load_pairs(taught / "before", taught / "after")
+                pairs.extend(replace(pair, style=number) for pair in loaded)
+            else:
+                names = list(apart) if styles else [name or output.stem]
+                material = material_of(pairs, recipe, begun, names)
+                label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
+                learn(material, recipe, Run(output, folder, resume, chosen, wandb), label, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 

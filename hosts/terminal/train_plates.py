@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from impasto.hosts.terminal.report import Reporter
 
 FRAMES_OF_A_MOVIE = 12
+MAKING, MADE, STOPPED = 1.0, 2.0, 3.0
+"""What the process that makes pairs tells the others after every one, and at the end."""
 
 Plates: TypeAlias = Annotated[
     list[str],
@@ -50,16 +52,18 @@ class Pairing:
 def make_told(source: PlateSource, into: Path, pairing: Pairing, reporter: Reporter, interrupts: Interrupts) -> bool:
     """Make the pairs of some plates in a folder, telling each; False where Ctrl-C ended it, which is told too."""
     from impasto.core.media.commit import make_folder
+    from impasto.training.distributed import team
 
     make_folder(str(into / "before"))
     begun = time.monotonic()
-    finished = 0
+    finished, mates = 0, team()
 
     def on_pair(done: int, of: int, path: Path) -> None:
         nonlocal finished
         finished = done
         pace = done / max(time.monotonic() - begun, 1e-6)
         reporter.show(FrameDone(done, str(path), done, of, round(pace, 3), (of - done) / pace, 0))
+        mates.told(MAKING)
         if interrupts.asked():
             raise _StoppedError
 
@@ -70,8 +74,24 @@ def make_told(source: PlateSource, into: Path, pairing: Pairing, reporter: Repor
             pairing.make(pictures, on_pair)
         except _StoppedError:
             reporter.show(Cancelled(str(into), finished, round(time.monotonic() - begun, 1)))
+            mates.told(STOPPED)
             return False
+    mates.told(MADE)
     return True
+
+
+def made_by_first(
+    source: PlateSource, into: Path, pairing: Pairing, reporter: Reporter, interrupts: Interrupts
+) -> bool:
+    """As `make_told`, by the first of the processes that train together, while the others wait for it."""
+    from impasto.training.distributed import team
+
+    mates = team()
+    if mates.leads:
+        return make_told(source, into, pairing, reporter, interrupts)
+    while (heard := mates.told(MAKING)) == MAKING:
+        pass
+    return heard == MADE
 
 
 class _StoppedError(Exception):

@@ -18,6 +18,7 @@ from tests.bench.flicker import flicker_figures
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
+from tests.bench.training import PLATE_SIDE, first_preview_s, step_figures, teacher_figures
 from tests.bench.transport import latency, overhead, round_trips
 
 STYLES = ("wheatfield-draft", "wheatfield")
@@ -25,7 +26,7 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves shots, 4K frame and Blender out, `server` and `blender` everything but that."""
+    """Measure; `quick` leaves the slow ones out; `server`, `blender` or `training` leaves everything but that out."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
@@ -34,6 +35,9 @@ def main() -> None:
         return
     if "blender" in sys.argv[1:]:
         _blender_figures(console)
+        return
+    if "training" in sys.argv[1:]:
+        _training_figures(console)
         return
     peak, networks = network_figures()
     rows = [
@@ -73,6 +77,7 @@ def main() -> None:
         rows = [(style, f"{gib:.2f} GiB") for style, gib in peaks.items()]
         console.print(_table("one 3840x2160 half RGBA frame", ("style", "peak memory above the loaded engine"), rows))
         report |= {"shots": [asdict(s) for s in shots], "flicker": [asdict(f) for f in flicker], "peak_4k_gib": peaks}
+        report |= _training_figures(console)
         report |= _blender_figures(console)
     report |= _server_figures(console)
     RESULT.parent.mkdir(exist_ok=True)
@@ -96,6 +101,26 @@ def _blender_figures(console: Console) -> dict[str, object]:
     columns = ("Blender", "engine ms", "plain render ms", "bake, over the engine", "rendered first", "live")
     console.print(_table("a 1080p half EXR frame inside Blender, ms", columns, rows))
     return {"blender": [asdict(each) for each in found]}
+
+
+def _training_figures(console: Console) -> dict[str, object]:
+    steps = step_figures()
+    rows = [(s.generator, s.size, s.device, f"{s.steps_per_second:.2f}", f"{s.crops_per_second:.1f}") for s in steps]
+    columns = ("generator", "size", "device", "steps/s", "crops/s")
+    title = f"training on pairs, batch {steps[0].batch} of {steps[0].crop} pixels, critic heard"
+    console.print(_table(title, columns, rows))
+    teachers = teacher_figures()
+    rows = [(t.manner, f"{t.seconds:.2f}", f"{t.peak_mib:.0f}") for t in teachers]
+    title = f"a teacher's frame of the sample clip, {PLATE_SIDE} pixels across"
+    console.print(_table(title, ("manner", "s", "peak of the process, MiB"), rows))
+    preview_s = first_preview_s()
+    row = ("seconds from the command to its first contact sheet", f"{preview_s:.1f}")
+    console.print(_table("training from one key of the sample clip", ("figure", "value"), [row]))
+    return {
+        "training_steps": [asdict(s) for s in steps],
+        "teachers": [asdict(t) for t in teachers],
+        "first_preview_s": preview_s,
+    }
 
 
 def _server_figures(console: Console) -> dict[str, object]:

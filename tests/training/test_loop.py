@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from impasto.core.generators.unet import SIZES, UNet, UNetConfig
 from impasto.core.style import load_style
 from impasto.training.data.pairs import Pair, as_float
 from impasto.training.export import Label, write_style
-from impasto.training.guard import WINDOW, Guard
 from impasto.training.loop import Progress, Schedule, Trained, run
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import task_for
@@ -128,27 +126,3 @@ def test_a_trained_network_becomes_a_style_that_renders(pairs: list[Pair], tmp_p
     assert card.training.data_sha256 == trained.data_digest
     assert card.preview
     assert Engine(style.path, device="cpu").style.card == card
-
-
-def test_the_guard_skips_spikes_and_nan() -> None:
-    net, guard = torch.nn.Linear(2, 1), Guard(mean_norm=1.0)
-    for gradient, admitted in ((0.1, True), (100.0, False), (math.nan, False), (0.1, True)):
-        for parameter in net.parameters():
-            parameter.grad = torch.full_like(parameter, gradient)
-        assert guard.admits(net, 5) is admitted
-    assert guard.skipped == [5, 5]
-    assert guard.admits(net, 5 + WINDOW)
-    assert guard.skipped == [], "a spike long ago must not keep good weights from being remembered"
-
-
-def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(
-    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(self: Guard, net: torch.nn.Module, step: int) -> bool:
-        self.skipped.append(step)
-        return False
-
-    monkeypatch.setattr(Guard, "admits", never)
-    seen: list[Progress] = []
-    train(pairs, dataclasses.replace(RECIPE, steps=13), Schedule(tmp_path), on_progress=seen.append)
-    assert any("diverged at step 11" in progress.note for progress in seen)

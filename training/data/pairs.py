@@ -18,6 +18,7 @@ from impasto.core.passage import Seen
 from impasto.training.data.keyframes import in_light_of, laid_in, mask_in, relative, spread
 from impasto.training.data.pictures import as_stored, picture_files, read_one, seen_in
 from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers
+from impasto.training.distributed import Team
 
 TRIES = 12
 """Places that are drawn in search of one with enough that is judged."""
@@ -64,6 +65,11 @@ class Crops:
         assert after is not None
         assert judged is not None
         return Crops(before, after, judged, None if self.styles is None else self.styles.to(device), guides)
+
+    def shared(self, mates: Team) -> Crops:
+        """The part of the batch that this process learns from."""
+        styles, guides = (None if each is None else mates.share(each) for each in (self.styles, self.guides))
+        return Crops(mates.share(self.before), mates.share(self.after), mates.share(self.judged), styles, guides)
 
 
 def load_pairs(

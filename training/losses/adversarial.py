@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from impasto.training.distributed import team
 
 PENALTY = 10.0
 """Weight of the gradient penalty of `wgan-gp`."""
@@ -25,6 +28,8 @@ class Contest:
     """From the critic's scores of generated pictures."""
     spectral_norm: bool = True
     gradient_penalty: bool = False
+    widest_gap: float = 5.0
+    """How far the mean scores of real and generated pictures may lie apart before the critic has won."""
 
 
 def critic_hinge(real: Tensor, fake: Tensor) -> Tensor:
@@ -58,8 +63,9 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     The slope is that of the sum of patch scores, divided by the root of their number: otherwise the penalty would
     mean something else at every size of crop. Draws from torch's global random state.
     """
-    share = torch.rand(real.shape[0], 1, 1, 1, device=real.device)
-    between = (share * real + (1 - share) * fake).detach().requires_grad_(True)
+    mates = team()
+    part = mates.share(torch.rand(mates.size * real.shape[0], 1, 1, 1, device=real.device))
+    between = (part * real + (1 - part) * fake).detach().requires_grad_(True)
     scores: Tensor = critic(between)
     (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     patches = scores[0].numel()
@@ -74,7 +80,9 @@ def visible_to_critic(result: Tensor) -> Tensor:
 
 CONTESTS: dict[str, Contest] = {
     "hinge": Contest(critic_hinge, generator_hinge),
-    "lsgan": Contest(critic_least_squares, generator_least_squares),
-    "wgan-gp": Contest(critic_wasserstein, generator_hinge, spectral_norm=False, gradient_penalty=True),
+    "lsgan": Contest(critic_least_squares, generator_least_squares, widest_gap=2.0),
+    "wgan-gp": Contest(
+        critic_wasserstein, generator_hinge, spectral_norm=False, gradient_penalty=True, widest_gap=math.inf
+    ),
 }
 """Name in a recipe -> form of the contest."""

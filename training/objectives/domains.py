@@ -19,12 +19,14 @@ from impasto.core.generators.unet import UNet
 from impasto.training.data.domains import Domains, draw_pictures
 from impasto.training.data.pairs import as_float
 from impasto.training.discriminators import PatchGAN, new_critic
+from impasto.training.distributed import team
 from impasto.training.loop import Step, Task, require_room
 from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
 from impasto.training.losses.contrastive import Projections, draw_places, patch_nce
 from impasto.training.losses.reconstruction import range_penalty
+from impasto.training.monitor import Probe
 from impasto.training.networks import new_network
-from impasto.training.objectives.pairs import HALF, disturbed, shift_loss
+from impasto.training.objectives.pairs import HALF, PROBED, disturbed, shift_loss
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
 
@@ -82,6 +84,15 @@ def task_for(domains: Domains, recipe: Recipe) -> Task:
         step=lambda net, critic, number, drawn: step(net, critic, domains, recipe, number, drawn),
         show=lambda net, path: show(net, domains, path),
         critic=critic,
+        probe=lambda: probe(domains, recipe),
+    )
+
+
+def probe(domains: Domains, recipe: Recipe) -> Probe:
+    """Crops of both folders, to be looked at for signs of collapse."""
+    drawn = torch.Generator().manual_seed(0)
+    return Probe(
+        *(draw_pictures(pictures, PROBED, recipe.crop, drawn) for pictures in (domains.plates, domains.wanted))
     )
 
 
@@ -98,7 +109,8 @@ def step(net: UNet, beside: nn.Module, domains: Domains, recipe: Recipe, number:
         draw_pictures(pictures, recipe.batch, recipe.crop, drawn).to(device)
         for pictures in (domains.plates, domains.wanted)
     )
-    plate = disturbed(plate, recipe)
+    whole, mates = disturbed(plate, recipe), team()
+    plate, wanted = mates.share(whole), mates.share(wanted)
     with torch.autocast(device.type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(plate)
         result = gain.float() * plate + bias.float()
@@ -114,7 +126,7 @@ def step(net: UNet, beside: nn.Module, domains: Domains, recipe: Recipe, number:
         "contrast": recipe.contrast * _contrast(beside.heads, views, places),
     }
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe)
+        terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe)
     beside.requires_grad_(True)
     with torch.autocast(device.type, dtype=HALF, enabled=recipe.mixed_precision):
         on_real, on_fake = beside.critic(real).float(), beside.critic(fake.detach()).float()

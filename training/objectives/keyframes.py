@@ -24,6 +24,7 @@ from impasto.training.export import Label, write_style
 from impasto.training.loop import Step, Task, Trained, require_room
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.networks import new_network
+from impasto.training.objectives.pairs import probe_of
 from impasto.training.objectives.pairs import step as pairs_step
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
@@ -97,6 +98,7 @@ def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task
         step=lambda net, critic, number, drawn: step(net, critic, lesson, recipe, number, drawn),
         show=lambda net, path: show(net, lesson, path),
         critic=lambda: new_critic(recipe.contest),
+        probe=lambda: probe_of(draw_crops(lesson, recipe, torch.Generator().manual_seed(0))),
         judge=(lambda net: judge(net, lesson)) if any(held.any() for held in lesson.held_out) else None,
         publish=publish,
     )

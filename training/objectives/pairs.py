@@ -17,11 +17,13 @@ from impasto.training.data.guides import with_guides
 from impasto.training.data.halves import halved
 from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
 from impasto.training.discriminators import new_critic
+from impasto.training.distributed import Team, team
 from impasto.training.loop import Step, Task, require_room
 from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
 from impasto.training.losses.consistency import shift_consistency, shifted
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian_swd
+from impasto.training.monitor import Probe
 from impasto.training.networks import new_network
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
@@ -31,6 +33,8 @@ HALF = torch.bfloat16
 
 ROWS = 4
 """Pictures on a contact sheet."""
+PROBED = 6
+"""Crops that are looked at for signs of collapse."""
 HEARD_AFTER = 100
 """Steps that the critic trains alone before the generator hears it."""
 
@@ -62,6 +66,7 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -
         show=lambda net, path: show(net, pairs, path),
         critic=lambda: new_critic(recipe.contest),
         progress=lambda fraction: seen.show(small if fraction < recipe.progressive else pairs),
+        probe=lambda: probe_of(draw_crops(pairs, PROBED, recipe.crop, recipe.rim, torch.Generator().manual_seed(0))),
     )
 
 
@@ -78,13 +83,14 @@ class _Seen:
 def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int) -> Step:
     """Losses of one batch: multi-scale L1, texture, conditional contest, shift consistency and range.
 
-    Nothing is updated here. Draws from torch's global random state.
+    Nothing is updated here. Draws from torch's global random state: for the whole batch, of which this process then
+    takes its share.
     """
-    device_type = crops.before.device.type
-    plate = disturbed(crops.before, recipe)
-    given = beside(net, crops)
+    device_type, mates = crops.before.device.type, team()
+    whole, painted, given = disturbed(crops.before, recipe), crops.after, beside(net, crops)
+    plate, crops, mine = mates.share(whole), crops.shared(mates), given.shared(mates)
     with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(with_guides(plate, given.guides), given.code)
+        gain, bias = net(with_guides(plate, mine.guides), mine.code)
     result = gain.float() * plate + bias.float()
     # Where the crop ends but the picture goes on, the truth stands in: nothing there is judged.
     shown = torch.where(crops.judged > 0, result, crops.after)
@@ -93,9 +99,9 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
         "out_of_range": recipe.out_of_range * range_penalty(result),
     }
     if recipe.texture:
-        terms["texture"] = recipe.texture * laplacian_swd(shown, crops.after)
+        terms["texture"] = recipe.texture * laplacian_swd(mates.whole(shown), painted)
     if recipe.consistency and number % recipe.consistency_every == 0:
-        terms["consistency"] = recipe.consistency * shift_loss(net, plate, result, recipe, given)
+        terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe, given)
     critic_loss, contest = None, CONTESTS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
@@ -125,11 +131,20 @@ class Beside:
     code: Tensor | None = None
     guides: Tensor | None = None
 
+    def shared(self, mates: Team) -> Beside:
+        """What belongs to this process's share of the batch."""
+        return Beside(*(None if each is None else mates.share(each) for each in (self.code, self.guides)))
+
 
 def beside(net: UNet, crops: Crops) -> Beside:
     """What belongs to a batch: codes where the network holds several styles, guides where it sees any."""
     code = None if net.codes is None or crops.styles is None else net.codes[crops.styles]
     return Beside(code, crops.guides)
+
+
+def probe_of(crops: Crops) -> Probe:
+    """Crops as what is looked at for signs of collapse."""
+    return Probe(crops.before, crops.after, crops.judged, crops.styles, crops.guides)
 
 
 def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
@@ -149,18 +164,24 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
 def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: Beside | None = None) -> Tensor:
     """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own.
 
-    Guides move with their plate.
+    Takes the plates of the whole batch, what is given beside them, and of the results this process's share. Guides move
+    with their plate.
     """
     given = given or Beside()
-    some = max(1, plate.shape[0] // 2)
+    some, mates = max(1, plate.shape[0] // 2), team()
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
-    guided = with_guides(moved, None if given.guides is None else shifted(given.guides[:some], offset))
     code = None if given.code is None else given.code[:some]
+    mine = Beside(code, None if given.guides is None else shifted(given.guides[:some], offset)).shared(mates)
+    moved, offset = mates.share(moved), mates.share(offset)
+    share = moved.shape[0]
+    if share == 0:
+        return result.new_zeros(())
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
-        gain, bias = net(guided, code)
-    return shift_consistency(result[:some], gain.float() * moved + bias.float(), offset, recipe.rim)
+        gain, bias = net(with_guides(moved, mine.guides), mine.code)
+    loss = shift_consistency(result[:share], gain.float() * moved + bias.float(), offset, recipe.rim)
+    return loss * (mates.size * share / some)
 
 
 def show(net: UNet, pairs: Sequence[Pair], path: Path) -> None:

@@ -1,0 +1,206 @@
+"""`impasto train tune`: a search for the settings with which your pictures are learned best."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.core.errors import OutputExists, TrainingError, UsageError
+from impasto.hosts.terminal.events import Cancelled, Finished, Tried, Warned
+from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.process import prepare_process
+from impasto.hosts.terminal.report import counted, reporter_for
+from impasto.hosts.terminal.train import for_folder, stop_notice
+from impasto.hosts.terminal.train_options import Device, Json, RecipeFile, Seed, Size, recipe_of
+
+JOURNAL = "trials.journal"
+
+if TYPE_CHECKING:
+    from impasto.training.loop import Task
+    from impasto.training.recipe import Recipe
+    from impasto.training.tuning import Trial
+
+
+def tune(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The recipe: a .toml file.")],
+    before: Annotated[Path | None, typer.Option("--before", metavar="DIR", help="Folder of plates.")] = None,
+    after: Annotated[
+        Path | None, typer.Option("--after", metavar="DIR", help="Folder of painted pictures of the same names.")
+    ] = None,
+    plates: Annotated[
+        str | None, typer.Option("--plates", metavar="SHOT", help="Instead of pairs: the shot of painted keys.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", metavar="DIR", help="Painted frames of that shot, named by their numbers.")
+    ] = None,
+    trials: Annotated[int, typer.Option("--trials", metavar="N", help="How many settings to try.")] = 20,
+    minutes_each: Annotated[float, typer.Option("--minutes-each", metavar="M", help="How long each may train.")] = 5.0,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--search", metavar="SETTING", help="A setting to search; repeatable. By default all that matter."
+        ),
+    ] = None,
+    size: Size = None,
+    seed: Seed = None,
+    recipe_file: RecipeFile = None,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the search beside FILE.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a recipe and a search that are there.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Search the settings with which your pictures are learned best, and write them as a recipe for --recipe.
+
+    Every fourth pair is held out (of keys, some squares), and each trial is judged by how near its network comes to it;
+    trials that fall behind are ended early. What was tried is kept in best.run/trials.journal beside best.toml, so that
+    --resume goes on after Ctrl-C or worse; the best so far is in best.toml after every trial. Needs the extra
+    impasto[tune].
+    """
+    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        if importlib.util.find_spec("optuna") is None:
+            raise UsageError(
+                "expected Optuna for `impasto train tune`, it is not installed; run: pip install 'impasto[tune]'"
+            )
+        folder = search_folder(output, resume=resume, overwrite=overwrite)
+        prepare_process()
+        begun = time.monotonic()
+
+        def seconds() -> float:
+            return round(time.monotonic() - begun, 1)
+
+        from impasto.core.engine import choose_device
+        from impasto.training import tuning
+
+        given = Given(before, after, plates, keys)
+        lesson = given.lesson(recipe_file, {"size": size, "seed": seed})
+        base, names = lesson.base, tuple(search or tuning.SPACE)
+        plan = tuning.Search(base, names, trials, minutes_each, folder, lesson.room, choose_device(device))
+        reporter.show(Warned(f"{lesson.told} on {plan.device}; searching {', '.join(plan.names)}"))
+
+        tried = 0
+
+        def on_trial(trial: Trial, best: Trial | None) -> None:
+            nonlocal tried
+            tried += 1
+            error = None if trial.error is None else round(trial.error, 6)
+            least = None if best is None or best.error is None else round(best.error, 6)
+            reporter.show(Tried(trial.number, trials, trial.settings, error, trial.ended, least))
+            if best is not None:
+                tuning.write_recipe(output, base, best)
+
+        best = tuning.search(lesson.task_for, plan, on_trial=on_trial, stopped=interrupts.asked)
+        if best is not None:
+            tuning.write_recipe(output, base, best)
+        if interrupts.asked():
+            reporter.show(Cancelled(str(output) if best is not None else None, 0, seconds(), trials=tried))
+        elif best is None:
+            raise TrainingError(f"expected a trial that ran to its end, none of {trials} did; give more --trials")
+        else:
+            reporter.show(Warned(f"trial {best.number} was the best, with an error of {best.error:.5f}"))
+            reporter.show(Finished(str(output), seconds=seconds(), trials=tried))
+    if interrupts.asked():
+        raise typer.Exit(INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a search learns from: the task of each recipe, whose judge looks at what is held out."""
+
+    task_for: Callable[[Recipe], Task]
+    base: Recipe
+    room: int
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the options say that is to be learned from."""
+
+    before: Path | None
+    after: Path | None
+    plates: str | None
+    keys: Path | None
+
+    def lesson(self, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
+        """Read the pictures; UsageError where neither pairs nor keys are given, or both."""
+        if self.before is not None and self.after is not None and self.plates is None and self.keys is None:
+            return _pairs(self.before, self.after, recipe_file, options)
+        if self.plates is not None and self.keys is not None and self.before is None and self.after is None:
+            return _keyframes(self.plates, self.keys, recipe_file, options)
+        raise UsageError("expected --before and --after, or --plates and --keys; give one of the two")
+
+
+def _pairs(before: Path, after: Path, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
+    from impasto.training.data.pairs import load_pairs
+    from impasto.training.objectives.pairs import task_for
+    from impasto.training.recipe import Recipe
+    from impasto.training.tuning import error_on, split
+
+    for_folder(before, "--before")
+    for_folder(after, "--after")
+    base = recipe_of(Recipe(), recipe_file, options)
+    learned, held = split(load_pairs(before, after))
+
+    def judged(recipe: Recipe) -> Task:
+        return dataclasses.replace(task_for(learned, recipe), judge=lambda net: error_on(net, held))
+
+    told = f"{counted(len(learned), 'pair')} to learn from and {len(held)} held out"
+    return Lesson(judged, base, min(min(pair.before.shape[1:]) for pair in learned), told)
+
+
+def _keyframes(plates: str, keys: Path, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
+    from impasto.training.data.keyframes import load_keyframes
+    from impasto.training.export import Label
+    from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+
+    for_folder(keys, "--keys")
+    base = recipe_of(RECIPE, recipe_file, options)
+    painted = load_keyframes(plates, keys)
+    lesson = prepare(painted, base.seed)
+    if not any(held.any() for held in lesson.held_out):
+        raise TrainingError("expected keys large enough to hold some squares out, they are not; use larger frames")
+
+    def task(recipe: Recipe) -> Task:
+        # A trial publishes nothing, so that this style is never written.
+        return task_for(lesson, recipe, keys / "tuned.safetensors", Label("tuned"))
+
+    told = f"{counted(len(painted.keys), 'key')}, some squares of which are held out,"
+    return Lesson(task, base, min(painted.keys[0].plate.shape[1:]), told)
+
+
+def search_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
+    """The folder of a search, fit for use.
+
+    Raises UsageError, OutputExists, OutputError, and TrainingError where there is nothing to resume.
+    """
+    from impasto.core.media.commit import make_folder
+
+    if resume and overwrite:
+        raise UsageError("expected --overwrite or --resume, got both; give one of them")
+    if output.suffix != ".toml":
+        raise UsageError(f"expected a recipe that ends in .toml, got '{output}'; write {output.with_suffix('.toml')}")
+    folder = output.with_suffix(".run")
+    journal = folder / JOURNAL
+    if resume and not journal.exists():
+        raise TrainingError(f"expected a search to go on with in '{folder}', found none; start one without --resume")
+    if not resume and not overwrite:
+        taken = next((path for path in (output, journal) if path.exists()), None)
+        if taken is not None:
+            raise OutputExists(
+                f"expected no file at '{taken}', but there is one; give --resume, --overwrite or another name"
+            )
+    make_folder(str(output))
+    make_folder(str(journal))
+    if not resume:
+        journal.unlink(missing_ok=True)
+    return folder
