@@ -227,14 +227,16 @@ def worker_end(file: int) -> Link[link.FromFront]:
 
 
 _QUIETLY: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+_CLOSED_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_ROOM_FOR_FILES: Final = socket.CMSG_SPACE(_FILES_BYTES) if hasattr(socket, "CMSG_SPACE") else 0
+"""Windows has no files beside bytes; segments go by name there."""
 
 
 def _receive(end: socket.socket, into: memoryview) -> tuple[int, list[int]]:
     """One read: how many bytes, and the files that came with them, closed on exec. OSError as it comes."""
-    if not hasattr(socket, "CMSG_SPACE"):  # Windows has no files beside bytes; segments go by name there
+    if not _ROOM_FOR_FILES:
         return end.recv_into(into), []
-    flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-    size, extra, _, _ = end.recvmsg_into([into], socket.CMSG_SPACE(_FILES_BYTES), flags)
+    size, extra, _, _ = end.recvmsg_into([into], _ROOM_FOR_FILES, _CLOSED_ON_EXEC)
     if not extra:
         return size, []
     files = array.array("i")

@@ -33,7 +33,7 @@ from impasto.server.client.paths import require_sendable_shot
 from impasto.server.client.shot_calls import Keys, follow_shot, require_animation, with_keys
 from impasto.server.client.slots import FrameSlot, LookWords, RingKeeper
 from impasto.server.curve import ClientKeys
-from impasto.server.protocol.layout import DTYPES, matte_of, picture_of, slot_bytes_needed
+from impasto.server.protocol.layout import DTYPES, dense_picture, matte_of, picture_of, slot_bytes_needed
 from impasto.server.protocol.messages import (
     Alpha,
     AskStatus,
@@ -154,8 +154,9 @@ class Client:
         `matte` is the dtype of a matte beside it. Raises as `submit` does.
         """
         until = time.monotonic() + self._limit(timeout_s)
-        shape = np.broadcast_to(np.empty((), DTYPES[dtype]), (height, width, channels))
-        picture = picture_of(shape, bottom_up=bottom_up, alpha=alpha, colour_space=colour_space or "")
+        picture = dense_picture(
+            height, width, channels, dtype, bottom_up=bottom_up, alpha=alpha, colour_space=colour_space or ""
+        )
         mask = None if matte is None else np.broadcast_to(np.empty((), DTYPES[matte]), (height, width))
         return self._slot_for(picture, mask, until)
 

@@ -28,6 +28,7 @@ import zmq
 from impasto.core.errors import ImpastoError, NotPermitted, ServerUnreachable
 from impasto.server.curve import ClientKeys
 from impasto.server.helm import Helm
+from impasto.server.multipart import receive_frames, send_parts
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part
 
@@ -40,12 +41,11 @@ FAREWELL_MS: Final = 100
 HANDSHAKE_MS: Final = 5000
 AT_ONCE: Final = 64
 """Messages that are taken from one socket before the others are looked at."""
-QUEUED_PARTS: Final = {"control": 64, "data": 8}
+QUEUED: Final = 64
+"""Messages that ZeroMQ keeps for one socket. It wakes who sends for every half of as many that have left."""
 LOOK_S: Final = 0.1
 """How often a caller that reads looks whether what it waits for came about in another way."""
 
-_AT_ONCE: Final = int(zmq.NOBLOCK)
-_MORE: Final = int(zmq.RCVMORE)
 _EVENTS: Final = int(zmq.EVENTS)
 _READ: Final = int(zmq.POLLIN)
 _WRITE: Final = int(zmq.POLLOUT)
@@ -258,10 +258,9 @@ class SocketTransport:
             with self._lock:
                 if not self._push(channel, opened):
                     return
-                # The samples of an inline result stay where ZeroMQ received them.
-                parts: list[Part] = [opened.recv(_AT_ONCE)]
-                while opened.getsockopt(_MORE):
-                    parts.append(opened.recv(_AT_ONCE) if len(parts) < 2 else opened.recv(_AT_ONCE, copy=False).buffer)
+                frames = receive_frames(opened)
+            # The samples of an inline result stay where ZeroMQ received them.
+            parts: list[Part] = [frame.buffer if index > 1 else frame.bytes for index, frame in enumerate(frames)]
             self._listener.heard(channel, parts)
         self._wake()
 
@@ -326,7 +325,7 @@ def push(opened: zmq.Socket[bytes], waiting: deque[Sequence[Part]]) -> bool:
         with contextlib.suppress(zmq.Again):
             while waiting:
                 # ZeroMQ holds samples until they have left, and copies the rest.
-                opened.send_multipart(waiting[0], _AT_ONCE, copy=len(waiting[0]) == 2)
+                send_parts(opened, waiting[0], copy=len(waiting[0]) == 2)
                 waiting.popleft()
         events = int(opened.getsockopt(_EVENTS))
         if not (waiting and events & _WRITE):
@@ -337,8 +336,8 @@ def _set_up(opened: zmq.Socket[Any], channel: Channel, keys: ClientKeys | None) 
     opened.setsockopt(zmq.LINGER, 0)
     opened.setsockopt(zmq.IMMEDIATE, 1)
     opened.setsockopt(zmq.SNDTIMEO, 0)
-    opened.setsockopt(zmq.SNDHWM, QUEUED_PARTS[channel])
-    opened.setsockopt(zmq.RCVHWM, QUEUED_PARTS[channel])
+    opened.setsockopt(zmq.SNDHWM, QUEUED)
+    opened.setsockopt(zmq.RCVHWM, QUEUED)
     # Clients that lost the same server do not come back in step.
     opened.setsockopt(zmq.RECONNECT_IVL, 20 + random.randrange(80))
     opened.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)

@@ -22,6 +22,7 @@ from impasto.core.errors import ServerError, UsageError
 from impasto.server.front.gate import Gate
 from impasto.server.front.post import Channel, Delivery, Receipt, Route
 from impasto.server.keys import KeyPair
+from impasto.server.multipart import receive_frames, send_parts
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.limits import HEADER_BYTES, PARTS
 from impasto.server.runtime import control_endpoint, data_endpoint
@@ -126,7 +127,8 @@ class Doors:
 
     def pending(self) -> bool:
         """Whether messages are there that no file tells of; to be asked before every wait."""
-        self._used = {door for door in self._used if door.has_news}
+        if self._used:
+            self._used = {door for door in self._used if door.has_news}
         return bool(self._used)
 
     def arrivals(self, ready: Container[int], most: int) -> Iterator[Arrival]:
@@ -156,7 +158,7 @@ class Doors:
             if tracked:
                 receipt = door.socket.send_multipart((route.peer, *parts), _NOW, copy=False, track=True)
                 return Delivery.SENT, receipt
-            door.socket.send_multipart((route.peer, *parts), _NOW)
+            send_parts(door.socket, (route.peer, *parts), copy=True)
         except zmq.Again:
             return Delivery.FULL, None
         except zmq.ZMQError as error:
@@ -239,11 +241,11 @@ class Doors:
 
 
 def _arrivals(door: _Door, most: int) -> Iterator[Arrival]:
-    for _ in range(most):
-        if not door.has_news:
+    for taken in range(most):
+        if taken and not door.has_news:  # the first one is looked for as such
             return
         try:
-            frames = door.socket.recv_multipart(_NOW, copy=False)
+            frames = receive_frames(door.socket)
         except zmq.Again:
             return
         key = ""

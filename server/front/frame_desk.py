@@ -186,14 +186,8 @@ class FrameDesk:
         if isinstance(ending, link.WorkFailed):
             self._dispatch.settle(task, Failed(task.id, named(ending.error, frame.submit.look, frame.found)))
         elif isinstance(ending, link.FramePainted):
-            done = replace(
-                ending.done,
-                seconds={
-                    **ending.done.seconds,
-                    "queue": task.queued_s,
-                    "server": max(0.0, self._clock() - task.arrived_s),
-                },
-            )
+            done = ending.done
+            done.seconds.update(queue=task.queued_s, server=max(0.0, self._clock() - task.arrived_s))
             if frame.stage is None:
                 self._dispatch.settle(task, done)
             else:

@@ -239,19 +239,16 @@ class _Front:
 
     def _wait_s(self) -> float:
         now = self._clock()
-        crew_due_s = self._crew.next_wake()
-        self._crew_due_s = crew_due_s if crew_due_s is not None else math.inf
-        tick_due_s = self._dispatch.next_wake()
-        self._tick_due_s = tick_due_s if tick_due_s is not None else math.inf
-        times = [
-            tick_due_s,
-            crew_due_s,
-            self._shots.tick(now),
-            self._probes[0] if self._probes else None,
-            self._leaving.deadline_s if self._leaving else None,
+        self._crew_due_s = _or_never(self._crew.next_wake())
+        self._tick_due_s = _or_never(self._dispatch.next_wake())
+        soonest = min(
+            self._crew_due_s,
+            self._tick_due_s,
+            _or_never(self._shots.tick(now)),
+            self._probes[0] if self._probes else math.inf,
+            self._leaving.deadline_s if self._leaving else math.inf,
             self._chores_s + CHORES_S,
-        ]
-        soonest = min((each for each in times if each is not None), default=now + LONGEST_WAIT_S)
+        )
         wait_s = min(LONGEST_WAIT_S, max(0.0, soonest - now))
         return min(wait_s, BLOCKED_WAIT_S) if self._post.blocked else wait_s
 
@@ -363,6 +360,10 @@ class _Front:
     def _has_room(self) -> bool:
         """Whether there are file numbers left for another client."""
         return free_files() > SPARE_FILES
+
+
+def _or_never(time_s: float | None) -> float:
+    return math.inf if time_s is None else time_s
 
 
 def _left_for_good(session: Session) -> bool:

@@ -127,10 +127,14 @@ class Supervisor:
 
     def next_wake(self) -> float | None:
         """When a `tick` is due although nobody says anything; None for never."""
-        times = [post.start_s for post in self._posts if post.start_s is not None and not self._stopped]
-        for worker in self._workers():
-            if (deadline := worker.deadline(self._patience)) is not None:
-                times.append(deadline[0])
+        times = []
+        for post in self._posts:
+            if (worker := post.worker) is None:
+                if post.start_s is not None and not self._stopped:
+                    times.append(post.start_s)
+                continue
+            if (deadline_s := worker.deadline_s(self._patience)) is not None:
+                times.append(deadline_s)
             if worker.killed_s is not None:
                 times.append(worker.killed_s + self._patience.unkilled_s)
             ending = worker.gone_s is not None or worker.killed_s is not None
@@ -292,13 +296,13 @@ class Supervisor:
 
     def _lose_patience(self, worker: WorkerProcess, now: float) -> None:
         """Kill a worker that is overdue."""
-        deadline = worker.deadline(self._patience)
-        if deadline is None or now < deadline[0]:
+        deadline_s = worker.deadline_s(self._patience)
+        if deadline_s is None or now < deadline_s:
             return
-        if now - deadline[0] > LATE_S and worker.gone_s is None and worker.quit_s is None:
+        if now - deadline_s > LATE_S and worker.gone_s is None and worker.quit_s is None:
             worker.started_s = worker.heard_s = now
         else:
-            self._kill(worker, deadline[1], now)
+            self._kill(worker, worker.offence(self._patience), now)
 
     def _kill(self, worker: WorkerProcess, why: str, now: float) -> None:
         if worker.killed_s is None:

@@ -9,9 +9,9 @@ import os
 import secrets
 import statistics
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -169,28 +169,36 @@ class StageFacts:
     count: int
 
 
+@dataclass(slots=True)
+class _Stage:
+    spans: deque[float] = field(default_factory=lambda: deque(maxlen=SPANS_KEPT))
+    total_s: float = 0.0
+    count: int = 0
+
+
 class Stages:
     """How long the stages of requests take: 'queue', 'upload', 'network', 'download', 'commit' …"""
 
     def __init__(self) -> None:
-        self._spans: dict[str, deque[float]] = {}
-        self._counts: Counter[str] = Counter()
-        self._sums: dict[str, float] = {}
+        self._stages: dict[str, _Stage] = {}
 
     def add(self, seconds: Mapping[str, float]) -> None:
         """Note the stages of one request. Of stages without end only the first `STAGES` are kept."""
-        for stage, taken_s in seconds.items():
-            if stage not in self._spans and len(self._spans) >= STAGES:
-                continue
-            self._spans.setdefault(stage, deque(maxlen=SPANS_KEPT)).append(taken_s)
-            self._counts[stage] += 1
-            self._sums[stage] = self._sums.get(stage, 0.0) + taken_s
+        for name, taken_s in seconds.items():
+            stage = self._stages.get(name)
+            if stage is None:
+                if len(self._stages) >= STAGES:
+                    continue
+                stage = self._stages[name] = _Stage()
+            stage.spans.append(taken_s)
+            stage.total_s += taken_s
+            stage.count += 1
 
     def facts(self) -> dict[str, StageFacts]:
         """Stage -> how long it takes."""
         return {
-            stage: StageFacts(spans[-1], statistics.median(spans), self._sums[stage], self._counts[stage])
-            for stage, spans in self._spans.items()
+            name: StageFacts(stage.spans[-1], statistics.median(stage.spans), stage.total_s, stage.count)
+            for name, stage in self._stages.items()
         }
 
 
@@ -276,22 +284,25 @@ def _line(seconds: float, level: Level, event: str, facts: Mapping[str, object])
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03}Z"
     head: dict[str, object] = {"time": stamp, "level": level, "event": event[:64]}
     values = {name[:64]: _value(value) for name, value in facts.items()}
-    for longest in (LINE_BYTES, 1600, 1200, 800, 400, 100, 30):
-        cut = {name: _cut(value, longest) for name, value in values.items()}
-        text = json.dumps(head | cut | head)  # the head comes first and wins
+    text = json.dumps(head | values | head)  # the head comes first and wins
+    for longest in (1600, 1200, 800, 400, 100, 30):
         if len(text) < LINE_BYTES:
-            return text.encode("ascii") + b"\n"
+            break
+        cut = {name: _cut(value, longest) for name, value in values.items()}
+        text = json.dumps(head | cut | head)
+    if len(text) < LINE_BYTES:
+        return text.encode("ascii") + b"\n"
     return json.dumps(head | {"facts": "too many for a line"}).encode("ascii") + b"\n"
 
 
 def _value(value: object) -> object:
     """A value as JSON takes it."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int):
-        return value if value.bit_length() <= 64 else hex(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):  # a boolean too
+        return value if value.bit_length() <= 64 else hex(value)
     if isinstance(value, bytes):
         return value.hex()
     return str(value)

@@ -51,17 +51,27 @@ class WorkerProcess:
     why: str = ""
     """Why it was told to go, where it was."""
 
-    def deadline(self, patience: Patience) -> tuple[float, str] | None:
-        """When a worker is to be killed if nothing changes, and why; None once it was."""
+    def deadline_s(self, patience: Patience) -> float | None:
+        """When a worker is to be killed if nothing changes; None once it was."""
         if self.killed_s is not None:
             return None
         if self.gone_s is not None:
-            return self.gone_s + patience.linger_s, f"{self.why}, and it did not end: killed"
+            return self.gone_s + patience.linger_s
         if self.quit_s is not None:
-            return self.quit_s + patience.quit_s, self.why
+            return self.quit_s + patience.quit_s
         if self.ready_s is None:
-            return self.started_s + patience.ready_s, f"killed: not ready after {patience.ready_s:g} s"
-        return self.heard_s + patience.silent_s, f"killed: silent for {patience.silent_s:g} s"
+            return self.started_s + patience.ready_s
+        return self.heard_s + patience.silent_s
+
+    def offence(self, patience: Patience) -> str:
+        """Why a worker is killed that is beyond its deadline."""
+        if self.gone_s is not None:
+            return f"{self.why}, and it did not end: killed"
+        if self.quit_s is not None:
+            return self.why
+        if self.ready_s is None:
+            return f"killed: not ready after {patience.ready_s:g} s"
+        return f"killed: silent for {patience.silent_s:g} s"
 
     def epitaph(self) -> str:
         """Why a worker is dead, in a few words."""

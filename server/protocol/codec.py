@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 import msgpack  # type: ignore[import-untyped]  # ships no hints
@@ -100,7 +100,10 @@ def decode_link(data: Part, table: Table[Message]) -> Message:
 
 def fingerprint(*values: Any) -> bytes:
     """16 bytes that stand for what these values say: records of the wire, and what msgpack packs."""
-    plain = [record_writer(type(each))(each) if is_dataclass(each) else each for each in values]  # type: ignore[arg-type]
+    plain = [
+        record_writer(type(each))(each) if hasattr(each, "__dataclass_fields__") else each  # type: ignore[arg-type]
+        for each in values
+    ]
     return hashlib.blake2b(msgpack.packb(plain), digest_size=16).digest()
 
 

@@ -214,16 +214,24 @@ def picture_of(
 
     `bottom_up` is how the rows are to lie in memory; the array itself is read from top to bottom as `view_of` gives it.
     """
-    height, width, channels = array.shape if array.ndim == 3 else (*array.shape, 1) if array.ndim == 2 else (0, 0, 0)
-    if not (height and width and 1 <= channels <= 4):
-        raise UsageError(
-            f"expected pixels of (height, width, 1 to 4 channels) or (height, width), got {array.shape}; "
-            "send colour and alpha only"
-        )
-    dtype = _dtype_of(array)
-    return Picture(
-        width, height, channels, dtype, width * channels * DTYPES[dtype].itemsize, bottom_up, alpha, colour_space
-    )
+    shape = _shape_of(array.shape)
+    return dense_picture(*shape, _dtype_of(array), bottom_up=bottom_up, alpha=alpha, colour_space=colour_space)
+
+
+def dense_picture(
+    height: int,
+    width: int,
+    channels: int,
+    dtype: Dtype,
+    *,
+    bottom_up: bool = False,
+    alpha: Alpha = "associated",
+    colour_space: str = "",
+) -> Picture:
+    """The layout of a picture whose rows lie behind each other. Raises UsageError for a size that is none."""
+    _shape_of((height, width, channels))
+    stride = width * channels * DTYPES[dtype].itemsize
+    return Picture(width, height, channels, dtype, stride, bottom_up, alpha, colour_space)
 
 
 def matte_of(array: Samples, picture: Picture) -> MattePicture:
@@ -235,6 +243,16 @@ def matte_of(array: Samples, picture: Picture) -> MattePicture:
     dtype = _dtype_of(array)
     offset = -(-picture_bytes(picture) // ALIGNMENT) * ALIGNMENT
     return MattePicture(dtype, picture.width * DTYPES[dtype].itemsize, offset)
+
+
+def _shape_of(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    height, width, channels = shape if len(shape) == 3 else (*shape, 1) if len(shape) == 2 else (0, 0, 0)
+    if height < 1 or width < 1 or not 1 <= channels <= 4:
+        raise UsageError(
+            f"expected pixels of (height, width, 1 to 4 channels) or (height, width), got {shape}; "
+            "send colour and alpha only"
+        )
+    return height, width, channels
 
 
 def _dtype_of(array: Samples) -> Dtype:

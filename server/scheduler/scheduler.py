@@ -302,8 +302,7 @@ class Scheduler:
 
     def _may_have(self, device: str) -> bool:
         """Whether this device is there, was there, or may be found to be there."""
-        family = names_of(device)[-1]
-        return self._has(device) or self._finds_devices or family in self._bare_devices
+        return self._has(device) or self._finds_devices or names_of(device)[-1] in self._bare_devices
 
     def _has(self, device: str) -> bool:
         return device in ("", "auto") or device in self._devices
