@@ -66,7 +66,7 @@ def signs(net: UNet, probe: Probe) -> dict[str, float]:
     """Every sign of `BANDS` on a probe."""
     device = next(net.parameters()).device
     plates, wanted = probe.plates.to(device), probe.wanted.to(device)
-    code = None if net.codes is None or probe.styles is None else net.codes[probe.styles.to(device)]
+    code = None if probe.styles is None or net.codes is None else net.codes[probe.styles.to(device)]
     gain, bias = net(with_guides(plates, None if probe.guides is None else probe.guides.to(device)), code)
     result = gain * plates + bias
     if probe.judged is not None:

@@ -41,8 +41,8 @@ def plates() -> list[torch.Tensor]:
 @pytest.fixture
 def pairs() -> list[Pair]:
     """Two styles: one turns light into dark, one exchanges red and blue."""
-    negatives = [Pair(f"n{index}", plate, 255 - plate, 0) for index, plate in enumerate(plates())]
-    swapped = [Pair(f"s{index}", plate, plate.flip(0), 1) for index, plate in enumerate(plates())]
+    negatives = [Pair(f"n{index}", plate, 255 - plate, style=0) for index, plate in enumerate(plates())]
+    swapped = [Pair(f"s{index}", plate, plate.flip(0), style=1) for index, plate in enumerate(plates())]
     return [*negatives, *swapped]
 
 

@@ -36,9 +36,9 @@ class Pair:
     name: str
     before: Tensor
     after: Tensor
-    style: int = 0
     judged: Tensor | None = None
     """Where it may be learned from, (1, H, W) bool; None for everywhere."""
+    style: int = 0
 
 
 @dataclass(frozen=True, slots=True)

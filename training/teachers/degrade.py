@@ -73,7 +73,8 @@ def drawn_damage(name: str) -> Damage:
 def degraded(plate: Samples, damage: Damage, chance: np.random.Generator) -> Samples:
     """A clean plate (H, W, 3) float32, working space, in [0, 1], after the damage; the same shape and range.
 
-    `chance` draws the noise. Codecs work in 8 bits and with half the colour resolution, as they do.
+    `chance` draws the noise. Codecs work in 8 bits and with half the colour resolution, as they do. The same twice,
+    but for H.264: the libx264 of PyAV's wheels does not repeat itself to the bit, so pairs are made once and kept.
     """
     height, width = plate.shape[:2]
     taken = plate
