@@ -68,13 +68,14 @@ def order_from(
     tile: str,
     precision: str,
     animate: str | None = None,
+    guides: tuple[str, ...] = (),
     controls: Mapping[str, Any],
     **plain: Any,
 ) -> Order:
     """An order from the options. UsageError for what cannot be meant."""
     for what in ("input", "output", "matte", "style"):
         require_utf8(what, plain.get(what) or "")
-    for path in plain["guides"]:
+    for path in guides:
         require_utf8("guides", path)
     before, after = before_from(controls), after_from(controls)
     params_from(controls, Params(**{each.name: each.default for each in PARAMETERS}))
@@ -85,6 +86,7 @@ def order_from(
         frames=None if frames is None else FrameRange.parse(frames),
         tile=parse_tile(tile),
         precision=typing.cast("Precision", precision),
+        guides=guides,
         animation=None if animate is None else animation_from(animate, controls),
         before=before,
         after=after,

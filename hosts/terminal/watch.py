@@ -88,9 +88,9 @@ def watch(
         if os.path.realpath(source) == os.path.realpath(target):
             raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
         order = order_from(
-            input="", output="", style=_known_style(style), frames=None, animate=None, matte=None, guides=(),
-            layer=None, input_space=input_space, output_space=output_space, tile="auto", precision="auto",
-            device="auto", overwrite=False, resume=False, controls=controls,
+            input="", output="", style=_known_style(style), frames=None, animate=None, matte=None, layer=None,
+            input_space=input_space, output_space=output_space, tile="auto", precision="auto", device="auto",
+            overwrite=False, resume=False, controls=controls,
         )  # fmt: skip
         reporter.show(Watching(source, target, order.style or ""))
         with held(target):
