@@ -19,8 +19,11 @@ CLIP = 1.0
 """Gradients are scaled down to this norm."""
 SPIKE = 8.0
 """A step whose gradient norm exceeds the running mean this many times is skipped."""
-FIRST = 20
-"""Steps whose norms are taken as they come, as long as they are finite: only they say what is usual in this run."""
+FIRST = 100
+"""Steps in which norms find their level: they grow with the learning rate, and `EARLY_SPIKE` stands for `SPIKE`."""
+EARLY_SPIKE = 30.0
+FEW = 5
+"""Steps that are taken whatever their norm, as long as it is finite: only they say what is usual in this run."""
 IN_A_ROW = 4
 """Skipped steps in a row after which the run goes back: a skipped step changes nothing, so that as many batches which
 all spike say that the weights are ruined, and waiting would only add the ruin to the average."""
@@ -53,7 +56,8 @@ class Guard:
     def admits(self, norm: float, step: int) -> bool:
         """Whether the step with gradients of this norm may be taken."""
         finite = math.isfinite(norm)
-        spike = not finite or (self.taken >= FIRST and norm > SPIKE * self.mean_norm)
+        limit = (SPIKE if self.taken >= FIRST else EARLY_SPIKE) * self.mean_norm
+        spike = not finite or (self.taken >= FEW and norm > limit)
         self.skipped = [when for when in self.skipped if when > step - WINDOW] + [step] * spike
         if spike:
             self.in_a_row += 1
@@ -70,7 +74,7 @@ class Guard:
 
     def alarm(self) -> str:
         """What is wrong with the gradients, in words; empty while nothing is."""
-        kind = "had no finite loss" if self.not_finite else f"had gradients {SPIKE:g} times as large as usual"
+        kind = "had no finite loss" if self.not_finite else "had gradients far larger than usual"
         if self.in_a_row >= IN_A_ROW:
             return f"{self.in_a_row} steps in a row {kind}"
         if len(self.skipped) > TOO_MANY:

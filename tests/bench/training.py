@@ -73,14 +73,18 @@ def steps_of(generator: str, size: str, device: str, budget_s: float) -> StepFig
     plates = [torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8) for _ in range(4)]
     task = task_for([Pair(str(n), plate, plate.flip(0)) for n, plate in enumerate(plates)], recipe)
     learners = Learners(task.net(), task.critic(), recipe, device, judged=False)
-    counted, begun = 0, 0.0
-    while counted < 3 or time.perf_counter() - begun < budget_s:
-        if learners.number == WARM:
-            counted, begun = 0, time.perf_counter()
+
+    def step() -> None:
         learners.take(task.step(learners.net, learners.critic, learners.number, learners.drawn), 0.5, ALONE)
-        counted += 1
         if device != "cpu":
             torch.cuda.synchronize(device)
+
+    for _ in range(WARM):
+        step()
+    counted, begun = 0, time.perf_counter()
+    while counted < 3 or time.perf_counter() - begun < budget_s:
+        step()
+        counted += 1
     pace = counted / (time.perf_counter() - begun)
     return StepFigure(generator, size, device, recipe.batch, recipe.crop, pace, recipe.batch * pace)
 

@@ -25,7 +25,7 @@ from impasto.training.objectives import domains as domains_objective
 from impasto.training.objectives import pairs as pairs_objective
 from impasto.training.recipe import Recipe
 
-STEPS = int(os.environ.get("STEPS", "20"))
+STEPS = 20
 RECIPE = Recipe(
     size="draft",
     steps=STEPS,

@@ -7,7 +7,17 @@ import math
 import pytest
 import torch
 
-from impasto.training.guard import FIRST, IN_A_ROW, MOST_RETURNS, TOO_MANY, WARM_UP, WINDOW, Guard, finite_gradients
+from impasto.training.guard import (
+    FEW,
+    FIRST,
+    IN_A_ROW,
+    MOST_RETURNS,
+    TOO_MANY,
+    WARM_UP,
+    WINDOW,
+    Guard,
+    finite_gradients,
+)
 
 
 def settled(norm: float = 1.0) -> Guard:
@@ -35,6 +45,14 @@ def test_what_is_usual_is_learned_from_the_first_steps_however_large_they_are(no
     assert not guard.admits(9 * norm, FIRST)
 
 
+def test_early_norms_may_grow_with_the_learning_rate_but_not_explode() -> None:
+    guard = Guard()
+    for step in range(FEW):
+        guard.admits(1.0, step)
+    assert guard.admits(15.0, FEW)
+    assert not guard.admits(500.0, FEW + 1)
+
+
 def test_spikes_do_not_raise_what_counts_as_usual() -> None:
     guard = settled()
     for step in range(100):
@@ -47,7 +65,7 @@ def test_a_few_spikes_in_a_row_are_an_alarm_and_scattered_ones_only_when_they_ar
     for step in range(FIRST, FIRST + IN_A_ROW):
         assert not guard.alarm()
         guard.admits(50.0, step)
-    assert guard.alarm() == f"{IN_A_ROW} steps in a row had gradients 8 times as large as usual"
+    assert guard.alarm() == f"{IN_A_ROW} steps in a row had gradients far larger than usual"
     guard = settled()
     for step in range(FIRST, FIRST + 2 * TOO_MANY):
         assert not guard.alarm()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from impasto.core.engine import Engine
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import SIZES, UNet, UNetConfig
 from impasto.core.style import load_style
+from impasto.training import checkpoint, loop
+from impasto.training.checkpoint import read_facts
 from impasto.training.data.pairs import Pair, as_float
 from impasto.training.export import Label, write_style
-from impasto.training.loop import Progress, Schedule, Trained, run
+from impasto.training.guard import IN_A_ROW, MOST_RETURNS
+from impasto.training.loop import Progress, Schedule, Step, Task, Trained, run
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
@@ -126,3 +132,116 @@ def test_a_trained_network_becomes_a_style_that_renders(pairs: list[Pair], tmp_p
     assert card.training.data_sha256 == trained.data_digest
     assert card.preview
     assert Engine(style.path, device="cpu").style.card == card
+
+
+def spoil(task: Task, from_step: int, until: int) -> Task:
+    """The same task, whose losses have no finite gradient for some steps."""
+
+    def step(net: UNet, critic: torch.nn.Module, number: int, drawn: torch.Generator) -> Step:
+        losses = task.step(net, critic, number, drawn)
+        wrong = from_step <= number < until
+        return dataclasses.replace(losses, generator=losses.generator * torch.nan) if wrong else losses
+
+    return dataclasses.replace(task, step=step)
+
+
+def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(pairs: list[Pair], tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    recipe = dataclasses.replace(RECIPE, steps=10)
+    run(spoil(task_for(pairs, recipe), 3, 7), recipe, Schedule(tmp_path), on_progress=seen.append)
+    assert [progress.note for progress in seen] == [
+        "training diverged at step 7, where 4 steps in a row had no finite loss: back to the last good weights at half "
+        "the learning rate (0.00075 at most)"
+    ]
+    assert read_facts(tmp_path / "checkpoint.safetensors")["guard"]["rate_factor"] == 0.5
+
+
+def test_a_run_that_no_rate_helps_ends_with_its_last_good_weights_and_says_why(
+    pairs: list[Pair], tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    recipe = dataclasses.replace(RECIPE, steps=1000)
+    first = train(pairs, dataclasses.replace(RECIPE, steps=1), Schedule(tmp_path / "first"))
+    trained = run(spoil(task_for(pairs, recipe), 0, 1000), recipe, Schedule(tmp_path), on_progress=seen.append)
+    assert len(seen) == MOST_RETURNS
+    assert trained.steps == IN_A_ROW * MOST_RETURNS
+    assert "it ends here with its last good weights, since 6 lower learning rates did not help" in seen[-1].note
+    assert torch.isfinite(weights(trained.net)).all()
+    assert (weights(trained.net) - weights(first.net)).abs().max() < 0.01
+
+
+def test_results_that_collapse_send_a_run_back(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([{"variety": 0.9}, {"variety": 0.01}, {"variety": 0.9}])
+    monkeypatch.setattr(loop, "KEEP_EVERY", 4)
+    monkeypatch.setattr(loop, "signs", lambda net, probe: next(looks))
+    seen: list[Progress] = []
+    train(pairs, dataclasses.replace(RECIPE, steps=14), Schedule(tmp_path), on_progress=seen.append)
+    assert [progress.step for progress in seen] == [8]
+    assert "results of different plates differ 0.01 times as much" in seen[0].note
+    assert "at half the learning rate" in seen[0].note
+
+
+def test_a_resumed_run_goes_back_as_an_undisturbed_one_does(pairs: list[Pair], tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, steps=10)
+    task = spoil(task_for(pairs, recipe), 5, 9)
+    whole = run(task, recipe, Schedule(tmp_path / "whole"))
+    asked = iter([False] * 7 + [True])
+    run(task, recipe, Schedule(tmp_path / "parts"), stopped=lambda: next(asked))
+    resumed = run(task, recipe, Schedule(tmp_path / "parts", resume=True))
+    assert torch.equal(weights(resumed.net), weights(whole.net))
+
+
+@pytest.mark.parametrize("change", [{"generator": "resunet"}, {"size": "fine"}, {"contest": "lsgan"}])
+def test_a_checkpoint_of_other_networks_is_refused_by_name(
+    change: dict[str, Any], pairs: list[Pair], tmp_path: Path
+) -> None:
+    train(pairs, dataclasses.replace(RECIPE, steps=1), Schedule(tmp_path))
+    ((name, value),) = change.items()
+    with pytest.raises(TrainingError, match=f"expected the {name} '.*' with which .* got '{value}'; give the same"):
+        train(pairs, dataclasses.replace(RECIPE, **change), Schedule(tmp_path, resume=True))
+
+
+def test_a_checkpoint_of_the_first_version_goes_on(pairs: list[Pair], tmp_path: Path) -> None:
+    whole = train(pairs, RECIPE, Schedule(tmp_path / "whole"))
+    asked = iter([False] * 3 + [True])
+    train(pairs, RECIPE, Schedule(tmp_path / "old"), stopped=lambda: next(asked))
+    path = tmp_path / "old" / "checkpoint.safetensors"
+    tensors = {name: value for name, value in load_file(path).items() if not name.startswith("good")}
+    facts = read_facts(path)
+    for name in ("monitor", "means"):
+        del facts[name]
+    guard = facts.pop("guard")
+    facts |= {name: guard[name] for name in ("mean_norm", "rate_factor", "skipped", "rollbacks")}
+    save_file(tensors, path, metadata={"version": "1", "facts": json.dumps(facts)})
+    resumed = train(pairs, RECIPE, Schedule(tmp_path / "old", resume=True))
+    assert torch.equal(weights(resumed.net), weights(whole.net))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_its_style(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(pairs, dataclasses.replace(RECIPE, steps=3), Schedule(tmp_path))
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+
+    def full(tensors: Any, path: Path, metadata: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    seen: list[Progress] = []
+    trained = train(pairs, RECIPE, Schedule(tmp_path, resume=True), on_progress=seen.append)
+    assert trained.steps == 6
+    assert "No space left on device" in seen[-1].note
+    assert "--resume goes on from the checkpoint before" in seen[-1].note
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_does_not_end_a_run_for_the_sake_of_its_log(pairs: list[Pair], tmp_path: Path) -> None:
+    (tmp_path / "log.csv").mkdir()
+    seen: list[Progress] = []
+    recipe = dataclasses.replace(RECIPE, steps=50, adversarial=0.0, texture=0.0, consistency=0.0)
+    assert train(pairs, recipe, Schedule(tmp_path), on_progress=seen.append).steps == 50
+    assert "could not write the log" in seen[-1].note

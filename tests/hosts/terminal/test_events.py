@@ -29,6 +29,7 @@ from impasto.hosts.terminal.events import (
     Step,
     StyleExported,
     StyleFound,
+    Tried,
     Warned,
     Watching,
     line_of,
@@ -66,6 +67,7 @@ EXAMPLES: list[Event] = [
     Watching("in", "in/painted", "wheatfield"),
     Painted("in/a.mov", "in/painted/a.mov", 48, 0, 19.2, 2.5),
     Left("in/b.mov", "unreadable_media", "expected a movie in 'in/b.mov', got none; render it", "render it"),
+    Tried(3, 20, {"learning_rate": 0.001, "crop": 96}, 0.0625, "pruned", 0.05),
 ]  # fmt: skip
 
 

@@ -306,3 +306,53 @@ def test_a_style_that_cleans_comes_from_clean_plates(impasto: Impasto) -> None:
     assert (other.code, "same teacher" in other.err) == (TRAINING, True)
     small = impasto("train", "enhance", "--plates", "before", "-o", "other.safetensors")
     assert (small.code, "at least 128 pixels" in small.err) == (TRAINING, True)
+
+
+def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(impasto: Impasto) -> None:
+    assert impasto(*arguments("--steps", "2")).code == 0
+    running = subprocess.Popen(
+        [*IMPASTO, *arguments("--steps", "100000", "--resume", "--json")], stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    for line in running.stdout:
+        if json.loads(line)["event"] == "step":
+            running.kill()
+            break
+    running.communicate(timeout=120)
+    # What the killed one was writing when it died is half a file beside the whole one.
+    Path("my.run/.checkpoint.safetensors.part").write_bytes(b"half")
+    done = impasto(*arguments("--steps", "4", "--resume", "--json"))
+    assert (done.code, done.events[-1]["steps"]) == (0, 4)
+    assert names(Path("my.run")).count(".checkpoint.safetensors.part") == 0
+
+
+def test_one_pair_is_enough_to_train_and_none_is_said(impasto: Impasto) -> None:
+    Path("none").mkdir()
+    empty = impasto(*arguments("--before", "none", "--after", "none"))
+    assert (empty.code, "expected pictures in 'none', found none" in empty.err) == (TRAINING, True)
+    for folder in ("before", "after"):
+        Path(folder, "1.png").unlink()
+    assert impasto(*arguments("--steps", "2")).code == 0
+
+
+def test_nan_in_a_plate_spoils_no_training(impasto: Impasto) -> None:
+    for folder in ("before", "after"):
+        for number in range(2):
+            plate = np.random.default_rng(number).random((64, 64, 3)).astype(np.float32)
+            plate[number : number + 9, 5:60] = np.nan if number else np.inf
+            Path(folder, f"{number}.png").unlink()
+            shot = ShotInfo("", "sequence", number, 1, 64, 64)
+            with open_writer(str(Path(folder, "p.#.exr")), shot) as writer:
+                writer.write(Frame.from_pixels(plate, number=number))
+    done = impasto(*arguments("--steps", "50", "--json"))
+    assert done.code == 0, done.out
+    (step,) = (event for event in done.events if event["event"] == "step")
+    assert 0 < step["figures"]["loss"] < 2
+    assert not [event for event in done.events if "diverged" in event.get("message", "")]
+
+
+def test_a_recipe_of_another_generator_than_the_checkpoint_is_said(impasto: Impasto) -> None:
+    assert impasto(*arguments("--steps", "1")).code == 0
+    Path("other.toml").write_text('generator = "unet"\n')
+    done = impasto(*arguments("--steps", "2", "--resume", "--recipe", "other.toml"))
+    assert (done.code, "expected the generator 'resunet' with which" in done.err) == (TRAINING, True)

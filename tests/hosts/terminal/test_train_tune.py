@@ -1,0 +1,79 @@
+"""`impasto train tune`, for trials of a second on pictures of a few pixels."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from impasto.hosts.terminal.exit_codes import TRAINING, USAGE
+from impasto.training.recipe import read_recipe
+from tests.hosts.terminal.conftest import Impasto, names
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path: Path) -> None:
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        plate = np.random.default_rng(number).integers(0, 256, (72, 72, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
+        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+    (tmp_path / "base.toml").write_text('generator = "unet"\nsize = "draft"\nbatch = 2\ncrop = 64\n')
+
+
+def arguments(*more: str) -> tuple[str, ...]:
+    pairs = ("--before", "before", "--after", "after", "-o", "best.toml", "--recipe", "base.toml", "--device", "cpu")
+    return ("train", "tune", *pairs, "--search", "learning_rate", "--minutes-each", "0.01", *more)
+
+
+def test_a_recipe_comes_out_that_training_takes_and_a_search_goes_on(impasto: Impasto) -> None:
+    done = impasto(*arguments("--trials", "1", "--json"))
+    assert done.code == 0, done.out
+    assert [event["event"] for event in done.events] == ["warning", "trial", "warning", "finished"]
+    assert "2 pairs to learn from and 1 held out on cpu; searching learning_rate" in done.events[0]["message"]
+    tried = done.events[1]
+    assert (tried["trials"], tried["ended"], set(tried["settings"])) == (1, "whole", {"learning_rate"})
+    recipe = read_recipe(Path("best.toml"))
+    assert recipe == {
+        "generator": "unet", "size": "draft", "batch": 2, "crop": 64,
+        "learning_rate": tried["settings"]["learning_rate"],
+    }  # fmt: skip
+    assert {"trials.journal", "trial-000"} <= set(names(Path("best.run")))
+    assert "checkpoint.safetensors" not in names(Path("best.run/trial-000"))
+
+    again = impasto(*arguments("--trials", "1"))
+    assert (again.code, "--resume, --overwrite" in again.err) == (USAGE, True)
+    more = impasto(*arguments("--trials", "2", "--resume"))
+    assert more.code == 0, more.err
+    assert "trial 2 of 2: error " in more.err
+    assert more.out.startswith("best.toml: 1 trial in ")
+    trained = ("train", "pairs", "--before", "before", "--after", "after", "-o", "my.safetensors", "--steps", "1")
+    assert impasto(*trained, "--recipe", "best.toml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("-o", "best.json"), USAGE, "best.toml"),
+        (("--resume",), TRAINING, "found none"),
+        (("--search", "learning"), USAGE, "did you mean 'learning_rate'?"),
+        (("--trials", "0"), USAGE, "at least one trial"),
+        (("--plates", "shot.mp4", "--keys", "keys"), USAGE, "one of the two"),
+        (("--after", "nowhere"), TRAINING, "'nowhere' is none"),
+    ],
+)
+def test_what_cannot_be_searched_is_said(more: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
+    done = impasto(*arguments(*more))
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert not Path("best.toml").exists()
+
+
+def test_where_optuna_is_missing_it_is_said_how_to_get_it(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
+    done = impasto(*arguments())
+    assert (done.code, "pip install 'impasto[tune]'" in done.err) == (USAGE, True)
