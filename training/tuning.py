@@ -121,7 +121,7 @@ def error_on(net: UNet, pairs: Sequence[Pair]) -> float:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for pair in pairs:
-            result = stylize(net, as_float(pair.before).to(device))[None]
+            result = stylize(net, as_float(pair.before).to(device), pair.style)[None]
             target = as_float(pair.after).to(device)[None]
             total += float(multi_scale_l1(result, target)) + TEXTURE * float(laplacian_swd(result, target))
     return total / len(pairs)

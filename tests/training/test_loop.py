@@ -151,7 +151,7 @@ def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(pai
     run(spoil(task_for(pairs, recipe), 3, 7), recipe, Schedule(tmp_path), on_progress=seen.append)
     assert [progress.note for progress in seen] == [
         "training diverged at step 7, where 4 steps in a row had no finite loss: back to the last good weights at half "
-        "the learning rate (0.00075 at most)"
+        "the learning rate (0.0005 at most)"
     ]
     assert read_facts(tmp_path / "checkpoint.safetensors")["guard"]["rate_factor"] == 0.5
 

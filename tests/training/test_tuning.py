@@ -111,13 +111,13 @@ def test_what_is_learned_from_is_not_judged_by() -> None:
 
 def test_a_nearer_network_has_the_smaller_error_and_chance_is_left_alone() -> None:
     class Adds(torch.nn.Module):
-        config = SimpleNamespace(stride=8)
+        config, codes = SimpleNamespace(stride=8), None
 
         def __init__(self, amount: float) -> None:
             super().__init__()
             self.amount = torch.nn.Parameter(torch.tensor(amount))
 
-        def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, picture: torch.Tensor, code: None = None) -> tuple[torch.Tensor, torch.Tensor]:
             return torch.ones_like(picture), self.amount.expand_as(picture)
 
     plate = torch.rand(3, 64, 64)
