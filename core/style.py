@@ -60,6 +60,8 @@ def find_style(name: str | Path, folders: Sequence[Path] = ()) -> Path:
     Raises UnknownName with the nearest name.
     """
     style, choice = split_reference(str(name))
+    if choice and str(name) in style_files(folders):
+        style, choice = str(name), ""  # an '@' in the file's name
     path = Path(style)
     if path.suffix.lower() not in (ENDING, *PICKLES) and not path.is_file():
         known = style_files(folders)
@@ -203,6 +205,10 @@ def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None
     }
     if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
         raise StyleError(f"expected weights that are finite in float16, some are not; '{path}' was not written")
+    try:
+        require_codes(card.codes, generator.config.styles)
+    except ValueError as error:
+        raise StyleError(f"expected names for the styles in the network: {error}; '{path}' was not written") from error
     stored = type(generator)(generator.config).eval()
     stored.load_state_dict(weights)
     config = generator.config

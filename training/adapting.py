@@ -17,8 +17,8 @@ from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
 from impasto.training.recipe import Recipe, recipe_from
 
-HEADS = ("head", "last")
-"""The layer that answers with gain and bias, by its name in each generator."""
+HEADS = ("head", "refine", "last")
+"""The layers that answer with gain and bias, by their names in the generators."""
 
 
 def require_codes_to_adapt(base: Style) -> None:
@@ -31,7 +31,7 @@ def require_codes_to_adapt(base: Style) -> None:
     if base.generator.codes is None:
         raise TrainingError(
             f"expected a style that holds several by code to adapt, '{base.card.name}' has no style code; "
-            "name another, for example atelier, or learn from its pictures with --distil-from"
+            "make one with `impasto train painting --styles`, or learn from its pictures with --distil-from"
         )
 
 

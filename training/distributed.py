@@ -182,7 +182,7 @@ def joined(rank: int, size: int, device: str, *, limit_s: float = LIMIT_S) -> It
 def _waiting() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # the second where the address to meet at is missing
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TrainingError(
             f"expected an answer of the other training processes, got none ({reason}); "

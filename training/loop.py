@@ -172,6 +172,7 @@ def run(
         except OutputError as error:
             tell(f"{error}; {then}")
 
+    kept = learners.number > 0
     while True:
         learners.seconds, asked = mates.sums(clock() - begun if mates.leads else 0.0, float(stopped()))
         fraction = learners.seconds / (60 * recipe.minutes) if recipe.minutes else learners.number / recipe.steps
@@ -188,6 +189,7 @@ def run(
             alarm = learners.monitor.alarm(seen, figures, number, CONTESTS[recipe.contest].widest_gap)
             if not alarm and learners.guard.calm():
                 learners.good.keep(learners.averaged, learners.critic)
+                kept = True
         if alarm:
             learners.go_back()
         if not mates.leads:
@@ -202,6 +204,11 @@ def run(
         if clock() - saved > schedule.checkpoint_s:
             saved = clock()
             attempt(save, "it is tried again")
+    if learners.guard.exhausted() and not kept:
+        raise TrainingError(
+            f"expected a run that learns, it diverged {MOST_RETURNS} times before it had weights worth keeping; give a "
+            f"lower rate with --recipe, for example learning_rate = {recipe.learning_rate / 10:.1g}"
+        )
     if mates.leads:
         try:
             show()
@@ -215,7 +222,8 @@ def require_fit(stored: Path, named: Path, task: Task, recipe: Recipe) -> None:
     facts = read_facts(stored)
     if facts.get("data") != task.digest:
         raise TrainingError(
-            f"expected the pictures that '{named}' was trained on, got others; start anew without --resume"
+            f"expected the pictures that '{named}' was trained on, with the same styles, guides and --adapt, got "
+            "others; start anew without --resume"
         )
     before = json.loads(facts["recipe"])
     for name in ("generator", "size", "contest"):
@@ -238,7 +246,7 @@ def _returned(alarm: str, learners: Learners) -> str:
 
 
 def log_figures(path: Path, number: int, seconds: float, figures: Mapping[str, float]) -> None:
-    """Append one row to the run's CSV; a figure that comes later than the header does not get a column.
+    """Append one row to the run's CSV, whose header stays as it is where there is one: an older run has fewer columns.
 
     OutputError where there is no room for it.
     """
@@ -251,14 +259,24 @@ def log_figures(path: Path, number: int, seconds: float, figures: Mapping[str, f
         "critic_gap",
         "out_of_range",
         "held_out",
+        "contrast",
     ]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = not path.exists()
+        header = _header(path)
+        columns = header[2:] or columns
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
-            if new:
+            if not header:
                 writer.writerow(["step", "seconds", *columns])
             writer.writerow([number, f"{seconds:.1f}", *(f"{figures.get(name, 0.0):.5f}" for name in columns)])
     except OSError as error:
         raise OutputError(f"could not write the log '{path}': {error}; free space in its folder") from error
+
+
+def _header(path: Path) -> list[str]:
+    """The names in the first line of a CSV; none where there is no file, or nothing in it."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), [])

@@ -19,10 +19,12 @@ import torch
 
 from impasto.core.errors import OutputError, TrainingError, UnknownName, UsageError
 from impasto.core.generators.unet import UNet
+from impasto.core.media.commit import make_folder
 from impasto.training import loop
 from impasto.training.data.pairs import Pair, as_float
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.losses.texture import laplacian_swd
+from impasto.training.networks import KINDS
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
 
@@ -73,6 +75,7 @@ class Trial:
     """One run of a search."""
 
     number: int
+    """Counted from 1."""
     settings: dict[str, Value]
     error: float | None
     """On what was held out, lower is better; None for a run that could not be judged."""
@@ -101,6 +104,23 @@ class Search:
         for name in self.names:
             if name not in SPACE:
                 raise UnknownName("setting to search", name, SPACE)
+
+
+def fitted(base: Recipe, room: int) -> Recipe:
+    """The base with the largest crop, up to its own, that fits into so many pixels, and a rim that fits into the crop.
+
+    TrainingError where the pictures have no room for any crop.
+    """
+    if base.crop <= room:
+        return base
+    stride = _stride(base)
+    crop = room - room % stride
+    if crop < 2 * stride:
+        raise TrainingError(
+            f"expected pictures of at least {2 * stride} pixels on each side, the smallest has {room}; "
+            "use larger pictures"
+        )
+    return dataclasses.replace(base, crop=crop, rim=min(base.rim, (crop - stride - 1) // 2))
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -166,7 +186,7 @@ def best_of(study: optuna.Study) -> Trial | None:
     if not whole:
         return None
     best = min(whole, key=lambda trial: math.inf if trial.value is None else trial.value)
-    return Trial(best.number, dict(best.params), best.value, "whole")
+    return Trial(best.number + 1, dict(best.params), best.value, "whole")
 
 
 def write_recipe(path: Path, base: Recipe, best: Trial) -> None:
@@ -218,7 +238,8 @@ def _one(
             pruned = pruned or asked.should_prune()
         return error
 
-    folder = plan.folder / f"trial-{asked.number:03}"
+    number = asked.number + 1
+    folder = plan.folder / f"trial-{number:03}"
     schedule = loop.Schedule(
         folder, preview_s=60 * plan.minutes_each / LOOKS, checkpoint_s=math.inf, device=plan.device
     )
@@ -233,16 +254,16 @@ def _one(
     states = optuna.trial.TrialState
     if not finite:
         study.tell(asked, state=states.FAIL)
-        return Trial(asked.number, settings, None, "failed")
+        return Trial(number, settings, None, "failed")
     if pruned:
         study.tell(asked, state=states.PRUNED)
-        return Trial(asked.number, settings, finite[-1], "pruned")
+        return Trial(number, settings, finite[-1], "pruned")
     if stopped():
         study.tell(asked, state=states.FAIL)
-        return Trial(asked.number, settings, finite[-1], "stopped")
+        return Trial(number, settings, finite[-1], "stopped")
     # What a run hands out are its best weights where the latest are plainly worse.
     study.tell(asked, min(finite))
-    return Trial(asked.number, settings, min(finite), "whole")
+    return Trial(number, settings, min(finite), "whole")
 
 
 def _settings(asked: optuna.Trial, plan: Search) -> dict[str, Value]:
@@ -252,16 +273,26 @@ def _settings(asked: optuna.Trial, plan: Search) -> dict[str, Value]:
         if isinstance(space, Span):
             settings[name] = asked.suggest_float(name, space.least, space.most, log=space.even == "logarithms")
         else:
-            fitting = [value for value in space if name != "crop" or value <= plan.room]
+            fitting = [value for value in space if name != "crop" or _takes(plan, value)]
             settings[name] = asked.suggest_categorical(name, fitting or [getattr(plan.base, name)])
     return settings
+
+
+def _takes(plan: Search, crop: float) -> bool:
+    """Whether a crop fits into the pictures, and the base's rim into the crop."""
+    stride = _stride(plan.base)
+    return crop <= plan.room and crop % stride == 0 and crop > 2 * plan.base.rim + stride
+
+
+def _stride(recipe: Recipe) -> int:
+    return KINDS[recipe.generator].sizes[recipe.size].stride
 
 
 def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
     from optuna.storages.journal import JournalFileBackend
 
-    plan.folder.mkdir(parents=True, exist_ok=True)
     journal = plan.folder / JOURNAL
+    make_folder(str(journal))
     facts = {
         "data": digest,
         "base": plan.base.as_json(),
@@ -274,7 +305,6 @@ def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
             study_name="recipe",
             direction="minimize",
             load_if_exists=True,
-            sampler=library.samplers.TPESampler(seed=plan.base.seed, n_startup_trials=2 * FIRST_RUNS),
             pruner=library.pruners.MedianPruner(n_startup_trials=FIRST_RUNS, n_warmup_steps=LOOKS // 4),
         )
     except (OSError, ValueError, KeyError) as error:
@@ -289,6 +319,9 @@ def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
             )
         if before is None:
             study.set_user_attr(name, value)
+    # A search that goes on draws anew: by the seed alone it would try again what it began with.
+    seed = plan.base.seed + len(study.get_trials(deepcopy=False))
+    study.sampler = library.samplers.TPESampler(seed=seed, n_startup_trials=2 * FIRST_RUNS)
     return study
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.frame import Samples
-from impasto.core.keys.matching import KeyView, Shown, compared_size, find_shown, scaled, view_key
+from impasto.core.keys.matching import KeyView, Shown, compared_size, find_shown, nearest, scaled, view_key
 from impasto.core.keys.stored import Keys
 from impasto.core.temporal import warped
 
@@ -105,7 +105,7 @@ class KeyBlend:
         painted = painted.reshape(size)
         guides = None
         if keys.guides is not None:
-            guides = scaled(_samples(keys.guides[index].numpy()), size).reshape(*size, -1)
+            guides = nearest(_samples(keys.guides[index].numpy()), size)
         answered = answer(plate, guides).astype(np.float16)
         lacking = (paint - answered.astype(np.float32)) * painted[..., None]
         view = view_key(plate, painted, compared_size(*size))

@@ -71,6 +71,14 @@ def scaled(picture: Samples, size: tuple[int, int]) -> Samples:
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=way), np.float32)
 
 
+def nearest(planes: Samples, size: tuple[int, int]) -> Samples:
+    """(H, W, C) as (height, width, C) by nearest samples: identifiers among guide planes must not blend."""
+    if planes.shape[:2] == size:
+        return planes.reshape(*size, -1)
+    resized = cv2.resize(planes, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.asarray(resized, np.float32).reshape(*size, -1)
+
+
 def view_key(plate: Samples, painted: Samples, size: tuple[int, int]) -> KeyView:
     """A key's plate (H, W, 3) and where it is painted (H, W), at this size."""
     small = scaled(plate, size)

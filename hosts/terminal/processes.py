@@ -19,6 +19,8 @@ class Place:
     """Its number on this machine, and that of its GPU."""
     restarts: int = 0
     """How often torchrun has started all of them anew after one was lost."""
+    started_by: str = ""
+    """Which torchrun started them: the same word after every restart."""
 
     @property
     def leads(self) -> bool:
@@ -39,7 +41,9 @@ def place(environment: Mapping[str, str] = os.environ) -> Place:
         raise UsageError(
             f"expected a RANK below the WORLD_SIZE in the environment, got {told}; start with torchrun, or unset them"
         )
-    return Place(*(int(told[name]) for name in names))
+    started_by = f"{environment.get('TORCHELASTIC_RUN_ID', '')} {os.getppid()}"
+    rank, size, local_rank, restarts = (int(told[name]) for name in names)
+    return Place(rank, size, local_rank, restarts, started_by)
 
 
 def device_of(here: Place, asked: str) -> str:

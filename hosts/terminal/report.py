@@ -208,7 +208,7 @@ def trial_text(event: Tried) -> str:
     error = "no error" if event.error is None else f"error {event.error:.5f}"
     how = "" if event.ended == "whole" else f" ({event.ended})"
     best = "" if event.best is None else f"; best so far {event.best:.5f}"
-    return f"trial {event.trial + 1} of {event.trials}: {error}{how} with {settings}{best}"
+    return f"trial {event.trial} of {event.trials}: {error}{how} with {settings}{best}"
 
 
 def counted(number: int, noun: str) -> str:

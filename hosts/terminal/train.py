@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 
 ENDING = ".safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+STARTED_BY = ".torchrun"
+"""The file in a run's folder that names the torchrun which may start it again."""
 
 
 def pairs(
@@ -100,7 +103,7 @@ def pairs(
     started anew with the others, and all go on from the last checkpoint.
     """
     here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(here, json=json)) as interrupts:
         resume = goes_on(here, output, resume=resume)
         folder = run_folder(here, output, resume=resume, overwrite=overwrite)
         for_pictures(before, "--before")
@@ -177,8 +180,14 @@ class Begun:
 
 def begun_with(distil_from: Sequence[str] | None, adapt: str | None, size: str | None) -> Begun:
     """What the options name. Raises what `load_style` raises, and UsageError for a size that is not the base's."""
+    from impasto.core.mix import split_reference
     from impasto.core.style import find_style, load_style
 
+    if adapt is not None and split_reference(adapt)[1]:
+        raise UsageError(
+            f"expected a file of several styles to adapt, got the choice '{adapt}'; name the file alone: "
+            f"{split_reference(adapt)[0]}"
+        )
     base = None if adapt is None else load_style(find_style(adapt))
     if base is not None and size not in (None, base.card.size):
         raise UsageError(
@@ -273,7 +282,14 @@ def told_of(device: str, processes: int) -> str:
 
 def goes_on(here: Place, output: Path, *, resume: bool) -> bool:
     """Whether a run is to go on: when the user says so, and when torchrun started it again after a process was lost."""
-    return resume or (here.restarts > 0 and (output.with_suffix(".run") / CHECKPOINT).exists())
+    folder = output.with_suffix(".run")
+    return resume or (begun_here(here, folder) and (folder / CHECKPOINT).exists())
+
+
+def begun_here(here: Place, folder: Path) -> bool:
+    """Whether an earlier start by the same torchrun made the folder of this run its own."""
+    mark = folder / STARTED_BY
+    return here.restarts > 0 and mark.exists() and mark.read_text(encoding="utf-8") == here.started_by
 
 
 def run_folder(here: Place, output: Path, *, resume: bool, overwrite: bool, begun_by: str = CHECKPOINT) -> Path:
@@ -284,13 +300,14 @@ def run_folder(here: Place, output: Path, *, resume: bool, overwrite: bool, begu
     """
     from impasto.core.media.commit import make_folder
 
-    if here.restarts:
+    folder = output.with_suffix(".run")
+    again = begun_here(here, folder)
+    if again:
         overwrite = not resume
     if resume and overwrite:
         raise UsageError("expected --overwrite or --resume, got both; give one of them")
     if output.suffix != ENDING:
         raise UsageError(f"expected a style that ends in {ENDING}, got '{output}'; write {output.with_suffix(ENDING)}")
-    folder = output.with_suffix(".run")
     if not here.leads:
         return folder
     checkpoint = folder / CHECKPOINT
@@ -307,6 +324,10 @@ def run_folder(here: Place, output: Path, *, resume: bool, overwrite: bool, begu
     if not resume:
         for name in (CHECKPOINT, "log.csv", "preview.png"):
             (folder / name).unlink(missing_ok=True)
+    if overwrite and not again:
+        shutil.rmtree(folder / "pairs", ignore_errors=True)  # of other plates, perhaps
+    if here.started_by:
+        (folder / STARTED_BY).write_text(here.started_by, encoding="utf-8")
     return folder
 
 
@@ -335,6 +356,10 @@ def tell(reporter: Reporter, progress: Progress, preview: Path) -> None:
     )
 
 
-def stop_notice(*, json: bool) -> str:
-    """What is said to a person at the first Ctrl-C; nothing to a program."""
-    return "" if json else "stopping; what is done so far is kept. Press Ctrl-C again to quit at once"
+def stop_notice(here: Place | None = None, *, json: bool) -> str:
+    """What is said to a person at the first Ctrl-C, by the first process alone; nothing to a program."""
+    return (
+        ""
+        if json or (here is not None and not here.leads)
+        else "stopping; what is done so far is kept. Press Ctrl-C again to quit at once"
+    )

@@ -73,7 +73,7 @@ def domains(
     pictures (`painting`, `pairs`, `keyframes`).
     """
     here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(here, json=json)) as interrupts:
         resume = goes_on(here, output, resume=resume)
         folder = run_folder(here, output, resume=resume, overwrite=overwrite)
         prepare_process()

@@ -82,7 +82,7 @@ def enhance(
     Ctrl-C keeps what there is; --resume goes on.
     """
     here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(here, json=json)) as interrupts:
         resume = goes_on(here, output, resume=resume)
         folder = run_folder(here, output, resume=resume, overwrite=overwrite, begun_by="pairs/teacher.json")
         prepare_process()

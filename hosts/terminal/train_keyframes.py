@@ -96,7 +96,7 @@ def keyframes(
     A style that was trained with --guides wants the same layers of every frame that it paints: see `impasto render`.
     """
     here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(here, json=json)) as interrupts:
         resume = goes_on(here, output, resume=resume)
         folder = run_folder(here, output, resume=resume, overwrite=overwrite)
         for_folder(keys, "--keys")

@@ -16,7 +16,6 @@ from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.processes import place
-from impasto.hosts.terminal.report import reporter_for
 from impasto.hosts.terminal.train import (
     Run,
     begun_with,
@@ -113,7 +112,12 @@ def painting(
     Ctrl-C keeps what there is; --resume goes on.
     """
     here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(here, json=json)) as interrupts:
+        if styles and distil_from:
+            raise UsageError(
+                "expected --styles or --distil-from, got both; to put styles that are trained into one network, give "
+                "--distil-from more than once, without --styles"
+            )
         apart = separate(paintings or [], output) if styles else {output.stem: paintings or []}
         first = f"pairs/{next(iter(apart))}/teacher.json" if styles else "pairs/teacher.json"
         resume = goes_on(here, output, resume=resume)
@@ -173,7 +177,13 @@ def teach(
     The first half of `impasto train painting`, for pictures that you want to choose from or to paint over. Pairs that
     are there already stay, so that a run which was stopped goes on.
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        if here.size > 1:
+            raise UsageError(
+                f"expected one process for `impasto train teach`, got {here.size}, each of which would paint the same; "
+                "start it without torchrun"
+            )
         prepare_process()
         from impasto.training.teachers.pairs import TeacherLook
 

@@ -17,8 +17,9 @@ from impasto.hosts.terminal.events import Cancelled, Finished, Tried, Warned
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.report import counted, reporter_for
-from impasto.hosts.terminal.train import for_folder, stop_notice
+from impasto.hosts.terminal.processes import place
+from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.train import for_folder, stop_notice, training_reporter
 from impasto.hosts.terminal.train_options import Device, Json, RecipeFile, Seed, Size, recipe_of
 
 JOURNAL = "trials.journal"
@@ -66,7 +67,13 @@ def tune(
     --resume goes on after Ctrl-C or worse; the best so far is in best.toml after every trial. Needs the extra
     impasto[tune].
     """
-    with reporter_for(json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    here = place()
+    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        if here.size > 1:
+            raise UsageError(
+                f"expected one process for `impasto train tune`, got {here.size}, each of which would search alone; "
+                "start it without torchrun"
+            )
         if importlib.util.find_spec("optuna") is None:
             raise UsageError(
                 "expected Optuna for `impasto train tune`, it is not installed; run: pip install 'impasto[tune]'"
@@ -83,9 +90,13 @@ def tune(
 
         given = Given(before, after, plates, keys)
         lesson = given.lesson(recipe_file, {"size": size, "seed": seed})
-        base, names = lesson.base, tuple(search or tuning.SPACE)
+        base, names = tuning.fitted(lesson.base, lesson.room), tuple(search or tuning.SPACE)
         plan = tuning.Search(base, names, trials, minutes_each, folder, lesson.room, choose_device(device))
         reporter.show(Warned(f"{lesson.told} on {plan.device}; searching {', '.join(plan.names)}"))
+        if base != lesson.base:
+            reporter.show(
+                Warned(f"crops of {base.crop} pixels, not {lesson.base.crop}: the smallest picture has {lesson.room}")
+            )
 
         tried = 0
 
@@ -179,7 +190,7 @@ def _keyframes(plates: str, keys: Path, recipe_file: Path | None, options: Mappi
 
 
 def search_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
-    """The folder of a search, fit for use.
+    """The folder of a search, fit for use; one that is not there is made only when the search begins.
 
     Raises UsageError, OutputExists, OutputError, and TrainingError where there is nothing to resume.
     """
@@ -200,7 +211,8 @@ def search_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
                 f"expected no file at '{taken}', but there is one; give --resume, --overwrite or another name"
             )
     make_folder(str(output))
-    make_folder(str(journal))
+    if folder.exists():
+        make_folder(str(journal))
     if not resume:
         journal.unlink(missing_ok=True)
     return folder

@@ -94,6 +94,8 @@ class WarmStyles:
         if first:
             try:
                 loaded = self._read(path)
+                if loaded.signature != signature_of(path):
+                    loaded = self._read(path)  # it was replaced in between
                 with self._lock:
                     # A check that ended meanwhile has read a newer file.
                     loaded = self._held.setdefault(path, loaded)
@@ -136,8 +138,8 @@ class WarmStyles:
             fresh = self._read(path)
         except ImpastoError:
             with self._lock:
-                if path in self._held:
-                    self._held[path].pinned = True
+                for held in self._held.values():
+                    held.pinned = held.pinned or file_of(held.path) == path
             raise
         digest = fresh.style.card.weights_sha256
         with self._lock:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from impasto.core.card import Card
 from impasto.core.engine import Engine
@@ -124,6 +125,16 @@ def test_a_file_offers_itself_and_each_of_its_styles(many: Style) -> None:
 @pytest.mark.parametrize("codes", [(), ("wave",), ("wave", "wave", "ink"), ("wave", "a@b", "ink")])
 def test_a_card_must_name_the_styles_apart(many: Style, codes: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "odd.safetensors"
-    save_style(path, replace(many.card, codes=codes), many.generator)
+    odd = replace(many.card, codes=codes)
+    with pytest.raises(StyleError, match="was not written"):
+        save_style(path, odd, many.generator)
+    assert not path.exists()
+    save_file(load_file(path_of(many)), path, metadata={"card": odd.to_json()})
     with pytest.raises(StyleError, match="the names of the styles"):
         load_style(path)
+
+
+def test_a_file_with_the_mark_in_its_name_is_found_whole(many: Style, tmp_path: Path) -> None:
+    path = tmp_path / "me@home.safetensors"
+    path.write_bytes(path_of(many).read_bytes())
+    assert find_style("me@home", [tmp_path]) == path

@@ -157,17 +157,22 @@ def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(pai
 
 
 def test_a_run_that_no_rate_helps_ends_with_its_last_good_weights_and_says_why(
-    pairs: list[Pair], tmp_path: Path
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loop, "KEEP_EVERY", 4)
     seen: list[Progress] = []
     recipe = dataclasses.replace(RECIPE, steps=1000)
-    first = train(pairs, dataclasses.replace(RECIPE, steps=1), Schedule(tmp_path / "first"))
-    trained = run(spoil(task_for(pairs, recipe), 0, 1000), recipe, Schedule(tmp_path), on_progress=seen.append)
+    trained = run(spoil(task_for(pairs, recipe), 4, 1000), recipe, Schedule(tmp_path), on_progress=seen.append)
     assert len(seen) == MOST_RETURNS
-    assert trained.steps == IN_A_ROW * MOST_RETURNS
+    assert trained.steps == 4 + IN_A_ROW * MOST_RETURNS
     assert "it ends here with its last good weights, since 6 lower learning rates did not help" in seen[-1].note
     assert torch.isfinite(weights(trained.net)).all()
-    assert (weights(trained.net) - weights(first.net)).abs().max() < 0.01
+
+
+def test_a_run_that_never_had_good_weights_gives_no_style(pairs: list[Pair], tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, steps=1000)
+    with pytest.raises(TrainingError, match="diverged 6 times before it had weights worth keeping"):
+        run(spoil(task_for(pairs, recipe), 0, 1000), recipe, Schedule(tmp_path))
 
 
 def test_results_that_collapse_send_a_run_back(
@@ -237,6 +242,20 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_its_style(
     assert "--resume goes on from the checkpoint before" in seen[-1].note
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_new_log_has_the_contrast_of_two_folders(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    loop.log_figures(path, 50, 2.0, {"loss": 1.0, "contrast": 0.25})
+    header, row = (line.split(",") for line in path.read_text().splitlines())
+    assert dict(zip(header, row, strict=True))["contrast"] == "0.25000"
+
+
+def test_a_log_that_is_there_keeps_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,seconds,loss,held_out\n50,2.0,1.00000,0.50000\n")
+    loop.log_figures(path, 100, 4.0, {"loss": 0.5, "held_out": 0.25, "contrast": 0.125})
+    assert path.read_text().splitlines()[1:] == ["50,2.0,1.00000,0.50000", "100,4.0,0.50000,0.25000"]
 
 
 def test_a_full_disk_does_not_end_a_run_for_the_sake_of_its_log(pairs: list[Pair], tmp_path: Path) -> None:

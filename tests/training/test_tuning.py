@@ -14,7 +14,7 @@ from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.training import loop, tuning
 from impasto.training.data.pairs import Pair
 from impasto.training.recipe import Recipe, read_recipe, recipe_from
-from impasto.training.tuning import SPACE, Search, Trial, search, split, write_recipe
+from impasto.training.tuning import SPACE, Search, Trial, fitted, search, split, write_recipe
 
 BASE = Recipe(size="draft", steps=4)
 
@@ -79,11 +79,54 @@ def test_a_search_goes_on_where_it_stopped_and_only_with_what_it_began_with(
     assert search(task_for, plan(tmp_path), stopped=lambda: len(trainer.looks) >= 5) is not None
     numbers: list[int] = []
     search(task_for, plan(tmp_path), on_trial=lambda trial, best: numbers.append(trial.number))
-    assert numbers[0] == 5
+    assert numbers[0] == 6
     # The fifth was under way when it was stopped: it does not count.
     assert len(numbers) == 12 - 4
     with pytest.raises(TrainingError, match="its data differs"):
         search(lambda recipe: Judged("other"), plan(tmp_path))  # type: ignore[arg-type, return-value]
+
+
+def test_a_search_that_goes_on_tries_nothing_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Trainer(monkeypatch)
+    rates: list[Any] = []
+    for trials in (2, 4, 6):
+        search(
+            task_for,
+            plan(tmp_path, trials),
+            on_trial=lambda trial, best: rates.append(trial.settings["learning_rate"]),
+        )
+    assert len(set(rates)) == len(rates) == 6
+
+
+def test_trials_are_numbered_from_one_wherever_they_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Trainer(monkeypatch)
+    told: list[int] = []
+    best = search(task_for, plan(tmp_path, 1), on_trial=lambda trial, best: told.append(trial.number))
+    assert best is not None
+    write_recipe(tmp_path / "best.toml", BASE, best)
+    assert told == [best.number] == [1]
+    assert (tmp_path / "best.toml").read_text().startswith("# trial 1, ")
+
+
+@pytest.mark.parametrize(
+    ("room", "crop", "rim"), [(200, 128, 16), (128, 128, 16), (127, 120, 16), (72, 72, 16), (40, 40, 15), (16, 16, 3)]
+)
+def test_a_crop_and_its_rim_fit_into_small_pictures(room: int, crop: int, rim: int) -> None:
+    base = fitted(BASE, room)
+    assert base == dataclasses.replace(BASE, crop=crop, rim=rim)
+
+
+def test_pictures_without_room_for_any_crop_are_refused() -> None:
+    with pytest.raises(TrainingError, match=r"at least 16 pixels .* has 15"):
+        fitted(BASE, 15)
+
+
+def test_no_crop_is_tried_that_the_rim_fills(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Trainer(monkeypatch)
+    wide = dataclasses.replace(plan(tmp_path, 6), base=dataclasses.replace(BASE, rim=40))
+    crops: list[Any] = []
+    search(task_for, wide, on_trial=lambda trial, best: crops.append(trial.settings["crop"]))
+    assert set(crops) <= {96, 128}
 
 
 def test_runs_that_cannot_be_judged_end_the_search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.core.card import KeyFacts
 from impasto.core.frame import Samples
+from impasto.core.keys.matching import nearest
 from impasto.core.keys.stored import LONGEST_SIDE, Keys
 from impasto.training.data.keyframes import Key, Plate, as_samples
 from impasto.training.data.steadiness import camera_moves, noise_of
@@ -39,7 +40,10 @@ def carried_keys(keys: Sequence[Key], unpainted: Sequence[Plate]) -> Keys | None
         follow=camera_moves(plates[0], others),
     )
     guides = [
-        _stored(key.guides.float().permute(1, 2, 0).numpy(), size, torch.float16)
+        torch.from_numpy(nearest(key.guides.float().permute(1, 2, 0).numpy(), size))
+        .permute(2, 0, 1)
+        .half()
+        .contiguous()
         for key in keys
         if key.guides is not None
     ]

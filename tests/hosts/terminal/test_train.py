@@ -229,6 +229,8 @@ def test_several_styles_go_into_one_network_and_a_new_one_out_of_it(impasto: Imp
     refused = impasto(*pairs, "--adapt", "dark.safetensors", "-o", "none.safetensors")
     assert refused.code == TRAINING
     assert "no style code" in refused.err
+    chosen = impasto(*pairs, "--adapt", "two.safetensors@dark", "-o", "none.safetensors")
+    assert (chosen.code, "name the file alone" in chosen.err.replace("\n", " ")) == (USAGE, True)
     other_size = impasto(*pairs, "--adapt", "two.safetensors", "--size", "fine", "-o", "none.safetensors")
     assert other_size.code == USAGE
     assert "keeps its network" in other_size.err.replace("\n", " ")
@@ -243,6 +245,9 @@ def test_paintings_become_styles_of_one_network(impasto: Impasto) -> None:
     assert done.code == 0, done.err
     assert read_card(Path("masters.safetensors")).codes == ("wave", "starry")
     assert {"wave", "starry"} <= set(names(Path("masters.run/pairs")))
+    distilled = ("--distil-from", "wheatfield-draft", "--overwrite")
+    both = impasto("train", "painting", "--styles", "wave.png", "starry.png", *wanted, *distilled)
+    assert (both.code, "got both" in both.err) == (USAGE, True)
     alone = impasto("train", "painting", "--styles", "wave.png", *wanted, "--overwrite")
     assert alone.code == USAGE
     assert "two or more paintings" in alone.err

@@ -66,9 +66,12 @@ def test_what_torchrun_starts_again_goes_on_from_its_checkpoint(
     impasto: Impasto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("train", "pairs", "--before", "before", "--after", "after", "-o", "my.safetensors", *SMALL)
-    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": "1"}.items():
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": "0"}.items():
         monkeypatch.setenv(name, value)
-    first = impasto(*command, "--overwrite", "--steps", "2", "--json")
+    assert impasto(*command, "--steps", "2").code == 0
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    Path("my.run/checkpoint.safetensors").unlink()
+    first = impasto(*command, "--steps", "2", "--json")
     assert first.events[-1]["steps"] == 2, "without a checkpoint it begins again"
     checkpoint = Path("my.run/checkpoint.safetensors").stat().st_mtime_ns
     for given in ((), ("--overwrite",), ("--resume",)):
@@ -78,3 +81,27 @@ def test_what_torchrun_starts_again_goes_on_from_its_checkpoint(
     assert Path("my.run/checkpoint.safetensors").stat().st_mtime_ns > checkpoint
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
     assert "--resume, --overwrite or another name" in impasto(*command, "--steps", "2").err
+
+
+def test_a_start_that_was_refused_is_refused_when_torchrun_tries_it_again(
+    impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("my.safetensors").write_text("precious", encoding="utf-8")
+    command = (
+        "train",
+        "pairs",
+        "--before",
+        "before",
+        "--after",
+        "after",
+        "-o",
+        "my.safetensors",
+        *SMALL,
+        "--steps",
+        "2",
+    )
+    for restarts in ("0", "1"):
+        for name, value in {"RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": restarts}.items():
+            monkeypatch.setenv(name, value)
+        assert "--resume, --overwrite or another name" in impasto(*command).err
+    assert Path("my.safetensors").read_text(encoding="utf-8") == "precious"

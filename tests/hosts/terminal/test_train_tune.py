@@ -34,6 +34,8 @@ def test_a_recipe_comes_out_that_training_takes_and_a_search_goes_on(impasto: Im
     done = impasto(*arguments("--trials", "1", "--json"))
     assert done.code == 0, done.out
     assert [event["event"] for event in done.events] == ["warning", "trial", "warning", "finished"]
+    assert done.events[2]["message"].startswith("trial 1 was the best")
+    assert Path("best.toml").read_text().startswith("# trial 1, ")
     assert "2 pairs to learn from and 1 held out on cpu; searching learning_rate" in done.events[0]["message"]
     tried = done.events[1]
     assert (tried["trials"], tried["ended"], set(tried["settings"])) == (1, "whole", {"learning_rate"})
@@ -42,8 +44,8 @@ def test_a_recipe_comes_out_that_training_takes_and_a_search_goes_on(impasto: Im
         "generator": "unet", "size": "draft", "batch": 2, "crop": 64,
         "learning_rate": tried["settings"]["learning_rate"],
     }  # fmt: skip
-    assert {"trials.journal", "trial-000"} <= set(names(Path("best.run")))
-    assert "checkpoint.safetensors" not in names(Path("best.run/trial-000"))
+    assert {"trials.journal", "trial-001"} <= set(names(Path("best.run")))
+    assert "checkpoint.safetensors" not in names(Path("best.run/trial-001"))
 
     again = impasto(*arguments("--trials", "1"))
     assert (again.code, "--resume, --overwrite" in again.err) == (USAGE, True)
@@ -70,6 +72,29 @@ def test_what_cannot_be_searched_is_said(more: tuple[str, ...], code: int, said:
     done = impasto(*arguments(*more))
     assert (done.code, said in done.err) == (code, True), done.err
     assert not Path("best.toml").exists()
+    assert not Path("best.run").exists()
+
+
+def test_pictures_smaller_than_the_crop_of_the_recipe_are_searched_in_smaller_crops(impasto: Impasto) -> None:
+    Path("base.toml").write_text('generator = "unet"\nsize = "draft"\nbatch = 2\n')
+    done = impasto(*arguments("--trials", "1", "--json"))
+    assert done.code == 0, done.out
+    assert done.events[1]["message"] == "crops of 72 pixels, not 128: the smallest picture has 72"
+    assert read_recipe(Path("best.toml"))["crop"] == 72
+
+
+@pytest.mark.parametrize(
+    "command", [arguments(), ("train", "teach", "--manner", "cel", "--plates", "before", "--into", "taught")]
+)
+def test_what_one_process_does_is_not_done_by_several(
+    command: tuple[str, ...], impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = impasto(*command)
+    assert (done.code, "start it without torchrun" in done.err) == (USAGE, True), done.err
+    assert not Path("best.run").exists()
+    assert not Path("taught").exists()
 
 
 def test_where_optuna_is_missing_it_is_said_how_to_get_it(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
