@@ -154,9 +154,11 @@ def team() -> Team:
 
 
 @contextmanager
-def joined(rank: int, size: int, device: str, *, limit_s: float = LIMIT_S) -> Iterator[Team]:
+def joined(rank: int, size: int, device: str, *, start: int = 0, limit_s: float = LIMIT_S) -> Iterator[Team]:
     """Meet the other processes at the address in the environment, and part from them at the end of the block.
 
+    `start` counts how often all were started anew, so that nobody looks for those of the time before: torchrun may keep
+    one store for all of them.
     Gradients travel through NCCL on CUDA devices and through gloo on the CPU. TrainingError where the others do not
     come, or where torch was built without either.
     """
@@ -168,10 +170,17 @@ def joined(rank: int, size: int, device: str, *, limit_s: float = LIMIT_S) -> It
     on_cuda = device.startswith("cuda")
     if on_cuda:
         torch.cuda.set_device(device)
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     with _waiting():
+        # To start takes its time, and not everywhere the same; only what comes after is held to the limit.
+        store, rank, size = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=LIMIT_S)))
         distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if on_cuda else "gloo", rank=rank, world_size=size, timeout=timedelta(seconds=limit_s)
-        )
+            "cpu:gloo,cuda:nccl" if on_cuda else "gloo",
+            store=PrefixStore(f"start {start}", store),
+            rank=rank, world_size=size, timeout=timedelta(seconds=limit_s),
+        )  # fmt: skip
     try:
         yield Team(rank, size)
     finally:

@@ -271,7 +271,7 @@ def met(here: Place, device: str) -> Iterator[str]:
     from impasto.training.distributed import joined
 
     chosen = device_of(here, device)
-    with joined(here.rank, here.size, chosen):
+    with joined(here.rank, here.size, chosen, start=here.restarts):
         yield chosen
 
 

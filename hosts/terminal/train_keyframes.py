@@ -124,7 +124,7 @@ def keyframes(
             reporter.show(Warned(f"another key would help most on frame {painted.wanted}"))
         label = Label(name or output.stem, title, description, licence, tuple(credit or ()))
         following = trackers(folder, wandb=wandb) if here.leads else nullcontext(())
-        with joined(here.rank, here.size, chosen), following as opened:
+        with joined(here.rank, here.size, chosen, start=here.restarts), following as opened:
             trained = run(
                 task_for(prepare(painted, recipe.seed), recipe, output, label),
                 recipe,

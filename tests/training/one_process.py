@@ -93,7 +93,7 @@ def main() -> None:
     steps: list[int] = []
     schedule = loop.Schedule(folder, checkpoint_s=0.0 if case == "killed" else 60.0, resume=here.restarts > 0)
     try:
-        with joined(here.rank, here.size, "cpu", limit_s=3.0 if case == "hung" else LIMIT_S):
+        with joined(here.rank, here.size, "cpu", start=here.restarts, limit_s=3.0 if case == "hung" else LIMIT_S):
             trained = loop.run(
                 task(recipe, case), recipe, schedule, on_progress=lambda progress: steps.append(progress.step),
                 stopped=stopped(here, case),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -125,7 +126,8 @@ def test_the_shares_of_all_are_the_batch() -> None:
 def test_a_place_is_read_from_the_environment_and_alone_there_is_none() -> None:
     assert place({}) == Place()
     told = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "TORCHELASTIC_RESTART_COUNT": "2"}
-    assert place(told) == Place(3, 4, 1, 2)
+    assert dataclasses.replace(place(told), started_by="") == Place(3, 4, 1, 2)
+    assert place(told) == place(told), "the same torchrun is known again"
     assert not place(told).leads
     for wrong in ({"RANK": "x"}, {"RANK": "4"}, {"LOCAL_RANK": "-1"}):
         with pytest.raises(UsageError, match="expected a RANK below the WORLD_SIZE"):
