@@ -19,7 +19,8 @@ class Kind:
 
 KINDS: dict[str, Kind] = {"resunet": Kind(ResUNet, RES_SIZES), "unet": Kind(UNet, SIZES)}
 """Name of a generator on a card -> its family. The residual one learns a look in fewer steps and leaves no lattice of
-4 pixels; it renders in 1.2 (draft) and 0.8 (standard) of the plain one's time (`python -m tests.bench network`)."""
+4 pixels; it takes 1.1 to 1.6 (draft) and 0.7 to 0.8 (standard) of the plain one's time, network alone, on two cores
+(`python -m tests.bench quick`)."""
 
 
 CODE_WIDTH = 32

@@ -5,9 +5,23 @@ Every convolution pads by repeating the edge, so that no rim of zeros ever reach
 
 from __future__ import annotations
 
+import copy
+from typing import Protocol, TypeVar, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A block that renders in another form than it trains."""
+
+    def fold(self, code: Tensor | None = None) -> nn.Module:
+        """The same function for one style code."""
+        ...
 
 
 class RepConv(nn.Module):
@@ -83,6 +97,16 @@ def with_code(kernel: Tensor, bias: Tensor, modulation: nn.Linear | None, code: 
         return kernel, bias
     scale, shift = modulation(code)[0].double().chunk(2)
     return kernel * (1 + scale)[:, None, None, None], bias * (1 + scale) + shift
+
+
+def folded_copy(net: Net, code: Tensor | None) -> Net:
+    """A copy of a network for rendering, every block replaced by what it folds to for a style code."""
+    folded = copy.deepcopy(net).eval()
+    for module in list(folded.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Foldable):
+                setattr(module, name, child.fold(code))
+    return folded.requires_grad_(False)
 
 
 class FoldedConv(nn.Module):

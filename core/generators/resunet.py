@@ -10,14 +10,13 @@ and sees cells of 2 pixels, so that it learns strokes in a tenth of the steps.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.core.generators.blocks import modulated, new_modulation, with_code
+from impasto.core.generators.blocks import folded_copy, modulated, new_modulation, with_code
 from impasto.core.generators.unet import UNet, UNetConfig
 
 LEAK = 0.1
@@ -103,12 +102,7 @@ class ResUNet(UNet):
         """A copy for rendering: the style code (or blend of codes) baked in, skips joined where they are coarse."""
         if code is None and self.codes is not None:
             code = self.codes[:1]
-        folded = copy.deepcopy(self).eval()
-        for module in list(folded.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, EdgeConv):
-                    setattr(module, name, child.fold(code))
-        return folded.requires_grad_(False)
+        return folded_copy(self, code)
 
 
 def unshuffled(picture: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ each result sample depends on its neighbourhood alone, within `radius`.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.core.generators.blocks import RepConv, ResidualBlock, SelfAttention
+from impasto.core.generators.blocks import RepConv, ResidualBlock, SelfAttention, folded_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +150,7 @@ class UNet(nn.Module):
         """A copy for rendering: one plain 3x3 per block, the style code (or blend of codes) baked in."""
         if code is None and self.codes is not None:
             code = self.codes[:1]
-        folded = copy.deepcopy(self).eval().requires_grad_(False)
-        for module in list(folded.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, RepConv):
-                    setattr(module, name, child.fold(code))
-        return folded.requires_grad_(False)
+        return folded_copy(self, code)
 
 
 @torch.no_grad()

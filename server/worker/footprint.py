@@ -10,8 +10,8 @@ from impasto.core.card import Card
 from impasto.core.engine import TILE_LADDER, WHOLE_FRAME_PIXELS
 from impasto.core.errors import OutOfMemory
 
-# Fitted to one 3840x2160 RGBA float32 frame of noise on the CPU: whole it added 1.46 GiB to the process through
-# wheatfield-draft and 1.43 through wheatfield, in tiles of 2048 1.56 and in tiles of 512 1.12 (peak resident memory).
+# Fitted to one 3840x2160 RGBA float32 frame of noise on the CPU: whole it added 1.46 GiB to the process through a plain
+# draft and 1.43 through a plain standard network, in tiles of 2048 1.56 and of 512 1.12 (peak resident memory).
 COLOUR_BYTES: Final = 81
 """A pixel of the plate, from samples to samples."""
 TILED_BYTES: Final = 58
