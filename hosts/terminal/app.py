@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from impasto.hosts.terminal.events import Cancelled, Failed, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
+from impasto.hosts.terminal.processes import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with a code of `impasto.hosts.terminal.exit_codes`."""
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    leave(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.hosts.terminal.processes import Place, place
+from impasto.hosts.terminal.processes import Place, leave, place
 from impasto.training import loop
 from impasto.training.data.domains import Domains
 from impasto.training.data.pairs import Pair
@@ -100,7 +100,7 @@ def main() -> None:
             )  # fmt: skip
     except TrainingError as error:
         print(f"{here.rank}: {error}", flush=True)
-        sys.exit(7)
+        leave(7)
     print(f"{here.rank}: {trained.steps} steps after {here.restarts} restarts, {len(steps)} told", flush=True)
 
 
