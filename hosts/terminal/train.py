@@ -194,7 +194,15 @@ def begun_with(distil_from: Sequence[str] | None, adapt: str | None, size: str |
             f"expected no --size, or '{base.card.size}' as '{adapt}' has, got '{size}'; a style that is adapted keeps "
             "its network"
         )
-    return Begun(tuple(distil_from or ()), base)
+    return Begun(tuple(each for style in distil_from or () for each in _each_of(style)), base)
+
+
+def _each_of(style: str) -> list[str]:
+    """A style as it was named; each of those in a file that holds several, unless one of them was chosen."""
+    from impasto.core.style import find_style, offered_by
+
+    _, *choices = offered_by(find_style(style))
+    return [str(choice) for choice, _ in choices] or [style]
 
 
 def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequence[str]) -> Material:
@@ -203,8 +211,6 @@ def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequ
     `names` are those of the styles that the pairs are painted in. Raises TrainingError for names that do not tell them
     apart, and for a base that cannot be adapted.
     """
-    from impasto.core.mix import name_of
-    from impasto.core.style import find_style
     from impasto.training.data.pairs import as_float
     from impasto.training.objectives.pairs import task_for
     from impasto.training.teachers.style import painted_by
@@ -215,10 +221,20 @@ def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequ
         numbered = enumerate(begun.distil_from)
         pairs = [pair for number, style in numbered for pair in painted_by(style, plates, number=number)]
         if len(begun.distil_from) > 1:
-            names = [name_of(str(find_style(style))) for style in begun.distil_from]
+            names = names_of(begun.distil_from)
     codes = codes_apart(names) if len(names) > 1 or begun.base is not None else ()
     shown = as_float(pairs[len(pairs) // 2].before)
     return Material(task_for(pairs, recipe, begun.base), told, len(pairs), shown, codes)
+
+
+def names_of(styles: Sequence[str]) -> list[str]:
+    """How styles are called in a network that learns them all: as in the file that holds several, else as the file."""
+    from impasto.core.mix import name_of, split_reference
+    from impasto.core.style import find_style
+
+    whole = [name_of(str(find_style(style))) for style in styles]
+    short = [split_reference(name)[1] or name for name in whole]
+    return short if len(set(short)) == len(short) else whole
 
 
 def codes_apart(names: Sequence[str]) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def enhance(
         made = folder / "pairs"
         damage = Pairing(
             "damage",
-            lambda pictures: len(wanted_damages(pictures, look)),
+            lambda pictures: [name for _, _, name in wanted_damages(pictures, look)],
             lambda pictures, on_pair: make_damaged_pairs(pictures, made, look, on_pair=on_pair),
         )
         source = PlateSource(plates, frames, input_space)

@@ -45,7 +45,8 @@ DistilFrom: TypeAlias = Annotated[
     typer.Option(
         "--distil-from",
         metavar="STYLE",
-        help="Learn what this style paints, instead of painted pictures; several go into one network, to be blended.",
+        help="Learn what this style paints, instead of painted pictures. Several, or a file that holds several, go "
+        "into one network, to be blended.",
     ),
 ]
 Adapt: TypeAlias = Annotated[

@@ -199,10 +199,10 @@ def teach(
 
 def teacher_at_work(look: TeacherLook, paintings: Sequence[Path], into: Path) -> Pairing:
     """The painter of some plates."""
-    from impasto.training.teachers.pairs import make_pairs, wanted_pairs
+    from impasto.training.teachers.pairs import make_pairs, pair_name, wanted_pairs
 
     return Pairing(
         ", ".join(path.stem for path in paintings) or look.manner,
-        lambda pictures: len(wanted_pairs(pictures, look)),
+        lambda pictures: [pair_name(path, side, look) for path, side in wanted_pairs(pictures, look)],
         lambda pictures, on_pair: make_pairs(pictures, paintings, into, look, on_pair=on_pair),
     )

@@ -42,15 +42,26 @@ class PlateSource:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What is done to plates: by whom, how many pairs that gives, and the doing."""
+    """What is done to plates: by whom, the names of the pairs that this gives, and the doing."""
 
     named: str
-    wanted: Callable[[Sequence[Path]], int]
+    wanted: Callable[[Sequence[Path]], list[str]]
     make: Callable[[Sequence[Path], OnPair], None]
 
 
-def make_told(source: PlateSource, into: Path, pairing: Pairing, reporter: Reporter, interrupts: Interrupts) -> bool:
-    """Make the pairs of some plates in a folder, telling each; False where Ctrl-C ended it, which is told too."""
+def make_told(
+    source: PlateSource,
+    into: Path,
+    pairing: Pairing,
+    reporter: Reporter,
+    interrupts: Interrupts,
+    *,
+    alone: bool = False,
+) -> bool:
+    """Make the pairs of some plates in a folder, telling each; False where Ctrl-C ended it, which is told too.
+
+    TrainingError where no others may be in that folder and there are.
+    """
     from impasto.core.media.commit import make_folder
     from impasto.training.distributed import team
 
@@ -69,7 +80,9 @@ def make_told(source: PlateSource, into: Path, pairing: Pairing, reporter: Repor
 
     with plate_pictures(source) as pictures:
         wanted = pairing.wanted(pictures)
-        reporter.show(Started(source.paths[0], str(into), pairing.named, 1, wanted, 0, 0, 0, None))
+        if alone:
+            _require_no_others(into, wanted)
+        reporter.show(Started(source.paths[0], str(into), pairing.named, 1, len(wanted), 0, 0, 0, None))
         try:
             pairing.make(pictures, on_pair)
         except _StoppedError:
@@ -83,15 +96,27 @@ def make_told(source: PlateSource, into: Path, pairing: Pairing, reporter: Repor
 def made_by_first(
     source: PlateSource, into: Path, pairing: Pairing, reporter: Reporter, interrupts: Interrupts
 ) -> bool:
-    """As `make_told`, by the first of the processes that train together, while the others wait for it."""
+    """As `make_told` for a run, by the first of the processes that train together, while the others wait for it.
+
+    All that is in the folder is learned from, so TrainingError where pairs of other plates are left there.
+    """
     from impasto.training.distributed import team
 
     mates = team()
     if mates.leads:
-        return make_told(source, into, pairing, reporter, interrupts)
+        return make_told(source, into, pairing, reporter, interrupts, alone=True)
     while (heard := mates.told(MAKING)) == MAKING:
         pass
     return heard == MADE
+
+
+def _require_no_others(into: Path, wanted: Sequence[str]) -> None:
+    others = sorted({path.stem for path in (into / "before").glob("*.png")} - set(wanted))
+    if others:
+        raise TrainingError(
+            f"expected in '{into}' no pairs of other plates than these, '{others[0]}' is there from an earlier run; "
+            "give --overwrite, or remove that folder"
+        )
 
 
 class _StoppedError(Exception):

@@ -16,7 +16,7 @@ from impasto.training.data.pairs import Pair, as_float, draw_crops
 from impasto.training.export import Label, write_style
 from impasto.training.loop import Schedule, Trained, run
 from impasto.training.losses.reconstruction import multi_scale_l1
-from impasto.training.objectives.pairs import task_for
+from impasto.training.objectives.pairs import shown_of, task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
 
@@ -103,3 +103,14 @@ def test_a_style_without_a_code_cannot_be_adapted(pairs: list[Pair], tmp_path: P
     write_style(trained, RECIPE, tmp_path / "one.safetensors", Label("one"), pictures=2, shown=plate)
     with pytest.raises(TrainingError, match="'one' has no style code"):
         recipe_for(load_style(tmp_path / "one.safetensors"), RECIPE)
+
+
+def test_a_contact_sheet_shows_every_style_and_different_pictures() -> None:
+    plate = plates()[0]
+    many = [Pair(f"{picture}", plate, plate, style=style) for style in range(6) for picture in range(12)]
+    shown = shown_of(many)
+    assert [pair.style for pair in shown] == [0, 1, 2, 3, 4, 5]
+    assert len({pair.name for pair in shown}) == 6
+    assert [pair.name for pair in shown_of(many[:12])] == ["0", "3", "6", "9"]
+    assert [pair.style for pair in shown_of(many[:24])] == [0, 0, 1, 1]
+    assert len(shown_of(many[:1])) == 1

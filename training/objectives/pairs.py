@@ -184,11 +184,23 @@ def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: 
     return loss * (mates.size * share / some)
 
 
+def shown_of(pairs: Sequence[Pair]) -> list[Pair]:
+    """Four pairs spread over all of them; of several styles one or more each, of different pictures where they can."""
+    styles = sorted({pair.style for pair in pairs})
+    each = -(-ROWS // len(styles))
+    shown: list[Pair] = []
+    for place, style in enumerate(styles):
+        own = [pair for pair in pairs if pair.style == style]
+        begin = place * len(own) // (len(styles) * each)
+        shown += own[begin :: max(1, len(own) // each)][:each]
+    return shown
+
+
 def show(net: UNet, pairs: Sequence[Pair], path: Path) -> None:
-    """A contact sheet of up to four pictures spread over the pairs: plate, result, target."""
+    """A contact sheet of pictures spread over the pairs, four or one of every style: plate, result, target."""
     device = next(net.parameters()).device
     rows: list[tuple[Tensor, ...]] = []
-    for pair in pairs[:: max(1, len(pairs) // ROWS)][:ROWS]:
+    for pair in shown_of(pairs):
         plate, target = as_float(pair.before), as_float(pair.after)
         rows.append((plate, stylize(net, plate.to(device), pair.style).cpu(), target))
     write_sheet(path, rows)

@@ -134,7 +134,7 @@ def make_pairs(
     _note_teacher(into, look, paintings)
     mine = wanted_pairs(plates, look)[share[0] :: share[1]]
     for done, (path, side) in enumerate(mine, 1):
-        name = f"{path.stem}.png" if side == look.plate_sides[0] else f"{path.stem}.{side}.png"
+        name = f"{pair_name(path, side, look)}.png"
         if not (after / name).exists():
             plate = lit(load_picture(path, side), _stops(name, look.stops))
             deep = is_deep(path)
@@ -149,6 +149,11 @@ def wanted_pairs(plates: Sequence[Path], look: TeacherLook) -> list[tuple[Path, 
     return [
         (path, side) for path in plates for side in (first, *(other for other in others if long_side(path) > other))
     ]
+
+
+def pair_name(path: Path, side: int, look: TeacherLook) -> str:
+    """The stem of both pictures of a plate at this long side."""
+    return path.stem if side == look.plate_sides[0] else f"{path.stem}.{side}"
 
 
 def long_side(path: Path) -> int:

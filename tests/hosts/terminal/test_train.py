@@ -147,6 +147,16 @@ def test_a_painting_that_was_stopped_before_the_first_step_goes_on(impasto: Impa
     assert impasto(*command, "--steps", "1", "--resume").code == 0
 
 
+def test_pairs_of_other_plates_from_a_run_that_was_stopped_are_not_learned_from(impasto: Impasto) -> None:
+    for manner in ("cel", "ink"):
+        impasto("train", "teach", "--manner", manner, "--plates", "before/0.png", "--into", f"{manner}.run/pairs")
+    command = ("train", "painting", "--plates", "before/1.png", *SMALL, "--steps", "1")
+    refused = impasto(*command, "--manner", "cel", "-o", "cel.safetensors")
+    assert (refused.code, "'0' is there from an earlier run" in refused.err.replace("\n", " ")) == (TRAINING, True)
+    assert impasto(*command, "--manner", "ink", "-o", "ink.safetensors", "--overwrite").code == 0
+    assert names(Path("ink.run/pairs/before")) == ["1.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -219,6 +229,20 @@ def test_several_styles_go_into_one_network_and_a_new_one_out_of_it(impasto: Imp
     assert impasto("train", "pairs", "--before", "before", *taught, "-o", "two.safetensors", *small).code == 0
     assert read_card(Path("two.safetensors")).codes == ("dark", "light")
     assert impasto("render", "before/0.png", "blend.png", "--style", "two.safetensors@dark+light").code == 0
+
+    again = (
+        "train",
+        "pairs",
+        "--before",
+        "before",
+        "--distil-from",
+        "two.safetensors",
+        "-o",
+        "same.safetensors",
+        *small,
+    )
+    assert impasto(*again).code == 0
+    assert read_card(Path("same.safetensors")).codes == ("dark", "light")
 
     pairs = ("train", "pairs", "--before", "before", "--after", "after", "--crop", "48", "--batch", "2", "--steps", "3")
     assert impasto(*pairs, "--adapt", "two.safetensors", "-o", "third.safetensors").code == 0
