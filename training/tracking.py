@@ -68,7 +68,7 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """The same in a run of Weights & Biases. Written from its documentation; not tried against the service."""
+    """The same in a run of Weights & Biases; tried with wandb 0.31 offline, never against the service."""
 
     def __init__(self, run: Any, picture: Any) -> None:
         self._run, self._picture = run, picture

@@ -8,8 +8,6 @@ the one before it; one that did not leaves the old entry as it was, with the pro
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import os
 import re
@@ -21,9 +19,17 @@ from pathlib import Path
 
 from impasto.core.card import Card
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.mix import chosen_card, chosen_sha256, joined, mix_from, split_reference
-from impasto.core.style import BUILT_IN, ENDING, PICKLES, read_card
-from impasto.server.protocol.limits import NAME_BYTES
+from impasto.core.mix import chosen_sha256, joined, mix_from, split_reference
+from impasto.core.style import BUILT_IN, ENDING, PICKLES
+from impasto.server.front.style_facts import (
+    Signature,
+    Version,
+    card_of,
+    read_version,
+    signature_of,
+    style_files,
+    weight_of,
+)
 from impasto.server.protocol.link import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.protocol.text import cleaned
@@ -38,9 +44,7 @@ CHECKS = 2
 """Checks without an answer after which a file is given up: it may be what the workers die of."""
 PAGE_BYTES = 48 << 10
 """Of style facts in one message, whose header holds 64 KiB."""
-LARGEST_PREVIEW = 512 << 10
 _NAMES = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
-_PNG = b"\x89PNG\r\n\x1a\n"
 _PATHS_KEPT = 64
 
 
@@ -56,26 +60,6 @@ class Found:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """By which two states of one file are told apart without reading it."""
-
-    mtime_ns: int
-    size: int
-    inode: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """One state of a file, and what its card says."""
-
-    signature: Signature
-    facts: StyleFacts
-    preview: bytes
-    choices: tuple[StyleFacts, ...] = ()
-    """Each of several styles in the file, so that a host that knows nothing of choices can offer them."""
-
-
 @dataclass(slots=True)
 class _File:
     """What is known of one path: the version that is offered, and the newer one that is on its way."""
@@ -84,8 +68,8 @@ class _File:
     seen: Signature
     judged: Signature | None = None
     """The state whose card was read last."""
-    good: _Version | None = None
-    candidate: _Version | None = None
+    good: Version | None = None
+    candidate: Version | None = None
     """Its card is sound; a worker has been asked about the weights."""
     asked: int = 0
     asked_s: float = 0.0
@@ -104,14 +88,14 @@ class Library:
         """Changes with whatever `facts` returns."""
         self._folders = tuple(dict.fromkeys(folder.absolute() for folder in (*folders, BUILT_IN)))
         self._files: dict[Path, _File] = {}
-        self._entries: dict[str, tuple[_File, _Version]] = {}
+        self._entries: dict[str, tuple[_File, Version]] = {}
         self._facts: tuple[StyleFacts, ...] = ()
         self._folder_problems: tuple[str, ...] = ()
         self._paths: dict[Path, tuple[Signature, Card]] = {}
         for path, signature in self._scan().items():
             file = self._files[path] = _File(path, signature, judged=signature)
             try:
-                file.good = _read(path, signature)
+                file.good = read_version(path, signature)
             except StyleError as error:
                 file.problem = cleaned(str(error))
         self._settle()
@@ -127,7 +111,7 @@ class Library:
         page: list[StyleFacts] = []
         room = PAGE_BYTES
         for facts in self._facts[offset : offset + 64]:
-            room -= _weight(facts)
+            room -= weight_of(facts)
             if page and room < 0:
                 break
             page.append(facts)
@@ -241,12 +225,12 @@ class Library:
             facts = None  # reading it below says what is wrong, in the words of every other reader
         if facts is not None and not stat.S_ISREG(facts.st_mode):
             raise StyleError(f"expected a style file, '{shown}' is a folder or a device; check the path")
-        signature = None if facts is None else _signature(facts)
+        signature = None if facts is None else signature_of(facts)
         kept = self._paths.pop(path, None)
         if kept is None or kept[0] != signature:
-            kept = None if signature is None else (signature, _card(path))
+            kept = None if signature is None else (signature, card_of(path))
         if kept is None:
-            _card(path)
+            card_of(path)
             raise StyleError(f"expected '{shown}' to stay as it is while it is read; try again")
         self._paths[path] = kept
         while len(self._paths) > _PATHS_KEPT:
@@ -260,7 +244,7 @@ class Library:
         for folder in self._folders:
             try:
                 with os.scandir(folder) as entries:
-                    here = sorted(_style_files(entries))
+                    here = sorted(style_files(entries))
             except FileNotFoundError:
                 problems.append(f"expected a folder of styles at '{cleaned(str(folder))}', there is none; make it")
                 continue
@@ -295,7 +279,7 @@ class Library:
 
     def _settle(self) -> None:
         """Work out what is offered, and raise the revision if that is not what was offered before."""
-        entries: dict[str, tuple[_File, _Version]] = {}
+        entries: dict[str, tuple[_File, Version]] = {}
         problems: dict[str, str] = {}
         for file in self._offered():
             if file.problem:
@@ -321,7 +305,7 @@ def _judge(file: _File) -> None:
     if file.good is not None and file.good.signature == file.seen:
         return  # put back as it was
     try:
-        file.candidate = _read(file.path, file.seen)
+        file.candidate = read_version(file.path, file.seen)
     except StyleError as error:
         file.problem = cleaned(str(error))
 
@@ -341,79 +325,6 @@ def _is_to_be_checked(file: _File, now: float) -> bool:
     return True
 
 
-def _style_files(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, Signature]]:
-    """Name and state of the style files among a folder's entries: no hidden ones, no folders, no pipes."""
-    for entry in entries:
-        if entry.name.startswith(".") or not entry.name.endswith(ENDING):
-            continue
-        try:
-            facts = entry.stat()
-        except OSError:
-            continue  # gone since, or a link to nothing
-        if stat.S_ISREG(facts.st_mode):
-            yield entry.name, _signature(facts)
-
-
-def _signature(facts: os.stat_result) -> Signature:
-    return Signature(facts.st_mtime_ns, facts.st_size, facts.st_ino)
-
-
-def _read(path: Path, signature: Signature) -> _Version:
-    """The facts of a style file, from its card alone; StyleError where there is none that could be offered."""
-    card = _card(path)
-    preview = _preview(card)
-    try:
-        facts = StyleFacts(
-            name=path.stem,
-            title=cleaned(card.title, 255),
-            description=cleaned(card.description, 1000),
-            size=cleaned(card.size, 64) or "unknown",
-            sha256=cleaned(card.weights_sha256, 64),
-            halo=int(card.halo),
-            megabytes=signature.size / 1e6,
-            licence=cleaned(card.licence, 255),
-            credits=tuple(cleaned(text, 500) for text in card.credits[:32]),
-            guides=tuple(cleaned(each.channel, 64) or "unnamed" for each in card.guides[:32]),
-            codes=tuple(cleaned(text, 64) or "unnamed" for text in card.codes[:64]),
-            defaults=card.defaults.as_dict(),
-            has_preview=bool(preview),
-        )
-    except (TypeError, AttributeError) as error:
-        raise StyleError(f"expected text on the card in '{path}', got something else; fetch the file again") from error
-    return _Version(signature, facts, preview, _choices(facts, card))
-
-
-def _choices(facts: StyleFacts, card: Card) -> tuple[StyleFacts, ...]:
-    """Every style in a file that holds several, as facts of its own; those whose name the wire cannot hold are not."""
-    if len(card.codes) < 2:
-        return ()
-    cards = [(code, chosen_card(card, mix_from(code, card.codes, card.name))) for code in card.codes[:64]]
-    chosen = [
-        replace(facts, name=joined(facts.name, code), title=cleaned(each.title, 255), sha256=each.weights_sha256)
-        for code, each in cards
-    ]
-    return tuple(replace(each, codes=()) for each in chosen if len(each.name.encode()) <= NAME_BYTES)
-
-
-def _card(path: Path) -> Card:
-    """The card of any file whatever: what a reader of sound files need not expect is a StyleError too."""
-    try:
-        return read_card(path)
-    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        raise StyleError(f"expected a style's card in '{path}', could not read it; fetch the file again") from error
-
-
-def _preview(card: Card) -> bytes:
-    """The picture on a card, or nothing: a preview that is none is no reason to refuse a style."""
-    if not isinstance(card.preview, str) or len(card.preview) > LARGEST_PREVIEW:
-        return b""
-    try:
-        picture = base64.b64decode(card.preview, validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-    return picture if picture.startswith(_PNG) else b""
-
-
 def _is_path(style: str) -> bool:
     """Whether a client means a file: a separator, or the ending of a weights file."""
     return "/" in style or "\\" in style or style.lower().endswith((ENDING, *PICKLES))
@@ -429,12 +340,3 @@ def _resolved(path: Path) -> Path:
         return real if real.suffix.lower() == path.suffix.lower() else path.parent.resolve() / path.name
     except (OSError, ValueError, RuntimeError):
         return path  # reading it says what is wrong, in the words of every other reader
-
-
-def _weight(facts: StyleFacts) -> int:
-    """About how many bytes the facts take in a message, rather more than fewer."""
-    texts = (
-        *(facts.name, facts.title, facts.description, facts.size, facts.licence, facts.problem),
-        *(*facts.credits, *facts.guides, *facts.codes, *facts.defaults),
-    )
-    return 300 + sum(len(text.encode()) + 16 for text in texts)

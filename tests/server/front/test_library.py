@@ -19,6 +19,7 @@ from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageErro
 from impasto.core.mix import name_of
 from impasto.core.style import BUILT_IN, offered_by
 from impasto.server.front import library as library_file
+from impasto.server.front import style_facts
 from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Found, Library
 from impasto.server.protocol.link import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import ErrorFacts, StyleFacts
@@ -476,8 +477,8 @@ def test_the_card_of_a_path_is_read_again_when_the_file_changed(folder: Path, mo
     path = write(folder / "mine.safetensors")
     library = Library()
     reads: list[Path] = []
-    read = library_file.read_card
-    monkeypatch.setattr(library_file, "read_card", lambda path: reads.append(path) or read(path))
+    read = style_facts.read_card
+    monkeypatch.setattr(style_facts, "read_card", lambda path: reads.append(path) or read(path))
     for _ in range(3):
         assert library.find(str(path), paths_allowed=True).sha256 == "ab" * 32
     assert len(reads) == 1
