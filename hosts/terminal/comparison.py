@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.core.errors import OutputExists, UsageError
+from impasto.core.mix import name_of
 from impasto.hosts.terminal.events import Compared, FrameDone, Started
 from impasto.hosts.terminal.report import Reporter
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame, Samples
     from impasto.core.media import FrameRange, Reader, ShotInfo, Writer
+    from impasto.core.media.guide_files import GuideFiles
 
 
 class Stopped(Exception):
@@ -44,11 +46,13 @@ class Match:
     input_space: str | None
     device: str
     overwrite: bool
+    guides: tuple[str, ...] = ()
+    """Pictures of guide layers, for the style that sees them, or for both."""
 
     @property
     def labels(self) -> tuple[str, str]:
         """Names of the styles; with their folders where the names are the same."""
-        short = self.first.stem, self.second.stem
+        short = name_of(str(self.first)), name_of(str(self.second))
         return short if short[0] != short[1] else (str(self.first), str(self.second))
 
 
@@ -110,6 +114,7 @@ def _rounds(
 
     info = reader.info
     engines = [Engine(path, device=match.device) for path in (match.first, match.second)]
+    guides = _guides(match, engines, info)
     rate = None if info.rate is None else float(info.rate)
     reporter.show(
         Started(
@@ -119,7 +124,7 @@ def _rounds(
     )  # fmt: skip
     comparison = Comparison()
     begun, layout = time.monotonic(), None
-    for done, (frame, pictures, invalid) in enumerate(_painted(match, reader, engines), 1):
+    for done, (frame, pictures, invalid) in enumerate(_painted(match, reader, engines, guides), 1):
         comparison.add(*pictures)
         path = ""
         if not isinstance(movie, nullcontext):
@@ -137,14 +142,29 @@ def _rounds(
     return comparison.findings()
 
 
+def _guides(match: Match, engines: list[Engine], info: ShotInfo) -> list[GuideFiles]:
+    """The pictures of guide layers; UsageError where neither style sees any, and what finding them raises."""
+    from impasto.core.media.guide_files import find_guides
+
+    if match.guides and not any(engine.style.card.guides for engine in engines):
+        raise UsageError("expected a style that was trained with guides for --guides, neither was; leave them out")
+    found = [find_guides(path) for path in match.guides]
+    for files in found:
+        if info.frame_count is not None:
+            files.require(info.first, info.first + info.frame_count - 1)
+    return found
+
+
 def _painted(
-    match: Match, reader: Reader, engines: list[Engine]
+    match: Match, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and two results as a person sees them, upright, and its invalid pixels."""
     from impasto.core.viewing import as_seen, turned
 
     rotation = _rotation(reader.info)
-    for frame in reader:
+    for plate_alone in reader:
+        parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
+        frame = replace(plate_alone, guides=parts)
         first, second = (engine.render(frame, input_space=match.input_space) for engine in engines)
         plate, ours, theirs = (
             turned(as_seen(each, input_space=match.input_space), rotation)

@@ -55,6 +55,10 @@ def compare(
         str | None, typer.Option("-o", "--output", metavar="FILE", help="A movie with plate, A and B side by side.")
     ] = None,
     frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
+    guides: Annotated[
+        list[str] | None,
+        typer.Option("--guides", metavar="PATH", help="Pictures with the layers that a style sees; repeatable."),
+    ] = None,
     input_space: Annotated[
         str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of the plate.")
     ] = None,
@@ -74,7 +78,7 @@ def compare(
 
         match = Match(
             find_style(first), find_style(second), on, output, FrameRange.parse(frames) if frames else None,
-            input_space, device, overwrite,
+            input_space, device, overwrite, tuple(guides or ()),
         )  # fmt: skip
         for path in (match.first, match.second):
             read_card(path)

@@ -111,6 +111,7 @@ def test_an_interrupted_comparison_keeps_what_it_made(
         (("compare", "identity", "identity", "--on", "{movie}", "-o", "{movie}"), USAGE, "never overwritten"),
         (("compare", "identity", "identity", "--on", "{movie}", "-o", "there.mp4"), USAGE, "there.mp4"),
         (("compare", "identity", "identity", "--on", "{movie}", "--frames", "9-3"), USAGE, "3-9"),
+        (("compare", "identity", "identity", "--on", "{movie}", "--guides", "{movie}"), USAGE, "neither was"),
         (("show", "wheatfeld"), USAGE, "did you mean 'wheatfield'?"),
         (("show", "{movie}"), STYLE, "plate.mp4"),
         (("export", "wheatfeld", "--to", "onnx", "-o", "s.onnx"), USAGE, "did you mean 'wheatfield'?"),

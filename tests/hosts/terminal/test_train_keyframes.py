@@ -69,6 +69,11 @@ def test_a_style_with_guides_paints_the_shot_with_them_and_says_what_is_missing(
     assert painted.code == 0, painted.err
     assert names(Path("out")) == [f"p.{number:04}.png" for number in range(1, 5)]
     assert "normal.X (normal), normal.Y (normal), depth.Z (depth)" in impasto("style", "show", "hero.safetensors").out
+    held = ("style", "compare", "hero.safetensors", "identity", "--on", "plates/p.####.png", "--json")
+    assert impasto(*held).code == USAGE
+    compared = impasto(*held, "--guides", "aov/a.####.exr")
+    assert compared.code == 0, compared.out
+    assert compared.events[-1]["frames"] == 4
     unknown = impasto(*arguments(*SMALL, "--steps", "3", "--overwrite", "--guides", "aov/a.%04d.exr:normals"))
     assert (unknown.code, "did you mean 'normal'?" in unknown.err) == (USAGE, True)
 
