@@ -143,6 +143,8 @@ def error_on(net: UNet, pairs: Sequence[Pair]) -> float:
         for pair in pairs:
             result = stylize(net, as_float(pair.before).to(device), pair.style)[None]
             target = as_float(pair.after).to(device)[None]
+            if pair.judged is not None:
+                result = torch.where(pair.judged.to(device), result, target)
             total += float(multi_scale_l1(result, target)) + TEXTURE * float(laplacian_swd(result, target))
     return total / len(pairs)
 

@@ -29,6 +29,7 @@ from impasto.hosts.terminal.train_options import (
     Crop,
     Description,
     Device,
+    Guides,
     InputSpace,
     Json,
     Licence,
@@ -57,16 +58,7 @@ def keyframes(
         Path | None,
         typer.Option("--masks", metavar="DIR", help="Folder of masks by the same numbers: black is not painted."),
     ] = None,
-    guides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--guides",
-            metavar="PATH:LAYERS",
-            help="Layers that the renderer knows, by frame number: aov.%04d.exr:normal,depth, or :albedo for one of "
-            "the plate itself; repeatable. LAYER=READING says how to read one whose name does not: normal, depth, "
-            "colour, mask, vector or id.",
-        ),
-    ] = None,
+    guides: Guides = None,
     size: Size = None,
     minutes: Minutes = None,
     steps: Steps = None,

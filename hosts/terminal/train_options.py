@@ -69,6 +69,16 @@ Masks: TypeAlias = Annotated[
     str | None,
     typer.Option("--masks", metavar="PATH", help="Masks of the same names or numbers: what is black is not judged."),
 ]
+Guides: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guides",
+        metavar="PATH:LAYERS",
+        help="Layers that the renderer knows, by frame number: aov.%04d.exr:normal,depth, or :albedo for one of "
+        "the plate itself; repeatable. LAYER=READING says how to read one whose name does not: normal, depth, "
+        "colour, mask, vector or id.",
+    ),
+]
 Wandb: TypeAlias = Annotated[
     str | None, typer.Option("--wandb", metavar="PROJECT", help="Follow the run in Weights & Biases as well.")
 ]

@@ -19,8 +19,19 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.processes import place
 from impasto.hosts.terminal.report import counted
-from impasto.hosts.terminal.train import for_folder, stop_notice, training_reporter
-from impasto.hosts.terminal.train_options import Device, Json, RecipeFile, Seed, Size, recipe_of
+from impasto.hosts.terminal.train import for_folder, for_pictures, stop_notice, training_reporter
+from impasto.hosts.terminal.train_options import (
+    Device,
+    Frames,
+    Guides,
+    InputSpace,
+    Json,
+    Masks,
+    RecipeFile,
+    Seed,
+    Size,
+    recipe_of,
+)
 
 JOURNAL = "trials.journal"
 
@@ -32,9 +43,11 @@ if TYPE_CHECKING:
 
 def tune(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The recipe: a .toml file.")],
-    before: Annotated[Path | None, typer.Option("--before", metavar="DIR", help="Folder of plates.")] = None,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="PATH", help="Plates: a folder, a movie or a sequence.")
+    ] = None,
     after: Annotated[
-        Path | None, typer.Option("--after", metavar="DIR", help="Folder of painted pictures of the same names.")
+        str | None, typer.Option("--after", metavar="PATH", help="The same painted, by the same names or numbers.")
     ] = None,
     plates: Annotated[
         str | None, typer.Option("--plates", metavar="SHOT", help="Instead of pairs: the shot of painted keys.")
@@ -42,6 +55,10 @@ def tune(
     keys: Annotated[
         Path | None, typer.Option("--keys", metavar="DIR", help="Painted frames of that shot, named by their numbers.")
     ] = None,
+    masks: Masks = None,
+    guides: Guides = None,
+    frames: Frames = None,
+    input_space: InputSpace = None,
     trials: Annotated[int, typer.Option("--trials", metavar="N", help="How many settings to try.")] = 20,
     minutes_each: Annotated[float, typer.Option("--minutes-each", metavar="M", help="How long each may train.")] = 5.0,
     search: Annotated[
@@ -88,7 +105,7 @@ def tune(
         from impasto.core.engine import choose_device
         from impasto.training import tuning
 
-        given = Given(before, after, plates, keys)
+        given = Given(before, after, plates, keys, masks, tuple(guides or ()), frames, input_space)
         lesson = given.lesson(recipe_file, {"size": size, "seed": seed})
         base, names = tuning.fitted(lesson.base, lesson.room), tuple(search or tuning.SPACE)
         plan = tuning.Search(base, names, trials, minutes_each, folder, lesson.room, choose_device(device))
@@ -137,56 +154,67 @@ class Lesson:
 class Given:
     """What the options say that is to be learned from."""
 
-    before: Path | None
-    after: Path | None
+    before: str | None
+    after: str | None
     plates: str | None
     keys: Path | None
+    masks: str | None = None
+    guides: tuple[str, ...] = ()
+    frames: int | None = None
+    input_space: str | None = None
 
     def lesson(self, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
         """Read the pictures; UsageError where neither pairs nor keys are given, or both."""
         if self.before is not None and self.after is not None and self.plates is None and self.keys is None:
-            return _pairs(self.before, self.after, recipe_file, options)
+            if self.guides:
+                raise UsageError("expected --guides with --plates and --keys, got them with pairs; leave them out")
+            return self._pairs(self.before, self.after, recipe_file, options)
         if self.plates is not None and self.keys is not None and self.before is None and self.after is None:
-            return _keyframes(self.plates, self.keys, recipe_file, options)
+            if self.frames is not None:
+                raise UsageError("expected --frames with --before and --after, got it with keys; leave it out")
+            return self._keyframes(self.plates, self.keys, recipe_file, options)
         raise UsageError("expected --before and --after, or --plates and --keys; give one of the two")
 
+    def _pairs(self, before: str, after: str, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
+        from impasto.training.data.pairs import load_pairs
+        from impasto.training.data.shots import FRAMES
+        from impasto.training.objectives.pairs import task_for
+        from impasto.training.recipe import Recipe
+        from impasto.training.tuning import error_on, split
 
-def _pairs(before: Path, after: Path, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
-    from impasto.training.data.pairs import load_pairs
-    from impasto.training.objectives.pairs import task_for
-    from impasto.training.recipe import Recipe
-    from impasto.training.tuning import error_on, split
+        for path, option in ((before, "--before"), (after, "--after"), (self.masks or before, "--masks")):
+            for_pictures(path, option)
+        base = recipe_of(Recipe(), recipe_file, options)
+        count = FRAMES if self.frames is None else self.frames
+        learned, held = split(load_pairs(before, after, self.masks, frames=count, input_space=self.input_space))
 
-    for_folder(before, "--before")
-    for_folder(after, "--after")
-    base = recipe_of(Recipe(), recipe_file, options)
-    learned, held = split(load_pairs(before, after))
+        def judged(recipe: Recipe) -> Task:
+            return dataclasses.replace(task_for(learned, recipe), judge=lambda net: error_on(net, held))
 
-    def judged(recipe: Recipe) -> Task:
-        return dataclasses.replace(task_for(learned, recipe), judge=lambda net: error_on(net, held))
+        told = f"{counted(len(learned), 'pair')} to learn from and {len(held)} held out"
+        return Lesson(judged, base, min(min(pair.before.shape[1:]) for pair in learned), told)
 
-    told = f"{counted(len(learned), 'pair')} to learn from and {len(held)} held out"
-    return Lesson(judged, base, min(min(pair.before.shape[1:]) for pair in learned), told)
+    def _keyframes(self, plates: str, keys: Path, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
+        from impasto.training.data.guides import GuideWish
+        from impasto.training.data.keyframes import load_keyframes
+        from impasto.training.export import Label
+        from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
 
+        for path, option in ((keys, "--keys"), (Path(self.masks or keys), "--masks")):
+            for_folder(path, option)
+        base = recipe_of(RECIPE, recipe_file, options)
+        masks, wishes = None if self.masks is None else Path(self.masks), [GuideWish.parse(one) for one in self.guides]
+        painted = load_keyframes(plates, keys, masks, input_space=self.input_space, guides=wishes)
+        lesson = prepare(painted, base.seed)
+        if not any(held.any() for held in lesson.held_out):
+            raise TrainingError("expected keys large enough to hold some squares out, they are not; use larger frames")
 
-def _keyframes(plates: str, keys: Path, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
-    from impasto.training.data.keyframes import load_keyframes
-    from impasto.training.export import Label
-    from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+        def task(recipe: Recipe) -> Task:
+            # A trial publishes nothing, so that this style is never written.
+            return task_for(lesson, recipe, keys / "tuned.safetensors", Label("tuned"))
 
-    for_folder(keys, "--keys")
-    base = recipe_of(RECIPE, recipe_file, options)
-    painted = load_keyframes(plates, keys)
-    lesson = prepare(painted, base.seed)
-    if not any(held.any() for held in lesson.held_out):
-        raise TrainingError("expected keys large enough to hold some squares out, they are not; use larger frames")
-
-    def task(recipe: Recipe) -> Task:
-        # A trial publishes nothing, so that this style is never written.
-        return task_for(lesson, recipe, keys / "tuned.safetensors", Label("tuned"))
-
-    told = f"{counted(len(painted.keys), 'key')}, some squares of which are held out,"
-    return Lesson(task, base, min(painted.keys[0].plate.shape[1:]), told)
+        told = f"{counted(len(painted.keys), 'key')}, some squares of which are held out,"
+        return Lesson(task, base, min(painted.keys[0].plate.shape[1:]), told)
 
 
 def search_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:

@@ -168,6 +168,10 @@ def test_a_nearer_network_has_the_smaller_error_and_chance_is_left_alone() -> No
     before = torch.get_rng_state()
     far, near = (tuning.error_on(Adds(amount), pairs) for amount in (0.0, 0.15))  # type: ignore[arg-type]
     assert near < 0.5 * far
+    right_half = torch.zeros(1, 64, 64, dtype=torch.bool)
+    right_half[..., 32:] = True
+    left_wrong = torch.cat((plate[..., :32] + 0.6, plate[..., 32:] + 0.2), dim=2)
+    assert tuning.error_on(Adds(0.2), [Pair("a", plate, left_wrong, right_half)]) < 1e-6  # type: ignore[arg-type]
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -57,6 +57,20 @@ def test_a_recipe_comes_out_that_training_takes_and_a_search_goes_on(impasto: Im
     assert impasto(*trained, "--recipe", "best.toml").code == 0
 
 
+def test_shots_are_searched_under_their_masks(impasto: Impasto) -> None:
+    for folder in ("plates", "painted", "masks"):
+        Path(folder).mkdir()
+        for number in range(1, 9):
+            picture = np.full((64, 64, 3), 20 * number if folder == "plates" else 128, np.uint8)
+            if folder == "masks":
+                picture[:, :32] = 0
+            cv2.imwrite(f"{folder}/p.{number:04}.png", picture)
+    shots = ("--before", "plates/p.####.png", "--after", "painted/p.####.png", "--masks", "masks/p.####.png")
+    done = impasto(*arguments(*shots, "--frames", "4", "--trials", "1", "--json"))
+    assert done.code == 0, done.out
+    assert "to learn from and 1 held out" in done.events[0]["message"]
+
+
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
@@ -66,6 +80,8 @@ def test_a_recipe_comes_out_that_training_takes_and_a_search_goes_on(impasto: Im
         (("--trials", "0"), USAGE, "at least one trial"),
         (("--plates", "shot.mp4", "--keys", "keys"), USAGE, "one of the two"),
         (("--after", "nowhere"), TRAINING, "'nowhere' is none"),
+        (("--masks", "nowhere"), TRAINING, "'nowhere' is none"),
+        (("--guides", "aov.####.exr:depth"), USAGE, "got them with pairs"),
     ],
 )
 def test_what_cannot_be_searched_is_said(more: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
