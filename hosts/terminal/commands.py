@@ -108,11 +108,11 @@ def _sheet(app: typer.Typer) -> None:
 
 
 def _train(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.train import pairs
     from impasto.hosts.terminal.train_domains import domains
     from impasto.hosts.terminal.train_enhance import enhance
     from impasto.hosts.terminal.train_keyframes import keyframes
     from impasto.hosts.terminal.train_painting import painting, teach
+    from impasto.hosts.terminal.train_pairs import pairs
     from impasto.hosts.terminal.train_tune import tune
 
     train = typer.Typer(help="Make a style.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -11,6 +12,7 @@ import typer
 from impasto.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from impasto.training.export import Label
     from impasto.training.recipe import Recipe
 
 Output: TypeAlias = Annotated[
@@ -83,6 +85,47 @@ Wandb: TypeAlias = Annotated[
     str | None, typer.Option("--wandb", metavar="PROJECT", help="Follow the run in Weights & Biases as well.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What every way of training a style takes; `impasto.hosts.terminal.shared_options` makes an option of each."""
+
+    output: Output
+    size: Size = None
+    minutes: Minutes = None
+    steps: Steps = None
+    crop: Crop = None
+    batch: Batch = None
+    seed: Seed = None
+    recipe_file: RecipeFile = None
+    device: Device = "auto"
+    resume: Resume = False
+    overwrite: Overwrite = False
+    name: Name = None
+    title: Title = ""
+    description: Description = ""
+    licence: Licence = "unstated"
+    credit: Credit = None
+    wandb: Wandb = None
+    json: Json = False
+
+    @property
+    def style_name(self) -> str:
+        """The name that the style was given, or that of its file."""
+        return self.name or self.output.stem
+
+    def recipe(self, base: Recipe, **more: object) -> Recipe:
+        """The base as `recipe_of` changes it; `more` are options that not every way of training has."""
+        asked = {"size": self.size, "minutes": self.minutes, "steps": self.steps, "crop": self.crop}
+        return recipe_of(base, self.recipe_file, asked | {"batch": self.batch, "seed": self.seed} | more)
+
+    def label(self, codes: tuple[str, ...] = ()) -> Label:
+        """What the style's card is to say of it; `codes` name the styles in a network that holds several."""
+        from impasto.training.export import Label
+
+        credits_given = tuple(self.credit or ())
+        return Label(self.style_name, self.title, self.description, self.licence, credits_given, codes)
 
 
 def recipe_of(base: Recipe, file: Path | None, options: Mapping[str, object]) -> Recipe:

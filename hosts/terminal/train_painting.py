@@ -16,43 +16,11 @@ from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.processes import place
-from impasto.hosts.terminal.train import (
-    Run,
-    begun_with,
-    goes_on,
-    learn,
-    material_of,
-    met,
-    run_folder,
-    stop_notice,
-    training_reporter,
-)
-from impasto.hosts.terminal.train_options import (
-    Adapt,
-    Batch,
-    Credit,
-    Crop,
-    Description,
-    Device,
-    DistilFrom,
-    Frames,
-    InputSpace,
-    Json,
-    Licence,
-    Minutes,
-    Name,
-    Output,
-    Overwrite,
-    RecipeFile,
-    Resume,
-    Seed,
-    Size,
-    Steps,
-    Title,
-    Wandb,
-    recipe_of,
-)
+from impasto.hosts.terminal.shared_options import flattened
+from impasto.hosts.terminal.train_material import begun_with, learn, material_of
+from impasto.hosts.terminal.train_options import Adapt, DistilFrom, Frames, InputSpace, Json, RunOptions
 from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, made_by_first, make_told
+from impasto.hosts.terminal.train_session import met, opened, stop_notice, training_reporter
 
 if TYPE_CHECKING:
     from impasto.training.teachers.pairs import TeacherLook
@@ -69,9 +37,10 @@ PaintShare: TypeAlias = Annotated[
 ]
 
 
+@flattened
 def painting(
     plates: Plates,
-    output: Output,
+    options: RunOptions,
     paintings: Paintings = None,
     manner: MannerName = "oil",
     paint_share: PaintShare = None,
@@ -83,23 +52,6 @@ def painting(
     ] = False,
     distil_from: DistilFrom = None,
     adapt: Adapt = None,
-    size: Size = None,
-    minutes: Minutes = None,
-    steps: Steps = None,
-    crop: Crop = None,
-    batch: Batch = None,
-    seed: Seed = None,
-    recipe_file: RecipeFile = None,
-    device: Device = "auto",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    name: Name = None,
-    title: Title = "",
-    description: Description = "",
-    licence: Licence = "unstated",
-    credit: Credit = None,
-    wandb: Wandb = None,
-    json: Json = False,
 ) -> None:
     """Train a style for any shot, in the manner of a painting.
 
@@ -111,44 +63,34 @@ def painting(
     and take no painting.
     Ctrl-C keeps what there is; --resume goes on.
     """
-    here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(here, json=json)) as interrupts:
-        if styles and distil_from:
-            raise UsageError(
-                "expected --styles or --distil-from, got both; to put styles that are trained into one network, give "
-                "--distil-from more than once, without --styles"
-            )
-        apart = separate(paintings or [], output) if styles else {output.stem: paintings or []}
-        first = f"pairs/{next(iter(apart))}/teacher.json" if styles else "pairs/teacher.json"
-        resume = goes_on(here, output, resume=resume)
-        folder = run_folder(here, output, resume=resume, overwrite=overwrite, begun_by=first)
-        prepare_process()
+    if styles and distil_from:
+        raise UsageError(
+            "expected --styles or --distil-from, got both; to put styles that are trained into one network, give "
+            "--distil-from more than once, without --styles"
+        )
+    apart = separate(paintings or [], options.output) if styles else {options.output.stem: paintings or []}
+    first = f"pairs/{next(iter(apart))}/teacher.json" if styles else "pairs/teacher.json"
+    with opened(options, begun_by=first) as session:
         from impasto.training.data.pairs import Pair, load_pairs
-        from impasto.training.export import Label
         from impasto.training.recipe import Recipe
         from impasto.training.teachers.pairs import TeacherLook
 
-        options = {"size": size, "minutes": minutes, "steps": steps, "crop": crop, "batch": batch, "seed": seed}
-        recipe = recipe_of(Recipe(minutes=60.0), recipe_file, options)
-        begun = begun_with(distil_from, adapt, size)
-        recipe = begun.recipe(recipe)
+        begun = begun_with(distil_from, adapt, options.size)
+        recipe = begun.recipe(options.recipe(Recipe(minutes=60.0)))
         source = PlateSource(plates, frames, input_space)
         look = TeacherLook(manner, paint_share=paint_share, input_space=input_space)
         pairs: list[Pair] = []
-        with met(here, device) as chosen:
+        with met(session.here, options.device) as device:
             for number, (stem, own) in enumerate(apart.items()):
-                taught = folder / "pairs" / stem if styles else folder / "pairs"
-                if not made_by_first(source, taught, teacher_at_work(look, own, taught), reporter, interrupts):
+                taught = session.folder / "pairs" / stem if styles else session.folder / "pairs"
+                teacher = teacher_at_work(look, own, taught)
+                if not made_by_first(source, taught, teacher, session.reporter, session.interrupts):
                     break
                 loaded = load_pairs(taught / "before", taught / "after")
                 pairs.extend(replace(pair, style=number) for pair in loaded)
             else:
-                names = list(apart) if styles else [name or output.stem]
-                material = material_of(pairs, recipe, begun, names)
-                label = Label(name or output.stem, title, description, licence, tuple(credit or ()), material.codes)
-                learn(material, recipe, Run(output, folder, resume, chosen, wandb), label, reporter, interrupts)
-    if interrupts.asked():
-        raise typer.Exit(INTERRUPTED)
+                names = list(apart) if styles else [options.style_name]
+                learn(session, material_of(pairs, recipe, begun, names), recipe, device)
 
 
 def separate(paintings: Sequence[Path], output: Path) -> dict[str, list[Path]]:

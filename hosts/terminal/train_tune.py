@@ -19,7 +19,6 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.processes import place
 from impasto.hosts.terminal.report import counted
-from impasto.hosts.terminal.train import for_folder, for_pictures, stop_notice, training_reporter
 from impasto.hosts.terminal.train_options import (
     Device,
     Frames,
@@ -32,6 +31,7 @@ from impasto.hosts.terminal.train_options import (
     Size,
     recipe_of,
 )
+from impasto.hosts.terminal.train_session import for_folder, for_pictures, stop_notice, training_reporter
 
 JOURNAL = "trials.journal"
 
