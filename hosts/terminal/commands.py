@@ -108,12 +108,12 @@ def _sheet(app: typer.Typer) -> None:
 
 
 def _train(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.train_domains import domains
-    from impasto.hosts.terminal.train_enhance import enhance
-    from impasto.hosts.terminal.train_keyframes import keyframes
-    from impasto.hosts.terminal.train_painting import painting, teach
-    from impasto.hosts.terminal.train_pairs import pairs
-    from impasto.hosts.terminal.train_tune import tune
+    from impasto.hosts.terminal.train.domains import domains
+    from impasto.hosts.terminal.train.enhance import enhance
+    from impasto.hosts.terminal.train.keyframes import keyframes
+    from impasto.hosts.terminal.train.painting import painting, teach
+    from impasto.hosts.terminal.train.pairs import pairs
+    from impasto.hosts.terminal.train.tune import tune
 
     train = typer.Typer(help="Make a style.")
     for command in (keyframes, painting, pairs, domains, enhance, teach, tune):

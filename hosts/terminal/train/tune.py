@@ -19,7 +19,7 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.processes import place
 from impasto.hosts.terminal.report import counted
-from impasto.hosts.terminal.train_options import (
+from impasto.hosts.terminal.train.options import (
     Device,
     Frames,
     Guides,
@@ -31,7 +31,7 @@ from impasto.hosts.terminal.train_options import (
     Size,
     recipe_of,
 )
-from impasto.hosts.terminal.train_session import for_folder, for_pictures, stop_notice, training_reporter
+from impasto.hosts.terminal.train.session import for_folder, for_pictures, stop_notice, training_reporter
 
 JOURNAL = "trials.journal"
 

@@ -8,9 +8,9 @@ import typer
 
 from impasto.core.errors import UsageError
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train_material import begun_with, learn, material_of
-from impasto.hosts.terminal.train_options import Adapt, DistilFrom, Frames, InputSpace, Masks, RunOptions
-from impasto.hosts.terminal.train_session import for_pictures, met, opened
+from impasto.hosts.terminal.train.material import begun_with, learn, material_of
+from impasto.hosts.terminal.train.options import Adapt, DistilFrom, Frames, InputSpace, Masks, RunOptions
+from impasto.hosts.terminal.train.session import for_pictures, met, opened
 
 
 @flattened

@@ -11,8 +11,8 @@ import typer
 from impasto.hosts.terminal.events import Warned
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train_options import Guides, InputSpace, RunOptions
-from impasto.hosts.terminal.train_session import for_folder, met, opened, told_of
+from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
+from impasto.hosts.terminal.train.session import for_folder, met, opened, told_of
 
 
 @flattened

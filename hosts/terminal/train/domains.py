@@ -8,9 +8,9 @@ import typer
 
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train_material import Material, learn
-from impasto.hosts.terminal.train_options import Frames, InputSpace, RunOptions
-from impasto.hosts.terminal.train_session import met, opened
+from impasto.hosts.terminal.train.material import Material, learn
+from impasto.hosts.terminal.train.options import Frames, InputSpace, RunOptions
+from impasto.hosts.terminal.train.session import met, opened
 
 
 @flattened

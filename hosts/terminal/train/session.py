@@ -18,7 +18,7 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process import prepare_process
 from impasto.hosts.terminal.processes import Place, device_of, place
 from impasto.hosts.terminal.report import Reporter, reporter_for
-from impasto.hosts.terminal.train_options import RunOptions
+from impasto.hosts.terminal.train.options import RunOptions
 
 if TYPE_CHECKING:
     from impasto.training.loop import Progress, Trained

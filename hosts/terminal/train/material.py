@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from impasto.core.errors import TrainingError, UsageError
 from impasto.hosts.terminal.events import Warned
 from impasto.hosts.terminal.report import counted
-from impasto.hosts.terminal.train_session import Session, told_of
+from impasto.hosts.terminal.train.session import Session, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train_material import Begun, learn, material_of
-from impasto.hosts.terminal.train_options import Frames, InputSpace, RunOptions
-from impasto.hosts.terminal.train_plates import Pairing, Plates, PlateSource, made_by_first
-from impasto.hosts.terminal.train_session import met, opened
+from impasto.hosts.terminal.train.material import Begun, learn, material_of
+from impasto.hosts.terminal.train.options import Frames, InputSpace, RunOptions
+from impasto.hosts.terminal.train.plates import Pairing, Plates, PlateSource, made_by_first
+from impasto.hosts.terminal.train.session import met, opened
 
 
 @flattened

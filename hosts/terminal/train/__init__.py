@@ -1,0 +1,1 @@
+"""`impasto train`: the commands that make styles, and what they share."""
