@@ -6,13 +6,14 @@ same. All of it is per frame and per key: nothing depends on other frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from impasto.core.colour.carry import brightest
-from impasto.core.frame import Samples
+from impasto.core.frame import KeyMotion, Samples
 from impasto.core.temporal import optical_flow, warped
 
 SIDE = 640
@@ -36,13 +37,14 @@ SHARED = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a picture shows one key: weights (h, w) in [0, 1], and the motion that was followed.
+    """How a picture shows the key of this index: weights (h, w) in [0, 1], and the motion that was followed.
 
     `near` is how far the key's correction holds at a pixel, `around` how far the key's own paint does, never more.
     `flow` is (h, w, 2) offsets from the picture into the key, in pixels of the small size, or None where they lie
     upon each other.
     """
 
+    key: int
     near: Samples
     around: Samples
     flow: Samples | None = None
@@ -85,23 +87,43 @@ def view_key(plate: Samples, painted: Samples, size: tuple[int, int]) -> KeyView
     return KeyView(small, _smooth(small), scaled(painted, size))
 
 
-def find_shown(picture: Samples, keys: list[KeyView], *, noise: float, follow: bool) -> list[Shown]:
-    """How a small picture (h, w, 3) shows each key; with `follow`, also each key moved along with the plate.
+def find_shown(
+    picture: Samples, keys: list[KeyView], *, noise: float, follow: bool, motion: Sequence[KeyMotion | None] = ()
+) -> list[Shown]:
+    """How a small picture (h, w, 3) shows each key, lying upon it, and moved along with the plate where that is known.
 
-    `noise` is the standard deviation of the plate's noise in 1/255. Keys that show a place about equally well
-    share it: near weights sum to at most 1.
+    `motion` is what a renderer says of the way into each key; where it says nothing, and with `follow`, optical flow
+    is asked. `noise` is the standard deviation of the plate's noise in 1/255. Keys that show a place about equally
+    well share it: near weights sum to at most 1.
     """
     smooth = _smooth(picture)
-    tries = [_compared(smooth, key, noise) for key in keys]
-    if follow:
-        tries += [_compared(smooth, key, noise, follow_key(picture, key)) for key in keys]
+    tries = [_compared(smooth, index, key, noise) for index, key in enumerate(keys)]
+    for index, key in enumerate(keys):
+        given = motion[index] if index < len(motion) else None
+        if given is not None:
+            tries.append(_compared(smooth, index, key, noise, sized_motion(given, picture.shape[:2])))
+        elif follow:
+            tries.append(_compared(smooth, index, key, noise, follow_key(picture, key)))
     likeness = [1 / np.square(mismatch + SHARED) for mismatch, _ in tries]
     total = np.sum(likeness, axis=0)
     return [
-        Shown(shown.near * part, shown.around * part, shown.flow)
+        Shown(shown.key, shown.near * part, shown.around * part, shown.flow)
         for (_, shown), like in zip(tries, likeness, strict=True)
         if (part := np.asarray(like / total, np.float32)) is not None
     ]
+
+
+def sized_motion(motion: KeyMotion, size: tuple[int, ...]) -> tuple[Samples, Samples]:
+    """Flow and lost at a height and width, which differ from their own where the plate is resized first."""
+    height, width = motion.lost.shape
+    if (height, width) == size:
+        return motion.flow, motion.lost
+    scale = np.array([size[1] / width, size[0] / height], np.float32)
+    flow, lost = (
+        np.asarray(cv2.resize(each, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
+        for each in (motion.flow, motion.lost)
+    )
+    return flow * scale, lost
 
 
 def follow_key(picture: Samples, key: KeyView) -> tuple[Samples, Samples]:
@@ -120,7 +142,7 @@ def follow_key(picture: Samples, key: KeyView) -> tuple[Samples, Samples]:
 
 
 def _compared(
-    smooth: Samples, key: KeyView, noise: float, followed: tuple[Samples, Samples] | None = None
+    smooth: Samples, index: int, key: KeyView, noise: float, followed: tuple[Samples, Samples] | None = None
 ) -> tuple[Samples, Shown]:
     """The mismatch near each pixel in 1/255, and the weights that follow from it."""
     plate, painted, flow = key.smooth, key.painted, None
@@ -133,7 +155,7 @@ def _compared(
     near = _spread(difference, NEAR, NEAR_FEATHER)
     weight = _falling(near, SAME + noise, OTHER + noise) * painted
     around = _falling(_spread(difference, AROUND, AROUND_FEATHER), AROUND_SAME + noise, AROUND_OTHER + noise)
-    return near, Shown(weight, weight * around, flow)
+    return near, Shown(index, weight, weight * around, flow)
 
 
 def _spread(difference: Samples, reach: int, feather: float) -> Samples:
