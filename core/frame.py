@@ -89,12 +89,13 @@ class ColourLayer:
 class KeyMotion:
     """Where the surfaces of a frame are in a painted key, as a renderer's motion vectors say.
 
-    `flow` is (h, w, 2) float32 offsets x, y downwards, in pixels of a picture of this size; `lost` is (h, w) float32, 1
-    where a place is not in the key, or nobody knows.
+    `flow` is (h, w, 2) float32 offsets x, y downwards, in pixels of a picture of this size. `lost` is (h, w) float32: 1
+    where a place is not in the key, or nobody knows. `silent`, of the same kind, is 1 where the frame has no vector.
     """
 
     flow: Samples
     lost: Samples
+    silent: Samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Chains:
         ways |= {key: _joined(way, self._anchors[key]) for key in keys if (key - block) * self._toward > 0}
         if number % BLOCK == 0:
             self._anchors, self._steps = ways, []
-        return {key: _trusted(ways[key], self._backs[key]) for key in keys}
+        return {key: _trusted(ways[key], self._backs[key], step.there) for key in keys}
 
 
 def _led_on(way: _Way, step: Step) -> _Way:
@@ -115,12 +115,12 @@ def _joined(way: _Way, anchor: _Way) -> _Way:
     return _Way(way.flow + _fetched(anchor.flow, way.flow), lost)
 
 
-def _trusted(way: _Way, back: Samples | None) -> KeyMotion:
+def _trusted(way: _Way, back: Samples | None, field: Field) -> KeyMotion:
     """The motion into a key; what the key's own motion does not lead back to its start is lost too."""
     lost = way.lost | _outside(way.flow)
     if back is not None:
         lost = lost | _long(way.flow + warped(back, way.flow))
-    return KeyMotion(way.flow, lost.astype(np.float32))
+    return KeyMotion(way.flow, lost.astype(np.float32), (~field.known).astype(np.float32))
 
 
 def _fetched(flow: Samples, along: Samples) -> Samples:
@@ -137,11 +137,11 @@ def _unknown(field: Field, along: Samples) -> npt.NDArray[np.bool_]:
 
 
 def _outside(flow: Samples) -> npt.NDArray[np.bool_]:
-    """Where a flow leaves the picture."""
+    """Where a flow leaves the picture, which ends half a pixel beyond the middles of its last pixels."""
     height, width = flow.shape[:2]
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
     y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return np.asarray((x < 0) | (y < 0) | (x > width - 1) | (y > height - 1))
+    return np.asarray((x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5))
 
 
 def _long(offsets: Samples, most: float = TURNS_BACK) -> npt.NDArray[np.bool_]:

@@ -8,12 +8,14 @@ Renderers agree on pixels of the picture and on little else:
                leaves the sign open. Measured on tests/media/lantern.*.exr, which Cycles rendered.
     nuke       forward.u, forward.v lead to the next frame, backward.u, backward.v to the previous; y runs upwards
                (Foundry, VectorGenerator: offsets that show how to warp the neighbour onto this frame).
-    next, next-down            two channels to the next frame, y upwards or downwards. Nuke's `motion`, and what Arnold,
-                               RenderMan, Redshift and V-Ray write for VectorBlur, as raw pixels and unfiltered.
+    next, next-down            two channels to the next frame, y upwards or downwards: what Nuke's VectorBlur takes as
+                               its uv channels. Renderers of film write their two channels for it, Arnold's
+                               `motionvector` among them, with options that change scale and sign: a guess, which
+                               `impasto.core.motion.agreement` holds against the plates.
     previous, previous-down    two channels to the previous frame.
-    since, since-down          two channels from the previous frame to this one, as game engines write them.
+    since, since-down          two channels from the previous frame to this one.
 
-Vectors scaled to [0, 1] or to the width of the picture are none of these: they are to be rendered in pixels.
+Vectors in [0, 1], or in widths of the picture, as MoonRay's `motionvec`, are none of these: pixels are wanted.
 """
 
 from __future__ import annotations

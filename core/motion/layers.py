@@ -93,11 +93,12 @@ def read_as(parts: Sequence[Part], wish: MotionWish, source: str) -> MotionLayer
 
 def _groups(parts: Sequence[Part]) -> list[_Group]:
     found: dict[str, dict[str, str]] = {}
-    for index, part in enumerate(parts):
+    for part in parts:
         for position, channel in enumerate(part.channels):
             prefix, _, leaf = channel.rpartition(".")
-            is_first = find_channel(parts, channel) == (parts[index], position)
-            name = channel if is_first else f"{part_name(part)}.{channel}"
+            first = find_channel(parts, channel)
+            is_own = first is not None and first[0] is part and first[1] == position
+            name = channel if is_own else f"{part_name(part)}.{channel}"
             found.setdefault(prefix or part_name(part), {}).setdefault(leaf.upper(), name)
     return [_Group(name, leaves) for name, leaves in found.items()]
 

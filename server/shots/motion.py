@@ -186,23 +186,23 @@ class Moves:
     def __init__(self, kept: IO[bytes], place: Place, keys: Sequence[int]) -> None:
         self._kept, self._place, self._keys = kept, place, keys
         self._where: dict[tuple[int, int], tuple[int, int, int]] = {}
-        """Frame and key -> where flow and lost begin, and where they end."""
+        """Frame and key -> where its flow begins, where its masks do, and where they end."""
 
     def keep(self, number: int, key: int, motion: KeyMotion) -> None:
-        """Store the motion of a frame into a key. OutputError where there is no room."""
+        """Store the motion of a frame into a key, to 1/64 pixel. OutputError where there is no room."""
         grains = np.clip(np.rint(motion.flow * GRAIN), -32768, 32767).astype(np.int16)
         # What changes little from pixel to pixel is small as differences.
         flow = zlib.compress(np.diff(grains, axis=1, prepend=np.int16(0)).tobytes(), 1)
-        lost = zlib.compress(np.packbits(motion.lost > 0).tobytes(), 1)
+        masks = zlib.compress(np.packbits(np.stack((motion.lost, motion.silent)) > 0).tobytes(), 1)
         try:
             begin = self._kept.tell()
-            self._kept.write(flow + lost)
+            self._kept.write(flow + masks)
         except OSError as error:
             raise OutputError(
                 f"expected room for the motion into the keys in '{tempfile.gettempdir()}', got '{error.strerror}'; "
                 "free some, or name another folder in TMPDIR"
             ) from error
-        self._where[number, key] = (begin, begin + len(flow), begin + len(flow) + len(lost))
+        self._where[number, key] = (begin, begin + len(flow), begin + len(flow) + len(masks))
 
     def of(self, frame: Frame) -> tuple[KeyMotion | None, ...]:
         """The motion of a frame into each key; nothing for a plate whose data window is elsewhere than the first's."""
@@ -213,19 +213,17 @@ class Moves:
     def _of(self, number: int, key: int) -> KeyMotion | None:
         size = self._place.size
         if number == key:
-            return KeyMotion(np.zeros((*size, 2), np.float32), np.zeros(size, np.float32))
+            return KeyMotion(np.zeros((*size, 2), np.float32), *np.zeros((2, *size), np.float32))
         if (number, key) not in self._where:
             return None
         begin, middle, end = self._where[number, key]
         self._kept.seek(begin)
-        flow, lost = self._kept.read(middle - begin), self._kept.read(end - middle)
-        differences = np.frombuffer(zlib.decompress(flow), np.int16).reshape(*size, 2)
-        bits = np.frombuffer(zlib.decompress(lost), np.uint8)
-        grains = np.cumsum(differences, axis=1, dtype=np.int16)
-        return KeyMotion(
-            grains.astype(np.float32) / np.float32(GRAIN),
-            np.unpackbits(bits, count=size[0] * size[1]).reshape(size).astype(np.float32),
-        )
+        moved, masked = (zlib.decompress(self._kept.read(length)) for length in (middle - begin, end - middle))
+        differences = np.frombuffer(moved, np.int16).reshape(*size, 2)
+        bits = np.unpackbits(np.frombuffer(masked, np.uint8), count=2 * size[0] * size[1])
+        lost, silent = bits.reshape(2, *size).astype(np.float32)
+        flow = np.cumsum(differences, axis=1, dtype=np.int16).astype(np.float32) / np.float32(GRAIN)
+        return KeyMotion(flow, lost, silent)
 
 
 def _swept(
