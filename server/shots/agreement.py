@@ -12,7 +12,7 @@ from impasto.core.frame import Frame
 from impasto.core.keys.matching import scaled
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.motion.agreement import Judgement, judge
-from impasto.core.motion.conventions import SAY, alike
+from impasto.core.motion.conventions import alike
 from impasto.core.motion.layers import Channels
 from impasto.core.motion.vectors import Place
 from impasto.core.passage import see
@@ -77,5 +77,6 @@ def _contradiction(motion: Motion, channels: Channels, found: Judgement, pair: t
     return (
         f"expected motion vectors that agree with the plates, '{layer}' of '{path}' leads frame {pair[0]} to places in "
         f"frame {pair[1]} that differ by {own:.1f}/255, and by {other:.1f} with {turned} turned around: it has another "
-        f"convention than {'was said' if motion.layer.said else 'its channels suggest'}; {SAY}, {' or '.join(names)}"
+        f"convention than {'was said' if motion.layer.said else 'its channels suggest'}; say it as "
+        f"--motion PATH:LAYER={' or ='.join(names)}"
     )

@@ -240,7 +240,7 @@ def render_shot(
                 if info.kind != "stream":
                     raise
     except _CancelledError:
-        pass
+        stopped = True
     except BaseException:
         run.count(behind.stored())
         if run.done:

@@ -16,6 +16,7 @@ from impasto.core.errors import UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.grade import Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
+from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.link import (
@@ -212,7 +213,7 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
     job = job_of(
         SubmitShot(
             ID, look, "in", "out", first=3, last=9, layer="diffuse", matte="m.png", input_space="a", output_space="b",
-            before_resize="50%", after_resize="x720", resume=True,
+            before_resize="50%", after_resize="x720", resume=True, motion="v.####.exr", motion_layer="vector=blender",
         ),
         Params(),
     )  # fmt: skip
@@ -223,9 +224,10 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
     assert job.before == Before(denoise=0.5, resize=Resize(scale=0.5))
     assert job.after.resize == Resize(height=720)
     assert (job.layer, job.matte, job.input_space, job.output_space) == ("diffuse", "m.png", "a", "b")
+    assert job.motion == MotionWish("v.####.exr", "vector", "blender")
     assert job.resume
     plain = job_of(SubmitShot(ID, Look("echo"), "in", "out"), Params())
-    assert (plain.params, plain.layer, plain.matte, plain.frames) == (None, None, None, None)
+    assert (plain.params, plain.layer, plain.matte, plain.frames, plain.motion) == (None,) * 5
 
 
 def test_parameters_that_are_not_given_are_those_of_the_style() -> None:
