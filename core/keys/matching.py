@@ -33,7 +33,7 @@ TURNS_BACK = 1.0
 """Pixels by which motion there and back may miss its start; more, and the place is hidden in the key."""
 LOST, LOST_FEATHER = 4, 2.0
 """How far what a renderer's vectors lose reaches, and the feather of that: the network saw across that edge in the key.
-With 8, as for what merely differs, the bench on motion loses 1.3 to 1.9 dB; with 2 it gains 0.3."""
+With 8, as for what merely differs, the bench on motion loses 1.3 to 1.9 dB; with 2 it gains 0.3 to 0.4."""
 SHARED = 0.25
 """Softens the choice between keys that match about as well, which would flip with the noise of each frame."""
 

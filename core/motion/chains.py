@@ -133,6 +133,8 @@ def _fetched(flow: Samples, along: Samples) -> Samples:
 
 
 def _unknown(field: Field, along: Samples) -> npt.NDArray[np.bool_]:
+    if field.known.all():
+        return np.zeros(field.known.shape, np.bool_)
     return np.asarray(warped(field.known.astype(np.float32), along) < 0.5)
 
 

@@ -138,7 +138,8 @@ def followed(
     reader is closed where anything is raised.
     """
     whole = range_of(reader.info)
-    wanted = [] if whole is None else [n for run in runs or [whole] for n in range(run.first, run.last + 1)]
+    asked = [whole] if runs is None and whole is not None else runs or []
+    wanted = [number for run in asked for number in range(run.first, run.last + 1)]
     if motion is None or not wanted:
         yield None
         return

@@ -1,8 +1,9 @@
 """What a renderer's motion vectors are worth to painted keys: the same style, its keys followed by flow and by vectors.
 
-Run as `python -m tests.bench.motion [STEPS]`. Flat cards, 640x360, turn and slide over a ground that pans, up to 16
-pixels a frame; their paint sticks to them, so that the truth is known everywhere, and the plates show next to none of
-it. Frames 6 and 18 of 24 are the keys, painted; all other frames are judged, against the paint that they should bear.
+Run as `python -m tests.bench.motion [STEPS]`. Flat cards, 640x360, turn and slide over a ground that pans; their paint
+sticks to them, so that the truth is known everywhere, and shows nothing of the plates' own texture, which is next to
+none in one run and plain to see in another. Frames 6 and 18 of 24 are the keys, painted; all other frames are judged,
+against the paint that they should bear.
 """
 
 from __future__ import annotations
@@ -35,26 +36,35 @@ from tests.core.media.builders import write_layers
 
 HEIGHT, WIDTH = 360, 640
 FRAMES = 24
+TEXTURES = {"flat": 0.0, "textured": 0.5}
+"""Name of a scene -> how much texture its plates have, as a share of that of the paint."""
 KEYS = (6, 18)
 CARDS = ((0.62, 0.40, 0.30), (0.30, 0.52, 0.42), (0.34, 0.40, 0.62), (0.60, 0.56, 0.34))
 """The colours of the cards, from the farthest to the nearest."""
 
 
 def main() -> None:
-    """Train on two keys, paint the shot in each way, and print the figures."""
+    """Measure every scene."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    for name, seen in TEXTURES.items():
+        print(f"{name} plates, {steps} steps")
+        measure(steps, seen)
+
+
+def measure(steps: int, seen: float) -> None:
+    """Train on the keys of one scene, paint it in each way, and print the figures."""
     with TemporaryDirectory(prefix="impasto-bench-") as kept:
         folder = Path(kept)
-        truths = store(folder)
+        truths = store(folder, seen)
         recipe = recipe_from({"steps": steps, "minutes": 0.0}, RECIPE)
         lesson = prepare(load_keyframes(str(folder / "plate.####.png"), folder / "keys"), recipe.seed)
         path = folder / "hero.safetensors"
         run(task_for(lesson, recipe, path, Label("bench")), recipe, Schedule(folder / "run", 1e9, 1e9))
         style = load_style(path)
         assert style.card.keys is not None
-        print(f"{steps} steps, follow {style.card.keys.follow}, noise {style.card.keys.noise:.1f}")
+        print(f"follow {style.card.keys.follow}, noise {style.card.keys.noise:.1f}")
         vectors = MotionWish.parse(str(folder / "vector.####.exr"))
         figures(folder, style, "the network alone", Params(keys=0), None, truths)
         figures(folder, style, "keys by optical flow", Params(), None, truths)
@@ -83,11 +93,11 @@ def figures(
     print(f"{name:24} 1-2 frames from a key {told[0]}, farther {told[1]}, {spent:.0f} CPU s", flush=True)
 
 
-def store(folder: Path) -> dict[int, Samples]:
-    """Plates, vectors and painted keys as files; every frame's paint."""
+def store(folder: Path, seen: float) -> dict[int, Samples]:
+    """Plates, vectors and painted keys as files; every frame's paint. `seen` is how much texture the plates have."""
     truths = {}
     for number in range(1, FRAMES + 1):
-        plate, paint = picture(number)
+        plate, paint = picture(number, seen)
         truths[number] = paint
         for path, each in ((folder / "plate.####.png", plate), (folder / "keys" / "key.####.png", paint)):
             if each is plate or number in KEYS:
@@ -130,7 +140,7 @@ def which(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return seen
 
 
-def picture(number: int) -> tuple[Samples, Samples]:
+def picture(number: int, textured: float) -> tuple[Samples, Samples]:
     """The plate of a frame and its paint, (H, W, 3) in [0, 1]."""
     seen = which(number)
     plate, paint = (np.zeros((HEIGHT, WIDTH, 3), np.float32) for _ in range(2))
@@ -142,7 +152,8 @@ def picture(number: int) -> tuple[Samples, Samples]:
         there = np.stack(((u + 0.5 * size) % size, (v + 0.5 * size) % size))
         strokes = cv2.remap(texture(card, size), *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         where = seen == card
-        plate[where] = (base * shade)[where]
+        surface = cv2.remap(texture(card + 50, size), *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        plate[where] = (base * shade + textured * surface)[where]
         paint[where] = np.clip(base[::-1] * shade + strokes, 0, 1)[where]
     grain = 0.004 * np.random.default_rng(number).standard_normal((HEIGHT, WIDTH, 1))
     return np.asarray(np.clip(plate + grain, 0, 1), np.float32), paint

@@ -33,7 +33,7 @@ from impasto.server.protocol.link import (
     WorkStopped,
 )
 from impasto.server.protocol.messages import Look, SubmitShot
-from impasto.server.shots.render import FrameStored, ShotNote
+from impasto.server.shots.render import FrameStored, ShotAdvanced, ShotNote
 from impasto.server.worker.shot_work import ShotWork, for_attempt, job_of
 from impasto.server.worker.turns import TurnPainter
 from impasto.server.worker.units import Unit
@@ -281,3 +281,11 @@ def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
     painter.grant(0)
     painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), before=Before(resize=Resize(scale=2.0)))
     assert told[0] == TurnAsked(ID, 0, 0, 96)
+
+
+def test_work_before_the_first_frame_is_progress_and_nothing_to_tell() -> None:
+    told: list[FromWorker] = []
+    moves: list[bytes] = []
+    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), Unit(ID, moves.append), told.append)
+    work._told(ShotAdvanced())
+    assert (moves, told, work.due) == ([ID], [], float("inf"))
