@@ -6,11 +6,13 @@ key back and one from the first key on, and waits in a temporary file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Literal
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 SIDES: tuple[Literal[1, -1], ...] = (1, -1)
 """Keys of higher numbers than a frame, and of lower ones."""
+MANY = 100
+"""Files from which on somebody may wonder why the first frame does not come."""
 GRAIN = 32
 """Motion is kept in steps of 1/32 pixel: over 1000 pixels to either side."""
 
@@ -115,6 +119,8 @@ def notes_on(motion: Motion, info: ShotInfo) -> Iterator[str]:
     """What an artist should know of the vectors before the start."""
     assert info.frame_count is not None
     keys, last = motion.facts.frames, info.first + info.frame_count - 1
+    if len(motion.stamps) >= MANY:
+        yield f"the ways to the keys go over {len(motion.stamps)} files of motion vectors, which are read first"
     instead = "are followed by optical flow" if motion.facts.follow else "are not followed"
     if motion.layer.next is None and max(keys) > info.first:
         yield f"the motion vectors lead to the previous frame alone: keys after a frame {instead}"
@@ -143,13 +149,29 @@ def followed(
     if motion is None or not wanted:
         yield None
         return
-    with tempfile.TemporaryFile(prefix="impasto-motion-") as kept:
+    with ExitStack() as open_files:
         try:
+            kept = open_files.enter_context(_temporary())
             moves = _moves(motion, job, reader.info, wanted, kept, note, advance)
         except BaseException:
             reader.close()
             raise
         yield moves
+
+
+def _temporary() -> IO[bytes]:
+    """A file that is gone once it is closed; unbuffered, so that a full disk is met where something is written."""
+    try:
+        return tempfile.TemporaryFile(prefix="impasto-motion-", buffering=0)
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"expected room for the motion into the keys among temporary files, got '{error.strerror}'; free some, or name "
+        "another folder in TMPDIR"
+    )
 
 
 def _moves(
@@ -188,6 +210,7 @@ class Moves:
         self._kept, self._place, self._keys = kept, place, keys
         self._where: dict[tuple[int, int], tuple[int, int, int]] = {}
         """Frame and key -> where its flow begins, where its masks do, and where they end."""
+        self._end = 0
 
     def keep(self, number: int, key: int, motion: KeyMotion) -> None:
         """Store the motion of a frame into a key, to 1/64 pixel. OutputError where there is no room."""
@@ -195,15 +218,15 @@ class Moves:
         # What changes little from pixel to pixel is small as differences.
         flow = zlib.compress(np.diff(grains, axis=1, prepend=np.int16(0)).tobytes(), 1)
         masks = zlib.compress(np.packbits(np.stack((motion.lost, motion.silent)) > 0).tobytes(), 1)
+        begin = self._end
         try:
-            begin = self._kept.tell()
-            self._kept.write(flow + masks)
+            self._kept.seek(begin)
+            if self._kept.write(flow + masks) < len(flow) + len(masks):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise OutputError(
-                f"expected room for the motion into the keys in '{tempfile.gettempdir()}', got '{error.strerror}'; "
-                "free some, or name another folder in TMPDIR"
-            ) from error
-        self._where[number, key] = (begin, begin + len(flow), begin + len(flow) + len(masks))
+            raise _no_room(error) from error
+        self._end = begin + len(flow) + len(masks)
+        self._where[number, key] = (begin, begin + len(flow), self._end)
 
     def of(self, frame: Frame) -> tuple[KeyMotion | None, ...]:
         """The motion of a frame into each key; nothing for a plate whose data window is elsewhere than the first's."""

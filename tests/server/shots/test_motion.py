@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
 
 from impasto.core.card import KeyFacts
 from impasto.core.engine import Engine
-from impasto.core.errors import ImpastoError, InconsistentShot, OutputExists, UnknownName, UsageError
-from impasto.core.frame import Frame, Pixels, Window
+from impasto.core.errors import (
+    ImpastoError,
+    InconsistentShot,
+    OutputError,
+    OutputExists,
+    UnknownName,
+    UsageError,
+)
+from impasto.core.frame import Frame, KeyMotion, Pixels, Window
 from impasto.core.grade import Before
 from impasto.core.keys.stored import Keys
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.vectors import Place
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
+from impasto.server.shots import motion
 from impasto.server.shots.render import ShotAdvanced, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
 from tests.core.keys.test_keyed_frames import CARD, HEIGHT, NET, WIDTH, apart, ground, keys_of
 from tests.core.media.builders import write_layers
@@ -335,3 +346,40 @@ def test_a_proxy_is_led_by_the_same_vectors(job: ShotJob) -> None:
         assert picture.shape == (HEIGHT // 2, WIDTH // 2, 3)
         wanted = painted(number).reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean((1, 3))
         assert np.median(apart(picture, wanted)[8:-8, 24:-24]) <= 4
+
+
+def test_a_long_way_to_the_keys_is_announced(job: ShotJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(motion, "MANY", 8)
+    assert "over 8 files of motion vectors, which are read first" in notes(rendered(job, engine())[1])[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has such a device")
+def test_a_full_disk_is_said_before_the_first_frame(
+    job: ShotJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(motion, "_temporary", lambda: io.FileIO("/dev/full", "r+"))
+    with pytest.raises(OutputError, match="got 'No space left on device'; free some, or name another folder in TMPDIR"):
+        rendered(job, engine())
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_what_is_kept_comes_back_to_a_64th_of_a_pixel() -> None:
+    chance = np.random.default_rng(1)
+    window = Window(0, 0, WIDTH, HEIGHT)
+    flow = chance.uniform(-900, 900, (HEIGHT, WIDTH, 2)).astype(np.float32)
+    lost, silent = (chance.integers(0, 2, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(2))
+    with TemporaryFile(buffering=0) as kept:
+        moves = motion.Moves(kept, Place(window, window, (HEIGHT, WIDTH)), (3, 9))
+        moves.keep(5, 9, KeyMotion(flow, lost, silent))
+        moves.keep(6, 9, KeyMotion(-flow, silent, lost))
+        nothing, found = moves.of(Frame.from_pixels(FLAT, number=5))
+        assert nothing is None
+        assert found is not None
+        assert np.abs(found.flow - flow).max() <= 1 / 64 + 1e-4
+        np.testing.assert_array_equal(found.lost, lost)
+        np.testing.assert_array_equal(found.silent, silent)
+        at_key = moves.of(Frame.from_pixels(FLAT, number=9))[1]
+        assert at_key is not None
+        assert not at_key.flow.any()
+        elsewhere = Frame.from_pixels(FLAT[1:], number=5)
+        assert moves.of(elsewhere) == (), "another data window"
