@@ -145,6 +145,7 @@ class Engine:
         """Paint the colour layer of a frame; everything else of it comes back bit for bit.
 
         A style that sees guide layers finds them in the frame or in `Frame.guides`: see `impasto.core.guide_planes`.
+        `Frame.motion` takes the place of optical flow on the way to the painted keys.
 
         `params` defaults to those of the style's card. `matte` is strength per pixel, (H, W)
         float32 in [0, 1], of the frame's size after `before.resize`. `cancelled` is called before each tile and
@@ -192,7 +193,7 @@ class Engine:
                 sketches = keys.sketches(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
             network_done = clock()
         if keys is not None and sketches:
-            painted = keys.blend(painted, picture, sketches, params.keys)
+            painted = keys.blend(painted, picture, sketches, params.keys, frame.motion)
         painted = colour.keep_colour(painted, picture, params.colour)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
@@ -204,7 +205,7 @@ class Engine:
             cancelled()
             np.copyto(into, result.part.pixels)
             result = with_pixels(result, into)
-        result = replace(result, provenance=self.provenance(params, before, after, seen.space), guides=())
+        result = replace(result, provenance=self.provenance(params, before, after, seen.space), guides=(), motion=())
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
         notes = (*self._notes(tile), *filter(None, (note, refusal)))
         return Rendered(result, Report(seen.invalid_pixels, seconds, tile, notes))
@@ -235,7 +236,7 @@ class Engine:
         except RuntimeError as error:
             raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
         provenance = self.provenance(params, Before(), After(), way.space)
-        result = replace(with_pixels(frame, painted.pixels), provenance=provenance, guides=())
+        result = replace(with_pixels(frame, painted.pixels), provenance=provenance, guides=(), motion=())
         return Rendered(
             result, Report(painted.invalid_pixels, painted.seconds, painted.tile, self._notes(painted.tile))
         )

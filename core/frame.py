@@ -86,6 +86,19 @@ class ColourLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyMotion:
+    """Where the surfaces of a frame are in a painted key, as a renderer's motion vectors say.
+
+    `flow` is (h, w, 2) float32 offsets x, y downwards, in pixels of a picture of this size. `lost` is (h, w) float32: 1
+    where a place is not in the key, or nobody knows. `silent`, of the same kind, is 1 where the frame has no vector.
+    """
+
+    flow: Samples
+    lost: Samples
+    silent: Samples
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One picture of a shot with every part, window and attribute of its file.
 
@@ -105,6 +118,8 @@ class Frame:
     """What impasto did to this frame (style, hash, parameters, version); writers store it."""
     guides: tuple[Part, ...] = ()
     """Parts of other files of the same moment, for styles that see guide layers; no writer stores them."""
+    motion: tuple[KeyMotion | None, ...] = ()
+    """Motion into each painted key of the style, in their order; None for a key to which no vectors lead."""
 
     @classmethod
     def from_pixels(

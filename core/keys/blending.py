@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from impasto.core.frame import Samples
+from impasto.core.frame import KeyMotion, Samples
 from impasto.core.keys.matching import KeyView, Shown, compared_size, find_shown, nearest, scaled, view_key
 from impasto.core.keys.stored import Keys
 from impasto.core.temporal import warped
@@ -84,17 +84,28 @@ class KeyBlend:
                 self._sketches.popitem(last=False)
         return made
 
-    def blend(self, painted: Samples, picture: Samples, sketches: list[Sketch], amount: float) -> Samples:
-        """The network's painting of a picture, both (H, W, 3), with the keys by `amount` in [0, 1]; a new array."""
+    def blend(
+        self,
+        painted: Samples,
+        picture: Samples,
+        sketches: list[Sketch],
+        amount: float,
+        motion: Sequence[KeyMotion | None] = (),
+    ) -> Samples:
+        """The network's painting of a picture, both (H, W, 3), with the keys by `amount` in [0, 1]; a new array.
+
+        `motion` is what a renderer says of the way into each key: see `find_shown`.
+        """
         height, width = picture.shape[:2]
         size = compared_size(height, width)
         views = [sketch.view for sketch in sketches]
-        shown = find_shown(scaled(picture, size), views, noise=self.facts.noise, follow=self.facts.follow)
+        small = scaled(picture, size)
+        shown = find_shown(small, views, noise=self.facts.noise, follow=self.facts.follow, motion=motion)
         is_soft = width > SHARPER * self.facts.width
         result = painted.copy()
-        for each, sketch in zip(shown, sketches * (len(shown) // len(sketches)), strict=True):
+        for each in shown:
             if each.near.max() >= LEAST:
-                _add(result, painted, each, sketch, amount, is_soft=is_soft)
+                _add(result, painted, each, sketches[each.key], amount, is_soft=is_soft)
         return result
 
     def _sketch(self, index: int, size: tuple[int, int], answer: Answer) -> Sketch:

@@ -1,4 +1,4 @@
-"""Pictures that hold guide layers: numbered like the shot, or one still for every frame. They need hold no colour."""
+"""Pictures with layers beside the plate: numbered like the shot, or one still for all. They need hold no colour."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from impasto.core.media.sequence import Files
 
 @dataclass(frozen=True, slots=True)
 class GuideFiles:
-    """Where the guide layers of each frame are."""
+    """Where the guide layers of each frame are, or what else `what` names."""
 
     files: Files
+    what: str = "guide layers"
 
     def path_of(self, number: int) -> str:
         """The picture that holds those of a frame."""
@@ -28,7 +29,7 @@ class GuideFiles:
         path = self.path_of(number)
         if not os.path.exists(path):
             raise InconsistentShot(
-                f"expected guide layers of frame {number} at '{path}', found nothing there; render the missing ones"
+                f"expected {self.what} of frame {number} at '{path}', found nothing there; render the missing ones"
             )
         return read_parts(path)
 
@@ -38,16 +39,18 @@ class GuideFiles:
             require_unbroken(self.files.numbers(), first, last, str(self.files))
 
 
-def find_guides(path: str) -> GuideFiles:
+def find_guides(path: str, what: str = "guide layers") -> GuideFiles:
     """The pictures that a path means: a numbered name, a folder with one sequence, or a still.
+
+    `what` names in errors what they hold.
 
     UsageError for a movie, a camera or a stream, UnreadableMedia where there is nothing.
     """
     if is_live(path) or is_movie(path):
-        raise UsageError(f"expected guide layers in pictures, EXR for example, got '{path}'; render them as a sequence")
+        raise UsageError(f"expected {what} in pictures, EXR for example, got '{path}'; render them as a sequence")
     numbered = parse_numbered(path)
     files: Files = find_in_folder(path) if os.path.isdir(path) else numbered if numbered is not None else path
     missing = not os.path.exists(files) if isinstance(files, str) else not files.numbers()
     if missing:
-        raise UnreadableMedia(f"expected pictures with guide layers at '{files}', found none; check the name")
-    return GuideFiles(files)
+        raise UnreadableMedia(f"expected pictures with {what} at '{files}', found none; check the name")
+    return GuideFiles(files, what)

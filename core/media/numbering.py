@@ -117,12 +117,12 @@ def require_unbroken(numbers: Iterable[int], first: int, last: int, name: str) -
     missing = [number for number in range(first, last + 1) if number not in present]
     if missing:
         raise InconsistentShot(
-            f"expected frames {first}-{last} of '{name}', missing {_spell(missing)};"
+            f"expected frames {first}-{last} of '{name}', missing {spelled(missing)};"
             " render them again, or ask for a range without them with --frames"
         )
 
 
-def _spell(numbers: list[int]) -> str:
+def spelled(numbers: list[int]) -> str:
     """'3, 7-9, 12' for ascending numbers; at most six runs are spelled out."""
     runs: list[list[int]] = []
     for number in numbers:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def render_here(order: Order, path: Path, card: Card, told: Told, cancelled: Callable[[], bool]) -> Outcome:
     """Render with the style of this file; `card` is its card."""
     prepare_process()
-    from impasto.server.shots.render import FrameStored, ShotJob, ShotStarted, render_shot
+    from impasto.server.shots.render import FrameStored, ShotJob, ShotNote, ShotStarted, render_shot
 
     job = ShotJob(
         input=order.input,
@@ -35,6 +35,7 @@ def render_here(order: Order, path: Path, card: Card, told: Told, cancelled: Cal
         layer=order.layer,
         matte=order.matte,
         guides=order.guides,
+        motion=order.motion,
         input_space=order.input_space,
         output_space=order.output_space,
         overwrite=order.overwrite,
@@ -58,7 +59,7 @@ def render_here(order: Order, path: Path, card: Card, told: Told, cancelled: Cal
             told.started(event.output, info.first, event.to_render, event.skipped, info.width, info.height, rate)
         elif isinstance(event, FrameStored):
             told.stored(Stored(event.number, event.path, event.invalid_pixels))
-        else:
+        elif isinstance(event, ShotNote):
             told.note(event.text)
 
     result = render_shot(job, LateEngine(card, load, resolve_precision), on_event=on_event, cancelled=cancelled)

@@ -12,6 +12,7 @@ from impasto.core.animation import Animation
 from impasto.core.errors import UsageError
 from impasto.core.grade import After, Before
 from impasto.core.media.shot import FrameRange
+from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.animation_file import read_animation
 from impasto.hosts.terminal.controls import after_from, before_from, params_from
@@ -32,6 +33,8 @@ class Order:
     matte: str | None
     guides: tuple[str, ...]
     """Pictures with guide layers."""
+    motion: MotionWish | None
+    """Pictures with motion vectors, and how they are read."""
     layer: str | None
     input_space: str | None
     output_space: str | None
@@ -69,6 +72,7 @@ def order_from(
     precision: str,
     animate: str | None = None,
     guides: tuple[str, ...] = (),
+    motion: str | None = None,
     controls: Mapping[str, Any],
     **plain: Any,
 ) -> Order:
@@ -77,6 +81,7 @@ def order_from(
         require_utf8(what, plain.get(what) or "")
     for path in guides:
         require_utf8("guides", path)
+    require_utf8("motion", motion or "")
     before, after = before_from(controls), after_from(controls)
     params_from(controls, Params(**{each.name: each.default for each in PARAMETERS}))
     known = typing.get_args(Precision)
@@ -87,6 +92,7 @@ def order_from(
         tile=parse_tile(tile),
         precision=typing.cast("Precision", precision),
         guides=guides,
+        motion=None if motion is None else MotionWish.parse(motion),
         animation=None if animate is None else animation_from(animate, controls),
         before=before,
         after=after,

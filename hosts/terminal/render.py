@@ -47,6 +47,17 @@ def render(
             "lacks; repeatable.",
         ),
     ] = None,
+    motion: Annotated[
+        str | None,
+        typer.Option(
+            "--motion",
+            metavar="PATH:LAYER[=CONVENTION]",
+            help="A renderer's motion vectors, numbered like the shot, by which the painted keys of a style follow it; "
+            ":LAYER is one of the plates. X, Y, Z, W are read as Blender's, forward and backward as Nuke's, other u, v "
+            "and X, Y as pixels to the next frame, y upwards. CONVENTION: blender, nuke, next, next-down, previous, "
+            "previous-down, since or since-down.",
+        ),
+    ] = None,
     layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="The layer to paint.")] = None,
     input_space: Annotated[
         str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of the input.")
@@ -107,6 +118,7 @@ def render(
             frames=frames,
             matte=matte,
             guides=tuple(guides or ()),
+            motion=motion,
             layer=layer,
             input_space=input_space,
             output_space=output_space,

@@ -46,7 +46,8 @@ class Typed:
     def __init__(self, order: Order, *, local: bool, folder: str) -> None:
         self._local, self._prefix = local, os.path.join(folder, "")
         self._output_relative = local and not os.path.isabs(order.output)
-        paths = (order.input, order.output, order.matte, order.style, *order.guides)
+        motion = None if order.motion is None else order.motion.path
+        paths = (order.input, order.output, order.matte, order.style, motion, *order.guides)
         named = [path for path in paths if path and not is_live(path)]
         self._folders = {os.path.dirname(self.absolute(path)): not os.path.isabs(path) for path in named}
         """Folder of each typed path -> whether it was typed relative."""
@@ -155,6 +156,8 @@ def request_of(order: Order, chosen: Chosen, typed: Typed) -> SubmitShot:
         layer=order.layer or "",
         matte=typed.absolute(order.matte or ""),
         guides=tuple(typed.absolute(path) for path in order.guides),
+        motion="" if order.motion is None else typed.absolute(order.motion.path or order.input),
+        motion_layer="" if order.motion is None else order.motion.named,
         input_space=order.input_space or "",
         output_space=order.output_space or "",
         before_resize=order.before_resize,

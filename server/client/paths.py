@@ -29,6 +29,7 @@ def require_sendable_shot(request: SubmitShot) -> None:
         ("output", request.output),
         ("matte", request.matte),
         *(("guides", path) for path in request.guides),
+        ("motion", request.motion),
         ("style", request.look.style),
     ):
         require_sendable(what, path)

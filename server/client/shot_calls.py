@@ -36,8 +36,13 @@ def with_keys(request: SubmitShot, animated: Keys | None) -> SubmitShot:
 
 
 def require_animation(request: SubmitShot, welcome: Welcome) -> None:
-    """Raise IncompatibleServer where a server would pass the animated parameters or the guides of a request over."""
-    needs = "parameters that change over a shot" if request.animated else "guide layers" if request.guides else ""
+    """Raise IncompatibleServer where a server would pass over what a request bears that 1.0 did not know."""
+    wishes = {
+        "parameters that change over a shot": request.animated,
+        "guide layers": request.guides,
+        "motion vectors": request.motion,
+    }
+    needs = next((what for what, given in wishes.items() if given), "")
     if needs and welcome.minor < ANIMATION_MINOR:
         raise IncompatibleServer(
             f"expected a server of protocol {welcome.major}.{ANIMATION_MINOR} for {needs}, "

@@ -268,7 +268,8 @@ class ShotDesk:
     def _with_paths(self, session: Session, asked: SubmitShot) -> SubmitShot:
         if session.local:
             guides = (("guides", path) for path in asked.guides)
-            for name, path in (("input", asked.input), ("output", asked.output), ("matte", asked.matte), *guides):
+            others = (("output", asked.output), ("matte", asked.matte), ("motion", asked.motion), *guides)
+            for name, path in (("input", asked.input), *others):
                 if path and not Path(path).is_absolute() and not (name == "input" and _LIVE.match(path)):
                     raise UsageError(
                         f"expected an absolute path as {name}, got '{path}'; the server runs in another folder than you"
@@ -287,6 +288,7 @@ class ShotDesk:
             output=str(resolve(asked.output, self._roots, write=True)),
             matte=str(resolve(asked.matte, self._roots, write=False)) if asked.matte else "",
             guides=tuple(str(resolve(path, self._roots, write=False)) for path in asked.guides),
+            motion=str(resolve(asked.motion, self._roots, write=False)) if asked.motion else "",
         )
 
     def _check_range(self, request: SubmitShot) -> None:

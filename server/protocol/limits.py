@@ -13,7 +13,7 @@ MAJOR: Final = 1
 MINOR: Final = 1
 """The protocol. Another major is refused; a higher minor adds optional fields and messages."""
 ANIMATION_MINOR: Final = 1
-"""From which on `SubmitShot` may bear animated parameters and guides."""
+"""From which on `SubmitShot` may bear animated parameters, guides and motion."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8

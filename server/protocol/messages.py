@@ -434,6 +434,10 @@ class SubmitShot:
     guides: Annotated[tuple[Words, ...], Many(4)] = ()
     """Pictures with the guide layers of the style, numbered like the shot; paths as that of the input. As for
     `animated`, a client asks for the server's minor first. (1.1)"""
+    motion: Words = ""
+    """Pictures with motion vectors, numbered like the shot, or the input again; as for `guides`. (1.1)"""
+    motion_layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """LAYER, LAYER=CONVENTION or nothing, as `impasto.core.motion.conventions` reads them. (1.1)"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from impasto.core.grade import After, Before
+from impasto.core.media import ShotInfo
 from impasto.core.params import PARAMETERS, Params
 from impasto.server.shots.provenance import settings_text
 
@@ -28,11 +29,18 @@ class Looks:
             "output_space": job.output_space,
             "matte": None if job.matte is None else os.path.abspath(job.matte),
             "guides": [os.path.abspath(path) for path in job.guides] or None,
+            "motion": None if job.motion is None else [os.path.abspath(job.motion.path or job.input), job.motion.named],
         }
 
     def params(self, number: int) -> Params:
         """The parameters of a frame."""
         return self._base if self._animation is None else self._animation.params(number, self._base)
+
+    def keys_show(self, info: ShotInfo) -> bool:
+        """Whether the painted keys of the style are turned up in any frame of a shot."""
+        if self._animation is None or info.frame_count is None:
+            return self._base.keys > 0
+        return any(self.params(number).keys > 0 for number in range(info.first, info.first + info.frame_count))
 
     def settings(self, number: int) -> str:
         """What decides how a frame looks, as it is noted in the frame and compared on resuming.

@@ -14,6 +14,8 @@ from impasto.core.media.numbering import parse_numbered
 from impasto.core.media.open import is_movie
 from impasto.server.shots.guides import guided
 from impasto.server.shots.mattes import matte_frames
+from impasto.server.shots.motion import Moves, moved
+from impasto.server.shots.numbers import range_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,6 @@ def source_of(info: ShotInfo, number: int) -> str:
     """The file that a frame of a shot comes from."""
     files = parse_numbered(info.path) if info.kind == "sequence" else None
     return info.path if files is None else files.path_of(number)
-
-
-def range_of(info: ShotInfo) -> FrameRange | None:
-    """First and last frame of a shot, None where its length is not known."""
-    return None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)
 
 
 def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[list[FrameRange] | None, int]:
@@ -61,22 +58,23 @@ def plates(
     layer: str | None,
     matte: str | None,
     guides: tuple[GuideFiles, ...] = (),
+    moves: Moves | None = None,
 ) -> Generator[Plate, None, None]:
-    """Every plate of a shot that is to be rendered, with its matte and guides; closes the readers it uses.
+    """Every plate of a shot that is to be rendered, with its matte, guides and motion; closes the readers it uses.
 
     `reader` is open on the whole shot and serves where `runs` is None; else the runs are opened one by one.
     """
     path = reader.info.path
     with reader:
         if runs is None:
-            yield from guided(_with_mattes(reader, matte, range_of(reader.info)), guides)
+            yield from moved(guided(_with_mattes(reader, matte, range_of(reader.info)), guides), moves)
             return
     for run in _in_one_go(runs) if is_movie(path) else runs:
         with open_reader(path, frames=run, layer=layer) as part:
             wanted = (
                 plate for plate in _with_mattes(part, matte, run) if any(plate.frame.number in each for each in runs)
             )
-            yield from guided(wanted, guides)
+            yield from moved(guided(wanted, guides), moves)
 
 
 def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:

@@ -16,6 +16,7 @@ from impasto.core.frame import Frame
 STYLE, PRECISION = "style_sha256", "precision"
 """What the engine notes and a resumed run compares."""
 GUIDES, GUIDE_STAMPS = "guides", "guide_stamps"
+MOTION_STAMPS = "motion_stamps"
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
 
 
@@ -26,9 +27,17 @@ def settings_text(settings: Mapping[str, object]) -> str:
 
 
 def with_provenance(
-    painted: Frame, settings: str, plate: Frame, matte: Frame | None, guides: Sequence[str] = ()
+    painted: Frame,
+    settings: str,
+    plate: Frame,
+    matte: Frame | None,
+    guides: Sequence[str] = (),
+    motion_stamps: str | None = None,
 ) -> Frame:
-    """The painted frame with the job's part of its provenance beside the engine's; `guides` are pictures of layers."""
+    """The painted frame with the job's part of its provenance beside the engine's.
+
+    `guides` are pictures of layers, `motion_stamps` a digest of all files of vectors that the frame depends on.
+    """
     source = os.path.abspath(plate.source)
     noted = {**painted.provenance, SETTINGS: settings, SOURCE: source, SOURCE_STAMP: stamp(source)}
     if matte is not None:
@@ -36,11 +45,19 @@ def with_provenance(
     if guides:
         pictures = [os.path.abspath(each) for each in guides]
         noted |= {GUIDES: json.dumps(pictures, ensure_ascii=False), GUIDE_STAMPS: _stamps(pictures)}
+    if motion_stamps is not None:
+        noted[MOTION_STAMPS] = motion_stamps
     return replace(painted, provenance=noted)
 
 
 def agrees(
-    stored: Mapping[str, str], *, settings: str, style_sha256: str, precision: Callable[[], str], source: str
+    stored: Mapping[str, str],
+    *,
+    settings: str,
+    style_sha256: str,
+    precision: Callable[[], str],
+    source: str,
+    motion_stamps: str | None = None,
 ) -> bool:
     """Whether a finished frame was made by this style with these settings from files that are still the same.
 
@@ -50,6 +67,8 @@ def agrees(
     if stored.get(STYLE) != style_sha256 or stored.get(SETTINGS) != settings:
         return False
     if stored.get(SOURCE) != os.path.abspath(source) or stored.get(PRECISION) != precision():
+        return False
+    if stored.get(MOTION_STAMPS) != motion_stamps:
         return False
     if GUIDES in stored and stored.get(GUIDE_STAMPS) != _stamps(json.loads(stored[GUIDES])):
         return False

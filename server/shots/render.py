@@ -20,12 +20,14 @@ from impasto.core.grade import After, Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
+from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.passage import Output
 from impasto.server.shots.customs import output_of, require_spaces
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.looks import Looks
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
+from impasto.server.shots.motion import Motion, followed, notes_on, require_motion
 from impasto.server.shots.plates import Plate, plates, runs_to_render, source_of
 from impasto.server.shots.provenance import agrees, with_provenance
 from impasto.server.shots.readahead import ReadAhead
@@ -62,6 +64,8 @@ class ShotJob:
     matte: str | None = None
     guides: tuple[str, ...] = ()
     """Pictures with the guide layers of the style, where the plates do not hold them."""
+    motion: MotionWish | None = None
+    """Motion vectors that lead to the painted keys of the style, in place of optical flow."""
     input_space: str | None = None
     output_space: str | None = None
     overwrite: bool = False
@@ -98,7 +102,12 @@ class ShotNote:
     text: str
 
 
-ShotEvent: TypeAlias = ShotStarted | FrameStored | ShotNote
+@dataclass(frozen=True, slots=True)
+class ShotAdvanced:
+    """Work goes on, before the first frame: nothing to show, and nothing hangs."""
+
+
+ShotEvent: TypeAlias = ShotStarted | FrameStored | ShotNote | ShotAdvanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +187,7 @@ def render_shot(
     reader = open_reader(job.input, frames=job.frames, layer=job.layer)
     try:
         info = reader.info
+        motion = require_motion(job.motion if looks.keys_show(info) else None, engine.style.card, info)
         writer = open_writer(
             job.output,
             info,
@@ -189,25 +199,38 @@ def render_shot(
                 style_sha256=sha256,
                 precision=lambda: engine.precision,
                 source=source_of(info, number),
+                motion_stamps=None if motion is None else motion.digest(number),
             ),
         )
         if job.matte is not None:
             refuse_as_output(job.matte, writer.path)
             require_matte(job.matte, info)
+        if motion is not None:
+            refuse_as_output(str(motion.files.files), writer.path, "file of motion vectors")
         guides = require_guides(job.guides, engine.style.card, info, writer.path)
         runs, skipped = runs_to_render(info, writer, resume=job.resume)
         to_render = None if info.frame_count is None else info.frame_count - skipped
         on_event(ShotStarted(info, writer.path, to_render, skipped))
         if job.resume and not target_of(job.output, info).provenance:
             on_event(ShotNote(f"'{writer.path}' cannot bear how a frame was made, so all frames are rendered again"))
+        if job.motion is not None and motion is None:
+            on_event(ShotNote("the painted keys are turned off, so the motion vectors are not looked at"))
+        for text in () if motion is None else notes_on(motion, info):
+            on_event(ShotNote(text))
     except BaseException:
         reader.close()
         raise
-    run = _Run(job, engine, info, looks, guides, on_event, cancelled, clock)
+    run = _Run(job, engine, info, looks, guides, motion, on_event, cancelled, clock)
     stopped = False
     behind = WriteBehind(writer, DEPTH)
     try:
-        with ReadAhead(plates(reader, runs, layer=job.layer, matte=job.matte, guides=guides), DEPTH) as ahead, behind:
+        with (
+            followed(motion, job, reader, runs, run.note, run.advance) as moves,
+            ReadAhead(
+                plates(reader, runs, layer=job.layer, matte=job.matte, guides=guides, moves=moves), DEPTH
+            ) as ahead,
+            behind,
+        ):
             try:
                 run.paint(ahead.take(cancelled), behind)
                 run.check()
@@ -217,7 +240,7 @@ def render_shot(
                 if info.kind != "stream":
                     raise
     except _CancelledError:
-        pass
+        stopped = True
     except BaseException:
         run.count(behind.stored())
         if run.done:
@@ -245,6 +268,7 @@ class _Run:
     info: ShotInfo
     looks: Looks
     guides: tuple[GuideFiles, ...]
+    motion: Motion | None
     on_event: Callable[[ShotEvent], None]
     cancelled: Callable[[], bool]
     clock: Callable[[], float]
@@ -312,17 +336,27 @@ class _Run:
         for stage, seconds in rendered.report.seconds.items():
             self.spend(stage, seconds)
         for text in rendered.report.notes:
-            if text not in self.told:
-                self.told.add(text)
-                self.on_event(ShotNote(text))
+            self.note(text)
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels
         painted_at = self.clock()
         settings = self.looks.settings(plate.frame.number)
         pictures = [each.path_of(plate.frame.number) for each in self.guides]
-        behind.put(with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures))
+        stamps = None if self.motion is None else self.motion.digest(plate.frame.number)
+        behind.put(with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures, stamps))
         self.spend("writing", self.clock() - painted_at)
         self.count(behind.stored())
+
+    def note(self, text: str) -> None:
+        """Tell what an artist should know, once."""
+        if text not in self.told:
+            self.told.add(text)
+            self.on_event(ShotNote(text))
+
+    def advance(self) -> None:
+        """Tell that work goes on before the first frame; leave it where somebody asked for that."""
+        self.check()
+        self.on_event(ShotAdvanced())
 
     def check(self) -> None:
         """Leave the work where somebody asked for it."""

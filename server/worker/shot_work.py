@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from impasto.core.errors import UsageError
 from impasto.core.media import FrameRange
 from impasto.core.media.open import is_movie
+from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.link import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
@@ -19,7 +20,7 @@ from impasto.server.protocol.messages import ShotDone, StoredFrame, SubmitShot
 from impasto.server.protocol.messages import ShotStarted as ShotStartedMessage
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.tracks import animation_from
-from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotStarted, render_shot
+from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
 from impasto.server.worker.look import after_of, before_of, params_of
 from impasto.server.worker.turns import TurnPainter
 
@@ -127,7 +128,7 @@ class ShotWork:
                 self._count = event.done
                 # A movie's frames are where the movie will be; nothing has the final name yet.
                 self._stored.append(StoredFrame(event.number, cleaned(event.path), event.done, event.invalid_pixels))
-            else:
+            elif isinstance(event, ShotNote):
                 self._notes.append(cleaned(event.text))
             now = time.monotonic()
             # A stored frame is told at once, because this process may die before the next; the front gathers handfuls.
@@ -163,6 +164,7 @@ def job_of(request: SubmitShot, defaults: Params) -> ShotJob:
         layer=request.layer or None,
         matte=request.matte or None,
         guides=request.guides,
+        motion=MotionWish.of(request.motion, request.motion_layer) if request.motion else None,
         input_space=request.input_space or None,
         output_space=request.output_space or None,
         overwrite=request.overwrite,

@@ -201,6 +201,7 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
             wire.AnimatedParameter("exposure", (wire.Stretch(-7, pack("<d", -1.5)),)),
         ),
     ),
+    "submit_shot.moved": replace(SHOT, motion="PLATES:sh010/vectors.%04d.exr", motion_layer="vector=blender"),
     "submit_shot.guided": replace(SHOT, guides=("PLATES:sh010/normals.%04d.exr", "PLATES:sh010/depth.%04d.exr")),
 }
 

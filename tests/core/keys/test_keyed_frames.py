@@ -13,7 +13,7 @@ import torch
 from impasto.core.card import Card, KeyFacts
 from impasto.core.colour import decode
 from impasto.core.engine import Engine
-from impasto.core.frame import Frame, Pixels, Samples
+from impasto.core.frame import Frame, KeyMotion, Pixels, Samples
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.keys.stored import Keys
 from impasto.core.params import Params
@@ -160,6 +160,55 @@ def test_a_moving_camera_is_followed_where_the_card_says_so() -> None:
     inner = np.s_[12:-12, 16:-24]
     off = {engine: np.median(apart(shown(engine, after), wanted)[inner]) for engine in (still, following)}
     assert off[following] < 0.1 * off[still]
+
+
+def panned(by: int, *, lost: float = 0.0, silent: float = 0.0) -> KeyMotion:
+    """A renderer's word that a frame lies this much further to the right in the key."""
+    flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    flow[..., 0] = by
+    return KeyMotion(flow, np.full((HEIGHT, WIDTH), lost, np.float32), np.full((HEIGHT, WIDTH), silent, np.float32))
+
+
+def led(engine: Engine, pixels: Pixels, *motion: KeyMotion | None) -> Pixels:
+    return engine(replace(Frame.from_pixels(pixels), motion=motion)).colour
+
+
+FLAT = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+MIDDLE = np.s_[20:-20, 24:-24]
+
+
+def test_a_renderers_motion_leads_the_paint_where_nothing_can_be_seen_to_move() -> None:
+    for follow in (False, True):
+        engine = engine_with(keys_of((FLAT, PAINT), follow=follow))
+        wanted = np.roll(PAINT, -7, axis=1)
+        assert apart(led(engine, FLAT, panned(7)), wanted)[MIDDLE].max() <= 1
+        assert np.median(apart(shown(engine, FLAT), wanted)[MIDDLE]) > 10, "or this shows nothing"
+
+
+def test_what_the_renderer_lost_is_the_networks_and_what_it_does_not_know_is_matched_where_it_lies() -> None:
+    engine = engine_with(keys_of((FLAT, PAINT)))
+    np.testing.assert_array_equal(led(engine, FLAT, panned(7, lost=1)), shown(engine, FLAT, ALONE))
+    assert apart(led(engine, FLAT, panned(7, lost=1, silent=1)), PAINT)[MIDDLE].max() <= 1
+
+
+def test_what_looks_otherwise_than_the_key_is_the_networks_whatever_the_renderer_says(engine: Engine) -> None:
+    stranger = ground(5)
+    np.testing.assert_array_equal(led(engine, stranger, panned(0)), shown(engine, stranger, ALONE))
+
+
+def test_each_key_has_its_own_motion_and_one_without_is_followed_as_the_card_says() -> None:
+    other, paint = ground(3), ground(4)
+    moved, wanted = np.roll(PLATE, -6, axis=1), np.roll(PAINT, -6, axis=1)
+    shared = np.s_[20:-20, 24:-50]
+    for follow in (False, True):
+        engine = engine_with(keys_of((PLATE, PAINT), (other, paint), follow=follow))
+        assert apart(led(engine, moved, panned(6), panned(40)), wanted)[shared].max() <= 1
+        assert np.median(apart(led(engine, moved, panned(6), None), wanted)[shared]) <= 1
+        np.testing.assert_array_equal(led(engine, moved, None, None), shown(engine, moved))
+
+
+def test_the_result_carries_no_motion(engine: Engine) -> None:
+    assert engine(replace(Frame.from_pixels(PLATE), motion=(panned(0),))).motion == ()
 
 
 def test_unpainted_parts_of_a_key_are_left_to_the_network() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +80,17 @@ def test_a_file_that_is_not_there_is_said(sequence: str, impasto: Impasto) -> No
     assert (done.code, "expected a file of keys at 'nowhere.json'" in done.err) == (USAGE, True)
 
 
-def test_a_server_that_would_pass_animated_parameters_over_is_not_asked() -> None:
+def test_a_server_that_would_pass_over_what_a_shot_asks_for_is_not_asked() -> None:
     old = SERVERS["welcome"]
-    shot = SubmitShot(b"i" * 16, Look("identity"), "/i.exr", "/o.exr", animated=(AnimatedParameter("strength", ()),))
-    with pytest.raises(IncompatibleServer, match=r"speaks 1\.0; upgrade it"):
-        require_animation(shot, old)  # type: ignore[arg-type]  # it is a welcome
+    plain = SubmitShot(b"i" * 16, Look("identity"), "/i.exr", "/o.exr")
+    require_animation(plain, old)  # type: ignore[arg-type]  # it is a welcome
+    for shot, what in (
+        (replace(plain, animated=(AnimatedParameter("strength", ()),)), "parameters that change over a shot"),
+        (replace(plain, guides=("/g.exr",)), "guide layers"),
+        (replace(plain, motion="/v.exr"), "motion vectors"),
+    ):
+        with pytest.raises(IncompatibleServer, match=rf"for {what}, .* speaks 1\.0; upgrade it"):
+            require_animation(shot, old)  # type: ignore[arg-type]  # it is a welcome
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")

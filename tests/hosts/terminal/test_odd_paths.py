@@ -44,6 +44,7 @@ def test_paths_in_any_script_are_sendable() -> None:
         SubmitShot(b"i" * 16, Look("identity"), "/in", "/o\n"),
         SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", matte="/m\n"),
         SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", guides=("/g", "/h\n")),
+        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", motion="/v\n"),
         SubmitShot(b"i" * 16, Look("/s\n.safetensors"), "/in", "/o"),
     ],
 )

@@ -174,6 +174,7 @@ def test_paths_are_below_a_root(studio: Studio, path: str) -> None:
             {**inside, "input": path},
             {**inside, "output": path},
             {**inside, "guides": ("plates:g.exr", path)},
+            {**inside, "motion": path},
         ):
             anna.send(anna.data, SubmitShot(secrets.token_bytes(16), Look("echo"), **more))
             failed, _ = anna.answer()

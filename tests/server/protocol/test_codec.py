@@ -345,7 +345,9 @@ def test_a_value_that_cannot_be_packed_is_an_error_of_ours(value: Any) -> None:
 def test_the_longest_request_still_fits_between_front_and_worker() -> None:
     long = {f"{number:03}{'x' * 252}": 0.5 for number in range(64)}
     look = Look("s" * 4096, "", long, long, long)
-    shot = messages.SubmitShot(ID, look, "i" * 4096, "o" * 4096, matte="m" * 4096, guides=("g" * 4096,) * 4)
+    shot = messages.SubmitShot(
+        ID, look, "i" * 4096, "o" * 4096, matte="m" * 4096, guides=("g" * 4096,) * 4, motion="v" * 4096
+    )
     work = link.RunShot(shot, "p" * 4096, 1)
     assert codec.decode_link(codec.encode_link(work), FROM_FRONT) == work
 

@@ -16,6 +16,7 @@ from impasto.core.errors import UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.grade import Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
+from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.link import (
@@ -32,7 +33,7 @@ from impasto.server.protocol.link import (
     WorkStopped,
 )
 from impasto.server.protocol.messages import Look, SubmitShot
-from impasto.server.shots.render import FrameStored, ShotNote
+from impasto.server.shots.render import FrameStored, ShotAdvanced, ShotNote
 from impasto.server.worker.shot_work import ShotWork, for_attempt, job_of
 from impasto.server.worker.turns import TurnPainter
 from impasto.server.worker.units import Unit
@@ -212,7 +213,7 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
     job = job_of(
         SubmitShot(
             ID, look, "in", "out", first=3, last=9, layer="diffuse", matte="m.png", input_space="a", output_space="b",
-            before_resize="50%", after_resize="x720", resume=True,
+            before_resize="50%", after_resize="x720", resume=True, motion="v.####.exr", motion_layer="vector=blender",
         ),
         Params(),
     )  # fmt: skip
@@ -223,9 +224,10 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
     assert job.before == Before(denoise=0.5, resize=Resize(scale=0.5))
     assert job.after.resize == Resize(height=720)
     assert (job.layer, job.matte, job.input_space, job.output_space) == ("diffuse", "m.png", "a", "b")
+    assert job.motion == MotionWish("v.####.exr", "vector", "blender")
     assert job.resume
     plain = job_of(SubmitShot(ID, Look("echo"), "in", "out"), Params())
-    assert (plain.params, plain.layer, plain.matte, plain.frames) == (None, None, None, None)
+    assert (plain.params, plain.layer, plain.matte, plain.frames, plain.motion) == (None,) * 5
 
 
 def test_parameters_that_are_not_given_are_those_of_the_style() -> None:
@@ -279,3 +281,11 @@ def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
     painter.grant(0)
     painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), before=Before(resize=Resize(scale=2.0)))
     assert told[0] == TurnAsked(ID, 0, 0, 96)
+
+
+def test_work_before_the_first_frame_is_progress_and_nothing_to_tell() -> None:
+    told: list[FromWorker] = []
+    moves: list[bytes] = []
+    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), Unit(ID, moves.append), told.append)
+    work._told(ShotAdvanced())
+    assert (moves, told, work.due) == ([ID], [], float("inf"))

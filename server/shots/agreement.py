@@ -1,0 +1,82 @@
+"""Whether the motion vectors of a shot agree with its plates, asked of a few frames before the first is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from impasto.core.frame import Frame
+from impasto.core.keys.matching import scaled
+from impasto.core.media import FrameRange, ShotInfo, open_reader
+from impasto.core.motion.agreement import Judgement, judge
+from impasto.core.motion.conventions import alike
+from impasto.core.motion.layers import Channels
+from impasto.core.motion.vectors import Place
+from impasto.core.passage import see
+
+if TYPE_CHECKING:
+    from impasto.server.shots.motion import Motion
+    from impasto.server.shots.render import ShotJob
+
+PAIRS_ASKED = 5
+"""Pairs of neighbouring plates that are asked whether the vectors agree with them, until one knows."""
+
+
+def plate_of(job: ShotJob, number: int) -> Frame:
+    """One plate of a shot."""
+    with open_reader(job.input, frames=FrameRange(number, number), layer=job.layer) as reader:
+        return next(iter(reader))
+
+
+def contradictions(
+    motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: Callable[[], None]
+) -> Iterator[str]:
+    """What the plates say against the vectors: a sentence for each direction that contradicts them.
+
+    `advance` is called for every pair of plates that is looked at.
+    """
+    assert info.frame_count is not None
+    asked = {side: channels for side, channels in ((1, motion.layer.next), (-1, motion.layer.previous)) if channels}
+    last = info.first + info.frame_count - 2
+    for number in sorted({round(each) for each in np.linspace(info.first, max(info.first, last), PAIRS_ASKED)}):
+        if last < info.first or not asked:
+            return
+        advance()
+        pair = [plate_of(job, each) for each in (number, number + 1)]
+        if any(plate.part.data_window != place.data for plate in pair):
+            continue
+        pictures = [scaled(see(plate, input_space=job.input_space).picture, place.size) for plate in pair]
+        for side, channels in list(asked.items()):
+            here = 0 if side == 1 else 1
+            if number + here not in motion.stamps:
+                continue
+            field = motion.vectors(number + here, place).towards(side)
+            assert field is not None
+            found = judge(pictures[here], pictures[1 - here], field)
+            if found.verdict != "silent":
+                del asked[side]
+            if found.verdict in ("turned", "still"):
+                yield _contradiction(motion, channels, found, (number + here, number + 1 - here))
+
+
+def _contradiction(motion: Motion, channels: Channels, found: Judgement, pair: tuple[int, int]) -> str:
+    own, other = found.errors
+    layer, path = motion.layer.name, motion.files.path_of(pair[0])
+    if found.verdict == "still":
+        return (
+            f"expected motion vectors in pixels, '{layer}' of '{path}' says that next to nothing moves, and the plates "
+            f"move: frame {pair[1]} is off frame {pair[0]} by {own:.1f}/255, along its optical flow by {other:.1f}; "
+            f"render them in pixels, neither scaled nor shifted"
+        )
+    way = channels.way
+    names = alike(replace(way, x=way.x * found.signs[0], y=way.y * found.signs[1]))
+    turned = {(-1, 1): "x", (1, -1): "y", (-1, -1): "x and y"}[found.signs]
+    return (
+        f"expected motion vectors that agree with the plates, '{layer}' of '{path}' leads frame {pair[0]} to places in "
+        f"frame {pair[1]} that differ by {own:.1f}/255, and by {other:.1f} with {turned} turned around: it has another "
+        f"convention than {'was said' if motion.layer.said else 'its channels suggest'}; say it as "
+        f"--motion PATH:LAYER={' or ='.join(names)}"
+    )
