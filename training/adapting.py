@@ -2,23 +2,30 @@
 
 A network that holds several styles by code keeps what they have in common (edges, forms, how paint lies) in its
 convolutions. Those stay as they are; the code, the scales and shifts that are worked out of it and the head are
-trained (conditional instance normalisation did the same: Dumoulin et al. 2017, arXiv:1610.07629).
+trained (conditional instance normalisation did the same: Dumoulin et al. 2017, arXiv:1610.07629). A new style begins
+with the code of that one in the base which already paints most like it, colours aside.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
+from impasto.training.data.pairs import Pair, as_float
+from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
 
 HEADS = ("head", "refine", "last")
 """The layers that answer with gain and bias, by their names in the generators."""
+COMPARED, SIDE = 4, 256
+"""Pictures of a new style that the base's own styles are compared on, and the side of their middles."""
 
 
 def require_codes_to_adapt(base: Style) -> None:
@@ -44,19 +51,44 @@ def recipe_for(base: Style, recipe: Recipe) -> Recipe:
     return recipe_from({"generator": base.card.generator, "size": base.card.size}, recipe)
 
 
-def adapted(base: Style, styles: int = 1) -> UNet:
-    """The base's network for new styles: their codes start as the mean of the base's, and most weights are frozen."""
+def adapted(base: Style, pairs: Sequence[Pair]) -> UNet:
+    """The base's network for the styles of some pairs, each with the code of its nearest; most weights are frozen."""
     generator = base.generator
     assert generator.codes is not None
+    styles = 1 + max(pair.style for pair in pairs)
     net = type(generator)(replace(generator.config, styles=styles))
     weights = generator.state_dict()
-    weights["codes"] = generator.codes.mean(dim=0, keepdim=True).repeat(styles, 1)
-    if styles > 1:
-        weights["codes"] = weights["codes"] + 0.1 * torch.randn_like(weights["codes"])
+    own = [[pair for pair in pairs if pair.style == style] for style in range(styles)]
+    weights["codes"] = torch.stack([generator.codes[nearest_style(generator, each)] for each in own])
     net.load_state_dict(weights)
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(is_adapted(name))
     return net
+
+
+@torch.no_grad()
+def nearest_style(generator: UNet, pairs: Sequence[Pair]) -> int:
+    """Which of a network's styles leaves least of some painted pictures unexplained by any colour grade of its own."""
+    some = [pairs[index * len(pairs) // COMPARED] for index in range(min(COMPARED, len(pairs)))]
+    middles = [(_middle(as_float(pair.before)), _middle(as_float(pair.after))) for pair in some]
+    unlike = [
+        sum(_ungraded(stylize(generator, plate, style), target) for plate, target in middles)
+        for style in range(generator.config.styles)
+    ]
+    return min(range(len(unlike)), key=unlike.__getitem__)
+
+
+def _middle(picture: Tensor) -> Tensor:
+    height, width = picture.shape[1:]
+    top, left = max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2)
+    return picture[:, top : top + SIDE, left : left + SIDE]
+
+
+def _ungraded(result: Tensor, target: Tensor) -> float:
+    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target; both (3, H, W)."""
+    x = torch.cat((result, torch.ones_like(result[:1]))).flatten(1).T.double()
+    y = target.flatten(1).T.double()
+    return float((x @ torch.linalg.lstsq(x, y).solution - y).square().mean())
 
 
 def is_adapted(name: str) -> bool:

@@ -82,11 +82,26 @@ def test_adapting_trains_code_modulation_and_head_alone(base: Style, tmp_path: P
     assert changed
     assert all(is_adapted(name) for name in changed)
     plate, target = as_float(darker[0].before)[None], as_float(darker[0].after)[None]
-    untrained = stylize(adapted(base), plate[0])[None]
+    untrained = stylize(adapted(base, darker), plate[0])[None]
     assert multi_scale_l1(stylize(trained.net, plate[0])[None], target) < 0.5 * multi_scale_l1(untrained, target)
     label = Label("dark", codes=("dark",))
     write_style(trained, RECIPE, tmp_path / "dark.safetensors", label, pictures=2, shown=plate[0])
     assert load_style(tmp_path / "dark.safetensors").card.codes == ("dark",)
+
+
+def test_a_new_style_begins_as_the_one_that_paints_most_like_it_whatever_its_colours(
+    base: Style, pairs: list[Pair]
+) -> None:
+    generator = base.generator
+    assert generator.codes is not None
+    for style in (0, 1):
+        paler = [
+            dataclasses.replace(pair, after=0.3 + 0.5 * stylize(generator, as_float(pair.before), style).detach())
+            for pair in pairs
+        ]
+        begun = adapted(base, [dataclasses.replace(pair, style=0) for pair in paler])
+        assert begun.codes is not None
+        assert torch.equal(begun.codes, generator.codes[style : style + 1])
 
 
 def test_an_adapted_run_resumes_only_with_the_base_that_it_began_with(base: Style, tmp_path: Path) -> None:

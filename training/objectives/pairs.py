@@ -58,9 +58,7 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -
     if base is not None:
         require_codes_to_adapt(base)
     return Task(
-        net=lambda: (
-            new_network(recipe.generator, recipe.size, styles=styles) if base is None else adapted(base, styles)
-        ),
+        net=lambda: new_network(recipe.generator, recipe.size, styles=styles) if base is None else adapted(base, pairs),
         digest=digest(pairs) if base is None else digest_over(base, digest(pairs)),
         step=draw_and_step,
         show=lambda net, path: show(net, pairs, path),
