@@ -108,8 +108,8 @@ def pencil(plate: Samples, palette: Palette) -> Samples:
     luma = plate @ LUMA
     along_x, along_y = stroke_direction(luma, 8)
     fine = _blur(luma, 0.6) - _blur(luma, 1.5)
-    spread = np.sqrt(_blur(fine * fine, 8)) + 0.015  # grain is no form, and would make the hatching boil
-    hatching = np.tanh(3 * smear(np.asarray(np.tanh(1.5 * fine / spread), np.float32), along_x, along_y, 14))
+    spread = np.sqrt(_blur(fine * fine, 8)) + 0.05  # grain is no form, and would make the hatching boil
+    hatching = np.tanh(2.2 * smear(np.asarray(np.tanh(2 * fine / spread), np.float32), along_x, along_y, 14))
     dark = 1 - np.clip((_blur(luma, 1.5) - 0.04) / 0.82, 0, 1) ** 0.75
     pressed = smooth(np.asarray(np.clip((0.5 * hatching + 2.4 * dark - 0.2) / 1.8, 0, 1), np.float32))
     lead = np.clip(1.02 * pressed * dark**0.55, 0, 1)
