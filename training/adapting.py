@@ -70,11 +70,13 @@ def adapted(base: Style, pairs: Sequence[Pair]) -> UNet:
 def nearest_style(generator: UNet, pairs: Sequence[Pair]) -> int:
     """Which of a network's styles leaves least of some painted pictures unexplained by any colour grade of its own."""
     some = [pairs[index * len(pairs) // COMPARED] for index in range(min(COMPARED, len(pairs)))]
-    middles = [(_middle(as_float(pair.before)), _middle(as_float(pair.after))) for pair in some]
-    unlike = [
-        sum(_ungraded(stylize(generator, plate, style), target) for plate, target in middles)
-        for style in range(generator.config.styles)
-    ]
+    unlike = [0.0] * generator.config.styles
+    for pair in some:
+        plate, target = (_middle(as_float(picture)) for picture in (pair.before, pair.after))
+        judged = torch.ones_like(plate[:1], dtype=torch.bool) if pair.judged is None else _middle(pair.judged)
+        if judged.any():
+            for style in range(len(unlike)):
+                unlike[style] += _ungraded(stylize(generator, plate, style), target, judged)
     return min(range(len(unlike)), key=unlike.__getitem__)
 
 
@@ -84,10 +86,13 @@ def _middle(picture: Tensor) -> Tensor:
     return picture[:, top : top + SIDE, left : left + SIDE]
 
 
-def _ungraded(result: Tensor, target: Tensor) -> float:
-    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target; both (3, H, W)."""
-    x = torch.cat((result, torch.ones_like(result[:1]))).flatten(1).T.double()
-    y = target.flatten(1).T.double()
+def _ungraded(result: Tensor, target: Tensor, judged: Tensor) -> float:
+    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target, where it is judged.
+
+    Pictures are (3, H, W), `judged` (1, H, W) bool.
+    """
+    x = torch.cat((result, torch.ones_like(result[:1])))[:, judged[0]].T.double()
+    y = target[:, judged[0]].T.double()
     return float((x @ torch.linalg.lstsq(x, y).solution - y).square().mean())
 
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from impasto.core.card import KeyFacts
 from impasto.core.frame import KeyMotion, Samples
 from impasto.core.keys.matching import KeyView, Shown, compared_size, find_shown, nearest, scaled, view_key
 from impasto.core.keys.stored import Keys
@@ -48,6 +49,11 @@ class Sketch:
     lacking: Half
 
 
+def strokes_differ(facts: KeyFacts, width: int, stroke: float) -> bool:
+    """Whether frames of this width are painted at a stroke that keys were not painted with."""
+    return stroke != 1 and abs(stroke * facts.width / width - 1) > STROKE
+
+
 class KeyBlend:
     """The keys of one style on one engine. Remembers the network's answers to them; any thread may ask."""
 
@@ -66,7 +72,7 @@ class KeyBlend:
                 f"the painted keys are {facts.width}x{facts.height} and this frame is {width}x{height}: "
                 "of another shape, so the network paints alone"
             )
-        if stroke != 1 and abs(stroke * facts.width / width - 1) > STROKE:
+        if strokes_differ(facts, width, stroke):
             return f"the painted keys have strokes of their own size: at stroke {stroke:g} the network paints alone"
         return ""
 

@@ -74,6 +74,11 @@ class ShotInfo:
     rate: Fraction | None = None
     movie: MovieFacts | None = None
 
+    @property
+    def range(self) -> FrameRange | None:
+        """First and last frame, None where the length is not known."""
+        return None if self.frame_count is None else FrameRange(self.first, self.first + self.frame_count - 1)
+
 
 class Reader(Protocol):
     """An open shot. One thread owns it."""

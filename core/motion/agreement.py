@@ -36,11 +36,12 @@ class Judgement:
     """What two plates say of the vectors between them.
 
     `errors` are the mean differences, in 1/255, of the plate from its neighbour fetched by the vectors as they are,
-    and as `signs` would have them. 'still' stands for vectors that say nothing moves where much does: then the second
-    is that of optical flow. 'silent' where too little moves, or every sign fits as well.
+    and as `signs` would have them. 'still' stands for vectors that are 0 where much moves, as they are where a renderer
+    knows nothing of it, 'scaled' for those that are not 0 there and far too short: then the second is that of optical
+    flow. 'silent' where too little moves, or every sign fits as well.
     """
 
-    verdict: Literal["agrees", "turned", "still", "silent"]
+    verdict: Literal["agrees", "turned", "still", "scaled", "silent"]
     signs: Signs = (1, 1)
     errors: tuple[float, float] = (0.0, 0.0)
 
@@ -71,7 +72,10 @@ def _unmoved(plate: Samples, neighbour: Samples, field: Field) -> Judgement:
     if moves.mean() < STILL_ENOUGH:
         return Judgement("silent")
     own, least = (_error(plate, neighbour, each, moves) for each in (field.flow, flow))
-    return Judgement("still", (1, 1), (own, least)) if _is_clearly(least, own) else Judgement("silent")
+    if not _is_clearly(least, own):
+        return Judgement("silent")
+    is_scaled = np.any(field.flow[moves] != 0, axis=1).mean() > 0.5
+    return Judgement("scaled" if is_scaled else "still", (1, 1), (own, least))
 
 
 def _error(plate: Samples, neighbour: Samples, flow: Samples, where: npt.NDArray[np.bool_]) -> float:

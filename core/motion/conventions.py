@@ -8,6 +8,7 @@ Renderers agree on pixels of the picture and on little else:
                leaves the sign open. Measured on tests/media/lantern.*.exr, which Cycles rendered.
     nuke       forward.u, forward.v lead to the next frame, backward.u, backward.v to the previous; y runs upwards
                (Foundry, VectorGenerator: offsets that show how to warp the neighbour onto this frame).
+    nuke-down, blender-down    the same with y downwards.
     next, next-down            two channels to the next frame, y upwards or downwards: what Nuke's VectorBlur takes as
                                its uv channels. Renderers of film write their two channels for it, Arnold's
                                `motionvector` among them, with options that change scale and sign: a guess, which
@@ -26,6 +27,8 @@ from typing import Literal
 from impasto.core.errors import UnknownName, UsageError
 
 Neighbour = Literal["next", "previous"]
+NAME_BYTES = 200
+"""Of a layer's name: with its convention it fits into a message to the server."""
 SAY = "say it as --motion PATH:LAYER=CONVENTION"
 
 
@@ -41,6 +44,8 @@ class Way:
 CONVENTIONS: dict[str, tuple[Way, ...]] = {
     "blender": (Way("previous", 1, -1), Way("next", -1, 1)),
     "nuke": (Way("next", 1, -1), Way("previous", 1, -1)),
+    "nuke-down": (Way("next", 1, 1), Way("previous", 1, 1)),
+    "blender-down": (Way("previous", 1, 1), Way("next", -1, -1)),
     "next": (Way("next", 1, -1),),
     "next-down": (Way("next", 1, 1),),
     "previous": (Way("previous", 1, -1),),
@@ -76,6 +81,10 @@ class MotionWish:
     def of(cls, path: str, layer: str) -> MotionWish:
         """A path, and 'LAYER' or 'LAYER=CONVENTION'. UnknownName for a convention that does not exist."""
         name, _, convention = layer.partition("=")
+        if len(name.encode()) > NAME_BYTES or not name.isprintable():
+            raise UsageError(
+                f"expected a layer's name of at most {NAME_BYTES} bytes for --motion, got {name[:40]!a}; check it"
+            )
         if convention and convention not in CONVENTIONS:
             raise UnknownName("convention of motion vectors", convention, CONVENTIONS)
         return cls(path, name, convention)
@@ -86,7 +95,10 @@ class MotionWish:
         return f"{self.layer}={self.convention}" if self.convention else self.layer
 
 
-def alike(way: Way) -> list[str]:
-    """Conventions of two channels that mean this, or as good as this: motion there is motion here, turned around."""
+def alike(way: Way, slot: int = 0, directions: int = 1) -> list[str]:
+    """Conventions of so many directions whose two channels in this slot mean this, or as good as this.
+
+    Motion to a neighbour there is motion to the other one here, turned around.
+    """
     turned = Way("previous" if way.to == "next" else "next", -way.x, -way.y)
-    return [name for name, ways in CONVENTIONS.items() if len(ways) == 1 and ways[0] in (way, turned)]
+    return [name for name, ways in CONVENTIONS.items() if len(ways) == directions and ways[slot] in (way, turned)]

@@ -21,6 +21,8 @@ class Channels:
     x: str
     y: str
     way: Way
+    slot: int = 0
+    """Which two of the layer's channels they are, in the order of its convention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ class MotionLayer:
     previous: Channels | None
     said: bool
     """The user named the convention; else it is a guess by the names of channels."""
+    typed: str = ""
+    """The layer as it is typed behind a path: nothing where two layers belong together, or where it has no name."""
+
+    @property
+    def directions(self) -> int:
+        """How many of the two it holds."""
+        return (self.next is not None) + (self.previous is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +76,20 @@ def read_as(parts: Sequence[Part], wish: MotionWish, source: str) -> MotionLayer
     groups = _groups(parts)
     if not wish.layer:
         both = [group for name in ("forward", "backward") for group in groups if group.last == name and group.guess]
-        if len(both) == 2 and wish.convention in ("", "nuke"):
-            ways = CONVENTIONS["nuke"]
+        if len(both) == 2 and wish.convention in ("", "nuke", "nuke-down"):
+            ways = CONVENTIONS[wish.convention or "nuke"]
             to_next, to_previous = (_pair(group, source)[0] for group in both)
             return MotionLayer(
-                "forward, backward", Channels(*to_next, ways[0]), Channels(*to_previous, ways[1]), bool(wish.convention)
-            )
+                "forward, backward", Channels(*to_next, ways[0]), Channels(*to_previous, ways[1], 1),
+                bool(wish.convention),
+            )  # fmt: skip
     group = _chosen(groups, wish, source)
     convention = wish.convention or group.guess
     if not convention:
         raise UsageError(
             f"expected a motion layer with channels u, v or X, Y or X, Y, Z, W, got {', '.join(sorted(group.leaves))} "
             f"in '{group.name}' of '{source}', which says nothing of their meaning; {SAY}, of "
-            f"{', '.join(CONVENTIONS)}"
+            f"{', '.join(CONVENTIONS)}{'' if group.name else ' (without a name: PATH:=CONVENTION)'}"
         )
     ways, pairs = CONVENTIONS[convention], _pair(group, source)
     if len(pairs) < len(ways):
@@ -87,8 +97,8 @@ def read_as(parts: Sequence[Part], wish: MotionWish, source: str) -> MotionLayer
             f"expected {2 * len(ways)} channels for the convention {convention}, '{group.name}' of '{source}' has "
             f"{', '.join(sorted(group.leaves))}; name another layer or convention"
         )
-    found = {way.to: Channels(*pair, way) for way, pair in zip(ways, pairs, strict=False)}
-    return MotionLayer(group.name, found.get("next"), found.get("previous"), bool(wish.convention))
+    found = {way.to: Channels(*pair, way, slot) for slot, (way, pair) in enumerate(zip(ways, pairs, strict=False))}
+    return MotionLayer(group.name, found.get("next"), found.get("previous"), bool(wish.convention), group.name)
 
 
 def _groups(parts: Sequence[Part]) -> list[_Group]:
@@ -112,10 +122,12 @@ def _chosen(groups: Sequence[_Group], wish: MotionWish, source: str) -> _Group:
             if len(named) == 1:
                 return named[0]
         raise UnknownName("layer", wish.layer, (group.name for group in groups if group.name), f"(in '{source}')")
-    likely = [group for group in groups if (group.guess or wish.convention) and group.name]
+    likely = [group for group in groups if group.guess]
+    if not likely and (wish.path or wish.convention):
+        likely = [group for group in groups if group.name or wish.path]  # what has no name in a plate is its colour
     if len(likely) == 1:
         return likely[0]
-    shown = ", ".join(group.name for group in likely) or "none"
+    shown = ", ".join(group.name or "one without a name" for group in likely) or "none"
     raise UsageError(
         f"expected one layer of motion vectors in '{source}', found {shown}; name it as --motion PATH:LAYER"
     )

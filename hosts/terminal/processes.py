@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -80,8 +81,9 @@ def leave(code: int) -> NoReturn:
     An answer that never came is still awaited there by a thread of gloo. It would ask for the interpreter when that is
     gone, and the process would end with an abort instead of its code.
     """
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if os.environ.get("WORLD_SIZE", "1") == "1" or "impasto.training.distributed" not in sys.modules:
         sys.exit(code)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads any more
+            stream.flush()
     os._exit(code)

@@ -270,7 +270,7 @@ class ShotDesk:
             guides = (("guides", path) for path in asked.guides)
             others = (("output", asked.output), ("matte", asked.matte), ("motion", asked.motion), *guides)
             for name, path in (("input", asked.input), *others):
-                if path and not Path(path).is_absolute() and not (name == "input" and _LIVE.match(path)):
+                if path and not Path(path).is_absolute() and not (name in ("input", "motion") and _LIVE.match(path)):
                     raise UsageError(
                         f"expected an absolute path as {name}, got '{path}'; the server runs in another folder than you"
                     )

@@ -27,7 +27,8 @@ ARRAY_ITEMS: Final = 256
 MAP_ITEMS: Final = 64
 NAME_BYTES: Final = 255
 ANIMATED_BYTES: Final = 50_000
-"""Of the animated parameters in one shot job: with three paths of the longest kind they fit into its header."""
+"""Of the animated parameters in one shot job: with three paths of the longest kind they fit into its header. More paths
+of that kind, of guides and motion, do not: then the message is refused whole."""
 
 SIDE: Final = 32768
 PIXELS: Final = 67_108_864

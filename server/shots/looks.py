@@ -6,7 +6,9 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from impasto.core.card import KeyFacts
 from impasto.core.grade import After, Before
+from impasto.core.keys.blending import strokes_differ
 from impasto.core.media import ShotInfo
 from impasto.core.params import PARAMETERS, Params
 from impasto.server.shots.provenance import settings_text
@@ -36,11 +38,15 @@ class Looks:
         """The parameters of a frame."""
         return self._base if self._animation is None else self._animation.params(number, self._base)
 
-    def keys_show(self, info: ShotInfo) -> bool:
-        """Whether the painted keys of the style are turned up in any frame of a shot."""
+    def keys_show(self, info: ShotInfo, facts: KeyFacts | None) -> bool:
+        """Whether the painted keys of a style are turned up, at the stroke they have, in any frame of a shot."""
+
+        def shows(params: Params) -> bool:
+            return params.keys > 0 and not (facts is not None and strokes_differ(facts, info.width, params.stroke))
+
         if self._animation is None or info.frame_count is None:
-            return self._base.keys > 0
-        return any(self.params(number).keys > 0 for number in range(info.first, info.first + info.frame_count))
+            return shows(self._base)
+        return any(shows(self.params(number)) for number in range(info.first, info.first + info.frame_count))
 
     def settings(self, number: int) -> str:
         """What decides how a frame looks, as it is noted in the frame and compared on resuming.

@@ -30,8 +30,7 @@ from impasto.core.motion.chains import Chains, Step
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.motion.layers import MotionLayer, read_as
 from impasto.core.motion.vectors import Place, Vectors, vectors_of
-from impasto.server.shots.agreement import contradictions, plate_of
-from impasto.server.shots.numbers import range_of
+from impasto.server.shots.agreement import doubts, plate_of
 from impasto.server.shots.provenance import stamp
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ SIDES: tuple[Literal[1, -1], ...] = (1, -1)
 """Keys of higher numbers than a frame, and of lower ones."""
 MANY = 100
 """Files from which on somebody may wonder why the first frame does not come."""
+FLOW_MIB = 0.6
+"""A frame's way to a key as it is kept, where vectors are noisy; smooth ones take a tenth (640x360, measured)."""
 GRAIN = 32
 """Motion is kept in steps of 1/32 pixel: over 1000 pixels to either side."""
 
@@ -120,7 +121,11 @@ def notes_on(motion: Motion, info: ShotInfo) -> Iterator[str]:
     assert info.frame_count is not None
     keys, last = motion.facts.frames, info.first + info.frame_count - 1
     if len(motion.stamps) >= MANY:
-        yield f"the ways to the keys go over {len(motion.stamps)} files of motion vectors, which are read first"
+        room = FLOW_MIB * info.frame_count * len(keys)
+        yield (
+            f"the ways to the keys go over {len(motion.stamps)} files of motion vectors, which are read first; they "
+            f"may need up to {room:.0f} MiB among temporary files, whose folder TMPDIR names"
+        )
     instead = "are followed by optical flow" if motion.facts.follow else "are not followed"
     if motion.layer.next is None and max(keys) > info.first:
         yield f"the motion vectors lead to the previous frame alone: keys after a frame {instead}"
@@ -140,10 +145,10 @@ def followed(
     """The way to the keys for every frame that is to be rendered, None where no vectors were given.
 
     `runs` None means all frames. `advance` is called for every file and may raise. Raises UsageError for vectors that
-    contradict the plates under a convention that was guessed, and tells it as a note under one that was named. The
+    fit the plates under another convention than the one that was guessed, and notes it where that was named. The
     reader is closed where anything is raised.
     """
-    whole = range_of(reader.info)
+    whole = reader.info.range
     asked = [whole] if runs is None and whole is not None else runs or []
     wanted = [number for run in asked for number in range(run.first, run.last + 1)]
     if motion is None or not wanted:
@@ -186,10 +191,10 @@ def _moves(
     first = plate_of(job, wanted[0])
     data, display = first.part.data_window, first.part.display_window
     place = Place(data, display, compared_size(data.height, data.width))
-    for text in contradictions(motion, job, info, place, advance):
-        if not motion.layer.said:
-            raise UsageError(text)
-        note(text)
+    for doubt in doubts(motion, job, info, place, advance):
+        if doubt.grave and not motion.layer.said:
+            raise UsageError(doubt.sentence)
+        note(doubt.sentence)
     moves = Moves(kept, place, motion.facts.frames)
     for number, found in chain(*(_swept(motion, place, wanted, toward, advance) for toward in SIDES)):
         for key, each in found.items():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from impasto.core.media.shot import FrameRange, ShotInfo
-
 
 class FrameNumbers:
     """A set of frame numbers that takes room by its gaps: a camera that runs for a week is one run."""
@@ -46,8 +44,3 @@ class FrameNumbers:
             self._firsts.insert(place + 1, number)
             self._lasts.insert(place + 1, number)
         return True
-
-
-def range_of(info: ShotInfo) -> FrameRange | None:
-    """First and last frame of a shot, None where its length is not known."""
-    return None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)

@@ -15,7 +15,6 @@ from impasto.core.media.open import is_movie
 from impasto.server.shots.guides import guided
 from impasto.server.shots.mattes import matte_frames
 from impasto.server.shots.motion import Moves, moved
-from impasto.server.shots.numbers import range_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def plates(
     path = reader.info.path
     with reader:
         if runs is None:
-            yield from moved(guided(_with_mattes(reader, matte, range_of(reader.info)), guides), moves)
+            yield from moved(guided(_with_mattes(reader, matte, reader.info.range), guides), moves)
             return
     for run in _in_one_go(runs) if is_movie(path) else runs:
         with open_reader(path, frames=run, layer=layer) as part:

@@ -187,7 +187,9 @@ def render_shot(
     reader = open_reader(job.input, frames=job.frames, layer=job.layer)
     try:
         info = reader.info
-        motion = require_motion(job.motion if looks.keys_show(info) else None, engine.style.card, info)
+        motion = require_motion(
+            job.motion if looks.keys_show(info, engine.style.card.keys) else None, engine.style.card, info
+        )
         writer = open_writer(
             job.output,
             info,
@@ -214,7 +216,9 @@ def render_shot(
         if job.resume and not target_of(job.output, info).provenance:
             on_event(ShotNote(f"'{writer.path}' cannot bear how a frame was made, so all frames are rendered again"))
         if job.motion is not None and motion is None:
-            on_event(ShotNote("the painted keys are turned off, so the motion vectors are not looked at"))
+            on_event(
+                ShotNote("the painted keys are turned off, or not of this stroke: the motion vectors are not looked at")
+            )
         for text in () if motion is None else notes_on(motion, info):
             on_event(ShotNote(text))
     except BaseException:

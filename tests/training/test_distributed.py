@@ -147,7 +147,8 @@ def test_every_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_process_of_several_leaves_at_once_and_one_alone_in_good_order() -> None:
-    end = "import atexit; from impasto.hosts.terminal.processes import leave; atexit.register(print, 'ended'); leave(9)"
+    leave = "from impasto.hosts.terminal.processes import leave; atexit.register(print, 'ended'); leave(9)"
+    end = f"import atexit, impasto.training.distributed; {leave}"
     for count, said in (("1", "ended\n"), ("2", "")):
         done = subprocess.run(
             [sys.executable, "-c", end], env=environment(WORLD_SIZE=count), capture_output=True, text=True, check=False

@@ -11,7 +11,7 @@ import torch
 from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
 from impasto.core.style import Style, load_style
-from impasto.training.adapting import adapted, is_adapted, recipe_for
+from impasto.training.adapting import adapted, is_adapted, nearest_style, recipe_for
 from impasto.training.data.pairs import Pair, as_float, draw_crops
 from impasto.training.export import Label, write_style
 from impasto.training.loop import Schedule, Trained, run
@@ -102,6 +102,16 @@ def test_a_new_style_begins_as_the_one_that_paints_most_like_it_whatever_its_col
         begun = adapted(base, [dataclasses.replace(pair, style=0) for pair in paler])
         assert begun.codes is not None
         assert torch.equal(begun.codes, generator.codes[style : style + 1])
+
+
+def test_what_is_masked_has_no_say_in_how_a_new_style_begins(base: Style, pairs: list[Pair]) -> None:
+    plate = as_float(pairs[0].before)
+    ours, other = (stylize(base.generator, plate, style).detach() for style in (0, 1))
+    judged = torch.zeros(1, 72, 72, dtype=torch.bool)
+    judged[..., :16] = True
+    target = torch.where(judged, ours, other)
+    assert nearest_style(base.generator, [Pair("masked", plate, target, judged)]) == 0
+    assert nearest_style(base.generator, [Pair("open", plate, target)]) == 1
 
 
 def test_an_adapted_run_resumes_only_with_the_base_that_it_began_with(base: Style, tmp_path: Path) -> None:

@@ -51,25 +51,23 @@ def keyframes(
         here, tell = session.here, session.reporter.show
         recipe, output, label = options.recipe(RECIPE), options.output, options.label()
         wishes = [GuideWish.parse(each) for each in guides or ()]
-        painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
-        for note in painted.notes:
-            tell(Warned(note))
-        with (
-            met(here, options.device) as device,
-            trackers(session.folder, wandb=options.wandb) if here.leads else nullcontext(()) as followed,
-        ):
+        with met(here, options.device) as device:
+            painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
+            for note in painted.notes:
+                tell(Warned(note))
             told = f"{counted(len(painted.keys), 'key')} on {told_of(device, here.size)}"
             tell(Warned(f"{told}; what it looks like is in {session.preview}"))
             if painted.wanted is not None:
                 tell(Warned(f"another key would help most on frame {painted.wanted}"))
-            trained = run(
-                task_for(prepare(painted, recipe.seed), recipe, output, label),
-                recipe,
-                Schedule(
-                    session.folder, preview_s=10.0, checkpoint_s=20.0, resume=session.resume, device=device,
-                    trackers=followed,
-                ),
-                on_progress=session.tell,
-                stopped=session.interrupts.asked,
-            )  # fmt: skip
+            with trackers(session.folder, wandb=options.wandb) if here.leads else nullcontext(()) as followed:
+                trained = run(
+                    task_for(prepare(painted, recipe.seed), recipe, output, label),
+                    recipe,
+                    Schedule(
+                        session.folder, preview_s=10.0, checkpoint_s=20.0, resume=session.resume, device=device,
+                        trackers=followed,
+                    ),
+                    on_progress=session.tell,
+                    stopped=session.interrupts.asked,
+                )  # fmt: skip
         session.tell_end(trained)

@@ -115,7 +115,7 @@ def _require_no_others(into: Path, wanted: Sequence[str]) -> None:
     if others:
         raise TrainingError(
             f"expected in '{into}' no pairs of other plates than these, '{others[0]}' is there from an earlier run; "
-            "give --overwrite, or remove that folder"
+            "start anew with --overwrite, or remove that folder"
         )
 
 

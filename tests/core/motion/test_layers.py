@@ -54,7 +54,7 @@ def test_x_y_z_w_is_blenders_vector_pass() -> None:
     names = [f"ViewLayer.Vector.{leaf}" for leaf in "WXYZ"]  # EXR sorts them
     found = understood("v.####.exr:Vector", part("R", "G", "B", *names))
     assert found.previous == Channels("ViewLayer.Vector.X", "ViewLayer.Vector.Y", PREVIOUS)
-    assert found.next == Channels("ViewLayer.Vector.Z", "ViewLayer.Vector.W", Way("next", -1, 1))
+    assert found.next == Channels("ViewLayer.Vector.Z", "ViewLayer.Vector.W", Way("next", -1, 1), 1)
     assert not found.said
 
 
@@ -62,7 +62,7 @@ def test_forward_and_backward_are_nukes() -> None:
     layers = part("R", "G", "B", "backward.u", "backward.v", "forward.u", "forward.v")
     both = understood("v.####.exr", layers)
     assert both.next == Channels("forward.u", "forward.v", NEXT)
-    assert both.previous == Channels("backward.u", "backward.v", PREVIOUS)
+    assert both.previous == Channels("backward.u", "backward.v", PREVIOUS, 1)
     assert understood("v.####.exr:forward", layers).previous is None
     assert understood("v.####.exr:backward", layers).next is None
 
@@ -70,15 +70,31 @@ def test_forward_and_backward_are_nukes() -> None:
 @pytest.mark.parametrize("leaves", [("u", "v"), ("X", "Y")])
 def test_two_channels_lead_to_the_next_frame(leaves: tuple[str, str]) -> None:
     found = understood("v.####.exr", part("R", "G", "B", *(f"motion.{leaf}" for leaf in leaves)))
-    assert found == MotionLayer("motion", Channels(*(f"motion.{leaf}" for leaf in leaves), NEXT), None, said=False)  # type: ignore[misc]  # of two
+    assert found == MotionLayer("motion", Channels(*(f"motion.{leaf}" for leaf in leaves), NEXT), None, False, "motion")  # type: ignore[misc]  # of two
 
 
 def test_a_convention_that_is_named_goes_before_the_guess() -> None:
     found = understood(":mv=previous-down", part("mv.R", "mv.G", "mv.B"))
-    assert found == MotionLayer("mv", None, Channels("mv.R", "mv.G", Way("previous", 1, 1)), said=True)
+    assert found == MotionLayer("mv", None, Channels("mv.R", "mv.G", Way("previous", 1, 1)), True, "mv")
     assert understood(":mv=blender", part("mv.R", "mv.G", "mv.B", "mv.A")).next == Channels(
-        "mv.B", "mv.A", Way("next", -1, 1)
+        "mv.B", "mv.A", Way("next", -1, 1), 1
     )
+
+
+def test_a_file_of_vectors_alone_needs_no_name_for_them() -> None:
+    assert understood("v.####.exr", part("u", "v")).next == Channels("u", "v", NEXT)
+    assert understood("v.####.exr:=previous", part("R", "G", "B")).previous == Channels("R", "G", PREVIOUS)
+    both = ("R", "G", "B", "Combined.R", "Vector.X", "Vector.Y", "Vector.Z", "Vector.W")
+    assert understood("v.####.exr:=nuke", part(*both)).name == "Vector"
+
+
+def test_both_directions_may_run_down() -> None:
+    layers = part("backward.u", "backward.v", "forward.u", "forward.v")
+    found = understood("v.####.exr:=nuke-down", layers)
+    assert found.next == Channels("forward.u", "forward.v", Way("next", 1, 1))
+    assert found.previous == Channels("backward.u", "backward.v", Way("previous", 1, 1), 1)
+    assert alike(Way("next", 1, 1), 0, 2) == ["nuke-down"]
+    assert alike(Way("previous", -1, 1), 0, 2) == ["nuke"], "what Blender's first two would be, turned around"
 
 
 def test_layers_are_found_in_every_part_by_its_name() -> None:
@@ -95,7 +111,11 @@ def test_layers_are_found_in_every_part_by_its_name() -> None:
         ("v:depth=next", ("depth.Z",), r"expected channels u, v or X, Y in the motion layer 'depth'"),
         ("v:vectr", ("vector.X", "vector.Y"), "did you mean 'vector'"),
         (".", ("a.u", "a.v", "b.u", "b.v"), "found a, b; name it as --motion PATH:LAYER"),
-        (".", ("R", "G", "B", "normal.X", "normal.Y", "normal.Z"), "found none"),
+        (".", ("R", "G", "B", "normal.X", "normal.Y", "normal.Z"), "found one without a name, normal"),
+        (":mv", ("R", "G", "B"), "no layer is called"),
+        (":", ("R", "G", "B"), "expected --motion as"),
+        (":=next", ("R", "G", "B", "A"), "found none"),
+        ("v.####.exr", ("R", "G"), "without a name: PATH:=CONVENTION"),
     ],
 )
 def test_what_cannot_be_guessed_is_refused_with_what_to_say(text: str, channels: tuple[str, ...], said: str) -> None:

@@ -244,7 +244,7 @@ def test_vectors_that_contradict_the_plates_are_refused_with_what_to_say(tmp_pat
     wrong = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), "motion", -STEP))
     job = ShotJob(plate, str(tmp_path / "out" / "o.####.png"), motion=wrong)
     style = engine(plates=textured)
-    said = r"'motion' of '.*v\.0010\.exr' .* with x turned around.*say it as --motion PATH:LAYER=previous"
+    said = r"'motion' of '.*v\.0010\.exr' .* with x turned around.*say it as --motion PATH:motion=previous"
     with pytest.raises(UsageError, match=said):
         rendered(job, style)
     assert not list((tmp_path / "out").glob("*"))
@@ -262,6 +262,31 @@ def test_vectors_in_widths_of_the_picture_are_refused(tmp_path: Path) -> None:
     small = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=STEP / WIDTH))
     with pytest.raises(UsageError, match=r"expected motion vectors in pixels, .* says that next to nothing moves"):
         rendered(ShotJob(plate, str(tmp_path / "o.####.png"), motion=small), engine(plates=textured))
+
+
+def test_what_moves_and_has_no_vectors_is_a_note_and_renders(tmp_path: Path) -> None:
+    plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
+    still = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=0))
+    _, events = rendered(ShotJob(plate, str(tmp_path / "o.####.png"), motion=still), engine(plates=textured))
+    assert any("right for water, smoke" in note for note in notes(events))
+
+
+def test_a_single_frame_is_held_against_its_neighbours(tmp_path: Path) -> None:
+    plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
+    wrong = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=-STEP))
+    job = ShotJob(plate, str(tmp_path / "o.####.png"), frames=FrameRange(FIRST, FIRST), motion=wrong)
+    with pytest.raises(UsageError, match="with x turned around"):
+        rendered(job, engine(plates=textured))
+    alone = ShotJob(plate.replace("####", f"{FIRST:04}"), str(tmp_path / "one.png"), motion=wrong)
+    _, events = rendered(alone, engine(plates=textured))
+    assert any("no two neighbouring plates" in note for note in notes(events))
+
+
+def test_another_stroke_than_the_keys_needs_no_vectors(job: ShotJob) -> None:
+    _, events = rendered(replace(job, params=Params(stroke=2.0)), engine())
+    assert "the painted keys are turned off, or not of this stroke: the motion vectors are not looked at" in notes(
+        events
+    )
 
 
 def test_right_vectors_agree_and_lead_textured_plates_too(tmp_path: Path) -> None:
@@ -284,7 +309,9 @@ def test_keys_that_are_turned_off_need_no_vectors(job: ShotJob, tmp_path: Path) 
     (tmp_path / "v" / "v.0011.exr").unlink()
     asked, events = rendered(replace(job, params=Params(keys=0)), engine())
     assert len(asked) == 8
-    assert notes(events) == ["the painted keys are turned off, so the motion vectors are not looked at"]
+    assert notes(events) == [
+        "the painted keys are turned off, or not of this stroke: the motion vectors are not looked at"
+    ]
 
 
 @pytest.mark.parametrize(
