@@ -94,7 +94,9 @@ def chosen_card(card: Card, mix: Mix) -> Card:
     """The card of a choice, as if it were a style of its own: its name and its digest say what was chosen."""
     name = joined(card.name, str(mix))
     title = f"{card.title}: {readable(str(mix))}"
-    return replace(card, name=name, title=title, codes=(), weights_sha256=chosen_sha256(card.weights_sha256, mix))
+    sha256 = chosen_sha256(card.weights_sha256, mix)
+    description = f"{readable(str(mix))}, from the styles in {card.title or card.name}."
+    return replace(card, name=name, title=title, description=description, codes=(), weights_sha256=sha256)
 
 
 def chosen_sha256(weights_sha256: str, mix: Mix) -> str:

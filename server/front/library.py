@@ -103,7 +103,7 @@ class Library:
         """When `poll` does something again."""
 
     def facts(self) -> tuple[StyleFacts, ...]:
-        """Every style, sorted by name."""
+        """Every style, sorted by the names of their files."""
         return self._facts
 
     def page(self, offset: int) -> tuple[StyleFacts, ...]:

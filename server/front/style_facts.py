@@ -91,7 +91,13 @@ def _choices(facts: StyleFacts, card: Card) -> tuple[StyleFacts, ...]:
         return ()
     cards = [(code, chosen_card(card, mix_from(code, card.codes, card.name))) for code in card.codes[:64]]
     chosen = [
-        replace(facts, name=joined(facts.name, code), title=cleaned(each.title, 255), sha256=each.weights_sha256)
+        replace(
+            facts,
+            name=joined(facts.name, code),
+            title=cleaned(each.title, 255),
+            description=cleaned(each.description, 1000),
+            sha256=each.weights_sha256,
+        )
         for code, each in cards
     ]
     return tuple(replace(each, codes=()) for each in chosen if len(each.name.encode()) <= NAME_BYTES)

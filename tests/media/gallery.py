@@ -43,9 +43,9 @@ def main() -> None:
 
 
 def shown(path: Path) -> bool:
-    """Whether a style belongs into the gallery: drafts look like what they learned from, identity like a plate."""
+    """Whether a style belongs into the gallery: drafts look like what they learned from, repairs like a plate."""
     card = read_card(path)
-    return card.size == "standard" and card.name != "identity" and not card.codes
+    return card.size == "standard" and card.name not in ("identity", "clean") and not card.codes
 
 
 def cell(name: str, frame: Frame) -> Samples:

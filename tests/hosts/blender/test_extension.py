@@ -7,13 +7,16 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
+from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS, Params
-from impasto.core.style import style_files
+from impasto.core.style import offered_by, style_files
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender
 from tests.hosts.blender.inside import basics
 
 pytestmark = pytest.mark.blender
+
+OFFERED = [name_of(str(each)) for _, path in sorted(style_files().items()) for each, _ in offered_by(path)]
 
 
 def test_the_extension_registers_and_blender_ends_cleanly(blender_version: str) -> None:
@@ -39,8 +42,8 @@ def test_an_animated_slider_is_read_at_any_frame_without_moving_the_scene(blende
 def test_styles_come_from_the_server_with_their_pictures(blender_version: str, render_server: RenderServer) -> None:
     found = in_blender(blender_version, basics.chosen_style, "wheatfield", environment=render_server.environment)
     assert found["name"] == found["style"] == "wheatfield"
-    assert found["names"] == sorted(style_files())
-    assert found["pictures"] == len(style_files()) - 1, "all but identity"
+    assert found["names"] == OFFERED
+    assert found["pictures"] == len(OFFERED) - 1, "all but identity"
     assert found["picture"] == [160, 90]
     assert found["colour"] == 0.25
 

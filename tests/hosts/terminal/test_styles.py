@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS
-from impasto.core.style import style_files
+from impasto.core.style import offered_by, style_files
 from tests.hosts.terminal.conftest import Impasto
 
 
@@ -21,7 +22,8 @@ def test_every_style_has_a_row(impasto: Impasto) -> None:
 def test_programs_get_every_style(impasto: Impasto) -> None:
     events = impasto("styles", "--json").events
     styles, last = [event for event in events if event["event"] == "style"], events[-1]
-    assert [event["name"] for event in styles] == list(style_files())
+    offered = [name_of(str(each)) for path in style_files().values() for each, _ in offered_by(path)]
+    assert [event["name"] for event in styles] == offered
     assert all(event["halo"] > 0 and event["licence"] and len(event["sha256"]) == 64 for event in styles)
     assert last["event"] == "finished"
 
