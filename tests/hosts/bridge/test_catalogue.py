@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS
-from impasto.core.style import style_files
+from impasto.core.style import offered_by, style_files
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue, store_catalogue
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
@@ -19,7 +20,8 @@ from tests.hosts.terminal.conftest import IMPASTO
 def test_the_command_tells_what_the_installation_notes() -> None:
     told = read_catalogue(Command(IMPASTO))
     assert told == own_catalogue()
-    assert {each.name for each in told.styles} == set(style_files())
+    offered = {name_of(str(each)) for path in style_files().values() for each, _ in offered_by(path)}
+    assert {each.name for each in told.styles} == offered
     assert [each.name for each in told.parameters] == [each.name for each in PARAMETERS]
     assert told.style_names()[-1] == "identity"
 
