@@ -55,19 +55,22 @@ def drawn_damage(name: str) -> Damage:
     chance = chance_of(name)
     if chance.random() < 1 / 12:
         return Damage()
-    blur = chance.uniform(0.25, 1.1) if chance.random() < 0.75 else 0.0
-    scale = chance.uniform(0.6, 0.95) if chance.random() < 0.35 else 1.0
-    noisy = chance.random() < 0.8
-    shot = math.exp(chance.uniform(math.log(3e-5), math.log(4e-3))) if noisy else 0.0
-    read = math.exp(chance.uniform(math.log(2e-4), math.log(3e-3))) if noisy else 0.0
-    kind = chance.random()
-    if kind < 0.5:
+    codec: Codec = ("h264", "jpeg", "none")[chance.choice(3, p=(0.36, 0.36, 0.28))]
+    # What passes a codec is mostly sharp and little noisy: where it may as well be blurred, a network sharpens blocks.
+    blurred, smaller, noisy, least, most = (
+        (0.35, 0.2, 0.8, 1e-4, 5e-3) if codec == "none" else (0.08, 0.06, 0.5, 3e-5, 2e-3)
+    )
+    blur = chance.uniform(0.25, 1.1) if chance.random() < blurred else 0.0
+    scale = chance.uniform(0.6, 0.95) if chance.random() < smaller else 1.0
+    shot = read = 0.0
+    if chance.random() < noisy:
+        shot = math.exp(chance.uniform(math.log(least), math.log(most)))
+        read = math.exp(chance.uniform(math.log(2e-4), math.log(3e-3)))
+    if codec == "h264":
         moves = int(chance.integers(-4, 5)), int(chance.integers(-2, 3))
         crf, shown = int(chance.integers(20, 37)), int(chance.integers(CLIP))
-        return Damage(blur, scale, shot, read, "h264", crf, moves, shown)
-    if kind < 0.88:
-        return Damage(blur, scale, shot, read, "jpeg", int(chance.integers(18, 86)))
-    return Damage(blur, scale, shot, read)
+        return Damage(blur, scale, shot, read, codec, crf, moves, shown)
+    return Damage(blur, scale, shot, read, codec, int(chance.integers(18, 86)) if codec == "jpeg" else 0)
 
 
 def degraded(plate: Samples, damage: Damage, chance: np.random.Generator) -> Samples:
