@@ -78,8 +78,8 @@ def device_of(here: Place, asked: str) -> str:
 def leave(code: int) -> NoReturn:
     """End this process with an exit code; of several that train together, without taking the interpreter down first.
 
-    An answer that never came is still awaited there by a thread of gloo. It would ask for the interpreter when that is
-    gone, and the process would end with an abort instead of its code.
+    A thread of gloo may still hold a tensor there, of an answer that never came or of the last that did. It would ask
+    for the interpreter when that is gone, and the process would now and then end with an abort instead of its code.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1" or "impasto.training.distributed" not in sys.modules:
         sys.exit(code)

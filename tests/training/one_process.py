@@ -102,6 +102,7 @@ def main() -> None:
         print(f"{here.rank}: {error}", flush=True)
         leave(7)
     print(f"{here.rank}: {trained.steps} steps after {here.restarts} restarts, {len(steps)} told", flush=True)
+    leave(0)
 
 
 if __name__ == "__main__":
