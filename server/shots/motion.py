@@ -42,7 +42,7 @@ SIDES: tuple[Literal[1, -1], ...] = (1, -1)
 MANY = 100
 """Files from which on somebody may wonder why the first frame does not come."""
 FLOW_MIB = 0.6
-"""A frame's way to a key as it is kept, where vectors are noisy; smooth ones take a tenth (640x360, measured)."""
+"""Allowed for a frame's way to a key as it is kept: the more vectors differ from pixel to pixel, the more it takes."""
 GRAIN = 32
 """Motion is kept in steps of 1/32 pixel: over 1000 pixels to either side."""
 
@@ -218,7 +218,10 @@ class Moves:
         self._end = 0
 
     def keep(self, number: int, key: int, motion: KeyMotion) -> None:
-        """Store the motion of a frame into a key, to 1/64 pixel. OutputError where there is no room."""
+        """Store the motion of a frame into a key, rounded to 1/`GRAIN` pixel and held within 1024 pixels of its place.
+
+        What leads further is outside the picture, and lost. OutputError where there is no room.
+        """
         grains = np.clip(np.rint(motion.flow * GRAIN), -32768, 32767).astype(np.int16)
         # What changes little from pixel to pixel is small as differences.
         flow = zlib.compress(np.diff(grains, axis=1, prepend=np.int16(0)).tobytes(), 1)

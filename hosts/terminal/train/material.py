@@ -89,11 +89,12 @@ def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequ
 
     told = counted(len(pairs), "pair")
     if begun.distil_from:
-        plates, told = list(pairs), f"{told} painted by {', '.join(begun.distil_from)}"
+        taught = names_of(begun.distil_from)
+        plates, told = list(pairs), f"{told} painted by {', '.join(taught)}"
         numbered = enumerate(begun.distil_from)
         pairs = [pair for number, style in numbered for pair in painted_by(style, plates, number=number)]
         if len(begun.distil_from) > 1:
-            names = names_of(begun.distil_from)
+            names = taught
     codes = codes_apart(names) if len(names) > 1 or begun.base is not None else ()
     shown = as_float(pairs[len(pairs) // 2].before)
     return Material(task_for(pairs, recipe, begun.base), told, len(pairs), shown, codes)
