@@ -69,7 +69,8 @@ def adapted(base: Style, pairs: Sequence[Pair]) -> UNet:
 @torch.no_grad()
 def nearest_style(generator: UNet, pairs: Sequence[Pair]) -> int:
     """Which of a network's styles leaves least of some painted pictures unexplained by any colour grade of its own."""
-    some = [pairs[index * len(pairs) // COMPARED] for index in range(min(COMPARED, len(pairs)))]
+    count = min(COMPARED, len(pairs))
+    some = [pairs[index * len(pairs) // count] for index in range(count)]
     unlike = [0.0] * generator.config.styles
     for pair in some:
         plate, target = (_middle(as_float(picture)) for picture in (pair.before, pair.after))

@@ -112,6 +112,8 @@ def test_what_is_masked_has_no_say_in_how_a_new_style_begins(base: Style, pairs:
     target = torch.where(judged, ours, other)
     assert nearest_style(base.generator, [Pair("masked", plate, target, judged)]) == 0
     assert nearest_style(base.generator, [Pair("open", plate, target)]) == 1
+    nothing = Pair("nothing", plate, target, torch.zeros_like(judged))
+    assert nearest_style(base.generator, [nothing, Pair("second", plate, other)]) == 1, "every one of a few is asked"
 
 
 def test_an_adapted_run_resumes_only_with_the_base_that_it_began_with(base: Style, tmp_path: Path) -> None:
