@@ -50,7 +50,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """The painted keys in a style's file: see `impasto.core.keys`.
+    """The painted keys in a style's file: see `impasto.core.keyframe_paint`.
 
     `frames` are the numbers that the keys had in their shot, `height` and `width` their size as stored, `samples`
     the type of plates and paints. `noise` is the standard deviation of the plates' noise in 1/255. `follow` says

@@ -25,20 +25,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core import colour
+from impasto.core.device.cuda_graphs import Graphs
 from impasto.core.device.frames import Easel, Sitting, paint
-from impasto.core.device.graphs import Graphs
-from impasto.core.device.lanes import be_deterministic, lanes_of, on
-from impasto.core.device.passage import way_of
+from impasto.core.device.streams import be_deterministic, lanes_of, on
+from impasto.core.device.working_picture import way_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.guide_planes import planes_of, resized_planes
-from impasto.core.keys.blending import KeyBlend, Sketch
+from impasto.core.keyframe_paint.blending import KeyBlend, Sketch
 from impasto.core.params import Params
-from impasto.core.passage import Output, answer, check_matte, see
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
 from impasto.core.tiling import Maps, run_tiled
+from impasto.core.working_picture import Output, answer, check_matte, see
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -75,8 +75,8 @@ class Engine:
     """One style on one device. Two threads may render at once: one's colour work runs beside the other's network.
 
     The same frame gives the same pixels whatever was rendered before it. The painted keys of a style that carries
-    any are laid over by `Params.keys`: see `impasto.core.keys`. `style` is a name or a file, with a choice of the
-    styles in it behind either (see `impasto.core.mix`), or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or
+    any are laid over by `Params.keys`: see `impasto.core.keyframe_paint`. `style` is a name or a file, with a choice of the
+    styles in it behind either (see `impasto.core.style_reference`), or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or
     'mps'; `precision` 'auto' is float16 on CUDA and float32 elsewhere; `tile` is 'auto', 'off' or a side in pixels.
     Raises UnknownName, StyleError or DeviceError, and what `mix_from` raises.
 

@@ -1,6 +1,6 @@
 """What can be measured about a result without a pretrained network.
 
-Pictures are (H, W, 3) float32 in working space (sRGB-encoded Rec.709), as `impasto.core.viewing.as_seen` gives
+Pictures are (H, W, 3) float32 in working space (sRGB-encoded Rec.709), as `impasto.core.display_picture.as_seen` gives
 them. How a result moves is in `impasto.core.temporal`. No figure here says whether a picture is good; together they
 say whether it is blurred, whether the plate's forms are still there, how far colour and texture have moved,
 and whether the network left a lattice.

@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
 from impasto.core.guides import planes_in
-from impasto.core.keys.stored import Keys, take_keys, tensors_of
-from impasto.core.mix import FILE_ENDINGS, Mix, chosen_card, joined, mix_from, require_codes, split_reference
+from impasto.core.keyframe_paint.stored import Keys, take_keys, tensors_of
+from impasto.core.style_reference import (
+    FILE_ENDINGS,
+    Mix,
+    chosen_card,
+    joined,
+    mix_from,
+    require_codes,
+    split_reference,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +63,7 @@ def style_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
 
 
 def find_style(name: str | Path, folders: Sequence[Path] = ()) -> Path:
-    """The file of a style, given its name or its path, with the choice behind it (`impasto.core.mix`) if there is one.
+    """The file of a style, given its name or its path, with the choice behind it, if any.
 
     Raises UnknownName with the nearest name.
     """

@@ -17,9 +17,9 @@ samples, divided by the greatest integer, are the working picture already.
 """
 
 from impasto.core.colour.alpha import coverage, premultiply, unpremultiply
-from impasto.core.colour.carry import Carried, join, split
 from impasto.core.colour.curve import decode, encode, to_float, to_samples
 from impasto.core.colour.fill import fill, fill_invalid
+from impasto.core.colour.hdr_residual import Carried, join, split
 from impasto.core.colour.plate import LUMA, changed, keep_colour, put_back_detail, restore
 from impasto.core.colour.space import PlateSpace, config_name, from_linear, plate_space, spaces, stated, to_linear
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from impasto.core.colour.carry import brightest
+from impasto.core.colour.hdr_residual import brightest
 from impasto.core.frame import Pixels, Samples
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)

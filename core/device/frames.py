@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.core.device.lanes import Lanes, hand_over, mark, on
-from impasto.core.device.memory import download, upload
-from impasto.core.device.passage import Way, answer, asked, painted, see
+from impasto.core.device.streams import Lanes, hand_over, mark, on
+from impasto.core.device.transfer import download, upload
+from impasto.core.device.working_picture import Way, answer, asked, painted, see
 from impasto.core.frame import Pixels, Samples
 from impasto.core.params import Params
 from impasto.core.tiling import Maps

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.frame import KeyMotion, Samples
-from impasto.core.keys.matching import TURNS_BACK
+from impasto.core.keyframe_paint.matching import TURNS_BACK
 from impasto.core.motion.vectors import Field
 from impasto.core.temporal import warped
 

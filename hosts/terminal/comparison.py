@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.core.errors import OutputExists, UsageError
-from impasto.core.mix import name_of
+from impasto.core.style_reference import name_of
 from impasto.hosts.terminal.events import Compared, FrameDone, Started
 from impasto.hosts.terminal.report import Reporter
 
@@ -159,7 +159,7 @@ def _painted(
     match: Match, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and two results as a person sees them, upright, and its invalid pixels."""
-    from impasto.core.viewing import as_seen, turned
+    from impasto.core.display_picture import as_seen, turned
 
     rotation = _rotation(reader.info)
     for plate_alone in reader:

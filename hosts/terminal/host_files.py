@@ -56,9 +56,9 @@ def adapter_files(host: Host) -> dict[str, bytes]:
 def own_catalogue() -> catalogues.Catalogue:
     """Styles and parameters of this installation."""
     from impasto.core.errors import StyleError
-    from impasto.core.mix import name_of
     from impasto.core.params import PARAMETERS
     from impasto.core.style import offered_by, style_files
+    from impasto.core.style_reference import name_of
 
     styles = []
     for path in style_files().values():

@@ -14,9 +14,9 @@ from pathlib import Path
 from impasto.core.errors import ImpastoError, RequestCancelled, UnknownName
 from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
 from impasto.core.media.open import is_live
-from impasto.core.mix import joined, mix_from, split_reference
 from impasto.core.params import Params
 from impasto.core.style import ENDING, PICKLES, read_card
+from impasto.core.style_reference import joined, mix_from, split_reference
 from impasto.hosts.terminal.events import Event
 from impasto.hosts.terminal.order import Order
 from impasto.hosts.terminal.styles import default_style_of

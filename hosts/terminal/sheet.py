@@ -81,8 +81,8 @@ def picture_at(path: str, info: ShotInfo, number: int, width: int) -> Samples:
     import cv2
     import numpy as np
 
+    from impasto.core.display_picture import as_seen, turned
     from impasto.core.media import FrameRange, open_reader
-    from impasto.core.viewing import as_seen, turned
 
     wanted = None if info.kind == "still" else FrameRange(number, number)
     with open_reader(path, frames=wanted) as reader:

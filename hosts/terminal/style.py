@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from impasto.core.card import Card, KeyFacts, Training
-from impasto.core.mix import name_of
 from impasto.core.style import file_of, find_style, load_style, read_card
+from impasto.core.style_reference import name_of
 from impasto.hosts.terminal.comparison import LEGEND, Match, Stopped, play, table_of
 from impasto.hosts.terminal.events import Cancelled, CardShown, Compared, Finished, StyleExported, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED

@@ -11,9 +11,9 @@ import typer
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UsageError
-from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS
 from impasto.core.style import file_of, offered_by, read_card, style_files
+from impasto.core.style_reference import name_of
 from impasto.hosts.terminal.events import Event, Finished, ParameterFound, StyleFound, Warned, line_of
 
 PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from impasto.core.media.frame_numbers import FrameNumbers
 from impasto.hosts.terminal.events import Cancelled, Event, Finished, FrameDone, Started, Warned
-from impasto.server.shots.numbers import FrameNumbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from typing import Final, Literal
 
 import numpy as np
 
+from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import InvalidRequest, StyleError
-from impasto.core.mix import split_reference
 from impasto.core.params import Params
 from impasto.core.style import file_of
+from impasto.core.style_reference import split_reference
 from impasto.server.front.dispatch import Dispatch, Task
 from impasto.server.front.errands import Errands
 from impasto.server.front.library import Found, Library
@@ -31,7 +32,6 @@ from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Cancelled, Done, Encoding, ErrorFacts, Failed, Look, Picture, Submit
 from impasto.server.ring import Segment
 from impasto.server.scheduler import events as plan
-from impasto.server.worker.look import after_of, before_of, params_of
 
 AT_ONCE_BYTES: Final = 256 << 10
 """Samples that are copied without a thread: waking one takes longer."""

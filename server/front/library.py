@@ -19,8 +19,8 @@ from pathlib import Path
 
 from impasto.core.card import Card
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.mix import chosen_sha256, joined, mix_from, split_reference
 from impasto.core.style import BUILT_IN, ENDING, PICKLES
+from impasto.core.style_reference import chosen_sha256, joined, mix_from, split_reference
 from impasto.server.front.style_facts import (
     Signature,
     Version,
@@ -52,7 +52,7 @@ _PATHS_KEPT = 64
 class Found:
     """The file behind a style that a client named, and the SHA-256 of its weights as its card says.
 
-    Where one of the styles in a file was chosen, or a blend, all three say so (`impasto.core.mix`).
+    Where one of the styles in a file was chosen, or a blend, all three say so (`impasto.core.style_reference`).
     """
 
     name: str

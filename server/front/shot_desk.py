@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from impasto.core.errors import NotPermitted, UsageError
+from impasto.core.media.frame_numbers import FrameNumbers
 from impasto.server.front.dispatch import Dispatch, Task
 from impasto.server.front.frame_desk import found_style, named
 from impasto.server.front.library import Found, Library
@@ -33,7 +34,6 @@ from impasto.server.protocol.tracks import animation_from
 from impasto.server.roots import resolve
 from impasto.server.scheduler import events as plan
 from impasto.server.settings import Root
-from impasto.server.shots.numbers import FrameNumbers
 
 TELL_S: Final = 0.1
 FRAMES_AT_ONCE: Final = 128

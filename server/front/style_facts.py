@@ -12,8 +12,8 @@ from pathlib import Path
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError
-from impasto.core.mix import chosen_card, joined, mix_from
 from impasto.core.style import ENDING, read_card
+from impasto.core.style_reference import chosen_card, joined, mix_from
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.protocol.text import cleaned

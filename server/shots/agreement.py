@@ -11,13 +11,13 @@ import numpy as np
 
 from impasto.core.errors import ImpastoError
 from impasto.core.frame import Frame
-from impasto.core.keys.matching import scaled
+from impasto.core.keyframe_paint.matching import scaled
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.motion.agreement import Judgement, judge
 from impasto.core.motion.conventions import alike
 from impasto.core.motion.layers import Channels
 from impasto.core.motion.vectors import Place
-from impasto.core.passage import see
+from impasto.core.working_picture import see
 
 if TYPE_CHECKING:
     from impasto.server.shots.motion import Motion

@@ -13,7 +13,7 @@ from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, target_of
 from impasto.core.media.formats import picture_format
 from impasto.core.media.open import picture_target
-from impasto.core.passage import Output
+from impasto.core.working_picture import Output
 
 if TYPE_CHECKING:
     from impasto.server.shots.render import ShotJob

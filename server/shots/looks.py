@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.card import KeyFacts
 from impasto.core.grade import After, Before
-from impasto.core.keys.blending import strokes_differ
+from impasto.core.keyframe_paint.blending import strokes_differ
 from impasto.core.media import ShotInfo
 from impasto.core.params import PARAMETERS, Params
 from impasto.server.shots.provenance import settings_text

@@ -22,7 +22,7 @@ import numpy as np
 from impasto.core.card import Card, KeyFacts
 from impasto.core.errors import InconsistentShot, OutputError, UsageError
 from impasto.core.frame import Frame, KeyMotion
-from impasto.core.keys.matching import compared_size
+from impasto.core.keyframe_paint.matching import compared_size
 from impasto.core.media import FrameRange, Reader, ShotInfo
 from impasto.core.media.guide_files import GuideFiles, find_guides
 from impasto.core.media.numbering import NumberedPath, spelled

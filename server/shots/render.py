@@ -22,7 +22,7 @@ from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
-from impasto.core.passage import Output
+from impasto.core.working_picture import Output
 from impasto.server.shots.customs import output_of, require_spaces
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.looks import Looks

@@ -12,8 +12,8 @@ from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.grade import After, Before
 from impasto.core.params import Params
-from impasto.core.passage import Output
 from impasto.core.style import Style
+from impasto.core.working_picture import Output
 from impasto.server.worker.footprint import fitting_tile, free_bytes, needed_bytes, network_of, usual_tile
 from impasto.server.worker.loop import DeviceLost
 from impasto.server.worker.warm import Held, Tile, WarmStyles

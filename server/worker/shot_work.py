@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.media import FrameRange
 from impasto.core.media.open import is_movie
@@ -21,7 +22,6 @@ from impasto.server.protocol.messages import ShotStarted as ShotStartedMessage
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.tracks import animation_from
 from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
-from impasto.server.worker.look import after_of, before_of, params_of
 from impasto.server.worker.turns import TurnPainter
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import torch
 
-from impasto.core.device.memory import register
+from impasto.core.device.transfer import register
 from impasto.core.engine import Engine, Precision, choose_device, choose_precision
 from impasto.core.errors import DeviceError, StyleError
 from impasto.core.frame import Frame, Pixels

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from impasto.core.frame import Frame, Samples
 from impasto.core.grade import After, Before
 from impasto.core.params import Params
-from impasto.core.passage import Output
+from impasto.core.working_picture import Output
 from impasto.server.protocol.link import FromWorker, TurnAsked, TurnOver
 from impasto.server.shots.render import Labelled, Painter
 

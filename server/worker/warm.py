@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError
-from impasto.core.mix import name_of, split_reference
+from impasto.core.style_reference import name_of, split_reference
 from impasto.server.worker.footprint import KEY_BYTES
 
 if TYPE_CHECKING:

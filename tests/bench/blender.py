@@ -11,8 +11,8 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
+from impasto.core.freed_memory import keep_freed_pages
 from impasto.core.media import open_reader
-from impasto.core.memory import keep_freed_pages
 from impasto.server.client import Client
 from tests.bench.shots import make_sequence
 from tests.hosts.blender.in_blender import VERSIONS, environments, impasto_command, in_blender

@@ -14,8 +14,8 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
+from impasto.core.freed_memory import keep_freed_pages
 from impasto.core.media import ShotInfo, open_writer
-from impasto.core.memory import keep_freed_pages
 from impasto.server.shots.render import ShotJob, render_shot
 
 

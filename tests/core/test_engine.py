@@ -16,9 +16,9 @@ from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, W
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
 from impasto.core.params import Params
-from impasto.core.passage import Output
 from impasto.core.resize import Resize
 from impasto.core.style import Style
+from impasto.core.working_picture import Output
 from tests.core.generators.test_unet import lively
 
 CARD = Card(

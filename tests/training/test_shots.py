@@ -13,7 +13,7 @@ import torch
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame, Pixels
 from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.core.passage import see
+from impasto.core.working_picture import see
 from impasto.training.data.domains import load_domains
 from impasto.training.data.pairs import draw_crops, load_pairs
 from impasto.training.data.plates import frames_of, load_picture

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from impasto.core.card import KeyFacts
 from impasto.core.frame import Samples
-from impasto.core.keys.matching import nearest
-from impasto.core.keys.stored import LONGEST_SIDE, Keys
+from impasto.core.keyframe_paint.matching import nearest
+from impasto.core.keyframe_paint.stored import LONGEST_SIDE, Keys
 from impasto.training.data.keyframes import Key, Plate, as_samples
 from impasto.training.data.steadiness import camera_moves, noise_of
 

@@ -20,7 +20,7 @@ from impasto.core.guides import Guide
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.numbering import number_in
 from impasto.core.media.open import is_live
-from impasto.core.passage import Seen, see
+from impasto.core.working_picture import Seen, see
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
 from impasto.training.data.guides import GuideWish, guiding_for
 from impasto.training.data.pictures import as_stored, picture_files, read_one

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
-from impasto.core.passage import Seen
+from impasto.core.working_picture import Seen
 from impasto.training.data.keyframes import in_light_of, laid_in, mask_in, relative, spread
 from impasto.training.data.pictures import as_stored, picture_files, read_one, seen_in
 from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers

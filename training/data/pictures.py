@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.core.errors import MediaError, TrainingError
 from impasto.core.frame import Frame
 from impasto.core.media import open_reader
-from impasto.core.passage import Seen, see
+from impasto.core.working_picture import Seen, see
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".hdr")
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
-from impasto.core.keys.matching import compared_size, scaled
+from impasto.core.keyframe_paint.matching import compared_size, scaled
 from impasto.core.temporal import optical_flow
 
 MOVES = 0.5

@@ -52,8 +52,8 @@ class Begun:
 
 def begun_with(distil_from: Sequence[str] | None, adapt: str | None, size: str | None) -> Begun:
     """What the options name. Raises what `load_style` raises, and UsageError for a size that is not the base's."""
-    from impasto.core.mix import split_reference
     from impasto.core.style import find_style, load_style
+    from impasto.core.style_reference import split_reference
 
     if adapt is not None and split_reference(adapt)[1]:
         raise UsageError(
@@ -102,8 +102,8 @@ def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequ
 
 def names_of(styles: Sequence[str]) -> list[str]:
     """How styles are called in a network that learns them all: as in the file that holds several, else as the file."""
-    from impasto.core.mix import name_of, split_reference
     from impasto.core.style import find_style
+    from impasto.core.style_reference import name_of, split_reference
 
     whole = [name_of(str(find_style(style))) for style in styles]
     short = [split_reference(name)[1] or name for name in whole]

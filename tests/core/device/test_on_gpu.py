@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.core.device.graphs import Graphs
-from impasto.core.device.lanes import lanes_of, on
-from impasto.core.device.memory import register, straight_target
+from impasto.core.device.cuda_graphs import Graphs
+from impasto.core.device.streams import lanes_of, on
+from impasto.core.device.transfer import register, straight_target
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Pixels
 from impasto.core.generators.blocks import edge_padded
 from impasto.core.generators.unet import SIZES, UNetConfig
 from impasto.core.params import Params
 from impasto.core.style import Style
-from tests.core.device.test_passage import engine_on_device, matted
+from tests.core.device.test_working_picture import engine_on_device, matted
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD, extremes, plate
 

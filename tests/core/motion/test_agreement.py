@@ -15,8 +15,8 @@ from impasto.core.motion.agreement import CANDIDATES, Signs, judge
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.motion.layers import read_as
 from impasto.core.motion.vectors import Field, Place, vectors_of
-from impasto.core.passage import see
 from impasto.core.temporal import warped
+from impasto.core.working_picture import see
 
 HEIGHT, WIDTH = 120, 200
 LANTERN = str(Path(__file__).parents[2] / "media" / "lantern.####.exr")

@@ -20,7 +20,7 @@ from impasto.core.engine import Engine
 from impasto.core.errors import ImpastoError
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.params import Params
-from impasto.core.passage import Output
+from impasto.core.working_picture import Output
 from impasto.server.client import Client
 from impasto.server.runtime import running
 from tests.hosts.blender.bake_answers import Answers, answer

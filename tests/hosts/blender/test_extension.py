@@ -7,9 +7,9 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
-from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS, Params
 from impasto.core.style import offered_by, style_files
+from impasto.core.style_reference import name_of
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender
 from tests.hosts.blender.inside import basics

@@ -13,8 +13,8 @@ import pytest
 from impasto.core import colour
 from impasto.core.engine import Engine
 from impasto.core.media import open_reader
-from impasto.core.passage import Output
 from impasto.core.style import read_card
+from impasto.core.working_picture import Output
 from impasto.hosts.blender.training_run import TrainingRun
 from tests.hosts.blender import clips
 from tests.hosts.blender.conftest import RenderServer

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from impasto.core.mix import name_of
 from impasto.core.params import PARAMETERS
 from impasto.core.style import offered_by, style_files
+from impasto.core.style_reference import name_of
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue, store_catalogue
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError

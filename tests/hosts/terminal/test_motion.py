@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impasto.core.keys.stored import Keys
+from impasto.core.keyframe_paint.stored import Keys
 from impasto.core.media import open_reader
 from impasto.core.style import save_style
 from impasto.hosts.terminal.exit_codes import INPUT, USAGE
-from tests.core.keys.test_keyed_frames import CARD, NET, keys_of
+from tests.core.keyframe_paint.test_painted_frames import CARD, NET, keys_of
 from tests.core.media.builders import write_layers
 from tests.hosts.terminal.conftest import HEIGHT, WIDTH, Impasto, names
 

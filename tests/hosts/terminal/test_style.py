@@ -161,7 +161,7 @@ def test_a_missing_package_names_the_extra_and_nothing_is_written(package: str) 
 
 
 def test_frames_of_a_sequence_are_compared_in_its_own_colour(sequence: str) -> None:
-    from impasto.core.viewing import as_seen
+    from impasto.core.display_picture import as_seen
 
     with open_reader(sequence, frames=FrameRange(1001, 1001)) as reader:
         shown = as_seen(next(iter(reader)))

@@ -16,8 +16,8 @@ import pytest
 
 from impasto.core.card import COLOUR_CONTRACT
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.mix import name_of
 from impasto.core.style import BUILT_IN, offered_by
+from impasto.core.style_reference import name_of
 from impasto.server.front import library as library_file
 from impasto.server.front import style_facts
 from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Found, Library

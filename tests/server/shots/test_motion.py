@@ -24,7 +24,7 @@ from impasto.core.errors import (
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
 from impasto.core.grade import Before
-from impasto.core.keys.stored import Keys
+from impasto.core.keyframe_paint.stored import Keys
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.motion.vectors import Place
@@ -33,7 +33,7 @@ from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.server.shots import motion
 from impasto.server.shots.render import ShotAdvanced, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
-from tests.core.keys.test_keyed_frames import CARD, HEIGHT, NET, WIDTH, apart, ground, keys_of
+from tests.core.keyframe_paint.test_painted_frames import CARD, HEIGHT, NET, WIDTH, apart, ground, keys_of
 from tests.core.media.builders import write_layers
 
 FIRST, LAST = 10, 17

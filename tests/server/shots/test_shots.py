@@ -30,8 +30,8 @@ from impasto.core.guide_planes import planes_of
 from impasto.core.guides import Guide
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
-from impasto.core.passage import Output
 from impasto.core.resize import Resize, resize_frame
+from impasto.core.working_picture import Output
 from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
 from tests.core.media.builders import write_layers
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.core.device.graphs import KEPT, Graphs, _Recorded
+from impasto.core.device.cuda_graphs import KEPT, Graphs, _Recorded
 from impasto.core.tiling import Maps
 
 

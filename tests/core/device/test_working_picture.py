@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from impasto.core import colour
-from impasto.core import passage as reference
+from impasto.core import working_picture as reference
 from impasto.core.colour.closed_form import closed_form
-from impasto.core.device import passage
-from impasto.core.device.memory import upload
+from impasto.core.device import working_picture
+from impasto.core.device.transfer import upload
 from impasto.core.engine import Engine
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
@@ -23,9 +23,9 @@ from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
 from impasto.core.guides import Guide
 from impasto.core.params import Params
-from impasto.core.passage import Output
 from impasto.core.resize import Resize
 from impasto.core.style import Style
+from impasto.core.working_picture import Output
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD, extremes, plate
 
@@ -78,12 +78,12 @@ def matted(kind: AlphaKind = AlphaKind.ASSOCIATED, dtype: str = "float32") -> Fr
     return Frame.from_pixels(pixels.astype(dtype), alpha_kind=kind)
 
 
-def seen_twice(frame: Frame, params: Params = Params()) -> tuple[reference.Seen, passage.Seen]:  # noqa: B008
+def seen_twice(frame: Frame, params: Params = Params()) -> tuple[reference.Seen, working_picture.Seen]:  # noqa: B008
     with np.errstate(all="ignore"):
         by_numpy = reference.see(frame, exposure=params.exposure)
-    way = passage.way_of(frame, params, None)
+    way = working_picture.way_of(frame, params, None)
     assert way is not None
-    return by_numpy, passage.see(upload(frame.part.pixels, "cpu"), way, params.exposure)
+    return by_numpy, working_picture.see(upload(frame.part.pixels, "cpu"), way, params.exposure)
 
 
 def interleaved(planes: torch.Tensor) -> Samples:
@@ -175,7 +175,7 @@ def test_any_plate_is_answered_as_numpy_answers_it(pixels: Pixels) -> None:
     with np.errstate(all="ignore"):
         theirs = reference.answer(expected, styled, strength=0.9, matte=matte).part.pixels
     planes = torch.from_numpy(styled).permute(2, 0, 1)
-    result = passage.answer(ours, planes, 0.9, torch.from_numpy(matte)[None]).numpy()
+    result = working_picture.answer(ours, planes, 0.9, torch.from_numpy(matte)[None]).numpy()
     np.testing.assert_array_equal(np.isnan(result), np.isnan(theirs))
     np.testing.assert_allclose(result, theirs, rtol=2e-3, atol=2e-3)
 
@@ -188,7 +188,7 @@ def test_a_painted_plate_goes_back_into_its_own_space(dtype: str, channels: int,
     expected, ours = seen_twice(frame)
     styled = np.clip(expected.picture * 0.7 + 0.2, 0, 1)
     theirs = reference.answer(expected, styled, strength=0.8).part.pixels
-    result = passage.answer(ours, torch.from_numpy(styled).permute(2, 0, 1), 0.8, None).numpy()
+    result = working_picture.answer(ours, torch.from_numpy(styled).permute(2, 0, 1), 0.8, None).numpy()
     if space not in LOGARITHMS:
         assert_close(result, theirs, CHAIN)
     elif dtype == "float32" and channels == 3:
@@ -272,12 +272,12 @@ def test_tiles_and_the_whole_agree() -> None:
     ],
 )
 def test_a_frame_that_a_device_cannot_take_exactly_goes_the_way_of_numpy(frame: Frame) -> None:
-    assert passage.way_of(frame, Params(), None) is None
+    assert working_picture.way_of(frame, Params(), None) is None
 
 
 def test_a_picture_smaller_than_the_blur_of_detail_goes_the_way_of_numpy() -> None:
-    assert passage.way_of(plate(6, 40), Params(detail=0.5), None) is None
-    assert passage.way_of(plate(6, 40), Params(), None) is not None
+    assert working_picture.way_of(plate(6, 40), Params(detail=0.5), None) is None
+    assert working_picture.way_of(plate(6, 40), Params(), None) is not None
 
 
 def test_grades_sizes_and_other_spaces_go_the_way_of_numpy(by_numpy: Engine, on_device: Engine) -> None:
@@ -354,11 +354,11 @@ def test_a_style_that_invents_nan_paints_it_where_numpy_does(style: Style, by_nu
     styled = expected.picture.copy()
     styled[3, 3] = np.nan
     theirs = reference.answer(expected, styled, strength=1).part.pixels
-    result = passage.answer(ours, torch.from_numpy(styled).permute(2, 0, 1), 1.0, None).numpy()
+    result = working_picture.answer(ours, torch.from_numpy(styled).permute(2, 0, 1), 1.0, None).numpy()
     np.testing.assert_array_equal(np.isnan(result), np.isnan(theirs))
     assert np.isnan(result[3, 3]).all()
 
 
 def test_a_closed_form_is_found_once_and_kept() -> None:
-    space = passage.plate_space(plate(), "ACEScct")
+    space = working_picture.plate_space(plate(), "ACEScct")
     assert closed_form(space) is closed_form(space)

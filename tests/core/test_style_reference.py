@@ -16,8 +16,8 @@ from impasto.core.errors import StyleError, UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.generators.unet import UNet, UNetConfig
-from impasto.core.mix import mix_from, name_of, split_reference
 from impasto.core.style import Style, find_style, load_style, offered_by, read_card, save_style
+from impasto.core.style_reference import mix_from, name_of, split_reference
 
 CODES = ("wave", "wheat", "dark ink")
 CARD = Card(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from impasto.core.device.memory import Registered, download, known_bytes, register, straight_target, upload
+from impasto.core.device.transfer import Registered, download, known_bytes, register, straight_target, upload
 from impasto.core.errors import DeviceError
 from impasto.core.frame import Pixels
 

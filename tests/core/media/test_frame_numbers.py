@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.server.shots.numbers import FrameNumbers
+from impasto.core.media.frame_numbers import FrameNumbers
 
 
 @given(st.lists(st.integers(-12, 12)))

@@ -1,4 +1,4 @@
-"""`impasto.core.passage` on a device: samples up as they are, the painted samples down, nothing else crosses.
+"""`impasto.core.working_picture` on a device: samples up as they are, the painted samples down, nothing else crosses.
 
 For the common frame alone (`can_pass`); every other goes the way of numpy, which is the reference:
 on the CPU in float32 the two agree within a few units in the last place, and what the network did
@@ -17,8 +17,8 @@ from impasto.core.colour import PlateSpace, plate_space
 from impasto.core.colour.closed_form import ClosedForm, LogCurve, closed_form
 from impasto.core.colour.plate import DETAIL_RADIUS
 from impasto.core.device import colour
-from impasto.core.device.memory import DTYPES
 from impasto.core.device.resample import filled, resized
+from impasto.core.device.transfer import DTYPES
 from impasto.core.frame import AlphaKind, ColourLayer, Frame
 from impasto.core.params import Params
 from impasto.core.tiling import Maps
@@ -39,7 +39,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A frame as the network sees it, on the device: `impasto.core.passage.Seen`, planes first.
+    """A frame as the network sees it, on the device: `impasto.core.working_picture.Seen`, planes first.
 
     `raw` is the part's samples (H, W, C) as they came; `linear`, `floor`, `gain` and `valid` are None
     where the samples are the working picture as they stand.

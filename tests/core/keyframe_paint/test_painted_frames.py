@@ -15,7 +15,7 @@ from impasto.core.colour import decode
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, KeyMotion, Pixels, Samples
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.keys.stored import Keys
+from impasto.core.keyframe_paint.stored import Keys
 from impasto.core.params import Params
 from impasto.core.style import Style
 from tests.core.generators.test_unet import lively

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from impasto.core.colour.carry import brightest
+from impasto.core.colour.hdr_residual import brightest
 from impasto.core.frame import KeyMotion, Samples
 from impasto.core.temporal import optical_flow, warped
 

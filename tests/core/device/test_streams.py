@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.core.device.lanes import Lanes, be_deterministic, lanes_of, mark
+from impasto.core.device.streams import Lanes, be_deterministic, lanes_of, mark
 from impasto.core.engine import Engine
-from tests.core.device.test_passage import engine_on_device
+from tests.core.device.test_working_picture import engine_on_device
 from tests.core.test_engine import plate
 
 

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from impasto.core.card import KeyFacts
 from impasto.core.frame import KeyMotion, Samples
-from impasto.core.keys.matching import KeyView, Shown, compared_size, find_shown, nearest, scaled, view_key
-from impasto.core.keys.stored import Keys
+from impasto.core.keyframe_paint.matching import KeyView, Shown, compared_size, find_shown, nearest, scaled, view_key
+from impasto.core.keyframe_paint.stored import Keys
 from impasto.core.temporal import warped
 
 SIZES_KEPT = 2
