@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from impasto.core.errors import ServerUnreachable
-from impasto.server.runtime import CONTROL, DATA, Owner, launch_turn, log_path, prepare_folder, running
+from impasto.server.runtime_dir import CONTROL, DATA, Owner, launch_turn, log_path, prepare_folder, running
 
 IDLE_EXIT_S: Final = 900
 ARGUMENTS: Final = ("serve", "--idle-exit", str(IDLE_EXIT_S))

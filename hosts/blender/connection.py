@@ -11,10 +11,10 @@ from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError, ServerUnreachable, UsageError
 from impasto.server.client import Client
-from impasto.server.curve import ClientKeys
+from impasto.server.client_keys import ClientKeys
 from impasto.server.launcher import ARGUMENTS
 from impasto.server.protocol.messages import StyleFacts
-from impasto.server.runtime import running, runtime_folder
+from impasto.server.runtime_dir import running, runtime_folder
 
 from .failure import remember, sentence_of
 

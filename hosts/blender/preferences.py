@@ -103,7 +103,7 @@ def target() -> Target:
             f"expected to reach '{address}', Blender is set to work offline; tick Allow Online Access under Preferences"
             f" > System, or leave the address empty for a server on this machine"
         )
-    from impasto.server.keys import client_keys, keys_folder
+    from impasto.server.auth import client_keys, keys_folder
 
     return Target(address, keys=client_keys(keys_folder(), address, None))
 

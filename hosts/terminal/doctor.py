@@ -193,7 +193,7 @@ def check_server() -> Iterator[CheckDone]:
     """The place of the render server is the user's alone; whoever runs there answers and is of this installation."""
     from impasto.hosts.terminal.versions import version_note
     from impasto.server.client import Client
-    from impasto.server.runtime import prepare_folder, running, runtime_folder
+    from impasto.server.runtime_dir import prepare_folder, running, runtime_folder
 
     folder = prepare_folder(runtime_folder())
     owner = running(folder)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.server import keys as store
+from impasto.server import auth as store
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the keys that are there.")]
 

@@ -51,8 +51,8 @@ def serve(
     """
     settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
     from impasto.hosts.terminal.versions import version_note
-    from impasto.server.front.loop import serve as run_server
-    from impasto.server.runtime import running
+    from impasto.server.front.server import serve as run_server
+    from impasto.server.runtime_dir import running
 
     def greet() -> None:
         # On a full disk or a closed pipe nobody reads it, and the server serves all the same.
@@ -80,8 +80,8 @@ def settings_from(
     metrics: int | None,
 ) -> ServerSettings:
     """The options as settings. UsageError for what cannot work, NotPermitted for a folder that is open to others."""
-    from impasto.server.roots import root_of
-    from impasto.server.runtime import prepare_folder, runtime_folder
+    from impasto.server.file_roots import root_of
+    from impasto.server.runtime_dir import prepare_folder, runtime_folder
 
     for folder in styles:
         if not folder.is_dir():
@@ -117,7 +117,7 @@ def tell_ready(settings: ServerSettings, *, json: bool) -> None:
     """Say where the server is, and how other machines get at it."""
     from impasto.core.style import style_files
     from impasto.hosts.terminal.versions import own_version
-    from impasto.server.runtime import control_endpoint
+    from impasto.server.runtime_dir import control_endpoint
 
     endpoints = (control_endpoint(settings.folder), *filter(None, [settings.listen]))
     count = len(style_files(settings.styles))
@@ -144,7 +144,7 @@ def listening_facts(settings: ServerSettings) -> tuple[str | None, list[str]]:
     """The server's public key, and what is still to be done before clients of other machines can come."""
     if settings.listen is None:
         return None, []
-    from impasto.server.keys import AllowList, keys_folder, server_keys
+    from impasto.server.auth import AllowList, keys_folder, server_keys
 
     folder = settings.keys or keys_folder()
     known = AllowList(folder)

@@ -24,7 +24,7 @@ from impasto.hosts.terminal.told import Outcome, Stored, Told
 from impasto.server.client import Client
 from impasto.server.client.futures import ShotEvent
 from impasto.server.protocol.messages import Cancelled, Look, ShotProgress, ShotStarted, StyleFacts, SubmitShot
-from impasto.server.protocol.tracks import animated_from
+from impasto.server.protocol.animation import animated_from
 
 PACE_S = 0.5
 """The server tells of frames in handfuls, ten times a second, so that over less time the pace is chance."""

@@ -9,7 +9,7 @@ from impasto.core.errors import IncompatibleServer, ServerError, ServerUnreachab
 from impasto.hosts.terminal.versions import replace_idle_server, version_note
 from impasto.server.client import Client
 from impasto.server.protocol.messages import Lane
-from impasto.server.runtime import runtime_folder
+from impasto.server.runtime_dir import runtime_folder
 
 TIMEOUT_S = 20.0
 
@@ -36,7 +36,7 @@ def connected(
         raise UsageError("expected --server with --server-key; give the address too, or neither")
     keys = None
     if address is not None:
-        from impasto.server.keys import client_keys, keys_folder
+        from impasto.server.auth import client_keys, keys_folder
 
         keys = client_keys(keys_folder(), address, server_key)
     elif start:
@@ -64,7 +64,7 @@ def connected(
 
 def require_running() -> None:
     """Raise ServerUnreachable where the user's own server does not run."""
-    from impasto.server.runtime import running
+    from impasto.server.runtime_dir import running
 
     folder = runtime_folder()
     if running(folder) is None:

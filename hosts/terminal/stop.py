@@ -9,7 +9,7 @@ import typer
 
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
 from impasto.hosts.terminal.events import Finished, Warned, line_of
-from impasto.server.runtime import running, runtime_folder
+from impasto.server.runtime_dir import running, runtime_folder
 
 LOOK_S = 0.05
 PATIENCE_S = 15.0

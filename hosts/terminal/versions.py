@@ -48,7 +48,7 @@ def replace_idle_server(name: str) -> None:
     Only one that was started in the background, for one that somebody started by hand has options of theirs. What
     hinders that is passed over: the older server serves too.
     """
-    from impasto.server.runtime import running, runtime_folder
+    from impasto.server.runtime_dir import running, runtime_folder
 
     owner = running(runtime_folder())
     if owner is None or not is_older(owner.version) or not _was_launched(owner.pid):

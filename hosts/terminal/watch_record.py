@@ -74,7 +74,7 @@ def held(folder: str) -> Iterator[None]:
 
     The lock goes with the process, however it dies.
     """
-    from impasto.server.runtime import take_lock
+    from impasto.server.runtime_dir import take_lock
 
     path = os.path.join(folder, LOCK)
     make_folder(path)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from impasto.core.errors import ServerUnreachable, UsageError
-from impasto.server.client.connection import Route
-from impasto.server.curve import ClientKeys
+from impasto.server.client.transport import Route
+from impasto.server.client_keys import ClientKeys
 from impasto.server.launcher import last_line, launch
-from impasto.server.runtime import (
+from impasto.server.runtime_dir import (
     TCP,
     control_endpoint,
     data_endpoint,

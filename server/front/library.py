@@ -30,7 +30,7 @@ from impasto.server.front.style_facts import (
     style_files,
     weight_of,
 )
-from impasto.server.protocol.link import CheckStyle, StyleChecked
+from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.protocol.text import cleaned
 

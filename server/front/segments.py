@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from impasto.server.front.post import Receipt
+from impasto.server.front.outbox import Receipt
 from impasto.server.protocol.codec import Malformed
 from impasto.server.protocol.messages import Slot
-from impasto.server.ring import Segment, create_segment, map_segment
+from impasto.server.shared_memory import Segment, create_segment, map_segment
 
 IDLE_S: Final = 60.0
 """After which a segment of the front's own that nobody needed is given back."""

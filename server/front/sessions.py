@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
-from impasto.server.front.post import Line, Route
+from impasto.server.front.outbox import Line, Route
 from impasto.server.front.segments import Ring
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Hello, OpenRing, Slot, Terminal
-from impasto.server.protocol.negotiation import Agreement
+from impasto.server.protocol.version import Agreement
 
 CONTROL_BYTES: Final = 16 << 20
 """Of control messages that may wait for a client: previews and lists, never pixels."""

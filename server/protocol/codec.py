@@ -17,9 +17,9 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 import msgpack  # type: ignore[import-untyped]  # ships no hints
 
 from impasto.core.errors import IncompatibleServer, InvalidRequest, UnknownName
-from impasto.server.protocol import limits, link, messages
+from impasto.server.protocol import limits, messages, worker_messages
 from impasto.server.protocol.fields import Refused, record_reader, record_writer
-from impasto.server.protocol.negotiation import refusal
+from impasto.server.protocol.version import refusal
 from impasto.server.protocol.text import shown
 
 Part: TypeAlias = bytes | bytearray | memoryview
@@ -65,8 +65,8 @@ def _table(sender: str, receiver: str, union: Any) -> Table[Any]:
 
 FROM_CLIENT: Final[Table[messages.FromClient]] = _table("client", "server", messages.FromClient)
 FROM_SERVER: Final[Table[messages.FromServer]] = _table("server", "client", messages.FromServer)
-FROM_FRONT: Final[Table[link.FromFront]] = _table("front", "worker", link.FromFront)
-FROM_WORKER: Final[Table[link.FromWorker]] = _table("worker", "front", link.FromWorker)
+FROM_FRONT: Final[Table[worker_messages.FromFront]] = _table("front", "worker", worker_messages.FromFront)
+FROM_WORKER: Final[Table[worker_messages.FromWorker]] = _table("worker", "front", worker_messages.FromWorker)
 
 
 def encode(message: messages.FromClient | messages.FromServer) -> tuple[bytes, bytes]:
@@ -74,7 +74,7 @@ def encode(message: messages.FromClient | messages.FromServer) -> tuple[bytes, b
     return _OURS, _pack(message, limits.HEADER_BYTES)
 
 
-def encode_link(message: link.FromFront | link.FromWorker) -> bytes:
+def encode_link(message: worker_messages.FromFront | worker_messages.FromWorker) -> bytes:
     """A message between front and worker. Raises as `encode` does, TooLong beyond `LINK_BYTES`."""
     return _pack(message, LINK_BYTES)
 

@@ -123,7 +123,7 @@ class ErrorFacts:
     """What went wrong, for a person and for a program."""
 
     code: Name
-    """A word of `impasto.server.protocol.failures`."""
+    """A word of `impasto.server.protocol.errors`."""
     message: Words
     """What was expected, what came, what to do."""
     retryable: bool = False

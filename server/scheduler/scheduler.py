@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from impasto.server.protocol.limits import Limits
-from impasto.server.scheduler.accounts import Account, Ending, Work, open_account
-from impasto.server.scheduler.alarms import Alarms
-from impasto.server.scheduler.crew import Turn, Worker, names_of
+from impasto.server.scheduler.credit import Account, Ending, Work, open_account
+from impasto.server.scheduler.deadlines import Alarms
+from impasto.server.scheduler.workers import Turn, Worker, names_of
 from impasto.server.scheduler.events import (
     Answer,
     CancelAsked,
@@ -57,9 +57,9 @@ from impasto.server.scheduler.events import (
     WorkerLost,
     WorkerReady,
 )
-from impasto.server.scheduler.floor import Floor
-from impasto.server.scheduler.places import JobPlaces
-from impasto.server.scheduler.suspicion import DEATHS, Suspicion
+from impasto.server.scheduler.placement import Floor
+from impasto.server.scheduler.job_slots import JobPlaces
+from impasto.server.scheduler.quarantine import DEATHS, Suspicion
 
 DEVICE_WAIT_S: Final = 30.0
 """How long a device that may yet be found is waited for."""

@@ -30,7 +30,7 @@ from impasto.core.motion.chains import Chains, Step
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.motion.layers import MotionLayer, read_as
 from impasto.core.motion.vectors import Place, Vectors, vectors_of
-from impasto.server.shots.agreement import doubts, plate_of
+from impasto.server.shots.motion_check import doubts, plate_of
 from impasto.server.shots.provenance import stamp
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
-from impasto.server.worker.lifeline import die_with_parent
-from impasto.server.worker_link import worker_end
+from impasto.server.worker.parent_watch import die_with_parent
+from impasto.server.worker_pipe import worker_end
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     keep_freed_pages()
     from impasto.server.worker.loop import work
-    from impasto.server.worker.studio import DeviceStudio
+    from impasto.server.worker.device import DeviceStudio
 
     # Not `sys.exit`: threads that paint are left in the middle of their work, as after a kill.
     os._exit(work(link, DeviceStudio(asked.device, asked.warm_bytes)))

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from impasto.core.errors import ImpastoError, InvalidRequest, ServerError
 from impasto.server.helm import Helm
-from impasto.server.protocol.failures import facts_of
-from impasto.server.protocol.link import (
+from impasto.server.protocol.errors import facts_of
+from impasto.server.protocol.worker_messages import (
     DEVICE_FAILED,
     Beat,
     CheckStyle,
@@ -45,12 +45,12 @@ from impasto.server.protocol.link import (
 )
 from impasto.server.protocol.messages import DeviceFacts, Done, Look, Submit
 from impasto.server.protocol.text import cleaned
-from impasto.server.worker.units import Ring, Stopped, Unit
-from impasto.server.worker_link import Link, LinkClosed
+from impasto.server.worker.work_items import Ring, Stopped, Unit
+from impasto.server.worker_pipe import Link, LinkClosed
 
 if TYPE_CHECKING:
     from impasto.server.shots.render import Painter
-    from impasto.server.worker.shot_work import ShotWork
+    from impasto.server.worker.shot_runner import ShotWork
 
 BEAT_S: Final = 0.5
 UNSENT_S: Final = 0.01
@@ -247,7 +247,7 @@ class _Worker:
             os.close(file)
 
     def _map(self, message: MapRing, file: int | None) -> None:
-        from impasto.server.ring import map_segment
+        from impasto.server.shared_memory import map_segment
 
         try:
             segment = map_segment(message.path if file is None else file, message.segment_bytes)
@@ -276,7 +276,7 @@ class _Worker:
         self._end(unit, end)
 
     def _start_job(self, order: RunShot) -> None:
-        from impasto.server.worker.shot_work import ShotWork
+        from impasto.server.worker.shot_runner import ShotWork
 
         unit = self._begin(order.request.id)
         job = ShotWork(order, unit, self._send)

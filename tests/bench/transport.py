@@ -25,8 +25,8 @@ from impasto.core.engine import Engine
 from impasto.core.errors import ServerUnreachable
 from impasto.core.frame import Frame
 from impasto.core.freed_memory import keep_freed_pages
-from impasto.server.client import Client, slots
-from impasto.server.ring import NoMapping
+from impasto.server.client import Client, ring_writes
+from impasto.server.shared_memory import NoMapping
 from tests.server.fake_worker import write_style
 
 ROUNDS = 11
@@ -41,7 +41,7 @@ STYLES = ("echo", "slow-20ms", "slow-60ms")
 SERVER = """
 import sys
 from pathlib import Path
-from impasto.server.front.loop import serve
+from impasto.server.front.server import serve
 from impasto.server.settings import ServerSettings
 from tests.server.fake_worker import COMMAND
 settings = ServerSettings(Path(sys.argv[1]), ("cpu",), (Path(sys.argv[2]),), worker_command=COMMAND)
@@ -137,7 +137,7 @@ def overhead(style: str) -> Overhead:
     engine, frame = Engine(style), Frame.from_pixels(plate)
     with tempfile.TemporaryDirectory(prefix="impasto-bench-") as scratch:
         run = Path(scratch, "run")
-        program = "import sys; from pathlib import Path; from impasto.server.front.loop import serve; "
+        program = "import sys; from pathlib import Path; from impasto.server.front.server import serve; "
         program += (
             "from impasto.server.settings import ServerSettings; sys.exit(serve(ServerSettings(Path(sys.argv[1]))))"
         )
@@ -189,7 +189,7 @@ def _round_trip(run: Path, name: str, plate: npt.NDArray[np.floating]) -> RoundT
                 pass
 
         def inline() -> None:
-            with mock.patch.object(slots, "map_segment", side_effect=NoMapping("measured without")):
+            with mock.patch.object(ring_writes, "map_segment", side_effect=NoMapping("measured without")):
                 sender.submit(plate, style="echo").result(20).release()
 
         def memcpy() -> None:

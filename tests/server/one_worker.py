@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from impasto.server.protocol.layout import matte_bytes, matte_view, picture_bytes, view_of
-from impasto.server.protocol.link import (
+from impasto.server.protocol.pixels import matte_bytes, matte_view, picture_bytes, view_of
+from impasto.server.protocol.worker_messages import (
     Beat,
     FromFront,
     FromWorker,
@@ -25,8 +25,8 @@ from impasto.server.protocol.link import (
     TurnGranted,
 )
 from impasto.server.protocol.messages import Look, MattePicture, Picture, Submit
-from impasto.server.ring import create_segment, map_segment
-from impasto.server.worker_link import Link, LinkClosed, link_pair
+from impasto.server.shared_memory import create_segment, map_segment
+from impasto.server.worker_pipe import Link, LinkClosed, link_pair
 
 REAL = (sys.executable, "-m", "impasto.server.worker")
 LIMIT_S = 60.0

@@ -23,12 +23,12 @@ from typing import Any
 import zmq
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerUnreachable, StyleError, UnknownName
-from impasto.server.client.connection import Channel, Listener, Route
-from impasto.server.protocol import layout, limits, messages
+from impasto.server.client.transport import Channel, Listener, Route
+from impasto.server.protocol import limits, messages, pixels
 from impasto.server.protocol.codec import FROM_CLIENT, Part, decode, encode
-from impasto.server.protocol.failures import facts_of
-from impasto.server.ring import Segment, create_segment, map_segment
-from impasto.server.runtime import Owner, control_endpoint, data_endpoint, hold_lock, prepare_folder, runtime_folder
+from impasto.server.protocol.errors import facts_of
+from impasto.server.shared_memory import Segment, create_segment, map_segment
+from impasto.server.runtime_dir import Owner, control_endpoint, data_endpoint, hold_lock, prepare_folder, runtime_folder
 
 FRAMES = 10
 LIMIT_S = 10.0
@@ -174,7 +174,7 @@ class Script:
 
     def _submit(self, submit: messages.Submit, parts: list[bytes]) -> None:
         self.sent_encodings.append(submit.encoding)
-        layout.check_submit(
+        pixels.check_submit(
             submit,
             slot_bytes=self.segment.slot_bytes if self.segment is not None else None,
             part_sizes=[len(part) for part in parts],
@@ -203,7 +203,7 @@ class Script:
             self.say("data", messages.Done(submit.id, {}, inline=True, encoding=submit.encoding), parts[:1])
             return
         assert self.segment is not None
-        size = layout.picture_bytes(submit.picture)
+        size = pixels.picture_bytes(submit.picture)
         begin, end = (place(submit.slot.pair) for place in (self.segment.in_offset, self.segment.out_offset))
         memory = memoryview(self.mapped)
         memory[end : end + size] = memory[begin : begin + size]

@@ -15,7 +15,7 @@ import pytest
 from impasto.core.errors import ServerUnreachable
 from impasto.server.client import Client
 from impasto.server.launcher import default_command, last_line, launch
-from impasto.server.runtime import Owner, log_path, running
+from impasto.server.runtime_dir import Owner, log_path, running
 from tests.server.scripted_server import LIMIT_S
 
 COMMAND = (sys.executable, "-m", "tests.server.scripted_server", "--lives", "20")

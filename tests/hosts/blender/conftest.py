@@ -89,7 +89,7 @@ def server_environment() -> Iterator[dict[str, str]]:
 
 
 def _stop(runtime: Path) -> None:
-    from impasto.server.runtime import running
+    from impasto.server.runtime_dir import running
 
     if runtime.exists() and running(runtime) is not None:
         with Client.connect(runtime, start=False) as client:

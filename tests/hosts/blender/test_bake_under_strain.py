@@ -22,7 +22,7 @@ from impasto.core.media import FrameRange, open_reader
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
 from impasto.server.client import Client
-from impasto.server.runtime import running
+from impasto.server.runtime_dir import running
 from tests.hosts.blender.bake_answers import Answers, answer
 from tests.hosts.blender.bake_media import LONG
 from tests.hosts.blender.conftest import RenderServer

@@ -120,7 +120,7 @@ def test_the_client_wheel_needs_nothing_but_numpy_msgpack_and_zmq(tmp_path: Path
     program = (
         "import sys; sys.meta_path[:] = [each for each in sys.meta_path if 'editable' not in repr(each).lower()];"
         "sys.modules['torch'] = sys.modules['cv2'] = None;"
-        "import impasto.server.client, impasto.server.keys, impasto.core.params; print(impasto.server.client.__file__)"
+        "import impasto.server.client, impasto.server.auth, impasto.core.params; print(impasto.server.client.__file__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,

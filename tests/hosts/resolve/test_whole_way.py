@@ -19,7 +19,7 @@ from impasto.hosts.bridge.command import Command
 from impasto.hosts.resolve.record import Record
 from impasto.hosts.resolve.request import Request
 from impasto.hosts.resolve.work import begin, carry_out
-from impasto.server.runtime import running
+from impasto.server.runtime_dir import running
 from tests.hosts.resolve.conftest import IMPASTO, Heard, made
 from tests.hosts.resolve.fake import World, cut, picture
 from tests.hosts.terminal.test_served_render import end

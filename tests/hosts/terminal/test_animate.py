@@ -14,7 +14,7 @@ from impasto.core.errors import IncompatibleServer
 from impasto.core.media import open_reader
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client import Client
-from impasto.server.client.shot_calls import require_animation
+from impasto.server.client.shots import require_animation
 from impasto.server.protocol.messages import AnimatedParameter, Look, SubmitShot
 from tests.compat.samples import SERVERS
 from tests.hosts.terminal.conftest import Impasto

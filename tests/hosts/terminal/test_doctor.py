@@ -13,11 +13,11 @@ from impasto.hosts.terminal import doctor
 from impasto.hosts.terminal.events import CheckDone
 from impasto.hosts.terminal.exit_codes import INTERNAL
 from impasto.hosts.terminal.versions import own_version
-from impasto.server.client.connection import Channel
+from impasto.server.client.transport import Channel
 from impasto.server.protocol.codec import Part
-from impasto.server.protocol.failures import facts_of
+from impasto.server.protocol.errors import facts_of
 from impasto.server.protocol.messages import Rejected
-from impasto.server.runtime import Owner, hold_lock, prepare_folder
+from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder
 from tests.hosts.terminal.conftest import Impasto
 from tests.server.scripted_server import Script, serving
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal import serve
-from impasto.server.front import loop
+from impasto.server.front import server
 from tests.hosts.terminal.conftest import Impasto
 
 
@@ -27,7 +27,7 @@ def test_a_greeting_that_cannot_be_written_ends_no_server(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setenv("IMPASTO_RUNTIME", str(tmp_path / "runtime"))
-    monkeypatch.setattr(loop, "serve", run_server)
+    monkeypatch.setattr(server, "serve", run_server)
     monkeypatch.setattr(serve, "tell_ready", tell_ready)
     assert impasto("serve").code == 0
     assert served

@@ -24,7 +24,7 @@ from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.style import find_style, load_style, save_style
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
-from impasto.server.runtime import running
+from impasto.server.runtime_dir import running
 from tests.core.generators.test_unet import lively
 from tests.core.media.builders import write_layers
 from tests.core.test_engine import CARD

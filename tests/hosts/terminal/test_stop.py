@@ -12,7 +12,7 @@ import pytest
 from impasto.core.errors import ImpastoError, IncompatibleServer, NotPermitted, ServerBusy, ServerUnreachable
 from impasto.hosts.terminal import server
 from impasto.hosts.terminal.exit_codes import SERVER
-from impasto.server.runtime import Owner, hold_lock, prepare_folder
+from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder
 from tests.hosts.terminal.conftest import Impasto
 
 

@@ -12,7 +12,7 @@ from impasto.hosts.terminal import versions
 from impasto.hosts.terminal.exit_codes import SERVER
 from impasto.server.client import Client
 from impasto.server.launcher import launch
-from impasto.server.runtime import Owner, hold_lock, prepare_folder, running
+from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder, running
 from tests.hosts.terminal.conftest import Impasto
 from tests.server.scripted_server import Script, serving
 

@@ -21,7 +21,7 @@ import numpy as np
 from impasto.core.errors import ImpastoError
 from impasto.server.client import Client
 from impasto.server.protocol.messages import AskStatus
-from tests.server.served import Raw
+from tests.server.running_server import Raw
 
 PLATE = np.linspace(0, 1, 54 * 96 * 4, dtype=np.float32).reshape(54, 96, 4)
 FLOOD = 3200

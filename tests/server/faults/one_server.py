@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from impasto.server.front.loop import serve
+from impasto.server.front.server import serve
 from impasto.server.protocol.limits import Limits
 from impasto.server.settings import ServerSettings
 
@@ -56,8 +56,8 @@ def let_the_wall_clock_jump() -> None:
 
 def let_no_ring_be_made() -> None:
     """Behave as a machine whose memory is taken, for rings alone."""
-    import impasto.server.front.ring_desk as desk
-    from impasto.server.ring import NoRoom
+    import impasto.server.front.rings as desk
+    from impasto.server.shared_memory import NoRoom
 
     def refuse(slot_bytes: int, pairs: int) -> Any:
         raise NoRoom(f"expected memory for {pairs} pairs of {slot_bytes} bytes, there is none")

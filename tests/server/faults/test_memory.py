@@ -15,9 +15,9 @@ from impasto.core.errors import ImpastoError, OutOfMemory, RequestCancelled, Sty
 from impasto.server.client import Client
 from impasto.server.client.futures import FrameFuture
 from impasto.server.protocol.messages import AttachRing, Done, Failed, OpenRing, RingOffered, RingReady
-from impasto.server.ring import map_segment
+from impasto.server.shared_memory import map_segment
 from tests.server.faults.house import House, Program, plate, until
-from tests.server.served import Raw
+from tests.server.running_server import Raw
 
 PIXELS = plate()
 LIMIT_S = 30.0

@@ -17,12 +17,12 @@ import pytest
 import zmq
 
 from impasto.core.errors import NotPermitted, ServerUnreachable
-from impasto.server import keys
+from impasto.server import auth
 from impasto.server.client import Client
-from impasto.server.curve import ClientKeys
+from impasto.server.client_keys import ClientKeys
 from impasto.server.protocol.messages import Done, Failed, Hello, Join, Joined, Rejected, Welcome
 from tests.server.faults.house import House, Program, Via, beside, free_port, house, plate, until
-from tests.server.served import Raw
+from tests.server.running_server import Raw
 
 PIXELS = plate()
 LIMIT_S = 30.0
@@ -42,10 +42,10 @@ class Studio:
         return f"tcp://127.0.0.1:{self.port}"
 
     def keys_of(self, who: str, *, allowed: bool = True) -> ClientKeys:
-        own = keys.new_pair(self.house.root / f"keys of {who}", "client")
+        own = auth.new_pair(self.house.root / f"keys of {who}", "client")
         if allowed:
-            keys.add(self.folder, who, own.public.decode())
-        return ClientKeys(own.public, own.secret, keys.server_keys(self.folder).public)
+            auth.add(self.folder, who, own.public.decode())
+        return ClientKeys(own.public, own.secret, auth.server_keys(self.folder).public)
 
     def via(self, own: ClientKeys) -> Via:
         data = f"tcp://127.0.0.1:{self.port + 1}"
@@ -140,7 +140,7 @@ def test_a_network_that_is_cut_again_while_the_keys_are_exchanged_costs_no_frame
 def test_a_network_that_falls_silent_is_noticed_on_both_sides_and_used_again_when_it_speaks(
     studio: Studio, anna: ClientKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.server.client.desk.RECOVER_S", 1.0)
+    monkeypatch.setattr("impasto.server.client.requests.RECOVER_S", 1.0)
     with studio.via(anna) as way, way.client(timeout_s=LIMIT_S) as client:
         painted(client)
         way.silence(True)
@@ -228,7 +228,7 @@ def test_a_key_that_is_revoked_ends_its_session_and_comes_in_no_more(studio: Stu
     bert = studio.keys_of("bert")
     with Client.connect(studio.address, keys=bert, timeout_s=10, name="bert's") as client:
         painted(client)
-        keys.revoke(studio.folder, "bert")
+        auth.revoke(studio.folder, "bert")
         with studio.house.client() as looker:
             until(lambda: "bert's" not in [each.client for each in looker.status().clients])
         with pytest.raises((NotPermitted, ServerUnreachable)):

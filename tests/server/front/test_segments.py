@@ -10,7 +10,7 @@ import pytest
 from impasto.server.front.segments import IDLE_S, Ring, Staging, open_stage
 from impasto.server.protocol.codec import Malformed
 from impasto.server.protocol.messages import Slot
-from impasto.server.ring import create_segment
+from impasto.server.shared_memory import create_segment
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
-from impasto.server.front.post import Channel, Route
+from impasto.server.front.outbox import Channel, Route
 from impasto.server.front.sessions import Answers, Kept, Session, Sessions, Visitor
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Cancelled, Hello
-from impasto.server.protocol.negotiation import Offer, negotiate
+from impasto.server.protocol.version import Offer, negotiate
 
 LIMITS = Limits(sessions=3, sessions_per_user=2)
 HELLO = Hello("test", 1, 0, 42)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server.hostile.house import House, goes_on, house
-from tests.server.served import Raw
+from tests.server.running_server import Raw
 
 
 @pytest.fixture(scope="module")

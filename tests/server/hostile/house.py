@@ -23,14 +23,14 @@ import psutil
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import Done, ErrorFacts, Failed, Ping, Pong, Rejected
 from tests.server.fake_worker import COMMAND
-from tests.server.served import PIXELS, WAIT_S, Raw, until
+from tests.server.running_server import PIXELS, WAIT_S, Raw, until
 
 ROOT = Path(__file__).parents[3]
 SERVE = """
 import json, sys
 from dataclasses import replace
 from pathlib import Path
-from impasto.server.front.loop import serve
+from impasto.server.front.server import serve
 from impasto.server.protocol.limits import Limits
 from impasto.server.settings import ServerSettings
 from tests.server.fake_worker import write_style

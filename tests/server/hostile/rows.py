@@ -21,7 +21,7 @@ from impasto.server.protocol.messages import (
     Rejected,
     SubmitShot,
 )
-from tests.server.served import PIXELS, request_of
+from tests.server.running_server import PIXELS, request_of
 
 PREAMBLE, PING = codec.encode(Ping(7))
 SAMPLES = PIXELS.tobytes()

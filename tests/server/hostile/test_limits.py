@@ -9,7 +9,7 @@ import pytest
 
 from impasto.server.protocol.messages import Cancel, Cancelled, Done, Failed, Hello, Join, Joined, Rejected, Welcome
 from tests.server.hostile.house import assert_discreet, goes_on, house
-from tests.server.served import PIXELS, Raw, request_of, until
+from tests.server.running_server import PIXELS, Raw, request_of, until
 
 
 def test_the_65th_client_is_told_to_come_back() -> None:

@@ -14,7 +14,7 @@ import pytest
 from impasto.server.protocol.messages import Done, Failed
 from impasto.server.settings import WORKER_COMMAND
 from tests.server.hostile.house import House, answer_to, assert_discreet, house
-from tests.server.served import Raw
+from tests.server.running_server import Raw
 
 READY_S = 60.0
 SIDE = 40

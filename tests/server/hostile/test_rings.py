@@ -18,10 +18,10 @@ from impasto.server.protocol.messages import (
     RingReady,
     Slot,
 )
-from impasto.server.ring import map_segment
+from impasto.server.shared_memory import map_segment
 from tests.server.hostile.house import House, answer_to, assert_discreet, error_in, goes_on, heard, new_id, refused
 from tests.server.hostile.rows import PREAMBLE
-from tests.server.served import PIXELS, Raw, request_of, until
+from tests.server.running_server import PIXELS, Raw, request_of, until
 
 
 def test_a_pair_has_one_request_and_its_generations_rise(victim: Raw, other: Raw) -> None:

@@ -29,7 +29,7 @@ from tests.server.hostile.house import (
     house,
 )
 from tests.server.hostile.rows import NAMES, PREAMBLE, ROWS, Row, header, plain_submit
-from tests.server.served import PIXELS, WAIT_S, Raw, until
+from tests.server.running_server import PIXELS, WAIT_S, Raw, until
 
 MOST_BYTES = 32 << 20
 """Of one picture; the server cuts a connection over which more comes in one part."""

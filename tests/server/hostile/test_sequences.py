@@ -31,7 +31,7 @@ from impasto.server.protocol.messages import (
 from tests.compat.samples import CLIENTS
 from tests.server.hostile.house import House, answer_to, assert_discreet, error_in, goes_on, heard, new_id, refused
 from tests.server.hostile.rows import PREAMBLE
-from tests.server.served import PIXELS, Raw, request_of, until
+from tests.server.running_server import PIXELS, Raw, request_of, until
 
 SOUND = {name: message for name, message in CLIENTS.items() if "." not in name}
 ON_DATA = ("join", "submit", "submit_shot")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.core.errors import ImpastoError, IncompatibleServer, InvalidRequest
-from impasto.server.protocol import codec, limits, link, messages
+from impasto.server.protocol import codec, limits, messages, worker_messages
 from impasto.server.protocol.codec import FROM_CLIENT, FROM_FRONT, FROM_SERVER, FROM_WORKER, Malformed
 from impasto.server.protocol.fields import reader_of, record_reader
 from impasto.server.protocol.messages import Hello, Look, MattePicture, Picture, Ping, ShowPreview, Slot, Submit
@@ -89,8 +89,8 @@ def test_every_message_has_a_table() -> None:
     for union, table in [
         (messages.FromClient, FROM_CLIENT),
         (messages.FromServer, FROM_SERVER),
-        (link.FromFront, FROM_FRONT),
-        (link.FromWorker, FROM_WORKER),
+        (worker_messages.FromFront, FROM_FRONT),
+        (worker_messages.FromWorker, FROM_WORKER),
     ]:
         assert set(table.kinds.values()) == set(get_args(union))
         assert len(table.kinds) == len(get_args(union)), "two messages share a name"
@@ -348,7 +348,7 @@ def test_the_longest_request_still_fits_between_front_and_worker() -> None:
     shot = messages.SubmitShot(
         ID, look, "i" * 4096, "o" * 4096, matte="m" * 4096, guides=("g" * 4096,) * 4, motion="v" * 4096
     )
-    work = link.RunShot(shot, "p" * 4096, 1)
+    work = worker_messages.RunShot(shot, "p" * 4096, 1)
     assert codec.decode_link(codec.encode_link(work), FROM_FRONT) == work
 
 

@@ -43,7 +43,7 @@ from impasto.server.scheduler.events import (
     WorkerReady,
 )
 from impasto.server.scheduler.scheduler import Load, Scheduler
-from impasto.server.scheduler.suspicion import QUARANTINE_S
+from impasto.server.scheduler.quarantine import QUARANTINE_S
 
 LIMITS = Limits(
     queued_requests=6,

@@ -14,7 +14,7 @@ from impasto.core.engine import Rendered, Report
 from impasto.core.frame import Frame
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
-from impasto.server.shots.looks import Looks
+from impasto.server.shots.frame_settings import Looks
 from impasto.server.shots.render import ShotJob, ShotResult, render_shot
 from tests.server.shots.test_shots import CARD, FakeStyle
 

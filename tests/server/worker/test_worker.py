@@ -22,8 +22,8 @@ from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
 from impasto.core.style import BUILT_IN, save_style
-from impasto.server.protocol.layout import matte_of, picture_of
-from impasto.server.protocol.link import (
+from impasto.server.protocol.pixels import matte_of, picture_of
+from impasto.server.protocol.worker_messages import (
     CheckStyle,
     FramePainted,
     FramesSafe,
@@ -39,7 +39,7 @@ from impasto.server.protocol.link import (
     WorkStopped,
 )
 from impasto.server.protocol.messages import Done, Look, SubmitShot
-from impasto.server.worker.painting import strength_of
+from impasto.server.worker.frames import strength_of
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD
 from tests.server.one_worker import REAL, OneWorker, new_id, one_worker

@@ -1,0 +1,329 @@
+"""CURVE keys of the server and its clients: who may talk to a server that listens on a network.
+
+    client.key, client.key_secret    the user's own pair, with which they go to servers
+    server.key, server.key_secret    the pair of the server that this user runs
+    allowed/NAME.key                 public keys of those who may use this user's server
+    servers/HOST_PORT.key            public keys of the servers that this user trusts
+
+The files are those of `zmq.auth`. The folder is the user's alone (0700, files 0600); what is open wider is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal, TypeAlias, cast, get_args
+
+from impasto.core.errors import NotPermitted, UnknownName, UsageError
+from impasto.server.client_keys import ClientKeys
+from impasto.server.runtime_dir import TCP
+
+Role: TypeAlias = Literal["render", "admin"]
+"""'render' paints and asks for the status; 'admin' may end the server too."""
+ROLES: Final[tuple[str, ...]] = get_args(Role)
+
+CLIENT, SERVER = "client", "server"
+ALLOWED, SERVERS = "allowed", "servers"
+PUBLIC, SECRET = ".key", ".key_secret"
+KEY_BYTES: Final = 32
+KEY_LETTERS: Final = 40
+"""A key as text, in Z85."""
+FILE_BYTES: Final = 4096
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.IGNORECASE)
+_FIELD = re.compile(r'^\s*(?P<name>[a-z-]+)\s*=\s*"(?P<value>[^"]*)"\s*$', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A public key and its secret, both as 40 letters of Z85."""
+
+    public: bytes
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Who a key belongs to, and what they may do."""
+
+    name: str
+    role: Role
+    public: bytes = b""
+
+
+def keys_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's folder of keys: $IMPASTO_KEYS, else the one of the system's custom."""
+    if named := environ.get("IMPASTO_KEYS"):
+        return Path(named).absolute()
+    if sys.platform == "win32":
+        return Path(environ.get("APPDATA") or Path.home()) / "impasto" / "keys"
+    return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "impasto" / "keys"
+
+
+def prepare_keys(folder: Path) -> Path:
+    """Make the folder where there is none. NotPermitted where others can reach into it."""
+    for path in (folder, folder / ALLOWED, folder / SERVERS):
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotPermitted(
+                f"expected a folder for keys at '{path}', got: {error.strerror}; name another one in IMPASTO_KEYS"
+            ) from error
+        require_private(path, 0o700)
+    return folder
+
+
+def require_private(path: Path, mode: int) -> None:
+    """Raise NotPermitted for a file or folder that is another user's, a link, or open wider than `mode`."""
+    if sys.platform == "win32":
+        return
+    facts = path.lstat()
+    if stat.S_ISLNK(facts.st_mode):
+        raise NotPermitted(f"expected '{path}' itself, found a link; put the folder or file in its place")
+    if facts.st_uid != os.geteuid():
+        raise NotPermitted(
+            f"expected '{path}' to belong to user {os.geteuid()}, it belongs to {facts.st_uid};"
+            f" run: chown {os.geteuid()} '{path}'"
+        )
+    found = stat.S_IMODE(facts.st_mode)
+    if found & ~mode:
+        raise NotPermitted(
+            f"expected mode {mode:04o} for '{path}', so that nobody else reads it, found {found:04o};"
+            f" run: chmod {mode:o} '{path}'"
+        )
+
+
+def new_pair(folder: Path, name: str, *, replace: bool = False) -> KeyPair:
+    """Make the pair `name` ('client' or 'server'). UsageError where there is one already."""
+    import zmq.auth
+
+    prepare_keys(folder)
+    if (folder / f"{name}{SECRET}").exists() and not replace:
+        raise UsageError(
+            f"expected no {name} keys in '{folder}', but there are; keep them, or give --overwrite: whoever knows the"
+            " old public key must then be given the new one"
+        )
+    with TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
+        public, secret = (Path(path) for path in zmq.auth.create_certificates(scratch, name))
+        while _fields(public)["public-key"].startswith("-"):  # a command line would take it for an option
+            zmq.auth.create_certificates(scratch, name)
+        public.chmod(0o600)
+        secret.chmod(0o600)
+        secret.replace(folder / secret.name)
+        public.replace(folder / public.name)
+    return _pair(folder, name)
+
+
+def server_keys(folder: Path) -> KeyPair:
+    """The server's pair, made when it is first asked for. NotPermitted where others can read it."""
+    prepare_keys(folder)
+    return _pair(folder, SERVER) if (folder / f"{SERVER}{SECRET}").exists() else new_pair(folder, SERVER)
+
+
+def own_keys(folder: Path) -> KeyPair:
+    """The user's own pair. NotPermitted where there is none, or where others can read it."""
+    if not (folder / f"{CLIENT}{SECRET}").exists():
+        raise NotPermitted(
+            f"expected your keys in '{folder}', found none; run `impasto keys new`, and `impasto keys add` with what it"
+            " prints on the server's machine"
+        )
+    prepare_keys(folder)
+    return _pair(folder, CLIENT)
+
+
+def client_keys(folder: Path, address: str, server: str | None = None) -> ClientKeys:
+    """What a client needs to reach the server at 'tcp://HOST:PORT': its own pair and the server's public key.
+
+    `server` is that key; None takes the one that `trust` stored. NotPermitted where one of them is missing.
+    """
+    own = own_keys(folder)
+    if server is not None:
+        return ClientKeys(own.public, own.secret, public_key(server))
+    known = folder / SERVERS / f"{_file_of(address)}{PUBLIC}"
+    if not known.exists():
+        raise NotPermitted(
+            f"expected to know the public key of {address}, which is how a server is told from a stranger; run"
+            f" `impasto keys trust {address} KEY` with the key that `impasto serve --listen` prints there"
+        )
+    return ClientKeys(own.public, own.secret, public_key(str(known)))
+
+
+def trust(folder: Path, address: str, key: str) -> None:
+    """Remember the public key of a server. UsageError for what is no address or no key."""
+    name = _file_of(address)
+    public = public_key(key)
+    prepare_keys(folder)
+    _write(folder / SERVERS / f"{name}{PUBLIC}", public, {"address": address})
+
+
+def add(folder: Path, name: str, key: str, role: str = "render") -> Allowed:
+    """Let the holder of a public key use this user's server. UsageError for a name that is taken, or no name or key."""
+    if role not in ROLES:
+        raise UsageError(f"expected the role render or admin, got '{role}'; give --role render")
+    path = _allowed_path(folder, name)
+    public = public_key(key)
+    prepare_keys(folder)
+    if path.exists():
+        raise UsageError(f"expected a new name, '{name}' has a key already; run `impasto keys revoke {name}` before")
+    holder = AllowList(folder).user_of(public)
+    if holder is not None:
+        raise UsageError(f"expected a new key, '{holder.name}' has this one; run `impasto keys revoke {holder.name}`")
+    _write(path, public, {"role": role})
+    return Allowed(name, cast("Role", role), public)
+
+
+def revoke(folder: Path, name: str) -> None:
+    """Take somebody's key off the list; a running server knows at once. UnknownName for nobody."""
+    path = _allowed_path(folder, name)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        known = [each.name for each in AllowList(folder).entries()]
+        raise UnknownName("key", name, known) from None
+
+
+def trusted(folder: Path) -> dict[str, bytes]:
+    """Address -> public key of the servers that this user trusts."""
+    found = {}
+    for path in sorted((folder / SERVERS).glob(f"*{PUBLIC}")):
+        fields = _fields(path)
+        if "address" in fields and "public-key" in fields:
+            found[fields["address"]] = fields["public-key"].encode()
+    return found
+
+
+def public_key(text: str) -> bytes:
+    """A public key, given as its 40 letters or as the file that holds it. UsageError for anything else."""
+    from zmq.utils import z85
+
+    path = Path(text)
+    if len(text) != KEY_LETTERS and (path.suffix == PUBLIC or path.is_file()):
+        if path.suffix == SECRET:
+            raise UsageError(
+                f"expected a public key, got the secret '{path}'; a secret never leaves its machine: give '{PUBLIC}'"
+            )
+        try:
+            text = _fields(path)["public-key"]
+        except (OSError, KeyError) as error:
+            raise UsageError(f"expected a public key in '{path}', found none; copy the file again") from error
+    try:
+        sound = len(text) == KEY_LETTERS and len(z85.decode(text.encode("ascii"))) == KEY_BYTES
+    except Exception:  # noqa: BLE001  # the codec raises whatever its tables raise: KeyError, struct.error, UnicodeError
+        sound = False
+    if not sound:
+        shown = text if len(text) <= 60 else f"{text[:60]}…"
+        raise UsageError(
+            f"expected a public key of {KEY_LETTERS} letters, or its file, got '{shown}'; `impasto keys list` prints it"
+            " (put it in quotes: it may hold signs that the shell reads)"
+        )
+    return text.encode("ascii")
+
+
+class AllowList:
+    """Whose keys are allowed, read again when the folder or a file in it changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / ALLOWED
+        self._state: tuple[tuple[str, int, int, int], ...] | None = None
+        self._known: dict[bytes, Allowed] = {}
+        self.problems: tuple[str, ...] = ()
+        """Files that are no keys; nobody enters by them."""
+
+    def user_of(self, public: bytes) -> Allowed | None:
+        """Who holds a public key (32 bytes, or its 40 letters); None for a stranger."""
+        from zmq.utils import z85
+
+        letters = z85.encode(public) if len(public) == KEY_BYTES else public
+        self._refresh()
+        return self._known.get(letters)
+
+    def entries(self) -> tuple[Allowed, ...]:
+        """Everybody who is allowed, by name."""
+        self._refresh()
+        return tuple(sorted(self._known.values(), key=lambda each: each.name))
+
+    def _refresh(self) -> None:
+        files = sorted(self._folder.glob(f"*{PUBLIC}"))
+        state = tuple(each for each in map(_stamp, (self._folder, *files)) if each is not None)
+        if state == self._state:
+            return
+        known: dict[bytes, Allowed] = {}
+        problems = []
+        for path in files:
+            try:
+                require_private(self._folder, 0o700)
+                holder = _holder(path)
+            except (OSError, UsageError, NotPermitted) as error:
+                problems.append(f"'{path}' lets nobody in: {error}")
+            else:
+                known[holder.public] = holder
+        self._state, self._known, self.problems = state, known, tuple(problems)
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int] | None:
+    """What differs once a file was changed; None for one that went away in this instant."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    return path.name, facts.st_ino, facts.st_mtime_ns, facts.st_mode
+
+
+def _holder(path: Path) -> Allowed:
+    require_private(path, 0o600)
+    fields = _fields(path)
+    role = fields.get("role", "render")
+    if role not in ROLES or not _NAME.fullmatch(path.stem):
+        raise UsageError(f"expected a name and a role, got '{path.stem}' and '{role}'")
+    return Allowed(path.stem, cast("Role", role), public_key(fields.get("public-key", "")))
+
+
+def _pair(folder: Path, name: str) -> KeyPair:
+    path = folder / f"{name}{SECRET}"
+    require_private(path, 0o600)
+    fields = _fields(path)
+    if "public-key" not in fields or "secret-key" not in fields:
+        raise NotPermitted(
+            f"expected a pair of keys in '{path}', found none; run `impasto keys new --overwrite`"
+            if name == CLIENT
+            else f"expected a pair of keys in '{path}', found none; remove the file, and the server makes new ones"
+        )
+    return KeyPair(fields["public-key"].encode(), fields["secret-key"].encode())
+
+
+def _fields(path: Path) -> dict[str, str]:
+    with path.open("rb") as stream:
+        text = stream.read(FILE_BYTES).decode("utf-8", "replace")
+    return {match["name"]: match["value"] for match in _FIELD.finditer(text)}
+
+
+def _write(path: Path, public: bytes, facts: Mapping[str, str]) -> None:
+    lines = ["#   impasto: a public key; it may be given to anybody", "metadata"]
+    lines += [f'    {name} = "{value}"' for name, value in facts.items()]
+    lines += ["curve", f'    public-key = "{public.decode()}"', ""]
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(fd, "w", encoding="utf-8") as stream:
+        stream.write("\n".join(lines))
+    scratch.replace(path)
+
+
+def _allowed_path(folder: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"expected a name of letters, digits, '.', '_' and '-', got {name!r}; give for example anna")
+    return folder / ALLOWED / f"{name}{PUBLIC}"
+
+
+def _file_of(address: str) -> str:
+    match = TCP.fullmatch(address)
+    if match is None or not 0 < int(match["port"]) < 65535:
+        raise UsageError(
+            f"expected an address as tcp://HOST:PORT, got '{address}'; give for example tcp://render1:7780"
+        )
+    return f"{match['host'].lower().strip('[]').replace(':', '_')}_{int(match['port'])}"

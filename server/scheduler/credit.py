@@ -1,0 +1,123 @@
+"""The sessions, their credit, and what they asked for, from its submission to its terminal message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from impasto.server.protocol.limits import Limits
+from impasto.server.protocol.messages import Lane
+from impasto.server.scheduler.workers import Turn
+from impasto.server.scheduler.events import FrameSubmitted, JobSubmitted, Reason
+
+Ending: TypeAlias = Reason | Literal["deadline"]
+"""Why something is stopped."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A frame request or shot job that has no terminal message yet."""
+
+    asked: FrameSubmitted | JobSubmitted
+    account: Account
+    order: int
+    since: float
+    """When it came."""
+    worker: int | None = None
+    """Where it runs; None while it waits."""
+    attempt: int = 0
+    """How often it was started."""
+    deaths: int = 0
+    """Of workers, that it was blamed for; of a job, since it last made progress."""
+    ending: Ending | None = None
+    """Why its worker was told to stop it."""
+    turns: dict[int, Turn] = field(default_factory=dict)
+    """Those that wait or run: one of a frame request, any number of a job."""
+
+    @property
+    def id(self) -> bytes:
+        """The client's."""
+        return self.asked.id
+
+    @property
+    def session(self) -> bytes:
+        """Who gets the terminal message."""
+        return self.asked.session
+
+    @property
+    def bytes(self) -> int:
+        """Of samples; a job has none."""
+        return self.asked.bytes if isinstance(self.asked, FrameSubmitted) else 0
+
+    @property
+    def viewer(self) -> str:
+        """Whose newest request counts; empty: each counts."""
+        return self.asked.viewer if isinstance(self.asked, FrameSubmitted) else ""
+
+    @property
+    def deadline(self) -> float | None:
+        """When the answer is of no use any more."""
+        if not isinstance(self.asked, FrameSubmitted) or self.asked.deadline_s is None:
+            return None
+        return self.since + self.asked.deadline_s
+
+
+@dataclass(slots=True)
+class _Viewer:
+    newest: Work
+    live: int
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """A session: its credit, and what it asked for."""
+
+    session: bytes
+    user: str
+    most_frames: int
+    most_bytes: int
+    frames: int = 0
+    held_bytes: int = 0
+    works: dict[bytes, Work] = field(default_factory=dict)
+    is_open: bool = True
+    _viewers: dict[str, _Viewer] = field(default_factory=dict)
+
+    def has_credit(self, frame: FrameSubmitted, returned: Work | None) -> bool:
+        """Whether this frame may be under way too, once what it supersedes is not any more."""
+        frames = self.frames - (returned is not None)
+        held = self.held_bytes - (returned.bytes if returned is not None else 0)
+        return frames < self.most_frames and held + frame.bytes <= self.most_bytes
+
+    def newest_of(self, viewer: str) -> Work | None:
+        """The newest request of this viewer, while any of its requests is under way."""
+        found = self._viewers.get(viewer)
+        return found.newest if found is not None else None
+
+    def enter(self, work: Work) -> None:
+        """Count the work and its credit."""
+        self.works[work.id] = work
+        if isinstance(work.asked, FrameSubmitted):
+            self.frames += 1
+            self.held_bytes += work.bytes
+        if work.viewer:
+            live = self._viewers[work.viewer].live if work.viewer in self._viewers else 0
+            self._viewers[work.viewer] = _Viewer(work, live + 1)
+
+    def leave(self, work: Work) -> None:
+        """Give its credit back."""
+        del self.works[work.id]
+        if isinstance(work.asked, FrameSubmitted):
+            self.frames -= 1
+            self.held_bytes -= work.bytes
+        if work.viewer:
+            viewer = self._viewers[work.viewer]
+            viewer.live -= 1
+            if not viewer.live:
+                del self._viewers[work.viewer]
+
+
+def open_account(session: bytes, user: str, lane: Lane, limits: Limits) -> Account:
+    """The account of a new session, with the credit of its lane."""
+    if lane == "interactive":
+        return Account(session, user, limits.interactive_frames, limits.interactive_bytes)
+    return Account(session, user, limits.batch_frames, limits.batch_bytes)

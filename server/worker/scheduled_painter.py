@@ -1,0 +1,117 @@
+"""A painter that paints each frame when the scheduler says so, between the interactive requests of others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from impasto.core.frame import Frame, Samples
+from impasto.core.grade import After, Before
+from impasto.core.params import Params
+from impasto.core.working_picture import Output
+from impasto.server.protocol.worker_messages import FromWorker, TurnAsked, TurnOver
+from impasto.server.shots.render import Labelled, Painter
+
+if TYPE_CHECKING:
+    from impasto.core.engine import Rendered
+
+LOOK_S: Final = 0.1
+"""The longest that a frame waits for its turn before it asks again whether the job still wants it."""
+
+
+class TurnPainter:
+    """Paints as another painter does, frame by frame, each in a turn that was asked for and granted.
+
+    Several threads may paint at once, each in a turn of its own. Every turn that was asked for is given back, also
+    when the frame fails, or is no longer wanted before its turn came.
+    """
+
+    def __init__(
+        self, painter: Painter, job: bytes, send: Callable[[FromWorker], None], moved: Callable[[], None]
+    ) -> None:
+        """`moved` is called whenever a frame makes progress; waiting for a turn is none."""
+        self._painter, self._job, self._send, self._moved = painter, job, send, moved
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._granted: set[int] = set()
+
+    @property
+    def style(self) -> Labelled:
+        """The style of the painter behind."""
+        return self._painter.style
+
+    @property
+    def precision(self) -> str:
+        """What the painter behind counts in."""
+        return self._painter.precision
+
+    def grant(self, turn: int) -> None:
+        """The frame of this turn may be painted now."""
+        with self._changed:
+            self._granted.add(turn)
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let every frame that waits look at once whether it is still wanted."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def render(
+        self,
+        frame: Frame,
+        params: Params | None = None,
+        *,
+        matte: Samples | None = None,
+        before: Before | None = None,
+        after: After | None = None,
+        input_space: str | None = None,
+        output: Output | None = None,
+        cancelled: Callable[[], None] = lambda: None,
+    ) -> Rendered:
+        """Wait for a turn and paint in it; `cancelled` is called while waiting too, and may raise."""
+
+        def check() -> None:
+            self._moved()
+            cancelled()
+
+        turn = self._ask(frame, before)
+        try:
+            self._await(turn, cancelled)
+            check()
+            return self._painter.render(
+                frame,
+                params,
+                matte=matte,
+                before=before,
+                after=after,
+                input_space=input_space,
+                output=output,
+                cancelled=check,
+            )
+        finally:
+            self._moved()
+            self._send(TurnOver(self._job, turn))
+
+    def _ask(self, frame: Frame, before: Before | None) -> int:
+        window = frame.part.display_window
+        size = window.width, window.height
+        if before is not None and before.resize is not None:
+            size = before.resize.size_for(*size)
+        with self._changed:
+            turn = self._asked
+            self._asked += 1
+            # Under the lock, so that turns are asked for in the order of their numbers.
+            self._send(TurnAsked(self._job, turn, frame.number, size[0] * size[1]))
+        return turn
+
+    def _await(self, turn: int, cancelled: Callable[[], None]) -> None:
+        while True:
+            with self._changed:
+                if turn in self._granted:
+                    self._granted.discard(turn)
+                    return
+                self._changed.wait(LOOK_S)
+                granted = turn in self._granted
+            if not granted:
+                cancelled()

@@ -1,0 +1,487 @@
+"""Real sockets: loss, silence, keys, closing, forking and leaving, each within its time limit."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+
+from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
+from impasto.server.client import Client, requests, transport
+from impasto.server.client.transport import push
+from impasto.server.client.session import Conversation
+from impasto.server.client.futures import FrameRequest
+from impasto.server.client_keys import ClientKeys
+from impasto.server.helm import Helm
+from impasto.server.protocol import messages
+from tests.server.scripted_server import LIMIT_S, Script, SocketServer, serving
+
+COMMAND = (sys.executable, "-m", "tests.server.scripted_server")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@contextmanager
+def server_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The scripted server as a process of its own, once it serves."""
+    environ = {**os.environ, "IMPASTO_RUNTIME": str(folder)}
+    with subprocess.Popen([*COMMAND, *arguments], env=environ, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"serving")
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+
+
+def plate(side: int = 16) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(1).random((side, side, 4), np.float32)
+
+
+def await_that(true: Callable[[], object]) -> None:
+    until = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_frames_pass_through_memory_that_both_map(folder: Path) -> None:
+    script = Script()
+    with serving(folder, script), Client.connect(folder, start=False) as client:
+        for _ in range(5):
+            with client.submit(plate(256), style="echo").result(LIMIT_S) as painted:
+                assert np.array_equal(painted.pixels, plate(256))
+        assert client.transport == "ring"
+        assert len(client.styles()) == 100
+
+
+def test_frames_pass_inside_the_messages(folder: Path) -> None:
+    with serving(folder, Script(rings=False)), Client.connect(folder, start=False) as client:
+        futures = [client.submit(plate(256) + step, style="echo") for step in range(3)]
+        for step, future in enumerate(futures):
+            assert np.array_equal(future.result(LIMIT_S).pixels, plate(256) + step)
+
+
+def test_threads_share_a_client(folder: Path) -> None:
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        wrong: list[object] = []
+
+        def work(seed: int) -> None:
+            for step in range(20):
+                pixels = plate() + seed + step
+                with client.submit(pixels, style="echo").result(LIMIT_S) as painted:
+                    if not np.array_equal(painted.pixels, pixels):
+                        wrong.append((seed, step))
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT_S)
+        assert not wrong
+        assert not any(thread.is_alive() for thread in threads)
+
+
+def test_where_a_caller_cannot_read_itself_the_connections_own_thread_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Helm, "take_over", lambda self, **asked: False)
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        for step in range(3):
+            with client.submit(plate() + step, style="echo").result(LIMIT_S) as painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+        assert client.ping() < LIMIT_S
+
+
+def test_ctrl_c_in_the_middle_of_a_message_costs_no_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, interrupts = Conversation.heard, iter([KeyboardInterrupt()])
+
+    def hear(self: Conversation, channel: Any, parts: Any) -> None:
+        # Where the connection's own thread was faster than the caller there is nobody to interrupt.
+        guest = threading.current_thread() is threading.main_thread()
+        if channel == "data" and guest and (interrupt := next(interrupts, None)) is not None:
+            raise interrupt
+        heard(self, channel, parts)
+
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        monkeypatch.setattr(Conversation, "heard", hear)
+        interrupted = 0
+        for step in range(5):
+            future = client.submit(plate() + step, style="echo")
+            try:
+                painted = future.result(LIMIT_S)
+            except KeyboardInterrupt:
+                interrupted += 1
+                painted = future.result(LIMIT_S)
+            with painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+        if sys.platform == "linux":
+            assert interrupted == 1
+
+
+def test_room_that_comes_while_a_message_finds_none_is_not_overlooked() -> None:
+    """ZeroMQ tells of it once, and may do so inside of any call: a hello that is not sent then waits for ever."""
+
+    class Socket:
+        sent: tuple[bytes, ...] = ()
+        connected = False
+
+        def send(self, part: bytes, flags: int, copy: bool) -> None:
+            if not self.connected:
+                raise zmq.Again
+            self.sent += (part,)
+
+        def getsockopt(self, option: int) -> int:
+            assert option == zmq.EVENTS
+            self.connected = True
+            return int(zmq.POLLOUT)
+
+    opened = Socket()
+    waiting: deque[Any] = deque([(b"hello", b"there")])
+    assert not push(opened, waiting)  # type: ignore[arg-type]
+    assert opened.sent == (b"hello", b"there")
+    assert not waiting
+
+
+def test_ctrl_c_in_the_middle_of_an_answer_ends_its_frame_and_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, interrupts = FrameRequest.end, iter([KeyboardInterrupt()])
+
+    def interrupted(self: FrameRequest, message: Any, parts: Any) -> None:
+        if threading.current_thread() is threading.main_thread() and (interrupt := next(interrupts, None)) is not None:
+            raise interrupt
+        end(self, message, parts)
+
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        monkeypatch.setattr(FrameRequest, "end", interrupted)
+        caught = 0
+        for step in range(8):
+            future = client.submit(plate() + step, style="echo")
+            try:
+                painted = future.result(LIMIT_S)
+            except KeyboardInterrupt:
+                caught += 1
+                with pytest.raises(ServerUnreachable, match="interrupted"):
+                    future.result(LIMIT_S)
+                continue
+            with painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+        if sys.platform == "linux":
+            assert caught == 1
+
+
+def test_ctrl_c_in_the_middle_of_sending_costs_no_later_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_sent(opened: Any, waiting: deque[Any]) -> bool:
+        if threading.current_thread() is not threading.main_thread() or not waiting:
+            return push(opened, waiting)
+        monkeypatch.setattr(transport, "push", push)
+        opened.send(waiting[0][0], zmq.SNDMORE)
+        raise KeyboardInterrupt
+
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        client.submit(plate(), style="echo").result(LIMIT_S).release()
+        monkeypatch.setattr(transport, "push", half_sent)
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(plate(), style="echo")
+        for step in range(4):
+            with client.submit(plate() + step, style="echo").result(LIMIT_S) as painted:
+                assert np.array_equal(painted.pixels, plate() + step)
+
+
+def test_a_client_that_is_collected_while_its_own_thread_uses_a_socket_says_goodbye(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(heartbeat_s=0.1)
+    others = threading.enumerate()
+
+    def collecting(opened: Any, waiting: deque[Any]) -> bool:
+        if threading.current_thread().name == "impasto-connection":
+            gc.collect()
+        return push(opened, waiting)
+
+    with serving(folder, script):
+        client = Client.connect(folder, start=False)
+        gc.disable()
+        try:
+            holder: list[Any] = [client]
+            holder.append(holder)
+            del client, holder
+            monkeypatch.setattr(transport, "push", collecting)
+            await_that(lambda: script.seen_of(messages.Goodbye))
+        finally:
+            gc.enable()
+    await_that(lambda: all(each.name != "impasto-connection" or each in others for each in threading.enumerate()))
+
+
+def test_closing_ends_a_wait_in_another_thread(folder: Path) -> None:
+    with serving(folder, Script()), Client.connect(folder, start=False) as client:
+        future = client.submit(plate(), style="hold")
+        waiting = threading.Event()
+        ended: list[float] = []
+
+        def wait() -> None:
+            waiting.set()
+            with pytest.raises(ServerError, match="closed"):
+                future.result(LIMIT_S)
+            ended.append(time.monotonic())
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waiting.wait(LIMIT_S)
+        begun = time.monotonic()
+        client.close()
+        thread.join(LIMIT_S)
+        assert ended
+        assert ended[0] - begun < 1
+
+
+def test_without_a_server_a_client_says_how_to_start_one(folder: Path) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ServerUnreachable, match="impasto serve"):
+        Client.connect(folder, start=False)
+    assert time.monotonic() - begun < 1
+
+
+def test_a_killed_server_fails_what_was_under_way_at_once(folder: Path) -> None:
+    with server_process(folder) as server, Client.connect(folder, start=False) as client:
+        future = client.submit(plate(), style="hold")
+        client.ping()
+        server.kill()
+        begun = time.monotonic()
+        with pytest.raises(ServerUnreachable, match=rf"process {server.pid}"):
+            future.result(LIMIT_S)
+        with pytest.raises(ServerUnreachable, match="none runs"):
+            client.submit(plate(), style="echo")
+        assert time.monotonic() - begun < 2
+
+
+def test_a_server_that_dies_of_a_frame_fails_that_frame(folder: Path) -> None:
+    with server_process(folder), Client.connect(folder, start=False) as client, pytest.raises(ServerUnreachable):
+        client.submit(plate(), style="die").result(LIMIT_S)
+
+
+def test_a_client_goes_on_with_the_next_server(folder: Path) -> None:
+    with server_process(folder), Client.connect(folder, start=False) as client:
+        kept = client.submit(plate(), style="echo").result(LIMIT_S)
+        with pytest.raises(ServerUnreachable):
+            client.submit(plate(), style="die").result(LIMIT_S)
+        with server_process(folder):
+            assert np.array_equal(client.submit(plate() + 1, style="echo").result(LIMIT_S).pixels, plate() + 1)
+        assert np.array_equal(kept.pixels, plate())
+
+
+def test_a_stopped_server_is_given_up_in_time_and_closing_takes_less_than_a_second(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "RECOVER_S", 0.5)
+    with server_process(folder, "--heartbeat", "0.2") as server:
+        client = Client.connect(folder, start=False)
+        future = client.submit(plate(), style="hold")
+        client.ping()
+        server.send_signal(signal.SIGSTOP)
+        with pytest.raises(ServerUnreachable, match=r"within 0\.3 s"):
+            client.status(timeout_s=0.3)
+        with pytest.raises(ServerUnreachable, match="has not answered"):
+            future.result(LIMIT_S)
+        begun = time.monotonic()
+        client.close()
+        assert time.monotonic() - begun < 1
+
+
+def test_closing_takes_less_than_a_second_when_the_server_is_dead(folder: Path) -> None:
+    with server_process(folder) as server:
+        client = Client.connect(folder, start=False)
+        futures = [client.submit(plate(), style="hold") for _ in range(2)]
+        server.kill()
+        begun = time.monotonic()
+        client.close()
+        assert time.monotonic() - begun < 1
+        assert all(isinstance(future.exception(LIMIT_S), ImpastoError) for future in futures)
+
+
+def test_a_late_answer_of_a_server_that_was_given_up_changes_nothing(folder: Path) -> None:
+    with server_process(folder) as server, Client.connect(folder, start=False) as client:
+        client.ping()
+        server.send_signal(signal.SIGSTOP)
+        with pytest.raises(ServerUnreachable):
+            client.ping(timeout_s=0.2)
+        server.send_signal(signal.SIGCONT)
+        assert client.ping(timeout_s=LIMIT_S) < LIMIT_S
+
+
+@pytest.mark.parametrize("how", ["return", "raise", "sys.exit"])
+def test_an_interpreter_with_an_open_client_and_a_frame_under_way_leaves_at_once(folder: Path, how: str) -> None:
+    program = (
+        "import sys, numpy as np; from pathlib import Path; from impasto.server.client import Client;"
+        "client = Client.connect(Path(sys.argv[1]), start=False);"
+        "future = client.submit(np.zeros((8, 8, 4), np.float32), style='hold'); client.ping();"
+        + {"return": "", "raise": "raise ZeroDivisionError", "sys.exit": "sys.exit(0)"}[how]
+    )
+    with serving(folder, Script()):
+        run = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, timeout=LIMIT_S)
+        assert b"ZeroDivisionError" in run.stderr if how == "raise" else run.stderr == b""
+        assert run.returncode == (1 if how == "raise" else 0)
+
+
+def test_an_interpreter_whose_server_is_dead_leaves_at_once(folder: Path) -> None:
+    program = (
+        "import os, sys, signal, numpy as np; from pathlib import Path; from impasto.server.client import Client;"
+        "client = Client.connect(Path(sys.argv[1]), start=False);"
+        "future = client.submit(np.zeros((8, 8, 4), np.float32), style='hold'); client.ping();"
+        "os.kill(client.welcome.pid, signal.SIGSTOP)"
+    )
+    with server_process(folder):
+        run = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, timeout=LIMIT_S)
+        assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_a_forked_child_connects_anew_and_leaves_its_parent_alone(folder: Path) -> None:
+    program = (
+        "import os, sys, numpy as np; from pathlib import Path; from impasto.server.client import Client\n"
+        "from impasto.core.errors import UsageError\n"
+        "client = Client.connect(Path(sys.argv[1]), start=False)\n"
+        "pixels = np.ones((8, 8, 4), np.float32)\n"
+        "held = client.submit(pixels, style='echo').result(5)\n"
+        "session = client.welcome.session\n"
+        "inherited = client.submit(pixels, style='hold')\n"
+        "child = os.fork()\n"
+        "good = np.array_equal(client.submit(pixels * 2, style='echo').result(5).pixels, pixels * 2)\n"
+        "if child == 0:\n"
+        "    good = good and client.welcome.session != session\n"
+        "    try:\n"
+        "        inherited.result()\n"
+        "        good = False\n"
+        "    except UsageError:\n"
+        "        inherited.cancel()\n"
+        "    client.close()\n"
+        "    sys.exit(0 if good else 1)\n"
+        "code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+        "good = good and client.welcome.session == session and np.array_equal(held.pixels, pixels)\n"
+        "good = good and client.ping() < 5 and not inherited.done()\n"
+        "sys.exit(code if good else 2)\n"
+    )
+    with server_process(folder):
+        run = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, timeout=LIMIT_S)
+        assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_clients_that_come_and_go_leave_no_thread_and_no_open_file(folder: Path) -> None:
+    with serving(folder, Script()):
+        for _ in range(2):
+            with Client.connect(folder, start=False) as client:
+                client.submit(plate(), style="echo").result(LIMIT_S)
+        threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+        for _ in range(10):
+            with Client.connect(folder, start=False) as client:
+                client.submit(plate(), style="echo").result(LIMIT_S)
+        await_that(lambda: threading.active_count() <= threads)
+        await_that(lambda: len(os.listdir("/proc/self/fd")) <= files)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://host", "tcp://host:0", "tcp://host:65535", "http://host:80", "tcp://ho st:80", "tcp://h:1;x"]
+)
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="tcp://HOST:PORT"):
+        Client.connect(address)
+
+
+def test_a_network_is_never_entered_without_keys() -> None:
+    with pytest.raises(UsageError, match="impasto keys new"):
+        Client.connect("tcp://127.0.0.1:7000")
+
+
+@contextmanager
+def network_server() -> Iterator[tuple[str, bytes]]:
+    """The scripted server on a port of this machine with CURVE, which lets every key in; its address and its key."""
+    public, secret = zmq.curve_keypair()
+
+    def set_up(router: Any) -> None:
+        router.setsockopt(zmq.CURVE_SERVER, 1)
+        router.setsockopt(zmq.CURVE_SECRETKEY, secret)
+
+    for _ in range(20):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        try:
+            server = SocketServer(Script(rings=False), f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}", set_up)
+        except zmq.ZMQError:
+            continue
+        break
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield f"tcp://127.0.0.1:{port}", public
+    finally:
+        server.stop()
+        thread.join(LIMIT_S)
+        server.close()
+
+
+def test_frames_pass_over_a_network_with_keys() -> None:
+    with (
+        network_server() as (address, key),
+        Client.connect(address, keys=ClientKeys(*zmq.curve_keypair(), key)) as client,
+    ):
+        for _ in range(2):
+            assert np.array_equal(client.submit(plate(256), style="echo").result(LIMIT_S).pixels, plate(256))
+        assert client.transport == "inline"
+        assert client._desk.rate.bytes_per_s is not None
+        assert client._desk.rate.bytes_per_s > 1e6
+
+
+def test_the_key_of_another_server_is_noticed_in_time() -> None:
+    with network_server() as (address, _):
+        stranger = zmq.curve_keypair()[0]
+        begun = time.monotonic()
+        with pytest.raises(ServerUnreachable, match="make sure that its public key"):
+            Client.connect(address, keys=ClientKeys(*zmq.curve_keypair(), stranger), timeout_s=2.0)
+        assert time.monotonic() - begun < 4
+
+
+def test_a_port_where_nobody_listens_is_given_up_in_time() -> None:
+    begun = time.monotonic()
+    with pytest.raises(ServerUnreachable, match="make sure that it runs"):
+        Client.connect(
+            "tcp://127.0.0.1:9", keys=ClientKeys(*zmq.curve_keypair(), zmq.curve_keypair()[0]), timeout_s=0.5
+        )
+    assert time.monotonic() - begun < 2
+
+
+def test_a_shot_is_resumed_on_a_server_that_is_started_again(
+    folder: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    command = (*COMMAND, "--lives", "20")
+    with Client.connect(folder, command=command) as client:
+        first = client.welcome.pid
+        events: list[Any] = []
+        request = messages.SubmitShot(os.urandom(16), messages.Look("die"), "/in", "/out.####.exr")
+        try:
+            done = client.render_shot(request, events.append)
+            assert client.welcome.pid != first
+            stored = [each for event in events if isinstance(event, messages.ShotProgress) for each in event.stored]
+            assert [each.number for each in stored] == list(range(1, 11))
+            assert (done.rendered, done.skipped) == (10, 0)
+        finally:
+            os.kill(client.welcome.pid, signal.SIGKILL)

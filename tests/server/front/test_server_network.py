@@ -1,0 +1,216 @@
+"""The front on a network: keys, what they allow, and pixels that are packed."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+
+from impasto.server import auth
+from impasto.server.protocol import compression
+from impasto.server.protocol.messages import (
+    Done,
+    Failed,
+    Look,
+    OpenRing,
+    Ping,
+    Pong,
+    Shutdown,
+    ShuttingDown,
+    SubmitShot,
+)
+from impasto.server.settings import Root
+from tests.server.running_server import Raw, Server, request_of, served, until
+
+
+@dataclass
+class Studio:
+    """A server on the network and the keys of those who use it."""
+
+    server: Server
+    auth: Path
+    pairs: dict[str, tuple[bytes, bytes]]
+
+    def client(self, who: str, **more: Any) -> Raw:
+        raw = Raw()
+        host, _, port = (self.server.settings.listen or "").rpartition(":")
+        public, secret = self.pairs[who]
+        for each in (raw.control, raw.data):
+            each.curve_publickey, each.curve_secretkey = public, secret
+            each.curve_serverkey = auth.server_keys(self.keys).public
+        raw.control.connect(f"{host}:{port}")
+        raw.data.connect(f"{host}:{int(port) + 1}")
+        return raw
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    folder = tmp_path_factory.mktemp("keys") / "keys"
+    pairs = {who: zmq.curve_keypair() for who in ("anna", "boss", "demoted", "leaver", "stranger", "witness")}
+    for who in set(pairs) - {"stranger"}:
+        auth.add(folder, who, pairs[who][0].decode(), "admin" if who in ("boss", "demoted") else "render")
+    below = tmp_path_factory.mktemp("plates")
+    roots = {"plates": Root(below, writable=True)}
+    with served(listen=f"tcp://127.0.0.1:{free_port()}", keys=folder, roots=roots) as server:
+        yield Studio(server, folder, pairs)
+
+
+def free_port() -> int:
+    """A port that is free, and the next one too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return int(port)
+
+
+def revoke(studio: Studio, who: str) -> None:
+    """Take the key of somebody who is connected off the list, and wait until the server has noticed."""
+
+    def noticed() -> int:
+        return studio.server.log().count("taken off the list")
+
+    before = noticed()
+    auth.revoke(studio.keys, who)
+    until(lambda: noticed() > before)
+
+
+def test_an_allowed_key_is_served_under_its_own_name(studio: Studio) -> None:
+    with studio.client("anna") as anna:
+        welcome = anna.greet(user="boss", encodings=("blosc2", "raw"))
+        assert welcome.transports == ("inline",)
+        assert [each.user for each in anna.status().clients] == ["anna"]
+        pixels = np.linspace(0, 1, 64 * 64 * 4, dtype=np.float16).reshape(64, 64, 4)
+        packed, encoding = compression.pack_samples(pixels.tobytes(), 2, welcome.encodings)
+        anna.send(anna.data, request_of("invert", pixels, encoding=encoding), packed)
+        done, parts = anna.answer()
+        assert isinstance(done, Done)
+        result = bytearray(pixels.nbytes)
+        compression.unpack_samples(parts[0], done.encoding, memoryview(result))
+        np.testing.assert_array_equal(np.frombuffer(result, np.float16).reshape(pixels.shape), 1 - pixels)
+
+
+def test_a_key_that_only_renders_sees_itself_and_totals(studio: Studio) -> None:
+    with studio.client("anna") as anna, studio.client("boss") as boss, Raw(studio.server.folder, hello=True) as here:
+        anna.greet()
+        boss.greet()
+        anna.frame("no such style")  # an error with words that are anna's own
+        here.frame("/secret/plans.safetensors")
+        for sees_all in (boss.status(), here.status()):
+            assert {"anna", "boss", "local"} <= {each.user for each in sees_all.clients}
+            assert any("/secret/plans" in each.message for each in sees_all.errors)
+            assert any(endpoint.startswith("ipc://") for endpoint in sees_all.endpoints)
+        guest = anna.status()
+        assert {each.user for each in guest.clients} == {"anna"}
+        assert guest.errors == ()
+        assert {endpoint.partition(":")[0] for endpoint in guest.endpoints} == {"tcp"}
+        assert guest.counters == boss.status().counters
+        assert "secret" not in repr(guest)
+
+
+def test_a_stranger_is_not_heard_and_noted(studio: Studio) -> None:
+    with studio.client("stranger") as stranger:
+        stranger.send(stranger.control, Ping(1))
+        until(lambda: "key_refused" in studio.server.log())
+        assert not stranger.control.poll(100)
+    assert studio.pairs["stranger"][0].decode() in studio.server.log()
+
+
+def test_nobody_without_a_key_is_heard(studio: Studio) -> None:
+    with Raw() as bare:
+        bare.control.connect(studio.server.settings.listen or "")
+        bare.send(bare.control, Ping(1))
+        assert not bare.control.poll(300)
+
+
+def test_what_a_key_may_do_can_be_changed_while_it_is_connected(studio: Studio) -> None:
+    with studio.client("demoted") as demoted:
+        demoted.greet()
+        file = studio.keys / "allowed" / "demoted.key"
+        scratch = file.with_name(".demoted")
+        scratch.write_text(file.read_text().replace("admin", "render"))
+        scratch.chmod(0o600)
+        scratch.replace(file)
+        with studio.client("witness") as witness:
+            witness.greet()
+            revoke(studio, "witness")  # seen by the server, so that it has read the list since
+            witness.welcome = None
+        assert demoted.ask(Shutdown(secrets.token_bytes(16)), Failed).error.code == "not_permitted"
+
+
+def test_a_key_that_is_revoked_ends_its_sessions(studio: Studio) -> None:
+    with studio.client("leaver") as leaver:
+        leaver.greet()
+        assert leaver.ask(Ping(1), Pong).token == 1
+        revoke(studio, "leaver")
+        leaver.send(leaver.control, Ping(2))
+        assert not leaver.control.poll(300)
+        leaver.welcome = None
+
+
+def test_a_ring_is_for_the_same_machine(studio: Studio) -> None:
+    with studio.client("anna") as anna:
+        anna.greet()
+        assert anna.ask(OpenRing(secrets.token_bytes(16), 4096), Failed).error.code == "not_permitted"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd.exr", "plates:../x.exr", "other:x.exr", "plates:a\\..\\b.exr"])
+def test_paths_are_below_a_root(studio: Studio, path: str) -> None:
+    with studio.client("anna") as anna:
+        anna.greet()
+        inside: dict[str, Any] = {"input": "plates:i.exr", "output": "plates:o.exr"}
+        for more in (
+            {**inside, "input": path},
+            {**inside, "output": path},
+            {**inside, "guides": ("plates:g.exr", path)},
+            {**inside, "motion": path},
+        ):
+            anna.send(anna.data, SubmitShot(secrets.token_bytes(16), Look("echo"), **more))
+            failed, _ = anna.answer()
+            assert failed.error.code in ("not_permitted", "unreadable_media")
+            assert str(studio.server.settings.roots["plates"].folder) not in failed.error.message
+
+
+def test_a_style_is_named_and_no_path(studio: Studio) -> None:
+    with studio.client("anna") as anna:
+        anna.greet()
+        assert anna.frame("/tmp/x.safetensors").error.code == "not_permitted"
+
+
+def test_a_shot_below_a_root_is_told_by_its_root(studio: Studio) -> None:
+    from tests.server.shots.test_shots import write_sequence
+
+    folder = studio.server.settings.roots["plates"].folder
+    write_sequence(folder, range(1, 4))
+    with studio.client("anna") as anna:
+        anna.greet()
+        request = SubmitShot(secrets.token_bytes(16), Look("echo"), "plates:plate.####.exr", "plates:out/o.####.exr")
+        anna.send(anna.data, request)
+        said = []
+        while not said or type(said[-1]).TYPE in ("shot_started", "shot_progress"):
+            said.append(anna.answer()[0])
+    assert type(said[-1]).TYPE == "shot_done", said[-1]
+    assert str(folder) not in repr(said)
+    assert len(list((folder / "out").glob("o.*.exr"))) == 3
+
+
+def test_only_an_admin_ends_the_server(studio: Studio) -> None:
+    with studio.client("anna") as anna, studio.client("boss") as boss:
+        anna.greet()
+        failed = anna.ask(Shutdown(secrets.token_bytes(16)), Failed)
+        assert failed.error.code == "not_permitted"
+        boss.greet()
+        boss.ask(Shutdown(secrets.token_bytes(16)), ShuttingDown)
+        assert studio.server.left() == 0
+        anna.welcome = boss.welcome = None
