@@ -19,7 +19,7 @@ from impasto.core.colour import to_float
 from impasto.core.media import open_reader
 from impasto.training.data.pairs import Pair
 from impasto.training.distributed import ALONE
-from impasto.training.learners import Learners
+from impasto.training.state import Learners
 from impasto.training.networks import KINDS
 from impasto.training.objectives.pairs import task_for
 from impasto.training.recipe import Recipe

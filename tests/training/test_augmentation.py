@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.core.colour import decode
 from impasto.training.data.augmentation import compressed, exposed, through_jpeg
-from impasto.training.data.halves import halved
+from impasto.training.data.half_size import halved
 from impasto.training.data.pairs import Pair
 from impasto.training.loop import Schedule, run
 from impasto.training.objectives.pairs import disturbed, task_for

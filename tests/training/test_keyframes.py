@@ -15,8 +15,8 @@ from impasto.core.frame import Frame, Samples
 from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
 from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import load_style
-from impasto.training import learners, loop
-from impasto.training.best import WORSE, Best
+from impasto.training import loop, state
+from impasto.training.best_weights import WORSE, Best
 from impasto.training.data.keyframes import Keyframes, as_samples, load_keyframes
 from impasto.training.data.registration import moved_by, register
 from impasto.training.export import Label
@@ -277,8 +277,8 @@ def test_a_full_disk_is_said_and_the_run_goes_on(shot: str, tmp_path: Path, monk
             raise OutputError("could not write the checkpoint: no space left")
         save_checkpoint(*facts)  # type: ignore[arg-type]
 
-    save_checkpoint = learners.save_checkpoint
-    monkeypatch.setattr(learners, "save_checkpoint", full_at_first)
+    save_checkpoint = state.save_checkpoint
+    monkeypatch.setattr(state, "save_checkpoint", full_at_first)
     seen: list[loop.Progress] = []
     trained = run(task, QUICK, Schedule(tmp_path / "run", checkpoint_s=-1.0), on_progress=seen.append)
     assert trained.steps == 4
@@ -290,5 +290,5 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
     in_the_way = tmp_path / "checkpoint.safetensors"
     (in_the_way / "folder").mkdir(parents=True)
     with pytest.raises(OutputError, match="could not write the checkpoint"):
-        learners.save_checkpoint(in_the_way, {}, {}, {}, {})
+        state.save_checkpoint(in_the_way, {}, {}, {}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]

@@ -24,7 +24,7 @@ from impasto.training.loop import Step, Task, require_room
 from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
 from impasto.training.losses.contrastive import Projections, draw_places, patch_nce
 from impasto.training.losses.reconstruction import range_penalty
-from impasto.training.monitor import Probe
+from impasto.training.collapse_monitor import Probe
 from impasto.training.networks import new_network
 from impasto.training.objectives.pairs import HALF, PROBED, disturbed, shift_loss
 from impasto.training.preview import stylize, write_sheet

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide, planes_in
-from impasto.training.data.carried import carried_keys
+from impasto.training.data.exported_keys import carried_keys
 from impasto.training.data.guides import with_guides
 from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest, spread
 from impasto.training.data.pairs import Crops, draw_judged, draw_place

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from impasto.core.generators.unet import UNet
-from impasto.training.best import Best
+from impasto.training.best_weights import Best
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
 from impasto.training.distributed import Team
-from impasto.training.guard import Guard, Kept, clip_gradients, finite_gradients
-from impasto.training.monitor import Monitor
+from impasto.training.divergence_guard import Guard, Kept, clip_gradients, finite_gradients
+from impasto.training.collapse_monitor import Monitor
 from impasto.training.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from impasto.core.frame import Frame, Samples
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.style import load_style
-from impasto.training.data.carried import carried_keys
+from impasto.training.data.exported_keys import carried_keys
 from impasto.training.data.keyframes import Key, Plate, load_keyframes
-from impasto.training.data.steadiness import camera_moves, noise_of
+from impasto.training.data.shot_statistics import camera_moves, noise_of
 from impasto.training.export import Label
 from impasto.training.loop import Schedule, run
 from impasto.training.objectives.keyframes import RECIPE, prepare, task_for

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from impasto.training.guard import (
+from impasto.training.divergence_guard import (
     FEW,
     FIRST,
     IN_A_ROW,

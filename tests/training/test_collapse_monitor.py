@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.training.losses.adversarial import CONTESTS
-from impasto.training.monitor import BANDS, SETTLED, Monitor, Probe, signs
+from impasto.training.collapse_monitor import BANDS, SETTLED, Monitor, Probe, signs
 
 
 class Painter(torch.nn.Module):

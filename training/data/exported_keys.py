@@ -14,7 +14,7 @@ from impasto.core.frame import Samples
 from impasto.core.keyframe_paint.matching import nearest
 from impasto.core.keyframe_paint.stored import LONGEST_SIDE, Keys
 from impasto.training.data.keyframes import Key, Plate, as_samples
-from impasto.training.data.steadiness import camera_moves, noise_of
+from impasto.training.data.shot_statistics import camera_moves, noise_of
 
 
 def carried_keys(keys: Sequence[Key], unpainted: Sequence[Plate]) -> Keys | None:
