@@ -75,9 +75,10 @@ class Engine:
     """One style on one device. Two threads may render at once: one's colour work runs beside the other's network.
 
     The same frame gives the same pixels whatever was rendered before it. The painted keys of a style that carries
-    any are laid over by `Params.keys`: see `impasto.core.keyframe_paint`. `style` is a name or a file, with a choice of the
-    styles in it behind either (see `impasto.core.style_reference`), or a loaded Style; `device` is 'auto', 'cpu', 'cuda:N' or
-    'mps'; `precision` 'auto' is float16 on CUDA and float32 elsewhere; `tile` is 'auto', 'off' or a side in pixels.
+    any are laid over by `Params.keys`: see `impasto.core.keyframe_paint`. `style` is a name or a file, with a choice of
+    the styles in it behind either (see `impasto.core.style_reference`), or a loaded Style; `device` is 'auto', 'cpu',
+    'cuda:N' or 'mps'; `precision` 'auto' is float16 on CUDA and float32 elsewhere; `tile` is 'auto', 'off' or a side in
+    pixels.
     Raises UnknownName, StyleError or DeviceError, and what `mix_from` raises.
 
     On CUDA most frames never meet numpy: see `impasto.core.device`. An engine on CUDA makes torch deterministic for

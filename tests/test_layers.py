@@ -39,7 +39,7 @@ TRESPASSES = [
     ("training", "training/losses/__init__.py", "zmq"),
     ("blender", "hosts/blender/versions.py", "torch"),
     ("blender", "hosts/blender/connection.py", "impasto.core.engine"),
-    ("blender", "hosts/blender/panel.py", "impasto.hosts.terminal.events"),
+    ("blender", "hosts/blender/ui/panel.py", "impasto.hosts.terminal.events"),
     ("blender", "hosts/blender/connection.py", "impasto.server.front"),
     ("adapters", "hosts/bridge/runner.py", "impasto.server.runtime_dir"),
     ("adapters", "hosts/nuke/__init__.py", "impasto.core.params"),

@@ -15,12 +15,12 @@ from torch import Tensor
 from impasto.core.errors import OutputError, TrainingError
 from impasto.core.generators.unet import UNet
 from impasto.training.checkpoint import read_facts
+from impasto.training.collapse_monitor import Probe, signs
 from impasto.training.distributed import team
 from impasto.training.divergence_guard import MOST_RETURNS
-from impasto.training.state import Learners
 from impasto.training.losses.adversarial import CONTESTS
-from impasto.training.collapse_monitor import Probe, signs
 from impasto.training.recipe import Recipe
+from impasto.training.state import Learners
 from impasto.training.tracking import Tracker
 
 LOG_EVERY = 50

@@ -14,9 +14,9 @@ from torch import nn
 from impasto.core.generators.unet import UNet
 from impasto.training.best_weights import Best
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
+from impasto.training.collapse_monitor import Monitor
 from impasto.training.distributed import Team
 from impasto.training.divergence_guard import Guard, Kept, clip_gradients, finite_gradients
-from impasto.training.collapse_monitor import Monitor
 from impasto.training.recipe import Recipe
 
 if TYPE_CHECKING:

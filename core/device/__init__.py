@@ -1,1 +1,1 @@
-"""The engine's way on a GPU: host memory, streams, graphs, and the passage of `impasto.core.working_picture` in tensors."""
+"""The engine's way on a GPU: transfer, streams, graphs, and `impasto.core.working_picture` in tensors."""

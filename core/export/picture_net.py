@@ -24,8 +24,8 @@ class PictureNet(nn.Module):
     Colour is R, G, B. Inside, the picture is padded to the stride of the network by repeating its right and lower
     edge, and the result is cut back. `linear` false: sRGB-encoded Rec.709, nominally [0, 1], nothing is clamped.
     `linear` true: scene-linear Rec.709 of any value, encoded inside, with negative light and light above 1 carried
-    around the network as in `impasto.core.colour.hdr_residual`; a pixel with NaN or infinity comes back as it came, and is
-    black to its neighbours. Guides come as they were rendered, one channel each, and are read by `reader`. `linear`
+    around the network as in `impasto.core.colour.hdr_residual`; a pixel with NaN or infinity comes back as it came, and
+    is black to its neighbours. Guides come as they were rendered, one channel each, and are read by `reader`. `linear`
     may be set on a loaded TorchScript module as well.
     """
 

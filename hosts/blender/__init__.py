@@ -17,16 +17,16 @@ from typing import Final
 bl_info = {"name": "Impasto", "blender": (3, 4, 0), "category": "Sequencer"}
 
 MODULES: Final = (
-    "mainthread",
+    "main_thread",
     "preferences",
     "connection",
-    "thumbnails",
-    "parameters",
-    "bake",
-    "live",
-    "wipe",
-    "keyframes",
-    "panel",
+    "ui.thumbnails",
+    "look.parameters",
+    "bake.operators",
+    "live.operators",
+    "wipe.operators",
+    "train.operators",
+    "ui.panel",
 )
 """What is registered, in this order, and unregistered in the other. Other files have nothing to register."""
 
@@ -38,7 +38,7 @@ def register() -> None:
     from . import wheels
 
     if wheels.problem():
-        _add("absence")
+        _add("missing_wheels")
         return
     try:
         for name in MODULES:

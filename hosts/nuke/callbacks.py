@@ -8,9 +8,9 @@ import nuke
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.nuke import panel
-from impasto.hosts.nuke.desk import desk
 from impasto.hosts.nuke.graph import impasto_nodes, is_impasto
-from impasto.hosts.nuke.inside import forget
+from impasto.hosts.nuke.group_nodes import forget
+from impasto.hosts.nuke.jobs import desk
 from impasto.hosts.nuke.knobs import say
 from impasto.hosts.nuke.node import parameters_of
 from impasto.hosts.nuke.plan import LIVE

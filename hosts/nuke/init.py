@@ -6,7 +6,7 @@ import nuke
 
 nuke.pluginAddPath("./python")
 
-from impasto.hosts.nuke import gate  # noqa: E402  # found on the path of the line above
+from impasto.hosts.nuke import render_check  # noqa: E402  # found on the path of the line above
 
-nuke.addBeforeRender(gate.before_render, nodeClass="Write")
-nuke.addBeforeFrameRender(gate.before_frame, nodeClass="Write")
+nuke.addBeforeRender(render_check.before_render, nodeClass="Write")
+nuke.addBeforeFrameRender(render_check.before_frame, nodeClass="Write")

@@ -12,13 +12,13 @@ from impasto.hosts.bridge.colour import space_of
 from impasto.hosts.bridge.digest import digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
-from impasto.hosts.bridge.places import SharedFolder
 from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.server_paths import SharedFolder
 from impasto.hosts.nuke.graph import digest_above, here
-from impasto.hosts.nuke.inside import inner_read
-from impasto.hosts.nuke.mark import mark_of
+from impasto.hosts.nuke.group_nodes import inner_read
 from impasto.hosts.nuke.node import AS_THE_SCRIPT, parameters_of
 from impasto.hosts.nuke.plan import LIVE, Folders, Plan, constant_or_curve, folder_of_node
+from impasto.hosts.nuke.settings_file import mark_of
 from impasto.hosts.nuke.state import Shown
 
 

@@ -7,8 +7,8 @@ from typing import Any, Callable, TypeVar
 
 import nuke
 
-from impasto.hosts.nuke.desk import LOOK_S
-from impasto.hosts.nuke.painting import WriteCancelled
+from impasto.hosts.nuke.jobs import LOOK_S
+from impasto.hosts.nuke.pipeline import WriteCancelled
 
 Answer = TypeVar("Answer")
 _RENDERS, _CANCELLED = "renders", "cancelled"

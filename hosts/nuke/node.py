@@ -14,7 +14,7 @@ from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.colour import SPACES
 from impasto.hosts.bridge.events import ParameterFound
 from impasto.hosts.nuke.graph import MARK
-from impasto.hosts.nuke.inside import add_nodes
+from impasto.hosts.nuke.group_nodes import add_nodes
 
 LAYOUT = 1
 """Version of what is built here, in the mark of every node."""

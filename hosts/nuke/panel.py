@@ -11,15 +11,15 @@ from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catal
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import elsewhere
 from impasto.hosts.nuke import knobs
-from impasto.hosts.nuke.desk import Ticket, desk
 from impasto.hosts.nuke.graph import impasto_node
-from impasto.hosts.nuke.inside import inner_read
+from impasto.hosts.nuke.group_nodes import inner_read
+from impasto.hosts.nuke.jobs import Ticket, desk
 from impasto.hosts.nuke.main_thread import when_idle
 from impasto.hosts.nuke.node import add_parameters, make_node
-from impasto.hosts.nuke.painting import Outcome, Painting, Progress
+from impasto.hosts.nuke.pipeline import Outcome, Painting, Progress
 from impasto.hosts.nuke.plan import Plan
 from impasto.hosts.nuke.state import state_of
-from impasto.hosts.nuke.writing import check, write_plates
+from impasto.hosts.nuke.write_plates import check, write_plates
 
 
 class Bar:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Mapping
 
 from impasto.hosts.bridge.digest import digest_of
-from impasto.hosts.bridge.order import RenderOrder
 from impasto.hosts.bridge.patterns import for_view
-from impasto.hosts.bridge.places import SharedFolder
 from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.render_arguments import RenderOrder
+from impasto.hosts.bridge.server_paths import SharedFolder
 
 LIVE = ("strength",)
 """Parameters that the node applies itself, behind the painted picture: turning them paints nothing anew."""

@@ -7,8 +7,8 @@ from typing import Sequence
 
 from impasto.hosts.bridge.patterns import for_view, frames_present
 from impasto.hosts.bridge.ranges import FrameRange, ranges_text
-from impasto.hosts.nuke.mark import Mark
 from impasto.hosts.nuke.plan import Plan
+from impasto.hosts.nuke.settings_file import Mark
 
 NOT_YET = "not painted yet: press Stylize"
 

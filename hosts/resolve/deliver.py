@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.answers import frame, insist, is_no, must, setting
+from impasto.hosts.resolve.api_checks import frame, insist, is_no, must, setting
 from impasto.hosts.resolve.colour import KEYS
-from impasto.hosts.resolve.front import Front, Stopped
-from impasto.hosts.resolve.placing import Stretch, lay
+from impasto.hosts.resolve.rendered_files import Written, from_nought, written
 from impasto.hosts.resolve.selection import Piece
-from impasto.hosts.resolve.written import Written, from_nought, written
+from impasto.hosts.resolve.timeline_placement import Stretch, lay
+from impasto.hosts.resolve.ui import Front, Stopped
 
 if TYPE_CHECKING:
     from fusionscript import Project, RenderSettings, Timeline, TimelineItem

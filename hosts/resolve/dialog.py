@@ -11,9 +11,9 @@ from typing import Callable, Iterator
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import Job
-from impasto.hosts.resolve.form import PLACE_WORDS, SCOPE_WORDS, Answer, job_words, request_of, values_of
-from impasto.hosts.resolve.front import Front
+from impasto.hosts.resolve.dialog_request import PLACE_WORDS, SCOPE_WORDS, Answer, job_words, request_of, values_of
 from impasto.hosts.resolve.request import Request
+from impasto.hosts.resolve.ui import Front
 
 STEP_S = 0.03
 NEW = "a new job"

@@ -11,11 +11,11 @@ from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catal
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import Job
 from impasto.hosts.resolve.connection import checked
-from impasto.hosts.resolve.form import Answer
-from impasto.hosts.resolve.front import Front, Stopped
-from impasto.hosts.resolve.record import open_jobs, record_of
+from impasto.hosts.resolve.dialog_request import Answer
+from impasto.hosts.resolve.job_record import open_jobs, record_of
+from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request, remember, remembered
-from impasto.hosts.resolve.work import begin, carry_out
+from impasto.hosts.resolve.ui import Front, Stopped
 
 SCRIPT = """# Impasto for DaVinci Resolve, put here by `impasto resolve install`.
 import sys

@@ -5,12 +5,12 @@ from __future__ import annotations
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.events import Cancelled, Event, Failed, FrameDone, Warned
-from impasto.hosts.bridge.order import RenderOrder, arguments_of
 from impasto.hosts.bridge.patterns import frames_present
 from impasto.hosts.bridge.ranges import ranges_text
+from impasto.hosts.bridge.render_arguments import RenderOrder, arguments_of
 from impasto.hosts.bridge.runner import Run, follow
-from impasto.hosts.resolve.front import Front, Stopped
-from impasto.hosts.resolve.record import Order, Part, Record
+from impasto.hosts.resolve.job_record import Order, Part, Record
+from impasto.hosts.resolve.ui import Front, Stopped
 
 GO_ON = "what is finished is kept: start Impasto again to continue"
 LOOK_S = 0.05

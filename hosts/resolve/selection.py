@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.answers import frame, items_of, must, offered, shown, tracks_of
+from impasto.hosts.resolve.api_checks import frame, items_of, must, offered, shown, tracks_of
 from impasto.hosts.resolve.request import TRACK, Request
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.resolve.answers import frame, identity, insist, must
+from impasto.hosts.resolve.api_checks import frame, identity, insist, must
 from impasto.hosts.resolve.selection import Piece
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from impasto.hosts.terminal.events import Cancelled, Failed, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
-from impasto.hosts.terminal.processes import leave
+from impasto.hosts.terminal.train.torchrun import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -75,19 +75,19 @@ def _not_asked() -> None:
 
 
 def _render(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.render import render
+    from impasto.hosts.terminal.render.command import render
 
     app.command(help=flowing(render.__doc__), epilog=EPILOG)(render)
 
 
 def _styles(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.styles import styles
+    from impasto.hosts.terminal.style.listing import styles
 
     app.command(help=flowing(styles.__doc__))(styles)
 
 
 def _style(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.style import compare, export, show
+    from impasto.hosts.terminal.style.command import compare, export, show
 
     style = typer.Typer(help="Look into a style, compare two, or export one.")
     for command in (show, compare, export):
@@ -102,7 +102,7 @@ def _doctor(app: typer.Typer) -> None:
 
 
 def _sheet(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.sheet import sheet
+    from impasto.hosts.terminal.render.sheet import sheet
 
     app.command(help=flowing(sheet.__doc__))(sheet)
 
@@ -122,13 +122,13 @@ def _train(app: typer.Typer) -> None:
 
 
 def _watch(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.watch import watch
+    from impasto.hosts.terminal.watch.command import watch
 
     app.command(help=flowing(watch.__doc__))(watch)
 
 
 def _blender(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.blender import install, package, uninstall
+    from impasto.hosts.terminal.install.blender import install, package, uninstall
 
     blender = typer.Typer(help="Put the extension into Blender, or pack it into a file.")
     for command in (install, package, uninstall):
@@ -137,7 +137,7 @@ def _blender(app: typer.Typer) -> None:
 
 
 def _nuke(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.nuke import install, live, uninstall
+    from impasto.hosts.terminal.install.nuke import install, live, uninstall
 
     nuke = typer.Typer(help="Put the node into Nuke, or take it out.")
     for command in (install, uninstall, live):
@@ -146,7 +146,7 @@ def _nuke(app: typer.Typer) -> None:
 
 
 def _resolve(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.resolve import install, jobs, run, uninstall
+    from impasto.hosts.terminal.install.resolve import install, jobs, run, uninstall
 
     resolve = typer.Typer(help="Put the script into DaVinci Resolve, or run it.")
     for command in (install, uninstall, run, jobs):
@@ -155,25 +155,25 @@ def _resolve(app: typer.Typer) -> None:
 
 
 def _serve(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.serve import serve
+    from impasto.hosts.terminal.server.serve import serve
 
     app.command(help=flowing(serve.__doc__))(serve)
 
 
 def _status(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.status import status
+    from impasto.hosts.terminal.server.status import status
 
     app.command(help=flowing(status.__doc__))(status)
 
 
 def _stop(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.stop import stop
+    from impasto.hosts.terminal.server.stop import stop
 
     app.command(help=flowing(stop.__doc__))(stop)
 
 
 def _keys(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.keys import add, new, revoke, show, trust
+    from impasto.hosts.terminal.server.auth import add, new, revoke, show, trust
 
     keys = typer.Typer(help="Say who may use a server over the network.")
     for command in (new, add, revoke, trust):

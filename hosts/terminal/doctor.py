@@ -17,7 +17,7 @@ import typer
 from impasto.core.errors import ImpastoError, ServerError, UnknownName
 from impasto.hosts.terminal.events import CheckDone, Failed, Finished, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL
-from impasto.hosts.terminal.versions import numbers_in
+from impasto.hosts.terminal.server.version_check import numbers_in
 
 OLDEST_PYTHON = (3, 11)
 ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
@@ -191,7 +191,7 @@ def check_folders() -> Iterator[CheckDone]:
 
 def check_server() -> Iterator[CheckDone]:
     """The place of the render server is the user's alone; whoever runs there answers and is of this installation."""
-    from impasto.hosts.terminal.versions import version_note
+    from impasto.hosts.terminal.server.version_check import version_note
     from impasto.server.client import Client
     from impasto.server.runtime_dir import prepare_folder, running, runtime_folder
 
@@ -277,14 +277,14 @@ def host_check(host: str) -> Check:
 
 def check_nuke() -> Iterator[CheckDone]:
     """The node is in Nuke, and finds this installation."""
-    from impasto.hosts.terminal.nuke import host_checks
+    from impasto.hosts.terminal.install.nuke import host_checks
 
     yield from host_checks()
 
 
 def check_resolve() -> Iterator[CheckDone]:
     """The script is in Resolve, and finds this installation."""
-    from impasto.hosts.terminal.resolve import host_checks
+    from impasto.hosts.terminal.install.resolve import host_checks
 
     yield from host_checks()
 

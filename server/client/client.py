@@ -25,15 +25,14 @@ import numpy.typing as npt
 
 from impasto.core.errors import ServerError
 from impasto.server.client.address import Place, place_of
-from impasto.server.client.transport import OpenTransport, SocketTransport
-from impasto.server.client.session import new_id
-from impasto.server.client.requests import Desk, Visitor
 from impasto.server.client.futures import FrameFuture, ShotEvent, ShotFuture, ShotRequest
 from impasto.server.client.paths import require_sendable_shot
-from impasto.server.client.shots import Keys, follow_shot, require_animation, with_keys
+from impasto.server.client.requests import Desk, Visitor
 from impasto.server.client.ring_writes import FrameSlot, LookWords, RingKeeper
+from impasto.server.client.session import new_id
+from impasto.server.client.shots import Keys, follow_shot, require_animation, with_keys
+from impasto.server.client.transport import OpenTransport, SocketTransport
 from impasto.server.client_keys import ClientKeys
-from impasto.server.protocol.pixels import DTYPES, dense_picture, matte_of, picture_of, slot_bytes_needed
 from impasto.server.protocol.messages import (
     Alpha,
     AskStatus,
@@ -52,6 +51,7 @@ from impasto.server.protocol.messages import (
     SubmitShot,
     Welcome,
 )
+from impasto.server.protocol.pixels import DTYPES, dense_picture, matte_of, picture_of, slot_bytes_needed
 
 Samples: TypeAlias = npt.NDArray[Any]
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from impasto.core.errors import DeadlineExpired, ImpastoError, RequestCancelled, ServerError
 from impasto.server.client.ring import RingPairs
 from impasto.server.protocol.codec import Part
+from impasto.server.protocol.compression import unpack_samples
 from impasto.server.protocol.errors import error_of
-from impasto.server.protocol.pixels import picture_bytes, slot_bytes_needed, view_of
 from impasto.server.protocol.messages import (
     Cancelled,
     Done,
@@ -32,7 +32,7 @@ from impasto.server.protocol.messages import (
     SubmitShot,
     Terminal,
 )
-from impasto.server.protocol.compression import unpack_samples
+from impasto.server.protocol.pixels import picture_bytes, slot_bytes_needed, view_of
 
 Samples: TypeAlias = npt.NDArray[Any]
 ShotEvent: TypeAlias = Queued | ShotStarted | ShotProgress | Failed | Cancelled

@@ -21,14 +21,14 @@ from typing import Final
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerError, ServerUnreachable, UsageError
 from impasto.server.client.address import Place
-from impasto.server.client.transport import OpenTransport
-from impasto.server.client.session import About, Conversation, user_name
 from impasto.server.client.futures import FrameRequest, Request
 from impasto.server.client.link_rate import LinkRate
+from impasto.server.client.session import About, Conversation, user_name
+from impasto.server.client.transport import OpenTransport
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part, encode
-from impasto.server.protocol.messages import Cancel, Done, Hello, Lane, Queued, ShotProgress, ShotStarted
 from impasto.server.protocol.compression import encodings_here
+from impasto.server.protocol.messages import Cancel, Done, Hello, Lane, Queued, ShotProgress, ShotStarted
 from impasto.server.protocol.text import cleaned
 
 RECOVER_S: Final = 5.0

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import ImpastoError, NotPermitted, ServerBusy, ServerUnreachable, UsageError
-from impasto.server.client.session import Conversation, new_id
-from impasto.server.client.requests import Desk
 from impasto.server.client.futures import FrameFuture, FrameRequest
-from impasto.server.client.ring import RingPairs
 from impasto.server.client.paths import require_sendable
+from impasto.server.client.requests import Desk
+from impasto.server.client.ring import RingPairs
+from impasto.server.client.session import Conversation, new_id
 from impasto.server.protocol.codec import Part
-from impasto.server.protocol.pixels import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
+from impasto.server.protocol.compression import pack_samples
 from impasto.server.protocol.messages import (
     AttachRing,
     CloseRing,
@@ -33,7 +33,7 @@ from impasto.server.protocol.messages import (
     Slot,
     Submit,
 )
-from impasto.server.protocol.compression import pack_samples
+from impasto.server.protocol.pixels import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
 from impasto.server.shared_memory import Layout, map_segment, populate_pages, read_nonce
 
 Samples: TypeAlias = npt.NDArray[Any]

@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 from impasto.core.animation import animation_of
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable, UsageError
 from impasto.server.client.futures import ShotEvent, ShotFuture
+from impasto.server.protocol.animation import animated_from
 from impasto.server.protocol.limits import ANIMATION_MINOR
 from impasto.server.protocol.messages import Failed, ShotDone, ShotProgress, ShotStarted, SubmitShot, Welcome
-from impasto.server.protocol.animation import animated_from
 
 Keys: TypeAlias = Mapping[str, Mapping[int, float]]
 """Parameter -> frame -> value."""

@@ -28,9 +28,9 @@ import zmq
 from impasto.core.errors import ImpastoError, NotPermitted, ServerUnreachable
 from impasto.server.client_keys import ClientKeys
 from impasto.server.helm import Helm
-from impasto.server.zmq_parts import receive_frames, send_parts
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part
+from impasto.server.zmq_parts import receive_frames, send_parts
 
 Channel: TypeAlias = Literal["control", "data"]
 CHANNELS: Final[tuple[Channel, ...]] = ("control", "data")

@@ -10,8 +10,8 @@ import threading
 from collections import deque
 from typing import Final
 
-from impasto.server.front.sessions import Visitor
 from impasto.server.auth import Allowed, AllowList
+from impasto.server.front.sessions import Visitor
 
 DENIALS_KEPT: Final = 256
 

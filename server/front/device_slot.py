@@ -38,7 +38,7 @@ class WorkerProcess:
 
     number: int
     process: subprocess.Popen[bytes]
-    worker_messages: Link[worker_messages.FromWorker]
+    link: Link[worker_messages.FromWorker]
     watch: int | None
     """A file number that becomes readable when the process ends, where the system has such."""
     started_s: float

@@ -19,10 +19,10 @@ from impasto.core.errors import InvalidRequest, StyleError
 from impasto.core.params import Params
 from impasto.core.style import file_of
 from impasto.core.style_reference import split_reference
-from impasto.server.front.requests import Dispatch, Task
 from impasto.server.front.background_work import Errands
 from impasto.server.front.library import Found, Library
 from impasto.server.front.outbox import Receipt, letter
+from impasto.server.front.requests import Dispatch, Task
 from impasto.server.front.rings import RingDesk
 from impasto.server.front.segments import Place, Ring, Stage, Staging, open_stage
 from impasto.server.front.sessions import Session
@@ -30,8 +30,8 @@ from impasto.server.protocol import compression, pixels, worker_messages
 from impasto.server.protocol.codec import Malformed, Part, fingerprint
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Cancelled, Done, Encoding, ErrorFacts, Failed, Look, Picture, Submit
-from impasto.server.shared_memory import Segment
 from impasto.server.scheduler import events as plan
+from impasto.server.shared_memory import Segment
 
 AT_ONCE_BYTES: Final = 256 << 10
 """Samples that are copied without a thread: waking one takes longer."""

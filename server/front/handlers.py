@@ -13,16 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from impasto.core.errors import ImpastoError, InvalidRequest, NotPermitted, ServerBusy, UnknownName
-from impasto.server.front.requests import Dispatch
-from impasto.server.front.frames import FrameDesk
 from impasto.server.front.event_log import Journal
+from impasto.server.front.frames import FrameDesk
 from impasto.server.front.library import Library
 from impasto.server.front.outbox import Channel, Letter, Line, Post, Route, letter
+from impasto.server.front.requests import Dispatch
 from impasto.server.front.rings import RingDesk
 from impasto.server.front.sessions import Kept, Session, Sessions, Visitor
 from impasto.server.front.shots import ShotDesk
 from impasto.server.protocol import codec
 from impasto.server.protocol.codec import Malformed, Part
+from impasto.server.protocol.compression import encodings_here
 from impasto.server.protocol.errors import facts_of
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import (
@@ -55,7 +56,6 @@ from impasto.server.protocol.messages import (
     Welcome,
 )
 from impasto.server.protocol.version import Offer, negotiate
-from impasto.server.protocol.compression import encodings_here
 from impasto.server.scheduler import events as plan
 
 ON_DATA: Final = (Join, Submit, SubmitShot)

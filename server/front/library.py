@@ -30,9 +30,9 @@ from impasto.server.front.style_facts import (
     style_files,
     weight_of,
 )
-from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.protocol.text import cleaned
+from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 
 LOOK_S = 0.5
 """Between two looks at the folders."""

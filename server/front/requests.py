@@ -27,7 +27,9 @@ from impasto.server.scheduler.scheduler import Scheduler
 
 QUEUED_WAITING: Final = 32
 """A client that has so many letters to read is not told its place in the queue as well."""
-Ending: TypeAlias = worker_messages.FramePainted | worker_messages.WorkFailed | worker_messages.WorkStopped | worker_messages.ShotEnded
+Ending: TypeAlias = (
+    worker_messages.FramePainted | worker_messages.WorkFailed | worker_messages.WorkStopped | worker_messages.ShotEnded
+)
 Outcome: TypeAlias = Literal["done", "failed", "stopped"]
 
 

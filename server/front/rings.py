@@ -6,10 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy, ServerError
-from impasto.server.front.requests import Dispatch
 from impasto.server.front.background_work import Errands
 from impasto.server.front.event_log import Journal
 from impasto.server.front.outbox import Post, letter
+from impasto.server.front.requests import Dispatch
 from impasto.server.front.segments import Ring
 from impasto.server.front.sessions import Session
 from impasto.server.protocol.errors import facts_of

@@ -19,34 +19,34 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-from impasto.server.front.wakeups import Bell
-from impasto.server.front.status import Condition
-from impasto.server.front.requests import Dispatch
-from impasto.server.front.sockets import Doors, Network
-from impasto.server.front.background_work import Errands
-from impasto.server.front.worker_news import Foreman
-from impasto.server.front.frames import FrameDesk
+from impasto.server.auth import AllowList, keys_folder, server_keys
 from impasto.server.front.access import Gate
+from impasto.server.front.background_work import Errands
 from impasto.server.front.event_log import Journal
+from impasto.server.front.frames import FrameDesk
+from impasto.server.front.handlers import Desks, Reception, house_of
 from impasto.server.front.library import Library
 from impasto.server.front.metrics import Metrics, Snapshot
+from impasto.server.front.open_files import free_files, raise_file_limit
 from impasto.server.front.outbox import Delivery, Post, letter
-from impasto.server.front.handlers import Desks, Reception, house_of
+from impasto.server.front.requests import Dispatch
 from impasto.server.front.rings import RingDesk
 from impasto.server.front.segments import Staging
 from impasto.server.front.sessions import Session, Sessions, Visitor
 from impasto.server.front.shots import ShotDesk
-from impasto.server.front.workers import Supervisor
-from impasto.server.front.open_files import free_files, raise_file_limit
+from impasto.server.front.sockets import Doors, Network
+from impasto.server.front.status import Condition
 from impasto.server.front.telemetry import Log, Telemetry
-from impasto.server.auth import AllowList, keys_folder, server_keys
+from impasto.server.front.wakeups import Bell
+from impasto.server.front.worker_news import Foreman
+from impasto.server.front.workers import Supervisor
 from impasto.server.processes import has_ended
 from impasto.server.protocol.messages import Pong, ShuttingDown, Status, StylesChanged
-from impasto.server.shared_memory import sweep
 from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder
 from impasto.server.scheduler import events as plan
 from impasto.server.scheduler.scheduler import Scheduler
 from impasto.server.settings import ServerSettings
+from impasto.server.shared_memory import sweep
 
 AT_ONCE: Final = 64
 """Messages of one socket that are taken before the others have their turn."""

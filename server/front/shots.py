@@ -15,11 +15,13 @@ from typing import Final, Literal
 
 from impasto.core.errors import NotPermitted, UsageError
 from impasto.core.media.frame_numbers import FrameNumbers
-from impasto.server.front.requests import Dispatch, Task
+from impasto.server.file_roots import resolve
 from impasto.server.front.frames import found_style, named
 from impasto.server.front.library import Found, Library
+from impasto.server.front.requests import Dispatch, Task
 from impasto.server.front.sessions import Session
 from impasto.server.protocol import worker_messages
+from impasto.server.protocol.animation import animation_from
 from impasto.server.protocol.limits import ARRAY_ITEMS, Limits
 from impasto.server.protocol.messages import (
     Cancelled,
@@ -30,8 +32,6 @@ from impasto.server.protocol.messages import (
     StoredFrame,
     SubmitShot,
 )
-from impasto.server.protocol.animation import animation_from
-from impasto.server.file_roots import resolve
 from impasto.server.scheduler import events as plan
 from impasto.server.settings import Root
 
@@ -123,7 +123,14 @@ class ShotDesk:
         if shot.started is not None:
             self._dispatch.tell(shot.session, replace(shot.started, attempt=max(1, shot.attempt)))
 
-    def heard(self, worker: int, message: worker_messages.ShotOpened | worker_messages.FramesSafe | worker_messages.TurnAsked | worker_messages.TurnOver) -> None:
+    def heard(
+        self,
+        worker: int,
+        message: worker_messages.ShotOpened
+        | worker_messages.FramesSafe
+        | worker_messages.TurnAsked
+        | worker_messages.TurnOver,
+    ) -> None:
         """A worker reports on a job."""
         id = message.started.id if isinstance(message, worker_messages.ShotOpened) else message.job
         shot = self._shots.get(id)

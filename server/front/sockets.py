@@ -19,13 +19,13 @@ from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 from impasto.core.errors import ServerError, UsageError
+from impasto.server.auth import KeyPair
 from impasto.server.front.access import Gate
 from impasto.server.front.outbox import Channel, Delivery, Receipt, Route
-from impasto.server.auth import KeyPair
-from impasto.server.zmq_parts import receive_frames, send_parts
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.limits import HEADER_BYTES, PARTS
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
+from impasto.server.zmq_parts import receive_frames, send_parts
 
 LINGER_MS: Final = 500
 HANDSHAKE_MS: Final = 5_000

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import psutil
 
-from impasto.server.front.requests import Dispatch
 from impasto.server.front.event_log import Journal
-from impasto.server.front.library import Library
 from impasto.server.front.handlers import House
+from impasto.server.front.library import Library
+from impasto.server.front.requests import Dispatch
 from impasto.server.front.sessions import Session, Sessions
 from impasto.server.front.shots import ShotDesk
 from impasto.server.front.telemetry import health

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from impasto.server.front.requests import Dispatch
 from impasto.server.front.event_log import Journal
 from impasto.server.front.library import Library
+from impasto.server.front.requests import Dispatch
 from impasto.server.front.shots import ShotDesk
 from impasto.server.front.workers import Event, Lost, Supervisor
 from impasto.server.protocol import worker_messages
@@ -55,7 +55,12 @@ class Foreman:
                 self._dispatch.end(worker, message.done.id, message)
             case worker_messages.WorkFailed() | worker_messages.WorkStopped():
                 self._dispatch.end(worker, message.id, message)
-            case worker_messages.ShotOpened() | worker_messages.FramesSafe() | worker_messages.TurnAsked() | worker_messages.TurnOver():
+            case (
+                worker_messages.ShotOpened()
+                | worker_messages.FramesSafe()
+                | worker_messages.TurnAsked()
+                | worker_messages.TurnOver()
+            ):
                 self._shots.heard(worker, message)
             case worker_messages.Beat(moved=moved):
                 self._dispatch.moved(moved)

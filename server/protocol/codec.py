@@ -19,8 +19,8 @@ import msgpack  # type: ignore[import-untyped]  # ships no hints
 from impasto.core.errors import IncompatibleServer, InvalidRequest, UnknownName
 from impasto.server.protocol import limits, messages, worker_messages
 from impasto.server.protocol.fields import Refused, record_reader, record_writer
-from impasto.server.protocol.version import refusal
 from impasto.server.protocol.text import shown
+from impasto.server.protocol.version import refusal
 
 Part: TypeAlias = bytes | bytearray | memoryview
 Message = TypeVar("Message")

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Lane
-from impasto.server.scheduler.workers import Turn
 from impasto.server.scheduler.events import FrameSubmitted, JobSubmitted, Reason
+from impasto.server.scheduler.workers import Turn
 
 Ending: TypeAlias = Reason | Literal["deadline"]
 """Why something is stopped."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from impasto.server.protocol.messages import Lane
-from impasto.server.scheduler.workers import Turn, Worker
-from impasto.server.scheduler.fair_queue import BatchShare, FairQueue
 from impasto.server.scheduler.durations import Pace
+from impasto.server.scheduler.fair_queue import BatchShare, FairQueue
+from impasto.server.scheduler.workers import Turn, Worker
 
 HANG_MEDIANS: Final = 10.0
 """A turn hangs after this many medians of its lane without progress."""

@@ -28,7 +28,6 @@ from typing import Any, Final, Literal, TypeAlias
 from impasto.server.protocol.limits import Limits
 from impasto.server.scheduler.credit import Account, Ending, Work, open_account
 from impasto.server.scheduler.deadlines import Alarms
-from impasto.server.scheduler.workers import Turn, Worker, names_of
 from impasto.server.scheduler.events import (
     Answer,
     CancelAsked,
@@ -57,9 +56,10 @@ from impasto.server.scheduler.events import (
     WorkerLost,
     WorkerReady,
 )
-from impasto.server.scheduler.placement import Floor
 from impasto.server.scheduler.job_slots import JobPlaces
+from impasto.server.scheduler.placement import Floor
 from impasto.server.scheduler.quarantine import DEATHS, Suspicion
+from impasto.server.scheduler.workers import Turn, Worker, names_of
 
 DEVICE_WAIT_S: Final = 30.0
 """How long a device that may yet be found is waited for."""

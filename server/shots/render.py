@@ -23,14 +23,14 @@ from impasto.core.media.open import is_movie
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
-from impasto.server.shots.output_space import output_of, require_spaces
-from impasto.server.shots.guides import require_guides
 from impasto.server.shots.frame_settings import Looks
+from impasto.server.shots.guides import require_guides
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.motion import Motion, followed, notes_on, require_motion
+from impasto.server.shots.output_space import output_of, require_spaces
+from impasto.server.shots.pipeline import ReadAhead
 from impasto.server.shots.plates import Plate, plates, runs_to_render, source_of
 from impasto.server.shots.provenance import agrees, with_provenance
-from impasto.server.shots.pipeline import ReadAhead
 from impasto.server.shots.writebehind import Stored, WriteBehind
 
 if TYPE_CHECKING:

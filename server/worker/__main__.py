@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from impasto.core.freed_memory import keep_freed_pages
 
     keep_freed_pages()
-    from impasto.server.worker.loop import work
     from impasto.server.worker.device import DeviceStudio
+    from impasto.server.worker.loop import work
 
     # Not `sys.exit`: threads that paint are left in the middle of their work, as after a kill.
     os._exit(work(link, DeviceStudio(asked.device, asked.warm_bytes)))

@@ -19,12 +19,12 @@ from impasto.core.errors import DeviceError, StyleError
 from impasto.core.frame import Frame, Pixels
 from impasto.core.style import Style, find_style, load_style
 from impasto.server.protocol.limits import NAME_BYTES
-from impasto.server.protocol.worker_messages import Ready
 from impasto.server.protocol.messages import DeviceFacts, Done, Look
 from impasto.server.protocol.text import cleaned
+from impasto.server.protocol.worker_messages import Ready
 from impasto.server.worker.fitting_painter import Reservations, StylePainter
-from impasto.server.worker.loop import DeviceLost, FrameTask
 from impasto.server.worker.frames import paint_frame
+from impasto.server.worker.loop import DeviceLost, FrameTask
 from impasto.server.worker.style_cache import Tile, WarmStyles
 
 CANARY_STYLES: Final = ("identity", "wheatfield-draft")

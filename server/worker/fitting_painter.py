@@ -14,8 +14,8 @@ from impasto.core.grade import After, Before
 from impasto.core.params import Params
 from impasto.core.style import Style
 from impasto.core.working_picture import Output
-from impasto.server.worker.memory_budget import fitting_tile, free_bytes, needed_bytes, network_of, usual_tile
 from impasto.server.worker.loop import DeviceLost
+from impasto.server.worker.memory_budget import fitting_tile, free_bytes, needed_bytes, network_of, usual_tile
 from impasto.server.worker.style_cache import Held, Tile, WarmStyles
 
 

@@ -13,9 +13,9 @@ from impasto.core.card import Card
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Samples
-from impasto.server.protocol.pixels import matte_view, view_of
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import Done
+from impasto.server.protocol.pixels import matte_view, view_of
 from impasto.server.protocol.text import cleaned
 
 if TYPE_CHECKING:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 from impasto.core.errors import ImpastoError, InvalidRequest, ServerError
 from impasto.server.helm import Helm
 from impasto.server.protocol.errors import facts_of
+from impasto.server.protocol.messages import DeviceFacts, Done, Look, Submit
+from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import (
     DEVICE_FAILED,
     Beat,
@@ -43,8 +45,6 @@ from impasto.server.protocol.worker_messages import (
     WorkFailed,
     WorkStopped,
 )
-from impasto.server.protocol.messages import DeviceFacts, Done, Look, Submit
-from impasto.server.protocol.text import cleaned
 from impasto.server.worker.work_items import Ring, Stopped, Unit
 from impasto.server.worker_pipe import Link, LinkClosed
 

@@ -16,11 +16,11 @@ from impasto.core.media.open import is_movie
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.resize import Resize
-from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
+from impasto.server.protocol.animation import animation_from
 from impasto.server.protocol.messages import ShotDone, StoredFrame, SubmitShot
 from impasto.server.protocol.messages import ShotStarted as ShotStartedMessage
 from impasto.server.protocol.text import cleaned
-from impasto.server.protocol.animation import animation_from
+from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
 from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
 from impasto.server.worker.scheduled_painter import TurnPainter
 

@@ -19,10 +19,10 @@ from impasto.core.colour import to_float
 from impasto.core.media import open_reader
 from impasto.training.data.pairs import Pair
 from impasto.training.distributed import ALONE
-from impasto.training.state import Learners
 from impasto.training.networks import KINDS
 from impasto.training.objectives.pairs import task_for
 from impasto.training.recipe import Recipe
+from impasto.training.state import Learners
 from impasto.training.teachers.manners import MANNERS
 from impasto.training.teachers.pairs import TeacherLook, fit_teacher, load_picture
 

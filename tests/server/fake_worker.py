@@ -55,10 +55,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
-from impasto.server.protocol.worker_messages import Ready
 from impasto.server.protocol.messages import DeviceFacts, Done, Look, Picture
-from impasto.server.worker.parent_watch import die_with_parent
+from impasto.server.protocol.worker_messages import Ready
 from impasto.server.worker.loop import DeviceLost, FrameTask, work
+from impasto.server.worker.parent_watch import die_with_parent
 from impasto.server.worker_pipe import worker_end
 
 if TYPE_CHECKING:

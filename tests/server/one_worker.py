@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from impasto.server.protocol.messages import Look, MattePicture, Picture, Submit
 from impasto.server.protocol.pixels import matte_bytes, matte_view, picture_bytes, view_of
 from impasto.server.protocol.worker_messages import (
     Beat,
@@ -24,7 +25,6 @@ from impasto.server.protocol.worker_messages import (
     TurnAsked,
     TurnGranted,
 )
-from impasto.server.protocol.messages import Look, MattePicture, Picture, Submit
 from impasto.server.shared_memory import create_segment, map_segment
 from impasto.server.worker_pipe import Link, LinkClosed, link_pair
 

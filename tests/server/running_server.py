@@ -40,9 +40,9 @@ from impasto.server.protocol.messages import (
     Submit,
     Welcome,
 )
-from impasto.server.shared_memory import map_segment
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
 from impasto.server.settings import ServerSettings
+from impasto.server.shared_memory import map_segment
 from tests.server.fake_worker import COMMAND, write_style
 
 WAIT_S = 30.0

@@ -27,8 +27,8 @@ from impasto.server.client.transport import Channel, Listener, Route
 from impasto.server.protocol import limits, messages, pixels
 from impasto.server.protocol.codec import FROM_CLIENT, Part, decode, encode
 from impasto.server.protocol.errors import facts_of
-from impasto.server.shared_memory import Segment, create_segment, map_segment
 from impasto.server.runtime_dir import Owner, control_endpoint, data_endpoint, hold_lock, prepare_folder, runtime_folder
+from impasto.server.shared_memory import Segment, create_segment, map_segment
 
 FRAMES = 10
 LIMIT_S = 10.0

@@ -14,7 +14,16 @@ import pytest
 
 from impasto.core.errors import ServerBusy
 from impasto.server import shared_memory
-from impasto.server.shared_memory import Layout, NoMapping, NoRoom, create_segment, layout_for, map_segment, read_nonce, sweep
+from impasto.server.shared_memory import (
+    Layout,
+    NoMapping,
+    NoRoom,
+    create_segment,
+    layout_for,
+    map_segment,
+    read_nonce,
+    sweep,
+)
 
 PAGE = 4096
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memfd is Linux's own")

@@ -16,7 +16,7 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.hosts.terminal.processes import Place, leave, place
+from impasto.hosts.terminal.train.torchrun import Place, leave, place
 from impasto.training import loop
 from impasto.training.data.domains import Domains
 from impasto.training.data.pairs import Pair

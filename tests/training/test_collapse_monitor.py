@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.training.losses.adversarial import CONTESTS
 from impasto.training.collapse_monitor import BANDS, SETTLED, Monitor, Probe, signs
+from impasto.training.losses.adversarial import CONTESTS
 
 
 class Painter(torch.nn.Module):

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from impasto.core.errors import DeviceError, TrainingError, UsageError
-from impasto.hosts.terminal.processes import Place, device_of, place
+from impasto.hosts.terminal.train.torchrun import Place, device_of, place
 from impasto.training.distributed import ALONE, Team, team
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ def test_every_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_process_of_several_leaves_at_once_and_one_alone_in_good_order() -> None:
-    leave = "from impasto.hosts.terminal.processes import leave; atexit.register(print, 'ended'); leave(9)"
+    leave = "from impasto.hosts.terminal.train.torchrun import leave; atexit.register(print, 'ended'); leave(9)"
     end = f"import atexit, impasto.training.distributed; {leave}"
     for count, said in (("1", "ended\n"), ("2", "")):
         done = subprocess.run(

@@ -19,8 +19,8 @@ from impasto.core.style import load_style
 from impasto.training import checkpoint, loop
 from impasto.training.checkpoint import read_facts
 from impasto.training.data.pairs import Pair, as_float
-from impasto.training.export import Label, write_style
 from impasto.training.divergence_guard import IN_A_ROW, MOST_RETURNS
+from impasto.training.export import Label, write_style
 from impasto.training.loop import Progress, Schedule, Step, Task, Trained, run
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import task_for

@@ -10,9 +10,9 @@ import numpy as np
 
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.media.numbering import parse_numbered
+from impasto.training.data.orientation import upright
 from impasto.training.data.pictures import as_stored, read_one, seen_in
 from impasto.training.data.shots import numbered_frames
-from impasto.training.data.orientation import upright
 
 
 def load_picture(path: Path, long_side: int, input_space: str | None = None) -> Samples:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import ResUNet, unshuffled
 from impasto.core.generators.unet import UNet
+from impasto.training.collapse_monitor import Probe
 from impasto.training.data.domains import Domains, draw_pictures
 from impasto.training.data.pairs import as_float
 from impasto.training.discriminators import PatchGAN, new_critic
@@ -24,7 +25,6 @@ from impasto.training.loop import Step, Task, require_room
 from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
 from impasto.training.losses.contrastive import Projections, draw_places, patch_nce
 from impasto.training.losses.reconstruction import range_penalty
-from impasto.training.collapse_monitor import Probe
 from impasto.training.networks import new_network
 from impasto.training.objectives.pairs import HALF, PROBED, disturbed, shift_loss
 from impasto.training.preview import stylize, write_sheet

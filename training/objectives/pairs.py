@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
 from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
+from impasto.training.collapse_monitor import Probe
 from impasto.training.data.augmentation import compressed, exposed
 from impasto.training.data.guides import with_guides
 from impasto.training.data.half_size import halved
@@ -23,7 +24,6 @@ from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visi
 from impasto.training.losses.consistency import shift_consistency, shifted
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian_swd
-from impasto.training.collapse_monitor import Probe
 from impasto.training.networks import new_network
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe

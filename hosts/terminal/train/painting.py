@@ -14,13 +14,13 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.events import Finished
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.processes import place
+from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.material import begun_with, learn, material_of
 from impasto.hosts.terminal.train.options import Adapt, DistilFrom, Frames, InputSpace, Json, RunOptions
 from impasto.hosts.terminal.train.plates import Pairing, Plates, PlateSource, made_by_first, make_told
 from impasto.hosts.terminal.train.session import met, opened, stop_notice, training_reporter
+from impasto.hosts.terminal.train.torchrun import place
 
 if TYPE_CHECKING:
     from impasto.training.teachers.pairs import TeacherLook

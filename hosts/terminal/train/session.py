@@ -15,10 +15,10 @@ from impasto.core.errors import OutputExists, TrainingError, UsageError
 from impasto.hosts.terminal.events import Cancelled, Finished, Step, Warned
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.processes import Place, device_of, place
+from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import Reporter, reporter_for
 from impasto.hosts.terminal.train.options import RunOptions
+from impasto.hosts.terminal.train.torchrun import Place, device_of, place
 
 if TYPE_CHECKING:
     from impasto.training.loop import Progress, Trained

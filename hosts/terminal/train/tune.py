@@ -16,8 +16,7 @@ from impasto.core.errors import OutputExists, TrainingError, UsageError
 from impasto.hosts.terminal.events import Cancelled, Finished, Tried, Warned
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.process import prepare_process
-from impasto.hosts.terminal.processes import place
+from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.train.options import (
     Device,
@@ -32,6 +31,7 @@ from impasto.hosts.terminal.train.options import (
     recipe_of,
 )
 from impasto.hosts.terminal.train.session import for_folder, for_pictures, stop_notice, training_reporter
+from impasto.hosts.terminal.train.torchrun import place
 
 JOURNAL = "trials.journal"
 

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from impasto.hosts.terminal.extension.archive import sources, write_extension
-from impasto.hosts.terminal.extension.client_wheel import client_wheel
-from impasto.hosts.terminal.extension.wheels import fetch
+from impasto.hosts.terminal.install.blender_extension.archive import sources, write_extension
+from impasto.hosts.terminal.install.blender_extension.client_wheel import client_wheel
+from impasto.hosts.terminal.install.blender_extension.wheels import fetch
 from impasto.server.client import Client
 from tests.hosts.blender.in_blender import VERSIONS, environments, impasto_command, python_of
 

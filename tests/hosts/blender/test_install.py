@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal.app import run
-from impasto.hosts.terminal.extension import wheels
-from impasto.hosts.terminal.extension.installing import own_command
-from impasto.hosts.terminal.extension.user_folders import configuration, folder_at, found_folders, program_at
+from impasto.hosts.terminal.install.blender_extension import wheels
+from impasto.hosts.terminal.install.blender_extension.installing import own_command
+from impasto.hosts.terminal.install.blender_extension.user_folders import (
+    configuration,
+    folder_at,
+    found_folders,
+    program_at,
+)
 from tests.hosts.blender.in_blender import environments, in_blender
 from tests.hosts.blender.inside import extension
 
@@ -44,7 +49,7 @@ def impasto(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capt
 @pytest.fixture
 def no_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is fetched: the zip carries the client alone."""
-    monkeypatch.setattr("impasto.hosts.terminal.blender.fetch", lambda platforms, cache: [])
+    monkeypatch.setattr("impasto.hosts.terminal.install.blender.fetch", lambda platforms, cache: [])
 
 
 def user_folder(tmp_path: Path, version: str) -> Path:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from impasto.core.errors import UsageError
-from impasto.hosts.blender import failure, mainthread
+from impasto.hosts.blender import failure, main_thread
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     failure.forget()
     yield
-    while mainthread.drain():
+    while main_thread.drain():
         pass
     failure.forget()
 
@@ -28,21 +28,21 @@ def test_calls_of_any_thread_run_where_they_are_drained_and_in_order() -> None:
 
     def ask() -> None:
         for number in range(5):
-            mainthread.later(lambda number=number: call(number))
+            main_thread.later(lambda number=number: call(number))
 
     thread = threading.Thread(target=ask)
     thread.start()
     thread.join(10)
     assert ran == []
-    assert mainthread.drain() == 5
+    assert main_thread.drain() == 5
     assert ran == [(number, threading.get_ident()) for number in range(5)]
 
 
 def test_a_flood_of_calls_is_taken_in_turns() -> None:
-    for _ in range(mainthread.AT_ONCE + 3):
-        mainthread.later(lambda: None)
-    assert mainthread.drain() == mainthread.AT_ONCE
-    assert mainthread.drain() == 3
+    for _ in range(main_thread.AT_ONCE + 3):
+        main_thread.later(lambda: None)
+    assert main_thread.drain() == main_thread.AT_ONCE
+    assert main_thread.drain() == 3
 
 
 def test_a_call_that_fails_is_remembered_and_the_others_run() -> None:
@@ -51,9 +51,9 @@ def test_a_call_that_fails_is_remembered_and_the_others_run() -> None:
     def fail() -> None:
         raise UsageError("expected a strip, got none; select one")
 
-    mainthread.later(fail)
-    mainthread.later(lambda: ran.append("ran"))
-    assert mainthread.drain() == 2
+    main_thread.later(fail)
+    main_thread.later(lambda: ran.append("ran"))
+    assert main_thread.drain() == 2
     assert ran == ["ran"]
     assert failure.last_error() == "expected a strip, got none; select one"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from impasto.hosts.terminal.extension.archive import sources, write_extension
-from impasto.hosts.terminal.extension.client_wheel import client_wheel, closure_of, imports_of
+from impasto.hosts.terminal.install.blender_extension.archive import sources, write_extension
+from impasto.hosts.terminal.install.blender_extension.client_wheel import client_wheel, closure_of, imports_of
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import environments, in_blender, python_of
 from tests.hosts.blender.inside import extension
@@ -105,7 +105,10 @@ def test_the_manifest_states_version_platforms_and_every_wheel(archive: Path) ->
 def test_the_zip_carries_the_extension_and_nothing_that_is_built(archive: Path) -> None:
     with zipfile.ZipFile(archive) as packed:
         names = {name for name in packed.namelist() if not name.startswith("wheels/")}
-    assert names == {path.name for path in sources().glob("*.py")} | {"LICENSE", "blender_manifest.toml"}
+    assert names == {str(path.relative_to(sources())) for path in sources().rglob("*.py")} | {
+        "LICENSE",
+        "blender_manifest.toml",
+    }
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
@@ -131,7 +134,7 @@ def test_the_client_wheel_needs_nothing_but_numpy_msgpack_and_zmq(tmp_path: Path
 
 
 def test_every_import_of_the_extension_is_in_the_client_wheel() -> None:
-    named = imports_of(sources().glob("*.py"))
+    named = imports_of(sources().rglob("*.py"))
     carried = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in closure_of(named)}
     assert {"impasto.server.client", "impasto.core.errors", "impasto.core.params"} <= carried
     assert not {name for name in carried if name.startswith(("impasto.server.front", "impasto.server.worker"))}
@@ -139,7 +142,7 @@ def test_every_import_of_the_extension_is_in_the_client_wheel() -> None:
 
 
 def test_unsound_wheels_of_the_cache_are_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.hosts.terminal.extension import wheels
+    from impasto.hosts.terminal.install.blender_extension import wheels
 
     fetched: list[str] = []
 

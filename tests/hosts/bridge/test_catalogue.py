@@ -12,7 +12,7 @@ from impasto.core.style_reference import name_of
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue, store_catalogue
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.terminal.host_files import own_catalogue
+from impasto.hosts.terminal.install.host_files import own_catalogue
 from tests.hosts.bridge.conftest import Scripted
 from tests.hosts.terminal.conftest import IMPASTO
 

@@ -13,10 +13,10 @@ from impasto.core.frame import Frame
 from impasto.hosts.bridge.colour import SPACES, space_of
 from impasto.hosts.bridge.digest import digest_of, digest_of_files
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.order import RenderOrder, arguments_of, store_animation
 from impasto.hosts.bridge.patterns import files_of, for_view, frame_path, frames_present, to_hashes, to_printf
-from impasto.hosts.bridge.places import SharedFolder
 from impasto.hosts.bridge.ranges import FrameRange, ranges_text, stretches
+from impasto.hosts.bridge.render_arguments import RenderOrder, arguments_of, store_animation
+from impasto.hosts.bridge.server_paths import SharedFolder
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import pytest
 
 from impasto.hosts.bridge import catalogue, command
 from impasto.hosts.terminal.app import run
-from impasto.hosts.terminal.host_files import adapter_files, place
+from impasto.hosts.terminal.install.host_files import adapter_files, place
 from tests.hosts.nuke.fake_nuke import SHOWN, FakeNuke
 
 IMPASTO = (sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()")
@@ -126,7 +126,7 @@ class Session:
         self.nuke, self.folder = nuke, folder
         self.panel = importlib.import_module("impasto.hosts.nuke.panel")
         self.knobs = importlib.import_module("impasto.hosts.nuke.knobs")
-        self.gate = importlib.import_module("impasto.hosts.nuke.gate")
+        self.gate = importlib.import_module("impasto.hosts.nuke.render_check")
         self.recovery = importlib.import_module("impasto.hosts.nuke.recovery")
         self.graph = importlib.import_module("impasto.hosts.nuke.graph")
         root = nuke.root()
@@ -158,7 +158,7 @@ class Session:
 
     def wait(self, *nodes: Any) -> None:
         """Be idle until nothing is painted any more and the last words were said."""
-        desk = importlib.import_module("impasto.hosts.nuke.desk").desk()
+        desk = importlib.import_module("impasto.hosts.nuke.jobs").desk()
         identities = [node["identity"].value() for node in nodes]
         self.nuke.pump(lambda: not any(map(desk.busy, identities)))
         self.nuke.pump(lambda: self.nuke._waiting.empty())

@@ -120,7 +120,7 @@ def test_a_disk_that_is_full_beside_the_host(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("impasto.hosts.nuke.settle.os.replace", full)
+    monkeypatch.setattr("impasto.hosts.nuke.reuse_plates.os.replace", full)
     artist.paint(node)
     assert "which failed: No space left on device; make room, or choose another scratch folder" in artist.nuke.said[0]
 

@@ -15,8 +15,8 @@ from impasto.hosts.bridge.catalogue import load_catalogue
 from impasto.hosts.bridge.command import RECORD, find_command
 from impasto.hosts.terminal.app import run
 from impasto.hosts.terminal.exit_codes import USAGE
-from impasto.hosts.terminal.host_files import add_block, own_catalogue, remove_block
-from impasto.hosts.terminal.nuke import host_checks
+from impasto.hosts.terminal.install.host_files import add_block, own_catalogue, remove_block
+from impasto.hosts.terminal.install.nuke import host_checks
 from tests.hosts.bridge.old_python import interpreters
 
 TEXTS = {

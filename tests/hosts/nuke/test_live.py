@@ -15,7 +15,7 @@ from impasto.core.export.torchscript_file import open_net
 from impasto.core.style import find_style, load_style
 from impasto.hosts.terminal.app import run
 from impasto.hosts.terminal.exit_codes import USAGE
-from impasto.hosts.terminal.nuke_live import live_script, quoted
+from impasto.hosts.terminal.install.nuke_live import live_script, quoted
 
 STYLE = "wheatfield-draft"
 CHANNELS = "rgba.red, rgba.green, rgba.blue"

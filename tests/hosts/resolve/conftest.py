@@ -18,9 +18,9 @@ import pytest
 
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.patterns import frame_path, frames_present
-from impasto.hosts.resolve.front import Front
-from impasto.hosts.resolve.record import Record
+from impasto.hosts.resolve.job_record import Record
 from impasto.hosts.resolve.request import Request
+from impasto.hosts.resolve.ui import Front
 from tests.hosts.resolve.fake import Habits, World, cut
 
 IMPASTO = Command((sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()"))
@@ -104,7 +104,7 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> None:
                 target.parent.mkdir(exist_ok=True)
                 shutil.copyfile(path, target)
 
-    monkeypatch.setattr("impasto.hosts.resolve.work.paint", copy)
+    monkeypatch.setattr("impasto.hosts.resolve.pipeline.paint", copy)
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,12 @@ from impasto.hosts.bridge import jobs
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.resolve import menu
 from impasto.hosts.resolve.connection import MODULE
-from impasto.hosts.resolve.front import Front
-from impasto.hosts.resolve.record import open_jobs
+from impasto.hosts.resolve.job_record import open_jobs
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.terminal import app, resolve
+from impasto.hosts.resolve.ui import Front
+from impasto.hosts.terminal import app
 from impasto.hosts.terminal.exit_codes import DONE, INTERRUPTED, USAGE
+from impasto.hosts.terminal.install import resolve
 from tests.hosts.bridge.old_python import interpreters
 from tests.hosts.resolve.conftest import Heard, made
 from tests.hosts.resolve.fake import World

@@ -19,10 +19,10 @@ import pytest
 from impasto.hosts.bridge import jobs
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.resolve.front import Stopped
-from impasto.hosts.resolve.record import open_jobs, record_of
+from impasto.hosts.resolve.job_record import open_jobs, record_of
+from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.work import begin, carry_out
+from impasto.hosts.resolve.ui import Stopped
 from tests.hosts.resolve.conftest import Heard, made
 from tests.hosts.resolve.fake import Gone, World, cut
 
@@ -303,7 +303,7 @@ def test_a_failure_that_is_no_sentence_leaves_a_job_that_can_be_continued(
     def broken(*_: Any) -> None:
         raise TypeError("'NoneType' object is not callable")
 
-    monkeypatch.setattr("impasto.hosts.resolve.work.paint", broken)
+    monkeypatch.setattr("impasto.hosts.resolve.pipeline.paint", broken)
     with pytest.raises(TypeError):
         go(world, request_in(), heard)
     (job,) = open_jobs(request_in().root())

@@ -12,10 +12,10 @@ import pytest
 
 from impasto.core.media import open_reader
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.resolve import work
+from impasto.hosts.resolve import pipeline
 from impasto.hosts.resolve.connection import PLACES, checked, places
+from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.work import begin, carry_out
 from tests.hosts.resolve import fake
 from tests.hosts.resolve.conftest import Heard, made
 from tests.hosts.resolve.fake import World, cut, picture
@@ -157,13 +157,13 @@ def test_the_view_that_the_editor_has_when_it_is_painted_is_kept(
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
     """Let something happen in Resolve while the job paints."""
-    copy = work.paint
+    copy = pipeline.paint
 
     def painting(*given: Any) -> None:
         happens()
         copy(*given)
 
-    monkeypatch.setattr(work, "paint", painting)
+    monkeypatch.setattr(pipeline, "paint", painting)
 
 
 def test_a_clip_with_handles_keeps_its_framing_and_its_grade(world: World, heard: Heard, request_in: RequestIn) -> None:
@@ -325,13 +325,13 @@ def test_nothing_of_resolve_is_touched_while_it_paints(
     world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    copy = work.paint
+    copy = pipeline.paint
 
     def watched(*given: Any) -> None:
         calls.append(len(world.calls))
         copy(*given)
         calls.append(len(world.calls))
 
-    monkeypatch.setattr(work, "paint", watched)
+    monkeypatch.setattr(pipeline, "paint", watched)
     go(world, request_in(), heard)
     assert calls[0] == calls[1]

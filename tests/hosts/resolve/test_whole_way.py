@@ -16,13 +16,13 @@ import pytest
 from impasto.core.engine import Engine
 from impasto.core.media import open_reader
 from impasto.hosts.bridge.command import Command
-from impasto.hosts.resolve.record import Record
+from impasto.hosts.resolve.job_record import Record
+from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.work import begin, carry_out
 from impasto.server.runtime_dir import running
 from tests.hosts.resolve.conftest import IMPASTO, Heard, made
 from tests.hosts.resolve.fake import World, cut, picture
-from tests.hosts.terminal.test_served_render import end
+from tests.hosts.terminal.render.test_served import end
 
 RequestIn = Callable[..., Request]
 STYLE = "wheatfield-draft"

@@ -16,10 +16,10 @@ from impasto.hosts.bridge.events import ParameterFound, StyleFound
 from impasto.hosts.bridge.jobs import Job
 from impasto.hosts.bridge.ranges import FrameRange
 from impasto.hosts.resolve.colour import SPACES, TRANSFORMS, picture_colour
-from impasto.hosts.resolve.form import job_words, request_of, values_of
+from impasto.hosts.resolve.dialog_request import job_words, request_of, values_of
+from impasto.hosts.resolve.rendered_files import Written, written
 from impasto.hosts.resolve.request import Request, remember, remembered, request_from
 from impasto.hosts.resolve.timecode import advanced, same_rate
-from impasto.hosts.resolve.written import Written, written
 
 UNMANAGED, ACES = {"colorScienceMode": "davinciYRGB"}, {"colorScienceMode": "acescct"}
 MANAGED = {"colorScienceMode": "davinciYRGBColorManagedv2", "separateColorSpaceAndGamma": "1"}

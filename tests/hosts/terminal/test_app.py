@@ -74,7 +74,7 @@ def test_a_fault_of_the_program_is_one_sentence_and_a_log(
     def fault() -> None:
         raise ZeroDivisionError("this is a bug")
 
-    monkeypatch.setattr("impasto.hosts.terminal.styles.style_files", fault)
+    monkeypatch.setattr("impasto.hosts.terminal.style.listing.style_files", fault)
     done = impasto("styles")
     assert done.code == exit_codes.INTERNAL
     assert len(done.err.splitlines()) == 1

@@ -12,7 +12,7 @@ from impasto.core.errors import IncompatibleServer, StyleError
 from impasto.hosts.terminal import doctor
 from impasto.hosts.terminal.events import CheckDone
 from impasto.hosts.terminal.exit_codes import INTERNAL
-from impasto.hosts.terminal.versions import own_version
+from impasto.hosts.terminal.server.version_check import own_version
 from impasto.server.client.transport import Channel
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.errors import facts_of

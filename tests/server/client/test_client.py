@@ -24,8 +24,8 @@ from impasto.core.errors import (
 )
 from impasto.core.params import Params
 from impasto.server.client import Client
-from impasto.server.client.transport import Listener, Route
 from impasto.server.client.requests import Visitor
+from impasto.server.client.transport import Listener, Route
 from impasto.server.protocol import messages
 from tests.server.scripted_server import Script, ScriptedPlace, ScriptedTransport
 

@@ -12,8 +12,8 @@ import pytest
 
 from impasto.core.errors import RequestCancelled, ServerError, ServerUnreachable, StyleError
 from impasto.server.client import requests
-from impasto.server.client.session import MISSED_PONGS, new_id
 from impasto.server.client.ring import RingPairs
+from impasto.server.client.session import MISSED_PONGS, new_id
 from impasto.server.protocol import messages
 from impasto.server.protocol.messages import Failed, Look, ShotProgress, ShotStarted, SubmitShot
 from tests.server.client.test_client import LIMIT_S, Stage, plate

@@ -22,9 +22,9 @@ import zmq
 
 from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
 from impasto.server.client import Client, requests, transport
-from impasto.server.client.transport import push
-from impasto.server.client.session import Conversation
 from impasto.server.client.futures import FrameRequest
+from impasto.server.client.session import Conversation
+from impasto.server.client.transport import push
 from impasto.server.client_keys import ClientKeys
 from impasto.server.helm import Helm
 from impasto.server.protocol import messages

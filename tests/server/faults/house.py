@@ -29,12 +29,12 @@ import psutil
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.server.client import Client
-from impasto.server.client.transport import Route
 from impasto.server.client.requests import Visitor
+from impasto.server.client.transport import Route
 from impasto.server.client_keys import ClientKeys
 from impasto.server.protocol.messages import Look, Status, SubmitShot
-from impasto.server.shared_memory import NAMED
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
+from impasto.server.shared_memory import NAMED
 from tests.server.fake_worker import COMMAND, write_style
 from tests.server.faults.relay import Relay
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from impasto.core.errors import StyleError
-from impasto.server.front.requests import Task
 from impasto.server.front.event_log import HANDFUL, Journal
+from impasto.server.front.requests import Task
 from impasto.server.front.telemetry import Log, Telemetry
 from impasto.server.protocol.errors import facts_of
 from impasto.server.protocol.messages import Done, Failed

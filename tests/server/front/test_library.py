@@ -21,8 +21,8 @@ from impasto.core.style_reference import name_of
 from impasto.server.front import library as library_file
 from impasto.server.front import style_facts
 from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Found, Library
-from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 from impasto.server.protocol.messages import ErrorFacts, StyleFacts
+from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 BUILT_INS = [

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import ServerError
-from impasto.server.front.server import serve
 from impasto.server.front.outbox import letter
+from impasto.server.front.server import serve
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import (
     AttachRing,

@@ -35,7 +35,7 @@ class Studio:
     """A server on the network and the keys of those who use it."""
 
     server: Server
-    auth: Path
+    keys: Path
     pairs: dict[str, tuple[bytes, bytes]]
 
     def client(self, who: str, **more: Any) -> Raw:

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from impasto.server.front.workers import LATE_S, Event, Heard, Lost, Supervisor
 from impasto.server.front.device_slot import Patience
+from impasto.server.front.workers import LATE_S, Event, Heard, Lost, Supervisor
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits
 from tests.server import fake_worker

@@ -15,10 +15,10 @@ from impasto.core.animation import Animation, animation_of
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.params import PARAMETERS
 from impasto.server.protocol import limits
-from impasto.server.protocol.codec import FROM_CLIENT, Malformed, decode, encode, encode_link
-from impasto.server.protocol.worker_messages import RunShot
-from impasto.server.protocol.messages import AnimatedParameter, Look, Stretch, SubmitShot
 from impasto.server.protocol.animation import animated_from, animation_from
+from impasto.server.protocol.codec import FROM_CLIENT, Malformed, decode, encode, encode_link
+from impasto.server.protocol.messages import AnimatedParameter, Look, Stretch, SubmitShot
+from impasto.server.protocol.worker_messages import RunShot
 
 SHOT = SubmitShot(b"i" * 16, Look("a"), "/i" * 2048, "/o" * 2048, matte="/m" * 2048)
 """With paths of the longest kind."""

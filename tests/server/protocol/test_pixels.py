@@ -58,7 +58,7 @@ def noise(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
 
 @given(picture=pictures(), matte_dtype=st.sampled_from(DTYPES), gap=st.integers(0, 2), base=st.integers(0, 3))
 def test_samples_come_back_from_any_layout(picture: Picture, matte_dtype: Dtype, gap: int, base: int) -> None:
-    pixels = noise((picture.height, picture.width, picture.channels), pixels.DTYPES[picture.dtype])
+    samples = noise((picture.height, picture.width, picture.channels), pixels.DTYPES[picture.dtype])
     grey = noise((picture.height, picture.width), pixels.DTYPES[matte_dtype])
     behind = pixels.matte_of(grey, picture)
     matte = replace(behind, row_stride=behind.row_stride + gap * 4, offset=behind.offset + 64 * gap)
@@ -68,9 +68,9 @@ def test_samples_come_back_from_any_layout(picture: Picture, matte_dtype: Dtype,
     pixels.check_submit(
         request(picture, slot=Slot(1, 0, 1), matte=matte), slot_bytes=size, part_sizes=(), limits=LIMITS
     )
-    pixels.view_of(picture, buffer, base * 64)[:] = pixels
+    pixels.view_of(picture, buffer, base * 64)[:] = samples
     pixels.matte_view(picture, matte, buffer, base * 64 + matte.offset)[:] = grey
-    np.testing.assert_array_equal(pixels.view_of(picture, buffer, base * 64), pixels)
+    np.testing.assert_array_equal(pixels.view_of(picture, buffer, base * 64), samples)
     np.testing.assert_array_equal(pixels.matte_view(picture, matte, buffer, base * 64 + matte.offset), grey)
 
 

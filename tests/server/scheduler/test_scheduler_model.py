@@ -42,8 +42,8 @@ from impasto.server.scheduler.events import (
     WorkerLost,
     WorkerReady,
 )
-from impasto.server.scheduler.scheduler import Load, Scheduler
 from impasto.server.scheduler.quarantine import QUARANTINE_S
+from impasto.server.scheduler.scheduler import Load, Scheduler
 
 LIMITS = Limits(
     queued_requests=6,

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from impasto.server.helm import Helm
+from impasto.server.protocol.messages import Done, Look
 from impasto.server.protocol.pixels import picture_of
 from impasto.server.protocol.worker_messages import (
     CheckStyle,
@@ -30,7 +31,6 @@ from impasto.server.protocol.worker_messages import (
     WorkFailed,
     WorkStopped,
 )
-from impasto.server.protocol.messages import Done, Look
 from impasto.server.worker import loop
 from impasto.server.worker.loop import FrameTask, work
 from impasto.server.worker_pipe import LinkClosed, link_pair, worker_end

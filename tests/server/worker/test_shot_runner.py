@@ -19,6 +19,7 @@ from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.resize import Resize
+from impasto.server.protocol.messages import Look, SubmitShot
 from impasto.server.protocol.worker_messages import (
     FramesSafe,
     FromWorker,
@@ -32,10 +33,9 @@ from impasto.server.protocol.worker_messages import (
     WorkFailed,
     WorkStopped,
 )
-from impasto.server.protocol.messages import Look, SubmitShot
 from impasto.server.shots.render import FrameStored, ShotAdvanced, ShotNote
-from impasto.server.worker.shot_runner import ShotWork, for_attempt, job_of
 from impasto.server.worker.scheduled_painter import TurnPainter
+from impasto.server.worker.shot_runner import ShotWork, for_attempt, job_of
 from impasto.server.worker.work_items import Unit
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
 from tests.server.one_worker import OneWorker, new_id, one_worker

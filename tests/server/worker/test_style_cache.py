@@ -24,10 +24,10 @@ from impasto.core.keyframe_paint.stored import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
-from impasto.server.worker.fitting_painter import Reservations, StylePainter
-from impasto.server.worker.memory_budget import KEY_BYTES, fitting_tile, free_bytes, needed_bytes, usual_tile
-from impasto.server.worker.loop import DeviceLost
 from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove, tile_of
+from impasto.server.worker.fitting_painter import Reservations, StylePainter
+from impasto.server.worker.loop import DeviceLost
+from impasto.server.worker.memory_budget import KEY_BYTES, fitting_tile, free_bytes, needed_bytes, usual_tile
 from impasto.server.worker.style_cache import WarmStyles
 from tests.server.fake_worker import fake_card
 

@@ -22,6 +22,7 @@ from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
 from impasto.core.style import BUILT_IN, save_style
+from impasto.server.protocol.messages import Done, Look, SubmitShot
 from impasto.server.protocol.pixels import matte_of, picture_of
 from impasto.server.protocol.worker_messages import (
     CheckStyle,
@@ -38,7 +39,6 @@ from impasto.server.protocol.worker_messages import (
     WorkFailed,
     WorkStopped,
 )
-from impasto.server.protocol.messages import Done, Look, SubmitShot
 from impasto.server.worker.frames import strength_of
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD

@@ -63,7 +63,7 @@ class Desk:
         """Run the operator; the sentence of the last job."""
         import bpy
 
-        from impasto.hosts.blender.job_state import JOBS
+        from impasto.hosts.blender.bake.job_state import JOBS
 
         JOBS.clear()
         try:

@@ -80,7 +80,7 @@ def painted(folder: Path, media: Path) -> Any:
 
 def kept(folder: Path, media: Path) -> Any:
     """One strip keeps a style file of its own, its neighbour follows the panel; then the file is another, and gone."""
-    from impasto.hosts.blender.kept_look import KeptLook, keep, release
+    from impasto.hosts.blender.look.pinned import KeptLook, keep, release
 
     desk = Desk(folder, media)
     own = folder / "own.safetensors"

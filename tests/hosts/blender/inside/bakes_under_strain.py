@@ -31,7 +31,7 @@ def untouched(folder: Path, media: Path) -> Any:
     """The user's scene, before and after a bake that renders, also one whose render fails."""
     import bpy
 
-    from impasto.hosts.blender import rendered
+    from impasto.hosts.blender.bake import strip_render
 
     desk = Desk(folder, media)
     other = desk.movie(channel=5)
@@ -64,10 +64,10 @@ def untouched(folder: Path, media: Path) -> Any:
 
     desk.select(strip)
     desk.editor.active_strip = other
-    render, rendered.Stage.render = rendered.Stage.render, no_room
+    render, strip_render.Stage.render = strip_render.Stage.render, no_room
     strip.modifiers[0].bright = 0.1
     bad = desk.stylize()
-    rendered.Stage.render = render
+    strip_render.Stage.render = render
     return {"before": before, "after": after, "failed": state(), "good": good, "bad": bad}
 
 
@@ -86,8 +86,8 @@ def two_at_once(folder: Path, media: Path) -> Any:
 
 def cancelled(folder: Path, media: Path) -> Any:
     """Cancel after some frames; again, it goes on behind them. By the timer's own function, as in a window."""
-    from impasto.hosts.blender import bake
-    from impasto.hosts.blender.job_state import JOBS
+    from impasto.hosts.blender.bake import operators
+    from impasto.hosts.blender.bake.job_state import JOBS
     from impasto.server.client import Client
 
     desk = Desk(folder, media)
@@ -100,14 +100,14 @@ def cancelled(folder: Path, media: Path) -> Any:
         return render_shot(*arguments, **words)
 
     Client.render_shot = render_later
-    begun, _ = bake.stylize(desk.scene)
+    begun, _ = operators.stylize(desk.scene)
     for _ in range(20):
-        bake._turn()
+        operators._turn()
     turned = [begun[0].job.phase, list(waited)]
     answers.set()
     Client.render_shot = render_shot
     while begun[0].job.running:
-        bake._turn()
+        operators._turn()
         if begun[0].job.done >= 2:
             JOBS.ask_cancel()
         time.sleep(0.005)
@@ -122,17 +122,18 @@ def cancelled(folder: Path, media: Path) -> Any:
 
 def server_killed(folder: Path, media: Path) -> Any:
     """The server dies in the middle of a bake: it is started again, and the bake goes on."""
-    from impasto.hosts.blender import bake, connection
+    from impasto.hosts.blender import connection
+    from impasto.hosts.blender.bake import operators
 
     desk = Desk(folder, media)
     desk.scene.impasto.style_name = STYLE
     desk.movie("wide_long.mp4").frame_offset_end = 18
     pid = connection.current().client().welcome.pid
-    begun, _ = bake.stylize(desk.scene)
+    begun, _ = operators.stylize(desk.scene)
     killed = False
     until = time.monotonic() + 150
     while begun[0].job.running and time.monotonic() < until:
-        bake._turn()
+        operators._turn()
         if not killed and begun[0].job.done >= 2:
             os.kill(pid, signal.SIGKILL)
             killed = True
@@ -144,8 +145,8 @@ def server_killed(folder: Path, media: Path) -> Any:
 
 def changed_meanwhile(folder: Path, media: Path) -> Any:
     """The strip is moved, trimmed, deleted, given other media, or its scene undone, while it is painted."""
-    from impasto.hosts.blender import bake
-    from impasto.hosts.blender.job_state import JOBS
+    from impasto.hosts.blender.bake import operators
+    from impasto.hosts.blender.bake.job_state import JOBS
 
     found = {}
     for name in ("moved", "trimmed", "longer", "deleted", "other media", "stage undone"):
@@ -157,7 +158,7 @@ def changed_meanwhile(folder: Path, media: Path) -> Any:
             strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 0.1
         frames = [12, 15]
         before = desk.shots(frames)
-        begun, _ = bake.stylize(desk.scene)
+        begun, _ = operators.stylize(desk.scene)
         begun[0].step()
         if name == "moved":
             strip.frame_start += 30
@@ -175,7 +176,7 @@ def changed_meanwhile(folder: Path, media: Path) -> Any:
             import bpy
 
             bpy.data.scenes.remove(bpy.data.scenes[begun[0].stage_name])
-        bake.run_to_end(begun)
+        operators.run_to_end(begun)
         job = begun[0].job
         found[name] = {"phase": job.phase, "said": job.sentence, "scenes": len(bakes.bpy_data().scenes)}
         if job.phase == "finished":
@@ -188,26 +189,27 @@ def file_saved_and_opened(folder: Path, media: Path) -> Any:
     """The file is saved while a strip is rendered, and another one is opened while the next one is."""
     import bpy
 
-    from impasto.hosts.blender import bake
+    from impasto.hosts.blender.bake import operators
 
     desk = Desk(folder, media)
     desk.movie().modifiers.new("bright", "BRIGHT_CONTRAST").bright = 0.1
-    begun, _ = bake.stylize(desk.scene)
+    begun, _ = operators.stylize(desk.scene)
     begun[0].step()
     during = len(bpy.data.scenes)
     bpy.ops.wm.save_mainfile()
     copy = shutil.copy(bpy.data.filepath, folder / "copy.blend")
     with bpy.data.libraries.load(str(copy)) as (stored, _):
         scenes = list(stored.scenes)
-    bake.run_to_end(begun)
+    operators.run_to_end(begun)
     phase = begun[0].job.phase
     desk.strips["clip"].modifiers[0].bright = 0.2
     desk.select(desk.strips["clip"])
-    late, _ = bake.stylize(desk.scene)
+    late, _ = operators.stylize(desk.scene)
     late[0].step()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     return {"during": during, "stored": scenes, "phase": phase, "late": late[0].job.phase,
-            "said": late[0].job.sentence, "scenes": len(bpy.data.scenes), "running": len(bake._running)}  # fmt: skip
+            "said": late[0].job.sentence, "scenes": len(bpy.data.scenes),
+            "running": len(operators._running)}  # fmt: skip
 
 
 def hindered(folder: Path, media: Path) -> Any:
@@ -271,7 +273,7 @@ def hindered(folder: Path, media: Path) -> Any:
     strip = desk.movie()
     strip.modifiers.new("bright", "BRIGHT_CONTRAST")
     usage, shutil.disk_usage = shutil.disk_usage, lambda path: shutil._ntuple_diskusage(1, 1, 0)
-    from impasto.hosts.blender import rendered
+    from impasto.hosts.blender.bake import strip_render
 
     class Full:
         class render:  # noqa: N801  # as Blender's own module is called
@@ -279,10 +281,10 @@ def hindered(folder: Path, media: Path) -> Any:
             def render(**words: Any) -> None:
                 raise RuntimeError("Error: Render error (No space left on device) cannot save: 'x'")
 
-    own_bpy = rendered.bpy
-    rendered.bpy = type("Bpy", (), {"ops": Full, "data": bpy.data, "app": bpy.app, "context": bpy.context})
+    own_bpy = strip_render.bpy
+    strip_render.bpy = type("Bpy", (), {"ops": Full, "data": bpy.data, "app": bpy.app, "context": bpy.context})
     found["full"] = desk.stylize()
-    rendered.bpy, shutil.disk_usage = own_bpy, usage
+    strip_render.bpy, shutil.disk_usage = own_bpy, usage
     return found
 
 

@@ -18,7 +18,7 @@ def settings() -> dict[str, Any]:
     import bpy
 
     from impasto.core.params import PARAMETERS
-    from impasto.hosts.blender import parameters
+    from impasto.hosts.blender.look import parameters
 
     found = bpy.context.scene.impasto
     defaults = parameters.look_of(found)
@@ -39,7 +39,8 @@ def chosen_style(style: str) -> dict[str, Any]:
     """A style chosen in the menu: its name, its picture, and what became of the sliders."""
     import bpy
 
-    from impasto.hosts.blender import connection, thumbnails
+    from impasto.hosts.blender import connection
+    from impasto.hosts.blender.ui import thumbnails
 
     there = connection.current()
     there.wait_ready(30)

@@ -88,7 +88,8 @@ def panels_with_a_server(style: str) -> dict[str, Any]:
     import bpy
 
     from impasto.core.errors import UsageError
-    from impasto.hosts.blender import connection, failure, job_state
+    from impasto.hosts.blender import connection, failure
+    from impasto.hosts.blender.bake import job_state
 
     connection.current().wait_ready(30)
     settings = bpy.context.scene.impasto
@@ -180,12 +181,12 @@ def wipe_switched() -> list[bool]:
     """Whether Blender calls the wipe: at first, once it is on, and once it is off."""
     import bpy
 
-    from impasto.hosts.blender import wipe
+    from impasto.hosts.blender.wipe import operators
 
-    found = [wipe.hooked()]
+    found = [operators.hooked()]
     for show in (True, False):
         bpy.context.scene.impasto_wipe.show = show
-        found.append(wipe.hooked())
+        found.append(operators.hooked())
     return found
 
 

@@ -34,23 +34,25 @@ def live_scene(clip: str, style: str = "wheatfield-draft") -> tuple[Any, Any]:
     """A scene with one live strip."""
     import bpy
 
-    from impasto.hosts.blender import connection, live
+    from impasto.hosts.blender import connection
+    from impasto.hosts.blender.live import operators
 
     connection.current().wait_ready(60)
     scene = bpy.context.scene
     (strip,) = strips_of_a_scene(scene, clip)
     scene.impasto.style_name = style
-    live.go_live(bpy.context, scene, strip)
+    operators.go_live(bpy.context, scene, strip)
     return scene, strip
 
 
 def settle(timeout_s: float = 30.0) -> None:
     """As Blender's event loop would: until every live frame that was asked for is there."""
-    from impasto.hosts.blender import live, mainthread
+    from impasto.hosts.blender import main_thread
+    from impasto.hosts.blender.live import operators
 
     until = time.monotonic() + timeout_s
     pause = threading.Event()
-    while mainthread.drain() or not live.idle():
+    while main_thread.drain() or not operators.idle():
         assert time.monotonic() < until, "live frames did not come"
         pause.wait(0.01)
 
@@ -89,13 +91,13 @@ def pixels(path: Path) -> Any:
 
 def on_screen(scene: Any, folder: Path, name: str, frame: int) -> None:
     """A frame as the preview shows it: without waiting for what is not painted yet."""
-    from impasto.hosts.blender import live_render
+    from impasto.hosts.blender.live import render
 
-    waiting, live_render._render = live_render._render, None
+    waiting, render._render = render._render, None
     try:
         render(scene, folder, name, frame)
     finally:
-        live_render._render = waiting
+        render._render = waiting
 
 
 def unreachable() -> Any:
@@ -132,12 +134,12 @@ def every_order(clips: dict[str, str], folder: str, frames: int) -> dict[str, An
 
 def looks(clip: str, folder: str) -> dict[str, Any]:
     """What the preview shows while frames are on their way, after a change of the style, of a slider, and back."""
-    from impasto.hosts.blender import live, live_nodes
+    from impasto.hosts.blender.live import nodes, operators
 
     out = Path(folder)
     scene, strip = live_scene(clip)
-    socket = live_nodes.strength_of(live_nodes.group_of(strip))
-    viewer, requests = live.viewer_of(scene, strip), live._state.requests
+    socket = nodes.strength_of(nodes.group_of(strip))
+    viewer, requests = operators.viewer_of(scene, strip), operators._state.requests
     settle()
     answers, waited = threading.Event(), []
 
@@ -149,37 +151,37 @@ def looks(clip: str, folder: str) -> dict[str, Any]:
     scene.impasto.exposure = 0.5
     for frame in (2, 5, 3, 4):
         scene.frame_set(frame)
-    scrubbed = [live.idle(), list(waited)]
+    scrubbed = [operators.idle(), list(waited)]
     answers.set()
     scene.impasto.exposure = 1.0  # a look of which nothing is painted yet
-    live.look_at(scene)
+    operators.look_at(scene)
     on_screen(scene, out, "early_", 4)
     settle()
     scene.impasto.exposure = 0.0
     requests._client_of = reach
     requests.drop(viewer)
-    live.look_at(scene)
+    operators.look_at(scene)
     settle()
     on_screen(scene, out, "there_", 4)
-    ahead = sorted(path.name for path in live._state.strips[viewer].frames.folder.iterdir())
+    ahead = sorted(path.name for path in operators._state.strips[viewer].frames.folder.iterdir())
     socket.default_value = 0.5
     on_screen(scene, out, "half_", 4)
     socket.default_value = 1.0
     scene.impasto.colour = 1.0
-    live.look_at(scene)
+    operators.look_at(scene)
     settle()
     on_screen(scene, out, "colour_", 4)
     scene.impasto.style_name = "identity"
-    live.look_at(scene)
+    operators.look_at(scene)
     settle()
     on_screen(scene, out, "identity_", 4)
     scene.impasto.style_name, scene.impasto.colour = "wheatfield-draft", 0.0
-    live.look_at(scene)
+    operators.look_at(scene)
     on_screen(scene, out, "back_", 4)  # without waiting: it was painted before
     scene.impasto.style_name = "no such style"
-    live.look_at(scene)
+    operators.look_at(scene)
     settle()
-    return {"scrubbed": scrubbed, "problem": live.problem_of(scene, strip), "ahead": ahead,
+    return {"scrubbed": scrubbed, "problem": operators.problem_of(scene, strip), "ahead": ahead,
             "prefetch": scene.sequence_editor.use_prefetch}  # fmt: skip
 
 
@@ -187,11 +189,11 @@ def animated_strength(clip: str, folder: str) -> None:
     """A strength that is keyed from 0 on frame 1 to 1 on frame 5, and parameters that change from frame to frame."""
     import bpy
 
-    from impasto.hosts.blender import live_nodes
+    from impasto.hosts.blender.live import nodes
 
     scene, strip = live_scene(clip)
-    group = live_nodes.group_of(strip)
-    socket = live_nodes.strength_of(group)
+    group = nodes.group_of(strip)
+    socket = nodes.strength_of(group)
     for frame, value in ((1, 0.0), (5, 1.0)):
         socket.default_value = value
         socket.keyframe_insert("default_value", frame=frame)
@@ -220,8 +222,8 @@ def several(first: str, second: str, folder: str) -> dict[str, Any]:
     painted in a look that it keeps."""
     import bpy
 
-    from impasto.hosts.blender import live
-    from impasto.hosts.blender.kept_look import KeptLook, keep
+    from impasto.hosts.blender.live import operators
+    from impasto.hosts.blender.look.pinned import KeptLook, keep
 
     out = Path(folder)
     scene, below = live_scene(first)
@@ -232,12 +234,12 @@ def several(first: str, second: str, folder: str) -> dict[str, Any]:
     above.crop.max_x = 48
     contrast = above.modifiers.new("contrast", "BRIGHT_CONTRAST")
     contrast.mute = True
-    live.go_live(bpy.context, scene, above)
+    operators.go_live(bpy.context, scene, above)
     other = bpy.data.scenes.new("other")
     (again,) = strips_of_a_scene(other, first)
     other.impasto.style_name = "wheatfield-draft"
     keep(again, KeptLook("identity", {"strength": 1.0}))
-    live.go_live(bpy.context, other, again)
+    operators.go_live(bpy.context, other, again)
     render(scene, out, "both_", 2, 5)
     render(other, out, "other_", 1, 3)
     return {"order": [each.name for each in above.modifiers], "below": below.name}
@@ -247,8 +249,8 @@ def placings(clip: str, folder: str) -> list[dict[str, Any]]:
     """A strip turned, moved, scaled, cropped and flipped: the outline that a wipe draws on, and Blender's render."""
     import bpy
 
-    from impasto.hosts.blender import wipe
-    from impasto.hosts.blender.wipe_maths import outline_of
+    from impasto.hosts.blender.wipe import operators
+    from impasto.hosts.blender.wipe.maths import outline_of
 
     scene = bpy.context.scene
     (strip,) = strips_of_a_scene(scene, clip)
@@ -274,6 +276,6 @@ def placings(clip: str, folder: str) -> list[dict[str, Any]]:
             else:
                 setattr(transform, key, value)
         render(scene, Path(folder), name, 1)
-        corners = outline_of(wipe.placing_of(scene, strip))
+        corners = outline_of(operators.placing_of(scene, strip))
         found.append({"name": name, "corners": [[each.x, each.y, each.u, each.v] for each in corners]})
     return found

@@ -21,27 +21,27 @@ def cut_and_moved(clip: str, folder: str) -> dict[str, Any]:
     """A live strip cut in two, the second half moved; both cached and moved again; saved, loaded, and taken off."""
     import bpy
 
-    from impasto.hosts.blender import live, live_nodes
+    from impasto.hosts.blender.live import nodes, operators
 
     out = Path(folder)
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "cut.blend"))
     scene, left = live_scene(clip)
     right = left.split(frame=4, split_method="SOFT")
     right.frame_start += 20
-    live.look_at(scene)
+    operators.look_at(scene)
     render(scene, out, "live_", 2)
     render(scene, out, "live_", 24)
     left.select = right.select = True
     bpy.ops.impasto.live_cache()
     left.frame_start += 100
     right.frame_start += 5
-    live.look_at(scene)
+    operators.look_at(scene)
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(out / "cut.blend"))
     scene = bpy.context.scene
     on_screen(scene, out, "cached_", 102)
     on_screen(scene, out, "cached_", 29)
-    groups = [live_nodes.group_of(strip).name for strip in scene.sequence_editor.strips_all]
+    groups = [nodes.group_of(strip).name for strip in scene.sequence_editor.strips_all]
     bpy.ops.impasto.live_remove()
     return {"groups": groups, "left": [each.name for each in bpy.data.node_groups],
             "images": [each.name for each in bpy.data.images if each.type != "RENDER_RESULT"]}  # fmt: skip
@@ -51,8 +51,9 @@ def baked_with_its_meta(clip: str, folder: str) -> dict[str, Any]:
     """A meta strip is baked that holds a live strip: for which frames the bake's renders waited."""
     import bpy
 
-    from impasto.hosts.blender import connection, live, live_nodes, live_render
-    from impasto.hosts.blender.job_state import JOBS
+    from impasto.hosts.blender import connection
+    from impasto.hosts.blender.bake.job_state import JOBS
+    from impasto.hosts.blender.live import nodes, operators, render
 
     connection.current().wait_ready(60)
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(folder) / "meta.blend"))
@@ -61,23 +62,23 @@ def baked_with_its_meta(clip: str, folder: str) -> dict[str, Any]:
     inner = meta.strips.new_movie("inner", clip, 1, 1)
     meta.frame_final_end = 3
     scene.impasto.style_name = "identity"
-    live.go_live(bpy.context, scene, inner)
+    operators.go_live(bpy.context, scene, inner)
     settle()
     waited: list[int] = []
-    live_render._render.waiting.frame = lambda *arguments: waited.append(arguments[3])
+    render._render.waiting.frame = lambda *arguments: waited.append(arguments[3])
     for strip in scene.sequence_editor.strips_all:
         strip.select = strip == meta
     bpy.ops.impasto.stylize()
     return {"waited": waited, "phases": [job.phase for job in JOBS.all()], "scenes": len(bpy.data.scenes),
-            "live": live_nodes.modifier_of(inner) is not None}  # fmt: skip
+            "live": nodes.modifier_of(inner) is not None}  # fmt: skip
 
 
 def other_file_while_caching(clip: str, folder: str) -> dict[str, Any]:
     """Another file is opened while a strip is being cached, in which a live strip has the same name."""
     import bpy
 
-    from impasto.hosts.blender import live, live_cache, live_nodes
-    from impasto.hosts.blender.job_state import JOBS
+    from impasto.hosts.blender.bake.job_state import JOBS
+    from impasto.hosts.blender.live import cache, nodes, operators
     from impasto.server.client import Client
 
     blend = str(Path(folder) / "other.blend")
@@ -92,41 +93,41 @@ def other_file_while_caching(clip: str, folder: str) -> dict[str, Any]:
         return render_shot(*arguments, **words)
 
     Client.render_shot = render_later
-    live_cache.begin(scene, strip)
-    painting = live_cache._under_way[0].painting
+    cache.begin(scene, strip)
+    painting = cache._under_way[0].painting
     bpy.ops.wm.open_mainfile(filepath=blend)
     answers.set()
     painting.join(30)
     Client.render_shot = render_shot
-    live_cache.follow()
-    live.look_at(bpy.context.scene)
+    cache.follow()
+    operators.look_at(bpy.context.scene)
     strip = bpy.context.scene.sequence_editor.strips_all[0]
     (job,) = JOBS.all()
-    return {"cached": live_nodes.is_cached(live_nodes.group_of(strip)), "phase": job.phase, "said": job.sentence}
+    return {"cached": nodes.is_cached(nodes.group_of(strip)), "phase": job.phase, "said": job.sentence}
 
 
 def saved_files(clip: str, folder: str) -> dict[str, Any]:
     """A file with a strip that is half painted, one that is cached; and what undo and loading do to a live strip."""
     import bpy
 
-    from impasto.hosts.blender import live, live_nodes
+    from impasto.hosts.blender.live import nodes, operators
 
     out = Path(folder)
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "live.blend"))
     scene, strip = live_scene(clip)
     bpy.ops.ed.undo_push(message="live")
-    live_nodes.remove(strip)
+    nodes.remove(strip)
     bpy.ops.ed.undo_push(message="plate")
     bpy.ops.ed.undo()
     scene = bpy.context.scene
     strip = scene.sequence_editor.strips_all[0]
-    undone = live_nodes.modifier_of(strip) is not None
-    live._state.requests.drop(live.viewer_of(scene, strip))
+    undone = nodes.modifier_of(strip) is not None
+    operators._state.requests.drop(operators.viewer_of(scene, strip))
     for frame in (2, 3):
         render(scene, out, "warm_", frame)
-    found = live._state.strips.get(live.viewer_of(scene, strip)) or live.read(scene, strip)
+    found = operators._state.strips.get(operators.viewer_of(scene, strip)) or operators.read(scene, strip)
     settle()
-    live._state.requests._client_of = unreachable
+    operators._state.requests._client_of = unreachable
     for number in found.plate.numbers:
         if number not in (1002, 1003):  # what was painted ahead
             found.frames.path_of(number).unlink(missing_ok=True)
@@ -139,10 +140,10 @@ def saved_files(clip: str, folder: str) -> dict[str, Any]:
     on_screen(scene, out, "reopened_", 3)
     strip.select = True
     done = bpy.ops.impasto.live_cache()
-    group = live_nodes.group_of(strip)
+    group = nodes.group_of(strip)
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "cached.blend"))
-    return {"undone": undone, "painted": painted, "done": list(done), "cached": live_nodes.is_cached(group),
-            "image": live_nodes.image_of(group).filepath, "dirty": live_nodes.image_of(group).is_dirty}  # fmt: skip
+    return {"undone": undone, "painted": painted, "done": list(done), "cached": nodes.is_cached(group),
+            "image": nodes.image_of(group).filepath, "dirty": nodes.image_of(group).is_dirty}  # fmt: skip
 
 
 def opened_without(folder: str, frames: int) -> dict[str, Any]:
@@ -161,18 +162,19 @@ def no_server(clip: str, folder: str) -> dict[str, Any]:
     """Final renders where no server can be had: pictures, a movie, a single frame."""
     import bpy
 
-    from impasto.hosts.blender import failure, live
+    from impasto.hosts.blender import failure
+    from impasto.hosts.blender.live import operators
 
     out = Path(folder)
     scene = bpy.context.scene
     (strip,) = strips_of_a_scene(scene, clip)
     scene.impasto.style_name = "wheatfield-draft"
     scene.impasto_live.budget_s = 1.0
-    live.go_live(bpy.context, scene, strip)
-    found: dict[str, Any] = {"state": live.current().state}
+    operators.go_live(bpy.context, scene, strip)
+    found: dict[str, Any] = {"state": operators.current().state}
     scene.frame_set(2)
     settle()
-    found["problem"] = live.problem_of(scene, strip)
+    found["problem"] = operators.problem_of(scene, strip)
     on_screen(scene, out, "screen_", 2)
     for kind in ("pictures", "movie"):
         settings = scene.render.image_settings
@@ -224,7 +226,8 @@ def left_alone(clip: str) -> dict[str, Any]:
     import addon_utils
     import bpy
 
-    from impasto.hosts.blender import live, wipe
+    from impasto.hosts.blender.live import operators
+    from impasto.hosts.blender.wipe import operators as wipe
 
     addon_utils.disable("impasto.hosts.blender", default_set=True)
     before = number_of_handlers()
@@ -240,11 +243,11 @@ def left_alone(clip: str) -> dict[str, Any]:
     except RuntimeError as error:
         refused = str(error)
     scene.impasto_wipe.show = True
-    live.look_at(scene)
+    operators.look_at(scene)
     hooked = wipe.hooked()
-    timers = [bpy.app.timers.is_registered(timer) for timer in (live._tick,)]
+    timers = [bpy.app.timers.is_registered(timer) for timer in (operators._tick,)]
     addon_utils.disable("impasto.hosts.blender", default_set=True)
-    still = [bpy.app.timers.is_registered(timer) for timer in (live._tick,)]
+    still = [bpy.app.timers.is_registered(timer) for timer in (operators._tick,)]
     after = number_of_handlers()
     addon_utils.enable("impasto.hosts.blender", default_set=True)
     return {"before": before, "after": after, "hooked": hooked, "hooked_after": wipe.hooked(), "refused": refused,

@@ -68,7 +68,7 @@ def _plain(scene: Any, strip: Any, home: Path) -> None:
 def _bake(scene: Any, strip: Any, home: Path, *, rendered: bool = False) -> None:
     import bpy
 
-    from impasto.hosts.blender.job_state import JOBS
+    from impasto.hosts.blender.bake.job_state import JOBS
 
     bpy.ops.impasto.stylize(rendered=rendered)
     (job,) = JOBS.all()
@@ -83,7 +83,7 @@ def _bake_rendered(scene: Any, strip: Any, home: Path) -> None:
 def _live(scene: Any, strip: Any, home: Path) -> None:
     import bpy
 
-    from impasto.hosts.blender import live
+    from impasto.hosts.blender.live import operators
 
-    live.go_live(bpy.context, scene, strip)
+    operators.go_live(bpy.context, scene, strip)
     _plain(scene, strip, home)

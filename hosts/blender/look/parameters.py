@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an artist turns, as properties of the scene: `scene.impasto`, made from the table that every host uses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import bpy
+
+from impasto.core.params import PARAMETERS, Parameter
+
+from ..connection import current
+from ..ui import thumbnails
+from ..versions import animation_curves
+
+TITLES: Final = {"colour": "Keep colour", "detail": "Keep detail"}
+"""Names of the controls where the parameter's own would not say enough on a slider."""
+MATTES: Final = (
+    ("NONE", "None", "The style everywhere", "X", 0),
+    ("STRIP", "Strip", "Where another strip is white, the style shows; where it is black, the plate", "SEQUENCE", 1),
+    ("FILES", "Images", "The same with numbered pictures, or one picture for all frames", "FILE_IMAGE", 2),
+)
+RANGES: Final = (
+    ("STRIP", "Strip", "All frames that the strip shows", "SEQUENCE", 0),
+    ("PREVIEW", "Preview range", "The frames of the preview range, as far as the strip shows them", "PREVIEW_RANGE", 1),
+    ("CUSTOM", "Frames", "From one frame of the timeline to another", "TIME", 2),
+)
+
+
+def _chosen(settings: Any) -> int:
+    return thumbnails.number_of(settings.style_name)
+
+
+def _choose(settings: Any, number: int) -> None:
+    """Take a style, and its defaults for the sliders that stand as the style before wanted them."""
+    chosen, before = thumbnails.name_of(number), _defaults_of(settings.style_name)
+    if not chosen or chosen == settings.style_name:
+        return
+    settings.style_name = chosen
+    for name, default in _defaults_of(chosen).items():
+        if math.isclose(getattr(settings, name), before[name], abs_tol=1e-6):
+            setattr(settings, name, default)
+
+
+def _defaults_of(style: str) -> dict[str, float]:
+    facts = next((each for each in current().styles() if each.name == style), None)
+    own = {} if facts is None else facts.defaults
+    return {each.name: own.get(each.name, each.default) for each in PARAMETERS}
+
+
+class ImpastoSettings(bpy.types.PropertyGroup):
+    """Everything that is set in the panel."""
+
+    style: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Style",
+        description="The style, from the library of the render server",
+        items=thumbnails.items,
+        get=_chosen,
+        set=_choose,
+    )
+    style_name: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Style", description="The style's name in the library", options={"HIDDEN"}
+    )
+    matte: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Matte", description="Where the style shows", items=MATTES, default="NONE"
+    )
+    matte_strip: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Strip", description="The strip whose brightness is the strength of the style, pixel by pixel"
+    )
+    matte_files: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Images",
+        description="A picture, or the first of a numbered sequence that bears the numbers of the strip's frames",
+        subtype="FILE_PATH",
+    )
+    range: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Range", description="Which frames are painted", items=RANGES, default="STRIP"
+    )
+    first: bpy.props.IntProperty(name="First", description="First frame of the timeline", default=1)  # type: ignore[valid-type]
+    last: bpy.props.IntProperty(name="Last", description="Last frame of the timeline", default=250)  # type: ignore[valid-type]
+
+
+def _slider(parameter: Parameter) -> Any:
+    return bpy.props.FloatProperty(
+        name=TITLES.get(parameter.name, parameter.name.capitalize()),
+        description=parameter.help.rstrip("."),
+        min=parameter.minimum,
+        max=parameter.maximum,
+        default=parameter.default,
+        step=5,
+        precision=2,
+        subtype="FACTOR" if (parameter.minimum, parameter.maximum) == (0.0, 1.0) else "NONE",
+        options={"ANIMATABLE"},
+    )
+
+
+# The table's rows become properties beside those above: written once, for the command line and for Blender.
+for _parameter in PARAMETERS:
+    ImpastoSettings.__annotations__[_parameter.name] = _slider(_parameter)
+
+
+def look_of(settings: Any, frame: float | None = None) -> dict[str, float]:
+    """Every parameter as it stands, or as its animation has it at a frame of the timeline; the scene is not moved."""
+    return {each.name: value_at(settings, each.name, frame) for each in PARAMETERS}
+
+
+def value_at(settings: Any, name: str, frame: float | None) -> float:
+    """One parameter at a frame, clamped into its range as Blender does; without a curve, or a frame, its value now."""
+    value = float(getattr(settings, name))
+    if frame is not None and (curve := _curve_of(settings, name)) is not None:
+        value = float(curve.evaluate(frame))
+    parameter = next(each for each in PARAMETERS if each.name == name)
+    return min(max(value, parameter.minimum), parameter.maximum)
+
+
+def is_animated(settings: Any) -> bool:
+    """Whether the look changes from frame to frame."""
+    return any(_curve_of(settings, each.name) is not None for each in PARAMETERS)
+
+
+def take_defaults(settings: Any) -> None:
+    """Set all sliders as the chosen style's card wants them."""
+    for name, default in _defaults_of(settings.style_name).items():
+        setattr(settings, name, default)
+
+
+def _curve_of(settings: Any, name: str) -> Any:
+    animation = settings.id_data.animation_data
+    if animation is None or animation.action is None:
+        return None
+    path = settings.path_from_id(name)
+    return next((curve for curve in animation_curves(animation) if curve.data_path == path), None)
+
+
+def register() -> None:
+    """Give every scene its settings."""
+    bpy.utils.register_class(ImpastoSettings)
+    bpy.types.Scene.impasto = bpy.props.PointerProperty(type=ImpastoSettings, name="Impasto")
+
+
+def unregister() -> None:
+    """Take them away; what a .blend file holds of them stays in it."""
+    del bpy.types.Scene.impasto
+    bpy.utils.unregister_class(ImpastoSettings)

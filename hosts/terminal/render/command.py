@@ -1,0 +1,168 @@
+"""`impasto render`: a shot in, a painted shot out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from impasto.core.errors import UsageError
+from impasto.hosts.terminal.controls import with_controls
+from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.render.order import Order, order_from
+from impasto.hosts.terminal.render.progress import Told
+from impasto.hosts.terminal.report import Reporter, reporter_for
+
+CLIENT = "impasto render"
+
+
+@with_controls
+def render(
+    input: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A movie, a still, plate.####.exr, a folder, camera:0, or a stream.")
+    ],
+    output: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="A movie by its extension, a still, painted.####.exr, or a folder.")
+    ],
+    style: Annotated[
+        str | None,
+        typer.Option(
+            "--style",
+            help="Name or .safetensors file; `impasto styles` lists the names. NAME@A, NAME@A=0.7+B=0.3: of several.",
+        ),
+    ] = None,
+    frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
+    matte: Annotated[
+        str | None,
+        typer.Option("--matte", metavar="PATH", help="Strength per pixel: a still, or numbered like the shot."),
+    ] = None,
+    guides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guides",
+            metavar="PATH",
+            help="Pictures, numbered like the shot, with the layers that the style was trained with and the plate "
+            "lacks; repeatable.",
+        ),
+    ] = None,
+    motion: Annotated[
+        str | None,
+        typer.Option(
+            "--motion",
+            metavar="PATH:LAYER[=CONVENTION]",
+            help="A renderer's motion vectors, numbered like the shot, by which the painted keys of a style follow it; "
+            ":LAYER is one of the plates. X, Y, Z, W are read as Blender's, forward and backward as Nuke's, other u, v "
+            "and X, Y as pixels to the next frame, y upwards. CONVENTION: blender, nuke, next, next-down, previous, "
+            "previous-down, since or since-down.",
+        ),
+    ] = None,
+    layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="The layer to paint.")] = None,
+    input_space: Annotated[
+        str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of the input.")
+    ] = None,
+    output_space: Annotated[
+        str | None, typer.Option("--output-space", metavar="NAME", help="Colour space of the output.")
+    ] = None,
+    tile: Annotated[str, typer.Option("--tile", metavar="auto|off|N", help="Work in tiles of N pixels.")] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="auto|float32|float16|bfloat16", help="What the network counts in.")
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="Where the network runs.")
+    ] = "auto",
+    animate: Annotated[
+        str | None,
+        typer.Option(
+            "--animate",
+            metavar="FILE.json",
+            help="Parameters that change over the shot, as values by frame number: "
+            '{"strength": {"1001": 0.2, "1100": 1.0}}. Between two frames a value goes in a straight line, before the '
+            "first and after the last it stays.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Keep frames that an earlier run made of the same plate with the same settings."),
+    ] = False,
+    local: Annotated[bool, typer.Option("--local", help="Render in this process, without the server.")] = False,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine; paths are ROOT:path."),
+    ] = None,
+    server_key: Annotated[
+        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto keys trust`.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    **controls: Any,
+) -> None:
+    """Paint a shot with a style.
+
+    Linear and log pictures become display-encoded in a movie, movies become scene-linear in EXR; otherwise
+    the result has the colours, depth, windows, layers and attributes of the input. Parameters that
+    are not given are those of the style.
+
+    With --resume a sequence that was rendered before is brought up to date: frames whose plate, style and settings are
+    still the same stay, all others are rendered again.
+
+    The server renders: it is started where none runs, keeps the style ready for the next shot, and leaves
+    after a quarter of an hour without work.
+    """
+    with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
+        order = order_from(
+            input=input,
+            output=output,
+            style=style,
+            frames=frames,
+            matte=matte,
+            guides=tuple(guides or ()),
+            motion=motion,
+            layer=layer,
+            input_space=input_space,
+            output_space=output_space,
+            tile=tile,
+            precision=precision,
+            device=device,
+            animate=animate,
+            overwrite=overwrite,
+            resume=resume,
+            controls=controls,
+        )
+        if local and server is not None:
+            raise UsageError("expected --local or --server, got both; give one of them")
+        if local:
+            finished = _here(order, reporter, interrupts.asked)
+        else:
+            finished = _there(order, reporter, interrupts.asked, server, server_key)
+    if not finished:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _here(order: Order, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
+    from impasto.core.style import find_style, read_card
+    from impasto.hosts.terminal.render.local import render_here
+    from impasto.hosts.terminal.style.listing import default_style
+
+    path = find_style(order.style if order.style is not None else default_style())
+    card = read_card(path)
+    told = Told(order.input, card.name, reporter.show)
+    outcome = render_here(order, path, card, told, cancelled)
+    told.ended(outcome)
+    return not outcome.cancelled
+
+
+def _there(
+    order: Order, reporter: Reporter, cancelled: Callable[[], bool], server: str | None, server_key: str | None
+) -> bool:
+    from impasto.hosts.terminal.render.served import render_there
+    from impasto.hosts.terminal.server.connect import connected
+
+    notes: list[str] = []
+    with connected(CLIENT, server, server_key, start=server is None, lane="batch", warn=notes.append) as client:
+        return render_there(client, order, reporter.show, cancelled, local=server is None, notes=notes)
+
+
+def _notice(*, json: bool) -> str:
+    return "" if json else "stopping after this frame; press Ctrl-C again to quit at once"

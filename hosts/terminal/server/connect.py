@@ -1,0 +1,74 @@
+"""The way of the commands to the server: connected, or one sentence that says what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from impasto.core.errors import IncompatibleServer, ServerError, ServerUnreachable, UsageError
+from impasto.hosts.terminal.server.version_check import replace_idle_server, version_note
+from impasto.server.client import Client
+from impasto.server.protocol.messages import Lane
+from impasto.server.runtime_dir import runtime_folder
+
+TIMEOUT_S = 20.0
+
+
+@contextmanager
+def connected(
+    name: str,
+    address: str | None = None,
+    server_key: str | None = None,
+    *,
+    start: bool,
+    lane: Lane = "interactive",
+    control_only: bool = False,
+    warn: Callable[[str], object] = lambda text: None,
+) -> Iterator[Client]:
+    """A client of the user's own server, or of the one at 'tcp://HOST:PORT'.
+
+    With `start` the server is started where none runs, and one that is older than this command and that nobody uses is
+    replaced. With `control_only` nothing can be rendered, and the client comes in though others leave no room. `warn`
+    is told of a server of another version. Raises what the server refuses with; ServerUnreachable where none answers,
+    or none could be started.
+    """
+    if server_key is not None and address is None:
+        raise UsageError("expected --server with --server-key; give the address too, or neither")
+    keys = None
+    if address is not None:
+        from impasto.server.auth import client_keys, keys_folder
+
+        keys = client_keys(keys_folder(), address, server_key)
+    elif start:
+        replace_idle_server(name)
+    else:
+        require_running()
+    try:
+        client = Client.connect(
+            address, start=start, timeout_s=TIMEOUT_S, lane=lane, name=name, keys=keys, control_only=control_only
+        )
+    except ServerError as error:
+        stop = isinstance(error, IncompatibleServer) and address is None
+        hint = "; `impasto stop` ends the server of this machine, the next render starts its own" if stop else ""
+        if not start:
+            if not hint:
+                raise
+            raise type(error)(f"{error}{hint}") from error
+        # No silent way round: a render in this process would take the memory and time that the server is there to save.
+        raise type(error)(f"{error}{hint}; --local renders without a server") from error
+    with client:
+        if (note := version_note(client.welcome.server, local=address is None)) is not None:
+            warn(note)
+        yield client
+
+
+def require_running() -> None:
+    """Raise ServerUnreachable where the user's own server does not run."""
+    from impasto.server.runtime_dir import running
+
+    folder = runtime_folder()
+    if running(folder) is None:
+        raise ServerUnreachable(
+            f"expected a running server, found none in '{folder}'; `impasto render` starts one when it needs it,"
+            " `impasto serve` keeps one"
+        )

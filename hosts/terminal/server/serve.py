@@ -1,0 +1,157 @@
+"""`impasto serve`: the render server in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.core.errors import ServerError, UsageError
+from impasto.hosts.terminal.events import Cancelled, Finished, Serving, Warned, line_of
+from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.server.settings import ServerSettings
+
+_LISTEN = re.compile(r"tcp://(\*|\[[0-9a-f:.]+\]|[a-z0-9.-]+):([0-9]{1,5})", re.IGNORECASE)
+
+
+def serve(
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="A device that paints; repeatable."),
+    ] = None,
+    styles: Annotated[
+        list[Path] | None, typer.Option("--styles", metavar="DIR", help="A folder of styles to watch; repeatable.")
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen", metavar="tcp://HOST:PORT", help="Take clients of other machines, whose keys are allowed."
+        ),
+    ] = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option("--root", metavar="NAME=DIR[:rw]", help="A folder that other machines may name files below."),
+    ] = None,
+    idle_exit: Annotated[
+        float | None, typer.Option("--idle-exit", metavar="SECONDS", help="Leave after so long without clients.")
+    ] = None,
+    metrics: Annotated[
+        int | None, typer.Option("--metrics", metavar="PORT", help="Prometheus metrics on this port of loopback.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+) -> None:
+    """Run the render server until Ctrl-C.
+
+    `impasto render` starts one by itself where none runs; this one stays, and takes folders of styles and other
+    machines. Ctrl-C finishes what runs and leaves; twice leaves at once, with exit code 130 if work was cut off.
+    """
+    settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
+    from impasto.hosts.terminal.server.version_check import version_note
+    from impasto.server.front.server import serve as run_server
+    from impasto.server.runtime_dir import running
+
+    def greet() -> None:
+        # On a full disk or a closed pipe nobody reads it, and the server serves all the same.
+        with contextlib.suppress(OSError):
+            tell_ready(settings, json=json)
+
+    try:
+        code = run_server(settings, on_ready=greet)
+    except ServerError as error:
+        first = running(settings.folder)
+        note = version_note(first.version, local=True) if first is not None else None
+        raise type(error)(f"{error} ({note})" if note else str(error)) from error
+    if json:
+        print(line_of(Cancelled(None, 0, 0.0) if code else Finished()), flush=True)
+    if code:
+        raise typer.Exit(INTERRUPTED)
+
+
+def settings_from(
+    devices: list[str],
+    styles: list[Path],
+    listen: str | None,
+    roots: list[str],
+    idle_exit_s: float | None,
+    metrics: int | None,
+) -> ServerSettings:
+    """The options as settings. UsageError for what cannot work, NotPermitted for a folder that is open to others."""
+    from impasto.server.file_roots import root_of
+    from impasto.server.runtime_dir import prepare_folder, runtime_folder
+
+    for folder in styles:
+        if not folder.is_dir():
+            raise UsageError(f"expected a folder of styles, '{folder}' is none; check --styles")
+    if listen is not None:
+        match = _LISTEN.fullmatch(listen)
+        if match is None or not 0 < int(match[2]) < 65535:
+            raise UsageError(
+                f"expected --listen as tcp://HOST:PORT, got '{listen}'; give for example tcp://0.0.0.0:7780 (data is on"
+                " the next port)"
+            )
+    elif roots:
+        raise UsageError("expected --listen with --root: clients of this machine name any file; leave out --root")
+    if idle_exit_s is not None and not 0 < idle_exit_s < 1e9:
+        raise UsageError(f"expected --idle-exit in seconds above 0, got {idle_exit_s:g}; give for example 900")
+    if metrics is not None and not 0 < metrics < 65536:
+        raise UsageError(f"expected --metrics as a port from 1 to 65535, got {metrics}; give for example 9464")
+    named = dict(map(root_of, roots))
+    if len(named) < len(roots):
+        raise UsageError("expected a name of its own for every --root, got one twice; rename it")
+    return ServerSettings(
+        folder=prepare_folder(runtime_folder()),
+        devices=tuple(devices) or ("auto",),
+        styles=tuple(folder.absolute() for folder in styles),
+        listen=listen,
+        idle_exit_s=idle_exit_s,
+        metrics_port=metrics,
+        roots=named,
+    )
+
+
+def tell_ready(settings: ServerSettings, *, json: bool) -> None:
+    """Say where the server is, and how other machines get at it."""
+    from impasto.core.style import style_files
+    from impasto.hosts.terminal.server.version_check import own_version
+    from impasto.server.runtime_dir import control_endpoint
+
+    endpoints = (control_endpoint(settings.folder), *filter(None, [settings.listen]))
+    count = len(style_files(settings.styles))
+    metrics = None if settings.metrics_port is None else f"http://127.0.0.1:{settings.metrics_port}/metrics"
+    key, notes = listening_facts(settings)
+    if json:
+        print(line_of(Serving(own_version(), os.getpid(), endpoints, count, metrics, key)), flush=True)
+        for note in notes:
+            print(line_of(Warned(note)), flush=True)
+        return
+    extra = f"; metrics at {metrics}" if metrics else ""
+    print(
+        f"{own_version()} serves {count} styles at {' and '.join(endpoints)} (process {os.getpid()}){extra};"
+        " Ctrl-C ends it",
+        flush=True,
+    )
+    if key is not None:
+        print(f"on a client's machine: impasto keys trust tcp://THIS-HOST:{port_of(settings)} '{key}'", flush=True)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def listening_facts(settings: ServerSettings) -> tuple[str | None, list[str]]:
+    """The server's public key, and what is still to be done before clients of other machines can come."""
+    if settings.listen is None:
+        return None, []
+    from impasto.server.auth import AllowList, keys_folder, server_keys
+
+    folder = settings.keys or keys_folder()
+    known = AllowList(folder)
+    notes = [] if known.entries() else ["nobody may connect yet; run `impasto keys add NAME KEY` with a client's key"]
+    return server_keys(folder).public.decode(), [*notes, *known.problems]
+
+
+def port_of(settings: ServerSettings) -> str:
+    """The port that clients of other machines come to."""
+    return (settings.listen or "").rpartition(":")[2]

@@ -1,0 +1,160 @@
+"""`impasto status`: how the server is, for a person or a program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from impasto.hosts.terminal.events import Finished, ServerStatus, Warned, line_of
+from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.report import clock_text, counted
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from impasto.server.client import Client
+    from impasto.server.protocol.messages import Status
+
+EVERY_S = 1.0
+LOOK_S = 0.1
+COLOURS = {"ok": "green", "starting": "yellow", "degraded": "red", "draining": "yellow"}
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, once a second, until Ctrl-C.")] = False,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine.")
+    ] = None,
+    server_key: Annotated[
+        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto keys trust`.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+) -> None:
+    """Show how the render server is."""
+    from impasto.hosts.terminal.server.connect import connected
+
+    notes: list[str] = []
+    with (
+        Interrupts() as interrupts,
+        connected("impasto status", server, server_key, start=False, control_only=True, warn=notes.append) as client,
+    ):
+        if json:
+            for found in looks(client, interrupts, watch=watch):
+                print(line_of(event_of(found)), flush=True)
+            for note in notes:
+                print(line_of(Warned(note)), flush=True)
+            print(line_of(Finished()), flush=True)
+        else:
+            _show(looks(client, interrupts, watch=watch), notes, live=watch)
+
+
+def looks(client: Client, interrupts: Interrupts, *, watch: bool) -> Iterator[Status]:
+    """The status now and, to be watched, again every second until Ctrl-C."""
+    while not interrupts.asked():
+        yield client.status()
+        if not watch:
+            return
+        until = time.monotonic() + EVERY_S
+        while time.monotonic() < until and not interrupts.asked():
+            time.sleep(LOOK_S)
+
+
+def event_of(found: Status) -> ServerStatus:
+    """The answer of a server as the event that programs read."""
+    facts: dict[str, Any] = asdict(found)
+    del facts["id"], facts["boot"]
+    return ServerStatus(**facts)
+
+
+def _show(found: Iterator[Status], notes: Sequence[str], *, live: bool) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False)
+    if not live or not console.is_terminal:
+        for each in found:
+            console.print(page(each, notes))
+        return
+    with Live(console=console, auto_refresh=False) as screen:
+        for each in found:
+            screen.update(page(each, notes), refresh=True)
+
+
+def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
+    """The status as a page: what a person asks first stands first, with what to do below the first line."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lines: list[RenderableType] = [
+        Text.assemble(
+            (found.server, "bold"),
+            f", process {found.pid}, up for {clock_text(found.uptime_s)}: ",
+            (found.health, COLOURS[found.health]),
+        )
+    ]
+    lines += [Text(f"  {problem}", style="yellow") for problem in (*notes, *found.problems)]
+    lines.append(Text(f"at {' and '.join(found.endpoints)}"))
+    lines.append(
+        Text(
+            f"{counted(found.running, 'request')} running, {found.queued} waiting, {counted(found.jobs, 'shot')};"
+            f" {found.fps:.2f} frames per second, {counted(found.frames, 'frame')} since the start;"
+            f" {counted(found.styles, 'style')}; the front takes {megabytes(found.rss_bytes)}"
+        )
+    )
+    lines.append(_devices(found))
+    if found.clients:
+        lines.append(_clients(found))
+    if found.errors:
+        lines.append(Text("last errors", style="bold"))
+        lines += [Text(f"  {clock_text(each.age_s)} ago  {each.code}: {each.message}") for each in found.errors]
+    return Group(*lines)
+
+
+def _devices(found: Status) -> RenderableType:
+    table = _table("device", "state", "precision", "memory", "warm styles", "restarts", "process")
+    for each in found.devices:
+        state = f"[{COLOURS['degraded']}]lost[/]" if each.state == "lost" else each.state
+        memory = f"{megabytes(each.rss_bytes)}"
+        if each.device_total_bytes:
+            memory += f", device {megabytes(each.device_bytes)} of {megabytes(each.device_total_bytes)}"
+        name = _plain(f"{each.device} {each.name}".strip())
+        warm = _plain(", ".join(each.loaded) or "none")
+        table.add_row(name, state, each.precision, memory, warm, str(each.restarts), str(each.pid))
+    return table
+
+
+def _clients(found: Status) -> RenderableType:
+    table = _table("client", "user", "from", "lane", "pixels", "running", "waiting")
+    for each in found.clients:
+        where = _plain(f"{each.host} process {each.pid}".strip())
+        table.add_row(
+            _plain(each.client), _plain(each.user), where, each.lane, each.transport, str(each.running),
+            str(each.queued),
+        )  # fmt: skip
+    return table
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def _plain(text: str) -> str:
+    """Text of a client as rich prints it, its brackets as brackets."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def megabytes(count: int) -> str:
+    """Bytes as a person says them: '350 MiB', '2.1 GiB'."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

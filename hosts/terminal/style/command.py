@@ -1,0 +1,202 @@
+"""`impasto style`: look into a style, hold two against each other, hand one to other programs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from enum import StrEnum
+from json import loads
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from impasto.core.card import Card, KeyFacts, Training
+from impasto.core.style import file_of, find_style, load_style, read_card
+from impasto.core.style_reference import name_of
+from impasto.hosts.terminal.events import Cancelled, CardShown, Compared, Finished, StyleExported, line_of
+from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.process_setup import prepare_process
+from impasto.hosts.terminal.report import clock_text, counted, reporter_for
+from impasto.hosts.terminal.style.comparison import LEGEND, Match, Stopped, play, table_of
+
+StyleName = Annotated[str, typer.Argument(metavar="STYLE", help="A style's name, or its .safetensors file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+class Light(StrEnum):
+    """What an exported network takes and gives."""
+
+    ENCODED = "encoded"
+    LINEAR = "linear"
+
+
+def show(style: StyleName, json: Json = False) -> None:
+    """Show the card of a style: how it paints, its network, its training, licence and credit."""
+    path = find_style(style)
+    card = read_card(path)
+    megabytes = round(file_of(path).stat().st_size / 1e6, 2)
+    if json:
+        print(line_of(CardShown(name_of(str(path)), str(path), megabytes, loads(card.to_json()))), flush=True)
+        print(line_of(Finished()), flush=True)
+        return
+    _print_card(card, f"{path} ({megabytes:.1f} MB)")
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A style's name, or its .safetensors file.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    on: Annotated[
+        str, typer.Option("--on", metavar="CLIP", help="The plate: a movie, a sequence, a folder or a still.")
+    ],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="A movie with plate, A and B side by side.")
+    ] = None,
+    frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
+    guides: Annotated[
+        list[str] | None,
+        typer.Option("--guides", metavar="PATH", help="Pictures with the layers that a style sees; repeatable."),
+    ] = None,
+    input_space: Annotated[
+        str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of the plate.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="Where it paints.")] = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Hold two styles against each other on a clip: a side-by-side movie and a table of figures.
+
+    Both paint with the parameters of their cards. The figures are means over the frames: flicker (warp error),
+    sharpness, forms kept (edge cosine), texture, colour, lattice. A clip of one frame has no warp error.
+    """
+    begun = time.monotonic()
+    with reporter_for(json=json) as reporter, Interrupts("" if json else NOTICE) as interrupts:
+        prepare_process()
+        from impasto.core.media.shot import FrameRange
+
+        match = Match(
+            find_style(first), find_style(second), on, output, FrameRange.parse(frames) if frames else None,
+            input_space, device, overwrite, tuple(guides or ()),
+        )  # fmt: skip
+        for path in (match.first, match.second):
+            read_card(path)
+        try:
+            findings = play(match, reporter, interrupts.asked)
+        except Stopped as stop:
+            reporter.show(Cancelled(stop.path, stop.frames, round(time.monotonic() - begun, 1)))
+            raise typer.Exit(INTERRUPTED) from None
+        seconds = round(time.monotonic() - begun, 2)
+        found = Compared(
+            *match.labels, on, findings.frames, asdict(findings.plate),
+            {"first": asdict(findings.first), "second": asdict(findings.second)}, asdict(findings.difference),
+        )  # fmt: skip
+        done = Finished(output, findings.frames, seconds=seconds, fps=round(findings.frames / seconds, 3))
+        if json:
+            reporter.show(found)
+            reporter.show(done)
+            return
+    from rich.console import Console
+
+    console = Console()
+    console.print(table_of(found), markup=False)
+    console.print(LEGEND, markup=False, highlight=False)
+    if output:
+        print(f"{output}: {counted(done.frames, 'frame')} in {clock_text(seconds)}; plate, then A, then B")
+
+
+def export(
+    style: StyleName,
+    to: Annotated[str, typer.Option("--to", metavar="onnx|torchscript", help="The format.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="An .onnx, or a .pt for TorchScript.")],
+    light: Annotated[
+        Light,
+        typer.Option("--light", help="What it takes and gives: sRGB-encoded in [0, 1], or scene-linear of any value."),
+    ] = Light.ENCODED,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Write a style as ONNX or TorchScript, for programs that run networks themselves.
+
+    The file maps a picture to the painted picture, at any height and width, and carries colour, licence and credit. It
+    is checked against the engine and kept only where the two agree.
+
+    For Nuke's CatFileCreator: --to torchscript --light linear. Nuke hands over scene-linear light.
+    """
+    prepare_process()
+    from impasto.core.export.exporting import check_target, export_to
+
+    path = find_style(style)
+    # What needs no network is refused before it is loaded.
+    check_target(to, output, overwrite=overwrite).backend()
+    exported = export_to(to, load_style(path), output, linear=light is Light.LINEAR, overwrite=overwrite)
+    megabytes = round(output.stat().st_size / 1e6, 2)
+    if json:
+        form: Any = to  # one of the two, checked above
+        told = StyleExported(
+            name_of(str(path)), str(output), form, megabytes, exported.largest_difference, exported.facts
+        )
+        print(line_of(told), flush=True)
+        print(line_of(Finished(str(output))), flush=True)
+        return
+    print(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
+    for name in ("colour", "input", "axes", "stride", "keys", "licence"):
+        print(f"  {name}: {exported.facts[f'impasto.{name}']}")
+
+
+NOTICE = "stopping; what is done so far is kept. Press Ctrl-C again to quit at once"
+
+
+def _print_card(card: Card, where: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in card_rows(card):
+        table.add_row(name, text)
+    table.add_row("file", where)
+    Console().print(table, markup=False)
+
+
+def card_rows(card: Card) -> list[tuple[str, str]]:
+    """A card as names and texts, in the order in which a person asks; what is empty is left out."""
+    tiles = f"tiles with a halo of {card.halo} pixels" if card.tileable else "sees the whole frame, no tiles"
+    network = ", ".join(f"{name} {value}" for name, value in card.config.items() if value not in (0, False))
+    rows = [
+        ("name", f"{card.name}, version {card.version}"),
+        ("title", card.title),
+        ("description", card.description),
+        ("licence", card.licence),
+        ("credit", "\n".join(card.credits)),
+        ("size", card.size),
+        ("network", f"{card.generator}: {network}"),
+        ("frame", f"{tiles}; sides padded to {card.stride}"),
+        ("colour", card.colour),
+        ("guides", ", ".join(f"{each.channel} ({each.reading})" for each in card.guides)),
+        ("styles in it", ", ".join(card.codes)),
+        ("keys", keys_text(card.keys) if card.keys is not None else ""),
+        ("defaults", ", ".join(f"{name} {value:g}" for name, value in card.defaults.as_dict().items())),
+        *(training_rows(card.training) if card.training is not None else ()),
+        ("SHA-256", card.weights_sha256),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def keys_text(keys: KeyFacts) -> str:
+    """'2 painted frames (30, 100) of 640x360 that follow the camera'."""
+    frames = f"{counted(len(keys.frames), 'painted frame')} ({', '.join(map(str, keys.frames))})"
+    return f"{frames} of {keys.width}x{keys.height}{' that follow the camera' if keys.follow else ''}"
+
+
+def training_rows(training: Training) -> list[tuple[str, str]]:
+    """How the weights came to be."""
+    steps = f"{counted(training.steps, 'step')} on {counted(training.pictures, 'picture')}"
+    return [
+        ("trained", f"{steps} in {clock_text(training.seconds)}, {training.date}"),
+        ("recipe", ", ".join(f"{name} {value}" for name, value in training.recipe.items())),
+        ("figures", ", ".join(f"{name} {value:g}" for name, value in training.metrics.items())),
+        ("data", training.data_sha256),
+    ]

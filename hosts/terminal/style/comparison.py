@@ -1,0 +1,217 @@
+"""Two styles on one clip: the side-by-side movie, and the figures as a table."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.core.errors import OutputExists, UsageError
+from impasto.core.style_reference import name_of
+from impasto.hosts.terminal.events import Compared, FrameDone, Started
+from impasto.hosts.terminal.report import Reporter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from impasto.core.comparison import Findings
+    from impasto.core.engine import Engine
+    from impasto.core.frame import Frame, Samples
+    from impasto.core.media import FrameRange, Reader, ShotInfo, Writer
+    from impasto.core.media.guide_files import GuideFiles
+
+
+class Stopped(Exception):
+    """Somebody asked to stop after so many frames; `path` is where the part of the movie is that was made, or None."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__(f"stopped after {frames} frames")
+        self.frames = frames
+        self.path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What is compared with what, on what, and where the movie goes."""
+
+    first: Path
+    second: Path
+    clip: str
+    output: str | None
+    frames: FrameRange | None
+    input_space: str | None
+    device: str
+    overwrite: bool
+    guides: tuple[str, ...] = ()
+    """Pictures of guide layers, for the style that sees them, or for both."""
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Names of the styles; with their folders where the names are the same."""
+        short = name_of(str(self.first)), name_of(str(self.second))
+        return short if short[0] != short[1] else (str(self.first), str(self.second))
+
+
+def play(match: Match, reporter: Reporter, stopped: Callable[[], bool]) -> Findings:
+    """Render the clip with both styles, frame by frame, write the movie if one is wanted, and measure.
+
+    Raises Stopped between two frames, and the errors of readers, writers and the engine.
+    """
+    from impasto.core.media import open_reader
+    from impasto.core.media.open import is_live
+
+    if is_live(match.clip):
+        raise UsageError(f"expected a clip that has an end, got '{match.clip}'; record it first")
+    check_output(match)
+    with open_reader(match.clip, frames=match.frames) as reader:
+        movie = movie_for(match, reader.info)
+        try:
+            with movie:
+                return _rounds(match, reader, movie, reporter, stopped)
+        except Stopped as stop:
+            # A movie has its final name, or that of its part, once it is closed.
+            stop.path = None if isinstance(movie, nullcontext) else movie.path
+            raise
+
+
+def check_output(match: Match) -> None:
+    """UsageError for a result that is no movie, OutputExists where it is the clip itself."""
+    from impasto.core.media.open import is_movie
+
+    if match.output is None:
+        return
+    if not is_movie(match.output):
+        raise UsageError(f"expected a movie for --output, got '{match.output}'; write for example compare.mp4")
+    if os.path.exists(match.output) and os.path.exists(match.clip) and os.path.samefile(match.output, match.clip):
+        raise OutputExists(f"expected another name than the clip '{match.clip}'; the input is never overwritten")
+
+
+def movie_for(match: Match, info: ShotInfo) -> Writer | nullcontext[None]:
+    """The writer of the movie, silent and at the clip's rate; nothing where none is wanted."""
+    from impasto.core.media import ShotInfo, open_writer
+
+    if match.output is None:
+        return nullcontext()
+    facts = ShotInfo("", "movie", info.first, info.frame_count, info.width, info.height, rate=info.rate)
+    return open_writer(match.output, facts, overwrite=match.overwrite)
+
+
+def _rounds(
+    match: Match,
+    reader: Reader,
+    movie: Writer | nullcontext[None],
+    reporter: Reporter,
+    stopped: Callable[[], bool],
+) -> Findings:
+    from impasto.core.comparison import Comparison
+    from impasto.core.engine import Engine
+    from impasto.core.frame import Frame
+    from impasto.hosts.terminal.style.panels import layout_for, page
+
+    info = reader.info
+    engines = [Engine(path, device=match.device) for path in (match.first, match.second)]
+    guides = _guides(match, engines, info)
+    rate = None if info.rate is None else float(info.rate)
+    reporter.show(
+        Started(
+            match.clip, match.output or "", " | ".join(match.labels), info.first, info.frame_count, 0,
+            info.width, info.height, rate,
+        )
+    )  # fmt: skip
+    comparison = Comparison()
+    begun, layout = time.monotonic(), None
+    for done, (frame, pictures, invalid) in enumerate(_painted(match, reader, engines, guides), 1):
+        comparison.add(*pictures)
+        path = ""
+        if not isinstance(movie, nullcontext):
+            if layout is None:
+                height, width = pictures[0].shape[:2]
+                aspect = frame.part.pixel_aspect
+                layout = layout_for(width, height, 1 / aspect if _rotation(info) % 180 else aspect, 3)
+            sheet = page(pictures, ("plate", *match.labels), layout)
+            path = movie.write(Frame.from_pixels(sheet, number=frame.number))
+        pace = done / (time.monotonic() - begun)
+        left = None if info.frame_count is None else max(0, info.frame_count - done) / pace
+        reporter.show(FrameDone(frame.number, path, done, info.frame_count, round(pace, 3), left, invalid))
+        if stopped():
+            raise Stopped(done)
+    return comparison.findings()
+
+
+def _guides(match: Match, engines: list[Engine], info: ShotInfo) -> list[GuideFiles]:
+    """The pictures of guide layers; UsageError where neither style sees any, and what finding them raises."""
+    from impasto.core.media.guide_files import find_guides
+
+    if match.guides and not any(engine.style.card.guides for engine in engines):
+        raise UsageError("expected a style that was trained with guides for --guides, neither was; leave them out")
+    found = [find_guides(path) for path in match.guides]
+    for files in found:
+        if info.frame_count is not None:
+            files.require(info.first, info.first + info.frame_count - 1)
+    return found
+
+
+def _painted(
+    match: Match, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
+) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
+    """Each frame, its plate and two results as a person sees them, upright, and its invalid pixels."""
+    from impasto.core.display_picture import as_seen, turned
+
+    rotation = _rotation(reader.info)
+    for plate_alone in reader:
+        parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
+        frame = replace(plate_alone, guides=parts)
+        first, second = (engine.render(frame, input_space=match.input_space) for engine in engines)
+        plate, ours, theirs = (
+            turned(as_seen(each, input_space=match.input_space), rotation)
+            for each in (frame, first.frame, second.frame)
+        )
+        yield frame, (plate, ours, theirs), first.report.invalid_pixels
+
+
+def _rotation(info: ShotInfo) -> int:
+    return info.movie.rotation if info.movie is not None else 0
+
+
+ROWS = (
+    (
+        "warp_error",
+        "warp error",
+        "change along the plate's motion in 1/255; above the plate's it flickers, below it is blurred",
+    ),
+    ("sharpness", "sharpness", "over the plate's: below 1 blurred, above 1 strokes"),
+    ("edge_cosine", "edge cosine", "forms of the plate that are kept: 1 all, 0 none"),
+    ("lap_swd", "texture", "lap-SWD from the plate: 0 is the same texture"),
+    ("colour_distance", "colour", "mean ΔE*ab from the plate: about 2.3 is seen"),
+    ("lattice", "lattice", "patterns of 4 pixels over their ground in the spectrum: far above the plate's it shows"),
+)
+"""Field of `Figures`, name in the table, and what it says."""
+
+LEGEND = "\n" + "\n".join(f"{name}: {meaning}" for _, name, meaning in ROWS)
+
+
+def table_of(found: Compared) -> Table:
+    """The figures for a person: the plate, the two styles, and the second against the first."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for name in ("plate", found.first, found.second, "between"):
+        table.add_column(name, justify="right", overflow="fold")
+    first, second = found.figures["first"], found.figures["second"]
+    for field, name, _ in ROWS:
+        plate = figure_text(found.plate[field]) if field in found.plate else ""
+        between = figure_text(found.difference[field]) if field in found.difference else ""
+        table.add_row(name, plate, figure_text(first[field]), figure_text(second[field]), between)
+    equal = found.difference["psnr"] is None
+    table.add_row("PSNR, dB", "", "", "", "equal" if equal else figure_text(found.difference["psnr"]))
+    return table
+
+
+def figure_text(value: float | None) -> str:
+    """'1.36', or 'n/a' for what cannot be told."""
+    return "n/a" if value is None else f"{value:.2f}"

@@ -1,0 +1,285 @@
+"""`impasto watch`: what is rendered into a folder comes out painted beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from impasto.core.errors import (
+    ImpastoError,
+    InvalidRequest,
+    NotPermitted,
+    OutputError,
+    OutputExists,
+    ServerError,
+    UnknownName,
+    UsageError,
+    WorkerLost,
+)
+from impasto.core.media.movie_codec import CONTAINERS
+from impasto.core.media.open import is_movie
+from impasto.hosts.terminal.controls import with_controls
+from impasto.hosts.terminal.events import Cancelled, Event, Finished, Left, Painted, Started, Warned, Watching
+from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.failure import failure_of
+from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.render.order import Order, order_from
+from impasto.hosts.terminal.report import reporter_for
+from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into
+from impasto.hosts.terminal.watch.record import Entry, Record, held, read_record
+
+CLIENT = "impasto watch"
+INTO = "painted"
+SETTLE_S = 5.0
+LOOK_S = 1.0
+"""Between two looks at the folder; more where a look takes long, so that a slow disk is not kept busy by looking."""
+LOOK_SHARE = 10
+RETRY_S = 30.0
+"""Until a shot is tried again that failed for a reason outside of itself."""
+
+Show = Callable[[Event], None]
+Paint = Callable[[Order, Show, Callable[[], bool]], bool]
+"""Paint one shot and tell of it; False where it was cancelled."""
+
+
+@with_controls
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where movies and sequences arrive.")],
+    style: Annotated[
+        str | None, typer.Option("--style", help="Name or .safetensors file; `impasto styles` lists the names.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FOLDER", help=f"Where results go; {INTO}/ in the folder.")
+    ] = None,
+    settle: Annotated[
+        float, typer.Option("--settle", metavar="SECONDS", help="A file that rests for so long is complete.")
+    ] = SETTLE_S,
+    once: Annotated[bool, typer.Option("--once", help="Paint what is there and end.")] = False,
+    input_space: Annotated[
+        str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of what arrives.")
+    ] = None,
+    output_space: Annotated[
+        str | None, typer.Option("--output-space", metavar="NAME", help="Colour space of the results.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    **controls: Any,
+) -> None:
+    """Paint what is rendered into a folder.
+
+    A movie or a sequence is painted once its writer has finished: when nothing of it changes any more and no
+    frame is missing. The result goes under the same name into the folder of results. What was painted is
+    remembered there, so that after a restart only new shots are done; a shot that is rendered anew is painted anew.
+    Ctrl-C ends it; a sequence that was cut off goes on with the next start.
+    """
+    with reporter_for(json=json) as reporter, Interrupts("" if json else "stopping after this frame") as interrupts:
+        if not folder.is_dir():
+            raise UsageError(f"expected a folder to watch, '{folder}' is none; make it, or correct the path")
+        if settle <= 0:
+            raise UsageError(f"expected --settle above 0 seconds, got {settle:g}; {SETTLE_S:g} suits most renders")
+        source, target = os.path.abspath(folder), os.path.abspath(into or folder / INTO)
+        if os.path.realpath(source) == os.path.realpath(target):
+            raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
+        order = order_from(
+            input="", output="", style=_known_style(style), frames=None, animate=None, matte=None, layer=None,
+            input_space=input_space, output_space=output_space, tile="auto", precision="auto", device="auto",
+            overwrite=False, resume=False, controls=controls,
+        )  # fmt: skip
+        reporter.show(Watching(source, target, order.style or ""))
+        with held(target):
+            record = read_record(target, source)
+            watcher = Watcher(source, target, order, record, reporter.show, interrupts.asked, settle)
+            cut_off = watcher.run(once=once)
+        seconds = round(time.monotonic() - watcher.begun, 3)
+        if cut_off:
+            reporter.show(Cancelled(target, watcher.frames, seconds))
+            raise typer.Exit(INTERRUPTED)
+        reporter.show(Finished(target, watcher.frames, seconds=seconds))
+
+
+def through_server(order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
+    """Paint one shot on the user's server, which is started where none runs."""
+    from impasto.hosts.terminal.render.served import render_there
+    from impasto.hosts.terminal.server.connect import connected
+
+    with connected(CLIENT, start=True, lane="batch") as client:
+        return render_there(client, order, show, cancelled, local=True)
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Looks at the folder and paints what is complete, one shot at a time."""
+
+    source: str
+    target: str
+    order: Order
+    """What is the same for every shot."""
+    record: Record
+    show: Show
+    asked: Callable[[], bool]
+    """Whether the work is to stop."""
+    settle_s: float = SETTLE_S
+    paint: Paint = through_server
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
+    frames: int = 0
+    """Painted by this run."""
+    begun: float = field(default=0.0, init=False)
+    _again: list[tuple[float, Shot]] = field(default_factory=list, init=False)
+    """Shots to be tried once more, and when."""
+    _said: set[str] = field(default_factory=set, init=False)
+
+    def run(self, *, once: bool) -> bool:
+        """Watch until somebody asks to stop, or with `once` until all is done; whether a shot was cut off by that."""
+        self.begun = self.clock()
+        arrivals, settings = Arrivals(self.settle_s), settings_digest(self.order)
+        besides = {os.path.realpath(self.target)}
+        while not self.asked():
+            start = self.clock()
+            try:
+                seen = look_into(self.source, besides)
+            except OSError as error:
+                self._say(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
+                self._rest(RETRY_S)
+                continue
+            looked_s = self.clock() - start
+            look = arrivals.look(seen, self.clock())
+            for shot in look.broken_off:
+                self.show(Left(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
+            due = [shot for at, shot in self._again if at <= self.clock()]
+            self._again = [(at, shot) for at, shot in self._again if at > self.clock()]
+            for shot in (*due, *look.complete):
+                if self.asked():
+                    return False
+                if not self.record.finished(shot.name, shot.digest, settings) and not self._painted(shot, settings):
+                    return True
+            if once and not look.growing and not self._again and not look.complete and not due:
+                return False
+            self._rest(max(min(self.settle_s, LOOK_S), LOOK_SHARE * looked_s))
+        return False
+
+    def _painted(self, shot: Shot, settings: str) -> bool:
+        """Paint a shot, or leave it with a sentence; False where it was cut off."""
+        order = self._order_for(shot)
+        entry = Entry(shot.digest, settings, os.path.relpath(order.output, self.target), "begun")
+        ends: list[Finished | Cancelled] = []
+
+        def show(event: Event) -> None:
+            if isinstance(event, Started):
+                # From here on the files are ours: the outputs were found free, and nothing is written yet.
+                self.record.note(shot.name, entry)
+            if isinstance(event, Finished | Cancelled):
+                ends.append(event)
+            else:
+                self.show(event)
+
+        try:
+            done = self.paint(order, show, self.asked)
+            if done:
+                self.record.finish(shot.name)
+        except ImpastoError as error:
+            failure = failure_of(error)
+            if _passes(error):
+                self._say(f"{failure.message}; trying again in {RETRY_S:g} s")
+                self._again.append((self.clock() + RETRY_S, shot))
+            else:
+                self.show(Left(order.input, failure.code, failure.message, failure.hint))
+            return True
+        end = ends[-1]
+        self.frames += end.frames
+        if isinstance(end, Cancelled):
+            if end.output is not None and end.output != order.output and is_movie(end.output):
+                # It is begun anew with the next start; half of it is of use to nobody.
+                with contextlib.suppress(OSError):
+                    os.unlink(end.output)
+            return False
+        self._said.clear()
+        self.show(Painted(order.input, order.output, end.frames, end.skipped, end.seconds, end.fps))
+        return True
+
+    def _order_for(self, shot: Shot) -> Order:
+        """What is sent to the server. What an earlier run made of the same shot is replaced, what is foreign never."""
+        source = os.path.join(self.source, shot.name)
+        target = os.path.join(self.target, shot.name)
+        stem, extension = os.path.splitext(target)
+        movie = is_movie(source)
+        if movie and extension.lower() not in CONTAINERS:
+            target = f"{stem}.mov"
+        ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
+        return replace(self.order, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
+
+    def _say(self, text: str) -> None:
+        """A note, once until something has been painted."""
+        if text not in self._said:
+            self._said.add(text)
+            self.show(Warned(text))
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, with an ear for Ctrl-C."""
+        until = self.clock() + seconds
+        while not self.asked() and (left := until - self.clock()) > 0:
+            self.pause(min(left, 0.1))
+
+
+def gap_text(shot: Shot) -> tuple[str, str]:
+    """What is said of a shot that came to rest with frames missing or empty, and what to do about it."""
+    if not shot.missing:
+        hint = "it is painted once it is written"
+        return f"expected whole files in '{shot.name}', '{shot.empty[0]}' is empty; {hint}", hint
+    shown = ", ".join(str(number) for number in shot.missing[:6]) + (", …" if len(shot.missing) > 6 else "")
+    hint = "it is painted once they are there"
+    return f"expected an unbroken sequence in '{shot.name}', missing {shown}; {hint}", hint
+
+
+def settings_digest(order: Order) -> str:
+    """Of everything but the shot that decides what a result looks like; another digest, another picture."""
+    facts = (
+        order.style,
+        _style_hash(order.style),
+        order.input_space,
+        order.output_space,
+        sorted(order.controls.items()),
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def _passes(error: ImpastoError) -> bool:
+    """Whether the same shot may well succeed later: the server or the disk failed, not the shot."""
+    if isinstance(error, InvalidRequest | NotPermitted | WorkerLost | OutputExists):
+        return False
+    return isinstance(error, ServerError | OutputError)
+
+
+def _known_style(style: str | None) -> str:
+    """The style by a name that will mean the same tomorrow; UnknownName where neither disk nor server knows it."""
+    from impasto.core.style import find_style
+    from impasto.hosts.terminal.style.listing import default_style
+
+    if style is None:
+        return default_style()
+    try:
+        path = find_style(style)
+    except UnknownName:
+        from impasto.hosts.terminal.server.connect import connected
+
+        with connected(CLIENT, start=True) as client:
+            if style in {facts.name for facts in client.styles()}:
+                return style
+        raise
+    return os.path.abspath(path) if os.path.isfile(style) else style
+
+
+def _style_hash(style: str | None) -> str:
+    from impasto.core.style import find_style, read_card
+
+    try:
+        return read_card(find_style(style or "")).weights_sha256
+    except ImpastoError:
+        return ""  # a name that the server alone knows
