@@ -11,7 +11,7 @@ from pathlib import Path
 
 from impasto.core.errors import ImpastoError
 from impasto.hosts.terminal.events import Failed
-from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, kind_of
+from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, exit_code_of
 
 INSTALL = "pip install 'impasto[server]'"
 INSTALL_EXPORT = "pip install 'impasto[export]'"
@@ -22,9 +22,8 @@ OF_EXPORT = ("onnx", "onnxruntime", "onnxscript")
 def failure_of(error: BaseException) -> Failed:
     """What a person and a program are told of an exception; the traceback of a fault goes to a log file."""
     if isinstance(error, ImpastoError):
-        code, exit_code = kind_of(error)
         message = " ".join(str(error).split())
-        return Failed(code, message, hint_in(message), exit_code)
+        return Failed(error.code, message, hint_in(message), exit_code_of(error))
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("impasto"):
         return missing_package(error.name)
     if isinstance(error, MemoryError):
