@@ -8,19 +8,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from impasto.hosts.terminal.events import (
-    Cancelled,
+from impasto.hosts.events import (
     Event,
-    Failed,
-    Finished,
     FrameDone,
-    Left,
-    Painted,
-    Started,
-    Step,
-    Tried,
-    Warned,
-    Watching,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    ShotPainted,
+    ShotSkipped,
+    TrainingStep,
+    TrialDone,
+    WatchStarted,
     line_of,
 )
 
@@ -97,34 +97,34 @@ class Bar:
     def show(self, event: Event) -> None:
         """Move the bar, or print a line beside it."""
         match event:
-            case Started():
+            case RunStarted():
                 self._begin("painting", event.frames)
             case FrameDone():
                 pace = f"{event.fps:.2f} frames/s" if event.fps else ""
                 self._move(event.done, f"{event.done}/{event.frames or '…'}", pace, event.remaining_s)
-            case Step():
+            case TrainingStep():
                 if self._progress is None:
                     self._begin("training", 1)
                 loss = event.figures.get("loss")
                 pace = f"loss {loss:.4f}" if loss is not None else ""
                 self._move(event.fraction, f"step {event.step}", pace, event.remaining_s)
-            case Tried():
+            case TrialDone():
                 self._say(trial_text(event))
-            case Warned():
+            case RunWarning():
                 self._say(f"note: {event.message}")
-            case Watching():
+            case WatchStarted():
                 self._say(f"watching {event.folder}; results go to {event.into}")
-            case Painted():
+            case ShotPainted():
                 self._end()
-                finished = Finished(event.output, event.frames, event.skipped, 0, event.seconds, event.fps)
+                finished = RunFinished(event.output, event.frames, event.skipped, 0, event.seconds, event.fps)
                 print(outcome(finished), flush=True)
-            case Left():
+            case ShotSkipped():
                 self._end()
                 print(f"left as it is: {event.input}: {event.message}", file=sys.stderr, flush=True)
-            case Finished() | Cancelled():
+            case RunFinished() | RunCancelled():
                 self._end()
                 print(outcome(event), flush=True)
-            case Failed():
+            case RunFailed():
                 self._end()
                 print(f"impasto: {event.message}", file=sys.stderr, flush=True)
             case _:
@@ -177,9 +177,9 @@ class Bar:
             self._progress = None
 
 
-def outcome(event: Finished | Cancelled) -> str:
+def outcome(event: RunFinished | RunCancelled) -> str:
     """The last line of a run."""
-    if isinstance(event, Cancelled):
+    if isinstance(event, RunCancelled):
         where = f"; what is finished is in {event.output}" if event.output else ""
         return f"stopped after {done_text(event)}{where}"
     parts = [f"{done_text(event)} in {clock_text(event.seconds)}"]
@@ -192,14 +192,14 @@ def outcome(event: Finished | Cancelled) -> str:
     return f"{event.output}: {', '.join(parts)}"
 
 
-def done_text(event: Finished | Cancelled) -> str:
+def done_text(event: RunFinished | RunCancelled) -> str:
     """'12 frames', or '12 steps' of a training, or '12 trials' of a search."""
     if event.trials:
         return counted(event.trials, "trial")
     return counted(event.steps, "step") if event.steps else counted(event.frames, "frame")
 
 
-def trial_text(event: Tried) -> str:
+def trial_text(event: TrialDone) -> str:
     """One line on a trial of a search."""
     settings = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from impasto.core.media.frame_numbers import FrameNumbers
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, FrameDone, Started, Warned
+from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFinished, RunStarted, RunWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Told:
     ) -> None:
         """`least_s` is how long frames must have been stored before that says something about the pace."""
         self._input, self._style, self._show, self._clock, self._least_s = input, style, show, clock, least_s
-        self._started: Started | None = None
+        self._started: RunStarted | None = None
         self._begun = 0.0
         """When the shot was open for the first time."""
         self._done = 0
@@ -65,7 +65,7 @@ class Told:
         """The shot is open; again when it is begun anew, which nobody needs to know."""
         if self._started is None:
             self._begun = self._clock()
-            self._started = Started(self._input, output, self._style, first, frames, skipped, width, height, rate)
+            self._started = RunStarted(self._input, output, self._style, first, frames, skipped, width, height, rate)
             self._show(self._started)
 
     def stored(self, *together: Stored) -> None:
@@ -84,7 +84,7 @@ class Told:
         """Something an artist should know, said once."""
         if text not in self._notes:
             self._notes.add(text)
-            self._show(Warned(text))
+            self._show(RunWarning(text))
 
     def fps(self) -> float:
         """Frames per second since the first were stored: loading the style is no pace. 0 before there are more."""
@@ -100,7 +100,7 @@ class Told:
         since = self._clock() - self._begun if self._started else 0.0
         seconds = round(max(outcome.seconds, since), 3)
         if outcome.cancelled:
-            self._show(Cancelled(outcome.path, max(outcome.rendered, len(self._stored)), seconds))
+            self._show(RunCancelled(outcome.path, max(outcome.rendered, len(self._stored)), seconds))
             return
         skipped = self._started.skipped if self._started else outcome.skipped
         rendered = outcome.rendered + outcome.skipped - skipped
@@ -108,4 +108,4 @@ class Told:
         # Of a shot so short that it showed no pace, the whole time is the best that is known.
         pace = self.fps() or (rendered / seconds if rendered > 1 and seconds > 0 else 0.0)
         fps = round(pace if rendered else 0.0, 3)
-        self._show(Finished(outcome.path, rendered, skipped, outcome.invalid_pixels, seconds, fps, stages))
+        self._show(RunFinished(outcome.path, rendered, skipped, outcome.invalid_pixels, seconds, fps, stages))

@@ -17,7 +17,7 @@ from impasto.core.media.open import is_live
 from impasto.core.params import Params
 from impasto.core.style import ENDING, PICKLES, read_card
 from impasto.core.style_reference import joined, mix_from, split_reference
-from impasto.hosts.terminal.events import Event
+from impasto.hosts.events import Event
 from impasto.hosts.terminal.render.order import Order
 from impasto.hosts.terminal.render.progress import Outcome, Stored, Told
 from impasto.hosts.terminal.style.listing import default_style_of

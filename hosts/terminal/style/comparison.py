@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.errors import OutputExists, UsageError
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Compared, FrameDone, Started
+from impasto.hosts.events import FrameDone, RunStarted, StylesCompared
 from impasto.hosts.terminal.report import Reporter
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _rounds(
     guides = _guides(match, engines, info)
     rate = None if info.rate is None else float(info.rate)
     reporter.show(
-        Started(
+        RunStarted(
             match.clip, match.output or "", " | ".join(match.labels), info.first, info.frame_count, 0,
             info.width, info.height, rate,
         )
@@ -194,7 +194,7 @@ ROWS = (
 LEGEND = "\n" + "\n".join(f"{name}: {meaning}" for _, name, meaning in ROWS)
 
 
-def table_of(found: Compared) -> Table:
+def table_of(found: StylesCompared) -> Table:
     """The figures for a person: the plate, the two styles, and the second against the first."""
     from rich.table import Table
 

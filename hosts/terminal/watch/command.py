@@ -26,8 +26,17 @@ from impasto.core.errors import (
 )
 from impasto.core.media.movie_codec import CONTAINERS
 from impasto.core.media.open import is_movie
+from impasto.hosts.events import (
+    Event,
+    RunCancelled,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    ShotPainted,
+    ShotSkipped,
+    WatchStarted,
+)
 from impasto.hosts.terminal.controls import with_controls
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, Left, Painted, Started, Warned, Watching
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
@@ -92,16 +101,16 @@ def watch(
             input_space=input_space, output_space=output_space, tile="auto", precision="auto", device="auto",
             overwrite=False, resume=False, controls=controls,
         )  # fmt: skip
-        reporter.show(Watching(source, target, order.style or ""))
+        reporter.show(WatchStarted(source, target, order.style or ""))
         with held(target):
             record = read_record(target, source)
             watcher = Watcher(source, target, order, record, reporter.show, interrupts.asked, settle)
             cut_off = watcher.run(once=once)
         seconds = round(time.monotonic() - watcher.begun, 3)
         if cut_off:
-            reporter.show(Cancelled(target, watcher.frames, seconds))
+            reporter.show(RunCancelled(target, watcher.frames, seconds))
             raise typer.Exit(INTERRUPTED)
-        reporter.show(Finished(target, watcher.frames, seconds=seconds))
+        reporter.show(RunFinished(target, watcher.frames, seconds=seconds))
 
 
 def through_server(order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
@@ -152,7 +161,7 @@ class Watcher:
             looked_s = self.clock() - start
             look = arrivals.look(seen, self.clock())
             for shot in look.broken_off:
-                self.show(Left(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
+                self.show(ShotSkipped(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
             due = [shot for at, shot in self._again if at <= self.clock()]
             self._again = [(at, shot) for at, shot in self._again if at > self.clock()]
             for shot in (*due, *look.complete):
@@ -169,13 +178,13 @@ class Watcher:
         """Paint a shot, or leave it with a sentence; False where it was cut off."""
         order = self._order_for(shot)
         entry = Entry(shot.digest, settings, os.path.relpath(order.output, self.target), "begun")
-        ends: list[Finished | Cancelled] = []
+        ends: list[RunFinished | RunCancelled] = []
 
         def show(event: Event) -> None:
-            if isinstance(event, Started):
+            if isinstance(event, RunStarted):
                 # From here on the files are ours: the outputs were found free, and nothing is written yet.
                 self.record.note(shot.name, entry)
-            if isinstance(event, Finished | Cancelled):
+            if isinstance(event, RunFinished | RunCancelled):
                 ends.append(event)
             else:
                 self.show(event)
@@ -190,18 +199,18 @@ class Watcher:
                 self._say(f"{failure.message}; trying again in {RETRY_S:g} s")
                 self._again.append((self.clock() + RETRY_S, shot))
             else:
-                self.show(Left(order.input, failure.code, failure.message, failure.hint))
+                self.show(ShotSkipped(order.input, failure.code, failure.message, failure.hint))
             return True
         end = ends[-1]
         self.frames += end.frames
-        if isinstance(end, Cancelled):
+        if isinstance(end, RunCancelled):
             if end.output is not None and end.output != order.output and is_movie(end.output):
                 # It is begun anew with the next start; half of it is of use to nobody.
                 with contextlib.suppress(OSError):
                     os.unlink(end.output)
             return False
         self._said.clear()
-        self.show(Painted(order.input, order.output, end.frames, end.skipped, end.seconds, end.fps))
+        self.show(ShotPainted(order.input, order.output, end.frames, end.skipped, end.seconds, end.fps))
         return True
 
     def _order_for(self, shot: Shot) -> Order:
@@ -219,7 +228,7 @@ class Watcher:
         """A note, once until something has been painted."""
         if text not in self._said:
             self._said.add(text)
-            self.show(Warned(text))
+            self.show(RunWarning(text))
 
     def _rest(self, seconds: float) -> None:
         """Wait, with an ear for Ctrl-C."""

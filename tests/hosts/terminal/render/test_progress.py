@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, FrameDone, Started, Warned
+from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFinished, RunStarted, RunWarning
 from impasto.hosts.terminal.render.progress import Outcome, Stored, Told
 
 
@@ -26,9 +26,9 @@ def test_a_shot_that_is_begun_anew_goes_on_in_the_same_account() -> None:
     told.stored(Stored(3, "o.0003.exr", 0))
     told.stored(Stored(4, "o.0004.exr", 0))
     told.ended(Outcome("o.####.exr", 2, 4, 0, 1.0, {}, cancelled=False))
-    assert [type(event) for event in events] == [Started, FrameDone, Warned, FrameDone, FrameDone, Finished]
+    assert [type(event) for event in events] == [RunStarted, FrameDone, RunWarning, FrameDone, FrameDone, RunFinished]
     last = events[-1]
-    assert isinstance(last, Finished)
+    assert isinstance(last, RunFinished)
     assert (last.frames, last.skipped) == (4, 2)
 
 
@@ -43,7 +43,7 @@ def test_the_time_of_an_attempt_that_was_lost_counts() -> None:
     now = 16.0
     told.ended(Outcome("o.####.exr", 1, 1, 0, 1.0, {}, cancelled=False))
     last = events[-1]
-    assert isinstance(last, Finished)
+    assert isinstance(last, RunFinished)
     assert last.seconds == 6.0
 
 
@@ -57,12 +57,12 @@ def test_a_movie_that_is_rendered_again_tells_no_frame_twice() -> None:
     assert [(number, count) for number, count, _ in done] == [(1, 1), (2, 2), (3, 3)]
     assert done[-1][2] == 0
     told.ended(Outcome("o.mp4", 3, 0, 0, 1.0, {}, cancelled=False))
-    assert events[-1] == Finished("o.mp4", 3, 0, 0, 1.0, told_fps(events), {})
+    assert events[-1] == RunFinished("o.mp4", 3, 0, 0, 1.0, told_fps(events), {})
 
 
 def told_fps(events: list[Event]) -> float:
     last = events[-1]
-    assert isinstance(last, Finished)
+    assert isinstance(last, RunFinished)
     return last.fps
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_stopped_says_what_is_there() -> None:
     start(told, 3, 0)
     told.stored(Stored(1, "o.0001.exr", 0))
     told.ended(Outcome("o.####.exr", 1, 0, 0, 1.0, {}, cancelled=True))
-    assert events[-1] == Cancelled("o.####.exr", 1, 1.0)
+    assert events[-1] == RunCancelled("o.####.exr", 1, 1.0)
 
 
 def test_frames_that_were_learned_of_together_are_no_pace() -> None:

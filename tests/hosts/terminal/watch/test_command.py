@@ -20,7 +20,7 @@ import pytest
 from impasto.core.engine import Engine
 from impasto.core.errors import ImpastoError, NoSpace, ServerUnreachable, UnreadableMedia, UsageError, WorkerLost
 from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, Left, Painted, Started, Warned
+from impasto.hosts.events import Event, RunCancelled, RunFinished, RunStarted, RunWarning, ShotPainted, ShotSkipped
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, USAGE
 from impasto.hosts.terminal.render.order import Order, order_from
 from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into, shots_in
@@ -168,14 +168,14 @@ class Room:
         self.stop = self.stop or len(self.painted) == self.stops_in
         self.painted.append(order)
         self.clock.now += self.takes_s
-        show(Started(order.input, order.output, "s", 1, 2, 0, 8, 8, None))
+        show(RunStarted(order.input, order.output, "s", 1, 2, 0, 8, 8, None))
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
         if cancelled():
-            show(Cancelled(order.output, 1, 1.0))
+            show(RunCancelled(order.output, 1, 1.0))
             return False
-        show(Finished(order.output, 2, seconds=1.0, fps=2.0))
+        show(RunFinished(order.output, 2, seconds=1.0, fps=2.0))
         return True
 
     def run(self, *, once: bool = True) -> bool:
@@ -211,7 +211,7 @@ def test_a_shot_is_painted_under_its_own_name(room: Room) -> None:
     room.run()
     outputs = [os.path.relpath(each.output, room.folder) for each in room.painted]
     assert outputs == ["painted/reel/cut.####.exr", "painted/tape.mov"]
-    assert [event.frames for event in room.of(Painted)] == [2, 2]
+    assert [event.frames for event in room.of(ShotPainted)] == [2, 2]
 
 
 def test_it_looks_again_at_once_after_a_shot_that_took_long(room: Room) -> None:
@@ -262,7 +262,7 @@ def test_what_may_pass_is_tried_again(error: ImpastoError, room: Room) -> None:
     room.run()
     assert len(room.painted) == 3
     assert room.clock.now >= 2 * RETRY_S
-    assert (len(room.of(Warned)), len(room.of(Painted)), room.of(Left)) == (1, 1, [])
+    assert (len(room.of(RunWarning)), len(room.of(ShotPainted)), room.of(ShotSkipped)) == (1, 1, [])
 
 
 @pytest.mark.parametrize("error", [UnreadableMedia("broken; render it again"), WorkerLost("it died twice")])
@@ -271,8 +271,8 @@ def test_a_broken_shot_is_reported_and_the_next_is_painted(error: ImpastoError, 
         (room.folder / name).write_bytes(b"x")
     room.errors = [error]
     room.run()
-    assert [event.message for event in room.of(Left)] == [str(error)]
-    assert [Path(event.input).name for event in room.of(Painted)] == ["b.mov"]
+    assert [event.message for event in room.of(ShotSkipped)] == [str(error)]
+    assert [Path(event.input).name for event in room.of(ShotPainted)] == ["b.mov"]
     assert (room.folder / "a.mov").read_bytes() == b"x"
 
 
@@ -282,7 +282,7 @@ def test_a_broken_shot_is_tried_again_when_it_changes(room: Room) -> None:
     rest = [lambda: None] * 80
     room.clock.waited = [*rest, lambda: void((room.folder / "a.mov").write_bytes(b"whole")), *rest, stop(room)]
     room.run(once=False)
-    assert (len(room.of(Left)), len(room.of(Painted))) == (1, 1)
+    assert (len(room.of(ShotSkipped)), len(room.of(ShotPainted))) == (1, 1)
 
 
 def test_a_folder_that_goes_away_is_waited_for(room: Room) -> None:
@@ -296,7 +296,7 @@ def test_a_folder_that_goes_away_is_waited_for(room: Room) -> None:
     ]
     room.clock.waited += [lambda: None] * 600 + [stop(room)]
     room.run(once=False)
-    assert [len(room.of(Warned)), len(room.of(Painted))] == [1, 1]
+    assert [len(room.of(RunWarning)), len(room.of(ShotPainted))] == [1, 1]
 
 
 def test_a_record_that_is_none_is_refused(room: Room) -> None:
@@ -328,7 +328,7 @@ def test_only_one_paints_into_a_folder_and_nobody_paints_what_another_made(tmp_p
 def test_an_empty_file_does_not_keep_once_waiting(room: Room) -> None:
     (room.folder / "a.mov").write_bytes(b"")
     room.run()
-    (left,) = room.of(Left)
+    (left,) = room.of(ShotSkipped)
     assert "'a.mov' is empty" in left.message
 
 
@@ -336,7 +336,7 @@ def test_a_gap_is_said_with_the_frames_that_are_missing(room: Room) -> None:
     for number in (1, 4):
         (room.folder / f"cut.{number:04}.exr").write_bytes(b"x")
     room.run()
-    (left,) = room.of(Left)
+    (left,) = room.of(ShotSkipped)
     assert "missing 2, 3" in left.message
     assert room.painted == []
 
