@@ -247,7 +247,8 @@ def check_render() -> Iterator[CheckDone]:
     from impasto.core.frame import Frame
     from impasto.core.media import ShotInfo, open_reader, open_writer
     from impasto.core.style import style_files
-    from impasto.server.shots.render import ShotJob, render_shot
+    from impasto.server.protocol.messages import RenderSettings, ShotJob
+    from impasto.server.shots.render import render_shot
 
     names = list(style_files())
     if not names:
@@ -259,7 +260,7 @@ def check_render() -> Iterator[CheckDone]:
         with open_writer(plate, ShotInfo("", "still", 1, 1, 64, 64)) as writer:
             writer.write(Frame.from_pixels(ramp))
         engine = Engine(style)
-        render_shot(ShotJob(plate, painted), engine)
+        render_shot(ShotJob(RenderSettings(style), plate, painted), engine)
         with open_reader(painted) as reader:
             result = next(iter(reader))
         if style == "identity" and not np.array_equal(result.colour, ramp):

@@ -1,4 +1,4 @@
-"""Items produced in a thread of their own, a few ahead of whoever takes them."""
+"""The threads of a shot: frames are read ahead of the one that renders them, and written behind it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from impasto.core.frame import Frame
+from impasto.core.media import Writer
 
 Item = TypeVar("Item")
 
@@ -85,3 +89,79 @@ class ReadAhead(Generic[Item]):
                 continue
             return True
         return False
+
+
+class _Signal(Enum):
+    FINISH = "finish"
+    STOP = "stop"
+
+
+class _StoppedError(Exception):
+    """Tells the writer that there are fewer frames than were promised."""
+
+
+class WriteBehind:
+    """A writer run in a thread, with at most `depth` frames waiting.
+
+    The thread owns the writer from the start of the `with` block to its end. Leaving the block waits
+    until every frame that was put is stored; after an exception the writer is told, so that a movie
+    does not appear under its final name. What the writer raises is raised by the next `put`, or on
+    leaving, as it is; where the block itself failed, that failure goes first.
+    """
+
+    def __init__(self, writer: Writer, depth: int) -> None:
+        self._writer = writer
+        self._queue: queue.Queue[Frame | _Signal] = queue.Queue(depth)
+        self._stored: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        # Not a daemon: the interpreter must not end between a frame's last byte and its final name.
+        self._thread = threading.Thread(target=self._write, name="impasto-write-behind", daemon=False)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._enqueue(_Signal.FINISH if error is None else _Signal.STOP)
+        while self._thread.is_alive():
+            self._thread.join(WAIT_S)
+        if error is None and self._error is not None:
+            raise self._error
+
+    def put(self, frame: Frame) -> None:
+        """Hand over one frame, waiting for room. Raises what an earlier frame's writing raised."""
+        self._enqueue(frame)
+        if self._error is not None:
+            raise self._error
+
+    def stored(self) -> list[tuple[int, str]]:
+        """Number and path of the frames stored since the last call, in order."""
+        found = []
+        while not self._stored.empty():
+            found.append(self._stored.get_nowait())
+        return found
+
+    def _enqueue(self, item: Frame | _Signal) -> None:
+        while self._thread.is_alive():
+            try:
+                self._queue.put(item, timeout=WAIT_S)
+            except queue.Full:
+                continue
+            return
+
+    def _write(self) -> None:
+        try:
+            with self._writer:
+                while True:
+                    item = self._queue.get()
+                    if item is _Signal.FINISH:
+                        return
+                    if isinstance(item, _Signal):
+                        raise _StoppedError
+                    self._stored.put((item.number, self._writer.write(item)))
+        except _StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that puts
+            self._error = error

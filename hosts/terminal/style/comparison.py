@@ -160,12 +160,14 @@ def _painted(
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and two results as a person sees them, upright, and its invalid pixels."""
     from impasto.core.display_picture import as_seen, turned
+    from impasto.core.frame_settings import FrameSettings
 
     rotation = _rotation(reader.info)
+    settings = FrameSettings(input_space=match.input_space)
     for plate_alone in reader:
         parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
         frame = replace(plate_alone, guides=parts)
-        first, second = (engine.render(frame, input_space=match.input_space) for engine in engines)
+        first, second = (engine.render(frame, settings) for engine in engines)
         plate, ours, theirs = (
             turned(as_seen(each, input_space=match.input_space), rotation)
             for each in (frame, first.frame, second.frame)

@@ -29,7 +29,7 @@ PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class ArrivedShot:
     """A movie, a still or a numbered sequence, as it lies in the folder now."""
 
     name: str
@@ -52,7 +52,7 @@ class Shot:
 class _Watched:
     """How a shot has behaved since it was first seen."""
 
-    shot: Shot
+    shot: ArrivedShot
     since: float
     """When it was last seen to change."""
     longest_pause: float = 0.0
@@ -60,12 +60,12 @@ class _Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at the folder tells."""
+class FolderChanges:
+    """What has changed since the last look at the folder."""
 
-    complete: tuple[Shot, ...] = ()
+    complete: tuple[ArrivedShot, ...] = ()
     """Complete since the last look; each is told once, and again when it changes."""
-    broken_off: tuple[Shot, ...] = ()
+    broken_off: tuple[ArrivedShot, ...] = ()
     """At rest with frames missing or empty; told once."""
     growing: int = 0
     """How many are not at rest yet."""
@@ -79,12 +79,12 @@ class Arrivals:
     _watched: dict[str, _Watched] = field(default_factory=dict)
     _looked_at: float = 0.0
 
-    def look(self, seen: Seen, now: float) -> Look:
+    def look(self, seen: Seen, now: float) -> FolderChanges:
         """Compare what is there with what was; `now` is in seconds of any clock that only goes forward."""
         shots = shots_in(seen)
         self._watched = {name: each for name, each in self._watched.items() if name in shots}
-        complete: list[Shot] = []
-        broken_off: list[Shot] = []
+        complete: list[ArrivedShot] = []
+        broken_off: list[ArrivedShot] = []
         growing = 0
         for name, shot in sorted(shots.items()):
             watched = self._compared(name, shot, now)
@@ -96,9 +96,9 @@ class Arrivals:
             watched.handed_out = True
             (complete if shot.whole else broken_off).append(shot)
         self._looked_at = now
-        return Look(tuple(complete), tuple(broken_off), growing)
+        return FolderChanges(tuple(complete), tuple(broken_off), growing)
 
-    def _compared(self, name: str, shot: Shot, now: float) -> _Watched:
+    def _compared(self, name: str, shot: ArrivedShot, now: float) -> _Watched:
         watched = self._watched.get(name)
         if watched is None:
             watched = self._watched[name] = _Watched(shot, now)
@@ -111,7 +111,7 @@ class Arrivals:
         return watched
 
 
-def shots_in(seen: Seen) -> dict[str, Shot]:
+def shots_in(seen: Seen) -> dict[str, ArrivedShot]:
     """The shots that the files of a look are, by name."""
     singles: dict[str, list[str]] = {}
     groups: dict[tuple[str, str, str], list[tuple[NumberedPath, str]]] = defaultdict(list)
@@ -133,12 +133,12 @@ def shots_in(seen: Seen) -> dict[str, Shot]:
     return shots
 
 
-def _shot(name: str, paths: list[str], missing: tuple[int, ...], seen: Seen) -> Shot:
+def _shot(name: str, paths: list[str], missing: tuple[int, ...], seen: Seen) -> ArrivedShot:
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(repr((path, *seen[path])).encode())
     empty = tuple(path for path in sorted(paths) if not seen[path][0])
-    return Shot(name, digest.hexdigest()[:16], len(paths), missing, empty)
+    return ArrivedShot(name, digest.hexdigest()[:16], len(paths), missing, empty)
 
 
 def look_into(folder: str, besides: Collection[str]) -> dict[str, Stamp]:

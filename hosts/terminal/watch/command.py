@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -40,10 +39,12 @@ from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.render.order import Order, order_from
+from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into
-from impasto.hosts.terminal.watch.record import Entry, Record, held, read_record
+from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, look_into
+from impasto.hosts.terminal.watch.record import RecordedShot, WatchRecord, held, read_record
+from impasto.server.protocol.codec import fingerprint
+from impasto.server.protocol.messages import ShotJob
 
 CLIENT = "impasto watch"
 INTO = "painted"
@@ -55,8 +56,8 @@ RETRY_S = 30.0
 """Until a shot is tried again that failed for a reason outside of itself."""
 
 Show = Callable[[Event], None]
-Paint = Callable[[Order, Show, Callable[[], bool]], bool]
-"""Paint one shot and tell of it; False where it was cancelled."""
+RenderShot = Callable[[ShotJob, Show, Callable[[], bool]], bool]
+"""Render one shot and show its events; False where it was cancelled."""
 
 
 @with_controls
@@ -96,15 +97,11 @@ def watch(
         source, target = os.path.abspath(folder), os.path.abspath(into or folder / INTO)
         if os.path.realpath(source) == os.path.realpath(target):
             raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
-        order = order_from(
-            input="", output="", style=_known_style(style), frames=None, animate=None, matte=None, layer=None,
-            input_space=input_space, output_space=output_space, tile="auto", precision="auto", device="auto",
-            overwrite=False, resume=False, controls=controls,
-        )  # fmt: skip
-        reporter.show(WatchStarted(source, target, order.style or ""))
+        job = job_from(style=_known_style(style), input_space=input_space, output_space=output_space, controls=controls)
+        reporter.show(WatchStarted(source, target, job.look.style))
         with held(target):
             record = read_record(target, source)
-            watcher = Watcher(source, target, order, record, reporter.show, interrupts.asked, settle)
+            watcher = FolderWatcher(source, target, job, record, reporter.show, interrupts.asked, settle)
             cut_off = watcher.run(once=once)
         seconds = round(time.monotonic() - watcher.begun, 3)
         if cut_off:
@@ -113,42 +110,42 @@ def watch(
         reporter.show(RunFinished(target, watcher.frames, seconds=seconds))
 
 
-def through_server(order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
+def through_server(job: ShotJob, show: Show, cancelled: Callable[[], bool]) -> bool:
     """Paint one shot on the user's server, which is started where none runs."""
     from impasto.hosts.terminal.render.served import render_there
     from impasto.hosts.terminal.server.connect import connected
 
     with connected(CLIENT, start=True, lane="batch") as client:
-        return render_there(client, order, show, cancelled, local=True)
+        return render_there(client, job, show, cancelled, local=True)
 
 
 @dataclass(slots=True)
-class Watcher:
+class FolderWatcher:
     """Looks at the folder and paints what is complete, one shot at a time."""
 
     source: str
     target: str
-    order: Order
+    job: ShotJob
     """What is the same for every shot."""
-    record: Record
+    record: WatchRecord
     show: Show
     asked: Callable[[], bool]
     """Whether the work is to stop."""
     settle_s: float = SETTLE_S
-    paint: Paint = through_server
+    render: RenderShot = through_server
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     frames: int = 0
     """Painted by this run."""
     begun: float = field(default=0.0, init=False)
-    _again: list[tuple[float, Shot]] = field(default_factory=list, init=False)
+    _again: list[tuple[float, ArrivedShot]] = field(default_factory=list, init=False)
     """Shots to be tried once more, and when."""
     _said: set[str] = field(default_factory=set, init=False)
 
     def run(self, *, once: bool) -> bool:
         """Watch until somebody asks to stop, or with `once` until all is done; whether a shot was cut off by that."""
         self.begun = self.clock()
-        arrivals, settings = Arrivals(self.settle_s), settings_digest(self.order)
+        arrivals, settings = Arrivals(self.settle_s), settings_digest(self.job)
         besides = {os.path.realpath(self.target)}
         while not self.asked():
             start = self.clock()
@@ -174,10 +171,10 @@ class Watcher:
             self._rest(max(min(self.settle_s, LOOK_S), LOOK_SHARE * looked_s))
         return False
 
-    def _painted(self, shot: Shot, settings: str) -> bool:
+    def _painted(self, shot: ArrivedShot, settings: str) -> bool:
         """Paint a shot, or leave it with a sentence; False where it was cut off."""
-        order = self._order_for(shot)
-        entry = Entry(shot.digest, settings, os.path.relpath(order.output, self.target), "begun")
+        job = self._job_for(shot)
+        entry = RecordedShot(shot.digest, settings, os.path.relpath(job.output, self.target), "begun")
         ends: list[RunFinished | RunCancelled] = []
 
         def show(event: Event) -> None:
@@ -190,7 +187,7 @@ class Watcher:
                 self.show(event)
 
         try:
-            done = self.paint(order, show, self.asked)
+            done = self.render(job, show, self.asked)
             if done:
                 self.record.finish(shot.name)
         except ImpastoError as error:
@@ -199,21 +196,21 @@ class Watcher:
                 self._say(f"{failure.message}; trying again in {RETRY_S:g} s")
                 self._again.append((self.clock() + RETRY_S, shot))
             else:
-                self.show(ShotSkipped(order.input, failure.code, failure.message, failure.hint))
+                self.show(ShotSkipped(job.input, failure.code, failure.message, failure.hint))
             return True
         end = ends[-1]
         self.frames += end.frames
         if isinstance(end, RunCancelled):
-            if end.output is not None and end.output != order.output and is_movie(end.output):
+            if end.output is not None and end.output != job.output and is_movie(end.output):
                 # It is begun anew with the next start; half of it is of use to nobody.
                 with contextlib.suppress(OSError):
                     os.unlink(end.output)
             return False
         self._said.clear()
-        self.show(ShotPainted(order.input, order.output, end.frames, end.skipped, end.seconds, end.fps))
+        self.show(ShotPainted(job.input, job.output, end.frames, end.skipped, end.seconds, end.fps))
         return True
 
-    def _order_for(self, shot: Shot) -> Order:
+    def _job_for(self, shot: ArrivedShot) -> ShotJob:
         """What is sent to the server. What an earlier run made of the same shot is replaced, what is foreign never."""
         source = os.path.join(self.source, shot.name)
         target = os.path.join(self.target, shot.name)
@@ -222,7 +219,7 @@ class Watcher:
         if movie and extension.lower() not in CONTAINERS:
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
-        return replace(self.order, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
+        return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
 
     def _say(self, text: str) -> None:
         """A note, once until something has been painted."""
@@ -237,7 +234,7 @@ class Watcher:
             self.pause(min(left, 0.1))
 
 
-def gap_text(shot: Shot) -> tuple[str, str]:
+def gap_text(shot: ArrivedShot) -> tuple[str, str]:
     """What is said of a shot that came to rest with frames missing or empty, and what to do about it."""
     if not shot.missing:
         hint = "it is painted once it is written"
@@ -247,16 +244,10 @@ def gap_text(shot: Shot) -> tuple[str, str]:
     return f"expected an unbroken sequence in '{shot.name}', missing {shown}; {hint}", hint
 
 
-def settings_digest(order: Order) -> str:
-    """Of everything but the shot that decides what a result looks like; another digest, another picture."""
-    facts = (
-        order.style,
-        _style_hash(order.style),
-        order.input_space,
-        order.output_space,
-        sorted(order.controls.items()),
-    )
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+def settings_digest(job: ShotJob) -> str:
+    """A digest of everything but the shot that decides what a result looks like."""
+    shared = replace(job, input="", output="", overwrite=False, resume=False)
+    return fingerprint(shared, _style_hash(job.look.style)).hex()[:16]
 
 
 def _passes(error: ImpastoError) -> bool:
@@ -285,10 +276,10 @@ def _known_style(style: str | None) -> str:
     return os.path.abspath(path) if os.path.isfile(style) else style
 
 
-def _style_hash(style: str | None) -> str:
+def _style_hash(style: str) -> str:
     from impasto.core.style import find_style, read_card
 
     try:
-        return read_card(find_style(style or "")).weights_sha256
+        return read_card(find_style(style)).weights_sha256
     except ImpastoError:
         return ""  # a name that the server alone knows

@@ -23,7 +23,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordedShot:
     """What was done about one shot."""
 
     digest: str
@@ -36,13 +36,13 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class WatchRecord:
     """The record of one folder of results. Every change is on disk when the call returns."""
 
     path: str
     source: str
     """The folder that is painted, from this one: names of shots mean files of that folder alone."""
-    entries: dict[str, Entry]
+    entries: dict[str, RecordedShot]
 
     def finished(self, shot: str, digest: str, settings: str) -> bool:
         """Whether this very shot has been painted in just this way."""
@@ -54,7 +54,7 @@ class Record:
         entry = self.entries.get(shot)
         return entry is not None and entry.output == output
 
-    def note(self, shot: str, entry: Entry) -> None:
+    def note(self, shot: str, entry: RecordedShot) -> None:
         """Remember; OutputError where the file cannot be written."""
         self.entries[shot] = entry
         shots = {name: asdict(each) for name, each in sorted(self.entries.items())}
@@ -93,7 +93,7 @@ def held(folder: str) -> Iterator[None]:
         os.close(fd)  # and with it goes the lock
 
 
-def read_record(folder: str, source: str) -> Record:
+def read_record(folder: str, source: str) -> WatchRecord:
     """The record in a folder of results, empty where there is none.
 
     Raises UsageError for the results of another folder, and for a file that is no record: to go on without it would
@@ -115,7 +115,7 @@ def read_record(folder: str, source: str) -> Record:
                 f"expected '{folder}' to hold results of '{source}', they are of '{facts['source']}'; name another "
                 "folder with --into"
             )
-        return Record(path, whence, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
+        return WatchRecord(path, whence, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"expected the record of this folder in '{path}', got something else ({error}); remove it, and what is in"
@@ -131,6 +131,6 @@ def _from(folder: str, source: str) -> str:
         return os.path.realpath(source)
 
 
-def _entry(facts: Mapping[str, str]) -> Entry:
+def _entry(facts: Mapping[str, str]) -> RecordedShot:
     state: Literal["begun", "finished"] = "finished" if facts["state"] == "finished" else "begun"
-    return Entry(facts["digest"], facts["settings"], facts["output"], state)
+    return RecordedShot(facts["digest"], facts["settings"], facts["output"], state)

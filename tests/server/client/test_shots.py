@@ -10,10 +10,19 @@ import pytest
 
 from impasto.core.errors import ServerBusy, ServerUnreachable
 from impasto.server.client import shots
-from impasto.server.client.futures import ShotEvent, ShotFuture
+from impasto.server.client.futures import ShotFuture, ShotFutureEvent
 from impasto.server.client.shots import follow_shot
 from impasto.server.protocol.errors import facts_of
-from impasto.server.protocol.messages import Failed, Look, ShotDone, ShotProgress, ShotStarted, StoredFrame, SubmitShot
+from impasto.server.protocol.messages import (
+    Failed,
+    RenderSettings,
+    ShotDone,
+    ShotJob,
+    ShotProgress,
+    ShotStarted,
+    StoredFrame,
+    SubmitShot,
+)
 
 ID = b"i" * 16
 LOST = ServerUnreachable("expected the server to live, it died")
@@ -34,7 +43,9 @@ def done(rendered: int, skipped: int = 0) -> ShotDone:
 class Servers:
     """One after the other, each with what it tells and how it ends."""
 
-    def __init__(self, *lives: tuple[Sequence[ShotEvent], ShotDone | Exception], one_session: bool = False) -> None:
+    def __init__(
+        self, *lives: tuple[Sequence[ShotFutureEvent], ShotDone | Exception], one_session: bool = False
+    ) -> None:
         self.lives = list(lives)
         self.asked: list[SubmitShot] = []
         self.heard: list[type] = []
@@ -60,12 +71,12 @@ class Servers:
     def follow(self, *, overwrite: bool = False, retries: int = 1) -> tuple[ShotDone, list[StoredFrame]]:
         told: list[StoredFrame] = []
 
-        def on_event(event: ShotEvent) -> None:
+        def on_event(event: ShotFutureEvent) -> None:
             self.heard.append(type(event))
             if isinstance(event, ShotProgress):
                 told.extend(event.stored)
 
-        request = SubmitShot(ID, Look("identity"), "/in/p.####.exr", "/out", overwrite=overwrite)
+        request = SubmitShot(ID, ShotJob(RenderSettings("identity"), "/in/p.####.exr", "/out", overwrite=overwrite))
         return follow_shot(self.post, request, on_event, lambda: False, retries), told
 
 
@@ -76,7 +87,7 @@ def test_a_sequence_is_resumed_and_its_frames_counted_over_all_servers(overwrite
         ([begun("/out/o.####.exr", 3, 2), stored(3, 4, 5)], done(3, 2)),
     )
     result, told = servers.follow(overwrite=overwrite)
-    assert (servers.asked[1].resume, servers.asked[1].overwrite) == (True, False)
+    assert (servers.asked[1].job.resume, servers.asked[1].job.overwrite) == (True, False)
     assert (result.rendered, result.skipped) == (5, 0)
     assert [frame.done for frame in told] == [1, 2, 3, 4, 5]
 
@@ -86,7 +97,7 @@ def test_a_movie_begins_again_over_what_the_dead_server_left() -> None:
         ([begun("/out/o.mp4", 3), stored(1, 2)], LOST), ([begun("/out/o.mp4", 3), stored(1, 2, 3)], done(3))
     )
     result, told = servers.follow()
-    assert (servers.asked[1].resume, servers.asked[1].overwrite) == (False, True)
+    assert (servers.asked[1].job.resume, servers.asked[1].job.overwrite) == (False, True)
     assert (result.rendered, [frame.done for frame in told]) == (3, [1, 2, 1, 2, 3])
 
 
@@ -117,7 +128,7 @@ def test_the_server_that_has_the_shot_is_asked_in_the_same_words_and_nothing_is_
     assert (ended.rendered, ended.skipped, [each.number for each in told]) == (4, 0, [1, 2, 3, 4])
 
 
-def busy(told: list[ShotEvent] | None = None) -> tuple[list[ShotEvent], ServerBusy]:
+def busy(told: list[ShotFutureEvent] | None = None) -> tuple[list[ShotFutureEvent], ServerBusy]:
     error = ServerBusy("expected an id of the client's own; a request of this id is being stopped, wait")
     return [*(told or []), Failed(ID, facts_of(error))], error
 

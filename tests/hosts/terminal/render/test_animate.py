@@ -15,7 +15,7 @@ from impasto.core.media import open_reader
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client import Client
 from impasto.server.client.shots import require_animation
-from impasto.server.protocol.messages import AnimatedParameter, Look, SubmitShot
+from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob, SubmitShot
 from tests.compat.samples import SERVERS
 from tests.hosts.terminal.conftest import Impasto
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_not_there_is_said(sequence: str, impasto: Impasto) -> No
 
 def test_a_server_that_would_pass_over_what_a_shot_asks_for_is_not_asked() -> None:
     old = SERVERS["welcome"]
-    plain = SubmitShot(b"i" * 16, Look("identity"), "/i.exr", "/o.exr")
+    plain = SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/i.exr", "/o.exr"))
     require_animation(plain, old)  # type: ignore[arg-type]  # it is a welcome
     for shot, what in (
         (replace(plain, animated=(AnimatedParameter("strength", ()),)), "parameters that change over a shot"),
@@ -102,7 +102,8 @@ def test_the_server_paints_changing_parameters_as_this_process_does(
         assert served("render", sequence, "there/o.####.exr", *arguments).code == 0
         with Client.connect(start=False) as client:
             shot = SubmitShot(
-                os.urandom(16), Look("wheatfield-draft"), sequence, str(Path("python/o.####.exr").absolute())
+                os.urandom(16),
+                ShotJob(RenderSettings("wheatfield-draft"), sequence, str(Path("python/o.####.exr").absolute())),
             )
             keys = {name: {int(frame): value for frame, value in track.items()} for name, track in KEYS.items()}
             assert client.render_shot(shot, animated=keys).rendered == 6

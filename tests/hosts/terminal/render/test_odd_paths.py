@@ -10,10 +10,10 @@ import pytest
 from impasto.core.errors import UsageError
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client.paths import require_sendable, require_sendable_shot
-from impasto.server.protocol.messages import Look, SubmitShot
+from impasto.server.protocol.messages import RenderSettings, ShotJob, SubmitShot
 from tests.hosts.terminal.conftest import Impasto
 
-SHOT = SubmitShot(b"i" * 16, Look("identity"), "/in.exr", "/out.exr")
+SHOT = SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/in.exr", "/out.exr"))
 LATIN = os.fsdecode(b"caf\xe9")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="such names are those of POSIX")
 
@@ -40,12 +40,12 @@ def test_paths_in_any_script_are_sendable() -> None:
 @pytest.mark.parametrize(
     "shot",
     [
-        SubmitShot(b"i" * 16, Look("identity"), "/in\n", "/o"),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o\n"),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", matte="/m\n"),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", guides=("/g", "/h\n")),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", motion="/v\n"),
-        SubmitShot(b"i" * 16, Look("/s\n.safetensors"), "/in", "/o"),
+        SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/in\n", "/o")),
+        SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/in", "/o\n")),
+        SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/in", "/o", matte="/m\n")),
+        SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/in", "/o", guides=("/g", "/h\n"))),
+        SubmitShot(b"i" * 16, ShotJob(RenderSettings("identity"), "/in", "/o", motion="/v\n")),
+        SubmitShot(b"i" * 16, ShotJob(RenderSettings("/s\n.safetensors"), "/in", "/o")),
     ],
 )
 def test_every_path_of_a_shot_is_looked_at(shot: SubmitShot) -> None:
