@@ -284,7 +284,7 @@ class _Worker:
 
         def run() -> None:
             try:
-                end: End = job.run(self._studio)
+                end: End = job.run(self._studio.painter)
             except Exception as error:  # noqa: BLE001  # as for a frame
                 end = self._failed(unit.id, error, *job.so_far())
             self._jobs.pop(unit.id, None)

@@ -7,18 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from impasto.core.media.open import is_movie
-from impasto.server.protocol.messages import Cancelled, ShotEvent, ShotJob, ShotStarted, StoredFrame
+from impasto.server.protocol.messages import Cancelled, RenderSettings, ShotEvent, ShotJob, ShotStarted, StoredFrame
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
+from impasto.server.shots.painter import Painter
 from impasto.server.shots.render import render_shot
 from impasto.server.worker.scheduled_painter import TurnPainter
-
-if TYPE_CHECKING:
-    from impasto.server.worker.loop import Studio
-    from impasto.server.worker.work_items import Unit
+from impasto.server.worker.work_items import Unit
 
 REPORT_S: Final = 0.1
 """Notes are sent at most ten times a second; a stored frame at once."""
@@ -64,12 +62,15 @@ class ShotRunner:
         """Where the frames are that were stored before an error, and how many; '' where there are none."""
         return self._cut, self._count
 
-    def run(self, studio: Studio) -> ShotEnded | WorkStopped:
-        """Render the shot; how it ended. Every stored frame is reported by then. Raises what `render_shot` raises."""
+    def run(self, painter_of: Callable[[RenderSettings, str], Painter]) -> ShotEnded | WorkStopped:
+        """Render the shot; how it ended. Every stored frame is reported by then. Raises what `render_shot` raises.
+
+        `painter_of` gets the settings and the path of the style.
+        """
         unit, request = self._unit, self._order.request
         try:
             unit.moved()
-            painter = studio.painter(request.job.look, self._order.style_path)
+            painter = painter_of(request.job.look, self._order.style_path)
             self._painter = TurnPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()
             end = render_shot(

@@ -19,13 +19,15 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.errors import ImpastoError, NoSpace, ServerUnreachable, UnreadableMedia, UsageError, WorkerLost
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.hosts.events import Event, RunCancelled, RunFinished, RunStarted, RunWarning, ShotPainted, ShotSkipped
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, USAGE
-from impasto.hosts.terminal.render.order import Order, order_from
-from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into, shots_in
-from impasto.hosts.terminal.watch.command import RETRY_S, Show, Watcher, settings_digest
+from impasto.hosts.terminal.render.job import job_from
+from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, look_into, shots_in
+from impasto.hosts.terminal.watch.command import RETRY_S, FolderWatcher, Show, settings_digest
 from impasto.hosts.terminal.watch.record import LOCK, NAME, held, read_record
+from impasto.server.protocol.messages import ShotJob
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
 from tests.hosts.terminal.render.test_served import until
 
@@ -152,10 +154,10 @@ class Room:
     """A watched folder with a painter that does as it is told, and a clock of the test's own."""
 
     folder: Path
-    order: Order
+    job: ShotJob
     clock: Clock = field(default_factory=Clock)
     shown: list[Event] = field(default_factory=list)
-    painted: list[Order] = field(default_factory=list)
+    painted: list[ShotJob] = field(default_factory=list)
     errors: list[ImpastoError | None] = field(default_factory=list)
     """What becomes of the next shots; afterwards all is well."""
     stop: bool = False
@@ -164,25 +166,25 @@ class Room:
     takes_s: float = 1.0
     """How long a shot is painted."""
 
-    def paint(self, order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
+    def render(self, job: ShotJob, show: Show, cancelled: Callable[[], bool]) -> bool:
         self.stop = self.stop or len(self.painted) == self.stops_in
-        self.painted.append(order)
+        self.painted.append(job)
         self.clock.now += self.takes_s
-        show(RunStarted(order.input, order.output, "s", 1, 2, 0, 8, 8, None))
+        show(RunStarted(job.input, job.output, "s", 1, 2, 0, 8, 8, None))
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
         if cancelled():
-            show(RunCancelled(order.output, 1, 1.0))
+            show(RunCancelled(job.output, 1, 1.0))
             return False
-        show(RunFinished(order.output, 2, seconds=1.0, fps=2.0))
+        show(RunFinished(job.output, 2, seconds=1.0, fps=2.0))
         return True
 
     def run(self, *, once: bool = True) -> bool:
         record = read_record(str(self.folder / "painted"), str(self.folder))
-        watcher = Watcher(
-            str(self.folder), str(self.folder / "painted"), self.order, record, self.shown.append, lambda: self.stop,
-            5.0, self.paint, self.clock, self.clock.pause,
+        watcher = FolderWatcher(
+            str(self.folder), str(self.folder / "painted"), self.job, record, self.shown.append, lambda: self.stop,
+            5.0, self.render, self.clock, self.clock.pause,
         )  # fmt: skip
         return watcher.run(once=once)
 
@@ -190,17 +192,15 @@ class Room:
         return [event for event in self.shown if isinstance(event, kind)]
 
 
-def order(style: str = "identity", **controls: float) -> Order:
-    nothing = dict.fromkeys(("frames", "animate", "matte", "layer", "input_space", "output_space"))
-    plain = {"input": "", "output": "", "tile": "auto", "precision": "auto", "device": "auto"}
-    return order_from(**nothing, **plain, style=style, overwrite=False, resume=False, controls=controls)
+def job(style: str = "identity", **controls: float) -> ShotJob:
+    return job_from(style=style, controls=controls)
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     folder = tmp_path / "renders"
     folder.mkdir()
-    return Room(folder, order())
+    return Room(folder, job())
 
 
 def test_a_shot_is_painted_under_its_own_name(room: Room) -> None:
@@ -236,10 +236,10 @@ def test_after_a_restart_only_what_is_new_or_changed_is_painted(room: Room) -> N
 def test_other_settings_are_another_picture(room: Room) -> None:
     (room.folder / "a.mov").write_bytes(b"x")
     room.run()
-    room.order = order(strength=0.5)
+    room.job = job(strength=0.5)
     room.run()
     assert len(room.painted) == 2
-    assert settings_digest(order(strength=0.5)) != settings_digest(order())
+    assert settings_digest(job(strength=0.5)) != settings_digest(job())
 
 
 @pytest.mark.parametrize(("name", "again"), [("a.mov", (True, False)), ("b.####.exr", (False, True))])
@@ -396,7 +396,7 @@ class TestServed:
         engine = Engine("wheatfield-draft", device="cpu")
         with open_reader(sequence) as plates, open_reader(str(folder / "painted" / "plate.####.exr")) as results:
             for plate, result in zip(plates, results, strict=True):
-                wanted = engine.render(plate, replace(engine.style.card.defaults, strength=0.7)).frame
+                wanted = engine.render(plate, FrameSettings(replace(engine.style.card.defaults, strength=0.7))).frame
                 assert np.array_equal(result.colour, wanted.colour)
 
     def test_nothing_is_done_twice_and_nothing_foreign_is_touched(self, movie: str, served: Impasto) -> None:
@@ -500,6 +500,6 @@ def test_what_cannot_work_is_one_sentence(arguments: tuple[str, ...], said: str,
 
 
 def test_a_shot_knows_what_it_is() -> None:
-    assert shots_in(frames(7, 8))["cut.####.exr"] == Shot(
+    assert shots_in(frames(7, 8))["cut.####.exr"] == ArrivedShot(
         "cut.####.exr", shots_in(frames(8, 7))["cut.####.exr"].digest, 2, (), ()
     )
