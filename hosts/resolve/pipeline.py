@@ -16,7 +16,7 @@ from impasto.hosts.resolve.deliver import deliver
 from impasto.hosts.resolve.job_record import Order, Part, Record, new_id, open_jobs
 from impasto.hosts.resolve.painting import paint
 from impasto.hosts.resolve.render_settings import (
-    SavedRenderSettings,
+    RenderSettings,
     hide_own_tracks,
     put_render_settings_back,
     render_settings_kept,
@@ -121,7 +121,7 @@ def _render_plates(project: Project, timeline: Timeline, record: Record, front: 
     _must_rest(project)
     if record.order.kept:
         # A run before this one did not live to do it.
-        put_render_settings_back(project, timeline, SavedRenderSettings(**record.order.kept), front.say)
+        put_render_settings_back(project, timeline, RenderSettings(**record.order.kept), front.say)
         record.note("writing", replace(record.order, kept={}))
     if all(part.pattern for part in record.order.parts):
         return

@@ -25,7 +25,7 @@ Step = Tuple[str, Callable[[], object], Optional[Callable[[], bool]]]
 
 
 @dataclass(frozen=True)
-class SavedRenderSettings:
+class RenderSettings:
     """How the Deliver page stood, as values that outlive the script."""
 
     preset: str
@@ -39,7 +39,7 @@ class SavedRenderSettings:
     """Our own video tracks that are seen; a second job would paint what the first one painted."""
 
 
-def note_render_settings(project: Project, timeline: Timeline, preset: str) -> SavedRenderSettings:
+def note_render_settings(project: Project, timeline: Timeline, preset: str) -> RenderSettings:
     """Note the settings; BridgeError where that fails, and then nothing has been changed."""
     do = "open the Deliver page once, choose a format, and try again"
     now = must(project.GetCurrentRenderFormatAndCodec(), "say the current render format", do)
@@ -56,17 +56,17 @@ def note_render_settings(project: Project, timeline: Timeline, preset: str) -> S
     names = (preset, f"{preset} again")
     saved = next((each for each in names if not is_no(project.SaveAsNewRenderPreset(each))), None)
     must(saved, f"save your render settings as the preset '{preset}'", do)
-    return SavedRenderSettings(str(saved), now["format"], now["codec"], int(mode), noted, knows_marks, ours)
+    return RenderSettings(str(saved), now["format"], now["codec"], int(mode), noted, knows_marks, ours)
 
 
-def hide_own_tracks(timeline: Timeline, kept: SavedRenderSettings) -> None:
+def hide_own_tracks(timeline: Timeline, kept: RenderSettings) -> None:
     """Take our own tracks out of the picture; putting the settings back shows them again."""
     for track in kept.shown:
         hidden = timeline.SetTrackEnable("video", track, False)
         must(hidden, f"disable the video track {track}, '{TRACK}'", "disable it by hand and continue")
 
 
-def put_render_settings_back(project: Project, timeline: Timeline, kept: SavedRenderSettings, say: Say) -> None:
+def put_render_settings_back(project: Project, timeline: Timeline, kept: RenderSettings, say: Say) -> None:
     """Make the Deliver page what it was; what does not go back is said, and the preset then stays."""
     what = f"your render settings (preset '{kept.preset}')"
     loaded = _put_back([(what, lambda: project.LoadRenderPreset(kept.preset), None)], say)
@@ -95,12 +95,12 @@ def put_render_settings_back(project: Project, timeline: Timeline, kept: SavedRe
         _put_back([("the list of presets", lambda: project.DeleteRenderPreset(kept.preset), None)], say)
 
 
-def _format_is(project: Project, kept: SavedRenderSettings) -> bool:
+def _format_is(project: Project, kept: RenderSettings) -> bool:
     now: Any = project.GetCurrentRenderFormatAndCodec()
     return dict(now or {}) == {"format": kept.format, "codec": kept.codec}
 
 
-def _set_marks(timeline: Timeline, kept: SavedRenderSettings) -> bool:
+def _set_marks(timeline: Timeline, kept: RenderSettings) -> bool:
     done = not is_no(timeline.ClearMarkInOut("all"))
     for kind, marks in kept.marks.items():
         done = (
@@ -110,13 +110,13 @@ def _set_marks(timeline: Timeline, kept: SavedRenderSettings) -> bool:
     return done
 
 
-def _marks_are(timeline: Timeline, kept: SavedRenderSettings) -> bool:
+def _marks_are(timeline: Timeline, kept: RenderSettings) -> bool:
     marks: Any = timeline.GetMarkInOut()
     return {kind: dict(each) for kind, each in (marks or {}).items()} == kept.marks
 
 
 @contextmanager
-def render_settings_kept(project: Project, timeline: Timeline, preset: str, say: Say) -> Iterator[SavedRenderSettings]:
+def render_settings_kept(project: Project, timeline: Timeline, preset: str, say: Say) -> Iterator[RenderSettings]:
     """While it lasts, the Deliver page may be changed."""
     kept = note_render_settings(project, timeline, preset)
     try:
