@@ -79,7 +79,7 @@ class FrameDone:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """Training has come this far."""
+    """Training has reached a step."""
 
     step: int
     fraction: float
@@ -93,7 +93,7 @@ class TrainingStep:
 
 @dataclass(frozen=True)
 class TrialDone:
-    """A search for settings has tried some."""
+    """A search for settings has finished a trial."""
 
     trial: int
     trials: int
@@ -109,7 +109,7 @@ class TrialDone:
 
 @dataclass(frozen=True)
 class StyleFound:
-    """A style that `--style` takes."""
+    """A style that `--style` accepts."""
 
     name: str = ""
     title: str = ""
@@ -137,10 +137,10 @@ class ParameterFound:
 
 @dataclass(frozen=True)
 class CardShown:
-    """What `style show` knows of a style."""
+    """The card of a style, for `style show`."""
 
     name: str
-    """By which `--style` takes it: of the file, without its ending."""
+    """The name that `--style` accepts: that of the file, without its ending."""
     path: str
     megabytes: float
     card: Mapping[str, object]
@@ -149,7 +149,7 @@ class CardShown:
 
 @dataclass(frozen=True)
 class StylesCompared:
-    """What `style compare` measured, as means over the frames; null where a figure cannot be told."""
+    """The figures of `style compare`, as means over the frames; null where there is no figure."""
 
     first: str
     """The style A."""
@@ -182,7 +182,7 @@ class StyleExported:
 
 @dataclass(frozen=True)
 class CheckDone:
-    """One thing that `doctor` looked at."""
+    """One check of `doctor`."""
 
     name: str = ""
     state: str = ""
@@ -210,7 +210,7 @@ class ServerReady:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """How a server is."""
+    """The state of a server."""
 
     server: str
     pid: int
@@ -241,7 +241,7 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class WatchStarted:
-    """`watch` looks at a folder from now on."""
+    """`watch` has begun to watch a folder."""
 
     folder: str
     into: str
@@ -251,7 +251,7 @@ class WatchStarted:
 
 @dataclass(frozen=True)
 class ShotPainted:
-    """`watch` has painted a shot: the result is whole under its name."""
+    """`watch` has painted a shot: the result is complete under its name."""
 
     input: str
     output: str
@@ -264,7 +264,7 @@ class ShotPainted:
 
 @dataclass(frozen=True)
 class ShotSkipped:
-    """`watch` leaves a shot as it is, until it changes."""
+    """`watch` does not paint a shot until it changes."""
 
     input: str
     code: str

@@ -16,9 +16,9 @@ from impasto.core.media import Writer
 Item = TypeVar("Item")
 
 WAIT_S = 0.1
-"""The longest that either side waits before it looks whether the other still wants it."""
+"""The longest wait of either side before it checks whether the other has left."""
 LEAVE_S = 15.0
-"""The longest that leaving waits for a source that hangs: more than a camera or stream takes to give up."""
+"""The longest wait for a source that hangs, when the block is left: more than a camera or stream takes to give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class _End:
 
 
 class ReadAhead(Generic[Item]):
-    """The items of a generator, run in a thread, at most `depth` waiting and one in the making.
+    """The items of a generator that runs in a thread, with at most `depth` items waiting and one in the making.
 
-    The thread starts with the `with` block and has ended when the block is left; the generator is
-    closed in the thread that ran it, so a reader opened inside it has one owner. What the generator
-    raises is raised to the taker as it is, after the items that came before it.
+    The thread starts with the `with` block and has ended when the block is left. The generator is closed in the thread
+    that ran it, so a reader opened inside it has one owner. `take` raises what the generator raised, as it is, after
+    the items that came before.
     """
 
     def __init__(self, items: Generator[Item, None, None], depth: int) -> None:
@@ -81,7 +81,7 @@ class ReadAhead(Generic[Item]):
         self._offer(last)
 
     def _offer(self, item: Item | _Raised | _End) -> bool:
-        """Wait for room; False once nobody takes any more."""
+        """Wait for room; False once the block was left."""
         while not self._left.is_set():
             try:
                 self._queue.put(item, timeout=WAIT_S)
@@ -97,16 +97,16 @@ class _Signal(Enum):
 
 
 class _StoppedError(Exception):
-    """Tells the writer that there are fewer frames than were promised."""
+    """Makes the writer close as after an error: there are fewer frames than were promised."""
 
 
 class WriteBehind:
     """A writer run in a thread, with at most `depth` frames waiting.
 
-    The thread owns the writer from the start of the `with` block to its end. Leaving the block waits
-    until every frame that was put is stored; after an exception the writer is told, so that a movie
-    does not appear under its final name. What the writer raises is raised by the next `put`, or on
-    leaving, as it is; where the block itself failed, that failure goes first.
+    The thread owns the writer from the start of the `with` block to its end. Leaving the block waits until every frame
+    that was put is stored; after an exception the writer closes as after an error, so that a movie does not appear
+    under its final name. An error of the writer is raised by the next `put`, or on leaving, as it is; an error of the
+    block itself goes first.
     """
 
     def __init__(self, writer: Writer, depth: int) -> None:
@@ -131,7 +131,7 @@ class WriteBehind:
             raise self._error
 
     def put(self, frame: Frame) -> None:
-        """Hand over one frame, waiting for room. Raises what an earlier frame's writing raised."""
+        """Hand over one frame, waiting for room. Raises the error that an earlier frame met."""
         self._enqueue(frame)
         if self._error is not None:
             raise self._error

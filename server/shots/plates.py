@@ -1,4 +1,4 @@
-"""Which frames of a shot are to be rendered, and each of them with its matte."""
+"""The frames of a shot that are rendered, each with its matte, guides and motion."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def source_of(info: ShotInfo, number: int) -> str:
 def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[list[FrameRange] | None, int]:
     """The ranges of frames that are not finished yet and the number of those that are; None for all frames.
 
-    A movie is read from its first open frame to its last in one go, because finding a place in it
-    costs more than a few frames.
+    A movie is read from its first open frame to its last in one go, because seeking in it costs more than a few frames.
     """
     if not resume or info.frame_count is None:
         return None, 0
@@ -50,9 +49,9 @@ def plates(
     guides: tuple[GuideFiles, ...] = (),
     motion: MotionStore | None = None,
 ) -> Generator[InputFrame, None, None]:
-    """Every plate of a shot that is to be rendered, with its matte, guides and motion; closes the readers it uses.
+    """Every plate that is rendered, with its matte, guides and motion; closes the readers it uses.
 
-    `reader` is open on the whole shot and serves where `runs` is None; else the runs are opened one by one.
+    `reader` is open on the whole shot and is read where `runs` is None; else the runs are opened one by one.
     """
     path = reader.info.path
     with reader:

@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from impasto.core.engine import Rendered
 
 DEPTH = 4
-"""Frames that may wait before the network, and as many behind it."""
+"""Frames that may wait before the network, and as many after it."""
 
 IN_FLIGHT = 2
-"""Frames that are rendered at once: one in the network, one in colour before or behind it."""
+"""Frames that are rendered at once: one in the network, one in colour before or after it."""
 
 
 class _CancelledError(Exception):
-    """Leaves the render loop from wherever it is."""
+    """Leaves the render loop from any depth."""
 
 
 def render_shot(
@@ -149,7 +149,7 @@ def render_shot(
 
 @dataclass(slots=True)
 class _Run:
-    """One shot job under way: what it works with, and what has come of it so far."""
+    """One shot job under way: its inputs, and its counts so far."""
 
     job: ShotJob
     id: bytes
@@ -204,7 +204,7 @@ class _Run:
         return self.painter.render(plate.frame, settings, matte=matte, cancelled=self.check)
 
     def finish_first(self, in_flight: deque[tuple[InputFrame, Future[Rendered]]], behind: WriteBehind) -> None:
-        """Wait for the oldest frame in flight and hand it on; what it raised drops those behind it."""
+        """Wait for the oldest frame in flight and hand it on; an error of it drops the frames behind it."""
         plate, future = in_flight.popleft()
         try:
             rendered = future.result()
@@ -214,7 +214,7 @@ class _Run:
         self.finish(plate, rendered, behind)
 
     def finish(self, plate: InputFrame, rendered: Rendered, behind: WriteBehind) -> None:
-        """Count what a frame took and met, and hand it to the writer."""
+        """Add up the time and the invalid pixels of a frame, and hand it to the writer."""
         for stage, seconds in rendered.report.seconds.items():
             self.spend(stage, seconds)
         for text in rendered.report.notes:

@@ -59,7 +59,7 @@ class ShotRunner:
             self._painter.wake()
 
     def so_far(self) -> tuple[str, int]:
-        """Where the frames are that were stored before an error, and how many; '' where there are none."""
+        """Path of the frames that were stored before an error, '' where there are none, and their number."""
         return self._cut, self._count
 
     def run(self, painter_of: Callable[[RenderSettings, str], Painter]) -> ShotEnded | WorkStopped:

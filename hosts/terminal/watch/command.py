@@ -1,4 +1,4 @@
-"""`impasto watch`: what is rendered into a folder comes out painted beside it."""
+"""`impasto watch`: shots that are rendered into a folder are painted beside it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, look_into
+from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
 from impasto.hosts.terminal.watch.record import RecordedShot, WatchRecord, held, read_record
 from impasto.server.protocol.codec import fingerprint
 from impasto.server.protocol.messages import ShotJob
@@ -49,11 +49,11 @@ from impasto.server.protocol.messages import ShotJob
 CLIENT = "impasto watch"
 INTO = "painted"
 SETTLE_S = 5.0
-LOOK_S = 1.0
-"""Between two looks at the folder; more where a look takes long, so that a slow disk is not kept busy by looking."""
-LOOK_SHARE = 10
+LISTING_S = 1.0
+"""Between two listings of the folder; longer where a listing takes long, so that a slow disk is not kept busy."""
+LISTING_SHARE = 10
 RETRY_S = 30.0
-"""Until a shot is tried again that failed for a reason outside of itself."""
+"""Until a shot is tried again that failed for no reason of its own."""
 
 Show = Callable[[Event], None]
 RenderShot = Callable[[ShotJob, Show, Callable[[], bool]], bool]
@@ -121,7 +121,7 @@ def through_server(job: ShotJob, show: Show, cancelled: Callable[[], bool]) -> b
 
 @dataclass(slots=True)
 class FolderWatcher:
-    """Looks at the folder and paints what is complete, one shot at a time."""
+    """Lists the folder and paints what is complete, one shot at a time."""
 
     source: str
     target: str
@@ -140,46 +140,46 @@ class FolderWatcher:
     begun: float = field(default=0.0, init=False)
     _again: list[tuple[float, ArrivedShot]] = field(default_factory=list, init=False)
     """Shots to be tried once more, and when."""
-    _said: set[str] = field(default_factory=set, init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
 
     def run(self, *, once: bool) -> bool:
-        """Watch until somebody asks to stop, or with `once` until all is done; whether a shot was cut off by that."""
+        """Watch until `asked`, or with `once` until all is done; returns whether a shot was cut off by that."""
         self.begun = self.clock()
         arrivals, settings = Arrivals(self.settle_s), settings_digest(self.job)
         besides = {os.path.realpath(self.target)}
         while not self.asked():
             start = self.clock()
             try:
-                seen = look_into(self.source, besides)
+                listing = listing_of(self.source, besides)
             except OSError as error:
-                self._say(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
+                self._warn(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
                 self._rest(RETRY_S)
                 continue
-            looked_s = self.clock() - start
-            look = arrivals.look(seen, self.clock())
-            for shot in look.broken_off:
+            listed_s = self.clock() - start
+            changes = arrivals.update(listing, self.clock())
+            for shot in changes.broken_off:
                 self.show(ShotSkipped(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
             due = [shot for at, shot in self._again if at <= self.clock()]
             self._again = [(at, shot) for at, shot in self._again if at > self.clock()]
-            for shot in (*due, *look.complete):
+            for shot in (*due, *changes.complete):
                 if self.asked():
                     return False
                 if not self.record.finished(shot.name, shot.digest, settings) and not self._painted(shot, settings):
                     return True
-            if once and not look.growing and not self._again and not look.complete and not due:
+            if once and not changes.growing and not self._again and not changes.complete and not due:
                 return False
-            self._rest(max(min(self.settle_s, LOOK_S), LOOK_SHARE * looked_s))
+            self._rest(max(min(self.settle_s, LISTING_S), LISTING_SHARE * listed_s))
         return False
 
     def _painted(self, shot: ArrivedShot, settings: str) -> bool:
-        """Paint a shot, or leave it with a sentence; False where it was cut off."""
+        """Paint a shot, or report why it is left; False where it was cut off."""
         job = self._job_for(shot)
         entry = RecordedShot(shot.digest, settings, os.path.relpath(job.output, self.target), "begun")
         ends: list[RunFinished | RunCancelled] = []
 
         def show(event: Event) -> None:
             if isinstance(event, RunStarted):
-                # From here on the files are ours: the outputs were found free, and nothing is written yet.
+                # From here on the output is ours: it was found free, and nothing is written yet.
                 self.record.note(shot.name, entry)
             if isinstance(event, RunFinished | RunCancelled):
                 ends.append(event)
@@ -193,7 +193,7 @@ class FolderWatcher:
         except ImpastoError as error:
             failure = failure_of(error)
             if _passes(error):
-                self._say(f"{failure.message}; trying again in {RETRY_S:g} s")
+                self._warn(f"{failure.message}; trying again in {RETRY_S:g} s")
                 self._again.append((self.clock() + RETRY_S, shot))
             else:
                 self.show(ShotSkipped(job.input, failure.code, failure.message, failure.hint))
@@ -202,16 +202,16 @@ class FolderWatcher:
         self.frames += end.frames
         if isinstance(end, RunCancelled):
             if end.output is not None and end.output != job.output and is_movie(end.output):
-                # It is begun anew with the next start; half of it is of use to nobody.
+                # The next start begins it anew; half a movie is of no use.
                 with contextlib.suppress(OSError):
                     os.unlink(end.output)
             return False
-        self._said.clear()
+        self._warned.clear()
         self.show(ShotPainted(job.input, job.output, end.frames, end.skipped, end.seconds, end.fps))
         return True
 
     def _job_for(self, shot: ArrivedShot) -> ShotJob:
-        """What is sent to the server. What an earlier run made of the same shot is replaced, what is foreign never."""
+        """The job of a shot. The output of an earlier run of the same shot is replaced, any other file never."""
         source = os.path.join(self.source, shot.name)
         target = os.path.join(self.target, shot.name)
         stem, extension = os.path.splitext(target)
@@ -221,21 +221,21 @@ class FolderWatcher:
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
         return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
 
-    def _say(self, text: str) -> None:
-        """A note, once until something has been painted."""
-        if text not in self._said:
-            self._said.add(text)
+    def _warn(self, text: str) -> None:
+        """Show a warning, once until something has been painted."""
+        if text not in self._warned:
+            self._warned.add(text)
             self.show(RunWarning(text))
 
     def _rest(self, seconds: float) -> None:
-        """Wait, with an ear for Ctrl-C."""
+        """Wait, and stop waiting once `asked`."""
         until = self.clock() + seconds
         while not self.asked() and (left := until - self.clock()) > 0:
             self.pause(min(left, 0.1))
 
 
 def gap_text(shot: ArrivedShot) -> tuple[str, str]:
-    """What is said of a shot that came to rest with frames missing or empty, and what to do about it."""
+    """Message and hint for a shot that came to rest with frames missing or empty."""
     if not shot.missing:
         hint = "it is painted once it is written"
         return f"expected whole files in '{shot.name}', '{shot.empty[0]}' is empty; {hint}", hint
@@ -251,7 +251,7 @@ def settings_digest(job: ShotJob) -> str:
 
 
 def _passes(error: ImpastoError) -> bool:
-    """Whether the same shot may well succeed later: the server or the disk failed, not the shot."""
+    """Whether the same shot may succeed later: the server or the disk failed, not the shot."""
     if isinstance(error, InvalidRequest | NotPermitted | WorkerLost | OutputExists):
         return False
     return isinstance(error, ServerError | OutputError)
@@ -282,4 +282,4 @@ def _style_hash(style: str) -> str:
     try:
         return read_card(find_style(style)).weights_sha256
     except ImpastoError:
-        return ""  # a name that the server alone knows
+        return ""  # only the server knows the name

@@ -1,7 +1,7 @@
-"""What a watched folder has been through: a small file beside the results, so that nothing is done twice.
+"""The record of a watched folder: a small file beside the results, so that no shot is painted twice.
 
-A finished sequence could be known by the provenance in its frames; a movie that was taken away, or one whose every
-frame would have to be decoded, could not. The record says of each shot what it was, how it was painted and where to.
+The provenance in its frames would identify a finished sequence, but not a movie that was moved away, or one whose every
+frame would have to be decoded. The record has the digest, the settings and the output of each shot.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from impasto.core.media.commit import committed, make_folder, output_error
 
 NAME = ".impasto-watch.json"
 LOCK = ".impasto-watch.lock"
-"""Held by whoever paints into the folder. It stays, and tells every watcher that what lies beside it are results."""
+"""Locked by the process that paints into the folder. The file stays, and marks the folder as one of results."""
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedShot:
-    """What was done about one shot."""
+    """One shot as the record has it."""
 
     digest: str
     """Of the shot as it lay in the folder."""
     settings: str
-    """Of the style and everything that was turned."""
+    """Digest of the style and all settings."""
     output: str
     """Below the folder of results."""
     state: Literal["begun", "finished"]
@@ -45,17 +45,17 @@ class WatchRecord:
     entries: dict[str, RecordedShot]
 
     def finished(self, shot: str, digest: str, settings: str) -> bool:
-        """Whether this very shot has been painted in just this way."""
+        """Whether this shot, unchanged, has been painted with these settings."""
         entry = self.entries.get(shot)
         return entry is not None and entry.state == "finished" and (entry.digest, entry.settings) == (digest, settings)
 
     def owns(self, shot: str, output: str) -> bool:
-        """Whether what lies at `output` was made of this shot, so that it may be replaced."""
+        """Whether the file at `output` was made of this shot, so that it may be replaced."""
         entry = self.entries.get(shot)
         return entry is not None and entry.output == output
 
     def note(self, shot: str, entry: RecordedShot) -> None:
-        """Remember; OutputError where the file cannot be written."""
+        """Store an entry; OutputError where the file cannot be written."""
         self.entries[shot] = entry
         shots = {name: asdict(each) for name, each in sorted(self.entries.items())}
         text = {"version": VERSION, "source": self.source, "shots": shots}
@@ -64,15 +64,15 @@ class WatchRecord:
             json.dump(text, stream, indent=1, ensure_ascii=False)
 
     def finish(self, shot: str) -> None:
-        """The shot that was begun is done."""
+        """Note that a shot is finished."""
         self.note(shot, replace(self.entries[shot], state="finished"))
 
 
 @contextlib.contextmanager
 def held(folder: str) -> Iterator[None]:
-    """While it lasts, nobody else paints into a folder of results. UsageError where somebody does.
+    """Hold the lock of a folder of results. UsageError where another process holds it.
 
-    The lock goes with the process, however it dies.
+    The lock ends with the process, however it dies.
     """
     from impasto.server.runtime_dir import take_lock
 
@@ -96,8 +96,8 @@ def held(folder: str) -> Iterator[None]:
 def read_record(folder: str, source: str) -> WatchRecord:
     """The record in a folder of results, empty where there is none.
 
-    Raises UsageError for the results of another folder, and for a file that is no record: to go on without it would
-    be to do everything again.
+    Raises UsageError for the results of another folder, and for a file that is no record: without the record every
+    shot would be painted again.
     """
     whence = _from(folder, source)
     path = os.path.join(folder, NAME)
@@ -124,7 +124,7 @@ def read_record(folder: str, source: str) -> WatchRecord:
 
 
 def _from(folder: str, source: str) -> str:
-    """Where a folder is from another one, so that both may be moved together."""
+    """The relative path from one folder to another, so that both may be moved together."""
     try:
         return os.path.relpath(os.path.realpath(source), os.path.realpath(folder))
     except ValueError:  # on another drive

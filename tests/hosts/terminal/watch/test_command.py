@@ -24,7 +24,7 @@ from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.hosts.events import Event, RunCancelled, RunFinished, RunStarted, RunWarning, ShotPainted, ShotSkipped
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, USAGE
 from impasto.hosts.terminal.render.job import job_from
-from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, look_into, shots_in
+from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of, shots_in
 from impasto.hosts.terminal.watch.command import RETRY_S, FolderWatcher, Show, settings_digest
 from impasto.hosts.terminal.watch.record import LOCK, NAME, held, read_record
 from impasto.server.protocol.messages import ShotJob
@@ -60,58 +60,58 @@ class Clock:
 
 def test_a_movie_is_complete_when_it_has_rested() -> None:
     arrivals = Arrivals(5.0)
-    assert arrivals.look({"a.mov": (10, 1)}, 0.0).growing == 1
-    assert arrivals.look({"a.mov": (20, 2)}, 4.0).complete == ()
-    assert arrivals.look({"a.mov": (20, 2)}, 8.9).complete == ()
-    (shot,) = arrivals.look({"a.mov": (20, 2)}, 100.0).complete
+    assert arrivals.update({"a.mov": (10, 1)}, 0.0).growing == 1
+    assert arrivals.update({"a.mov": (20, 2)}, 4.0).complete == ()
+    assert arrivals.update({"a.mov": (20, 2)}, 8.9).complete == ()
+    (shot,) = arrivals.update({"a.mov": (20, 2)}, 100.0).complete
     assert (shot.name, shot.frames) == ("a.mov", 1)
 
 
 def test_a_complete_shot_is_told_once_and_again_when_it_changes() -> None:
     arrivals = Arrivals(5.0)
-    arrivals.look({"a.mov": (20, 2)}, 0.0)
-    assert len(arrivals.look({"a.mov": (20, 2)}, 5.0).complete) == 1
-    assert arrivals.look({"a.mov": (20, 2)}, 50.0).complete == ()
-    assert arrivals.look({"a.mov": (30, 3)}, 60.0).growing == 1
-    assert len(arrivals.look({"a.mov": (30, 3)}, 65.0).complete) == 1
+    arrivals.update({"a.mov": (20, 2)}, 0.0)
+    assert len(arrivals.update({"a.mov": (20, 2)}, 5.0).complete) == 1
+    assert arrivals.update({"a.mov": (20, 2)}, 50.0).complete == ()
+    assert arrivals.update({"a.mov": (30, 3)}, 60.0).growing == 1
+    assert len(arrivals.update({"a.mov": (30, 3)}, 65.0).complete) == 1
 
 
 def test_a_slow_writer_is_given_three_times_its_longest_pause() -> None:
     arrivals = Arrivals(5.0)
     for now in range(9):
-        arrivals.look(frames(*range(1, 2 + now // 4)), now)
-    assert arrivals.look(frames(1, 2, 3), 16.9).complete == ()
-    assert len(arrivals.look(frames(1, 2, 3), 17.0).complete) == 1
+        arrivals.update(frames(*range(1, 2 + now // 4)), now)
+    assert arrivals.update(frames(1, 2, 3), 16.9).complete == ()
+    assert len(arrivals.update(frames(1, 2, 3), 17.0).complete) == 1
 
 
 def test_time_in_which_nobody_looked_is_no_pause_of_the_writer() -> None:
     arrivals = Arrivals(5.0)
-    arrivals.look(frames(1), 0.0)
-    arrivals.look(frames(1, 2), 600.0)
-    assert len(arrivals.look(frames(1, 2), 605.0).complete) == 1
+    arrivals.update(frames(1), 0.0)
+    arrivals.update(frames(1, 2), 600.0)
+    assert len(arrivals.update(frames(1, 2), 605.0).complete) == 1
 
 
 def test_a_sequence_with_a_gap_waits_for_its_frame() -> None:
     arrivals = Arrivals(5.0)
-    arrivals.look(frames(1, 2, 4), 0.0)
-    look = arrivals.look(frames(1, 2, 4), 5.0)
+    arrivals.update(frames(1, 2, 4), 0.0)
+    look = arrivals.update(frames(1, 2, 4), 5.0)
     assert look.complete == ()
     assert [shot.missing for shot in look.broken_off] == [(3,)]
-    assert arrivals.look(frames(1, 2, 4), 50.0).broken_off == ()
-    arrivals.look(frames(1, 2, 3, 4), 60.0)
-    (shot,) = arrivals.look(frames(1, 2, 3, 4), 65.0).complete
+    assert arrivals.update(frames(1, 2, 4), 50.0).broken_off == ()
+    arrivals.update(frames(1, 2, 3, 4), 60.0)
+    (shot,) = arrivals.update(frames(1, 2, 3, 4), 65.0).complete
     assert (shot.name, shot.frames) == ("cut.####.exr", 4)
 
 
 def test_an_empty_file_is_not_written_yet() -> None:
     arrivals = Arrivals(5.0)
     seen = {**frames(1), **frames(2, size=0)}
-    arrivals.look(seen, 0.0)
-    look = arrivals.look(seen, 5.0)
+    arrivals.update(seen, 0.0)
+    look = arrivals.update(seen, 5.0)
     assert (look.complete, look.growing, look.broken_off[0].empty) == ((), 0, ("cut.0002.exr",))
-    assert arrivals.look(seen, 500.0).broken_off == ()
-    arrivals.look(frames(1, 2), 500.0)
-    assert len(arrivals.look(frames(1, 2), 5000.0).complete) == 1
+    assert arrivals.update(seen, 500.0).broken_off == ()
+    arrivals.update(frames(1, 2), 500.0)
+    assert len(arrivals.update(frames(1, 2), 5000.0).complete) == 1
 
 
 def test_a_render_farm_that_fills_a_gap_now_and_then_is_not_told_of_every_time() -> None:
@@ -119,7 +119,7 @@ def test_a_render_farm_that_fills_a_gap_now_and_then_is_not_told_of_every_time()
     told = 0
     for now in range(200):
         there = [1, *range(3, 4 + now // 10)]
-        told += len(arrivals.look(frames(*there), float(now)).broken_off)
+        told += len(arrivals.update(frames(*there), float(now)).broken_off)
     assert told == 1
 
 
@@ -143,7 +143,7 @@ def test_a_look_passes_over_what_is_no_media_and_the_results(tmp_path: Path) -> 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     os.symlink(tmp_path, tmp_path / "sub" / "round")
-    assert set(look_into(str(tmp_path), {os.path.realpath(tmp_path / "painted")})) == {"a.mov", "sub/b.0001.exr"}
+    assert set(listing_of(str(tmp_path), {os.path.realpath(tmp_path / "painted")})) == {"a.mov", "sub/b.0001.exr"}
 
 
 # What is done about it
@@ -322,7 +322,7 @@ def test_only_one_paints_into_a_folder_and_nobody_paints_what_another_made(tmp_p
         with pytest.raises(UsageError, match="another `impasto watch`"), held(str(into)):
             pass
     with held(str(into)):
-        assert look_into(str(tmp_path / "renders"), ()) == {}
+        assert listing_of(str(tmp_path / "renders"), ()) == {}
 
 
 def test_an_empty_file_does_not_keep_once_waiting(room: Room) -> None:
