@@ -20,7 +20,7 @@ OF_EXPORT = ("onnx", "onnxruntime", "onnxscript")
 
 
 def failure_of(error: BaseException) -> RunFailed:
-    """What a person and a program are told of an exception; the traceback of a fault goes to a log file."""
+    """An exception as the event for a person and a program; the traceback of a fault goes to a log file."""
     if isinstance(error, ImpastoError):
         message = " ".join(str(error).split())
         return RunFailed(error.code, message, hint_in(message), exit_code_of(error))
@@ -37,7 +37,7 @@ def failure_of(error: BaseException) -> RunFailed:
 
 
 def missing_package(name: str) -> RunFailed:
-    """What is said where a package of an extra is not installed."""
+    """The failure where a package of an extra is not installed."""
     install = INSTALL_EXPORT if name.partition(".")[0] in OF_EXPORT else INSTALL
     message = f"expected the package '{name}', which is not installed; {install}"
     return RunFailed("missing_package", message, install, INTERNAL)
@@ -70,7 +70,7 @@ def write_log(error: BaseException) -> str | None:
 
 
 def state_folder() -> Path:
-    """The user's own folder for logs, by the custom of the system."""
+    """The user's own folder for logs, as the system has it."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "impasto"
     if sys.platform == "darwin":

@@ -119,7 +119,7 @@ def reader_of(hint: Any, depth: int) -> Reader:
 
 
 def _skim(key: Any, value: Any, depth: int) -> None:
-    """Look through a value that nobody asked for, so that what is refused elsewhere is refused here too."""
+    """Look through the value of an unknown key, so that what is refused elsewhere is refused here too."""
     if type(key) is not str:
         raise Refused("a map whose keys are text", f"the key {shown(key)}")
     if type(value) is dict:

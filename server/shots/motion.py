@@ -1,4 +1,4 @@
-"""The motion vectors of a shot: where they are, whether files are missing, and what an artist is told of them."""
+"""The motion vectors of a shot: where they are, whether files are missing, and the notes on them for an artist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.core.motion.vectors import Place, Vectors, vectors_of
 from impasto.server.shots.provenance import stamp
 
 MANY = 100
-"""Files from which on an artist is told why the first frame takes its time."""
+"""From so many files on, a note says why the first frame takes its time."""
 FLOW_MIB = 0.6
 """Allowed for the motion of one frame into one key in the temporary file. Vectors that differ more from pixel to pixel
 take more."""

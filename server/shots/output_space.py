@@ -56,7 +56,7 @@ def output_of(job: ShotJob, info: ShotInfo, first: Frame) -> Output | None:
 def _can_stay(job: ShotJob, info: ShotInfo, first: Frame) -> bool:
     """Whether a display-encoded kind of result may keep samples of another space: it says so, or the plate did not.
 
-    Where the user's word alone tells the space of a plate, a result of the same kind is read with the same word.
+    Where the user names the space of a plate, a result of the same kind is read with the same name.
     """
     files = picture_target(job.output, info)
     kind = None if files is None else picture_format(str(files))

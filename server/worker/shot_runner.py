@@ -54,7 +54,7 @@ class ShotRunner:
             self._painter.grant(turn)
 
     def wake(self) -> None:
-        """The job was told to stop."""
+        """Let the job see at once that it is to stop."""
         if self._painter is not None:
             self._painter.wake()
 

@@ -45,7 +45,7 @@ def render_here(
 
 @dataclass(frozen=True, slots=True)
 class UnloadedStyle:
-    """A style of which the card alone has been read."""
+    """A style whose card has been read, and nothing else."""
 
     card: Card
 

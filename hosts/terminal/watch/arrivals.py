@@ -39,7 +39,7 @@ class ArrivedShot:
     """Of names, sizes and times of its files: another digest, another render."""
     frames: int
     missing: tuple[int, ...]
-    """Numbers between the first and the last frame of which there is no file."""
+    """Numbers between the first and the last frame that have no file."""
     empty: tuple[str, ...]
     """Files of no bytes."""
 
@@ -125,7 +125,7 @@ def shots_in(listing: Listing) -> dict[str, ArrivedShot]:
             groups[numbered.folder, numbered.prefix, numbered.suffix].append((numbered, path))
     shots = {name: _shot(name, paths, (), listing) for name, paths in singles.items()}
     for files in groups.values():
-        # Unpadded numbers grow a digit on the way: the shortest tells how they are written.
+        # Unpadded numbers grow a digit on the way: the shortest has the pattern.
         pattern = min((numbered for numbered, _ in files), key=lambda numbered: numbered.padding)
         numbers = {pattern.number_of(os.path.basename(path)): path for _, path in files}
         own = {number: path for number, path in numbers.items() if number is not None}

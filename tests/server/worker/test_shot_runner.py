@@ -68,19 +68,19 @@ def safe_frames(worker: OneWorker) -> list[int]:
 
 
 def run_to_the_end(request: SubmitShot, style_path: Path, attempts: int = 6) -> tuple[int, list[int]]:
-    """Attempts with a new worker each until one answers; how many it took, and the frames that were told of."""
-    told: list[int] = []
+    """Attempts with a new worker each until one answers; how many it took, and the frames that were reported."""
+    reported: list[int] = []
     for attempt in range(1, attempts + 1):
         with one_worker(COMMAND) as worker:
             worker.send(RunShot(request, str(style_path), attempt))
             try:
                 worker.answer(ShotEnded)
-            except Exception:  # noqa: BLE001  # it died, which is what it was told to do
+            except Exception:  # noqa: BLE001  # it died, which is what its style asks for
                 assert worker.process.wait(5) == -9
                 continue
             finally:
-                told += safe_frames(worker)
-            return attempt, told
+                reported += safe_frames(worker)
+            return attempt, reported
     raise AssertionError(f"no end after {attempts} attempts")
 
 
@@ -92,7 +92,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_every_frame_is_told_once_and_has_its_turn(tmp_path: Path) -> None:
+def test_every_frame_is_reported_once_and_has_its_turn(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 201))
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
     with one_worker(COMMAND) as worker:
@@ -128,7 +128,7 @@ def test_at_most_two_turns_are_asked_for_at_once(tmp_path: Path) -> None:
         assert worker.answer(WorkStopped).id == request.id
 
 
-def test_frames_before_a_stop_are_kept_and_said(tmp_path: Path) -> None:
+def test_frames_before_a_stop_are_kept_and_counted(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 21))
     request = shot("delay-20ms", plate, tmp_path / "out" / "p.####.exr")
     with one_worker(COMMAND) as worker:
@@ -142,7 +142,7 @@ def test_frames_before_a_stop_are_kept_and_said(tmp_path: Path) -> None:
         assert len(list((tmp_path / "out").iterdir())) == stopped.rendered
 
 
-def test_frames_before_an_error_are_kept_and_said(tmp_path: Path) -> None:
+def test_frames_before_an_error_are_kept_and_counted(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 9))
     (tmp_path / "plate.0005.exr").write_bytes(b"damaged")
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
@@ -154,7 +154,7 @@ def test_frames_before_an_error_are_kept_and_said(tmp_path: Path) -> None:
         assert safe_frames(worker) == [1, 2, 3, 4]
 
 
-def test_what_there_is_of_a_movie_after_an_error_is_said(tmp_path: Path) -> None:
+def test_what_there_is_of_a_movie_after_an_error_is_named(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 9))
     (tmp_path / "plate.0005.exr").write_bytes(b"damaged")
     request = shot("echo", plate, tmp_path / "p.mkv")
@@ -178,10 +178,10 @@ def test_a_kill_at_any_point_of_a_commit_tears_no_frame(tmp_path: Path, point: s
         if overwrite:
             folder.mkdir()
             (folder / "p.0002.exr").write_bytes(b"an older result")
-        attempts, told = run_to_the_end(request, style_path)
+        attempts, reported = run_to_the_end(request, style_path)
         assert attempts == 2
         assert digests(folder) == digests(undisturbed)
-        assert len(told) == len(set(told)), "no frame is told twice"
+        assert len(reported) == len(set(reported)), "no frame is reported twice"
 
 
 def test_a_later_attempt_keeps_what_is_stored() -> None:
@@ -267,22 +267,22 @@ def test_a_burst_of_frames_is_sent_in_batches_and_whole() -> None:
 
 
 def test_a_painter_that_raises_gives_its_turn_back() -> None:
-    told: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, told.append, lambda: None)
+    sent: list[FromWorker] = []
+    painter = TurnPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, sent.append, lambda: None)
     painter.grant(0)
     with pytest.raises(Exception, match="expected a style that paints"):
         painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8), number=5))
-    assert told == [TurnAsked(ID, 0, 5, 24), TurnOver(ID, 0)]
+    assert sent == [TurnAsked(ID, 0, 5, 24), TurnOver(ID, 0)]
 
 
 def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
-    told: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, told.append, lambda: None)
+    sent: list[FromWorker] = []
+    painter = TurnPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, sent.append, lambda: None)
     painter.grant(0)
     painter.render(
         Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), FrameSettings(before=Before(resize=Resize(scale=2.0)))
     )
-    assert told[0] == TurnAsked(ID, 0, 0, 96)
+    assert sent[0] == TurnAsked(ID, 0, 0, 96)
 
 
 def test_work_before_the_first_frame_is_progress_and_nothing_is_sent() -> None:

@@ -1,4 +1,4 @@
-"""The account of a render: each frame once, whoever rendered it and however often it was begun anew."""
+"""The progress of a render: each frame once, however often the shot was begun anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from impasto.server.protocol.messages import Cancelled, ShotDone, ShotProgress, 
 ID = b"i" * 16
 
 
-def account(events: list[Event]) -> ProgressReporter:
+def reporter(events: list[Event]) -> ProgressReporter:
     return ProgressReporter("plate.mp4", "identity", events.append)
 
 
@@ -21,13 +21,13 @@ def start(progress: ProgressReporter, frames: int, skipped: int) -> None:
     progress.on_event(ShotStarted(ID, "o.####.exr", 1, frames, skipped, 48, 32, 24.0))
 
 
-def test_a_shot_that_is_begun_anew_goes_on_in_the_same_account() -> None:
+def test_a_shot_that_is_begun_anew_is_one_run() -> None:
     events: list[Event] = []
-    progress = account(events)
+    progress = reporter(events)
     start(progress, 4, 2)
     progress.on_event(stored("o.0001.exr", 1))
     progress.note("mind the gap")
-    # The second frame was stored just before the loss, and never progress.
+    # The second frame was stored just before the loss, and never reported.
     start(progress, 2, 4)
     progress.note("mind the gap")
     progress.on_event(stored("o.0003.exr", 3))
@@ -54,9 +54,9 @@ def test_the_time_of_an_attempt_that_was_lost_counts() -> None:
     assert last.seconds == 6.0
 
 
-def test_a_movie_that_is_rendered_again_tells_no_frame_twice() -> None:
+def test_a_movie_that_is_rendered_again_shows_no_frame_twice() -> None:
     events: list[Event] = []
-    progress = account(events)
+    progress = reporter(events)
     start(progress, 3, 0)
     for number in (1, 2, 1, 2, 3):
         progress.on_event(stored("o.mp4", number))
@@ -64,10 +64,10 @@ def test_a_movie_that_is_rendered_again_tells_no_frame_twice() -> None:
     assert [(number, count) for number, count, _ in done] == [(1, 1), (2, 2), (3, 3)]
     assert done[-1][2] == 0
     progress.ended(ShotDone(ID, "o.mp4", 3, 0, 0, 1.0))
-    assert events[-1] == RunFinished("o.mp4", 3, 0, 0, 1.0, told_fps(events), {})
+    assert events[-1] == RunFinished("o.mp4", 3, 0, 0, 1.0, fps_of(events), {})
 
 
-def told_fps(events: list[Event]) -> float:
+def fps_of(events: list[Event]) -> float:
     last = events[-1]
     assert isinstance(last, RunFinished)
     return last.fps
@@ -75,7 +75,7 @@ def told_fps(events: list[Event]) -> float:
 
 def test_a_run_that_was_stopped_says_what_is_there() -> None:
     events: list[Event] = []
-    progress = account(events)
+    progress = reporter(events)
     start(progress, 3, 0)
     progress.on_event(stored("o.0001.exr", 1))
     progress.ended(Cancelled(ID, "asked", "o.####.exr", 1, 1.0))
