@@ -31,6 +31,7 @@ from impasto.core.device.streams import be_deterministic, lanes_of, on
 from impasto.core.device.working_picture import way_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keyframe_paint.blending import KeyBlend, Sketch
@@ -38,7 +39,7 @@ from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
 from impasto.core.tiling import Maps, run_tiled
-from impasto.core.working_picture import Output, answer, check_matte, see
+from impasto.core.working_picture import answer, check_matte, see
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -114,32 +115,16 @@ class Engine:
             # The weights came on torch's own stream, which the lanes do not wait for.
             torch.cuda.synchronize(self.device)
 
-    def __call__(
-        self,
-        frame: Frame,
-        params: Params | None = None,
-        *,
-        matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
-    ) -> Frame:
+    def __call__(self, frame: Frame, settings: FrameSettings | None = None, *, matte: Samples | None = None) -> Frame:
         """The painted frame; see `render`."""
-        return self.render(
-            frame, params, matte=matte, before=before, after=after, input_space=input_space, output=output
-        ).frame
+        return self.render(frame, settings, matte=matte).frame
 
     def render(
         self,
         frame: Frame,
-        params: Params | None = None,
+        settings: FrameSettings | None = None,
         *,
         matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
         cancelled: Callable[[], None] = lambda: None,
         into: Pixels | None = None,
     ) -> Rendered:
@@ -148,17 +133,18 @@ class Engine:
         A style that sees guide layers finds them in the frame or in `Frame.guides`: see `impasto.core.guide_planes`.
         `Frame.motion` takes the place of optical flow on the way to the painted keys.
 
-        `params` defaults to those of the style's card. `matte` is strength per pixel, (H, W)
-        float32 in [0, 1], of the frame's size after `before.resize`. `cancelled` is called before each tile and
-        may raise. `output` asks for another colour space (see `Output`).
+        `matte` is strength per pixel, (H, W) float32 in [0, 1], of the frame's size after the resize before the
+        network. `cancelled` is called before each tile and may raise.
 
         With `into`, every sample of the colour layer's part lands there, and the frame that is returned holds
         that array. It is of the result's shape and type, else UsageError; it may have gaps between its
         rows, or the last row first, and shares no memory with `frame`. It is written to last, after
         `cancelled` was called once more: what is raised leaves it as it was.
         """
-        params = params or self.style.card.defaults
-        before, after = before or Before(), after or After()
+        settings = settings or FrameSettings()
+        params = settings.params or self.style.card.defaults
+        before, after, output = settings.before, settings.after, settings.output
+        input_space = settings.input_space
         note = ""
         keys = self._keys if params.keys > 0 else None
         # The keys are laid over in numpy, the network's part of the way stays on the device.

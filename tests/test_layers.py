@@ -39,12 +39,13 @@ TRESPASSES = [
     ("training", "training/losses/__init__.py", "zmq"),
     ("blender", "hosts/blender/versions.py", "torch"),
     ("blender", "hosts/blender/connection.py", "impasto.core.engine"),
-    ("blender", "hosts/blender/ui/panel.py", "impasto.hosts.terminal.events"),
+    ("blender", "hosts/blender/ui/panel.py", "impasto.hosts.terminal.report"),
     ("blender", "hosts/blender/connection.py", "impasto.server.front"),
     ("adapters", "hosts/bridge/runner.py", "impasto.server.runtime_dir"),
+    ("adapters", "hosts/events.py", "impasto.core.params"),
     ("adapters", "hosts/nuke/__init__.py", "impasto.core.params"),
     ("adapters", "hosts/nuke/__init__.py", "numpy"),
-    ("adapters", "hosts/resolve/__init__.py", "impasto.hosts.terminal.events"),
+    ("adapters", "hosts/resolve/__init__.py", "impasto.hosts.terminal.report"),
     ("strangers", "hosts/nuke/__init__.py", "impasto.hosts.resolve"),
     ("bridge", "hosts/bridge/runner.py", "impasto.hosts.nuke"),
 ]
@@ -55,6 +56,7 @@ PERMITTED = [
     ("wire", "server/client/client.py", "impasto.core.params"),
     ("blender", "hosts/blender/connection.py", "impasto.server.launcher"),
     ("server", "server/__init__.py", "impasto.core.generators.unet"),
+    ("adapters", "hosts/nuke/__init__.py", "impasto.hosts.events"),
     ("training", "training/__init__.py", "impasto.core.frame"),
 ]
 

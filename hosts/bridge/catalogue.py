@@ -8,8 +8,8 @@ from pathlib import Path
 
 from impasto.hosts.bridge.command import Command, installed_folder
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import Event, Failed, ParameterFound, StyleFound
 from impasto.hosts.bridge.runner import Run, follow
+from impasto.hosts.events import Event, ParameterFound, RunFailed, StyleFound
 
 RECORD = "impasto_catalogue.json"
 """The catalogue as it was at the installation, beside the folder `impasto`: a node needs no process to be made."""
@@ -45,7 +45,7 @@ def read_catalogue(command: Command | None = None, timeout_s: float = LISTING_S)
 
     with Run(["styles"], command=command, silence_s=timeout_s) as run:
         end = follow(run, heard, lambda: False)
-    if isinstance(end, Failed):
+    if isinstance(end, RunFailed):
         raise BridgeError(end.message)
     return Catalogue(tuple(styles), tuple(parameters))
 
@@ -66,7 +66,7 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     path = installed_folder() / RECORD if path is None else path
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        styles = tuple(StyleFound(**each) for each in said["styles"])
+        styles = tuple(StyleFound(**{**each, "credits": tuple(each.get("credits", ()))}) for each in said["styles"])
         return Catalogue(styles, tuple(ParameterFound(**each) for each in said["parameters"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Catalogue()

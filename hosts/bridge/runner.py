@@ -22,7 +22,7 @@ from typing import IO, Any, Callable, Sequence
 
 from impasto.hosts.bridge.command import Command, clean_environment, find_command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import ENDS, Cancelled, End, Event, Failed, parse
+from impasto.hosts.events import ENDS, Event, RunCancelled, RunEnd, RunFailed, parse_event
 
 WAITING_LINES = 256
 """Lines that may wait to be read. Behind them the process itself waits, so that nothing grows."""
@@ -56,7 +56,7 @@ class Run:
         self._last_words: deque[str] = deque(maxlen=LAST_WORDS)
         self._closing = threading.Event()
         self._asked_at: float | None = None
-        self.ended: End | None = None
+        self.ended: RunEnd | None = None
         """How it ended, once that was read."""
         try:
             self._process = subprocess.Popen([*words, *arguments, "--json"], **_way_to_start())
@@ -94,7 +94,7 @@ class Run:
                     return None
                 continue
             self._heard_at = self._clock()
-            event = self._gone() if line is None else parse(line)
+            event = self._gone() if line is None else parse_event(line)
             if isinstance(event, ENDS):
                 self.ended = event
             if event is not None:
@@ -146,7 +146,7 @@ class Run:
             _kill(self._process)
             self._heard_at = now
 
-    def _gone(self) -> End:
+    def _gone(self) -> RunEnd:
         """What is told in the place of a process that ended without telling."""
         try:
             code = self._process.wait(self._grace_s)
@@ -155,9 +155,9 @@ class Run:
             code = -1
         self._readers[1].join(1.0)
         if self._asked_at is not None:
-            return Cancelled()
+            return RunCancelled()
         said = " ".join(self._last_words).strip() or "it said nothing"
-        return Failed(
+        return RunFailed(
             "died",
             f"expected `impasto` to say how it ended, it ended with code {code} instead ({said}); run `impasto doctor`",
             "run `impasto doctor`",
@@ -188,7 +188,7 @@ class Run:
             pass
 
 
-def follow(run: Run, on_event: Callable[[Event], None], cancelled: Callable[[], bool], poll_s: float = 0.1) -> End:
+def follow(run: Run, on_event: Callable[[Event], None], cancelled: Callable[[], bool], poll_s: float = 0.1) -> RunEnd:
     """Read a run to its end, tell every event, and cancel it as soon as `cancelled` says so."""
     while run.ended is None:
         event = run.next_event(poll_s)

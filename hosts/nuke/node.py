@@ -12,7 +12,7 @@ import nuke
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.colour import SPACES
-from impasto.hosts.bridge.events import ParameterFound
+from impasto.hosts.events import ParameterFound
 from impasto.hosts.nuke.graph import MARK
 from impasto.hosts.nuke.group_nodes import add_nodes
 

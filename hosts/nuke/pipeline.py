@@ -9,12 +9,12 @@ from typing import Callable
 
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import Cancelled, Event, Failed, FrameDone, Started, Warned
 from impasto.hosts.bridge.jobs import Job, store
 from impasto.hosts.bridge.patterns import for_view, frames_present
 from impasto.hosts.bridge.ranges import ranges_text
 from impasto.hosts.bridge.render_arguments import RenderOrder, arguments_of, store_animation
 from impasto.hosts.bridge.runner import Run, follow
+from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFailed, RunStarted, RunWarning
 from impasto.hosts.nuke.plan import Plan
 from impasto.hosts.nuke.reuse_plates import clear, settle
 from impasto.hosts.nuke.settings_file import Mark, drop_mark, set_mark
@@ -122,7 +122,7 @@ class Painting:
         before, done = self._done, [0]
 
         def heard(event: Event) -> None:
-            if isinstance(event, Started):
+            if isinstance(event, RunStarted):
                 done[0] = event.skipped
                 self._done = before + done[0]
             elif isinstance(event, FrameDone):
@@ -135,14 +135,14 @@ class Painting:
                 left = "" if event.remaining_s is None else f", {event.remaining_s:.0f} s left"
                 text = f"painted {event.number}{self._of(view)}{left}"
                 self._say(index, WRITING_SHARE + (1 - WRITING_SHARE) * min(share, 1.0), text)
-            elif isinstance(event, Warned):
+            elif isinstance(event, RunWarning):
                 self._notes.append(event.message)
 
         with Run(arguments_of(order, curves), command=self._command) as run:
             end = follow(run, heard, self._cancelled)
-        if isinstance(end, Cancelled):
+        if isinstance(end, RunCancelled):
             return self._stopped()
-        if isinstance(end, Failed):
+        if isinstance(end, RunFailed):
             kept = f"{done[0]} of {plan.frames.count} frames{self._of(view)} are kept"
             return Outcome("failed", f"{end.message} ({kept}, Stylize goes on behind them)")
         missing = plan.frames.missing(frames_present(for_view(plan.folders.painted, view)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import Cancelled, Event, Failed, FrameDone, Warned
 from impasto.hosts.bridge.patterns import frames_present
 from impasto.hosts.bridge.ranges import ranges_text
 from impasto.hosts.bridge.render_arguments import RenderOrder, arguments_of
 from impasto.hosts.bridge.runner import Run, follow
+from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFailed, RunWarning
 from impasto.hosts.resolve.job_record import Order, Part, Record
 from impasto.hosts.resolve.ui import Front, Stopped
 
@@ -39,7 +39,7 @@ def _paint_part(order: Order, part: Part, front: Front, command: Command | None)
     def heard(event: Event) -> None:
         if isinstance(event, FrameDone):
             front.tell(event.done / (event.frames or event.done), f"painting {part.name}")
-        elif isinstance(event, Warned):
+        elif isinstance(event, RunWarning):
             front.say(event.message)
 
     def stopped() -> bool:
@@ -48,11 +48,11 @@ def _paint_part(order: Order, part: Part, front: Front, command: Command | None)
 
     with Run(arguments, command=command) as run:
         end = follow(run, heard, stopped, LOOK_S)
-    if isinstance(end, Cancelled):
+    if isinstance(end, RunCancelled):
         raise Stopped
     present = frames_present(painted.pattern)
     missing = painted.numbers.missing(present)
-    if isinstance(end, Failed) or missing:
-        said = end.message if isinstance(end, Failed) else f"frames {ranges_text(missing)} are missing"
+    if isinstance(end, RunFailed) or missing:
+        said = end.message if isinstance(end, RunFailed) else f"frames {ranges_text(missing)} are missing"
         kept = sum(number in present for number in painted.numbers.numbers())
         raise BridgeError(f"{said} ({kept} of {painted.numbers.count} frames of '{part.name}' are painted; {GO_ON})")

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from impasto.hosts.terminal.events import Cancelled, Failed, line_of
+from impasto.hosts.events import RunCancelled, RunFailed, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
 from impasto.hosts.terminal.train.torchrun import leave
 
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        _say(arguments, Cancelled(None, 0, 0.0))
+        _say(arguments, RunCancelled(None, 0, 0.0))
         return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads any more; without this the interpreter complains once more while it ends.
@@ -57,7 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
         message = _usage_message(error)
         if message is None:
             raise
-        _say(arguments, Failed("usage", message, "`impasto --help` shows what there is", USAGE))
+        _say(arguments, RunFailed("usage", message, "`impasto --help` shows what there is", USAGE))
         return USAGE
     return code if isinstance(code, int) else 0
 
@@ -78,11 +78,11 @@ def _usage_message(error: Exception) -> str | None:
     )
 
 
-def _say(arguments: Sequence[str], event: Failed | Cancelled) -> None:
+def _say(arguments: Sequence[str], event: RunFailed | RunCancelled) -> None:
     """On standard output for programs, on standard error for people."""
     if "--json" in arguments:
         print(line_of(event), flush=True)
-    elif isinstance(event, Failed):
+    elif isinstance(event, RunFailed):
         print(f"impasto: {event.message}", file=sys.stderr, flush=True)
 
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
-from impasto.core.params import PARAMETERS, Parameter, Params
-from impasto.core.resize import Resize
+from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+from impasto.core.params import PARAMETERS, Parameter
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -50,26 +49,9 @@ def _with_options(command: Command, options: list[inspect.Parameter]) -> Command
     return command
 
 
-def params_from(controls: Mapping[str, Any], defaults: Params) -> Params:
-    """The given parameters over a style's defaults. UsageError for a value outside its range."""
-    given = {each.name: controls[each.name] for each in PARAMETERS if controls.get(each.name) is not None}
-    return Params(**{**defaults.as_dict(), **given})
-
-
-def before_from(controls: Mapping[str, Any]) -> Before:
-    """What is done to the plate. UsageError for a value outside its range, or a size that is none."""
-    return Before(**_given("before_", BEFORE_CONTROLS, controls))
-
-
-def after_from(controls: Mapping[str, Any]) -> After:
-    """What is done to the painting. UsageError for a value outside its range, or a size that is none."""
-    return After(**_given("after_", AFTER_CONTROLS, controls))
-
-
-def _given(prefix: str, table: Iterable[Parameter], controls: Mapping[str, Any]) -> dict[str, Any]:
-    given = {each.name: controls[prefix + each.name] for each in table if controls.get(prefix + each.name) is not None}
-    size = controls.get(f"{prefix}resize")
-    return given if size is None else {**given, "resize": Resize.parse(size)}
+def given(prefix: str, table: Iterable[Parameter], controls: Mapping[str, Any]) -> dict[str, float]:
+    """Name -> value of the options of a table that were given."""
+    return {each.name: controls[prefix + each.name] for each in table if controls.get(prefix + each.name) is not None}
 
 
 def _options(prefix: str, table: Iterable[Parameter]) -> list[inspect.Parameter]:

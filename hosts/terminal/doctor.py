@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import ImpastoError, ServerError, UnknownName
-from impasto.hosts.terminal.events import CheckDone, Failed, Finished, line_of
+from impasto.hosts.events import CheckDone, RunFailed, RunFinished, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL
 from impasto.hosts.terminal.server.version_check import numbers_in
 
@@ -54,12 +54,12 @@ def doctor(
     if failed:
         message = f"{failed} of the checks failed; do what stands beside them"
         if json:
-            print(line_of(Failed("doctor", message, "do what stands beside them", INTERNAL)), flush=True)
+            print(line_of(RunFailed("doctor", message, "do what stands beside them", INTERNAL)), flush=True)
         else:
             print(message)
         raise typer.Exit(INTERNAL)
     if json:
-        print(line_of(Finished()), flush=True)
+        print(line_of(RunFinished()), flush=True)
     else:
         print("everything that is needed works")
 
@@ -94,7 +94,7 @@ def check_packages() -> Iterator[CheckDone]:
             state, hint = (
                 ("failed", REINSTALL) if extra != "training" else ("warning", "pip install 'impasto[training]'")
             )
-            yield CheckDone(name, state, "not installed", hint)  # type: ignore[arg-type]
+            yield CheckDone(name, state, "not installed", hint)
             continue
         if numbers_in(found) < numbers_in(oldest):
             yield CheckDone(name, "failed", f"{found}, expected {oldest} or newer", f"pip install --upgrade {name}")
@@ -247,7 +247,8 @@ def check_render() -> Iterator[CheckDone]:
     from impasto.core.frame import Frame
     from impasto.core.media import ShotInfo, open_reader, open_writer
     from impasto.core.style import style_files
-    from impasto.server.shots.render import ShotJob, render_shot
+    from impasto.server.protocol.messages import RenderSettings, ShotJob
+    from impasto.server.shots.render import render_shot
 
     names = list(style_files())
     if not names:
@@ -259,7 +260,7 @@ def check_render() -> Iterator[CheckDone]:
         with open_writer(plate, ShotInfo("", "still", 1, 1, 64, 64)) as writer:
             writer.write(Frame.from_pixels(ramp))
         engine = Engine(style)
-        render_shot(ShotJob(plate, painted), engine)
+        render_shot(ShotJob(RenderSettings(style), plate, painted), engine)
         with open_reader(painted) as reader:
             result = next(iter(reader))
         if style == "identity" and not np.array_equal(result.colour, ramp):

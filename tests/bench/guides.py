@@ -23,6 +23,7 @@ import torch
 from impasto.core.colour import decode, to_float
 from impasto.core.engine import Engine
 from impasto.core.frame import Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.media.guide_files import find_guides
 from impasto.core.metrics import psnr
@@ -95,7 +96,7 @@ def measured(folder: Path, layers: tuple[str, ...], steps: int, truths: dict[int
         for number, truth in truths.items():
             with open_reader(str(folder / f"plates/p.{number:04}.exr")) as reader:
                 frame = dataclasses.replace(next(iter(reader)), guides=files.parts_of(number))
-            result = encoded(to_float(engine(frame, Params(keys=keys)).colour))
+            result = encoded(to_float(engine(frame, FrameSettings(Params(keys=keys))).colour))
             errors.append(psnr(result, truth))
             likeness.append(ssim(result, truth))
         figures.append(f"{np.mean(errors):.2f} dB / {np.mean(likeness):.3f}")

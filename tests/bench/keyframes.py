@@ -23,6 +23,7 @@ import torch
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.core.params import Params
@@ -115,7 +116,7 @@ def trained_for(seconds: float, folder: Path) -> Trained:
 
 def painted_by(engine: Engine, plate: Samples, params: Params) -> Samples:
     """A plate in 8 bits through the engine, and back in [0, 1]."""
-    return to_float(engine(Frame.from_pixels(np.rint(plate * 255).astype(np.uint8)), params).colour)
+    return to_float(engine(Frame.from_pixels(np.rint(plate * 255).astype(np.uint8)), FrameSettings(params)).colour)
 
 
 def moved_since(plate: Samples, keys: list[Samples]) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,9 +21,9 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.server.client import Client
-from impasto.server.client.futures import ShotEvent
-from impasto.server.protocol.messages import Look as AskedLook
-from impasto.server.protocol.messages import ShotProgress, ShotStarted, SubmitShot
+from impasto.server.client.futures import ShotFutureEvent
+from impasto.server.protocol.animation import animated_of
+from impasto.server.protocol.messages import RenderSettings, ShotJob, ShotProgress, ShotStarted
 
 from .plan import Look, file_of, shot_runs, take_over
 
@@ -69,6 +68,23 @@ class Order:
     def output(self) -> str:
         """Where the painted pictures go."""
         return str(self.folder / (f"{self.slug}.exr" if self.still else f"{self.slug}.####.exr"))
+
+    def job(self, run: range) -> ShotJob:
+        """The shot job of a run of pictures."""
+        tracks = self.look.animated.items()
+        keys = {name: {number: track[number] for number in run if number in track} for name, track in tracks}
+        return ShotJob(
+            RenderSettings(style=self.look.style, sha256=self.look.sha256, params=dict(self.look.params)),
+            self.input,
+            self.output,
+            first=None if self.still else run.start,
+            last=None if self.still else run.stop - 1,
+            matte=self.look.matte,
+            input_space=self.space,
+            output_space="lin_rec709",
+            resume=True,
+            animated=animated_of(keys),
+        )
 
     def path_of(self, number: int) -> Path:
         """Where one painted picture goes."""
@@ -201,30 +217,9 @@ class _Run:
         self.painting.account = Account(**{**_fields(now), **facts})  # type: ignore[arg-type]
 
     def _paint_run(self, client: Client, run: range) -> None:
-        order = self.order
-        animated = {
-            name: {number: track[number] for number in run if number in track}
-            for name, track in order.look.animated.items()
-        }
-        request = SubmitShot(
-            id=os.urandom(16),
-            look=AskedLook(style=order.look.style, sha256=order.look.sha256, params=dict(order.look.params)),
-            input=order.input,
-            output=order.output,
-            first=None if order.still else run.start,
-            last=None if order.still else run.stop - 1,
-            matte=order.look.matte,
-            input_space=order.space,
-            output_space="lin_rec709",
-            resume=True,
-        )
-        cancelled = self.painting.cancelled
-        if animated:
-            client.render_shot(request, self._on_event, cancelled, animated=animated)
-        else:
-            client.render_shot(request, self._on_event, cancelled)
+        client.render_shot(self.order.job(run), self._on_event, self.painting.cancelled)
 
-    def _on_event(self, event: ShotEvent) -> None:
+    def _on_event(self, event: ShotFutureEvent) -> None:
         if isinstance(event, ShotStarted):
             if self.order.size is not None and (event.width, event.height) != self.order.size:
                 raise _UnlikeError(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -16,7 +15,7 @@ from typing import Final
 from impasto.core.errors import DeadlineExpired, ImpastoError, RequestCancelled, ServerBusy, ServerUnreachable
 from impasto.server.client import Client
 from impasto.server.client.futures import ShotFuture
-from impasto.server.protocol.messages import Lane, Look, ShotDone, SubmitShot
+from impasto.server.protocol.messages import Lane, RenderSettings, ShotDone, ShotJob
 
 from .frames import LiveFrames, LiveLook
 
@@ -52,17 +51,16 @@ class Told:
     error: ImpastoError | None
 
 
-def request_of(order: FrameOrder, lane: Lane) -> SubmitShot:
-    """The order as the message that asks for it; frames that are there already are passed over.
+def job_of(order: FrameOrder, lane: Lane) -> ShotJob:
+    """The order as a shot job; frames that are there already are passed over.
 
     The whole style is asked for: how much of it shows is mixed in Blender.
     """
     params = {**order.look.params_at(order.first), "strength": 1.0}
-    return SubmitShot(
-        id=os.urandom(16),
-        look=Look(style=order.look.style, params=params),
-        input=order.look.input,
-        output=order.frames.pattern,
+    return ShotJob(
+        RenderSettings(style=order.look.style, params=params),
+        order.look.input,
+        order.frames.pattern,
         first=order.first,
         last=order.last,
         matte=order.look.matte,
@@ -147,7 +145,7 @@ class LiveRequests:
             if former is not None:
                 former[1].cancel()
             try:
-                future = self._client_of().submit_shot(request_of(order, "interactive"))
+                future = self._client_of().submit_shot(job_of(order, "interactive"))
             except ImpastoError as error:
                 self._end(viewer, order, error)
                 continue
@@ -220,7 +218,7 @@ class RenderWait:
                 future.cancel()
             end = number if look.animated else frames.run_from(number, last)
             order = FrameOrder(look, frames, number, end)
-            future = self._client_of(left_s).submit_shot(request_of(order, "interactive"), timeout_s=left_s)
+            future = self._client_of(left_s).submit_shot(job_of(order, "interactive"), timeout_s=left_s)
             self._ahead[viewer] = (order, future)
         try:
             event = future.next_event(min(LOOK_S, left_s))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import TrainingError
 from impasto.server.client import Client
-from impasto.server.protocol.messages import Look, SubmitShot
+from impasto.server.protocol.messages import RenderSettings, ShotJob
 
 from ..bake.plan import pattern_of, shot_runs
 
@@ -65,11 +64,10 @@ def export_plates(client: Client, export: Export) -> tuple[Path, ...]:
     wanted = [number for number in export.numbers if number not in there]
     for run in shot_runs(wanted):
         client.render_shot(
-            SubmitShot(
-                id=os.urandom(16),
-                look=Look(style=PLATE_STYLE),
-                input=export.input,
-                output=pattern_of(export.folder, export.slug, export.ending),
+            ShotJob(
+                RenderSettings(style=PLATE_STYLE),
+                export.input,
+                pattern_of(export.folder, export.slug, export.ending),
                 first=run.start,
                 last=run.stop - 1,
                 input_space=export.input_space,

@@ -1,8 +1,8 @@
 """Puts an adapter into a folder where its host finds it, and takes it away again without a trace.
 
-An adapter travels as the files that it is: the package folders `impasto/hosts/bridge` and `impasto/hosts/<host>`, the
-words of the `impasto` command of this installation, and the list of styles and parameters. A manifest beside them
-says what was put there, so that nothing of the user's is ever overwritten or removed.
+An adapter travels as the files that it is: `impasto/hosts/events.py`, the package folders `impasto/hosts/bridge` and
+`impasto/hosts/<host>`, the words of the `impasto` command of this installation, and the list of styles and parameters.
+A manifest beside them says what was put there, so that nothing of the user's is ever overwritten or removed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, Literal
 from impasto.core.errors import OutputError, OutputExists
 from impasto.hosts.bridge import catalogue as catalogues
 from impasto.hosts.bridge import command as commands
-from impasto.hosts.bridge import events
 
 Host = Literal["nuke", "resolve"]
 MANIFEST = "impasto_manifest.json"
@@ -43,9 +42,11 @@ def adapter_files(host: Host) -> dict[str, bytes]:
     """Relative path -> contents of what an adapter needs on its path."""
     found = {"impasto/hosts/__init__.py": b""}
     hosts = Path(__file__).resolve().parents[2]
-    for package in ("bridge", host):
-        for path in sorted((hosts / package).glob("*.py")):
-            found[f"impasto/hosts/{package}/{path.name}"] = path.read_bytes()
+    for path in (
+        hosts / "events.py",
+        *(each for name in ("bridge", host) for each in sorted((hosts / name).glob("*.py"))),
+    ):
+        found[f"impasto/hosts/{path.relative_to(hosts).as_posix()}"] = path.read_bytes()
     # -P: a folder of the user's that the host works in must not shadow a package of ours.
     words = [sys.executable, "-P", "-m", "impasto.hosts.terminal"]
     found[commands.RECORD] = (json.dumps({"command": words}, indent=1) + "\n").encode()
@@ -55,24 +56,9 @@ def adapter_files(host: Host) -> dict[str, bytes]:
 
 def own_catalogue() -> catalogues.Catalogue:
     """Styles and parameters of this installation."""
-    from impasto.core.errors import StyleError
-    from impasto.core.params import PARAMETERS
-    from impasto.core.style import offered_by, style_files
-    from impasto.core.style_reference import name_of
+    from impasto.hosts.terminal.style.listing import controls, installed_styles
 
-    styles = []
-    for path in style_files().values():
-        try:
-            offered = offered_by(path)
-        except StyleError:
-            continue  # `impasto styles` says what is wrong with it
-        for each, card in offered:
-            name = name_of(str(each))
-            styles.append(events.StyleFound(name, card.title, card.description, card.size, card.weights_sha256))
-    controls = [
-        events.ParameterFound(each.name, each.minimum, each.maximum, each.default, each.help) for each in PARAMETERS
-    ]
-    return catalogues.Catalogue(tuple(styles), tuple(controls))
+    return catalogues.Catalogue(tuple(installed_styles()[0]), controls())
 
 
 def place(files: Mapping[str, bytes], folder: Path) -> list[Path]:

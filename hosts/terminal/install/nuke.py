@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import OutputExists, UsageError
-from impasto.hosts.terminal.events import CheckDone
+from impasto.hosts.events import CheckDone
 from impasto.hosts.terminal.install.host_files import (
     MANIFEST,
     adapter_files,

@@ -14,11 +14,11 @@ import typer
 from impasto.core.errors import ImpastoError, UsageError
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.events import CheckDone, Event, RunCancelled, RunFinished, RunWarning, line_of
 from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of
 from impasto.hosts.resolve.request import PLACES, SCOPES, Request, remember
 from impasto.hosts.resolve.ui import Front, Stopped
 from impasto.hosts.terminal.controls import with_parameters
-from impasto.hosts.terminal.events import Cancelled, CheckDone, Event, Finished, Warned, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.install.host_files import MANIFEST, adapter_files, place, remove
 from impasto.hosts.terminal.interrupts import Interrupts
@@ -100,9 +100,9 @@ def run(
         except BridgeError as error:
             raise UsageError(str(error)) from error
         except Stopped:
-            front.show(Cancelled(None, 0, 0.0))
+            front.show(RunCancelled(None, 0, 0.0))
             raise typer.Exit(INTERRUPTED) from None
-        front.show(Finished(str(done)))
+        front.show(RunFinished(str(done)))
 
 
 def jobs(
@@ -129,7 +129,7 @@ class Printed(Front):
 
     def say(self, text: str) -> None:
         """A note."""
-        self.show(Warned(text))
+        self.show(RunWarning(text))
 
     def tell(self, fraction: float, text: str) -> None:
         """A line at every step."""
@@ -149,9 +149,9 @@ class Printed(Front):
         """An event as a line, for a program or a person."""
         if self._json:
             print(line_of(event), flush=True)
-        elif isinstance(event, Warned):
+        elif isinstance(event, RunWarning):
             print(f"note: {event.message}", file=sys.stderr, flush=True)
-        elif isinstance(event, Finished):
+        elif isinstance(event, RunFinished):
             print(f"done; plates and results are in {event.output}", flush=True)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import ServerError, UsageError
-from impasto.hosts.terminal.events import Cancelled, Finished, Serving, Warned, line_of
+from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, ServerReady, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.server.settings import ServerSettings
 
@@ -66,7 +66,7 @@ def serve(
         note = version_note(first.version, local=True) if first is not None else None
         raise type(error)(f"{error} ({note})" if note else str(error)) from error
     if json:
-        print(line_of(Cancelled(None, 0, 0.0) if code else Finished()), flush=True)
+        print(line_of(RunCancelled(None, 0, 0.0) if code else RunFinished()), flush=True)
     if code:
         raise typer.Exit(INTERRUPTED)
 
@@ -124,9 +124,9 @@ def tell_ready(settings: ServerSettings, *, json: bool) -> None:
     metrics = None if settings.metrics_port is None else f"http://127.0.0.1:{settings.metrics_port}/metrics"
     key, notes = listening_facts(settings)
     if json:
-        print(line_of(Serving(own_version(), os.getpid(), endpoints, count, metrics, key)), flush=True)
+        print(line_of(ServerReady(own_version(), os.getpid(), endpoints, count, metrics, key)), flush=True)
         for note in notes:
-            print(line_of(Warned(note)), flush=True)
+            print(line_of(RunWarning(note)), flush=True)
         return
     extra = f"; metrics at {metrics}" if metrics else ""
     print(

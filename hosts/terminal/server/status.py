@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.hosts.terminal.events import Finished, ServerStatus, Warned, line_of
+from impasto.hosts.events import RunFinished, RunWarning, ServerStatus, line_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.report import clock_text, counted
 
@@ -47,8 +47,8 @@ def status(
             for found in looks(client, interrupts, watch=watch):
                 print(line_of(event_of(found)), flush=True)
             for note in notes:
-                print(line_of(Warned(note)), flush=True)
-            print(line_of(Finished()), flush=True)
+                print(line_of(RunWarning(note)), flush=True)
+            print(line_of(RunFinished()), flush=True)
         else:
             _show(looks(client, interrupts, watch=watch), notes, live=watch)
 

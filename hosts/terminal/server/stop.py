@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
-from impasto.hosts.terminal.events import Finished, Warned, line_of
+from impasto.hosts.events import RunFinished, RunWarning, line_of
 from impasto.server.runtime_dir import running, runtime_folder
 
 LOOK_S = 0.05
@@ -74,7 +74,7 @@ def await_end(timeout_s: float) -> None:
 
 def _say(text: str, *, json: bool) -> None:
     if json:
-        print(line_of(Warned(text)))
-        print(line_of(Finished()), flush=True)
+        print(line_of(RunWarning(text)))
+        print(line_of(RunFinished()), flush=True)
     else:
         print(text, flush=True)

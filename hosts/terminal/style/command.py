@@ -14,7 +14,7 @@ import typer
 from impasto.core.card import Card, KeyFacts, Training
 from impasto.core.style import file_of, find_style, load_style, read_card
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Cancelled, CardShown, Compared, Finished, StyleExported, line_of
+from impasto.hosts.events import CardShown, RunCancelled, RunFinished, StyleExported, StylesCompared, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
@@ -40,7 +40,7 @@ def show(style: StyleName, json: Json = False) -> None:
     megabytes = round(file_of(path).stat().st_size / 1e6, 2)
     if json:
         print(line_of(CardShown(name_of(str(path)), str(path), megabytes, loads(card.to_json()))), flush=True)
-        print(line_of(Finished()), flush=True)
+        print(line_of(RunFinished()), flush=True)
         return
     _print_card(card, f"{path} ({megabytes:.1f} MB)")
 
@@ -85,14 +85,14 @@ def compare(
         try:
             findings = play(match, reporter, interrupts.asked)
         except Stopped as stop:
-            reporter.show(Cancelled(stop.path, stop.frames, round(time.monotonic() - begun, 1)))
+            reporter.show(RunCancelled(stop.path, stop.frames, round(time.monotonic() - begun, 1)))
             raise typer.Exit(INTERRUPTED) from None
         seconds = round(time.monotonic() - begun, 2)
-        found = Compared(
+        found = StylesCompared(
             *match.labels, on, findings.frames, asdict(findings.plate),
             {"first": asdict(findings.first), "second": asdict(findings.second)}, asdict(findings.difference),
         )  # fmt: skip
-        done = Finished(output, findings.frames, seconds=seconds, fps=round(findings.frames / seconds, 3))
+        done = RunFinished(output, findings.frames, seconds=seconds, fps=round(findings.frames / seconds, 3))
         if json:
             reporter.show(found)
             reporter.show(done)
@@ -138,7 +138,7 @@ def export(
             name_of(str(path)), str(output), form, megabytes, exported.largest_difference, exported.facts
         )
         print(line_of(told), flush=True)
-        print(line_of(Finished(str(output))), flush=True)
+        print(line_of(RunFinished(str(output))), flush=True)
         return
     print(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
     for name in ("colour", "input", "axes", "stride", "keys", "licence"):

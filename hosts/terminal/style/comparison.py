@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.errors import OutputExists, UsageError
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Compared, FrameDone, Started
+from impasto.hosts.events import FrameDone, RunStarted, StylesCompared
 from impasto.hosts.terminal.report import Reporter
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _rounds(
     guides = _guides(match, engines, info)
     rate = None if info.rate is None else float(info.rate)
     reporter.show(
-        Started(
+        RunStarted(
             match.clip, match.output or "", " | ".join(match.labels), info.first, info.frame_count, 0,
             info.width, info.height, rate,
         )
@@ -160,12 +160,14 @@ def _painted(
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and two results as a person sees them, upright, and its invalid pixels."""
     from impasto.core.display_picture import as_seen, turned
+    from impasto.core.frame_settings import FrameSettings
 
     rotation = _rotation(reader.info)
+    settings = FrameSettings(input_space=match.input_space)
     for plate_alone in reader:
         parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
         frame = replace(plate_alone, guides=parts)
-        first, second = (engine.render(frame, input_space=match.input_space) for engine in engines)
+        first, second = (engine.render(frame, settings) for engine in engines)
         plate, ours, theirs = (
             turned(as_seen(each, input_space=match.input_space), rotation)
             for each in (frame, first.frame, second.frame)
@@ -194,7 +196,7 @@ ROWS = (
 LEGEND = "\n" + "\n".join(f"{name}: {meaning}" for _, name, meaning in ROWS)
 
 
-def table_of(found: Compared) -> Table:
+def table_of(found: StylesCompared) -> Table:
     """The figures for a person: the plate, the two styles, and the second against the first."""
     from rich.table import Table
 

@@ -14,7 +14,7 @@ from impasto.core.errors import StyleError, UsageError
 from impasto.core.params import PARAMETERS
 from impasto.core.style import file_of, offered_by, read_card, style_files
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Event, Finished, ParameterFound, StyleFound, Warned, line_of
+from impasto.hosts.events import Event, ParameterFound, RunFinished, RunWarning, StyleFound, line_of
 
 PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
@@ -23,22 +23,33 @@ def styles(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
 ) -> None:
     """List the styles with size, halo, licence and credit."""
-    found: list[StyleFound] = []
-    notes: list[Warned] = []
-    for path in style_files().values():
-        try:
-            found.extend(style_found(card, each) for each, card in offered_by(path))
-        except StyleError as error:
-            notes.append(Warned(str(error)))
+    found, problems = installed_styles()
+    notes = [RunWarning(str(error)) for error in problems]
     if json:
-        controls = [ParameterFound(**asdict(each)) for each in PARAMETERS]
-        events: list[Event] = [*found, *controls, *notes, Finished()]
+        events: list[Event] = [*found, *controls(), *notes, RunFinished()]
         for event in events:
             print(line_of(event), flush=True)
         return
     _show_table(found)
     for note in notes:
         typer.echo(f"note: {note.message}", err=True)
+
+
+def installed_styles() -> tuple[list[StyleFound], list[StyleError]]:
+    """The styles of this installation, and why a file of its folders is none."""
+    found: list[StyleFound] = []
+    problems: list[StyleError] = []
+    for path in style_files().values():
+        try:
+            found.extend(style_found(card, each) for each, card in offered_by(path))
+        except StyleError as error:
+            problems.append(error)
+    return found, problems
+
+
+def controls() -> tuple[ParameterFound, ...]:
+    """The controls that every style has."""
+    return tuple(ParameterFound(**asdict(each)) for each in PARAMETERS)
 
 
 def style_found(card: Card, path: Path) -> StyleFound:

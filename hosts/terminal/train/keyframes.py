@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.hosts.terminal.events import Warned
+from impasto.hosts.events import RunWarning
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
@@ -54,11 +54,11 @@ def keyframes(
         with met(here, options.device) as device:
             painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
             for note in painted.notes:
-                tell(Warned(note))
+                tell(RunWarning(note))
             told = f"{counted(len(painted.keys), 'key')} on {told_of(device, here.size)}"
-            tell(Warned(f"{told}; what it looks like is in {session.preview}"))
+            tell(RunWarning(f"{told}; what it looks like is in {session.preview}"))
             if painted.wanted is not None:
-                tell(Warned(f"another key would help most on frame {painted.wanted}"))
+                tell(RunWarning(f"another key would help most on frame {painted.wanted}"))
             with trackers(session.folder, wandb=options.wandb) if here.leads else nullcontext(()) as followed:
                 trained = run(
                     task_for(prepare(painted, recipe.seed), recipe, output, label),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from impasto.core.errors import TrainingError, UsageError
-from impasto.hosts.terminal.events import Warned
+from impasto.hosts.events import RunWarning
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.train.session import Session, told_of
 
@@ -128,7 +128,7 @@ def learn(session: Session, material: Material, recipe: Recipe, device: str) -> 
 
     mates, options = team(), session.options
     told = f"{material.told} on {told_of(device, mates.size)}"
-    session.reporter.show(Warned(f"{told}; what it looks like is in {session.preview}"))
+    session.reporter.show(RunWarning(f"{told}; what it looks like is in {session.preview}"))
     with trackers(session.folder, wandb=options.wandb) if mates.leads else nullcontext(()) as followed:
         trained = loop.run(
             material.task,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from impasto.core.errors import UsageError
-from impasto.hosts.terminal.events import Finished
+from impasto.hosts.events import RunFinished
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
@@ -134,7 +134,7 @@ def teach(
             TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
         )
         if make_told(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
-            reporter.show(Finished(str(into), seconds=round(time.monotonic() - begun, 1)))
+            reporter.show(RunFinished(str(into), seconds=round(time.monotonic() - begun, 1)))
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 

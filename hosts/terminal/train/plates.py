@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from impasto.core.errors import TrainingError
-from impasto.hosts.terminal.events import Cancelled, FrameDone, Started
+from impasto.hosts.events import FrameDone, RunCancelled, RunStarted
 
 if TYPE_CHECKING:
     from impasto.hosts.terminal.interrupts import Interrupts
@@ -82,11 +82,11 @@ def make_told(
         wanted = pairing.wanted(pictures)
         if alone:
             _require_no_others(into, wanted)
-        reporter.show(Started(source.paths[0], str(into), pairing.named, 1, len(wanted), 0, 0, 0, None))
+        reporter.show(RunStarted(source.paths[0], str(into), pairing.named, 1, len(wanted), 0, 0, 0, None))
         try:
             pairing.make(pictures, on_pair)
         except _StoppedError:
-            reporter.show(Cancelled(str(into), finished, round(time.monotonic() - begun, 1)))
+            reporter.show(RunCancelled(str(into), finished, round(time.monotonic() - begun, 1)))
             mates.told(STOPPED)
             return False
     mates.told(MADE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from impasto.core.errors import OutputExists, TrainingError, UsageError
-from impasto.hosts.terminal.events import Cancelled, Finished, Step, Warned
+from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, TrainingStep
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
@@ -48,11 +48,11 @@ class Session:
     def tell(self, progress: Progress) -> None:
         """Show how far the training is."""
         if progress.note:
-            self.reporter.show(Warned(progress.note))
+            self.reporter.show(RunWarning(progress.note))
         left = progress.seconds * (1 - progress.fraction) / progress.fraction if progress.fraction > 0 else None
         figures = {name: round(value, 5) for name, value in progress.figures.items()}
         self.reporter.show(
-            Step(
+            TrainingStep(
                 progress.step, round(progress.fraction, 4), round(progress.seconds, 1), left, figures, str(self.preview)
             )
         )
@@ -61,9 +61,9 @@ class Session:
         """Say what came of it, as whole or as what there was when somebody pressed Ctrl-C."""
         seconds, output = round(trained.seconds, 1), str(self.options.output)
         if self.interrupts.asked():
-            self.reporter.show(Cancelled(output if trained.steps else None, 0, seconds, steps=trained.steps))
+            self.reporter.show(RunCancelled(output if trained.steps else None, 0, seconds, steps=trained.steps))
         else:
-            self.reporter.show(Finished(output, seconds=seconds, steps=trained.steps))
+            self.reporter.show(RunFinished(output, seconds=seconds, steps=trained.steps))
 
 
 @contextmanager

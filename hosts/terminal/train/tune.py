@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.core.errors import OutputExists, TrainingError, UsageError
-from impasto.hosts.terminal.events import Cancelled, Finished, Tried, Warned
+from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, TrialDone
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
@@ -109,10 +109,12 @@ def tune(
         lesson = given.lesson(recipe_file, {"size": size, "seed": seed})
         base, names = tuning.fitted(lesson.base, lesson.room), tuple(search or tuning.SPACE)
         plan = tuning.Search(base, names, trials, minutes_each, folder, lesson.room, choose_device(device))
-        reporter.show(Warned(f"{lesson.told} on {plan.device}; searching {', '.join(plan.names)}"))
+        reporter.show(RunWarning(f"{lesson.told} on {plan.device}; searching {', '.join(plan.names)}"))
         if base != lesson.base:
             reporter.show(
-                Warned(f"crops of {base.crop} pixels, not {lesson.base.crop}: the smallest picture has {lesson.room}")
+                RunWarning(
+                    f"crops of {base.crop} pixels, not {lesson.base.crop}: the smallest picture has {lesson.room}"
+                )
             )
 
         tried = 0
@@ -122,7 +124,7 @@ def tune(
             tried += 1
             error = None if trial.error is None else round(trial.error, 6)
             least = None if best is None or best.error is None else round(best.error, 6)
-            reporter.show(Tried(trial.number, trials, trial.settings, error, trial.ended, least))
+            reporter.show(TrialDone(trial.number, trials, trial.settings, error, trial.ended, least))
             if best is not None:
                 tuning.write_recipe(output, base, best)
 
@@ -130,12 +132,12 @@ def tune(
         if best is not None:
             tuning.write_recipe(output, base, best)
         if interrupts.asked():
-            reporter.show(Cancelled(str(output) if best is not None else None, 0, seconds(), trials=tried))
+            reporter.show(RunCancelled(str(output) if best is not None else None, 0, seconds(), trials=tried))
         elif best is None:
             raise TrainingError(f"expected a trial that ran to its end, none of {trials} did; give more --trials")
         else:
-            reporter.show(Warned(f"trial {best.number} was the best, with an error of {best.error:.5f}"))
-            reporter.show(Finished(str(output), seconds=seconds(), trials=tried))
+            reporter.show(RunWarning(f"trial {best.number} was the best, with an error of {best.error:.5f}"))
+            reporter.show(RunFinished(str(output), seconds=seconds(), trials=tried))
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 

@@ -20,6 +20,7 @@ from impasto.core.device.streams import lanes_of, on
 from impasto.core.device.transfer import register, straight_target
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Pixels
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.blocks import edge_padded
 from impasto.core.generators.unet import SIZES, UNetConfig
 from impasto.core.params import Params
@@ -79,8 +80,8 @@ def test_float32_on_the_gpu_is_near_the_cpu() -> None:
     for dtype in ("uint8", "uint16", "float16", "float32"):
         for params in (Params(), Params(strength=0.7, colour=0.4, detail=0.6, exposure=1), Params(stroke=2.0)):
             frame = replace(plate(64, 81, dtype=dtype), colour_space="sRGB")
-            expected = on_cpu(frame, params).colour.astype(np.float64)
-            ours = on_gpu(frame, params).colour.astype(np.float64)
+            expected = on_cpu(frame, FrameSettings(params)).colour.astype(np.float64)
+            ours = on_gpu(frame, FrameSettings(params)).colour.astype(np.float64)
             greatest = np.iinfo(dtype).max if dtype.startswith("uint") else 1
             np.testing.assert_allclose(ours / greatest, expected / greatest, rtol=2e-3, atol=5e-3)
 

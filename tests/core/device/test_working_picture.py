@@ -19,6 +19,7 @@ from impasto.core.device.transfer import upload
 from impasto.core.engine import Engine
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
 from impasto.core.guides import Guide
@@ -129,7 +130,7 @@ def test_the_identity_returns_mattes_and_what_lies_under_them(
     identity: Engine, kind: AlphaKind, params: Params
 ) -> None:
     frame = matted(kind)
-    result = identity(frame, params).part.pixels
+    result = identity(frame, FrameSettings(params)).part.pixels
     if params.detail:
         # What a blur leaves of nothing is not quite nothing.
         assert_close(result, frame.part.pixels, 1e-5)
@@ -205,7 +206,7 @@ ALL = Params(strength=0.7, colour=0.4, detail=0.6, exposure=1)
 def test_a_whole_frame_is_that_of_numpy(by_numpy: Engine, on_device: Engine, dtype: str, params: Params) -> None:
     """The network's own rounding included, which a wild random network and light above 1 magnify."""
     frame = replace(plate(64, 81, dtype=dtype), colour_space="sRGB")
-    expected, ours = by_numpy.render(frame, params), on_device.render(frame, params)
+    expected, ours = by_numpy.render(frame, FrameSettings(params)), on_device.render(frame, FrameSettings(params))
     assert_close(ours.frame.part.pixels, expected.frame.part.pixels, 2e-5)
     assert ours.frame.provenance == expected.frame.provenance
     assert ours.report.seconds.keys() == expected.report.seconds.keys()
@@ -215,8 +216,8 @@ def test_a_matte_of_strength_and_a_matte_of_alpha_are_those_of_numpy(by_numpy: E
     frame = matted()
     matte = np.linspace(-0.1, 1.1, 61 * 93, dtype=np.float32).reshape(61, 93)
     with np.errstate(all="ignore"):
-        expected = by_numpy(frame, ALL, matte=matte).part.pixels
-    result = on_device(frame, ALL, matte=matte).part.pixels
+        expected = by_numpy(frame, FrameSettings(ALL), matte=matte).part.pixels
+    result = on_device(frame, FrameSettings(ALL), matte=matte).part.pixels
     np.testing.assert_array_equal(result[..., 3], frame.alpha)
     assert_close(result[..., :3], expected[..., :3], 1e-4)
     with pytest.raises(UsageError, match="93x61, got 10x9"):
@@ -283,14 +284,14 @@ def test_a_picture_smaller_than_the_blur_of_detail_goes_the_way_of_numpy() -> No
 def test_grades_sizes_and_other_spaces_go_the_way_of_numpy(by_numpy: Engine, on_device: Engine) -> None:
     frame = plate()
     for settings in (
-        {"before": Before(denoise=0.5)},
-        {"after": After(sharpen=1)},
-        {"after": After(resize=Resize.parse("50%"))},
-        {"output": Output("srgb")},
+        FrameSettings(before=Before(denoise=0.5)),
+        FrameSettings(after=After(sharpen=1)),
+        FrameSettings(after=After(resize=Resize.parse("50%"))),
+        FrameSettings(output=Output("srgb")),
     ):
         np.testing.assert_array_equal(
-            on_device.render(frame, **settings).frame.part.pixels,  # type: ignore[arg-type]
-            by_numpy.render(frame, **settings).frame.part.pixels,  # type: ignore[arg-type]
+            on_device.render(frame, settings).frame.part.pixels,
+            by_numpy.render(frame, settings).frame.part.pixels,
         )
 
 

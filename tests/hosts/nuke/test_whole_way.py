@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from impasto.core.engine import Engine
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.params import Params
 from impasto.core.style import find_style
@@ -30,7 +31,9 @@ def by_engine(engine: Engine, plates: Path, params: dict[int, Params] | None = N
     """What the engine makes of plates that a Write stored as half, RGBA alone."""
     with open_reader(str(plates)) as reader:
         return [
-            engine(frame, (params or {}).get(number, Params())).colour.astype(np.float16).astype(np.float32)
+            engine(frame, FrameSettings((params or {}).get(number, Params())))
+            .colour.astype(np.float16)
+            .astype(np.float32)
             for number, frame in zip(NUMBERS, reader, strict=True)
         ]
 

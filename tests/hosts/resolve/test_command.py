@@ -194,8 +194,8 @@ def test_doctor_looks_at_script_jobs_and_connection(
     assert run("install") == DONE
     assert report()["resolve script"][0] == "ok"
     assert report()["resolve"] == ("ok", "DaVinci Resolve Studio 21.0.0 answers")
-    (resolve.home_folder() / "impasto/impasto/hosts/resolve/work.py").write_text("older")
-    assert "work.py" in report()["resolve script"][1]
+    (resolve.home_folder() / "impasto/impasto/hosts/resolve/pipeline.py").write_text("older")
+    assert "pipeline.py" in report()["resolve script"][1]
     job = jobs.Job("7", "resolve", "failed", "Reel 1", message="the disk was full")
     jobs.store(job, home / "Impasto/Resolve/7")
     assert "the disk was full" in report()["resolve jobs"][1]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from impasto.core.engine import Engine
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.resolve.job_record import Record
@@ -41,7 +42,7 @@ def painted_by_the_engine(path: str, space: str, strength: float) -> np.ndarray:
     with open_reader(path) as reader:
         (plate,) = list(reader)
     return engine.render(
-        plate, type(params)(**{**params.as_dict(), "strength": strength}), input_space=space
+        plate, FrameSettings(type(params)(**{**params.as_dict(), "strength": strength}), input_space=space)
     ).frame.colour
 
 

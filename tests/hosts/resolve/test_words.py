@@ -12,9 +12,9 @@ from impasto.core import colour
 from impasto.core.media.timecode import advance_timecode
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import ParameterFound, StyleFound
 from impasto.hosts.bridge.jobs import Job
 from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.events import ParameterFound, StyleFound
 from impasto.hosts.resolve.colour import SPACES, TRANSFORMS, picture_colour
 from impasto.hosts.resolve.dialog_request import job_words, request_of, values_of
 from impasto.hosts.resolve.rendered_files import Written, written

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from impasto.core.errors import IncompatibleServer, StyleError
+from impasto.hosts.events import CheckDone
 from impasto.hosts.terminal import doctor
-from impasto.hosts.terminal.events import CheckDone
 from impasto.hosts.terminal.exit_codes import INTERNAL
 from impasto.hosts.terminal.server.version_check import own_version
 from impasto.server.client.transport import Channel

@@ -22,9 +22,13 @@ from impasto.core.errors import (
 )
 from impasto.hosts.blender.bake.plan import Look
 from impasto.hosts.blender.bake.server_run import FAILURES, Account, Order, Painting
-from impasto.server.protocol.messages import ShotDone, ShotProgress, ShotStarted, StoredFrame, SubmitShot
+from impasto.server.protocol.animation import animated_of
+from impasto.server.protocol.messages import ShotDone, ShotJob, ShotProgress, ShotStarted, StoredFrame
 
 SIZE = (64, 48)
+
+
+ID = b"i" * 16
 
 
 @dataclass
@@ -35,26 +39,21 @@ class ScriptedClient:
     raises: dict[int, ImpastoError] = field(default_factory=dict)
     at_once: ImpastoError | None = None
     size: tuple[int, int] = SIZE
-    requests: list[SubmitShot] = field(default_factory=list)
-    animated: list[Any] = field(default_factory=list)
+    jobs: list[ShotJob] = field(default_factory=list)
 
-    def render_shot(
-        self, request: SubmitShot, on_event: Callable[[Any], None], cancelled: Callable[[], bool], **words: Any
-    ) -> ShotDone:
-        assert set(words) <= {"animated"}
-        self.requests.append(request)
-        self.animated.append(words.get("animated"))
+    def render_shot(self, job: ShotJob, on_event: Callable[[Any], None], cancelled: Callable[[], bool]) -> ShotDone:
+        self.jobs.append(job)
         if self.at_once is not None:
             raise self.at_once
-        assert request.first is not None
-        assert request.last is not None
-        count = request.last - request.first + 1
-        on_event(ShotStarted(request.id, request.output, request.first, count, 0, *self.size))
+        assert job.first is not None
+        assert job.last is not None
+        count = job.last - job.first + 1
+        on_event(ShotStarted(ID, job.output, job.first, count, 0, *self.size))
         stored = skipped = 0
-        for number in range(request.first, request.last + 1):
+        for number in range(job.first, job.last + 1):
             if cancelled():
                 raise RequestCancelled("it was cancelled")
-            path = Path(request.output.replace("####", f"{number:04}"))
+            path = Path(job.output.replace("####", f"{number:04}"))
             if path.exists():
                 skipped += 1
                 continue
@@ -62,8 +61,8 @@ class ScriptedClient:
                 raise self.raises[number]
             path.touch()
             stored += 1
-            on_event(ShotProgress(request.id, (StoredFrame(number, str(path), stored, 0),)))
-        return ShotDone(request.id, request.output, stored, skipped, 0, 0.1)
+            on_event(ShotProgress(ID, (StoredFrame(number, str(path), stored, 0),)))
+        return ShotDone(ID, job.output, stored, skipped, 0, 0.1)
 
 
 @dataclass
@@ -94,14 +93,14 @@ def test_all_pictures_are_painted_in_one_job(tmp_path: Path) -> None:
     client = ScriptedClient(tmp_path)
     account = painted(order_in(tmp_path, (1, 2, 3)), client)
     assert (account.end, account.done, account.painted) == ("finished", 3, frozenset({1, 2, 3}))
-    (request,) = client.requests
-    assert (request.first, request.last, request.resume, request.output_space) == (1, 3, True, "lin_rec709")
+    (job,) = client.jobs
+    assert (job.first, job.last, job.resume, job.output_space) == (1, 3, True, "lin_rec709")
 
 
 def test_a_gap_makes_two_jobs_and_what_is_missing_is_told(tmp_path: Path) -> None:
     client = ScriptedClient(tmp_path)
     account = painted(order_in(tmp_path, (1, 2, 3, 4), missing=(3,)), client)
-    assert [(each.first, each.last) for each in client.requests] == [(1, 2), (4, 4)]
+    assert [(each.first, each.last) for each in client.jobs] == [(1, 2), (4, 4)]
     assert account.end == "finished"
     assert account.failed == ((3, "'plate.####.exr' has no picture 3"),)
 
@@ -132,7 +131,7 @@ def test_material_of_which_everything_fails_ends_the_job(tmp_path: Path) -> None
     client = ScriptedClient(tmp_path, {number: UnreadableMedia(f"damaged {number}") for number in numbers})
     account = painted(order_in(tmp_path, numbers), client)
     assert account.end == "failed"
-    assert len(client.requests) == FAILURES + 1
+    assert len(client.jobs) == FAILURES + 1
 
 
 def test_a_server_that_sees_another_size_is_not_believed(tmp_path: Path) -> None:
@@ -173,7 +172,10 @@ def test_curves_go_along_with_the_frames_they_are_of(tmp_path: Path) -> None:
     look = Look("s", "", {"strength": 0.1}, {"strength": {1: 0.1, 2: 0.2, 4: 0.4}})
     client = ScriptedClient(tmp_path)
     painted(order_in(tmp_path, (1, 2, 4), look=look), client)
-    assert client.animated == [{"strength": {1: 0.1, 2: 0.2}}, {"strength": {4: 0.4}}]
+    assert [each.animated for each in client.jobs] == [
+        animated_of({"strength": {1: 0.1, 2: 0.2}}),
+        animated_of({"strength": {4: 0.4}}),
+    ]
 
 
 def test_without_a_server_the_connections_sentence_is_the_end(tmp_path: Path) -> None:

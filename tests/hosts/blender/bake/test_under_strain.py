@@ -18,6 +18,7 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.errors import ImpastoError
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
@@ -99,7 +100,9 @@ def test_a_curve_reaches_the_frames_that_it_is_of(strain: Answers, media: Path) 
     with open_reader(str(media / "lossless_24.mkv"), frames=FrameRange(6, 6)) as reader:
         plate = next(iter(reader))
     # Blender's curve eases in and out: half way in time is half way in value.
-    wanted = engine.render(plate, Params(strength=0.5), input_space="srgb", output=Output("lin_rec709", "half"))
+    wanted = engine.render(
+        plate, FrameSettings(Params(strength=0.5), input_space="srgb", output=Output("lin_rec709", "half"))
+    )
     with open_reader(files[5]) as reader:
         there = next(iter(reader))
     np.testing.assert_allclose(there.colour.astype(float), wanted.frame.colour.astype(float), atol=2e-3)
@@ -116,7 +119,9 @@ def test_the_painted_files_are_the_engines(strain: Answers, media: Path, mode: s
             plates, number, space = found["plates"][place], place + 1, "lin_rec709"
         with open_reader(plates, frames=FrameRange(number, number)) as reader:
             plate = next(iter(reader))
-        wanted = engine.render(plate, Params(strength=0.8), input_space=space, output=Output("lin_rec709", "half"))
+        wanted = engine.render(
+            plate, FrameSettings(Params(strength=0.8), input_space=space, output=Output("lin_rec709", "half"))
+        )
         with open_reader(found["result"]["files"][place]) as reader:
             there = next(iter(reader))
         np.testing.assert_array_equal(there.colour, wanted.frame.colour.astype(np.float16))
@@ -150,7 +155,9 @@ def test_a_strip_is_painted_in_the_style_file_that_it_keeps_and_its_neighbour_in
     with open_reader(str(media / "wide.mp4"), frames=FrameRange(2, 2)) as reader:
         plate = next(iter(reader))
     engine = Engine(str(media / "painter.safetensors"), device="cpu")
-    wanted = engine.render(plate, Params(strength=0.8), input_space="srgb", output=Output("lin_rec709", "half"))
+    wanted = engine.render(
+        plate, FrameSettings(Params(strength=0.8), input_space="srgb", output=Output("lin_rec709", "half"))
+    )
     with open_reader(left["files"][1]) as reader:
         np.testing.assert_array_equal(next(iter(reader)).colour, wanted.frame.colour.astype(np.float16))
 

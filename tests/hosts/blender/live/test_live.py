@@ -11,6 +11,7 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.params import Params
 from tests.hosts.blender import clips
@@ -146,7 +147,7 @@ def test_frames_behind_the_playhead_are_painted_ahead(looked: tuple[Path, dict[s
 def test_half_the_strength_in_the_node_is_half_the_strength_of_the_engine(
     looked: tuple[Path, dict[str, Any]], made: dict[str, Path], engine: Engine
 ) -> None:
-    painted = engine(plates(made["png"])[3], Params(strength=0.5))
+    painted = engine(plates(made["png"])[3], FrameSettings(Params(strength=0.5)))
     assert differs(shown(looked[0] / "half_0004.exr"), in_light(painted)) < 2 * DISPLAY
 
 
@@ -154,7 +155,10 @@ def test_a_slider_and_another_style_show_at_once_when_they_are_painted(
     looked: tuple[Path, dict[str, Any]], made: dict[str, Path], engine: Engine
 ) -> None:
     plate = plates(made["png"])[3]
-    assert differs(shown(looked[0] / "colour_0004.exr"), in_light(engine(plate, Params(colour=1.0)))) < DISPLAY
+    assert (
+        differs(shown(looked[0] / "colour_0004.exr"), in_light(engine(plate, FrameSettings(Params(colour=1.0)))))
+        < DISPLAY
+    )
     assert differs(shown(looked[0] / "identity_0004.exr"), in_light(plate)) < DISPLAY
 
 
@@ -184,7 +188,7 @@ def test_what_an_artist_animates_is_in_each_frame(
     name: str, parameter: str, animated: Path, made: dict[str, Path], engine: Engine
 ) -> None:
     for place, plate in enumerate(plates(made["exr"])):
-        painted = engine(plate, Params(**{parameter: place / 4}))
+        painted = engine(plate, FrameSettings(Params(**{parameter: place / 4})))
         assert differs(shown(animated / f"{name}_{place + 1:04d}.exr"), in_light(painted)) < 2 * HALF
 
 

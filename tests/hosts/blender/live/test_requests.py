@@ -14,11 +14,13 @@ from impasto.core.errors import DeadlineExpired, ServerUnreachable, UnknownName
 from impasto.hosts.blender.live.frames import LiveFrames, LiveLook, settled
 from impasto.hosts.blender.live.requests import AGAIN_S, FrameOrder, LiveRequests, RenderWait, Told
 from impasto.server.client.futures import ShotFuture
-from impasto.server.protocol.messages import ShotDone, ShotProgress, SubmitShot
+from impasto.server.protocol.messages import ShotDone, ShotJob, ShotProgress
 
 EXR = b"\x76\x2f\x31\x01"
 LOOK = LiveLook("/plates/p.####.exr", "stamp", "wheatfield", "sha", settled([{"strength": 0.3, "stroke": 2.0}]))
 WAIT_S = 5.0
+
+ID = b"i" * 16
 
 
 class Clock:
@@ -35,29 +37,29 @@ class Server:
 
     def __init__(self, frames: LiveFrames) -> None:
         self.frames = frames
-        self.asked: queue.Queue[tuple[SubmitShot, ShotFuture]] = queue.Queue()
+        self.asked: queue.Queue[tuple[ShotJob, ShotFuture]] = queue.Queue()
         self.cancelled: list[tuple[int | None, int | None]] = []
         self.away: Exception | None = None
 
-    def submit_shot(self, request: SubmitShot, *, timeout_s: float | None = None) -> ShotFuture:
+    def submit_shot(self, job: ShotJob, *, timeout_s: float | None = None) -> ShotFuture:
         if self.away is not None:
             raise self.away
-        future = ShotFuture(request.id, lambda id: self.cancelled.append((request.first, request.last)))
-        self.asked.put((request, future))
+        future = ShotFuture(ID, lambda id: self.cancelled.append((job.first, job.last)))
+        self.asked.put((job, future))
         return future
 
-    def next(self) -> tuple[SubmitShot, ShotFuture]:
+    def next(self) -> tuple[ShotJob, ShotFuture]:
         return self.asked.get(timeout=WAIT_S)
 
-    def paint(self, request: SubmitShot, future: ShotFuture) -> None:
-        """Store every frame of a request, and end it."""
-        assert request.first is not None
-        assert request.last is not None
+    def paint(self, job: ShotJob, future: ShotFuture) -> None:
+        """Store every frame of a job, and end it."""
+        assert job.first is not None
+        assert job.last is not None
         self.frames.folder.mkdir(exist_ok=True)
-        for number in range(request.first, request.last + 1):
+        for number in range(job.first, job.last + 1):
             self.frames.path_of(number).write_bytes(EXR)
-        future.tell(ShotProgress(request.id))
-        future.set_result(ShotDone(request.id, request.output, 1, 0, 0, 0.1))
+        future.tell(ShotProgress(ID))
+        future.set_result(ShotDone(ID, job.output, 1, 0, 0, 0.1))
         future.tell(None)
 
 

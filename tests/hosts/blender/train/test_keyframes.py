@@ -12,6 +12,7 @@ import pytest
 
 from impasto.core import colour
 from impasto.core.engine import Engine
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.style import read_card
 from impasto.core.working_picture import Output
@@ -130,7 +131,7 @@ def test_stylize_paints_a_strip_in_the_style_that_it_was_trained_on(
     with open_reader(str(shot)) as reader:
         plate = next(iter(reader))
     engine = Engine(found["style"], device="cpu")
-    wanted = engine.render(plate, input_space="srgb", output=Output("lin_rec709", "half"))
+    wanted = engine.render(plate, FrameSettings(input_space="srgb", output=Output("lin_rec709", "half")))
     with open_reader(found["painted"]) as reader:
         np.testing.assert_array_equal(next(iter(reader)).colour, wanted.frame.colour.astype(np.float16))
 

@@ -21,7 +21,7 @@ from impasto.hosts.blender.train.run import (
     heard,
     lines_folder,
 )
-from impasto.hosts.terminal.events import Cancelled, Failed, Finished, Step, Warned, line_of
+from impasto.hosts.events import RunCancelled, RunFailed, RunFinished, RunWarning, TrainingStep, line_of
 from impasto.hosts.terminal.train.keyframes import keyframes
 
 TRAINER = """
@@ -66,21 +66,21 @@ def look_until(run: TrainingRun, state: str) -> TrainingProgress:
 
 
 def test_the_lines_of_the_terminal_are_understood() -> None:
-    step = Step(12, 0.25, 30.0, 90.0, {"loss": 0.1}, "/run/preview.png")
-    found = all_heard(line_of(Warned("key 'a' hardly shows its frame")), line_of(step))
+    step = TrainingStep(12, 0.25, 30.0, 90.0, {"loss": 0.1}, "/run/preview.png")
+    found = all_heard(line_of(RunWarning("key 'a' hardly shows its frame")), line_of(step))
     assert (found.state, found.step, found.fraction, found.preview) == ("training", 12, 0.25, "/run/preview.png")
     assert found.notes == ("key 'a' hardly shows its frame",)
     assert found.text == "training, step 12, 1:30 left"
-    assert heard(found, line_of(Finished("hero.safetensors", steps=50))).text == "finished after 50 steps"
-    assert heard(found, line_of(Cancelled("hero.safetensors", 0, 3.0, steps=13))).text.startswith("stopped after 13")
-    failed = heard(found, line_of(Failed("training", "expected paint, found none", "", 5)))
+    assert heard(found, line_of(RunFinished("hero.safetensors", steps=50))).text == "finished after 50 steps"
+    assert heard(found, line_of(RunCancelled("hero.safetensors", 0, 3.0, steps=13))).text.startswith("stopped after 13")
+    failed = heard(found, line_of(RunFailed("training", "expected paint, found none", "", 5)))
     assert (failed.state, failed.text) == ("failed", "expected paint, found none")
 
 
 def test_the_frame_to_paint_next_is_taken_from_the_trainers_own_advice() -> None:
     source = Path(__file__).parents[3] / "hosts" / "terminal" / "train" / "keyframes.py"
     assert 'f"another key would help most on frame {painted.wanted}"' in source.read_text(encoding="utf-8")
-    found = all_heard(line_of(Warned("another key would help most on frame 1042")))
+    found = all_heard(line_of(RunWarning("another key would help most on frame 1042")))
     assert found.advice == "Paint frame 1042 next"
 
 

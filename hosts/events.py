@@ -5,7 +5,7 @@ Each line on standard output is one JSON object with two fields that are always 
     {"impasto": 1, "event": "frame", …}
 
 `impasto` is the version of this contract. Fields and events may be added under the same version, so
-a reader passes over what it does not know; what is documented here is never removed or given
+a reader skips what it does not know; what is documented here is never removed or given
 another meaning. Text is UTF-8. Nothing else is printed on standard output, and nothing that
 matters to a program on standard error.
 
@@ -25,60 +25,61 @@ style has, from which hosts build theirs.
 `watch` prints one `watching`, then for each shot what `render` prints up to its end and one `painted`, or `left` for
 one that it does not paint; Ctrl-C ends it with `finished`, and with `cancelled` where a shot was cut off by it.
 
-The classes below are the events, their fields the fields of the objects.
+The classes below are the events, their fields the fields of the objects. The events that hosts read have a default for
+every field, so that a line of another minor version is understood. This file runs inside Nuke and Resolve too: Python
+3.7 and the standard library.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Mapping, Union
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+@dataclass(frozen=True)
+class RunStarted:
     """The inputs are open, the outputs are free, the work begins."""
 
-    input: str
-    output: str
+    input: str = ""
+    output: str = ""
     """The final path; a sequence as its pattern with one '#' for each digit."""
-    style: str
-    first: int
+    style: str = ""
+    first: int = 0
     """Number of the first frame of the shot."""
-    frames: int | None
+    frames: int | None = None
     """Frames that this run will render; null for a camera or stream."""
-    skipped: int
+    skipped: int = 0
     """Frames that an earlier run finished (`--resume`)."""
-    width: int
-    height: int
-    rate: float | None
+    width: int = 0
+    height: int = 0
+    rate: float | None = None
     """Frames per second of the shot, null where it does not say."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FrameDone:
     """A frame is finished. A file of a sequence is there, whole; a movie appears with `finished`."""
 
-    number: int
-    path: str
-    done: int
+    number: int = 0
+    path: str = ""
+    done: int = 0
     """Frames finished by this run."""
-    frames: int | None
+    frames: int | None = None
     """As in `started`."""
-    fps: float
+    fps: float = 0.0
     """Frames per second of this run so far."""
-    remaining_s: float | None
+    remaining_s: float | None = None
     """Seconds until the end at this pace, null where the end is not known."""
-    invalid_pixels: int
+    invalid_pixels: int = 0
     """Pixels with a NaN or infinite channel, which came back as they were."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Training has come this far."""
+@dataclass(frozen=True)
+class TrainingStep:
+    """Training has reached a step."""
 
     step: int
     fraction: float
@@ -90,9 +91,9 @@ class Step:
     """A contact sheet (plate, result, target) that is drawn anew once a minute or more often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """A search for settings has tried some."""
+@dataclass(frozen=True)
+class TrialDone:
+    """A search for settings has finished a trial."""
 
     trial: int
     trials: int
@@ -106,49 +107,49 @@ class Tried:
     """The lowest error so far of a trial that ran to its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StyleFound:
-    """A style that `--style` takes."""
+    """A style that `--style` accepts."""
 
-    name: str
-    title: str
-    description: str
-    size: str
-    halo: int
-    megabytes: float
-    licence: str
-    credits: tuple[str, ...]
-    path: str
-    sha256: str
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    size: str = ""
+    halo: int = 0
+    megabytes: float = 0.0
+    licence: str = ""
+    credits: tuple[str, ...] = ()
+    path: str = ""
+    sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ParameterFound:
     """A control of every style."""
 
-    name: str
-    minimum: float
-    maximum: float
-    default: float
+    name: str = ""
+    minimum: float = 0.0
+    maximum: float = 1.0
+    default: float = 0.0
     """Where neither the user nor the style's card says another value."""
-    help: str
+    help: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CardShown:
-    """What `style show` knows of a style."""
+    """The card of a style, for `style show`."""
 
     name: str
-    """By which `--style` takes it: of the file, without its ending."""
+    """The name that `--style` accepts: that of the file, without its ending."""
     path: str
     megabytes: float
     card: Mapping[str, object]
     """The fields of `impasto.core.card.Card`, and 'schema'."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What `style compare` measured, as means over the frames; null where a figure cannot be told."""
+@dataclass(frozen=True)
+class StylesCompared:
+    """The figures of `style compare`, as means over the frames; null where there is no figure."""
 
     first: str
     """The style A."""
@@ -164,13 +165,14 @@ class Compared:
     """The second against the first: the fields of `impasto.core.comparison.Difference`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StyleExported:
     """A style was written for other programs, and agrees with the engine."""
 
     style: str
     path: str
-    format: Literal["onnx", "torchscript"]
+    format: str
+    """'onnx' or 'torchscript'."""
     megabytes: float
     largest_difference: float
     """Between the file's pictures and the engine's, on the test pictures."""
@@ -178,19 +180,20 @@ class StyleExported:
     """The metadata that the file carries."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckDone:
-    """One thing that `doctor` looked at."""
+    """One check of `doctor`."""
 
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    found: str
-    hint: str
+    name: str = ""
+    state: str = ""
+    """'ok', 'warning' or 'failed'."""
+    found: str = ""
+    hint: str = ""
     """What to do; empty where nothing is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+@dataclass(frozen=True)
+class ServerReady:
     """A server is ready for clients."""
 
     server: str
@@ -205,14 +208,15 @@ class Serving:
     """By which clients of other machines know this server, null where it does not listen for them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServerStatus:
-    """How a server is."""
+    """The state of a server."""
 
     server: str
     pid: int
     uptime_s: float
-    health: Literal["ok", "starting", "degraded", "draining"]
+    health: str
+    """'ok', 'starting', 'degraded' or 'draining'."""
     problems: tuple[str, ...]
     """Why the health is not 'ok'."""
     devices: tuple[Mapping[str, object], ...]
@@ -235,9 +239,9 @@ class ServerStatus:
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
-    """`watch` looks at a folder from now on."""
+@dataclass(frozen=True)
+class WatchStarted:
+    """`watch` has begun to watch a folder."""
 
     folder: str
     into: str
@@ -245,9 +249,9 @@ class Watching:
     style: str
 
 
-@dataclass(frozen=True, slots=True)
-class Painted:
-    """`watch` has painted a shot: the result is whole under its name."""
+@dataclass(frozen=True)
+class ShotPainted:
+    """`watch` has painted a shot: the result is complete under its name."""
 
     input: str
     output: str
@@ -258,9 +262,9 @@ class Painted:
     fps: float
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """`watch` leaves a shot as it is, until it changes."""
+@dataclass(frozen=True)
+class ShotSkipped:
+    """`watch` does not paint a shot until it changes."""
 
     input: str
     code: str
@@ -269,15 +273,15 @@ class Left:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+@dataclass(frozen=True)
+class RunWarning:
     """Something that a person should read and that does not stop the work."""
 
-    message: str
+    message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+@dataclass(frozen=True)
+class RunFinished:
     """All is done. Fields that mean nothing to a command keep their defaults."""
 
     output: str | None = None
@@ -294,77 +298,110 @@ class Finished:
     """Of a search for settings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+@dataclass(frozen=True)
+class RunCancelled:
     """Stopped by a signal; the exit code is 130. What was finished is at `output`, null where nothing is."""
 
-    output: str | None
-    frames: int
-    seconds: float
+    output: str | None = None
+    frames: int = 0
+    seconds: float = 0.0
     steps: int = 0
     trials: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+@dataclass(frozen=True)
+class RunFailed:
     """The work could not be done, or not to its end."""
 
-    code: str
+    code: str = ""
     """What went wrong, as one word: 'usage', 'unknown_name', 'output_exists', 'unreadable_media', …"""
-    message: str
+    message: str = ""
     """What was expected, what came, and what to do."""
-    hint: str
+    hint: str = ""
     """The part of the message that says what to do; may be empty."""
-    exit_code: int
+    exit_code: int = 1
     log: str | None = None
     """The file with the details of a fault of the program itself."""
 
 
-Event: TypeAlias = (
-    Started
-    | FrameDone
-    | Step
-    | Tried
-    | StyleFound
-    | ParameterFound
-    | CardShown
-    | Compared
-    | StyleExported
-    | CheckDone
-    | Serving
-    | ServerStatus
-    | Watching
-    | Painted
-    | Left
-    | Warned
-    | Finished
-    | Cancelled
-    | Failed
-)
+RunEnd = Union[RunFinished, RunCancelled, RunFailed]
+Event = Union[
+    RunStarted,
+    FrameDone,
+    TrainingStep,
+    TrialDone,
+    StyleFound,
+    ParameterFound,
+    CardShown,
+    StylesCompared,
+    StyleExported,
+    CheckDone,
+    ServerReady,
+    ServerStatus,
+    WatchStarted,
+    ShotPainted,
+    ShotSkipped,
+    RunWarning,
+    RunEnd,
+]
+ENDS = (RunFinished, RunCancelled, RunFailed)
 
 NAMES: dict[type[Event], str] = {
-    Started: "started",
+    RunStarted: "started",
     FrameDone: "frame",
-    Step: "step",
-    Tried: "trial",
+    TrainingStep: "step",
+    TrialDone: "trial",
     StyleFound: "style",
     ParameterFound: "parameter",
     CardShown: "card",
-    Compared: "comparison",
+    StylesCompared: "comparison",
     StyleExported: "exported",
     CheckDone: "check",
-    Serving: "serving",
+    ServerReady: "serving",
     ServerStatus: "status",
-    Watching: "watching",
-    Painted: "painted",
-    Left: "left",
-    Warned: "warning",
-    Finished: "finished",
-    Cancelled: "cancelled",
-    Failed: "failed",
+    WatchStarted: "watching",
+    ShotPainted: "painted",
+    ShotSkipped: "left",
+    RunWarning: "warning",
+    RunFinished: "finished",
+    RunCancelled: "cancelled",
+    RunFailed: "failed",
 }
+
+
+KINDS: dict[str, type[Any]] = {name: kind for kind, name in NAMES.items()}
 
 
 def line_of(event: Event) -> str:
     """An event as one line of JSON, without the line break."""
     return json.dumps({"impasto": VERSION, "event": NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
+
+
+def parse_event(line: str) -> Event | None:
+    """The event of one line, None for a line that is no event or one that is not known here.
+
+    A line of another version of the contract is a `RunFailed` that says so.
+    """
+    try:
+        facts = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(facts, dict) or "impasto" not in facts:
+        return None
+    if facts["impasto"] != VERSION:
+        return RunFailed(
+            "contract",
+            "expected lines of version {} from the `impasto` command, got version {!r}; install command and plug-in "
+            "of one version".format(VERSION, facts["impasto"]),
+        )
+    kind = KINDS.get(facts.get("event", ""))
+    if kind is None:
+        return None
+    given = {each.name: facts[each.name] for each in fields(kind) if each.name in facts}
+    try:
+        event: Event = kind(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        )
+    except TypeError:
+        return None  # a field that has no default is missing
+    return event
