@@ -1,4 +1,4 @@
-"""`impasto keys`: who may use a server over the network, and which servers are trusted."""
+"""`impasto auth`: who may use a server over the network, and which servers are trusted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the keys t
 
 
 def new(overwrite: Overwrite = False) -> None:
-    """Make your own keys, with which you go to servers on other machines."""
+    """Make your own keys, which you need for servers on other machines."""
     pair = store.new_pair(store.keys_folder(), store.CLIENT, replace=overwrite)
     print(f"your public key: {pair.public.decode()}")
-    print(f"on the server's machine: impasto keys add NAME '{pair.public.decode()}'")
+    print(f"on the server's machine: impasto auth add NAME '{pair.public.decode()}'")
 
 
 def add(
@@ -30,7 +30,7 @@ def add(
     print(f"{holder.name} may use the server ({holder.role})")
 
 
-def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `impasto keys list` shows it.")]) -> None:
+def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `impasto auth list` shows it.")]) -> None:
     """Take somebody's key off the list. A running server knows at once."""
     store.revoke(store.keys_folder(), name)
     print(f"{name} may not use the server any more")

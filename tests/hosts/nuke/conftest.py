@@ -56,10 +56,10 @@ def server() -> Iterator[Serving]:
         (folder / "shared").mkdir()
         there.setenv("IMPASTO_KEYS", str(folder / "mine"))
         with redirect_stdout(said):
-            run(["keys", "new"])
+            run(["auth", "new"])
         there.setenv("IMPASTO_KEYS", str(folder / "theirs"))
         with redirect_stdout(said):
-            run(["keys", "add", "anna", KEY.findall(said.getvalue())[0]])
+            run(["auth", "add", "anna", KEY.findall(said.getvalue())[0]])
         there.setenv("IMPASTO_RUNTIME", str(folder / "run"))
         address = f"tcp://127.0.0.1:{free_port()}"
         words = ["--device", "cpu", "--json", "--listen", address, "--root", f"work={folder / 'shared'}:rw"]

@@ -17,7 +17,7 @@ def test_a_node_is_painted_on_another_machine(
     monkeypatch.setenv("IMPASTO_KEYS", str(server.keys))
     # Where no server of this machine is.
     monkeypatch.setenv("IMPASTO_RUNTIME", str(tmp_path / "run"))
-    run(["keys", "trust", server.address, server.public_key])
+    run(["auth", "trust", server.address, server.public_key])
     session = open_nuke()
     node = session.node("identity")
     node["server"].setValue(server.address)

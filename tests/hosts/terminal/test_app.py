@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal import exit_codes
-from impasto.hosts.terminal.commands import COMMANDS, application
+from impasto.hosts.terminal.commands import COMMANDS, CommandEntry, application
 from tests.hosts.terminal.conftest import IMPASTO, Impasto
 
 
 def test_help_lists_commands_and_exit_codes(impasto: Impasto) -> None:
     done = impasto("--help")
     assert done.code == 0
-    for name in COMMANDS:
-        assert name in done.out
+    for entry in COMMANDS:
+        assert f"{entry.name} " in done.out
     for code in exit_codes.EXIT_CODES:
         assert f"{code.number:>5}  {code.meaning}" in done.out
 
@@ -26,13 +26,13 @@ def test_no_arguments_show_the_help(impasto: Impasto) -> None:
     assert impasto().out == impasto("--help").out
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_is_summed_up_as_it_sums_itself_up(name: str) -> None:
-    app = application([name])
-    loaded = [each.help or "" for each in app.registered_commands if each.name in (None, name)]
-    groups = [each.typer_instance.info.help for each in app.registered_groups if each.name == name]
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_a_command_is_summed_up_as_it_sums_itself_up(entry: CommandEntry) -> None:
+    app = application([entry.name])
+    loaded = [each.help or "" for each in app.registered_commands if each.name == entry.name]
+    groups = [each.typer_instance.info.help for each in app.registered_groups if each.name == entry.name]
     (text,) = loaded + [str(each) for each in groups]
-    assert text.split("\n\n")[0] == COMMANDS[name].summary
+    assert text.split("\n\n")[0] == entry.summary
 
 
 def test_version(impasto: Impasto) -> None:

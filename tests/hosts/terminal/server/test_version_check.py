@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal.exit_codes import SERVER
-from impasto.hosts.terminal.server import version_check
+from impasto.hosts.terminal.server import own_server, version_check
 from impasto.server.client import Client
 from impasto.server.launcher import launch
 from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder, running
@@ -82,7 +82,7 @@ def test_an_old_server_is_replaced_as_soon_as_nobody_uses_it(
 def test_a_server_that_somebody_started_by_hand_is_left_alone(upgraded: str, runtime: Path) -> None:
     script = Script()
     with serving(runtime, script):
-        version_check.replace_idle_server("test")
+        own_server.replace_idle_server("test")
     assert script.seen == []
 
 
