@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.resolve.api_checks import frame, insist, is_no, must, setting
 from impasto.hosts.resolve.colour import KEYS
 from impasto.hosts.resolve.rendered_files import Written, from_nought, written
@@ -62,7 +62,7 @@ def _stop(project: Project, front: Front) -> None:
         front.pause(LOOK_S)
 
 
-def _set_up(project: Project, timeline: Timeline, frames: FrameRange, folder: str) -> None:
+def _set_up(project: Project, timeline: Timeline, frames: FrameSpan, folder: str) -> None:
     do = "look at the Deliver page, where the format EXR must be offered"
     codecs = must(project.GetRenderCodecs(FORMAT), "list its EXR codecs", do)
     codec = next((each for each in CODECS if each in codecs.values()), "")
@@ -118,7 +118,7 @@ def _wait(project: Project, job: str, front: Front) -> None:
 
 
 @contextmanager
-def _rendered_timeline(project: Project, timeline: Timeline, piece: Piece, name: str) -> Iterator[FrameRange]:
+def _rendered_timeline(project: Project, timeline: Timeline, piece: Piece, name: str) -> Iterator[FrameSpan]:
     """The timeline to render is open, and these are its frames: the user's, or for handles one with that clip alone."""
     if not piece.left and not piece.right:
         must(project.SetCurrentTimeline(timeline), "open the timeline", "open it by hand")
@@ -149,7 +149,7 @@ def _delete_one(project: Project, timeline: Timeline) -> bool:
     return not is_no(pool) and pool.DeleteTimelines([timeline])
 
 
-def _longer(project: Project, timeline: Timeline, piece: Piece, name: str, made: list[Timeline]) -> FrameRange:
+def _longer(project: Project, timeline: Timeline, piece: Piece, name: str, made: list[Timeline]) -> FrameSpan:
     """The clip as it looks, with its handles, on a timeline of our own, which is added to `made`; where it lies."""
     item, do = piece.item, "ask for 0 handles"
     assert item is not None
@@ -171,7 +171,7 @@ def _longer(project: Project, timeline: Timeline, piece: Piece, name: str, made:
     if frame(placed.GetLeftOffset) != first:
         raise BridgeError(f"expected '{piece.name}' from frame {first}, Resolve laid it out otherwise; {do}")
     _dress(item, placed, piece.name, do)
-    return FrameRange(start, start + count - 1)
+    return FrameSpan(start, start + count - 1)
 
 
 def _dress(item: TimelineItem, placed: TimelineItem, name: str, do: str) -> None:

@@ -10,7 +10,7 @@ from typing import Callable, Iterator
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.dialog_request import PLACE_WORDS, SCOPE_WORDS, Answer, job_words, request_of, values_of
 from impasto.hosts.resolve.request import Request
 from impasto.hosts.resolve.ui import Front
@@ -82,10 +82,10 @@ def opened() -> Iterator[Window]:
         root.destroy()
 
 
-def ask(window: Window) -> Callable[[Catalogue, Request, tuple[Job, ...]], Answer]:
+def ask(window: Window) -> Callable[[Catalogue, Request, tuple[HostJob, ...]], Answer]:
     """A function that shows the questions in a window and waits for the answer."""
 
-    def asked(catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> Answer:
+    def asked(catalogue: Catalogue, last: Request, jobs: tuple[HostJob, ...]) -> Answer:
         answer = Questions(window.root, catalogue, last, jobs).wait()
         window.open_bar()
         return answer
@@ -96,7 +96,7 @@ def ask(window: Window) -> Callable[[Catalogue, Request, tuple[Job, ...]], Answe
 class Questions:
     """The form, one field a row."""
 
-    def __init__(self, root: tk.Tk, catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> None:
+    def __init__(self, root: tk.Tk, catalogue: Catalogue, last: Request, jobs: tuple[HostJob, ...]) -> None:
         self._catalogue, self._last, self._jobs = catalogue, last, job_words(jobs)
         self._answer: Answer = None
         self._done = tk.BooleanVar(root, False)

@@ -7,10 +7,10 @@ from typing import Mapping, Optional, Tuple
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.request import Request
 
-Answer = Optional[Tuple[Request, Optional[Job]]]
+Answer = Optional[Tuple[Request, Optional[HostJob]]]
 """What a person chose, with the job to go on with; None for nothing at all."""
 SCOPE_WORDS: Mapping[str, str] = {
     "the clip under the playhead": "clip",
@@ -56,7 +56,7 @@ def values_of(request: Request, catalogue: Catalogue) -> dict[str, str]:
     return values
 
 
-def job_words(jobs: tuple[Job, ...]) -> dict[str, Job]:
+def job_words(jobs: tuple[HostJob, ...]) -> dict[str, HostJob]:
     """Jobs that can be continued, by what a person reads of them."""
     return {"{}: {} ({})".format(job.id, job.what, job.message or "the host was closed"): job for job in jobs}
 

@@ -11,7 +11,7 @@ from typing import Any, Mapping
 from impasto.hosts.bridge import jobs
 from impasto.hosts.bridge.digest import digest_of
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.resolve.rendered_files import Written
 from impasto.hosts.resolve.request import Request, request_from
 
@@ -40,14 +40,12 @@ class Part:
 
     def plate(self) -> Written:
         """The rendered plate."""
-        return Written(self.pattern, FrameRange(*self.numbers))
+        return Written(self.pattern, FrameSpan(*self.numbers))
 
     def painted(self) -> Written:
         """Where its painted frames are, number for number."""
         folder, name = os.path.split(self.pattern)
-        return Written(
-            os.path.join(folder, "painted", name.replace("plate_", "painted_", 1)), FrameRange(*self.numbers)
-        )
+        return Written(os.path.join(folder, "painted", name.replace("plate_", "painted_", 1)), FrameSpan(*self.numbers))
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Record:
         self.order = self.order if order is None else order
         facts = asdict(self.order)
         done = sum(part.placed for part in self.order.parts)
-        job = jobs.Job(self.id, HOST, state, self.order.timeline_name, facts, done, len(self.order.parts), message)
+        job = jobs.HostJob(self.id, HOST, state, self.order.timeline_name, facts, done, len(self.order.parts), message)
         try:
             jobs.store(job, self.folder)
         except OSError as error:
@@ -99,7 +97,7 @@ class Record:
             ) from error
 
 
-def open_jobs(root: Path) -> list[jobs.Job]:
+def open_jobs(root: Path) -> list[jobs.HostJob]:
     """Jobs that can be taken up again, newest first: their host went away, they failed, or they were stopped."""
     found = []
     for path in root.glob("*/" + jobs.NAME):  # not below: each holds thousands of frames
@@ -109,13 +107,13 @@ def open_jobs(root: Path) -> list[jobs.Job]:
     return sorted(found, key=lambda job: job.id, reverse=True)
 
 
-def _can_go_on(job: jobs.Job) -> bool:
+def _can_go_on(job: jobs.HostJob) -> bool:
     return job.state in ("failed", "cancelled") or (job.state in jobs.OPEN and not jobs.alive(job))
 
 
-def record_of(job: jobs.Job, root: Path) -> Record:
+def record_of(job: jobs.HostJob, root: Path) -> Record:
     """The record of a job that is taken up again. BridgeError for one that was written by another version."""
-    facts: dict[str, Any] = dict(job.order)
+    facts: dict[str, Any] = dict(job.resume_data)
     try:
         parts = tuple(Part(**dict(each, numbers=tuple(each["numbers"]))) for each in facts.pop("parts"))
         order = Order(request=request_from(facts.pop("request")), parts=parts, **facts)
@@ -126,6 +124,6 @@ def record_of(job: jobs.Job, root: Path) -> Record:
     return Record(root / job.id, job.id, order)
 
 
-def forget_job(job: jobs.Job, root: Path) -> None:
+def forget_job(job: jobs.HostJob, root: Path) -> None:
     """Offer a job no more. Its pictures stay."""
     (root / job.id / jobs.NAME).unlink()

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.connection import checked
 from impasto.hosts.resolve.dialog_request import Answer
 from impasto.hosts.resolve.job_record import open_jobs, record_of
@@ -62,7 +62,7 @@ def main(resolve: Any) -> None:
             run(resolve, ask(window), window)
 
 
-def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[Job, ...]], Answer], front: Front) -> bool:
+def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[HostJob, ...]], Answer], front: Front) -> bool:
     """Ask what is wanted and do it; whether it came to its end. One job, then it is over."""
     try:
         studio = checked(resolve)
@@ -88,7 +88,7 @@ def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[Job, ...]], Answe
     return True
 
 
-def _as_last_time(catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> Answer:
+def _as_last_time(catalogue: Catalogue, last: Request, jobs: tuple[HostJob, ...]) -> Answer:
     if jobs:
         return last, jobs[0]
     if not last.style:

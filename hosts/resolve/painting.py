@@ -7,7 +7,7 @@ from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.events import Cancelled, Event, Failed, FrameDone, Warned
 from impasto.hosts.bridge.patterns import frames_present
 from impasto.hosts.bridge.ranges import ranges_text
-from impasto.hosts.bridge.render_arguments import RenderOrder, arguments_of
+from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.runner import Run, follow
 from impasto.hosts.resolve.job_record import Order, Part, Record
 from impasto.hosts.resolve.ui import Front, Stopped
@@ -29,11 +29,9 @@ def paint(record: Record, front: Front, command: Command | None = None) -> None:
 
 def _paint_part(order: Order, part: Part, front: Front, command: Command | None) -> None:
     plate, painted = part.plate(), part.painted()
-    arguments = arguments_of(
-        RenderOrder(
-            plate.pattern, painted.pattern, order.request.style, plate.numbers, order.request.params,
-            input_space=order.space, output_space=order.space,
-        )
+    render = RenderArguments(
+        plate.pattern, painted.pattern, order.request.style, plate.numbers, order.request.params,
+        input_space=order.space, output_space=order.space,
     )  # fmt: skip
 
     def heard(event: Event) -> None:
@@ -46,7 +44,7 @@ def _paint_part(order: Order, part: Part, front: Front, command: Command | None)
         front.pause(0.0)
         return front.stopped()
 
-    with Run(arguments, command=command) as run:
+    with Run(render.words(), command=command) as run:
         end = follow(run, heard, stopped, LOOK_S)
     if isinstance(end, Cancelled):
         raise Stopped

@@ -57,10 +57,10 @@ def begin(resolve: Resolve, request: Request, front: Front) -> Record:
     )  # fmt: skip
     project_id, timeline_id = identity(project), identity(timeline)
     for job in open_jobs(request.root()):
-        if job.order.get("kept") and job.order.get("project") == project_id:
+        if job.resume_data.get("kept") and job.resume_data.get("project") == project_id:
             front.say(
                 f"the job {job.id} was cut off while your render settings were changed: continue it, or load the "
-                "preset '{}' on the Deliver page".format(job.order["kept"].get("preset", ""))
+                "preset '{}' on the Deliver page".format(job.resume_data["kept"].get("preset", ""))
             )
     order = Order(
         request, project_id, project.GetName(), timeline_id, timeline.GetName(), colour.space, colour.said,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import frame_path, frames_present
-from impasto.hosts.bridge.ranges import FrameRange, ranges_text
+from impasto.hosts.bridge.ranges import FrameSpan, ranges_text
 
 PATTERN = "plate_########.exr"
 _NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.exr)", re.IGNORECASE)
@@ -19,7 +19,7 @@ class Written:
     """A sequence on disk, as a pattern with '#' for each digit."""
 
     pattern: str
-    numbers: FrameRange
+    numbers: FrameSpan
 
 
 def written(folder: str, count: int) -> Written:
@@ -45,7 +45,7 @@ def written(folder: str, count: int) -> Written:
     digits = {int(name[len(head) : len(name) - len(tail)]): name for name in names}
     empty = [number for number, name in digits.items() if os.path.getsize(os.path.join(folder, name)) == 0]
     first = min(digits)
-    wanted = FrameRange(first, first + count - 1)
+    wanted = FrameSpan(first, first + count - 1)
     missing = wanted.missing(number for number in digits if number not in empty)
     if missing or len(digits) > count + 1:
         raise BridgeError(
@@ -71,4 +71,4 @@ def from_nought(found: Written) -> Written:
     for number, path in sorted(frames_present(found.pattern).items()):
         if found.numbers.first <= number <= found.numbers.last:
             os.replace(path, frame_path(pattern, number - first))
-    return Written(pattern, FrameRange(0, count - 1))
+    return Written(pattern, FrameSpan(0, count - 1))

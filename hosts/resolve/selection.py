@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.resolve.api_checks import frame, items_of, must, offered, shown, tracks_of
 from impasto.hosts.resolve.request import TRACK, Request
 
@@ -22,7 +22,7 @@ class Piece:
     """One stretch of the timeline that is rendered, painted and placed by itself."""
 
     name: str
-    frames: FrameRange
+    frames: FrameSpan
     """Frames of the timeline, counted as its timecode does, both ends included."""
     item: TimelineItem | None = None
     """The clip it is, None for a stretch with all its clips."""
@@ -43,14 +43,14 @@ def pieces_of(timeline: Timeline, request: Request) -> list[Piece]:
     return [_with_handles(each, request.handles) for each in pieces]
 
 
-def extent(item: TimelineItem) -> FrameRange:
+def extent(item: TimelineItem) -> FrameSpan:
     """The frames of the timeline that a clip lies on."""
     # The end that Resolve says is the first frame behind the clip.
-    return FrameRange(frame(item.GetStart), frame(item.GetEnd) - 1)
+    return FrameSpan(frame(item.GetStart), frame(item.GetEnd) - 1)
 
 
-def overlap(one: FrameRange, other: FrameRange) -> bool:
-    """Whether two stretches have a frame in common."""
+def overlap(one: FrameSpan, other: FrameSpan) -> bool:
+    """Whether two spans have a frame in common."""
     return one.first <= other.last and other.first <= one.last
 
 
@@ -62,7 +62,7 @@ def _whole(timeline: Timeline) -> Piece:
     if not extents:
         raise BridgeError(f"expected clips on the video tracks of '{timeline.GetName()}', found none; lay one there")
     first, last = min(each.first for each in extents), max(each.last for each in extents)
-    return Piece(timeline.GetName(), FrameRange(first, last))
+    return Piece(timeline.GetName(), FrameSpan(first, last))
 
 
 def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
@@ -76,7 +76,7 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
     if "in" not in video or "out" not in video:
         raise BridgeError(f"expected an in mark and an out mark, one is missing; {do}")
     start = int(must(timeline.GetStartFrame(), "say where the timeline starts", "open the timeline again"))
-    wanted = FrameRange(start + int(video["in"]), start + int(video["out"]))
+    wanted = FrameSpan(start + int(video["in"]), start + int(video["out"]))
     number = track or _track_of(timeline.GetCurrentVideoItem())
     pieces = []
     items = items_of(timeline, number)
@@ -86,7 +86,7 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
         lies = extent(item)
         first, last = max(lies.first, wanted.first), min(lies.last, wanted.last)
         if first <= last:
-            pieces.append(Piece(item.GetName(), FrameRange(first, last), item))
+            pieces.append(Piece(item.GetName(), FrameSpan(first, last), item))
     if not pieces:
         raise BridgeError(
             f"expected clips between the marks on video track {number}, found none; move the marks, or name another "

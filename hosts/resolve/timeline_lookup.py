@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Tuple
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.resolve.api_checks import frame, identity, items_of, must, tracks_of
 from impasto.hosts.resolve.job_record import Order, Part
 from impasto.hosts.resolve.selection import Piece, extent
@@ -42,14 +42,14 @@ def project_of(resolve: Resolve, order: Order) -> Here:
 
 def piece_of(timeline: Timeline, part: Part) -> Piece:
     """The part where it is now. BridgeError where its clip is gone, or was cut shorter."""
-    frames = FrameRange(part.first, part.last)
+    frames = FrameSpan(part.first, part.last)
     if not part.item:
         return Piece(part.name, frames)
     item = _item(timeline, part)
     if part.anchor is None:
         return Piece(part.name, frames, item, part.left, part.right)
     moved = anchor_of(item) - part.anchor
-    frames, lies = FrameRange(part.first + moved, part.last + moved), extent(item)
+    frames, lies = FrameSpan(part.first + moved, part.last + moved), extent(item)
     if frames.first < lies.first or frames.last > lies.last:
         raise BridgeError(f"expected all of '{part.name}' on the timeline, it was cut shorter since; start anew")
     return Piece(part.name, frames, item, part.left, part.right)

@@ -25,7 +25,7 @@ Host = Literal["nuke", "resolve"]
 MANIFEST = "impasto_manifest.json"
 BEGIN = "# impasto: put here by `impasto {host} install`, taken away by `impasto {host} uninstall`"
 END = "# impasto: end"
-REFRESHED = (catalogues.RECORD,)
+REFRESHED = (catalogues.CATALOGUE_FILE,)
 """Files that the adapter itself keeps up to date."""
 
 
@@ -48,8 +48,8 @@ def adapter_files(host: Host) -> dict[str, bytes]:
             found[f"impasto/hosts/{package}/{path.name}"] = path.read_bytes()
     # -P: a folder of the user's that the host works in must not shadow a package of ours.
     words = [sys.executable, "-P", "-m", "impasto.hosts.terminal"]
-    found[commands.RECORD] = (json.dumps({"command": words}, indent=1) + "\n").encode()
-    found[catalogues.RECORD] = catalogues.catalogue_text(own_catalogue()).encode()
+    found[commands.COMMAND_FILE] = (json.dumps({"command": words}, indent=1) + "\n").encode()
+    found[catalogues.CATALOGUE_FILE] = catalogues.catalogue_text(own_catalogue()).encode()
     return found
 
 

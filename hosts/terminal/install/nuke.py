@@ -109,7 +109,7 @@ def init_file() -> Path:
 
 def host_checks() -> Iterator[CheckDone]:
     """What `impasto doctor --host nuke` looks at."""
-    from impasto.hosts.bridge.command import RECORD, recorded_command
+    from impasto.hosts.bridge.command import COMMAND_FILE, recorded_command
     from impasto.hosts.bridge.errors import BridgeError
 
     again = "run `impasto nuke install`"
@@ -134,7 +134,7 @@ def host_checks() -> Iterator[CheckDone]:
         named, found = True, "NUKE_PATH names the folder"
     yield CheckDone("nuke start-up", "ok" if named else "failed", found, "" if named else again)
     try:
-        command = recorded_command(folder / "python" / RECORD)
+        command = recorded_command(folder / "python" / COMMAND_FILE)
     except BridgeError as error:
         yield CheckDone("nuke command", "failed", str(error), again)
     else:

@@ -119,14 +119,14 @@ def colour_of(path: str | Path) -> np.ndarray:
 class Session:
     """Nuke with one plate and one Impasto node, and the hands of an artist."""
 
-    complaining = False
+    expects_errors = False
     """Whether the test expects messages."""
 
     def __init__(self, nuke: FakeNuke, folder: Path) -> None:
         self.nuke, self.folder = nuke, folder
         self.panel = importlib.import_module("impasto.hosts.nuke.panel")
         self.knobs = importlib.import_module("impasto.hosts.nuke.knobs")
-        self.gate = importlib.import_module("impasto.hosts.nuke.render_check")
+        self.render_check = importlib.import_module("impasto.hosts.nuke.render_check")
         self.recovery = importlib.import_module("impasto.hosts.nuke.recovery")
         self.graph = importlib.import_module("impasto.hosts.nuke.graph")
         root = nuke.root()
@@ -158,12 +158,12 @@ class Session:
 
     def wait(self, *nodes: Any) -> None:
         """Be idle until nothing is painted any more and the last words were said."""
-        desk = importlib.import_module("impasto.hosts.nuke.jobs").desk()
+        runner = importlib.import_module("impasto.hosts.nuke.jobs").job_runner()
         identities = [node["identity"].value() for node in nodes]
-        self.nuke.pump(lambda: not any(map(desk.busy, identities)))
+        self.nuke.pump(lambda: not any(map(runner.busy, identities)))
         self.nuke.pump(lambda: self.nuke._waiting.empty())
         self.nuke.pump(lambda: not any(node["impasto_state"].value() == "being painted" for node in nodes))
-        assert not self.nuke.said or self.complaining, self.nuke.said
+        assert not self.nuke.said or self.expects_errors, self.nuke.said
 
     def final(self, node: Any, name: str = "final", channels: str = "all") -> Any:
         """A Write behind a node."""

@@ -22,7 +22,7 @@ def test_a_node_is_painted_on_another_machine(
     node = session.node("identity")
     node["server"].setValue(server.address)
     node["scratch"].setValue(str(tmp_path / "elsewhere"))
-    session.complaining = True
+    session.expects_errors = True
     session.paint(node)
     assert "expected the folder that this machine shares" in session.nuke.said.pop()
     node["shared"].setValue(f"work={server.shared.as_posix()}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.bridge.catalogue import load_catalogue
-from impasto.hosts.bridge.command import RECORD, find_command
+from impasto.hosts.bridge.command import COMMAND_FILE, find_command
 from impasto.hosts.terminal.app import run
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.hosts.terminal.install.host_files import add_block, own_catalogue, remove_block
@@ -133,7 +133,7 @@ def test_the_installation_finds_the_command_that_made_it(home: Path) -> None:
     nuke("install")
     folder = home / ".nuke" / "impasto" / "python"
     words = find_command({"PATH": ""}, folder).words
-    assert json.loads((folder / RECORD).read_text())["command"] == list(words)
+    assert json.loads((folder / COMMAND_FILE).read_text())["command"] == list(words)
     said = subprocess.run([*words, "--version"], capture_output=True, text=True, check=False, cwd=home)
     assert said.stdout.startswith("impasto ")
 

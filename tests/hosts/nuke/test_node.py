@@ -55,10 +55,10 @@ def test_showing_what_was_painted_is_one_step_of_undo(session: Session) -> None:
     node = session.node("identity")
     session.nuke.script._undo.clear()
     session.paint(node)
-    states = [session.knobs.shown_of(node).ready]
+    states = [session.knobs.shown_frames(node).ready]
     while session.nuke.script.steps:
         session.nuke.script.undo()
-        states.append(session.knobs.shown_of(node).ready)
+        states.append(session.knobs.shown_frames(node).ready)
     assert states == [True, False]
     assert node.node("PlateWrite")["disable"].value() is True
 
@@ -282,15 +282,15 @@ def test_frames_lie_beside_the_script_or_where_the_artist_says(alone: Session) -
     assert str(alone.knobs.plan_of(node).folders.root) == f"/mnt/fast/shot_v001/{identity}"
 
 
-def test_files_are_found_where_the_studio_s_filter_says(session: Session) -> None:
+def test_files_are_found_where_a_filename_filter_says(session: Session) -> None:
     node = session.node("identity")
     session.paint(node)
     folder = session.folder.as_posix()
     for read in (session.plate, node.node("Painted")):
         read["file"].setValue(read["file"].value().replace(folder, "P:"))
     session.nuke.filters = lambda name: name.replace("P:", folder)
-    shown = session.knobs.shown_of(node)
-    assert shown.mark.key
+    shown = session.knobs.shown_frames(node)
+    assert shown.settings.key
     assert len(session.graph._files_of(session.plate)) == 3
 
 

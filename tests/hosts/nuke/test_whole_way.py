@@ -96,7 +96,7 @@ def test_a_style_file_of_the_artist_s_own_paints(
     session.paint(node)
     assert np.array_equal(colour_of(session.painted(node)[0]), by_engine(engine, plates)[0])
     own.unlink()
-    session.complaining = True
+    session.expects_errors = True
     session.press(node)
     assert "expected a style file at" in session.nuke.said[0]
 

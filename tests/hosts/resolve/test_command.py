@@ -196,7 +196,7 @@ def test_doctor_looks_at_script_jobs_and_connection(
     assert report()["resolve"] == ("ok", "DaVinci Resolve Studio 21.0.0 answers")
     (resolve.home_folder() / "impasto/impasto/hosts/resolve/work.py").write_text("older")
     assert "work.py" in report()["resolve script"][1]
-    job = jobs.Job("7", "resolve", "failed", "Reel 1", message="the disk was full")
+    job = jobs.HostJob("7", "resolve", "failed", "Reel 1", message="the disk was full")
     jobs.store(job, home / "Impasto/Resolve/7")
     assert "the disk was full" in report()["resolve jobs"][1]
     monkeypatch.setitem(sys.modules, MODULE, None)
@@ -244,7 +244,7 @@ def program_of(command: Command) -> Path:
 @pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="no screen: run under xvfb-run to try the window")
 def test_the_window_asks_and_shows_how_far_it_is(tmp_path: Path) -> None:
     dialog = pytest.importorskip("impasto.hosts.resolve.dialog")
-    waiting = jobs.Job("7", "resolve", "painting", "Reel 1")
+    waiting = jobs.HostJob("7", "resolve", "painting", "Reel 1")
     with dialog.opened() as window:
         questions = dialog.Questions(window.root, CATALOGUE, Request("wheatfield"), (waiting,))
         questions.fields["strength"].set("7")

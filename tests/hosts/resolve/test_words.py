@@ -13,8 +13,8 @@ from impasto.core.media.timecode import advance_timecode
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.events import ParameterFound, StyleFound
-from impasto.hosts.bridge.jobs import Job
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.jobs import HostJob
+from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.resolve.colour import SPACES, TRANSFORMS, picture_colour
 from impasto.hosts.resolve.dialog_request import job_words, request_of, values_of
 from impasto.hosts.resolve.rendered_files import Written, written
@@ -139,7 +139,7 @@ def test_files_of_a_render_job_are_found_however_they_are_called(
     names: list[str], pattern: str, first: int, tmp_path: Path
 ) -> None:
     folder = files(tmp_path / "r", *names)
-    assert written(folder, 2) == Written(f"{folder}/{pattern}", FrameRange(first, first + 1))
+    assert written(folder, 2) == Written(f"{folder}/{pattern}", FrameSpan(first, first + 1))
 
 
 @pytest.mark.parametrize(
@@ -206,5 +206,5 @@ def test_a_form_that_is_filled_in_wrongly_is_a_sentence(field: str, typed: str) 
 
 
 def test_jobs_are_offered_in_words() -> None:
-    (word,) = job_words((Job("7", "resolve", "painting", "Reel 1"),))
+    (word,) = job_words((HostJob("7", "resolve", "painting", "Reel 1"),))
     assert word == "7: Reel 1 (the host was closed)"
