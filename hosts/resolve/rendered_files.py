@@ -1,4 +1,4 @@
-"""What a render job left in its folder. Names are found, never predicted: padding and numbering vary by version."""
+"""Finds the files that a render job wrote. Names are not predicted: padding and numbering vary by version."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.exr)", re.IGNORE
 
 
 @dataclass(frozen=True)
-class Written:
+class ImageSequence:
     """A sequence on disk, as a pattern with '#' for each digit."""
 
     pattern: str
     numbers: FrameSpan
 
 
-def written(folder: str, count: int) -> Written:
-    """The sequence of `count` frames that lies in a folder, whether numbered by timeline, by clip, or from nought.
+def rendered_sequence(folder: str, count: int) -> ImageSequence:
+    """The sequence of `count` frames in a folder, numbered by timeline, by clip, or from zero.
 
-    One frame more than asked for, at the end, is taken for an end mark that is counted differently, and is left out.
-    Raises BridgeError, naming frames, where fewer came or some are missing or empty.
+    One frame too many at the end is left out: by version the out mark is counted differently. Raises BridgeError, with
+    the numbers, where frames are missing or empty.
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):
@@ -57,18 +57,17 @@ def written(folder: str, count: int) -> Written:
             )
         )
     width = min(len(name) - len(head) - len(tail) for name in names)
-    return Written(os.path.join(folder, head + "#" * width + tail), wanted)
+    return ImageSequence(os.path.join(folder, head + "#" * width + tail), wanted)
 
 
-def from_nought(found: Written) -> Written:
-    """The same files under a name of ours, numbered from 0.
+def renumbered(found: ImageSequence) -> ImageSequence:
+    """The same files, renamed and numbered from 0.
 
-    Where Resolve counts the frames of a sequence from the number of its first file, and where it counts from 0, the
-    numbers are the same then.
+    Resolve counts the frames of a sequence from 0 or from the number of its first file; then both are the same.
     """
     pattern = os.path.join(os.path.dirname(found.pattern), PATTERN)
     count, first = found.numbers.count, found.numbers.first
     for number, path in sorted(frames_present(found.pattern).items()):
         if found.numbers.first <= number <= found.numbers.last:
             os.replace(path, frame_path(pattern, number - first))
-    return Written(pattern, FrameSpan(0, count - 1))
+    return ImageSequence(pattern, FrameSpan(0, count - 1))

@@ -16,7 +16,7 @@ from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of
 from impasto.hosts.resolve.request import PLACES, SCOPES, Request, remember
-from impasto.hosts.resolve.ui import Front, Stopped
+from impasto.hosts.resolve.ui import JobStopped, UserInterface
 from impasto.hosts.terminal.controls import with_parameters
 from impasto.hosts.terminal.events import Cancelled, CheckDone, Event, Finished, Warned, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
@@ -95,14 +95,14 @@ def run(
                 {name: value for name, value in controls.items() if value is not None},
                 input_space, str(folder.resolve()) if folder else "",
             )  # fmt: skip
-            front = Printed(json, interrupts.asked)
-            done = _run(request, front, resume=resume)
+            ui = TerminalInterface(json, interrupts.asked)
+            done = _run(request, ui, resume=resume)
         except BridgeError as error:
             raise UsageError(str(error)) from error
-        except Stopped:
-            front.show(Cancelled(None, 0, 0.0))
+        except JobStopped:
+            ui.show(Cancelled(None, 0, 0.0))
             raise typer.Exit(INTERRUPTED) from None
-        front.show(Finished(str(done)))
+        ui.show(Finished(str(done)))
 
 
 def jobs(
@@ -121,8 +121,8 @@ def jobs(
             print(f"{job.id}  {job.what}: {job.message or 'the host was closed'}")
 
 
-class Printed(Front):
-    """A job's words on the terminal."""
+class TerminalInterface(UserInterface):
+    """Prints notes and steps of a job on the terminal."""
 
     def __init__(self, json: bool, asked: Callable[[], bool]) -> None:
         self._json, self._asked, self._step = json, asked, ""
@@ -131,14 +131,14 @@ class Printed(Front):
         """A note."""
         self.show(Warned(text))
 
-    def tell(self, fraction: float, text: str) -> None:
+    def show_progress(self, fraction: float, text: str) -> None:
         """A line at every step."""
         if text != self._step and not self._json:
             print(text, file=sys.stderr, flush=True)
         self._step = text
 
-    def stopped(self) -> bool:
-        """Whether somebody pressed Ctrl-C."""
+    def stop_requested(self) -> bool:
+        """Whether Ctrl-C was pressed."""
         return self._asked()
 
     def pause(self, seconds: float) -> None:
@@ -155,7 +155,7 @@ class Printed(Front):
             print(f"done; plates and results are in {event.output}", flush=True)
 
 
-def _run(request: Request, front: Front, *, resume: bool) -> Path:
+def _run(request: Request, ui: UserInterface, *, resume: bool) -> Path:
     from impasto.hosts.resolve.connection import connect
     from impasto.hosts.resolve.pipeline import begin, carry_out
 
@@ -166,10 +166,10 @@ def _run(request: Request, front: Front, *, resume: bool) -> Path:
     if not resume and not request.style:
         raise UsageError("expected --style with the name of a style; `impasto styles` lists them")
     resolve = connect()
-    record = record_of(known[0], root) if resume else begin(resolve, request, front)
+    record = record_of(known[0], root) if resume else begin(resolve, request, ui)
     if not resume:
         remember(request, Request().root())
-    carry_out(resolve, record, front, OWN_COMMAND)
+    carry_out(resolve, record, ui, OWN_COMMAND)
     return record.folder
 
 

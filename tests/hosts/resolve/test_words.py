@@ -17,7 +17,7 @@ from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.resolve.colour import SPACES, TRANSFORMS, picture_colour
 from impasto.hosts.resolve.dialog_request import job_words, request_of, values_of
-from impasto.hosts.resolve.rendered_files import Written, written
+from impasto.hosts.resolve.rendered_files import ImageSequence, rendered_sequence
 from impasto.hosts.resolve.request import Request, remember, remembered, request_from
 from impasto.hosts.resolve.timecode import advanced, same_rate
 
@@ -59,7 +59,7 @@ def test_every_colour_that_is_told_to_the_server_is_one_it_knows(name: str) -> N
 )  # fmt: skip
 def test_settings_say_which_colours_a_render_has(settings: dict[str, str], space: str, clip: dict[str, str]) -> None:
     found = picture_colour(lambda key: settings.get(key, ""))
-    assert (found.space, dict(found.clip)) == (space, clip)
+    assert (found.space, dict(found.clip_properties)) == (space, clip)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_files_of_a_render_job_are_found_however_they_are_called(
     names: list[str], pattern: str, first: int, tmp_path: Path
 ) -> None:
     folder = files(tmp_path / "r", *names)
-    assert written(folder, 2) == Written(f"{folder}/{pattern}", FrameSpan(first, first + 1))
+    assert rendered_sequence(folder, 2) == ImageSequence(f"{folder}/{pattern}", FrameSpan(first, first + 1))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_render_that_is_not_whole_is_told_by_its_frames(
     names: list[str], empty: str, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BridgeError, match=said):
-        written(files(tmp_path / "r", *names, empty=empty), 3)
+        rendered_sequence(files(tmp_path / "r", *names, empty=empty), 3)
 
 
 @pytest.mark.parametrize(
