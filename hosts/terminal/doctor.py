@@ -17,7 +17,8 @@ import typer
 from impasto.core.errors import ImpastoError, ServerError, UnknownName
 from impasto.hosts.terminal.events import CheckDone, Failed, Finished, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL
-from impasto.hosts.terminal.server.version_check import numbers_in
+from impasto.hosts.terminal.server.version_check import numbers_in, version_note
+from impasto.hosts.terminal.shared_options import Json
 
 OLDEST_PYTHON = (3, 11)
 ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
@@ -26,14 +27,14 @@ ROOMY_BYTES = 800 << 20
 """Three pairs of slots for 4K frames of RGBA float32."""
 OPEN_FILES = 1024
 ANSWER_S = 5.0
-"""How long a server that runs may take to answer."""
+"""How long a running server may take to answer."""
 MARKS = {"ok": "ok     ", "warning": "note   ", "failed": "FAILED "}
 
 Check = Callable[[], Iterator[CheckDone]]
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    json: Json = False,
     host: Annotated[
         str | None, typer.Option("--host", metavar="nuke|resolve", help="Look at the adapter in this host too.")
     ] = None,
@@ -65,14 +66,14 @@ def doctor(
 
 
 def examined(check: Check) -> Iterator[CheckDone]:
-    """What a check finds; an exception inside it is a finding too."""
+    """The results of a check; an exception inside it is a failed check."""
     try:
         yield from check()
     except ModuleNotFoundError as error:
         yield CheckDone(_name(check), "failed", f"the package '{error.name}' is missing", REINSTALL)
     except ImpastoError as error:
         yield CheckDone(_name(check), "failed", str(error), "")
-    except Exception as error:  # noqa: BLE001  # whatever goes wrong is what this command is for
+    except Exception as error:  # noqa: BLE001  # this command reports every error
         yield CheckDone(_name(check), "failed", f"{type(error).__name__}: {error}", REINSTALL)
 
 
@@ -85,7 +86,7 @@ def check_python() -> Iterator[CheckDone]:
 
 
 def check_packages() -> Iterator[CheckDone]:
-    """Every package that the base and the extra 'server' ask for is there and new enough; 'training' is optional."""
+    """Every package of the base and of the extra 'server' is installed and new enough; 'training' is optional."""
     yield CheckDone("impasto", "ok", version("impasto"), "")
     for name, oldest, extra in needed_packages():
         try:
@@ -103,7 +104,7 @@ def check_packages() -> Iterator[CheckDone]:
 
 
 def needed_packages() -> list[tuple[str, str, str]]:
-    """Name, oldest version and extra ('' for the base) of the packages that the distribution asks for."""
+    """Name, oldest version and extra ('' for the base) of the packages that the distribution requires."""
     found = []
     for line in requires("impasto") or []:
         requirement, _, marker = line.partition(";")
@@ -117,7 +118,7 @@ def needed_packages() -> list[tuple[str, str, str]]:
 
 
 def check_devices() -> Iterator[CheckDone]:
-    """What the network can run on."""
+    """The devices that a network can run on."""
     import torch
 
     for index in range(torch.cuda.device_count()):
@@ -166,7 +167,7 @@ def check_styles() -> Iterator[CheckDone]:
 
 
 def check_movies() -> Iterator[CheckDone]:
-    """The encoders that movies are written with are there."""
+    """The encoders for movies exist."""
     import av
 
     for name, text in ENCODERS.items():
@@ -190,8 +191,7 @@ def check_folders() -> Iterator[CheckDone]:
 
 
 def check_server() -> Iterator[CheckDone]:
-    """The place of the render server is the user's alone; whoever runs there answers and is of this installation."""
-    from impasto.hosts.terminal.server.version_check import version_note
+    """The runtime folder is the user's alone; a server that runs there answers and is of this installation."""
     from impasto.server.client import Client
     from impasto.server.runtime_dir import prepare_folder, running, runtime_folder
 
@@ -217,7 +217,7 @@ def check_server() -> Iterator[CheckDone]:
 
 
 def check_shared_memory() -> Iterator[CheckDone]:
-    """There is room for pixels that pass between a host and the server."""
+    """There is enough shared memory for pixels between a host and the server."""
     if not hasattr(os, "statvfs"):
         return
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()

@@ -23,7 +23,7 @@ import pytest
 
 from impasto.hosts.bridge import catalogue, command
 from impasto.hosts.terminal.app import run
-from impasto.hosts.terminal.install.host_files import adapter_files, place
+from impasto.hosts.terminal.install.host_files import adapter_files, install_files
 from tests.hosts.nuke.fake_nuke import SHOWN, FakeNuke
 
 IMPASTO = (sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()")
@@ -203,7 +203,7 @@ def plates(tmp_path: Path) -> Path:
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The notes of an installation: where the command is, styles and parameters."""
     folder = tmp_path / "plugin"
-    place(adapter_files("nuke"), folder)
+    install_files(adapter_files("nuke"), folder)
     for module in (command, catalogue):
         monkeypatch.setattr(module, "installed_folder", lambda: folder)
     return folder
