@@ -1,4 +1,4 @@
-"""What the buttons of a node do. Nuke calls them on the main thread; painting runs beside it."""
+"""What the buttons of a node do. Nuke calls them on the main thread; painting runs on another."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from impasto.hosts.nuke.knobs import folders_of
 
 
 def jobs_cut_off() -> list[tuple[nuke.Node, HostJob]]:
-    """Nodes of this script whose job was under way in a Nuke that is gone."""
+    """Nodes of this script with a job that a closed Nuke left unfinished."""
     found = []
     for node in impasto_nodes():
         job = load(folders_of(node).root)

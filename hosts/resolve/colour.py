@@ -123,14 +123,14 @@ def _from_settings(settings: Mapping[str, str]) -> PictureColour:
     if science in MANAGED:
         output = _words(settings, "colorSpaceOutput")
         words = words if _plain(output[0]) == _SAME else output
-    said = " / ".join(each for each in words if each)
+    text = " / ".join(each for each in words if each)
     space = SPACES.get(_plain("".join(words)), "")
     if science == UNMANAGED:
-        return PictureColour(space, f"'{said}', unmanaged")
+        return PictureColour(space, f"'{text}', unmanaged")
     clip = {"Input Color Space": words[0]}
     if words[1]:
         clip["Input Gamma"] = words[1]
-    return PictureColour(space, f"'{said}', managed", clip)
+    return PictureColour(space, f"'{text}', managed", clip)
 
 
 def _words(settings: Mapping[str, str], name: str) -> tuple[str, str]:

@@ -68,7 +68,7 @@ def hide_own_tracks(timeline: Timeline, settings: DeliverSettings) -> None:
 
 
 def restore_deliver_settings(project: Project, timeline: Timeline, settings: DeliverSettings, say: Say) -> None:
-    """Restore the Deliver page. A step that fails is said; the preset is deleted only where it was loaded."""
+    """Restore the Deliver page. A failed step is reported; the preset is deleted only where it was loaded."""
     what = f"your render settings (preset '{settings.preset}')"
     loaded = _restore([(what, lambda: project.LoadRenderPreset(settings.preset), None)], say)
     steps: list[Step] = [

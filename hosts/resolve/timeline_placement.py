@@ -59,7 +59,7 @@ def _is_made_of(clip: MediaPoolItem, result: ImageSequence) -> bool:
 
 
 def set_properties(clip: MediaPoolItem, properties: Mapping[str, str], say: Say) -> None:
-    """Set properties of a clip and check them. A failure is said, with what to set by hand."""
+    """Set properties of a clip and check them. A failure is reported, with what to set by hand."""
     for name, value in properties.items():
         done, taken = clip.SetClipProperty(name, value), str(clip.GetClipProperty(name))
         if is_no(done) or not (same_rate(taken, value) if name == FPS else taken == value):

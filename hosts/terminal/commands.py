@@ -5,8 +5,8 @@ Only the file of the command that was asked for is imported, so that `impasto --
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
 from inspect import cleandoc
@@ -21,109 +21,101 @@ EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Subcommand:
-    """A function that is the second word of a command."""
-
-    name: str
-    module: str
-    """Below `impasto.hosts.terminal`, as everywhere in the table."""
-    function: str = ""
-    """The command's name by default."""
-
-
-@dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A row of the table: a function of a module, or a group of subcommands."""
+    """A row of the table: one function, or a group of subcommands."""
 
     name: str
     summary: str
-    """The line in `impasto --help`; equal to the first sentence of the function's docstring."""
-    module: str = ""
-    subcommands: tuple[Subcommand, ...] = ()
+    """The line in `impasto --help`, equal to the first paragraph of the function's docstring."""
+    function: str = ""
+    """'module:function', below `impasto.hosts.terminal`."""
+    group: Mapping[str, str] = field(default_factory=dict)
+    """Name -> function of the subcommands, instead of a function."""
     epilog: str | None = None
 
     def add_to(self, app: typer.Typer) -> None:
         """Import the command and add it to the application."""
-        if not self.subcommands:
-            _add(app, Subcommand(self.name, self.module), self.epilog)
+        if not self.group:
+            _add(app, self.name, self.function, self.epilog)
             return
         group = typer.Typer(help=self.summary)
-        for each in self.subcommands:
-            _add(group, each)
+        for name, function in self.group.items():
+            _add(group, name, function)
         app.add_typer(group, name=self.name)
 
 
-COMMANDS: tuple[CommandEntry, ...] = (
-    CommandEntry("render", "Paint a shot with a style.", "render.command", epilog=EPILOG),
-    CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command"),
-    CommandEntry("styles", "List the styles with size, halo, licence and credit.", "style.listing"),
+COMMANDS = (
+    CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
+    CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
+    CommandEntry("styles", "List the styles with size, halo, licence and credit.", "style.listing:styles"),
     CommandEntry(
         "style",
         "Look into a style, compare two, or export one.",
-        subcommands=(
-            Subcommand("show", "style.command"),
-            Subcommand("compare", "style.command"),
-            Subcommand("export", "style.command"),
-        ),
+        group={
+            "show": "style.command:show",
+            "compare": "style.command:compare",
+            "export": "style.command:export",
+        },
     ),
-    CommandEntry("sheet", "Draw a contact sheet of a shot: the plate above, the result below.", "render.sheet"),
+    CommandEntry("sheet", "Draw a contact sheet of a shot: the plate above, the result below.", "render.sheet:sheet"),
     CommandEntry(
         "train",
         "Make a style.",
-        subcommands=(
-            Subcommand("keyframes", "train.keyframes"),
-            Subcommand("painting", "train.painting"),
-            Subcommand("pairs", "train.pairs"),
-            Subcommand("domains", "train.domains"),
-            Subcommand("enhance", "train.enhance"),
-            Subcommand("teach", "train.painting"),
-            Subcommand("tune", "train.tune"),
-        ),
+        group={
+            "keyframes": "train.keyframes:keyframes",
+            "painting": "train.painting:painting",
+            "pairs": "train.pairs:pairs",
+            "domains": "train.domains:domains",
+            "enhance": "train.enhance:enhance",
+            "teach": "train.painting:teach",
+            "tune": "train.tune:tune",
+        },
     ),
-    CommandEntry("serve", "Run the render server until Ctrl-C.", "server.serve"),
-    CommandEntry("status", "Show how the render server is.", "server.status"),
-    CommandEntry("stop", "End the server once what runs is finished.", "server.stop"),
+    CommandEntry("serve", "Run the render server until Ctrl-C.", "server.serve:serve"),
+    CommandEntry("status", "Show how the render server is.", "server.status:status"),
+    CommandEntry("stop", "End the server once what runs is finished.", "server.stop:stop"),
     CommandEntry(
         "auth",
         "Say who may use a server over the network.",
-        subcommands=(
-            Subcommand("new", "server.auth"),
-            Subcommand("add", "server.auth"),
-            Subcommand("revoke", "server.auth"),
-            Subcommand("trust", "server.auth"),
-            Subcommand("list", "server.auth", "show"),
-        ),
+        group={
+            "new": "server.auth:new",
+            "add": "server.auth:add",
+            "revoke": "server.auth:revoke",
+            "trust": "server.auth:trust",
+            "list": "server.auth:show",
+        },
     ),
     CommandEntry(
         "blender",
         "Put the extension into Blender, or pack it into a file.",
-        subcommands=(
-            Subcommand("install", "install.blender"),
-            Subcommand("package", "install.blender"),
-            Subcommand("uninstall", "install.blender"),
-        ),
+        group={
+            "install": "install.blender:install",
+            "package": "install.blender:package",
+            "uninstall": "install.blender:uninstall",
+        },
     ),
     CommandEntry(
         "resolve",
         "Put the script into DaVinci Resolve, or run it.",
-        subcommands=(
-            Subcommand("install", "install.resolve"),
-            Subcommand("uninstall", "install.resolve"),
-            Subcommand("run", "install.resolve"),
-            Subcommand("jobs", "install.resolve"),
-        ),
+        group={
+            "install": "install.resolve:install",
+            "uninstall": "install.resolve:uninstall",
+            "run": "install.resolve:run",
+            "jobs": "install.resolve:jobs",
+        },
     ),
     CommandEntry(
         "nuke",
         "Put the node into Nuke, or take it out.",
-        subcommands=(
-            Subcommand("install", "install.nuke"),
-            Subcommand("uninstall", "install.nuke"),
-            Subcommand("live", "install.nuke"),
-        ),
+        group={
+            "install": "install.nuke:install",
+            "uninstall": "install.nuke:uninstall",
+            "live": "install.nuke:live",
+        },
     ),
-    CommandEntry("doctor", "Check the installation and say what to do.", "doctor"),
+    CommandEntry("doctor", "Check the installation and say what to do.", "doctor:doctor"),
 )
+"""The only list of commands, in the order of `impasto --help`."""
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
@@ -169,10 +161,10 @@ def flowing(text: str | None) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-def _add(app: typer.Typer, command: Subcommand, epilog: str | None = None) -> None:
-    module = import_module(f"impasto.hosts.terminal.{command.module}")
-    function: Callable[..., None] = getattr(module, command.function or command.name)
-    app.command(command.name, help=flowing(function.__doc__), epilog=epilog)(function)
+def _add(app: typer.Typer, name: str, where: str, epilog: str | None = None) -> None:
+    module, _, attribute = where.partition(":")
+    function: Callable[..., None] = getattr(import_module(f"impasto.hosts.terminal.{module}"), attribute)
+    app.command(name, help=flowing(function.__doc__), epilog=epilog)(function)
 
 
 def _not_asked() -> None:

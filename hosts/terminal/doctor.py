@@ -1,4 +1,4 @@
-"""`impasto doctor`: what is installed here, whether it works, and what to do where it does not."""
+"""`impasto doctor`: checks the installation, and says what to do where a check fails."""
 
 from __future__ import annotations
 
@@ -212,8 +212,8 @@ def check_server() -> Iterator[CheckDone]:
     if note is None:
         yield CheckDone("server", "ok", found, "")
     else:
-        said, _, hint = note.rpartition("; ")
-        yield CheckDone("server", "warning", f"{said} (process {owner.pid})", hint)
+        text, _, hint = note.rpartition("; ")
+        yield CheckDone("server", "warning", f"{text} (process {owner.pid})", hint)
 
 
 def check_shared_memory() -> Iterator[CheckDone]:

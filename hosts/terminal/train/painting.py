@@ -19,7 +19,7 @@ from impasto.hosts.terminal.shared_options import Json, flattened
 from impasto.hosts.terminal.train.options import Adapt, DistilFrom, Frames, InputSpace, RunOptions
 from impasto.hosts.terminal.train.pair_making import PairMaker, Plates, PlateSource, make_pairs, make_pairs_on_first
 from impasto.hosts.terminal.train.run import joined_processes, open_run, stop_notice, training_reporter
-from impasto.hosts.terminal.train.torchrun import process_rank
+from impasto.hosts.terminal.train.torchrun import process_rank, require_single
 from impasto.hosts.terminal.train.training_input import input_of_pairs, start_styles, train_style
 
 if TYPE_CHECKING:
@@ -121,11 +121,7 @@ def teach(
     """
     process = process_rank()
     with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        if process.size > 1:
-            raise UsageError(
-                f"expected one process for `impasto train teach`, got {process.size}, each of which would paint the "
-                "same; start it without torchrun"
-            )
+        require_single(process, "train teach", "paint the same")
         prepare_process()
         from impasto.training.teachers.pairs import TeacherLook
 

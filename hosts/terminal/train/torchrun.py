@@ -76,6 +76,15 @@ def device_of(process: ProcessRank, asked: str) -> str:
     return f"cuda:{process.local_rank}"
 
 
+def require_single(process: ProcessRank, command: str, waste: str) -> None:
+    """UsageError where a command that gains nothing from several processes was started with torchrun."""
+    if process.size > 1:
+        raise UsageError(
+            f"expected one process for `impasto {command}`, got {process.size}, each of which would {waste}; "
+            "start it without torchrun"
+        )
+
+
 def exit_process(code: int) -> NoReturn:
     """End this process with an exit code. Where several train together, skip the shutdown of the interpreter.
 

@@ -1,4 +1,4 @@
-"""`impasto train tune`: a search for the settings with which your pictures are learned best."""
+"""`impasto train tune`: searches the settings with which your pictures are learned best."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from impasto.hosts.terminal.train.options import (
 )
 from impasto.hosts.terminal.train.run import stop_notice, training_reporter
 from impasto.hosts.terminal.train.run_folder import check_files, check_options, require_folder, require_pictures
-from impasto.hosts.terminal.train.torchrun import process_rank
+from impasto.hosts.terminal.train.torchrun import process_rank, require_single
 
 JOURNAL = "trials.journal"
 
@@ -87,11 +87,7 @@ def tune(
     """
     process = process_rank()
     with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        if process.size > 1:
-            raise UsageError(
-                f"expected one process for `impasto train tune`, got {process.size}, each of which would search alone; "
-                "start it without torchrun"
-            )
+        require_single(process, "train tune", "search alone")
         if importlib.util.find_spec("optuna") is None:
             raise UsageError(
                 "expected Optuna for `impasto train tune`, it is not installed; run: pip install 'impasto[tune]'"

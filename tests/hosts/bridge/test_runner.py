@@ -34,7 +34,7 @@ def gone(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_every_event_is_told_in_order(scripted: Scripted) -> None:
+def test_every_event_comes_in_order(scripted: Scripted) -> None:
     command = scripted("say('started', frames=2)\nsay('frame', number=1)\nsay('frame', number=2)\nsay('finished')")
     heard: list[Event] = []
     with Run([], command=command) as run:
@@ -62,7 +62,7 @@ def test_a_newer_contract_is_refused_with_a_sentence(scripted: Scripted) -> None
     assert "expected lines of version 1 from the `impasto` command, got version 2" in end.message
 
 
-def test_a_process_that_dies_without_a_word_is_told_with_its_last_words(scripted: Scripted) -> None:
+def test_a_process_that_dies_without_an_event_fails_with_its_standard_error(scripted: Scripted) -> None:
     with Run([], command=scripted("say('started')\nprint('no such library', file=sys.stderr)\nos._exit(7)")) as run:
         end = follow(run, lambda event: None, never)
     assert isinstance(end, Failed)

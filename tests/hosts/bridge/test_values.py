@@ -27,7 +27,7 @@ def test_a_range_is_read(text: str, first: int, last: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a-b", "1,3", "5-1"])
-def test_what_is_no_range_is_said(text: str) -> None:
+def test_what_is_no_range_is_an_error(text: str) -> None:
     with pytest.raises(BridgeError, match="expected"):
         FrameSpan.parse(text)
 
@@ -59,7 +59,7 @@ def test_a_name_without_a_number_is_no_pattern() -> None:
         frame_path("/a/p.exr", 1)
 
 
-def test_a_view_stands_where_the_pattern_says() -> None:
+def test_a_view_takes_its_place_in_the_pattern() -> None:
     assert for_view("/a/%V/p_%v.%04d.exr", "left") == "/a/left/p_l.%04d.exr"
 
 
@@ -104,18 +104,18 @@ def test_a_fingerprint_of_files_knows_contents_and_not_times(tmp_path: Path) -> 
         ("all=/", "/a.exr", "all:a.exr"),
     ],
 )
-def test_a_file_is_named_to_a_server_elsewhere(text: str, path: str, name: str) -> None:
+def test_a_file_is_named_for_a_remote_server(text: str, path: str, name: str) -> None:
     assert SharedFolder.parse(text).name_of(path) == name
 
 
 @pytest.mark.parametrize("path", ["/mnt/workshop/p.exr", "/mnt/work/../p.exr", "p.exr"])
-def test_a_file_that_a_server_elsewhere_cannot_see_is_said(path: str) -> None:
+def test_a_file_that_a_remote_server_cannot_see_is_an_error(path: str) -> None:
     with pytest.raises(BridgeError, match="expected a file below '/mnt/work', which the server shares"):
         SharedFolder.parse("work=/mnt/work").name_of(path)
 
 
 @pytest.mark.parametrize("text", ["", "work", "=/mnt", "work="])
-def test_what_names_no_shared_folder_is_said(text: str) -> None:
+def test_what_names_no_shared_folder_is_an_error(text: str) -> None:
     with pytest.raises(BridgeError, match="expected the folder that this machine shares with the server as NAME="):
         SharedFolder.parse(text)
 
@@ -145,12 +145,12 @@ def test_settings_become_the_words_of_the_command(tmp_path: Path) -> None:
         ("ACES2065-1", "ACES2065-1"),
     ],
 )
-def test_a_host_s_word_for_a_space_is_understood(word: str, space: str) -> None:
+def test_a_host_s_name_of_a_space_is_understood(word: str, space: str) -> None:
     assert space_of(word, where="the settings") == space
 
 
 @pytest.mark.parametrize("word", ["", "Studio Log", "scene_linear", "linear (Studio Log)"])
-def test_a_space_that_is_not_known_is_not_guessed(word: str) -> None:
+def test_an_unknown_space_is_not_guessed(word: str) -> None:
     with pytest.raises(BridgeError, match="expected a colour space that impasto knows in the settings, got"):
         space_of(word, where="the settings")
 

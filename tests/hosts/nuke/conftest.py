@@ -39,9 +39,9 @@ class Serving:
     """The server that the tests of this folder share."""
 
     runtime: Path
-    """By which programs of this machine find it."""
+    """Its runtime folder, for programs of this machine."""
     address: str
-    """By which those of other machines do, who hold the keys in `keys` and know it by `public_key`."""
+    """Its address for other machines, which need the key files in `keys` and its `public_key`."""
     public_key: str
     keys: Path
     shared: Path
@@ -117,7 +117,7 @@ def colour_of(path: str | Path) -> np.ndarray:
 
 
 class Session:
-    """Nuke with one plate and one Impasto node, and the hands of an artist."""
+    """Nuke with one plate and one Impasto node, and the actions of an artist."""
 
     expects_errors = False
     """Whether the test expects messages."""
@@ -157,7 +157,7 @@ class Session:
         self.wait(*nodes)
 
     def wait(self, *nodes: Any) -> None:
-        """Be idle until nothing is painted any more and the last words were said."""
+        """Serve the main thread until no job runs and the states are up to date."""
         runner = importlib.import_module("impasto.hosts.nuke.jobs").job_runner()
         identities = [node["identity"].value() for node in nodes]
         self.nuke.pump(lambda: not any(map(runner.busy, identities)))
@@ -201,7 +201,7 @@ def plates(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The notes of an installation: where the command is, styles and parameters."""
+    """The files of an installation: the command, styles and parameters."""
     folder = tmp_path / "plugin"
     install_files(adapter_files("nuke"), folder)
     for module in (command, catalogue):
@@ -220,7 +220,7 @@ def open_nuke(plates: Path, installed: Path, tmp_path: Path, monkeypatch: pytest
     def start(*, gui: bool = True, with_impasto: bool = True) -> Session:
         nuke = FakeNuke(gui=gui)
         monkeypatch.setitem(sys.modules, "nuke", nuke)
-        # Our modules take the name `nuke` when they are read: each session reads them anew.
+        # Our modules bind the name `nuke` at import, so each session imports them anew.
         for name in [name for name in sys.modules if name.startswith("impasto.hosts.nuke")]:
             monkeypatch.delitem(sys.modules, name)
         session = Session(nuke, tmp_path)
@@ -260,7 +260,7 @@ def paint(number, **fields):
     say("frame", number=number, path=painted, **fields)
 
 """
-"""A stand-in for `impasto render`, for what a real server does too seldom; it copies plates to paint them."""
+"""A stand-in for `impasto render`, for cases that a real server seldom has; it copies plates to paint them."""
 
 Pretend = Callable[[str], None]
 ALL_GOOD = "for number in range(1001, 1004): paint(number)\nsay('finished', frames=3)"

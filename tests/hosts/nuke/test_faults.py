@@ -57,7 +57,7 @@ def test_a_command_that_is_not_there_is_one_sentence(artist: Session, monkeypatc
     left_as_it_was(artist, node)
 
 
-def test_a_server_that_cannot_start_is_said_in_its_own_words(
+def test_the_error_of_a_server_that_cannot_start_is_shown(
     artist: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -70,7 +70,7 @@ def test_a_server_that_cannot_start_is_said_in_its_own_words(
     left_as_it_was(artist, node)
 
 
-def test_a_busy_server_is_said_in_its_own_words(artist: Session, pretend: Pretend) -> None:
+def test_the_error_of_a_busy_server_is_shown(artist: Session, pretend: Pretend) -> None:
     pretend("say('failed', code='busy', message='expected room, the queue is full; try again', exit_code=8)")
     node = artist.node()
     artist.paint(node)
@@ -160,7 +160,7 @@ def test_cancel_while_plates_are_written(artist: Session, pretend: Pretend) -> N
     left_as_it_was(artist, node)
 
 
-def test_a_path_that_holds_the_word_is_no_cancel(artist: Session, pretend: Pretend) -> None:
+def test_a_path_that_contains_cancelled_is_no_cancel(artist: Session, pretend: Pretend) -> None:
     pretend(ALL_GOOD)
     node = artist.node()
 
@@ -192,7 +192,7 @@ def test_a_render_of_the_artist_s_own_is_waited_for(artist: Session, pretend: Pr
     assert state(node).startswith("up to date")
 
 
-def test_what_nobody_thought_of_is_said_too(artist: Session, pretend: Pretend) -> None:
+def test_an_unexpected_exception_is_shown_too(artist: Session, pretend: Pretend) -> None:
     pretend("say('frame', number=1001, remaining_s='soon')")
     node = artist.node()
     artist.paint(node)
@@ -200,7 +200,7 @@ def test_what_nobody_thought_of_is_said_too(artist: Session, pretend: Pretend) -
     assert state(node).startswith("expected to paint")
 
 
-def test_a_node_without_its_insides_says_so(artist: Session) -> None:
+def test_a_node_without_its_inner_nodes_is_an_error(artist: Session) -> None:
     node = artist.node()
     artist.nuke.script.delete(node.node("Painted"))
     artist.press(node, "reload")
@@ -248,7 +248,7 @@ def test_reload_while_it_paints_leaves_the_job_its_place(artist: Session, preten
     artist.wait(node)
 
 
-def test_cancel_of_an_idle_node_says_so(artist: Session) -> None:
+def test_cancel_of_an_idle_node_is_an_error(artist: Session) -> None:
     artist.press(artist.node(), "cancel")
     assert artist.nuke.said == ["expected Impasto1 to be painted, it is idle; there is nothing to cancel"]
 

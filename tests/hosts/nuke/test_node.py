@@ -73,7 +73,7 @@ def test_a_new_node_goes_between_the_selected_one_and_what_it_feeds(alone: Sessi
     assert (below.input(0), below.input(1)) == (alone.plate, node)
 
 
-def test_what_the_panel_says_is_no_step_of_undo_and_no_change_of_the_script(alone: Session) -> None:
+def test_the_state_in_the_panel_is_no_step_of_undo_and_no_change_of_the_script(alone: Session) -> None:
     node = alone.node()
     node.showControlPanel()
     said, steps = node["impasto_state"], alone.nuke.script.steps
@@ -84,7 +84,7 @@ def test_what_the_panel_says_is_no_step_of_undo_and_no_change_of_the_script(alon
     assert alone.nuke.script.steps == steps
 
 
-def test_while_the_panel_is_closed_a_new_wire_makes_nobody_look_at_the_tree(
+def test_while_the_panel_is_closed_a_new_wire_starts_no_walk_of_the_tree(
     alone: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = alone.node()
@@ -129,7 +129,7 @@ def test_a_pasted_node_does_not_show_the_frames_of_the_first(session: Session) -
         session.render(session.final(copy))
 
 
-def test_a_setting_that_changes_is_told_at_once(session: Session) -> None:
+def test_a_changed_setting_shows_in_the_state_at_once(session: Session) -> None:
     node = session.node("identity")
     session.paint(node)
     node["detail"].setValue(0.5)
@@ -179,7 +179,7 @@ def test_without_a_plate_one_sentence_says_what_to_do(alone: Session) -> None:
     assert alone.nuke.said == ["expected a plate at the first input of Impasto1, it is not connected; connect it"]
 
 
-def test_a_matte_that_is_missing_is_said_and_never_taken_for_black(alone: Session) -> None:
+def test_a_missing_matte_is_an_error_and_not_black(alone: Session) -> None:
     node = alone.node()
     node["use_matte"].setValue(True)
     alone.press(node)
@@ -193,7 +193,7 @@ def test_a_matte_that_is_missing_is_said_and_never_taken_for_black(alone: Sessio
         ("last", 1000, "expected a range whose end is not before its start, got 1001-1000"),
     ],
 )
-def test_what_cannot_be_meant_is_said(alone: Session, knob: str, value: object, said: str) -> None:
+def test_a_setting_that_cannot_work_is_an_error(alone: Session, knob: str, value: object, said: str) -> None:
     node = alone.node()
     node["range"].setValue("custom")
     node["first"].setValue(FIRST)
@@ -249,7 +249,7 @@ def test_a_missing_frame_fails_where_impasto_is_not_installed(session: Session) 
         session.render(session.final(node))
 
 
-def test_a_button_says_where_impasto_is_not_installed(alone: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_button_without_impasto_shows_a_message(alone: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     node = alone.node()
     monkeypatch.setitem(sys.modules, "impasto.hosts.nuke", None)
     alone.press(node)
@@ -274,7 +274,7 @@ def test_reload_reads_the_list_of_styles_again(session: Session, installed: obje
     assert node["style"].value() == "identity"
 
 
-def test_frames_lie_beside_the_script_or_where_the_artist_says(alone: Session) -> None:
+def test_frames_lie_beside_the_script_or_in_the_chosen_folder(alone: Session) -> None:
     node = alone.node()
     identity = node["identity"].value()
     assert alone.knobs.plan_of(node).folders.root == alone.folder / "impasto" / "shot_v001" / identity

@@ -25,7 +25,7 @@ from impasto.hosts.terminal.install import resolve
 from tests.hosts.bridge.old_python import interpreters
 from tests.hosts.resolve.conftest import RecordingUi, made
 from tests.hosts.resolve.fake import World
-from tests.hosts.resolve.test_words import CATALOGUE
+from tests.hosts.resolve.test_values import CATALOGUE
 
 MENU = "Fusion/Scripts/Utility/Impasto.py"
 
@@ -220,7 +220,7 @@ def test_the_menu_does_one_job_and_ends(
     assert ui.said[-1] == "done: A001.mov on the timeline"
 
 
-def test_the_menu_says_every_failure(world: World, ui: RecordingUi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_menu_reports_every_error(world: World, ui: RecordingUi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(menu, "load_catalogue", lambda: CATALOGUE)
 
     def ask(*_: Any) -> Any:
@@ -267,7 +267,7 @@ def test_the_window_asks_and_shows_how_far_it_is(tmp_path: Path) -> None:
         assert window.stopped()
 
 
-def test_a_front_that_says_nothing_is_enough() -> None:
+def test_a_silent_user_interface_is_enough() -> None:
     ui = UserInterface()
     ui.say("x")
     ui.show_progress(0.5, "x")

@@ -66,7 +66,7 @@ def test_whatever_call_is_refused_all_that_is_the_users_is_put_back(
     assert count > 60
     for refused in range(1, count + 1):
         world, ui = a_world(way), RecordingUi()
-        state, laid = world.state(), world.laid()
+        state, laid = world.state(), world.placed()
         world.refuse = lambda number, name, at=refused: number == at
         said = sentence_of(lambda world=world, ui=ui: go(world, request_in(**WAYS[way][0]), ui))
         name = f"{refused}: {world.calls[refused - 1]}"
@@ -75,7 +75,7 @@ def test_whatever_call_is_refused_all_that_is_the_users_is_put_back(
             del state["marks"]  # which it does not tell
         assert {key: value for key, value in world.state().items() if key in state} == state, name
         if said is not None and way != "marks":
-            assert world.laid() == laid, name
+            assert world.placed() == laid, name
 
 
 def sentence_of(work: Callable[[], None]) -> str | None:
@@ -88,7 +88,9 @@ def sentence_of(work: Callable[[], None]) -> str | None:
 
 
 @pytest.mark.parametrize("way", ["track", "handles"])
-def test_what_cannot_be_put_back_is_said_and_the_preset_stays(way: str, request_in: RequestIn, quick: Command) -> None:
+def test_settings_that_cannot_be_restored_are_reported_and_the_preset_stays(
+    way: str, request_in: RequestIn, quick: Command
+) -> None:
     world, ui = a_world(way), RecordingUi()
     world.refuse = lambda number, name: name in ("Project.LoadRenderPreset", "Resolve.OpenPage")
     world.looked = lambda: setattr(world, "page", "deliver")
@@ -113,7 +115,7 @@ def test_a_job_whose_settings_could_not_be_put_back_can_be_continued(request_in:
     assert world.calls.count("Project.StartRendering") == 2
 
 
-def test_who_begins_anew_after_a_crash_is_told_where_the_render_settings_are(request_in: RequestIn) -> None:
+def test_a_new_job_after_a_crash_names_the_preset_with_the_render_settings(request_in: RequestIn) -> None:
     world, ui = a_world("track"), RecordingUi()
     closed_at(world, calls_until("Project.StartRendering", request_in), request_in())
     reopened(world)
@@ -186,7 +188,7 @@ def reopened(world: World) -> None:
 def test_a_stop_at_any_step_is_clean_and_can_be_continued(
     step: str, world: World, ui: RecordingUi, request_in: RequestIn, quick: Command
 ) -> None:
-    state, laid = world.state(), world.laid()
+    state, laid = world.state(), world.placed()
     request = request_in(scope="marks")
     world.project.timelines[0].marks = {"video": {"in": 25, "out": 45}}
     state = world.state()
@@ -195,7 +197,7 @@ def test_a_stop_at_any_step_is_clean_and_can_be_continued(
         go(world, request, ui, quick)
     assert world.state() == state
     if step != "placing":
-        assert world.laid() == laid
+        assert world.placed() == laid
     (job,) = open_jobs(request.root())
     assert job.state == "cancelled"
     resolve: Any = world.resolve
@@ -209,7 +211,7 @@ def test_a_stop_at_any_step_is_clean_and_can_be_continued(
 @pytest.mark.parametrize(
     "said", ["no room now; try again later", "expected room for 'o.exr', but the disk is full; free some"]
 )
-def test_what_the_server_refuses_is_said_in_its_words_and_can_be_continued(
+def test_an_error_of_the_server_is_shown_and_the_job_can_be_continued(
     said: str, world: World, ui: RecordingUi, request_in: RequestIn, quick: Command, tmp_path: Path
 ) -> None:
     refusing = tmp_path / "refusing.py"
@@ -226,7 +228,7 @@ def test_what_the_server_refuses_is_said_in_its_words_and_can_be_continued(
     assert len(world.project.timelines[0].tracks[1]) == 1
 
 
-def test_a_render_job_that_fails_is_told_with_its_reason(
+def test_a_failed_render_job_is_reported_with_its_reason(
     world: World, ui: RecordingUi, request_in: RequestIn, quick: Command
 ) -> None:
     world.render_fails_after = 7
@@ -290,7 +292,7 @@ def test_a_render_that_begins_just_before_ours_goes_on(world: World, ui: Recordi
     assert world.project.running is own
 
 
-def test_a_render_job_that_fails_in_another_language_is_told_with_its_reason(
+def test_a_render_job_that_failed_in_another_language_is_reported_with_its_reason(
     ui: RecordingUi, request_in: RequestIn
 ) -> None:
     world = made(words={"Failed": "Non riuscito"})

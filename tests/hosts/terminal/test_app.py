@@ -96,7 +96,7 @@ def without(package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])
-def test_a_base_installation_says_what_to_install(package: str) -> None:
+def test_a_base_installation_names_what_to_install(package: str) -> None:
     done = without(package, "--help")
     assert done.returncode == exit_codes.INTERNAL
     assert done.stderr == (
@@ -122,7 +122,7 @@ def test_help_loads_neither_network_nor_media() -> None:
     assert done.stderr == "[] 0\n"
 
 
-def test_nobody_reading_is_no_fault() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     shell = f"{' '.join(repr(part) for part in IMPASTO)} styles --json | head -n 0"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""

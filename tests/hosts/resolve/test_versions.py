@@ -1,4 +1,4 @@
-"""Resolve as it may be: other names of files, other ends of ranges, older versions; and the fake itself."""
+"""Resolve of other versions: other names of files, other ends of ranges, missing methods; and the fake itself."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_second_job_paints_the_film_and_not_what_the_first_one_painted(
     assert world.state() == before
 
 
-def test_what_lies_over_a_clip_is_said_and_no_part_of_a_take(
+def test_items_over_a_clip_are_reported_and_no_part_of_a_take(
     world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
     timeline = world.project.timelines[0]
@@ -136,7 +136,7 @@ def test_a_clip_that_was_moved_while_it_was_painted_is_followed(
     assert (item.start, item.length) == (86400, 20)
 
 
-def test_a_clip_that_was_cut_while_it_was_painted_is_told(
+def test_a_clip_that_was_cut_while_it_was_painted_is_an_error(
     world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = world.project.timelines[0].tracks[0][0]
@@ -191,12 +191,12 @@ def test_the_choice_among_the_users_takes_comes_back_where_ours_is_refused(
     clip.AddTake(film, 0, 20)
     clip.AddTake(film, 40, 60)
     clip.SelectTakeByIndex(2)
-    before = world.laid()
+    before = world.placed()
     world.refuse = lambda number, name: name == "TimelineItem.SelectTakeByIndex" and refused.pop()
     refused = [False, True]
     with pytest.raises(BridgeError, match="choose the new take"):
         go(world, request_in(place="take"), ui)
-    assert world.laid() == before
+    assert world.placed() == before
 
 
 def test_a_take_is_chosen_and_as_long_as_the_clip(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
@@ -213,7 +213,7 @@ def test_a_marker_that_is_in_the_way_stays(world: World, ui: RecordingUi, reques
     assert [timeline.markers[at]["name"] for at in (20, 21)] == ["mine", "Impasto"]
 
 
-def test_a_property_that_cannot_be_set_is_told(ui: RecordingUi, request_in: RequestIn) -> None:
+def test_a_property_that_cannot_be_set_is_reported(ui: RecordingUi, request_in: RequestIn) -> None:
     world = made(no_property=("Input Color Space",))
     go(world, request_in(), ui)
     assert any("'Rec.709' as Input Color Space" in text for text in ui.said)
@@ -222,13 +222,13 @@ def test_a_property_that_cannot_be_set_is_told(ui: RecordingUi, request_in: Requ
 
 def test_single_frames_in_the_pool_are_no_clip(ui: RecordingUi, request_in: RequestIn) -> None:
     world = made(individual=True)
-    laid = world.laid()
+    laid = world.placed()
     with pytest.raises(BridgeError, match="Show Individual Frames"):
         go(world, request_in(), ui)
-    assert world.laid() == laid
+    assert world.placed() == laid
 
 
-def test_colours_that_nobody_knows_are_asked_for_before_anything_is_done(
+def test_unknown_colours_are_asked_for_before_anything_is_done(
     world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
     world.project.settings["colorSpaceOutput"] = "Studio Special"
@@ -288,7 +288,7 @@ def test_no_resolve_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("platform", PLACES)
-def test_the_environment_says_where_scripting_is(platform: str) -> None:
+def test_the_environment_names_the_scripting_module(platform: str) -> None:
     assert all(places({}, platform))
     assert places({"RESOLVE_SCRIPT_API": "a", "RESOLVE_SCRIPT_LIB": "b"}, platform) == ("a", "b")
     assert "%" not in places({}, platform)[0]
