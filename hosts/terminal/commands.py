@@ -113,7 +113,7 @@ COMMANDS = (
             "live": "install.nuke:live",
         },
     ),
-    CommandEntry("doctor", "Check the installation and say what to do.", "doctor:doctor"),
+    CommandEntry("doctor", "Check the installation and say what to do.", "doctor.command:doctor"),
 )
 """The only list of commands, in the order of `impasto --help`."""
 
