@@ -17,38 +17,30 @@ class RenderArguments:
     input: str
     output: str
     style: str
-    frames: FrameSpan | None = None
+    frames: FrameSpan
     params: Mapping[str, float] = field(default_factory=dict)
     """Name -> value, the same for every frame."""
     animation: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     """Name -> frame -> value, for what changes over the shot."""
-    matte: str = ""
     input_space: str = ""
     output_space: str = ""
     server: str = ""
-    overwrite: bool = False
-    resume: bool = True
-    """Keep frames that were painted of the same plate with the same settings."""
 
     def words(self, animation_file: Path | None = None) -> list[str]:
-        """The words after `impasto`; `animation_file` is what `store_animation` wrote."""
+        """The words after `impasto`; `animation_file` is what `store_animation` wrote.
+
+        With --resume, so that frames stay which an earlier run painted of the same plate with the same settings.
+        """
         words = ["render", self.input, self.output]
         words += _option("--style", self.style)
-        if self.frames is not None:
-            words += _option("--frames", self.frames.text())
+        words += _option("--frames", self.frames.text())
         for name, value in sorted(self.params.items()):
             words += _option("--" + name.replace("_", "-"), repr(float(value)))
-        if animation_file is not None:
-            words += _option("--animate", str(animation_file))
-        words += _option("--matte", self.matte)
+        words += _option("--animate", "" if animation_file is None else str(animation_file))
         words += _option("--input-space", self.input_space)
         words += _option("--output-space", self.output_space)
         words += _option("--server", self.server)
-        if self.overwrite:
-            words.append("--overwrite")
-        if self.resume:
-            words.append("--resume")
-        return words
+        return [*words, "--resume"]
 
     def store_animation(self, path: Path) -> Path | None:
         """Write the file for `--animate`; None where nothing changes over the shot."""

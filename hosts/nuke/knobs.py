@@ -13,6 +13,7 @@ from impasto.hosts.bridge.digest import digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
 from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
 from impasto.hosts.nuke.graph import digest_above, local_path
 from impasto.hosts.nuke.group_nodes import inner_read
@@ -32,22 +33,19 @@ def plan_of(node: nuke.Node) -> Plan:
             f"expected a matte at the second input of {node.name()}, it is not connected; connect it, or switch "
             "'use matte' off"
         )
-    frames = _frames(node, plate)
+    frames, folders = _frames(node, plate), folders_of(node)
     params, animation = _parameters(node, frames)
     style, style_digest = _style(node)
     server = (node["server"].value() or "").strip()
     return Plan(
         identity=node["identity"].value(),
         name=node.name(),
-        folders=folders_of(node),
-        frames=frames,
+        folders=folders,
         views=_views(node),
-        style=style,
+        render=RenderArguments(
+            folders.plates, folders.painted, style, frames, params, animation, input_space=_space(node), server=server
+        ),
         style_digest=style_digest,
-        params=params,
-        animation=animation,
-        space=_space(node),
-        server=server,
         # A server of this machine sees the same files under the same names.
         shared=SharedFolder.parse(node["shared"].value() or "") if server else None,
         # Without the channel a Write fills in black, and black alpha would mean that there is no picture.

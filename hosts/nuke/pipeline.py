@@ -166,7 +166,7 @@ class StylizeJob:
 
     def _store(self, state: str, message: str = "") -> None:
         plan = self._plan
-        what = f"{plan.name} ({plan.style}, frames {plan.frames.text()})"
+        what = f"{plan.name} ({plan.render.style}, frames {plan.frames.text()})"
         total = plan.frames.count * len(plan.views)
         job = HostJob(plan.identity, "nuke", state, what, done=self._done, frames=total, message=message)
         store(job, plan.folders.root)

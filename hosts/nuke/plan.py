@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Mapping
 
@@ -54,54 +54,38 @@ class Plan:
     name: str
     """Of the node, for people."""
     folders: Folders
-    frames: FrameSpan
     views: tuple[str, ...]
-    style: str
+    render: RenderArguments
+    """With %V in input and output."""
     style_digest: str = ""
-    """Of the weights, where the catalogue knows them."""
-    params: Mapping[str, float] = field(default_factory=dict)
-    animation: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    """Of the parameters that change over the range, a value for every frame."""
-    space: str = ""
-    server: str = ""
+    """SHA-256 of the style's weights, where the catalogue knows them."""
     shared: SharedFolder | None = None
-    """Of a server elsewhere: the folder by which both name a file."""
+    """The folder shared with a server on another machine."""
     alpha: bool = True
-    """Whether the plate goes with its alpha, by which it is premultiplied."""
+    """Whether the plate has its alpha, by which it is premultiplied."""
     graph: str = ""
     """Fingerprint of everything above the node."""
 
+    @property
+    def frames(self) -> FrameSpan:
+        """The frames to be painted."""
+        return self.render.frames
+
     def key(self) -> str:
         """A fingerprint of the settings and the input: equal keys paint equal frames."""
-        curves = {name: {str(frame): value for frame, value in curve.items()} for name, curve in self.animation.items()}
-        return digest_of(
-            [
-                self.frames.text(),
-                list(self.views),
-                self.style,
-                dict(self.params),
-                curves,
-                self.space,
-                self.alpha,
-                self.graph,
-            ]
-        )
+        render = self.render
+        curves = {
+            name: {str(frame): value for frame, value in curve.items()} for name, curve in render.animation.items()
+        }
+        settings = [render.frames.text(), list(self.views), render.style, dict(render.params), curves]
+        return digest_of([*settings, render.input_space, self.alpha, self.graph])
 
     def render_arguments(self, view: str) -> RenderArguments:
         """The arguments for one view. BridgeError where the server cannot reach the files."""
-        plates, painted = (for_view(pattern, view) for pattern in (self.folders.plates, self.folders.painted))
+        plates, painted = (for_view(pattern, view) for pattern in (self.render.input, self.render.output))
         if self.shared is not None:
             plates, painted = self.shared.name_of(plates), self.shared.name_of(painted)
-        return RenderArguments(
-            input=plates,
-            output=painted,
-            style=self.style,
-            frames=self.frames,
-            params=self.params,
-            animation=self.animation,
-            input_space=self.space,
-            server=self.server,
-        )
+        return replace(self.render, input=plates, output=painted)
 
 
 def folder_of_node(scratch: str, script: str, identity: str, temporary: str = "") -> Path:

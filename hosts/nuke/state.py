@@ -31,7 +31,7 @@ def state_of(plan: Plan, shown: ShownFrames, *, busy: bool) -> str:
     if not shown.ready:
         return NOT_YET
     fault = fault_of(plan, shown)
-    return "out of date: " + fault if fault else f"up to date ({plan.frames.count} frames, {plan.space})"
+    return "out of date: " + fault if fault else f"up to date ({plan.frames.count} frames, {plan.render.input_space})"
 
 
 def fault_of(plan: Plan, shown: ShownFrames, *, freshness: bool = True) -> str:
@@ -47,7 +47,7 @@ def fault_of(plan: Plan, shown: ShownFrames, *, freshness: bool = True) -> str:
         return "the input or the settings changed since it was painted"
     # A machine that does not know the style cannot tell whether it changed.
     if plan.style_digest and shown.settings.style_digest not in ("", plan.style_digest):
-        return f"the style '{plan.style}' was trained anew since it was painted"
+        return f"the style '{plan.render.style}' was trained anew since it was painted"
     return ""
 
 

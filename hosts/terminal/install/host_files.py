@@ -55,20 +55,13 @@ def adapter_files(host: Host) -> dict[str, bytes]:
 
 def own_catalogue() -> catalogues.Catalogue:
     """Styles and parameters of this installation."""
-    from impasto.core.errors import StyleError
     from impasto.core.params import PARAMETERS
-    from impasto.core.style import offered_by, style_files
-    from impasto.core.style_reference import name_of
+    from impasto.hosts.terminal.style.listing import offered_styles
 
-    styles = []
-    for path in style_files().values():
-        try:
-            offered = offered_by(path)
-        except StyleError:
-            continue  # `impasto styles` says what is wrong with it
-        for each, card in offered:
-            name = name_of(str(each))
-            styles.append(events.StyleFound(name, card.title, card.description, card.size, card.weights_sha256))
+    styles = [
+        events.StyleFound(each.name, each.title, each.description, each.size, each.sha256)
+        for each in offered_styles()[0]
+    ]
     controls = [
         events.ParameterFound(each.name, each.minimum, each.maximum, each.default, each.help) for each in PARAMETERS
     ]

@@ -19,17 +19,9 @@ from impasto.hosts.terminal.shared_options import Json
 PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
 
-def styles(
-    json: Json = False,
-) -> None:
+def styles(json: Json = False) -> None:
     """List the styles with size, halo, licence and credit."""
-    found: list[StyleFound] = []
-    notes: list[Warned] = []
-    for path in style_files().values():
-        try:
-            found.extend(style_found(card, each) for each, card in offered_by(path))
-        except StyleError as error:
-            notes.append(Warned(str(error)))
+    found, notes = offered_styles()
     if json:
         controls = [ParameterFound(**asdict(each)) for each in PARAMETERS]
         events: list[Event] = [*found, *controls, *notes, Finished()]
@@ -39,6 +31,18 @@ def styles(
     _show_table(found)
     for note in notes:
         typer.echo(f"note: {note.message}", err=True)
+
+
+def offered_styles() -> tuple[list[StyleFound], list[Warned]]:
+    """Every style of this installation, and a note for each file that is not sound."""
+    found: list[StyleFound] = []
+    notes: list[Warned] = []
+    for path in style_files().values():
+        try:
+            found.extend(style_found(card, each) for each, card in offered_by(path))
+        except StyleError as error:
+            notes.append(Warned(str(error)))
+    return found, notes
 
 
 def style_found(card: Card, path: Path) -> StyleFound:

@@ -123,16 +123,16 @@ def test_what_names_no_shared_folder_is_an_error(text: str) -> None:
 def test_settings_become_the_words_of_the_command(tmp_path: Path) -> None:
     render = RenderArguments(
         "p.####.exr", "o.####.exr", "wheatfield", FrameSpan(1, 9), {"exposure": -1.0}, {"stroke": {2: 1.5, 1: 1}},
-        matte="-m.exr", input_space="ACEScg", server="tcp://a:1", overwrite=True,
+        input_space="-ACEScg", server="tcp://a:1",
     )  # fmt: skip
     file = render.store_animation(tmp_path / "deep" / "a.json")
     assert file is not None
     assert json.loads(file.read_text()) == {"stroke": {"1": 1.0, "2": 1.5}}
     assert render.words(file) == [
         "render", "p.####.exr", "o.####.exr", "--style=wheatfield", "--frames=1-9", "--exposure=-1.0",
-        f"--animate={file}", "--matte=-m.exr", "--input-space=ACEScg", "--server=tcp://a:1", "--overwrite", "--resume",
+        f"--animate={file}", "--input-space=-ACEScg", "--server=tcp://a:1", "--resume",
     ]  # fmt: skip
-    assert RenderArguments("a", "b", "c").store_animation(tmp_path / "none.json") is None
+    assert RenderArguments("a", "b", "c", FrameSpan(1, 1)).store_animation(tmp_path / "none.json") is None
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_a_working_space_that_is_not_known_is_never_guessed(alone: Session) -> N
     alone.press(node)
     assert "got 'Studio Log'" in alone.nuke.said[0]
     node["plate_space"].setValue("ACEScg")
-    assert alone.knobs.plan_of(node).space == "ACEScg"
+    assert alone.knobs.plan_of(node).render.input_space == "ACEScg"
 
 
 def test_a_script_never_renders_the_plate_of_a_node_by_itself(alone: Session) -> None:

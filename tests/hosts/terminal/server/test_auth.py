@@ -1,4 +1,4 @@
-"""Keys from the command line, and a render on another machine: this one, in two roles."""
+"""Key files from the command line, and a render on another machine: this one, in two roles."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def free_port() -> int:
             return int(port)
 
 
-def test_keys_are_made_listed_and_revoked(impasto: Impasto) -> None:
+def test_key_pairs_are_made_listed_and_revoked(impasto: Impasto) -> None:
     done = impasto("auth", "new")
     assert done.code == 0
     mine = KEY.search(done.out)
@@ -56,7 +56,7 @@ def test_keys_are_made_listed_and_revoked(impasto: Impasto) -> None:
     assert (gone.code, len(gone.err.splitlines())) == (USAGE, 1)
 
 
-def test_keys_that_others_can_read_are_refused_with_what_to_run(impasto: Impasto) -> None:
+def test_key_files_that_others_can_read_are_refused_with_what_to_run(impasto: Impasto) -> None:
     impasto("auth", "new")
     Path("keys").chmod(0o755)
     done = impasto("render", "plates:p.exr", "out:o.exr", "--style", "identity")
