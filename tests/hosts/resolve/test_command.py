@@ -260,11 +260,11 @@ def test_the_window_asks_and_shows_how_far_it_is(tmp_path: Path) -> None:
         assert again.wait()[1] == waiting
         window.open_bar()
         assert window.root.protocol("WM_DELETE_WINDOW").endswith("stop")
-        window.tell(0.5, "painting")
+        window.show_progress(0.5, "painting")
         window.pause(0.01)
-        assert not window.stopped()
+        assert not window.stop_requested()
         window.stop()
-        assert window.stopped()
+        assert window.stop_requested()
 
 
 def test_a_silent_user_interface_is_enough() -> None:
