@@ -1,4 +1,4 @@
-"""Options made from the tables of what an artist may turn, so that ranges and help are written once."""
+"""Options made from the tables of parameters, so that ranges and help texts are written once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PANELS = {"": "What the style does", "before_": "Before the network", "after_": 
 
 
 def with_controls(command: Command) -> Command:
-    """Give a command, whose last parameter is `**controls`, one option for each row of the tables.
+    """Give a command with a last parameter `**controls` one option for each row of the tables.
 
-    Options that are not given arrive as None. Ranges are stated in the help and checked where the
-    values are used, so that every host says the same of a value outside.
+    An option that is not given is None. The help states the range; the range is checked where the value is used, so
+    that every host reports the same error.
     """
     options = [
         *_options("", PARAMETERS),
@@ -34,7 +34,7 @@ def with_controls(command: Command) -> Command:
 
 
 def with_parameters(command: Command) -> Command:
-    """As `with_controls`, for what the style itself offers alone."""
+    """As `with_controls`, for the parameters of the style alone."""
     return _with_options(command, _options("", PARAMETERS))
 
 
@@ -44,7 +44,7 @@ def _with_options(command: Command, options: list[inspect.Parameter]) -> Command
         for each in inspect.signature(command, eval_str=True).parameters.values()
         if each.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    # Typer asks for the signature, as every introspection does.
+    # Typer reads this attribute, as every introspection does.
     command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
     return command
 

@@ -16,7 +16,7 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.hosts.terminal.train.torchrun import Place, leave, place
+from impasto.hosts.terminal.train.torchrun import ProcessRank, exit_process, process_rank
 from impasto.training import loop
 from impasto.training.data.domains import Domains
 from impasto.training.data.pairs import Pair
@@ -61,7 +61,7 @@ def task(recipe: Recipe, case: str) -> loop.Task:
     return dataclasses.replace(pairs_objective.task_for(pairs(), recipe), show=lambda net, path: None)
 
 
-def stopped(here: Place, case: str) -> Callable[[], bool]:
+def stopped(here: ProcessRank, case: str) -> Callable[[], bool]:
     """When somebody asks this process to stop, kills it, or stops it dead; each at the eighth step."""
     seen = 0
 
@@ -89,7 +89,7 @@ def main() -> None:
         "uneven": {"batch": 5},
     }
     recipe = dataclasses.replace(RECIPE, **changes.get(case, {}))  # type: ignore[arg-type]
-    here = place()
+    here = process_rank()
     steps: list[int] = []
     schedule = loop.Schedule(folder, checkpoint_s=0.0 if case == "killed" else 60.0, resume=here.restarts > 0)
     try:
@@ -100,9 +100,9 @@ def main() -> None:
             )  # fmt: skip
     except TrainingError as error:
         print(f"{here.rank}: {error}", flush=True)
-        leave(7)
+        exit_process(7)
     print(f"{here.rank}: {trained.steps} steps after {here.restarts} restarts, {len(steps)} told", flush=True)
-    leave(0)
+    exit_process(0)
 
 
 if __name__ == "__main__":

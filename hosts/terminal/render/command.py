@@ -94,7 +94,7 @@ def render(
         typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine; paths are ROOT:path."),
     ] = None,
     server_key: Annotated[
-        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto keys trust`.")
+        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto auth trust`.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
     **controls: Any,

@@ -406,7 +406,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 
 
 def test_a_network_is_never_entered_without_keys() -> None:
-    with pytest.raises(UsageError, match="impasto keys new"):
+    with pytest.raises(UsageError, match="impasto auth new"):
         Client.connect("tcp://127.0.0.1:7000")
 
 

@@ -42,7 +42,7 @@ def together(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_one_process_speaks_and_writes_for_all() -> None:
+def test_one_process_reports_and_writes_for_all() -> None:
     done = together("pairs", "--before", "before", "--after", "after", "-o", "my.safetensors", "--steps", "50")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -84,7 +84,7 @@ def test_shots_are_searched_under_their_masks(impasto: Impasto) -> None:
         (("--guides", "aov.####.exr:depth"), USAGE, "got them with pairs"),
     ],
 )
-def test_what_cannot_be_searched_is_said(more: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
+def test_what_cannot_be_searched_is_an_error(more: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
     done = impasto(*arguments(*more))
     assert (done.code, said in done.err) == (code, True), done.err
     assert not Path("best.toml").exists()
@@ -113,7 +113,7 @@ def test_what_one_process_does_is_not_done_by_several(
     assert not Path("taught").exists()
 
 
-def test_where_optuna_is_missing_it_is_said_how_to_get_it(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_the_error_names_the_extra(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
     done = impasto(*arguments())

@@ -1,4 +1,4 @@
-"""What needs no Resolve: colours, timecodes, the files of a render job, requests and forms."""
+"""What needs no Resolve: colours, timecodes, the files of a render job, requests and the dialog's fields."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from impasto.core import colour
 from impasto.core.media.timecode import advance_timecode
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.jobs import HostJob
+from impasto.hosts.bridge.ranges import FrameSpan
 from impasto.hosts.events import ParameterFound, StyleFound
 from impasto.hosts.resolve.colour import SPACES, TRANSFORMS, picture_colour
 from impasto.hosts.resolve.dialog_request import job_words, request_of, values_of
-from impasto.hosts.resolve.rendered_files import Written, written
+from impasto.hosts.resolve.rendered_files import ImageSequence, rendered_sequence
 from impasto.hosts.resolve.request import Request, remember, remembered, request_from
 from impasto.hosts.resolve.timecode import advanced, same_rate
 
@@ -26,7 +26,7 @@ MANAGED = {"colorScienceMode": "davinciYRGBColorManagedv2", "separateColorSpaceA
 
 
 @pytest.mark.parametrize("name", sorted({*SPACES.values(), *TRANSFORMS.values()}))
-def test_every_colour_that_is_told_to_the_server_is_one_it_knows(name: str) -> None:
+def test_the_server_knows_every_colour_space_of_the_tables(name: str) -> None:
     assert name in colour.spaces()
 
 
@@ -59,7 +59,7 @@ def test_every_colour_that_is_told_to_the_server_is_one_it_knows(name: str) -> N
 )  # fmt: skip
 def test_settings_say_which_colours_a_render_has(settings: dict[str, str], space: str, clip: dict[str, str]) -> None:
     found = picture_colour(lambda key: settings.get(key, ""))
-    assert (found.space, dict(found.clip)) == (space, clip)
+    assert (found.space, dict(found.clip_properties)) == (space, clip)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_files_of_a_render_job_are_found_however_they_are_called(
     names: list[str], pattern: str, first: int, tmp_path: Path
 ) -> None:
     folder = files(tmp_path / "r", *names)
-    assert written(folder, 2) == Written(f"{folder}/{pattern}", FrameRange(first, first + 1))
+    assert rendered_sequence(folder, 2) == ImageSequence(f"{folder}/{pattern}", FrameSpan(first, first + 1))
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_files_of_a_render_job_are_found_however_they_are_called(
         (["a_1.exr", "b_1.exr"], "", "found several"),
     ],
 )
-def test_a_render_that_is_not_whole_is_told_by_its_frames(
+def test_an_incomplete_render_is_an_error_with_its_frames(
     names: list[str], empty: str, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BridgeError, match=said):
-        written(files(tmp_path / "r", *names, empty=empty), 3)
+        rendered_sequence(files(tmp_path / "r", *names, empty=empty), 3)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ CATALOGUE = Catalogue(
 )
 
 
-def test_the_form_says_what_the_request_says() -> None:
+def test_a_request_survives_the_fields_of_the_dialog() -> None:
     request = Request("wheatfield", "marks", "take", 8, 3, {"strength": 0.5, "stroke": 1.0}, "ACEScg", "/somewhere")
     assert request_of(values_of(request, CATALOGUE), CATALOGUE, request) == request
     assert values_of(Request("gone"), CATALOGUE)["style"] == "wheatfield"
@@ -199,12 +199,12 @@ def test_the_form_says_what_the_request_says() -> None:
 @pytest.mark.parametrize(
     ("field", "typed"), [("strength", "2"), ("strength", "much"), ("handles", "x"), ("style", "gone")]
 )
-def test_a_form_that_is_filled_in_wrongly_is_a_sentence(field: str, typed: str) -> None:
+def test_a_wrong_field_is_an_error(field: str, typed: str) -> None:
     values = {**values_of(Request("wheatfield"), CATALOGUE), field: typed}
     with pytest.raises(BridgeError, match="expected"):
         request_of(values, CATALOGUE, Request())
 
 
-def test_jobs_are_offered_in_words() -> None:
-    (word,) = job_words((Job("7", "resolve", "painting", "Reel 1"),))
+def test_jobs_are_offered_by_name_and_reason() -> None:
+    (word,) = job_words((HostJob("7", "resolve", "painting", "Reel 1"),))
     assert word == "7: Reel 1 (the host was closed)"

@@ -17,11 +17,11 @@ from impasto.core.engine import Engine
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.hosts.bridge.command import Command
-from impasto.hosts.resolve.job_record import Record
+from impasto.hosts.resolve.job_record import JobRecord
 from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request
 from impasto.server.runtime_dir import running
-from tests.hosts.resolve.conftest import IMPASTO, Heard, made
+from tests.hosts.resolve.conftest import IMPASTO, RecordingUi, made
 from tests.hosts.resolve.fake import World, cut, picture
 from tests.hosts.terminal.render.test_served import end
 
@@ -29,10 +29,10 @@ RequestIn = Callable[..., Request]
 STYLE = "wheatfield-draft"
 
 
-def done(world: World, request: Request, heard: Heard, command: Command) -> Record:
+def done(world: World, request: Request, ui: RecordingUi, command: Command) -> JobRecord:
     resolve: Any = world.resolve
-    record = begin(resolve, request, heard)
-    carry_out(resolve, record, heard, command)
+    record = begin(resolve, request, ui)
+    carry_out(resolve, record, ui, command)
     return record
 
 
@@ -47,11 +47,11 @@ def painted_by_the_engine(path: str, space: str, strength: float) -> np.ndarray:
 
 
 def test_a_clip_comes_back_above_itself_as_the_engine_paints_it(
-    world: World, heard: Heard, request_in: RequestIn, served: Command
+    world: World, ui: RecordingUi, request_in: RequestIn, served: Command
 ) -> None:
     cut(world, (86422, 3, 100))
     before = world.state()
-    record = done(world, request_in(style=STYLE, params={"strength": 0.7}), heard, served)
+    record = done(world, request_in(style=STYLE, params={"strength": 0.7}), ui, served)
     timeline = world.project.timelines[0]
     (item,) = timeline.tracks[1]
     assert (item.start, item.length, item.inside) == (86422, 3, 0)
@@ -73,23 +73,23 @@ def test_a_clip_comes_back_above_itself_as_the_engine_paints_it(
     facts = json.loads(marker["customData"])
     assert (at, facts["style"], facts["params"], facts["job"]) == (22, STYLE, {"strength": 0.7}, record.id)
     assert world.state() == before
-    assert any("Gamma 2.4 Encoded Rec.709" in text for text in heard.said)
+    assert any("Gamma 2.4 Encoded Rec.709" in text for text in ui.said)
 
 
 def test_an_identity_gives_the_plate_back_bit_for_bit(
-    world: World, heard: Heard, request_in: RequestIn, served: Command
+    world: World, ui: RecordingUi, request_in: RequestIn, served: Command
 ) -> None:
-    done(world, request_in(), heard, served)
+    done(world, request_in(), ui, served)
     for path in world.project.timelines[0].tracks[1][0].media.files:
         with open_reader(path) as result, open_reader(path.replace("/painted/painted_", "/plate_")) as plate:
             assert np.array_equal(next(iter(result)).colour, next(iter(plate)).colour)
 
 
 def test_a_broken_frame_is_named_and_the_others_are_kept(
-    world: World, heard: Heard, request_in: RequestIn, served: Command
+    world: World, ui: RecordingUi, request_in: RequestIn, served: Command
 ) -> None:
     resolve: Any = world.resolve
-    record = begin(resolve, request_in(), heard)
+    record = begin(resolve, request_in(), ui)
 
     def break_one() -> None:
         for path in record.folder.rglob("*086430.exr"):
@@ -97,30 +97,35 @@ def test_a_broken_frame_is_named_and_the_others_are_kept(
 
     world.looked = break_one
     with pytest.raises(Exception, match=r"plate_00000010\.exr.*10 of 20 frames.* are painted"):
-        carry_out(resolve, record, heard, served)
+        carry_out(resolve, record, ui, served)
     assert len(list((record.folder / "plate01" / "painted").iterdir())) == 10
     assert len(world.project.timelines[0].tracks) == 1
 
 
 def test_a_server_that_is_not_there_is_a_sentence_and_the_next_start_goes_on(
-    world: World, heard: Heard, request_in: RequestIn, served: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    ui: RecordingUi,
+    request_in: RequestIn,
+    served: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     resolve: Any = world.resolve
-    record = begin(resolve, request_in(), heard)
+    record = begin(resolve, request_in(), ui)
     with monkeypatch.context() as patch:
         blocked = tmp_path / "a-file"
         blocked.write_text("in the way of a runtime folder")
         patch.setenv("IMPASTO_RUNTIME", str(blocked / "run"))
         with pytest.raises(Exception, match="0 of 20 frames"):
-            carry_out(resolve, record, heard, served)
+            carry_out(resolve, record, ui, served)
     rendered = world.calls.count("Project.StartRendering")
-    carry_out(resolve, record, heard, served)
+    carry_out(resolve, record, ui, served)
     assert world.calls.count("Project.StartRendering") == rendered == 1
     assert len(world.project.timelines[0].tracks[1]) == 1
 
 
 def test_a_server_that_is_killed_in_the_middle_costs_nothing(
-    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut(world, (86422, 4, 100))
     with TemporaryDirectory(prefix="impasto-") as made:
@@ -135,9 +140,9 @@ def test_a_server_that_is_killed_in_the_middle_costs_nothing(
                 os.kill(owner.pid, signal.SIGKILL)
             return False
 
-        heard.stops = kill
+        ui.stops = kill
         try:
-            done(world, request_in(style=STYLE), heard, IMPASTO)
+            done(world, request_in(style=STYLE), ui, IMPASTO)
         finally:
             end(folder)
     assert len(killed) == 1
@@ -146,12 +151,12 @@ def test_a_server_that_is_killed_in_the_middle_costs_nothing(
 
 @pytest.mark.parametrize("habits", [{"name": "{name}{number:04d}.exr", "numbering": "clip"}, {"end_is_behind": False}])
 def test_handles_are_painted_and_cut_away(
-    habits: dict[str, Any], heard: Heard, request_in: RequestIn, served: Command
+    habits: dict[str, Any], ui: RecordingUi, request_in: RequestIn, served: Command
 ) -> None:
     world = made(**habits)
     before = world.state()
     world.project.timelines[0].tracks[0][0].grade = "warm"
-    done(world, request_in(handles=5), heard, served)
+    done(world, request_in(handles=5), ui, served)
     (item,) = world.project.timelines[0].tracks[1]
     assert (item.start, item.length, item.inside, item.media.frames) == (86420, 20, 5, 30)
     with open_reader(item.media.files[0]) as reader:

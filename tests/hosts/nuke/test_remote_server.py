@@ -17,12 +17,12 @@ def test_a_node_is_painted_on_another_machine(
     monkeypatch.setenv("IMPASTO_KEYS", str(server.keys))
     # Where no server of this machine is.
     monkeypatch.setenv("IMPASTO_RUNTIME", str(tmp_path / "run"))
-    run(["keys", "trust", server.address, server.public_key])
+    run(["auth", "trust", server.address, server.public_key])
     session = open_nuke()
     node = session.node("identity")
     node["server"].setValue(server.address)
     node["scratch"].setValue(str(tmp_path / "elsewhere"))
-    session.complaining = True
+    session.expects_errors = True
     session.paint(node)
     assert "expected the folder that this machine shares" in session.nuke.said.pop()
     node["shared"].setValue(f"work={server.shared.as_posix()}")

@@ -1,4 +1,4 @@
-"""Resolve as it may be: other names of files, other ends of ranges, older versions; and the fake itself."""
+"""Resolve of other versions: other names of files, other ends of ranges, missing methods; and the fake itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.hosts.resolve.connection import PLACES, checked, places
 from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request
 from tests.hosts.resolve import fake
-from tests.hosts.resolve.conftest import Heard, made
+from tests.hosts.resolve.conftest import RecordingUi, made
 from tests.hosts.resolve.fake import World, cut, picture
 from tests.hosts.resolve.stubs import methods
 
@@ -25,9 +25,9 @@ RequestIn = Callable[..., Request]
 pytestmark = pytest.mark.usefixtures("copied")
 
 
-def go(world: World, request: Request, heard: Heard) -> None:
+def go(world: World, request: Request, ui: RecordingUi) -> None:
     resolve: Any = world.resolve
-    carry_out(resolve, begin(resolve, request, heard), heard)
+    carry_out(resolve, begin(resolve, request, ui), ui)
 
 
 @pytest.mark.parametrize(
@@ -48,23 +48,23 @@ def go(world: World, request: Request, heard: Heard) -> None:
     ids=str,
 )
 def test_the_painted_clip_lies_on_the_frame_it_was_made_of(
-    habits: dict[str, Any], heard: Heard, request_in: RequestIn
+    habits: dict[str, Any], ui: RecordingUi, request_in: RequestIn
 ) -> None:
     world = made(**habits)
     before = world.state()
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     (item,) = world.project.timelines[0].tracks[1]
     assert (item.start, item.length, item.inside, item.media.frames) == (86420, 20, 0, 20)
     if world.habits.version >= (19, 1):
         assert world.state() == before
     else:
-        assert any("in and out marks" in text for text in heard.said)
+        assert any("in and out marks" in text for text in ui.said)
 
 
-def test_clips_between_the_marks_are_cut_to_them(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_clips_between_the_marks_are_cut_to_them(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
     world.project.timelines[0].marks = {"video": {"in": 30, "out": 45}}
     before = world.state()
-    go(world, request_in(scope="marks"), heard)
+    go(world, request_in(scope="marks"), ui)
     laid = [(item.start, item.length) for item in world.project.timelines[0].tracks[1]]
     assert laid == [(86430, 10), (86440, 6)]
     assert [item.media.properties["Start TC"] for item in world.project.timelines[0].tracks[1]] == [
@@ -75,83 +75,85 @@ def test_clips_between_the_marks_are_cut_to_them(world: World, heard: Heard, req
 
 
 def test_the_whole_timeline_is_one_clip_with_the_timelines_timecode(
-    world: World, heard: Heard, request_in: RequestIn
+    world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
-    go(world, request_in(scope="timeline"), heard)
+    go(world, request_in(scope="timeline"), ui)
     (item,) = world.project.timelines[0].tracks[1]
     assert (item.start, item.length, item.media.properties["Start TC"]) == (86420, 32, "01:00:00:20")
 
 
 def test_a_second_job_uses_the_track_of_the_first_where_there_is_room(
-    world: World, heard: Heard, request_in: RequestIn
+    world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     world.project.timelines[0].playhead = "01:00:01:20"
-    go(world, request_in(), heard)
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
+    go(world, request_in(), ui)
     assert [len(track) for track in world.project.timelines[0].tracks] == [2, 2, 1]
 
 
 def test_a_second_job_paints_the_film_and_not_what_the_first_one_painted(
-    world: World, heard: Heard, request_in: RequestIn
+    world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     before = world.state()
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     (second,) = world.project.timelines[0].tracks[2]
     with open_reader(second.media.files[0]) as reader:
         assert np.array_equal(next(iter(reader)).colour, picture(100))
     assert world.state() == before
 
 
-def test_what_lies_over_a_clip_is_said_and_no_part_of_a_take(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_items_over_a_clip_are_reported_and_no_part_of_a_take(
+    world: World, ui: RecordingUi, request_in: RequestIn
+) -> None:
     timeline = world.project.timelines[0]
     timeline.tracks.append([fake.TimelineItem(world, world.project.pool.film, 86425, 5, 0)])
     with pytest.raises(BridgeError, match="for a take"):
-        go(world, request_in(place="take"), heard)
-    go(world, request_in(), heard)
-    assert any("painted with it" in text for text in heard.said)
+        go(world, request_in(place="take"), ui)
+    go(world, request_in(), ui)
+    assert any("painted with it" in text for text in ui.said)
     timeline.disabled.add(2)
-    go(world, request_in(place="take"), heard)
+    go(world, request_in(place="take"), ui)
     assert timeline.tracks[0][0].selected == 2
 
 
-def test_a_transition_between_the_marks_is_no_clip(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_a_transition_between_the_marks_is_no_clip(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
     timeline = world.project.timelines[0]
     timeline.marks = {"video": {"in": 20, "out": 51}}
     timeline.tracks[0].insert(1, fake.TimelineItem(world, None, 86434, 12, 0))
-    go(world, request_in(scope="marks"), heard)
+    go(world, request_in(scope="marks"), ui)
     assert [(item.start, item.length) for item in timeline.tracks[1]] == [(86420, 20), (86440, 12)]
 
 
 def test_a_clip_that_was_moved_while_it_was_painted_is_followed(
-    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = world.project.timelines[0].tracks[0][0]
     meanwhile(monkeypatch, lambda: setattr(clip, "start", 86400))
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     (item,) = world.project.timelines[0].tracks[1]
     assert (item.start, item.length) == (86400, 20)
 
 
-def test_a_clip_that_was_cut_while_it_was_painted_is_told(
-    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+def test_a_clip_that_was_cut_while_it_was_painted_is_an_error(
+    world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = world.project.timelines[0].tracks[0][0]
     meanwhile(monkeypatch, lambda: setattr(clip, "length", 12))
     with pytest.raises(BridgeError, match="cut shorter"):
-        go(world, request_in(), heard)
+        go(world, request_in(), ui)
 
 
 def test_the_view_that_the_editor_has_when_it_is_painted_is_kept(
-    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work_on() -> None:
         assert world.page == "edit"
         world.page, world.project.timelines[0].playhead = "color", "01:00:01:22"
 
     meanwhile(monkeypatch, work_on)
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     assert (world.page, world.project.timelines[0].playhead) == ("color", "01:00:01:22")
 
 
@@ -166,7 +168,9 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> N
     monkeypatch.setattr(pipeline, "paint", painting)
 
 
-def test_a_clip_with_handles_keeps_its_framing_and_its_grade(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_a_clip_with_handles_keeps_its_framing_and_its_grade(
+    world: World, ui: RecordingUi, request_in: RequestIn
+) -> None:
     clip = world.project.timelines[0].tracks[0][0]
     clip.properties["ZoomX"], clip.grade = 1.5, "warm"
     seen: list[tuple[float, str]] = []
@@ -176,60 +180,60 @@ def test_a_clip_with_handles_keeps_its_framing_and_its_grade(world: World, heard
         seen.append((item.properties["ZoomX"], item.grade))
 
     world.looked = look
-    go(world, request_in(handles=4), heard)
+    go(world, request_in(handles=4), ui)
     assert set(seen) == {(1.5, "warm")}
 
 
 def test_the_choice_among_the_users_takes_comes_back_where_ours_is_refused(
-    world: World, heard: Heard, request_in: RequestIn
+    world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
     clip, film = world.project.timelines[0].tracks[0][0], world.project.pool.film
     clip.AddTake(film, 0, 20)
     clip.AddTake(film, 40, 60)
     clip.SelectTakeByIndex(2)
-    before = world.laid()
+    before = world.placed()
     world.refuse = lambda number, name: name == "TimelineItem.SelectTakeByIndex" and refused.pop()
     refused = [False, True]
     with pytest.raises(BridgeError, match="choose the new take"):
-        go(world, request_in(place="take"), heard)
-    assert world.laid() == before
+        go(world, request_in(place="take"), ui)
+    assert world.placed() == before
 
 
-def test_a_take_is_chosen_and_as_long_as_the_clip(world: World, heard: Heard, request_in: RequestIn) -> None:
-    go(world, request_in(place="take", handles=4), heard)
+def test_a_take_is_chosen_and_as_long_as_the_clip(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
+    go(world, request_in(place="take", handles=4), ui)
     item = world.project.timelines[0].tracks[0][0]
     assert (item.selected, item.GetDuration(), item.takes[1][1]) == (2, 20, 4)
     assert len(world.project.timelines[0].tracks) == 1
 
 
-def test_a_marker_that_is_in_the_way_stays(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_a_marker_that_is_in_the_way_stays(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
     timeline = world.project.timelines[0]
     timeline.AddMarker(20, "Red", "mine", "", 1, "")
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     assert [timeline.markers[at]["name"] for at in (20, 21)] == ["mine", "Impasto"]
 
 
-def test_a_property_that_cannot_be_set_is_told(heard: Heard, request_in: RequestIn) -> None:
+def test_a_property_that_cannot_be_set_is_reported(ui: RecordingUi, request_in: RequestIn) -> None:
     world = made(no_property=("Input Color Space",))
-    go(world, request_in(), heard)
-    assert any("'Rec.709' as Input Color Space" in text for text in heard.said)
+    go(world, request_in(), ui)
+    assert any("'Rec.709' as Input Color Space" in text for text in ui.said)
     assert len(world.project.timelines[0].tracks[1]) == 1
 
 
-def test_single_frames_in_the_pool_are_no_clip(heard: Heard, request_in: RequestIn) -> None:
+def test_single_frames_in_the_pool_are_no_clip(ui: RecordingUi, request_in: RequestIn) -> None:
     world = made(individual=True)
-    laid = world.laid()
+    laid = world.placed()
     with pytest.raises(BridgeError, match="Show Individual Frames"):
-        go(world, request_in(), heard)
-    assert world.laid() == laid
+        go(world, request_in(), ui)
+    assert world.placed() == laid
 
 
-def test_colours_that_nobody_knows_are_asked_for_before_anything_is_done(
-    world: World, heard: Heard, request_in: RequestIn
+def test_unknown_colours_are_asked_for_before_anything_is_done(
+    world: World, ui: RecordingUi, request_in: RequestIn
 ) -> None:
     world.project.settings["colorSpaceOutput"] = "Studio Special"
     with pytest.raises(BridgeError, match=r"Studio Special.*--input-space"):
-        go(world, request_in(), heard)
+        go(world, request_in(), ui)
     assert not [call for call in world.calls if ".Set" in call or ".Save" in call]
 
 
@@ -255,13 +259,13 @@ def test_what_cannot_be_painted_is_one_sentence(
     given: dict[str, Any],
     said: str,
     world: World,
-    heard: Heard,
+    ui: RecordingUi,
     request_in: RequestIn,
 ) -> None:
     prepare(world)
     before = world.state()
     with pytest.raises(BridgeError, match=said):
-        go(world, request_in(**given), heard)
+        go(world, request_in(**given), ui)
     assert world.state() == before
 
 
@@ -284,7 +288,7 @@ def test_no_resolve_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("platform", PLACES)
-def test_the_environment_says_where_scripting_is(platform: str) -> None:
+def test_the_environment_names_the_scripting_module(platform: str) -> None:
     assert all(places({}, platform))
     assert places({"RESOLVE_SCRIPT_API": "a", "RESOLVE_SCRIPT_LIB": "b"}, platform) == ("a", "b")
     assert "%" not in places({}, platform)[0]
@@ -322,7 +326,7 @@ def test_the_fake_refuses_another_thread(world: World) -> None:
 
 
 def test_nothing_of_resolve_is_touched_while_it_paints(
-    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
     copy = pipeline.paint
@@ -333,5 +337,5 @@ def test_nothing_of_resolve_is_touched_while_it_paints(
         calls.append(len(world.calls))
 
     monkeypatch.setattr(pipeline, "paint", watched)
-    go(world, request_in(), heard)
+    go(world, request_in(), ui)
     assert calls[0] == calls[1]

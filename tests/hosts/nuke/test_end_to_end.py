@@ -99,7 +99,7 @@ def test_a_style_file_of_the_artist_s_own_paints(
     session.paint(node)
     assert np.array_equal(colour_of(session.painted(node)[0]), by_engine(engine, plates)[0])
     own.unlink()
-    session.complaining = True
+    session.expects_errors = True
     session.press(node)
     assert "expected a style file at" in session.nuke.said[0]
 
@@ -142,7 +142,7 @@ def test_a_plate_without_alpha_is_painted_whole(session: Session, plates: Path, 
     assert np.array_equal(colour_of(session.painted(node)[0]), by_engine(engine, plates)[0])
 
 
-def test_the_working_space_of_the_script_is_told_to_the_server(session: Session) -> None:
+def test_the_working_space_of_the_script_reaches_the_server(session: Session) -> None:
     node = session.node()
     session.paint(node)
     as_rec709 = colour_of(session.painted(node)[0])

@@ -1,4 +1,4 @@
-"""What a run on pairs of pictures learns from, and the run itself: shared by all ways of training but keyframes."""
+"""What a run on pairs of pictures learns from, and the training itself: for all ways of training but keyframes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from impasto.core.errors import TrainingError, UsageError
 from impasto.hosts.events import RunWarning
 from impasto.hosts.terminal.report import counted
-from impasto.hosts.terminal.train.session import Session, told_of
+from impasto.hosts.terminal.train.run import RunContext, device_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingInput:
     """What a run learns from."""
 
     task: Task
-    told: str
-    """In words, for a person."""
+    text: str
+    """A summary for a person."""
     pictures: int
     shown: Tensor
-    """A plate (3, H, W), working space, whose painted thumbnail stands for the style."""
+    """A plate (3, H, W), working space; painted, it becomes the thumbnail of the style."""
     codes: tuple[str, ...] = ()
     """Names of the styles in the network, where it holds several by code."""
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """The styles that a run begins with: whose pictures it learns from, and whose network it adapts."""
+class StartStyles:
+    """The styles that a run starts from: teachers to distil, and a base to adapt."""
 
     distil_from: tuple[str, ...] = ()
     base: Style | None = None
@@ -50,8 +50,8 @@ class Begun:
         return recipe if self.base is None else recipe_for(self.base, recipe)
 
 
-def begun_with(distil_from: Sequence[str] | None, adapt: str | None, size: str | None) -> Begun:
-    """What the options name. Raises what `load_style` raises, and UsageError for a size that is not the base's."""
+def start_styles(distil_from: Sequence[str] | None, adapt: str | None, size: str | None) -> StartStyles:
+    """The styles that the options name. UsageError for a size that is not the base's; errors of `load_style`."""
     from impasto.core.style import find_style, load_style
     from impasto.core.style_reference import split_reference
 
@@ -66,42 +66,42 @@ def begun_with(distil_from: Sequence[str] | None, adapt: str | None, size: str |
             f"expected no --size, or '{base.card.size}' as '{adapt}' has, got '{size}'; a style that is adapted keeps "
             "its network"
         )
-    return Begun(tuple(each for style in distil_from or () for each in _each_of(style)), base)
+    return StartStyles(tuple(each for style in distil_from or () for each in _each_of(style)), base)
 
 
 def _each_of(style: str) -> list[str]:
-    """A style as it was named; each of those in a file that holds several, unless one of them was chosen."""
+    """The style itself, or each style of a file that holds several, unless one of them is chosen."""
     from impasto.core.style import find_style, offered_by
 
     _, *choices = offered_by(find_style(style))
     return [str(choice) for choice, _ in choices] or [style]
 
 
-def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequence[str]) -> Material:
-    """Pairs of pictures as what a run learns from; with styles to distil, their pictures of the same plates.
+def input_of_pairs(pairs: Sequence[Pair], recipe: Recipe, start: StartStyles, names: Sequence[str]) -> TrainingInput:
+    """The input of a run on pairs. Where styles are distilled, they paint the plates of the pairs first.
 
-    `names` are those of the styles that the pairs are painted in. Raises TrainingError for names that do not tell them
-    apart, and for a base that cannot be adapted.
+    `names` are the names of the styles in the pairs. TrainingError for equal names, and for a base that cannot be
+    adapted.
     """
     from impasto.training.data.pairs import as_float
     from impasto.training.objectives.pairs import task_for
     from impasto.training.teachers.style import painted_by
 
-    told = counted(len(pairs), "pair")
-    if begun.distil_from:
-        taught = names_of(begun.distil_from)
-        plates, told = list(pairs), f"{told} painted by {', '.join(taught)}"
-        numbered = enumerate(begun.distil_from)
+    text = counted(len(pairs), "pair")
+    if start.distil_from:
+        taught = names_of(start.distil_from)
+        plates, text = list(pairs), f"{text} painted by {', '.join(taught)}"
+        numbered = enumerate(start.distil_from)
         pairs = [pair for number, style in numbered for pair in painted_by(style, plates, number=number)]
-        if len(begun.distil_from) > 1:
+        if len(start.distil_from) > 1:
             names = taught
-    codes = codes_apart(names) if len(names) > 1 or begun.base is not None else ()
+    codes = distinct_codes(names) if len(names) > 1 or start.base is not None else ()
     shown = as_float(pairs[len(pairs) // 2].before)
-    return Material(task_for(pairs, recipe, begun.base), told, len(pairs), shown, codes)
+    return TrainingInput(task_for(pairs, recipe, start.base), text, len(pairs), shown, codes)
 
 
 def names_of(styles: Sequence[str]) -> list[str]:
-    """How styles are called in a network that learns them all: as in the file that holds several, else as the file."""
+    """Names for styles in one network: their short names where these differ, else with their files."""
     from impasto.core.style import find_style
     from impasto.core.style_reference import name_of, split_reference
 
@@ -110,8 +110,8 @@ def names_of(styles: Sequence[str]) -> list[str]:
     return short if len(set(short)) == len(short) else whole
 
 
-def codes_apart(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of styles as a choice behind an '@' can spell them; TrainingError where two are the same."""
+def distinct_codes(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of styles, without the characters that a choice after '@' cannot have; TrainingError for equal ones."""
     codes = tuple(" ".join(re.sub(r"[@=+/\\]", " ", name).split()) or "style" for name in names)
     twice = next((code for code in codes if codes.count(code) > 1), None)
     if twice is not None:
@@ -119,26 +119,26 @@ def codes_apart(names: Sequence[str]) -> tuple[str, ...]:
     return codes
 
 
-def learn(session: Session, material: Material, recipe: Recipe, device: str) -> None:
-    """Train until the end or Ctrl-C, and write the style; both are told."""
+def train_style(run: RunContext, given: TrainingInput, recipe: Recipe, device: str) -> None:
+    """Train until the end or Ctrl-C, write the style, and report both."""
     from impasto.training import loop
     from impasto.training.distributed import team
     from impasto.training.export import write_style
     from impasto.training.tracking import trackers
 
-    mates, options = team(), session.options
-    told = f"{material.told} on {told_of(device, mates.size)}"
-    session.reporter.show(RunWarning(f"{told}; what it looks like is in {session.preview}"))
-    with trackers(session.folder, wandb=options.wandb) if mates.leads else nullcontext(()) as followed:
+    mates, options = team(), run.options
+    text = f"{given.text} on {device_text(device, mates.size)}"
+    run.reporter.show(RunWarning(f"{text}; what it looks like is in {run.preview}"))
+    with trackers(run.folder, wandb=options.wandb) if mates.leads else nullcontext(()) as followed:
         trained = loop.run(
-            material.task,
+            given.task,
             recipe,
-            loop.Schedule(session.folder, resume=session.resume, device=device, trackers=followed),
-            on_progress=session.tell,
-            stopped=session.interrupts.asked,
+            loop.Schedule(run.folder, resume=run.resume, device=device, trackers=followed),
+            on_progress=run.show_progress,
+            stopped=run.interrupts.asked,
         )
-    # Without a single step there is nothing but chance in the weights.
+    # Without a step the weights are random.
     if trained.steps and mates.leads:
-        label = options.label(material.codes)
-        write_style(trained, recipe, options.output, label, pictures=material.pictures, shown=material.shown)
-    session.tell_end(trained)
+        label = options.label(given.codes)
+        write_style(trained, recipe, options.output, label, pictures=given.pictures, shown=given.shown)
+    run.show_end(trained)

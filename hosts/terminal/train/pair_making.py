@@ -1,4 +1,4 @@
-"""Plates of which pairs are made: where they are, and how the making is told."""
+"""Makes pairs of plates and painted pictures: finds the plates, and reports the progress."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 FRAMES_OF_A_MOVIE = 12
 MAKING, MADE, STOPPED = 1.0, 2.0, 3.0
-"""What the process that makes pairs tells the others after every one, and at the end."""
+"""Messages of the process that makes pairs to the others: after every pair, and at the end."""
 
 Plates: TypeAlias = Annotated[
     list[str],
     typer.Option("--plates", metavar="PATH", help="Pictures, movies, sequences and folders of them; repeatable."),
 ]
 OnPair: TypeAlias = Callable[[int, int, Path], None]
-"""Told after every pair: how many are there, of how many, and from which plate."""
+"""Called after every pair: how many exist, of how many, and the plate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlateSource:
-    """Pictures, movies, sequences and folders, with how many frames of a shot are wanted and the space of floats."""
+    """Pictures, movies, sequences and folders; the number of frames from each shot; the space of float pictures."""
 
     paths: Sequence[str]
     frames: int | None = None
@@ -41,26 +41,26 @@ class PlateSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """What is done to plates: by whom, the names of the pairs that this gives, and the doing."""
+class PairMaker:
+    """A way to make pairs: its name, the names of the pairs for some plates, and the function."""
 
-    named: str
+    name: str
     wanted: Callable[[Sequence[Path]], list[str]]
     make: Callable[[Sequence[Path], OnPair], None]
 
 
-def make_told(
+def make_pairs(
     source: PlateSource,
     into: Path,
-    pairing: Pairing,
+    maker: PairMaker,
     reporter: Reporter,
     interrupts: Interrupts,
     *,
     alone: bool = False,
 ) -> bool:
-    """Make the pairs of some plates in a folder, telling each; False where Ctrl-C ended it, which is told too.
+    """Make the pairs of some plates in a folder and report each; False where Ctrl-C ended it.
 
-    TrainingError where no others may be in that folder and there are.
+    With `alone`, TrainingError for pairs of other plates in the folder.
     """
     from impasto.core.media.commit import make_folder
     from impasto.training.distributed import team
@@ -79,12 +79,12 @@ def make_told(
             raise _StoppedError
 
     with plate_pictures(source) as pictures:
-        wanted = pairing.wanted(pictures)
+        wanted = maker.wanted(pictures)
         if alone:
             _require_no_others(into, wanted)
-        reporter.show(RunStarted(source.paths[0], str(into), pairing.named, 1, len(wanted), 0, 0, 0, None))
+        reporter.show(RunStarted(source.paths[0], str(into), maker.name, 1, len(wanted), 0, 0, 0, None))
         try:
-            pairing.make(pictures, on_pair)
+            maker.make(pictures, on_pair)
         except _StoppedError:
             reporter.show(RunCancelled(str(into), finished, round(time.monotonic() - begun, 1)))
             mates.told(STOPPED)
@@ -93,18 +93,18 @@ def make_told(
     return True
 
 
-def made_by_first(
-    source: PlateSource, into: Path, pairing: Pairing, reporter: Reporter, interrupts: Interrupts
+def make_pairs_on_first(
+    source: PlateSource, into: Path, maker: PairMaker, reporter: Reporter, interrupts: Interrupts
 ) -> bool:
-    """As `make_told` for a run, by the first of the processes that train together, while the others wait for it.
+    """Make pairs in the first of the processes that train together, while the others wait; see `make_pairs`.
 
-    All that is in the folder is learned from, so TrainingError where pairs of other plates are left there.
+    The run learns from everything in the folder, so pairs of other plates there are a TrainingError.
     """
     from impasto.training.distributed import team
 
     mates = team()
     if mates.leads:
-        return make_told(source, into, pairing, reporter, interrupts, alone=True)
+        return make_pairs(source, into, maker, reporter, interrupts, alone=True)
     while (heard := mates.told(MAKING)) == MAKING:
         pass
     return heard == MADE
@@ -120,14 +120,14 @@ def _require_no_others(into: Path, wanted: Sequence[str]) -> None:
 
 
 class _StoppedError(Exception):
-    """Leaves the making between two plates."""
+    """Stops between two plates."""
 
 
 @contextmanager
 def plate_pictures(source: PlateSource) -> Iterator[list[Path]]:
     """Every picture named or in a folder, and frames of every movie and sequence.
 
-    Frames, and float pictures whose space is given, are kept as PNGs for the time of the `with` block. Raises
+    Frames, and float pictures whose space is given, are PNG files for the time of the block. Raises
     TrainingError for a path that is none of these, where there is no picture at all, and for two of one name.
     """
     from impasto.core.media.open import is_movie
@@ -152,18 +152,18 @@ def plate_pictures(source: PlateSource) -> Iterator[list[Path]]:
     if not pictures and not shots:
         folders = ", ".join(f"'{path}'" for path in source.paths)
         raise TrainingError(f"expected pictures or movies in {folders}, found none; name a folder with plates")
-    with TemporaryDirectory(prefix="impasto-plates-") as kept:
+    with TemporaryDirectory(prefix="impasto-plates-") as temporary:
         if source.input_space is not None:
-            pictures = [in_space(path, source.input_space, Path(kept) / "stills") for path in pictures]
+            pictures = [in_space(path, source.input_space, Path(temporary) / "stills") for path in pictures]
         for number, shot in enumerate(shots):
             count = FRAMES_OF_A_MOVIE if source.frames is None else source.frames
-            pictures.extend(frames_of(shot, count, Path(kept) / str(number), source.input_space))
+            pictures.extend(frames_of(shot, count, Path(temporary) / str(number), source.input_space))
         _require_names(pictures)
         yield pictures
 
 
 def _require_names(pictures: Sequence[Path]) -> None:
-    """A pair bears the name of its plate, so that two of one name would be one pair."""
+    """TrainingError for two plates of one name: a pair has the name of its plate."""
     seen: set[str] = set()
     for path in pictures:
         if path.stem in seen:
