@@ -1,8 +1,8 @@
 """Installs an adapter into a folder where its host finds it, and removes it again completely.
 
-An adapter consists of `impasto/hosts/events.py`, the folders `impasto/hosts/bridge` and `impasto/hosts/<host>`, the words
-of the `impasto` command of this installation, and the list of styles and parameters. A manifest lists what was installed,
-so that no file of the user is ever overwritten or removed.
+An adapter consists of `impasto/hosts/events.py`, the folders `impasto/hosts/bridge` and `impasto/hosts/<host>`, the
+words of the `impasto` command of this installation, and the list of styles and parameters. A manifest lists what was
+installed, so that no file of the user is ever overwritten or removed.
 """
 
 from __future__ import annotations
