@@ -18,7 +18,8 @@ from torch import Tensor
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
-from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pairs import Pair
+from impasto.training.data.pictures import as_float
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
 
@@ -74,10 +75,10 @@ def nearest_style(generator: UNet, pairs: Sequence[Pair]) -> int:
     unlike = [0.0] * generator.config.styles
     for pair in some:
         plate, target = (_middle(as_float(picture)) for picture in (pair.before, pair.after))
-        judged = torch.ones_like(plate[:1], dtype=torch.bool) if pair.judged is None else _middle(pair.judged)
-        if judged.any():
+        loss_mask = torch.ones_like(plate[:1], dtype=torch.bool) if pair.loss_mask is None else _middle(pair.loss_mask)
+        if loss_mask.any():
             for style in range(len(unlike)):
-                unlike[style] += _ungraded(stylize(generator, plate, style), target, judged)
+                unlike[style] += _ungraded(stylize(generator, plate, style), target, loss_mask)
     return min(range(len(unlike)), key=unlike.__getitem__)
 
 
@@ -87,13 +88,13 @@ def _middle(picture: Tensor) -> Tensor:
     return picture[:, top : top + SIDE, left : left + SIDE]
 
 
-def _ungraded(result: Tensor, target: Tensor, judged: Tensor) -> float:
-    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target, where it is judged.
+def _ungraded(result: Tensor, target: Tensor, loss_mask: Tensor) -> float:
+    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target, within the loss mask.
 
-    Pictures are (3, H, W), `judged` (1, H, W) bool.
+    Pictures are (3, H, W), `loss_mask` (1, H, W) bool.
     """
-    x = torch.cat((result, torch.ones_like(result[:1])))[:, judged[0]].T.double()
-    y = target[:, judged[0]].T.double()
+    x = torch.cat((result, torch.ones_like(result[:1])))[:, loss_mask[0]].T.double()
+    y = target[:, loss_mask[0]].T.double()
     return float((x @ torch.linalg.lstsq(x, y).solution - y).square().mean())
 
 

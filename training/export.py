@@ -20,10 +20,10 @@ from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide
 from impasto.core.keyframe_paint.stored import Keys
 from impasto.core.style import Style, save_style
-from impasto.training.loop import Trained
-from impasto.training.networks import kind_of
+from impasto.training.networks import generator_name
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
+from impasto.training.task import Trained
 
 PREVIEW_SIDE = 160
 
@@ -62,7 +62,7 @@ def write_style(
         name=label.name,
         title=label.title or label.name.replace("_", " ").replace("-", " ").capitalize(),
         description=label.description,
-        generator=kind_of(trained.net),
+        generator=generator_name(trained.net),
         config={},
         size=recipe.size,
         halo=1,

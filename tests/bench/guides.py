@@ -27,12 +27,13 @@ from impasto.core.media import open_reader
 from impasto.core.media.guide_files import find_guides
 from impasto.core.metrics import psnr
 from impasto.core.params import Params
-from impasto.training.data.guides import GuideWish
+from impasto.training.data.guides import GuideSpec
 from impasto.training.data.keyframes import load_keyframes
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
+from impasto.training.task import Schedule
 from impasto.training.teachers.palette import fit_palette
 from impasto.training.teachers.strokes import StrokeLook, paint
 from tests.bench.keyframes import ssim
@@ -80,12 +81,12 @@ def main() -> None:
 
 def measured(folder: Path, layers: tuple[str, ...], steps: int, truths: dict[int, Samples]) -> str:
     """Train on these layers, and say how near unseen frames come to their truth, without and with the keys."""
-    wishes = [GuideWish.parse(f"{folder}/aov/a.####.exr:{','.join(layers)}")] if layers else []
+    wishes = [GuideSpec.parse(f"{folder}/aov/a.####.exr:{','.join(layers)}")] if layers else []
     recipe = recipe_from({"steps": steps, "minutes": 0.0}, RECIPE)
-    lesson = prepare(load_keyframes(str(folder / "plates/p.####.exr"), folder / "keys", guides=wishes), recipe.seed)
+    split = hold_out(load_keyframes(str(folder / "plates/p.####.exr"), folder / "keys", guides=wishes), recipe.seed)
     output = folder / f"{'-'.join(layers) or 'alone'}.safetensors"
     begun = time.process_time()
-    run(task_for(lesson, recipe, output, Label("bench")), recipe, Schedule(output.with_suffix(".run"), 1e9, 1e9))
+    run(task_for(split, recipe, output, Label("bench")), recipe, Schedule(output.with_suffix(".run"), 1e9, 1e9))
     spent = time.process_time() - begun
     engine = Engine(output, device="cpu")
     files = find_guides(f"{folder}/aov/a.####.exr")

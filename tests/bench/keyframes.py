@@ -28,11 +28,12 @@ from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.core.params import Params
 from impasto.core.temporal import warp_error
 from impasto.training.data.keyframes import load_keyframes
-from impasto.training.data.keyframes import spread as spread_out
+from impasto.training.data.shots import spread as spread_out
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, Trained, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
+from impasto.training.task import Schedule, Trained
 from impasto.training.teachers.palette import fit_palette
 from impasto.training.teachers.strokes import StrokeLook, paint
 from tests.bench.disturbances import noised
@@ -108,8 +109,8 @@ def store(folder: Path, pictures: dict[int, Samples]) -> None:
 def trained_for(seconds: float, folder: Path) -> Trained:
     """A run by the recipe's defaults on what `store` left in a folder."""
     recipe = recipe_from({"minutes": seconds / 60}, RECIPE)
-    lesson = prepare(load_keyframes(str(folder / "plates" / "f.####.png"), folder / "keys"), recipe.seed)
-    task = task_for(lesson, recipe, folder / "style.safetensors", Label("bench"))
+    split = hold_out(load_keyframes(str(folder / "plates" / "f.####.png"), folder / "keys"), recipe.seed)
+    task = task_for(split, recipe, folder / "style.safetensors", Label("bench"))
     return run(task, recipe, Schedule(folder / "run", preview_s=1e9, checkpoint_s=1e9), clock=time.process_time)
 
 

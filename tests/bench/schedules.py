@@ -25,10 +25,11 @@ from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.training.data.pairs import load_pairs
 from impasto.training.data.pictures import picture_files
 from impasto.training.data.plates import load_picture
-from impasto.training.loop import Schedule, run
+from impasto.training.loop import run
 from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
+from impasto.training.task import Schedule
 from impasto.training.teachers.pairs import TeacherLook, fit_teacher, make_pairs
 from tests.bench.disturbances import DISTURBANCES
 from tests.bench.keyframes import mean

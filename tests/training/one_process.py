@@ -24,6 +24,7 @@ from impasto.training.distributed import joined
 from impasto.training.objectives import domains as domains_objective
 from impasto.training.objectives import pairs as pairs_objective
 from impasto.training.recipe import Recipe
+from impasto.training.task import Schedule, TrainingTask
 
 STEPS = 20
 RECIPE = Recipe(
@@ -53,12 +54,12 @@ def pairs(count: int = 3) -> list[Pair]:
     return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(plates)]
 
 
-def task(recipe: Recipe, case: str) -> loop.Task:
+def task(recipe: Recipe, case: str) -> TrainingTask:
     if case == "domains":
         plates, wanted = pairs(), pairs(4)
         both = Domains(tuple(pair.before for pair in plates), tuple(pair.after for pair in wanted))
         return domains_objective.task_for(both, recipe)
-    return dataclasses.replace(pairs_objective.task_for(pairs(), recipe), show=lambda net, path: None)
+    return dataclasses.replace(pairs_objective.task_for(pairs(), recipe), preview=lambda net, path: None)
 
 
 def stopped(here: Place, case: str) -> Callable[[], bool]:
@@ -91,7 +92,7 @@ def main() -> None:
     recipe = dataclasses.replace(RECIPE, **changes.get(case, {}))  # type: ignore[arg-type]
     here = place()
     steps: list[int] = []
-    schedule = loop.Schedule(folder, checkpoint_s=0.0 if case == "killed" else 60.0, resume=here.restarts > 0)
+    schedule = Schedule(folder, checkpoint_s=0.0 if case == "killed" else 60.0, resume=here.restarts > 0)
     try:
         with joined(here.rank, here.size, "cpu", start=here.restarts, limit_s=3.0 if case == "hung" else LIMIT_S):
             trained = loop.run(

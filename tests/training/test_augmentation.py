@@ -15,9 +15,10 @@ from impasto.core.colour import decode
 from impasto.training.data.augmentation import compressed, exposed, through_jpeg
 from impasto.training.data.half_size import halved
 from impasto.training.data.pairs import Pair
-from impasto.training.loop import Schedule, run
+from impasto.training.loop import run
 from impasto.training.objectives.pairs import disturbed, task_for
 from impasto.training.recipe import Recipe
+from impasto.training.task import Schedule
 
 
 def plates(count: int = 4, side: int = 64) -> Tensor:
@@ -82,15 +83,15 @@ def test_what_is_off_changes_nothing() -> None:
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16])
 def test_pairs_at_half_size_stay_in_register_and_are_judged_where_all_of_them_is(dtype: torch.dtype) -> None:
     picture = (plates(1, 128)[0] * (255 if dtype == torch.uint8 else 1)).to(dtype)
-    judged = torch.ones(1, 128, 128, dtype=torch.bool)
-    judged[:, :, :65] = False
-    (half,) = halved([Pair("one", picture, picture.clone(), judged)], 64)
+    loss_mask = torch.ones(1, 128, 128, dtype=torch.bool)
+    loss_mask[:, :, :65] = False
+    (half,) = halved([Pair("one", picture, picture.clone(), loss_mask)], 64)
     assert (half.before.shape, half.before.dtype) == ((3, 64, 64), dtype)
     assert torch.equal(half.before, half.after)
     expected = torch.nn.functional.avg_pool2d(picture[None].float(), 2)[0]
     assert (half.before.float() - expected).abs().max() <= (0.5 if dtype == torch.uint8 else 1e-3)
-    assert half.judged is not None
-    assert half.judged[0, 0].nonzero()[:, 0].tolist() == list(range(33, 64))
+    assert half.loss_mask is not None
+    assert half.loss_mask[0, 0].nonzero()[:, 0].tolist() == list(range(33, 64))
     assert halved([half], 64) == [half]
 
 
@@ -103,7 +104,7 @@ def test_a_progressive_run_sees_half_sizes_first_and_whole_ones_later() -> None:
     losses = []
     for fraction in (0.0, 0.9):
         torch.manual_seed(1)
-        task.progress(fraction)
+        task.on_fraction(fraction)
         losses.append(task.step(net, task.critic(), 1, torch.Generator().manual_seed(1)).figures["reconstruction"])
     # Lines of one pixel are grey at half the size, on which a new network errs less.
     assert losses[0] < losses[1]
@@ -113,6 +114,6 @@ def test_a_run_tells_its_task_how_far_it_is_before_every_step(tmp_path: Path) ->
     picture = torch.zeros(3, 64, 64, dtype=torch.uint8)
     recipe = Recipe(steps=4, crop=48, size="draft", batch=1, texture=0.0, adversarial=0.0)
     told: list[float] = []
-    task = replace(task_for([Pair("black", picture, picture)], recipe), progress=told.append)
+    task = replace(task_for([Pair("black", picture, picture)], recipe), on_fraction=told.append)
     run(task, recipe, Schedule(tmp_path, preview_s=1e9, checkpoint_s=1e9))
     assert told == [0, 0.25, 0.5, 0.75]

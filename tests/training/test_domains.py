@@ -14,10 +14,11 @@ from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
 from impasto.core.generators.unet import UNet
 from impasto.training.data.domains import Domains, draw_pictures, load_domains
-from impasto.training.loop import Schedule, run
-from impasto.training.losses.adversarial import CONTESTS
+from impasto.training.loop import run
+from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
 from impasto.training.objectives.domains import RECIPE, task_for
 from impasto.training.preview import stylize
+from impasto.training.task import Schedule
 
 SMALL = dataclasses.replace(
     RECIPE, size="draft", minutes=0.0, steps=4, batch=2, crop=64, rim=8, mixed_precision=False, warm_up=2
@@ -60,7 +61,7 @@ def test_the_colour_of_the_other_folder_comes_over_and_the_content_stays(domains
     assert torch.corrcoef(both)[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("contest", CONTESTS)
+@pytest.mark.parametrize("contest", ADVERSARIAL_FORMS)
 def test_every_contest_runs_and_a_resumed_run_equals_an_undisturbed_one(
     domains: Domains, tmp_path: Path, contest: str
 ) -> None:

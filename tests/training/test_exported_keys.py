@@ -15,12 +15,13 @@ from impasto.core.frame import Frame, Samples
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.style import load_style
-from impasto.training.data.exported_keys import carried_keys
-from impasto.training.data.keyframes import Key, Plate, load_keyframes
+from impasto.training.data.exported_keys import exported_keys
+from impasto.training.data.keyframes import Key, UnpaintedFrame, load_keyframes
 from impasto.training.data.shot_statistics import camera_moves, noise_of
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
+from impasto.training.task import Schedule
 
 HEIGHT, WIDTH = 120, 200
 
@@ -43,8 +44,8 @@ def stored(picture: Samples, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
 
 
 def key(picture: Samples, number: int = 1, dtype: torch.dtype = torch.uint8) -> Key:
-    judged = torch.ones(1, *picture.shape[:2], dtype=torch.bool)
-    return Key(f"k.{number:04}.png", number, stored(picture), stored(1 - picture, dtype), judged)
+    loss_mask = torch.ones(1, *picture.shape[:2], dtype=torch.bool)
+    return Key(f"k.{number:04}.png", number, stored(picture), stored(1 - picture, dtype), loss_mask)
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
@@ -74,7 +75,7 @@ def test_an_actor_before_a_still_camera_moves_no_camera() -> None:
 
 def test_keys_of_8_bits_are_carried_as_they_are() -> None:
     keys = [key(scene(0), 3), key(scene(9), 8)]
-    carried = carried_keys(keys, [Plate(5, stored(scene(5)))])
+    carried = exported_keys(keys, [UnpaintedFrame(5, stored(scene(5)))])
     assert carried is not None
     assert carried.facts.frames == (3, 8)
     assert (carried.facts.samples, carried.facts.height, carried.facts.width) == ("uint8", HEIGHT, WIDTH)
@@ -86,30 +87,30 @@ def test_keys_of_8_bits_are_carried_as_they_are() -> None:
 
 
 def test_one_key_of_half_makes_all_of_them_half() -> None:
-    carried = carried_keys([key(scene(0), 1), key(scene(9), 2, torch.float16)], [])
+    carried = exported_keys([key(scene(0), 1), key(scene(9), 2, torch.float16)], [])
     assert carried is not None
     assert carried.facts.samples == "float16"
     assert carried.plates.dtype == carried.paints.dtype == torch.float16
 
 
 def test_unpainted_parts_are_carried_as_such() -> None:
-    partly = dataclasses.replace(key(scene()), judged=torch.zeros(1, HEIGHT, WIDTH, dtype=torch.bool))
-    partly.judged[:, :, :50] = True
-    carried = carried_keys([partly], [])
+    partly = dataclasses.replace(key(scene()), loss_mask=torch.zeros(1, HEIGHT, WIDTH, dtype=torch.bool))
+    partly.loss_mask[:, :, :50] = True
+    carried = exported_keys([partly], [])
     assert carried is not None
-    assert torch.equal(carried.painted[0] == 255, partly.judged)
+    assert torch.equal(carried.painted[0] == 255, partly.loss_mask)
 
 
 def test_keys_larger_than_the_limit_are_scaled_down() -> None:
     large = cv2.resize(scene(), (4096, 2160), interpolation=cv2.INTER_LINEAR)
-    carried = carried_keys([key(large)], [])
+    carried = exported_keys([key(large)], [])
     assert carried is not None
     assert tuple(carried.paints.shape) == (1, 3, 1080, 2048)
     assert (carried.facts.height, carried.facts.width) == (1080, 2048)
 
 
 def test_keys_of_differing_data_windows_are_not_carried() -> None:
-    assert carried_keys([key(scene(), 1), key(scene()[:-8], 2)], []) is None
+    assert exported_keys([key(scene(), 1), key(scene()[:-8], 2)], []) is None
 
 
 def test_a_trained_style_carries_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +123,12 @@ def test_a_trained_style_carries_its_keys(tmp_path: Path, monkeypatch: pytest.Mo
     recipe = dataclasses.replace(
         RECIPE, size="draft", minutes=0.0, steps=2, batch=2, crop=48, rim=8, mixed_precision=False
     )
-    lesson = prepare(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
-    run(task_for(lesson, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
+    split = hold_out(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
+    run(task_for(split, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
     style = load_style(tmp_path / "hero.safetensors")
     assert style.keys is not None
     assert style.keys.facts.frames == (2,)
-    assert torch.equal(style.keys.paints[0], lesson.keys[0].paint)
+    assert torch.equal(style.keys.paints[0], split.keys[0].paint)
 
 
 def test_a_key_painted_in_light_above_one_is_what_its_frame_becomes(
@@ -144,8 +145,8 @@ def test_a_key_painted_in_light_above_one_is_what_its_frame_becomes(
     recipe = dataclasses.replace(
         RECIPE, size="draft", minutes=0.0, steps=1, batch=1, crop=48, rim=8, mixed_precision=False
     )
-    lesson = prepare(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
-    run(task_for(lesson, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
+    split = hold_out(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
+    run(task_for(split, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
     engine = Engine(tmp_path / "hero.safetensors", device="cpu")
     with open_reader(str(tmp_path / "plates" / "f.####.exr")) as reader:
         result = engine(next(iter(reader))).colour

@@ -12,13 +12,15 @@ from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
 from impasto.core.style import Style, load_style
 from impasto.training.adapting import adapted, is_adapted, nearest_style, recipe_for
-from impasto.training.data.pairs import Pair, as_float, draw_crops
+from impasto.training.data.pairs import Pair, draw_crops
+from impasto.training.data.pictures import as_float
 from impasto.training.export import Label, write_style
-from impasto.training.loop import Schedule, Trained, run
+from impasto.training.loop import run
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import shown_of, task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
+from impasto.training.task import Schedule, Trained
 
 RECIPE = Recipe(
     size="draft", steps=120, batch=4, crop=48, rim=8, adversarial=0.0, consistency=0.0, texture=0.0, noise=0.0,
@@ -107,12 +109,12 @@ def test_a_new_style_begins_as_the_one_that_paints_most_like_it_whatever_its_col
 def test_what_is_masked_has_no_say_in_how_a_new_style_begins(base: Style, pairs: list[Pair]) -> None:
     plate = as_float(pairs[0].before)
     ours, other = (stylize(base.generator, plate, style).detach() for style in (0, 1))
-    judged = torch.zeros(1, 72, 72, dtype=torch.bool)
-    judged[..., :16] = True
-    target = torch.where(judged, ours, other)
-    assert nearest_style(base.generator, [Pair("masked", plate, target, judged)]) == 0
+    loss_mask = torch.zeros(1, 72, 72, dtype=torch.bool)
+    loss_mask[..., :16] = True
+    target = torch.where(loss_mask, ours, other)
+    assert nearest_style(base.generator, [Pair("masked", plate, target, loss_mask)]) == 0
     assert nearest_style(base.generator, [Pair("open", plate, target)]) == 1
-    nothing = Pair("nothing", plate, target, torch.zeros_like(judged))
+    nothing = Pair("nothing", plate, target, torch.zeros_like(loss_mask))
     assert nearest_style(base.generator, [nothing, Pair("second", plate, other)]) == 1, "every one of a few is asked"
 
 

@@ -108,8 +108,8 @@ def test_nothing_is_learned_near_what_is_not_a_number(tmp_path: Path) -> None:
     holed[10, 10] = np.nan
     ours, theirs = write(tmp_path / "a.exr", [holed]), write(tmp_path / "b.exr", [flat(0.2)])
     (pair,) = load_pairs_of_stills(Path(ours), Path(theirs), tmp_path)
-    assert pair.judged is not None
-    assert (bool(pair.judged[0, 12, 12]), bool(pair.judged[0, 20, 20])) == (False, True)
+    assert pair.loss_mask is not None
+    assert (bool(pair.loss_mask[0, 12, 12]), bool(pair.loss_mask[0, 20, 20])) == (False, True)
 
 
 def test_a_mask_says_where_crops_are_judged(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_a_mask_says_where_crops_are_judged(tmp_path: Path) -> None:
         for name, picture in (("a.####.png", grey(9)), ("b.####.png", grey(8)), ("m.####.png", mask))
     ]
     pairs = load_pairs(*shots)
-    assert all(pair.judged is not None and int(pair.judged.sum()) == 48 * 24 for pair in pairs)
+    assert all(pair.loss_mask is not None and int(pair.loss_mask.sum()) == 48 * 24 for pair in pairs)
     crops = draw_crops(pairs, 4, 48, 4, torch.Generator().manual_seed(1))
-    assert crops.judged.sum() > 0
-    for judged in crops.judged[:, 0]:
-        assert judged.any(dim=0).sum() <= 24
+    assert crops.loss_mask.sum() > 0
+    for loss_mask in crops.loss_mask[:, 0]:
+        assert loss_mask.any(dim=0).sum() <= 24
     with pytest.raises(TrainingError, match="a mask for frame 2"):
         load_pairs(*shots[:2], write(tmp_path / "short.####.png", [mask]))
 

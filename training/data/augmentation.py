@@ -1,4 +1,4 @@
-"""What may happen to a plate between the camera and us that a result should not show: light and codecs."""
+"""Disturbances of a plate that a result should not show: exposure and codecs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.core.device.colour import decode, encode
+from impasto.core.colour.srgb_tensors import decode, encode
 
 CELL = 8
 """Side of JPEG's blocks."""

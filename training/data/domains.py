@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import TrainingError
-from impasto.training.data.pairs import as_float
+from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import FRAMES, pictures_of
 
 FEWEST = 2

@@ -32,14 +32,14 @@ NATURAL_ORDER = "xyzwrgbuv"
 
 
 @dataclass(frozen=True, slots=True)
-class GuideWish:
+class GuideSpec:
     """What one `--guides PATH:LAYER,…` asks for; no path is the plate itself. A layer may be 'NAME=READING'."""
 
     path: str
     layers: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> GuideWish:
+    def parse(cls, text: str) -> GuideSpec:
         """'aov.%04d.exr:normal,depth=depth' or ':albedo' as a wish; UsageError for anything else."""
         path, colon, named = text.rpartition(":")
         layers = tuple(each.strip() for each in named.split(","))
@@ -52,7 +52,7 @@ class GuideWish:
 
 
 @dataclass(frozen=True, slots=True)
-class Guiding:
+class GuideSource:
     """The guides that a style will see, and the pictures beside the plates that hold them."""
 
     guides: tuple[Guide, ...] = ()
@@ -67,14 +67,14 @@ class Guiding:
         return torch.from_numpy(planes.astype(np.float16)).permute(2, 0, 1).contiguous()
 
 
-def guiding_for(wishes: Sequence[GuideWish], frames: Iterable[Frame]) -> Guiding:
+def resolve_guides(wishes: Sequence[GuideSpec], frames: Iterable[Frame]) -> GuideSource:
     """Find what is wished for in the first of these frames, and fix the scales of it by all of them.
 
     Raises UnknownName for a layer that is not there, UsageError for one of which nobody says how to read it, and
     what the files raise.
     """
     if not wishes:
-        return Guiding()
+        return GuideSource()
     files = {wish.path: find_guides(wish.path) for wish in wishes if wish.path}
     guides: tuple[Guide, ...] = ()
     values: dict[str, list[Pixels]] = {}
@@ -90,10 +90,10 @@ def guiding_for(wishes: Sequence[GuideWish], frames: Iterable[Frame]) -> Guiding
                 part, position = located
                 values.setdefault(guide.channel, []).append(part.pixels[..., position])
     scaled = tuple(replace(guide, scale=scale_of(guide.reading, values.get(guide.channel, []))) for guide in guides)
-    return Guiding(scaled, tuple(files.values()))
+    return GuideSource(scaled, tuple(files.values()))
 
 
-def guides_in(parts: Sequence[Part], wish: GuideWish) -> list[Guide]:
+def guides_in(parts: Sequence[Part], wish: GuideSpec) -> list[Guide]:
     """The channels of a picture that a wish means, without scales."""
     found = []
     for layer in wish.layers:

@@ -19,11 +19,11 @@ def halved(pairs: Sequence[Pair], smallest: int) -> list[Pair]:
 
 
 def _half(pair: Pair) -> Pair:
-    judged = None
-    if pair.judged is not None:
+    loss_mask = None
+    if pair.loss_mask is not None:
         # Judged where all that a sample was made of is.
-        judged = _smaller(pair.judged.float()) == 1
-    return replace(pair, before=_smaller(pair.before), after=_smaller(pair.after), judged=judged)
+        loss_mask = _smaller(pair.loss_mask.float()) == 1
+    return replace(pair, before=_smaller(pair.before), after=_smaller(pair.after), loss_mask=loss_mask)
 
 
 def _smaller(picture: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.core.style import find_style, load_style
-from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pairs import Pair
+from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import FRAMES, pictures_of
 from impasto.training.preview import stylize
 

@@ -42,15 +42,16 @@ def keyframes(
         for_folder(keys, "--keys")
         if masks is not None:
             for_folder(masks, "--masks")
-        from impasto.training.data.guides import GuideWish
+        from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
-        from impasto.training.loop import Schedule, run
-        from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+        from impasto.training.loop import run
+        from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
+        from impasto.training.task import Schedule
         from impasto.training.tracking import trackers
 
         here, tell = session.here, session.reporter.show
         recipe, output, label = options.recipe(RECIPE), options.output, options.label()
-        wishes = [GuideWish.parse(each) for each in guides or ()]
+        wishes = [GuideSpec.parse(each) for each in guides or ()]
         with met(here, options.device) as device:
             painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
             for note in painted.notes:
@@ -61,7 +62,7 @@ def keyframes(
                 tell(Warned(f"another key would help most on frame {painted.wanted}"))
             with trackers(session.folder, wandb=options.wandb) if here.leads else nullcontext(()) as followed:
                 trained = run(
-                    task_for(prepare(painted, recipe.seed), recipe, output, label),
+                    task_for(hold_out(painted, recipe.seed), recipe, output, label),
                     recipe,
                     Schedule(
                         session.folder, preview_s=10.0, checkpoint_s=20.0, resume=session.resume, device=device,

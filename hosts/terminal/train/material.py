@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from impasto.core.style import Style
     from impasto.training.data.pairs import Pair
-    from impasto.training.loop import Task
     from impasto.training.recipe import Recipe
+    from impasto.training.task import TrainingTask
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
     """What a run learns from."""
 
-    task: Task
+    task: TrainingTask
     told: str
     """In words, for a person."""
     pictures: int
@@ -83,7 +83,7 @@ def material_of(pairs: Sequence[Pair], recipe: Recipe, begun: Begun, names: Sequ
     `names` are those of the styles that the pairs are painted in. Raises TrainingError for names that do not tell them
     apart, and for a base that cannot be adapted.
     """
-    from impasto.training.data.pairs import as_float
+    from impasto.training.data.pictures import as_float
     from impasto.training.objectives.pairs import task_for
     from impasto.training.teachers.style import painted_by
 
@@ -121,24 +121,25 @@ def codes_apart(names: Sequence[str]) -> tuple[str, ...]:
 
 def learn(session: Session, material: Material, recipe: Recipe, device: str) -> None:
     """Train until the end or Ctrl-C, and write the style; both are told."""
-    from impasto.training import loop
-    from impasto.training.distributed import team
+    from impasto.training.distributed import process_group
     from impasto.training.export import write_style
+    from impasto.training.loop import run
+    from impasto.training.task import Schedule
     from impasto.training.tracking import trackers
 
-    mates, options = team(), session.options
-    told = f"{material.told} on {told_of(device, mates.size)}"
+    group, options = process_group(), session.options
+    told = f"{material.told} on {told_of(device, group.size)}"
     session.reporter.show(Warned(f"{told}; what it looks like is in {session.preview}"))
-    with trackers(session.folder, wandb=options.wandb) if mates.leads else nullcontext(()) as followed:
-        trained = loop.run(
+    with trackers(session.folder, wandb=options.wandb) if group.is_main else nullcontext(()) as followed:
+        trained = run(
             material.task,
             recipe,
-            loop.Schedule(session.folder, resume=session.resume, device=device, trackers=followed),
+            Schedule(session.folder, resume=session.resume, device=device, trackers=followed),
             on_progress=session.tell,
             stopped=session.interrupts.asked,
         )
     # Without a single step there is nothing but chance in the weights.
-    if trained.steps and mates.leads:
+    if trained.steps and group.is_main:
         label = options.label(material.codes)
         write_style(trained, recipe, options.output, label, pictures=material.pictures, shown=material.shown)
     session.tell_end(trained)

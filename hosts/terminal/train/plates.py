@@ -63,18 +63,18 @@ def make_told(
     TrainingError where no others may be in that folder and there are.
     """
     from impasto.core.media.commit import make_folder
-    from impasto.training.distributed import team
+    from impasto.training.distributed import process_group
 
     make_folder(str(into / "before"))
     begun = time.monotonic()
-    finished, mates = 0, team()
+    finished, group = 0, process_group()
 
     def on_pair(done: int, of: int, path: Path) -> None:
         nonlocal finished
         finished = done
         pace = done / max(time.monotonic() - begun, 1e-6)
         reporter.show(FrameDone(done, str(path), done, of, round(pace, 3), (of - done) / pace, 0))
-        mates.told(MAKING)
+        group.broadcast(MAKING)
         if interrupts.asked():
             raise _StoppedError
 
@@ -87,9 +87,9 @@ def make_told(
             pairing.make(pictures, on_pair)
         except _StoppedError:
             reporter.show(Cancelled(str(into), finished, round(time.monotonic() - begun, 1)))
-            mates.told(STOPPED)
+            group.broadcast(STOPPED)
             return False
-    mates.told(MADE)
+    group.broadcast(MADE)
     return True
 
 
@@ -100,12 +100,12 @@ def made_by_first(
 
     All that is in the folder is learned from, so TrainingError where pairs of other plates are left there.
     """
-    from impasto.training.distributed import team
+    from impasto.training.distributed import process_group
 
-    mates = team()
-    if mates.leads:
+    group = process_group()
+    if group.is_main:
         return make_told(source, into, pairing, reporter, interrupts, alone=True)
-    while (heard := mates.told(MAKING)) == MAKING:
+    while (heard := group.broadcast(MAKING)) == MAKING:
         pass
     return heard == MADE
 

@@ -21,7 +21,7 @@ from impasto.hosts.terminal.train.options import RunOptions
 from impasto.hosts.terminal.train.torchrun import Place, device_of, place
 
 if TYPE_CHECKING:
-    from impasto.training.loop import Progress, Trained
+    from impasto.training.task import Trained, TrainingProgress
 
 ENDING = ".safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -45,7 +45,7 @@ class Session:
         """The contact sheet."""
         return self.folder / "preview.png"
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: TrainingProgress) -> None:
         """Show how far the training is."""
         if progress.note:
             self.reporter.show(Warned(progress.note))
