@@ -35,7 +35,7 @@ from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
 from impasto.training.task import Schedule
 from impasto.training.teachers.palette import fit_palette
-from impasto.training.teachers.strokes import StrokeLook, paint
+from impasto.training.teachers.strokes import StrokeSettings, paint
 from tests.bench.keyframes import ssim
 
 HEIGHT, WIDTH = 216, 384
@@ -62,7 +62,7 @@ def main() -> None:
         truths = {number: hatched(each) for number, each in scenes.items()}
     else:
         palette = fit_palette(list(plates.values())[::6], [next(iter(plates.values()))[..., ::-1].copy()])
-        truths = {number: paint(each, palette, StrokeLook()) for number, each in plates.items()}
+        truths = {number: paint(each, palette, StrokeSettings()) for number, each in plates.items()}
     judged = [number for number in plates if min(abs(number - key) for key in KEYS) >= NEAR]
     print(f"painter {painter}, {steps} steps, {len(judged)} frames judged")
     print(f"the plate itself: {np.mean([psnr(plates[n], truths[n]) for n in judged]):.2f} dB")

@@ -30,7 +30,7 @@ from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
 from impasto.training.task import Schedule
-from impasto.training.teachers.pairs import TeacherLook, fit_teacher, make_pairs
+from impasto.training.teachers.painted_pairs import TeacherSettings, fit_teacher, make_pairs
 from tests.bench.disturbances import DISTURBANCES
 from tests.bench.keyframes import mean
 
@@ -52,7 +52,7 @@ def main() -> None:
     plates = list(picture_files(given.plates).values())
     held, learned = plates[::4], [path for index, path in enumerate(plates) if index % 4]
     paintings = [given.painting] if given.painting else []
-    look = TeacherLook(given.manner, paint_share=0.0, plate_sides=(SIDE,))
+    look = TeacherSettings(given.manner, paint_share=0.0, plate_sides=(SIDE,))
     teacher = fit_teacher(look, paintings, learned)
     pictures = [load_picture(path, SIDE) for path in held]
     truths = [teacher.paint(picture) for picture in pictures]

@@ -25,7 +25,7 @@ from impasto.training.objectives.pairs import task_for
 from impasto.training.recipe import Recipe
 from impasto.training.state import TrainingState
 from impasto.training.teachers.manners import MANNERS
-from impasto.training.teachers.pairs import TeacherLook, fit_teacher
+from impasto.training.teachers.painted_pairs import TeacherSettings, fit_teacher
 
 CLIP = "tests/media/harbour.mp4"
 PLATE_SIDE = 640
@@ -116,7 +116,7 @@ def keep_frame(path: Path) -> None:
 def paint_one(plate: Path, manner: str) -> None:
     """Print the seconds of one frame and the peak memory of this process in MiB; the plate stands for a painting."""
     needs = MANNERS[manner].needs_painting
-    teacher = fit_teacher(TeacherLook(manner), [plate] if needs else [], [plate])
+    teacher = fit_teacher(TeacherSettings(manner), [plate] if needs else [], [plate])
     picture = load_picture(plate, PLATE_SIDE)
     begun = time.perf_counter()
     teacher.paint(picture)

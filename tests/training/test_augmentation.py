@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.colour import decode
-from impasto.training.data.augmentation import compressed, exposed, through_jpeg
+from impasto.training.data.augmentation import compressed, exposed, with_blocks_at
 from impasto.training.data.half_size import halved
 from impasto.training.data.pairs import Pair
 from impasto.training.loop import run
@@ -56,10 +56,10 @@ def test_about_the_share_that_is_asked_for_is_compressed_and_stays_in_register()
 
 def test_the_blocks_of_a_codec_may_lie_anywhere() -> None:
     (picture,) = plates(1)
-    whole = through_jpeg(picture, 20, 0, 0)
+    whole = with_blocks_at(picture, 20, 0, 0)
     assert whole.shape == picture.shape
     # Cut off by a row and a column, it is another coding of the same picture.
-    assert (through_jpeg(picture, 20, 3, 5) - whole).abs().max() > 0
+    assert (with_blocks_at(picture, 20, 3, 5) - whole).abs().max() > 0
 
 
 def test_augmentation_is_repeated_by_its_seed_and_goes_on_from_a_state() -> None:

@@ -38,8 +38,6 @@ RECIPE = Recipe(
     texture=0.0,
     adversarial=0.005,
     gain=0.02,
-    exposure=0.0,
-    compression=0.0,
     average=0.99,
 )
 """For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step."""

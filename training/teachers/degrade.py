@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from impasto.core.colour import decode, encode
 from impasto.core.frame import Samples
+from impasto.training.data.augmentation import through_jpeg
 
 CLIP = 6
 """Frames of the clip that a plate becomes for H.264, so that all kinds of its pictures are seen."""
@@ -112,14 +113,6 @@ def noised(picture: Samples, damage: Damage, chance: np.random.Generator) -> Sam
     spread = np.sqrt(np.float32(damage.shot) * np.maximum(light, 0) + np.float32(damage.read**2))
     light = light + spread * chance.standard_normal(light.shape, np.float32)
     return encode(np.clip(light, 0, 1))
-
-
-def through_jpeg(stored: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
-    """An RGB picture (H, W, 3) written as JPEG of this quality and read again."""
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(stored[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    read = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert read is not None
-    return np.ascontiguousarray(read[..., ::-1], np.uint8)
 
 
 def _through_h264(picture: Samples, damage: Damage, chance: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from impasto.core.frame import Samples
 from impasto.training.teachers.flats import flattened, retoned, smooth, stepped
 from impasto.training.teachers.lines import drawn_lines
 from impasto.training.teachers.palette import LUMA, Palette
-from impasto.training.teachers.strokes import StrokeLook, paint, smear, stroke_direction
+from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
 
 PAPER = np.array([0.965, 0.95, 0.915], np.float32)
 SUMI = np.array([0.07, 0.075, 0.10], np.float32)
@@ -33,8 +33,8 @@ WASHI = np.array([0.97, 0.92, 0.80], np.float32)
 GRAPHITE = np.array([0.13, 0.13, 0.15], np.float32)
 DRAWING_PAPER = np.array([0.97, 0.965, 0.945], np.float32)
 
-OIL = StrokeLook(width=4.0, length=20.0, turn=6.0, body=0.085, relief=0.08)
-LIGHT = StrokeLook(width=5.0, length=24.0, turn=14.0, body=0.07, relief=0.05, isophotes=0.9, drift=0.06)
+OIL = StrokeSettings(width=4.0, length=20.0, turn=6.0, body=0.085, relief=0.08)
+LIGHT = StrokeSettings(width=5.0, length=24.0, turn=14.0, body=0.07, relief=0.05, isophotes=0.9, drift=0.06)
 
 
 @dataclass(frozen=True, slots=True)

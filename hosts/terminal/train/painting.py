@@ -23,7 +23,7 @@ from impasto.hosts.terminal.train.session import met, opened, stop_notice, train
 from impasto.hosts.terminal.train.torchrun import place
 
 if TYPE_CHECKING:
-    from impasto.training.teachers.pairs import TeacherLook
+    from impasto.training.teachers.painted_pairs import TeacherSettings
 
 Paintings: TypeAlias = Annotated[
     list[Path] | None, typer.Argument(metavar="[PAINTING]...", help="Pictures of one painter's paintings.")
@@ -73,12 +73,12 @@ def painting(
     with opened(options, begun_by=first) as session:
         from impasto.training.data.pairs import Pair, load_pairs
         from impasto.training.recipe import Recipe
-        from impasto.training.teachers.pairs import TeacherLook
+        from impasto.training.teachers.painted_pairs import TeacherSettings
 
         begun = begun_with(distil_from, adapt, options.size)
         recipe = begun.recipe(options.recipe(Recipe(minutes=60.0)))
         source = PlateSource(plates, frames, input_space)
-        look = TeacherLook(manner, paint_share=paint_share, input_space=input_space)
+        look = TeacherSettings(manner, paint_share=paint_share, input_space=input_space)
         pairs: list[Pair] = []
         with met(session.here, options.device) as device:
             for number, (stem, own) in enumerate(apart.items()):
@@ -127,11 +127,11 @@ def teach(
                 "start it without torchrun"
             )
         prepare_process()
-        from impasto.training.teachers.pairs import TeacherLook
+        from impasto.training.teachers.painted_pairs import TeacherSettings
 
         begun = time.monotonic()
         teacher = teacher_at_work(
-            TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
+            TeacherSettings(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
         )
         if make_told(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
             reporter.show(Finished(str(into), seconds=round(time.monotonic() - begun, 1)))
@@ -139,12 +139,12 @@ def teach(
         raise typer.Exit(INTERRUPTED)
 
 
-def teacher_at_work(look: TeacherLook, paintings: Sequence[Path], into: Path) -> Pairing:
+def teacher_at_work(look: TeacherSettings, paintings: Sequence[Path], into: Path) -> Pairing:
     """The painter of some plates."""
-    from impasto.training.teachers.pairs import make_pairs, pair_name, wanted_pairs
+    from impasto.training.teachers.painted_pairs import make_pairs, planned_pairs
 
     return Pairing(
         ", ".join(path.stem for path in paintings) or look.manner,
-        lambda pictures: [pair_name(path, side, look) for path, side in wanted_pairs(pictures, look)],
+        lambda pictures: [pair.name for pair in planned_pairs(pictures, look)],
         lambda pictures, on_pair: make_pairs(pictures, paintings, into, look, on_pair=on_pair),
     )
