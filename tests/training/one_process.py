@@ -25,6 +25,7 @@ from impasto.training.objectives import domains as domains_objective
 from impasto.training.objectives import pairs as pairs_objective
 from impasto.training.recipe import Recipe
 from impasto.training.task import Schedule, TrainingTask
+from tests.training.pictures import smooth_tensors
 
 STEPS = 20
 RECIPE = Recipe(
@@ -43,15 +44,8 @@ RECIPE = Recipe(
 LIMIT_S = 60.0
 
 
-def smooth(generator: torch.Generator) -> torch.Tensor:
-    coarse = torch.rand(1, 3, 9, 9, generator=generator)
-    return torch.nn.functional.interpolate(coarse, size=(72, 72), mode="bicubic")[0].clamp(0, 1)
-
-
 def pairs(count: int = 3) -> list[Pair]:
-    generator = torch.Generator().manual_seed(1)
-    plates = [(smooth(generator) * 255).to(torch.uint8) for _ in range(count)]
-    return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(plates)]
+    return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(smooth_tensors(count))]
 
 
 def task(recipe: Recipe, case: str) -> TrainingTask:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from impasto.training.collapse_monitor import BANDS, SETTLED, CollapseMonitor, Probe, signs
+from impasto.training.data.pictures import as_float
 from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
+from tests.training.pictures import smooth_tensors
 
 
 class Painter(torch.nn.Module):
@@ -26,9 +28,7 @@ class Painter(torch.nn.Module):
 
 
 def plates() -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    coarse = torch.rand(4, 3, 8, 8, generator=generator)
-    return torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bicubic").clamp(0, 1)
+    return torch.stack([as_float(each) for each in smooth_tensors(4, 64, 64)])
 
 
 def cel(plates: Tensor) -> Tensor:

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from impasto.core.engine import Engine
-from impasto.core.frame import Frame, Samples
-from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.frame import Samples
+from impasto.core.media import open_reader
 from impasto.core.style import load_style
 from impasto.training.data.exported_keys import exported_keys
 from impasto.training.data.keyframes import Key, UnpaintedFrame, load_keyframes
@@ -22,25 +21,20 @@ from impasto.training.export import Label
 from impasto.training.loop import run
 from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.task import Schedule
+from tests.training.pictures import save, smooth, stored, write_frames
 
 HEIGHT, WIDTH = 120, 200
 
 
 def scene(left: int = 0, *, noise: float = 0.0) -> Samples:
     """A part of a wide ground, `left` pixels into it, with white noise in 1/255; 8 bits in [0, 1]."""
-    chance = np.random.default_rng(1)
-    wide = cv2.resize(chance.random((10, 24, 3), np.float32), (WIDTH + 80, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    wide = smooth(HEIGHT, WIDTH + 80, cell=12)
     picture = (
         0.2
         + 0.6 * wide[:, left : left + WIDTH]
         + np.random.default_rng(2 + left).normal(0, noise / 255, (HEIGHT, WIDTH, 3))
     )
     return np.asarray(np.rint(255 * np.clip(picture, 0, 1)) / 255, np.float32)
-
-
-def stored(picture: Samples, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
-    planes = torch.from_numpy(picture).permute(2, 0, 1)
-    return (planes * 255).round().to(torch.uint8) if dtype == torch.uint8 else planes.to(dtype)
 
 
 def key(picture: Samples, number: int = 1, dtype: torch.dtype = torch.uint8) -> Key:
@@ -113,13 +107,12 @@ def test_keys_of_differing_data_windows_are_not_carried() -> None:
     assert exported_keys([key(scene(), 1), key(scene()[:-8], 2)], []) is None
 
 
-def test_a_trained_style_carries_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+@pytest.mark.usefixtures("small_networks")
+def test_a_trained_style_carries_its_keys(tmp_path: Path) -> None:
     for folder, number, picture in (
         ("plates", 1, scene(0)), ("plates", 2, scene(4)), ("plates", 3, scene(8)), ("keys", 2, 1 - scene(4)),
     ):  # fmt: skip
-        (tmp_path / folder).mkdir(exist_ok=True)
-        cv2.imwrite(str(tmp_path / folder / f"p.{number:04}.png"), np.rint(255 * picture[..., ::-1]).astype(np.uint8))
+        save(tmp_path / folder / f"p.{number:04}.png", picture)
     recipe = dataclasses.replace(
         RECIPE, size="draft", minutes=0.0, steps=2, batch=2, crop=48, rim=8, mixed_precision=False
     )
@@ -131,17 +124,12 @@ def test_a_trained_style_carries_its_keys(tmp_path: Path, monkeypatch: pytest.Mo
     assert torch.equal(style.keys.paints[0], split.keys[0].paint)
 
 
-def test_a_key_painted_in_light_above_one_is_what_its_frame_becomes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+@pytest.mark.usefixtures("small_networks")
+def test_a_key_painted_in_light_above_one_is_what_its_frame_becomes(tmp_path: Path) -> None:
     light = np.ascontiguousarray(scene()[:96, :128] * 4)
     paint = np.ascontiguousarray(light[..., ::-1] * 0.5)
     for folder, pixels in (("plates", light), ("keys", paint)):
-        (tmp_path / folder).mkdir()
-        facts = ShotInfo("", "sequence", 1, 1, 128, 96)
-        with open_writer(str(tmp_path / folder / "f.####.exr"), facts) as writer:
-            writer.write(Frame.from_pixels(pixels, number=1))
+        write_frames(tmp_path / folder / "f.####.exr", [pixels])
     recipe = dataclasses.replace(
         RECIPE, size="draft", minutes=0.0, steps=1, batch=1, crop=48, rim=8, mixed_precision=False
     )

@@ -12,7 +12,7 @@ import torch
 
 from impasto.core.errors import InconsistentShot, TrainingError, UnknownName, UnreadableMedia, UsageError
 from impasto.core.frame import Attribute, Part, Samples, Window
-from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
+from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.guides import Guide, Reading
 from impasto.core.media.guide_files import find_guides
 from impasto.core.style import load_style
@@ -27,7 +27,8 @@ from impasto.training.objectives.pairs import Conditions, shift_loss
 from impasto.training.preview import stylize
 from impasto.training.task import Schedule
 from tests.core.media.builders import write_layers
-from tests.training.test_keyframes import HEIGHT, QUICK, WIDTH, painted, plate, save
+from tests.training.pictures import HEIGHT, WIDTH, plate, save, stored, write_shot
+from tests.training.test_keyframes import QUICK
 
 
 def aov(number: int) -> Mapping[str, Samples]:
@@ -43,15 +44,8 @@ def aov(number: int) -> Mapping[str, Samples]:
 @pytest.fixture
 def shot(tmp_path: Path) -> str:
     for number in range(1, 9):
-        save(tmp_path / "plates" / f"p.{number:04}.png", plate(number))
         write_layers(tmp_path / "aov" / f"a.{number:04}.exr", aov(number))
-    save(tmp_path / "keys" / "k.0003.png", painted(plate(3)))
-    return str(tmp_path / "plates" / "p.####.png")
-
-
-@pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+    return write_shot(tmp_path)
 
 
 def wishes(tmp_path: Path, layers: str = "normal,depth") -> list[GuideSpec]:
@@ -268,7 +262,7 @@ def test_what_only_the_guides_show_is_learned(shot: str, tmp_path: Path) -> None
         split = hold_out(load_keyframes(shot, tmp_path / "keys", guides=each), 1)
         task = task_for(split, recipe, tmp_path / "hero.safetensors", Label("hero"))
         trained = run(task, recipe, Schedule(tmp_path / f"run{len(errors)}"))
-        unseen = torch.from_numpy(plate(7).copy()).permute(2, 0, 1)
+        unseen = stored(plate(7), torch.float32)
         if each:
             frame = next(plate for plate in split.unpainted if plate.number != 3)
             assert frame.guides is not None

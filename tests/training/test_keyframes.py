@@ -11,9 +11,7 @@ import pytest
 import torch
 
 from impasto.core.errors import OutputError, TrainingError, UnreadableMedia
-from impasto.core.frame import Frame, Samples
-from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
-from impasto.core.media import ShotInfo, open_writer
+from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.style import load_style
 from impasto.training import state
 from impasto.training.best_weights import WORSE, BestWeights
@@ -26,49 +24,27 @@ from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.keyframes import HELD_SIDE, RECIPE, draw_crops, draw_held_out, hold_out, task_for
 from impasto.training.preview import stylize
 from impasto.training.task import Schedule, Trained, TrainingProgress
+from tests.training.pictures import (
+    HEIGHT,
+    WIDTH,
+    painted,
+    plate,
+    save,
+    smooth,
+    stored,
+    weights,
+    write_frames,
+    write_shot,
+)
 
-HEIGHT, WIDTH = 96, 128
 QUICK = dataclasses.replace(
     RECIPE, size="draft", minutes=0.0, steps=4, batch=2, crop=48, rim=8, critic_from=1, mixed_precision=False
 )
 
 
-def plate(number: int) -> Samples:
-    """A ground that stands still and a square that crosses it; in [0, 1]."""
-    ground = np.random.default_rng(1).random((12, 16, 3)).astype(np.float32)
-    picture = cv2.resize(ground, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    picture[40:64, 8 * number : 8 * number + 24] = (0.9, 0.2, 0.1)
-    return np.asarray(picture, np.float32)
-
-
-def painted(picture: Samples) -> Samples:
-    return np.asarray(1 - 0.8 * picture[..., ::-1], np.float32)
-
-
-def save(path: Path, picture: Samples) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.rint(picture[..., ::-1] * 255).astype(np.uint8))
-
-
-def save_exr(path: Path, pixels: Samples, number: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = ShotInfo("", "sequence", number, 1, pixels.shape[1], pixels.shape[0])
-    pattern = path.with_name(path.name.replace(f"{number:04}", "####"))
-    with open_writer(str(pattern), facts, overwrite=True) as writer:
-        writer.write(Frame.from_pixels(pixels, number=number))
-
-
 @pytest.fixture
 def shot(tmp_path: Path) -> str:
-    for number in range(1, 9):
-        save(tmp_path / "plates" / f"p.{number:04}.png", plate(number))
-    save(tmp_path / "keys" / "k.0003.png", painted(plate(3)))
-    return str(tmp_path / "plates" / "p.####.png")
-
-
-@pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+    return write_shot(tmp_path)
 
 
 def loaded(shot: str, tmp_path: Path, masks: Path | None = None) -> Keyframes:
@@ -115,10 +91,7 @@ def test_how_far_a_key_is_shifted_is_measured_to_half_a_pixel() -> None:
 
 
 def test_a_key_of_another_frame_is_said(tmp_path: Path) -> None:
-    scenes = [
-        cv2.resize(np.random.default_rng(seed).random((9, 12, 3)).astype(np.float32), (WIDTH, HEIGHT))
-        for seed in (1, 2)
-    ]
+    scenes = [smooth(seed=seed) for seed in (1, 2)]
     for number, scene in enumerate(scenes, 1):
         save(tmp_path / "plates" / f"p.{number:04}.png", scene)
     save(tmp_path / "keys" / "k.0001.png", painted(scenes[1]))
@@ -141,8 +114,8 @@ def test_nothing_is_learned_outside_the_mask(shot: str, tmp_path: Path) -> None:
 def test_light_of_a_float_key_is_met_exactly_and_an_8_bit_key_is_remarked(tmp_path: Path) -> None:
     light = plate(1) * 4
     paint = light[..., ::-1] * 0.5
-    save_exr(tmp_path / "plates" / "p.0001.exr", light, 1)
-    save_exr(tmp_path / "keys" / "k.0001.exr", np.ascontiguousarray(paint), 1)
+    write_frames(tmp_path / "plates" / "p.####.exr", [light])
+    write_frames(tmp_path / "keys" / "k.####.exr", [np.ascontiguousarray(paint)])
     (key,) = (found := loaded(str(tmp_path / "plates" / "p.0001.exr"), tmp_path)).keys
     assert not found.notes
     assert found.wanted is None
@@ -160,8 +133,8 @@ def test_light_of_a_float_key_is_met_exactly_and_an_8_bit_key_is_remarked(tmp_pa
 def test_nan_in_a_plate_is_said_and_not_learned_from(tmp_path: Path) -> None:
     light = plate(1)
     light[50, 60] = np.nan
-    save_exr(tmp_path / "plates" / "p.0001.exr", light, 1)
-    save_exr(tmp_path / "keys" / "k.0001.exr", painted(plate(1)), 1)
+    write_frames(tmp_path / "plates" / "p.####.exr", [light])
+    write_frames(tmp_path / "keys" / "k.####.exr", [painted(plate(1))])
     found = loaded(str(tmp_path / "plates" / "p.0001.exr"), tmp_path)
     assert any("1 pixels with NaN" in note for note in found.notes)
     assert not found.keys[0].loss_mask[0, 50, 60]
@@ -254,8 +227,7 @@ def test_a_resumed_run_on_keys_equals_an_undisturbed_one(shot: str, tmp_path: Pa
     assert first.steps == 2
     resumed = run(task, QUICK, Schedule(tmp_path / "parts", resume=True))
     assert resumed.steps == whole.steps
-    for ours, theirs in zip(resumed.net.parameters(), whole.net.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    assert torch.equal(weights(resumed.net), weights(whole.net))
 
 
 @pytest.mark.usefixtures("small_networks")
@@ -263,7 +235,7 @@ def test_an_unpainted_frame_comes_nearer_to_what_the_painter_would_do(shot: str,
     recipe = dataclasses.replace(QUICK, steps=80, average=0.9, warm_up=5, learning_rate=5e-3, adversarial=0.0)
     task = task_for(hold_out(loaded(shot, tmp_path), 1), recipe, tmp_path / "hero.safetensors", Label("hero"))
     trained = run(task, recipe, Schedule(tmp_path / "run"))
-    unseen, wanted = (torch.from_numpy(each.copy()).permute(2, 0, 1) for each in (plate(7), painted(plate(7))))
+    unseen, wanted = (stored(each, torch.float32) for each in (plate(7), painted(plate(7))))
     before = multi_scale_l1(unseen[None], wanted[None])
     assert multi_scale_l1(stylize(trained.net, unseen)[None], wanted[None]) < 0.6 * before
 

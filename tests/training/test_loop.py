@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from impasto.core.engine import Engine
 from impasto.core.errors import TrainingError
-from impasto.core.generators.unet import SIZES, UNet, UNetConfig
+from impasto.core.generators.unet import UNet
 from impasto.core.style import load_style
 from impasto.training import checkpoint, loop, run_log, state
 from impasto.training.checkpoint import read_facts
@@ -28,6 +28,9 @@ from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
 from impasto.training.task import Schedule, StepLosses, Trained, TrainingProgress, TrainingTask
+from tests.training.pictures import smooth_tensors, weights
+
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 RECIPE = Recipe(
     generator="unet",
@@ -46,26 +49,11 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def pairs() -> list[Pair]:
-    generator = torch.Generator().manual_seed(1)
-    plates = [
-        torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9, generator=generator), size=(72, 72), mode="bicubic")
-        for _ in range(2)
-    ]
-    plates = [(plate[0].clamp(0, 1) * 255).to(torch.uint8) for plate in plates]
-    return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(plates)]
-
-
-@pytest.fixture(autouse=True)
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SIZES, "draft", UNetConfig(widths=(16, 24), blocks=(1, 1)))
+    return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(smooth_tensors(2))]
 
 
 def train(pairs: list[Pair], recipe: Recipe, schedule: Schedule, **more: Any) -> Trained:
     return run(task_for(pairs, recipe), recipe, schedule, **more)
-
-
-def weights(net: UNet) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
 def test_a_hundred_steps_bring_the_result_a_quarter_nearer_to_the_target(pairs: list[Pair], tmp_path: Path) -> None:

@@ -17,33 +17,23 @@ from impasto.training.teachers.painted_pairs import TeacherSettings, make_pairs
 from impasto.training.teachers.palette import LUMA, fit_palette
 from impasto.training.teachers.patches import PatchSettings, put_paint
 from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
-
-
-def scene(height: int = 96, width: int = 128, seed: int = 1) -> Samples:
-    coarse = np.random.default_rng(seed).random((height // 8, width // 8, 3), np.float32)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 1)
-
-
-def picture(path: Path, samples: Samples) -> Path:
-    cv2.imwrite(str(path), (samples * 255).astype(np.uint8))
-    return path
+from tests.training.pictures import save, smooth
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
-    return [picture(folder / f"plate{index}.png", scene(seed=index)) for index in range(count)]
+    return [save(folder / f"plate{index}.png", smooth(seed=index)) for index in range(count)]
 
 
 def test_the_palette_carries_mean_colour_to_the_paintings() -> None:
-    plate = scene(seed=1) * np.float32([0.5, 0.8, 1.0])
-    painting = scene(seed=2) * np.float32([1.0, 0.6, 0.2])
+    plate = smooth(seed=1) * np.float32([0.5, 0.8, 1.0])
+    painting = smooth(seed=2) * np.float32([1.0, 0.6, 0.2])
     palette = fit_palette([plate], [painting], tone=1.0)
     np.testing.assert_allclose(palette.apply(plate).mean((0, 1)), painting.mean((0, 1)), atol=0.04)
 
 
 def test_a_palette_of_no_strength_changes_nothing() -> None:
-    plate = scene()
-    np.testing.assert_allclose(fit_palette([plate], [scene(seed=2)], tone=0, hue=0).apply(plate), plate, atol=1e-6)
+    plate = smooth()
+    np.testing.assert_allclose(fit_palette([plate], [smooth(seed=2)], tone=0, hue=0).apply(plate), plate, atol=1e-6)
 
 
 def test_strokes_run_along_edges() -> None:
@@ -64,8 +54,8 @@ def test_a_smear_averages_along_the_lines_and_not_across() -> None:
 
 
 def test_the_painter_is_repeatable_and_local() -> None:
-    plate = scene(160, 320)
-    palette = fit_palette([plate], [scene(seed=2)])
+    plate = smooth(160, 320)
+    palette = fit_palette([plate], [smooth(seed=2)])
     look = StrokeSettings()
     whole = paint(plate, palette, look)
     np.testing.assert_array_equal(paint(plate, palette, look), whole)
@@ -75,8 +65,8 @@ def test_the_painter_is_repeatable_and_local() -> None:
 
 
 def test_the_painter_paints_and_does_not_only_grade() -> None:
-    plate = scene()
-    palette = fit_palette([plate], [scene(seed=2)])
+    plate = smooth()
+    palette = fit_palette([plate], [smooth(seed=2)])
     painted, graded = paint(plate, palette, StrokeSettings()), np.clip(palette.apply(plate), 0, 1)
 
     def fine(picture: Samples) -> float:
@@ -89,15 +79,15 @@ def test_the_painter_paints_and_does_not_only_grade() -> None:
 def test_the_patch_pass_uses_the_paintings_colours_only() -> None:
     painting = torch.zeros(1, 3, 64, 64)
     painting[:, 0, :, :32], painting[:, 2, :, 32:] = 1.0, 1.0
-    picture = torch.from_numpy(scene()).permute(2, 0, 1)[None]
+    picture = torch.from_numpy(smooth()).permute(2, 0, 1)[None]
     result = put_paint(picture, [painting], PatchSettings(patches=500, dimensions=16))
     assert result.shape == picture.shape
     assert result[:, 1].max() < 1e-4
 
 
 def test_the_patch_pass_is_repeatable() -> None:
-    picture = torch.from_numpy(scene()).permute(2, 0, 1)[None]
-    painting = torch.from_numpy(scene(seed=4)).permute(2, 0, 1)[None]
+    picture = torch.from_numpy(smooth()).permute(2, 0, 1)[None]
+    painting = torch.from_numpy(smooth(seed=4)).permute(2, 0, 1)[None]
     look = PatchSettings(patches=400, dimensions=8)
     assert torch.equal(put_paint(picture, [painting], look), put_paint(picture, [painting], look))
 
@@ -105,7 +95,7 @@ def test_the_patch_pass_is_repeatable() -> None:
 def test_pairs_are_made_once_and_shared_among_processes(tmp_path: Path) -> None:
     plates = pictures(tmp_path, 3)
     look = TeacherSettings(patches=PatchSettings(patches=300, dimensions=8), plate_sides=(64, 32))
-    painting = picture(tmp_path / "painting.png", scene(144, 160, seed=9))
+    painting = save(tmp_path / "painting.png", smooth(144, 160, seed=9))
     for share in ((0, 2), (1, 2)):
         make_pairs(plates, [painting], tmp_path / "pairs", look, share=share)
     before, after = tmp_path / "pairs" / "before", tmp_path / "pairs" / "after"
@@ -142,8 +132,8 @@ def test_half_of_the_plates_are_seen_at_another_exposure_and_always_the_same_one
 
 @pytest.mark.parametrize("manner", MANNERS)
 def test_a_manner_is_local_and_repeatable_and_does_not_move_with_the_frame(manner: str) -> None:
-    plate = scene(176, 400)
-    palette = fit_palette([plate], [scene(seed=2)])
+    plate = smooth(176, 400)
+    palette = fit_palette([plate], [smooth(seed=2)])
     paint_in = MANNERS[manner].paint
     whole = paint_in(plate, palette)
     assert whole.shape == plate.shape
@@ -158,8 +148,8 @@ def test_a_manner_is_local_and_repeatable_and_does_not_move_with_the_frame(manne
 
 @pytest.mark.parametrize("manner", MANNERS)
 def test_a_manner_answers_a_little_noise_with_a_little_change(manner: str) -> None:
-    plate = cv2.GaussianBlur(scene(128, 160), (0, 0), 3)
-    palette = fit_palette([plate], [scene(seed=2)])
+    plate = cv2.GaussianBlur(smooth(128, 160), (0, 0), 3)
+    palette = fit_palette([plate], [smooth(seed=2)])
     noise = np.random.default_rng(3).normal(0, 1 / 255, plate.shape).astype(np.float32)
     change = MANNERS[manner].paint(np.clip(plate + noise, 0, 1), palette) - MANNERS[manner].paint(plate, palette)
     assert np.abs(change).mean() < 0.06
@@ -202,7 +192,7 @@ def test_an_unknown_manner_is_answered_with_the_nearest() -> None:
 
 
 def test_a_painting_of_twenty_pixels_is_refused(tmp_path: Path) -> None:
-    small = picture(tmp_path / "small.png", scene(24, 24)[:20, :20])
+    small = save(tmp_path / "small.png", smooth(24, 24)[:20, :20])
     with pytest.raises(TrainingError, match=r"at least 128 pixels.*20x20"):
         make_pairs(pictures(tmp_path, 1), [small], tmp_path / "pairs", TeacherSettings())
 
