@@ -1,4 +1,4 @@
-"""Whether a painted key lies on its frame, and by how far it does not."""
+"""Registration: whether a painted key lies on its frame, and how far it is shifted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLEARLY_BETTER = 1.025
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How a paint lies on its plate: `right` and `down` in pixels, and how well outlines agree then, -1 to 1."""
+    """How far a paint is shifted on its plate, in pixels, and how well their outlines agree then, -1 to 1."""
 
     right: float
     down: float
@@ -28,7 +28,7 @@ class Registration:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether the paint is to be moved."""
+        """Whether the paint must be moved."""
         return bool(self.right or self.down)
 
     def in_words(self) -> str:

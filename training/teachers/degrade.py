@@ -1,7 +1,7 @@
-"""What cheap cameras, long transmissions and old archives do to a picture: the teacher of `train enhance`, backwards.
+"""Damage by cheap cameras, long transmissions and old archives: the teacher of `train enhance`, backwards.
 
 In the order in which it happens: the lens blurs light, the sensor samples it coarsely and adds noise that grows with
-the signal, a codec throws away what it thinks nobody sees, and a player scales the picture up again.
+the signal, a codec drops fine detail, and a player scales the picture up again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Codec = Literal["none", "jpeg", "h264"]
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What happens to one plate; the defaults do nothing."""
+    """The damage to one plate; the defaults do nothing."""
 
     blur: float = 0.0
     """Standard deviation of the lens's blur in pixels."""
@@ -49,7 +49,7 @@ class Damage:
 
 
 def drawn_damage(name: str) -> Damage:
-    """The damage of a pair: its name's own, so that a run which goes on makes the same pictures.
+    """The damage of a pair, drawn from its name, so that a resumed run makes the same pictures.
 
     From hardly any to what is still recognisable. One in twelve is none at all: what is clean must stay as it is.
     """
@@ -152,7 +152,7 @@ def through_h264(clip: list[npt.NDArray[np.uint8]], crf: int) -> list[npt.NDArra
 
 
 def chance_of(name: str) -> np.random.Generator:
-    """Chance that depends on a name alone."""
+    """Random numbers that depend on a name alone."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
 
 

@@ -1,9 +1,8 @@
-"""The manners in which a plate can be painted without a network: what the built-in styles learned from.
+"""Manners: painterly filters that paint a plate without a network; the built-in styles learned from them.
 
-Each is a function of the plate and, where the manner takes its colours from a painting, of that style's
-one palette; each is local (a result hardly depends on what is over 80 pixels away, and on nothing over
-200), repeatable, and keyed to the plate alone, so that a small generator can learn it and the paint moves
-with what it lies on.
+Each is a function of the plate and, where its colours come from a painting, of the one palette of the style. Each is
+local (a result hardly depends on what is over 80 pixels away, and on nothing over 200) and repeatable, so that a small
+generator can learn it and the paint moves with the plate.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ class Manner:
     """How far brightness follows a painting's; see `palette.Palette`."""
     hue: float = 0.0
     paint_share: float = 0.0
-    """How much of the target is a painting's real paint, unless a user says otherwise."""
+    """Share of a painting's real paint in the target, unless the user sets it."""
 
     @property
     def needs_painting(self) -> bool:
-        """Whether its colours come from a painting; otherwise the palette is not looked at."""
+        """Whether its colours come from a painting; otherwise the palette is not used."""
         return self.tone > 0 or self.hue > 0
 
 

@@ -1,8 +1,8 @@
 """Plates and their painted counterparts, made once and kept as two folders of PNGs.
 
-A painter sets strokes, washes or lines on the plate in the painting's colours; where wanted, a patch pass
-then lays the painting's real paint into them. The target is a blend of the two: the painter's share can be
-learned exactly, the paint's share gives it palette and surface.
+A manner sets strokes, washes or lines on the plate in the painting's colours; where wanted, a patch pass then lays the
+painting's real paint into them. The target is a blend of the two: the share of the manner can be learned exactly, the
+share of paint adds palette and surface.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class TeacherSettings:
     manner: str = "oil"
     patches: PatchSettings = field(default_factory=lambda: PatchSettings(evenness=0.04))
     paint_share: float | None = None
-    """How much of the target is real paint: 0 the painter alone, 1 the patch pass alone; None: the manner's own."""
+    """Share of real paint in the target: 0 is the manner alone, 1 the patch pass alone; None: the manner's default."""
     plate_sides: tuple[int, ...] = (800, 480)
     """Each plate is painted at these long sides, so that forms of every size are seen."""
     painting_side: int = 700
     stops: float = 1.0
     """Every other plate is made brighter or darker by up to this much before it is painted, so that the
-    style answers a dim plate as its painter would."""
+    style paints a dim plate as the teacher would."""
     input_space: str | None = None
     """The space in which float plates were read: pairs of another are other pairs."""
 
@@ -152,7 +152,7 @@ def expose(plate: Samples, stops: float) -> Samples:
 
 
 def _stops(name: str, most: float) -> float:
-    """The exposure of a pair: its name's own, so that a run which goes on makes the same pictures."""
+    """The exposure of a pair, drawn from its name, so that a resumed run makes the same pictures."""
     drawn = hashlib.sha256(name.encode()).digest()
     return 0.0 if drawn[0] % 2 else most * (drawn[1] / 127.5 - 1)
 

@@ -1,9 +1,9 @@
-"""A painter that needs no network: strokes along the plate's own orientation field.
+"""Strokes along the plate's own orientation field, without a network.
 
 Colour is smeared along the direction in which the plate varies least; a height field of bristles,
 made from the plate's own texture and isophotes and smeared the same way, shades it like thick
-paint under a raking light. All of it is local and repeatable, keyed to the plate and to nothing
-else, so a small network can learn it and strokes stick to what they paint when it moves.
+paint under a raking light. All of it is local and repeatable and depends on the plate alone, so that
+a small network can learn it and strokes follow what they paint when it moves.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BANDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class StrokeSettings:
-    """How the painter's hand moves; lengths in pixels of the plate it is given."""
+    """How strokes are set; lengths in pixels of the plate."""
 
     width: float = 4.0
     """Half-width of a stroke."""
@@ -43,7 +43,7 @@ class StrokeSettings:
 
 
 def paint(plate: Samples, palette: Palette, settings: StrokeSettings) -> Samples:
-    """The plate (H, W, 3), working space, float32, as the painter sees it; clipped to [0, 1]."""
+    """The plate (H, W, 3), working space, float32, painted in strokes; clipped to [0, 1]."""
     along_x, along_y = stroke_direction(plate @ LUMA, settings.turn)
     flat = np.asarray(cv2.bilateralFilter(plate, 7, 0.18, 3.0), np.float32)
     colour = palette.apply(smear(flat, along_x, along_y, 0.8 * settings.length))
