@@ -1,4 +1,4 @@
-"""The sRGB curve of `impasto.core.colour.curve` in tensors; results agree within a few units in the last place."""
+"""The sRGB curve of `impasto.core.colour.srgb` in tensors; results agree within a few units in the last place."""
 
 from __future__ import annotations
 
