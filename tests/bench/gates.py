@@ -101,8 +101,8 @@ def main() -> None:
     arguments.add_argument("--plates", type=Path, required=True)
     given = arguments.parse_args()
     paintings = [given.painting] if given.painting else []
-    look = TeacherSettings(given.manner, paint_share=0.0)
-    teacher = fit_teacher(look, paintings, list(picture_files(given.plates).values()))
+    settings = TeacherSettings(given.manner, paint_share=0.0)
+    teacher = fit_teacher(settings, paintings, list(picture_files(given.plates).values()))
     found = gates(given.style, teacher, given.media, given.painting)
     for field in fields(found):
         print(f"{field.name:22} {getattr(found, field.name):.3f}")
