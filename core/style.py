@@ -140,7 +140,7 @@ def _load_file(path: Path) -> Style:
             "it needs a newer impasto"
         )
     try:
-        generator = GENERATORS[card.generator](card.config)
+        generator = GENERATORS[card.generator].build(card.config)
     except (TypeError, ValueError, RuntimeError) as error:
         raise StyleError(
             f"expected a configuration of '{card.generator}' in '{path}', got {dict(card.config)}"

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from impasto.core.colour import PlateSpace, plate_space
 from impasto.core.colour.closed_form import ClosedForm, LogCurve, closed_form
 from impasto.core.colour.plate import DETAIL_RADIUS
+from impasto.core.colour.srgb_tensors import decode, encode
 from impasto.core.device import colour
 from impasto.core.device.resample import filled, resized
 from impasto.core.device.transfer import DTYPES
@@ -112,7 +113,7 @@ def see(raw: Tensor, way: Way, exposure: float) -> Seen:
     floor = shown.clamp(max=0)
     visible = shown.clamp(min=0)
     gain = colour.brightest(visible).clamp_(min=1)
-    picture = colour.encode(visible.div_(gain))
+    picture = encode(visible.div_(gain))
     return Seen(way, raw, plate, picture, linear, floor, gain, valid, alpha, weight, exposure, invalid_count)
 
 
@@ -155,7 +156,7 @@ def _result(seen: Seen, styled: Tensor) -> Tensor:
     grey = len(seen.plate) == 1
     if seen.linear is None or seen.gain is None or seen.floor is None or seen.valid is None:
         return colour.luma(styled) if grey else styled
-    light = colour.decode(styled).mul_(seen.gain).add_(seen.floor)
+    light = decode(styled).mul_(seen.gain).add_(seen.floor)
     light = torch.where(seen.valid, light, seen.linear)
     # A GPU's power is up to four units off (CUDA C++ Programming Guide, mathematical functions), which 'changed'
     # alone would not forgive: what the network handed back as it was is not changed, whatever the curve did to it.

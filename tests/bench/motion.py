@@ -28,9 +28,10 @@ from impasto.server.protocol.messages import RenderSettings, ShotJob
 from impasto.server.shots.render import render_shot
 from impasto.training.data.keyframes import load_keyframes
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
+from impasto.training.task import Schedule
 from tests.bench.keyframes import ssim
 from tests.core.media.builders import write_layers
 
@@ -59,9 +60,9 @@ def measure(steps: int, seen: float) -> None:
         folder = Path(kept)
         truths = store(folder, seen)
         recipe = recipe_from({"steps": steps, "minutes": 0.0}, RECIPE)
-        lesson = prepare(load_keyframes(str(folder / "plate.####.png"), folder / "keys"), recipe.seed)
+        split = hold_out(load_keyframes(str(folder / "plate.####.png"), folder / "keys"), recipe.seed)
         path = folder / "hero.safetensors"
-        run(task_for(lesson, recipe, path, Label("bench")), recipe, Schedule(folder / "run", 1e9, 1e9))
+        run(task_for(split, recipe, path, Label("bench")), recipe, Schedule(folder / "run", 1e9, 1e9))
         style = load_style(path)
         assert style.card.keys is not None
         print(f"follow {style.card.keys.follow}, noise {style.card.keys.noise:.1f}")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from impasto.core.errors import DeviceError, TrainingError, UsageError
 from impasto.hosts.terminal.train.torchrun import ProcessRank, device_of, process_rank
-from impasto.training.distributed import ALONE, Team, team
+from impasto.training.distributed import ONE_PROCESS, ProcessGroup, process_group
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 150
@@ -106,21 +106,21 @@ def test_torchrun_starts_all_anew_from_the_checkpoint_when_one_is_killed(tmp_pat
 
 
 def test_alone_nothing_is_shared_averaged_or_awaited() -> None:
-    assert team() == ALONE
+    assert process_group() == ONE_PROCESS
     batch = torch.rand(4, 2)
-    assert ALONE.share(batch) is batch
-    assert ALONE.whole(batch) is batch
-    assert ALONE.sums(1.5, 2.0) == (1.5, 2.0)
-    assert ALONE.mean({"loss": 3.0}) == {"loss": 3.0}
-    ALONE.require_even(5)
+    assert ONE_PROCESS.shard(batch) is batch
+    assert ONE_PROCESS.gather(batch) is batch
+    assert ONE_PROCESS.sums(1.5, 2.0) == (1.5, 2.0)
+    assert ONE_PROCESS.mean_figures({"loss": 3.0}) == {"loss": 3.0}
+    ONE_PROCESS.require_even(5)
 
 
 def test_the_shares_of_all_are_the_batch() -> None:
     batch = torch.arange(12).view(6, 2)
-    shares = [Team(rank, 3).share(batch) for rank in range(3)]
+    shares = [ProcessGroup(rank, 3).shard(batch) for rank in range(3)]
     assert torch.equal(torch.stack(shares, dim=1).flatten(0, 1), batch)
     with pytest.raises(TrainingError, match="3 processes can share evenly, got 7; give for example --batch 6"):
-        Team(0, 3).require_even(7)
+        ProcessGroup(0, 3).require_even(7)
 
 
 def test_a_place_is_read_from_the_environment_and_alone_there_is_none() -> None:

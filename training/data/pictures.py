@@ -54,3 +54,8 @@ def as_stored(seen: Seen) -> Tensor:
         samples = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
         return torch.from_numpy(np.ascontiguousarray(samples)).permute(2, 0, 1).contiguous()
     return torch.from_numpy(seen.picture.astype(np.float16)).permute(2, 0, 1).contiguous()
+
+
+def as_float(stored: Tensor) -> Tensor:
+    """A stored picture as float32 in [0, 1]."""
+    return stored.float() / 255 if stored.dtype == torch.uint8 else stored.float()

@@ -1,4 +1,4 @@
-"""What the plates of a shot are like: how noisy, and whether the camera moves."""
+"""Statistics of a shot: the noise of its plates, and whether the camera moves."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def domains(
     """
     with open_run(options) as run:
         from impasto.training.data.domains import load_domains
-        from impasto.training.data.pairs import as_float
+        from impasto.training.data.pictures import as_float
         from impasto.training.data.shots import FRAMES
         from impasto.training.objectives.domains import RECIPE, task_for
 

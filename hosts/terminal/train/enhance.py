@@ -33,14 +33,14 @@ def enhance(
     """
     with open_run(options, resumable_from="pairs/teacher.json") as run:
         from impasto.training.data.pairs import load_pairs
-        from impasto.training.teachers.damaged_pairs import RECIPE, DamageLook, make_damaged_pairs, wanted_damages
+        from impasto.training.teachers.damaged_pairs import RECIPE, DamageSettings, make_damaged_pairs, planned_damages
 
         recipe = options.recipe(RECIPE)
-        look = DamageLook(variants=variants, input_space=input_space)
+        look = DamageSettings(variants=variants, input_space=input_space)
         made = run.folder / "pairs"
         damage = PairMaker(
             "damage",
-            lambda pictures: [name for _, _, name in wanted_damages(pictures, look)],
+            lambda pictures: [pair.name for pair in planned_damages(pictures, look)],
             lambda pictures, on_pair: make_damaged_pairs(pictures, made, look, on_pair=on_pair),
         )
         source = PlateSource(plates, frames, input_space)

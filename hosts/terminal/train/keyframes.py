@@ -44,14 +44,15 @@ def keyframes(
         if masks is not None:
             require_folder(masks, "--masks")
         from impasto.training import loop
-        from impasto.training.data.guides import GuideWish
+        from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
-        from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+        from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
+        from impasto.training.task import Schedule
         from impasto.training.tracking import trackers
 
         process, show = run.process, run.reporter.show
         recipe, output, label = options.recipe(RECIPE), options.output, options.label()
-        wishes = [GuideWish.parse(each) for each in guides or ()]
+        wishes = [GuideSpec.parse(each) for each in guides or ()]
         with joined_processes(process, options.device) as device:
             painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
             for note in painted.notes:
@@ -62,9 +63,9 @@ def keyframes(
                 show(RunWarning(f"another key would help most on frame {painted.wanted}"))
             with trackers(run.folder, wandb=options.wandb) if process.leads else nullcontext(()) as followed:
                 trained = loop.run(
-                    task_for(prepare(painted, recipe.seed), recipe, output, label),
+                    task_for(hold_out(painted, recipe.seed), recipe, output, label),
                     recipe,
-                    loop.Schedule(
+                    Schedule(
                         run.folder, preview_s=10.0, checkpoint_s=20.0, resume=run.resume, device=device,
                         trackers=followed,
                     ),

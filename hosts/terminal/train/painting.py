@@ -23,7 +23,7 @@ from impasto.hosts.terminal.train.torchrun import process_rank, require_single
 from impasto.hosts.terminal.train.training_input import input_of_pairs, start_styles, train_style
 
 if TYPE_CHECKING:
-    from impasto.training.teachers.pairs import TeacherLook
+    from impasto.training.teachers.painted_pairs import TeacherSettings
 
 Paintings: TypeAlias = Annotated[
     list[Path] | None, typer.Argument(metavar="[PAINTING]...", help="Pictures of one painter's paintings.")
@@ -73,12 +73,12 @@ def painting(
     with open_run(options, resumable_from=first) as run:
         from impasto.training.data.pairs import Pair, load_pairs
         from impasto.training.recipe import Recipe
-        from impasto.training.teachers.pairs import TeacherLook
+        from impasto.training.teachers.painted_pairs import TeacherSettings
 
         start = start_styles(distil_from, adapt, options.size)
         recipe = start.recipe(options.recipe(Recipe(minutes=60.0)))
         source = PlateSource(plates, frames, input_space)
-        look = TeacherLook(manner, paint_share=paint_share, input_space=input_space)
+        look = TeacherSettings(manner, paint_share=paint_share, input_space=input_space)
         pairs: list[Pair] = []
         with joined_processes(run.process, options.device) as device:
             for number, (stem, own) in enumerate(apart.items()):
@@ -123,11 +123,11 @@ def teach(
     with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
         require_single(process, "train teach", "paint the same")
         prepare_process()
-        from impasto.training.teachers.pairs import TeacherLook
+        from impasto.training.teachers.painted_pairs import TeacherSettings
 
         begun = time.monotonic()
         teacher = painter_of(
-            TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
+            TeacherSettings(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
         )
         if make_pairs(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
             reporter.show(RunFinished(str(into), seconds=round(time.monotonic() - begun, 1)))
@@ -135,12 +135,12 @@ def teach(
         raise typer.Exit(INTERRUPTED)
 
 
-def painter_of(look: TeacherLook, paintings: Sequence[Path], into: Path) -> PairMaker:
+def painter_of(look: TeacherSettings, paintings: Sequence[Path], into: Path) -> PairMaker:
     """The painter without a network, as a maker of pairs."""
-    from impasto.training.teachers import pairs as teacher
+    from impasto.training.teachers.painted_pairs import make_pairs, planned_pairs
 
     return PairMaker(
         ", ".join(path.stem for path in paintings) or look.manner,
-        lambda pictures: [teacher.pair_name(path, side, look) for path, side in teacher.wanted_pairs(pictures, look)],
-        lambda pictures, on_pair: teacher.make_pairs(pictures, paintings, into, look, on_pair=on_pair),
+        lambda pictures: [pair.name for pair in planned_pairs(pictures, look)],
+        lambda pictures, on_pair: make_pairs(pictures, paintings, into, look, on_pair=on_pair),
     )

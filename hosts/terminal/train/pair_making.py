@@ -63,18 +63,18 @@ def make_pairs(
     With `alone`, TrainingError for pairs of other plates in the folder.
     """
     from impasto.core.media.commit import make_folder
-    from impasto.training.distributed import team
+    from impasto.training.distributed import process_group
 
     make_folder(str(into / "before"))
     begun = time.monotonic()
-    finished, mates = 0, team()
+    finished, group = 0, process_group()
 
     def on_pair(done: int, of: int, path: Path) -> None:
         nonlocal finished
         finished = done
         pace = done / max(time.monotonic() - begun, 1e-6)
         reporter.show(FrameDone(done, str(path), done, of, round(pace, 3), (of - done) / pace, 0))
-        mates.told(MAKING)
+        group.broadcast(MAKING)
         if interrupts.asked():
             raise _StoppedError
 
@@ -87,9 +87,9 @@ def make_pairs(
             maker.make(pictures, on_pair)
         except _StoppedError:
             reporter.show(RunCancelled(str(into), finished, round(time.monotonic() - begun, 1)))
-            mates.told(STOPPED)
+            group.broadcast(STOPPED)
             return False
-    mates.told(MADE)
+    group.broadcast(MADE)
     return True
 
 
@@ -100,12 +100,12 @@ def make_pairs_on_first(
 
     The run learns from everything in the folder, so pairs of other plates there are a TrainingError.
     """
-    from impasto.training.distributed import team
+    from impasto.training.distributed import process_group
 
-    mates = team()
-    if mates.leads:
+    group = process_group()
+    if group.is_main:
         return make_pairs(source, into, maker, reporter, interrupts, alone=True)
-    while (heard := mates.told(MAKING)) == MAKING:
+    while (heard := group.broadcast(MAKING)) == MAKING:
         pass
     return heard == MADE
 

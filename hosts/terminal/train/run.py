@@ -20,7 +20,7 @@ from impasto.hosts.terminal.train.run_folder import CHECKPOINT, resumes, run_fol
 from impasto.hosts.terminal.train.torchrun import ProcessRank, device_of, process_rank
 
 if TYPE_CHECKING:
-    from impasto.training.loop import Progress, Trained
+    from impasto.training.task import Trained, TrainingProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RunContext:
         """The contact sheet."""
         return self.folder / "preview.png"
 
-    def show_progress(self, progress: Progress) -> None:
+    def show_progress(self, progress: TrainingProgress) -> None:
         """Show how far the training is."""
         if progress.note:
             self.reporter.show(RunWarning(progress.note))

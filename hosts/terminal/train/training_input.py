@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from impasto.core.style import Style
     from impasto.training.data.pairs import Pair
-    from impasto.training.loop import Task
     from impasto.training.recipe import Recipe
+    from impasto.training.task import TrainingTask
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingInput:
     """What a run learns from."""
 
-    task: Task
+    task: TrainingTask
     text: str
     """A summary for a person."""
     pictures: int
@@ -83,7 +83,7 @@ def input_of_pairs(pairs: Sequence[Pair], recipe: Recipe, start: StartStyles, na
     `names` are the names of the styles in the pairs. TrainingError for equal names, and for a base that cannot be
     adapted.
     """
-    from impasto.training.data.pairs import as_float
+    from impasto.training.data.pictures import as_float
     from impasto.training.objectives.pairs import task_for
     from impasto.training.teachers.style import painted_by
 
@@ -122,23 +122,24 @@ def distinct_codes(names: Sequence[str]) -> tuple[str, ...]:
 def train_style(run: RunContext, given: TrainingInput, recipe: Recipe, device: str) -> None:
     """Train until the end or Ctrl-C, write the style, and report both."""
     from impasto.training import loop
-    from impasto.training.distributed import team
+    from impasto.training.distributed import process_group
     from impasto.training.export import write_style
+    from impasto.training.task import Schedule
     from impasto.training.tracking import trackers
 
-    mates, options = team(), run.options
-    text = f"{given.text} on {device_text(device, mates.size)}"
+    group, options = process_group(), run.options
+    text = f"{given.text} on {device_text(device, group.size)}"
     run.reporter.show(RunWarning(f"{text}; what it looks like is in {run.preview}"))
-    with trackers(run.folder, wandb=options.wandb) if mates.leads else nullcontext(()) as followed:
+    with trackers(run.folder, wandb=options.wandb) if group.is_main else nullcontext(()) as followed:
         trained = loop.run(
             given.task,
             recipe,
-            loop.Schedule(run.folder, resume=run.resume, device=device, trackers=followed),
+            Schedule(run.folder, resume=run.resume, device=device, trackers=followed),
             on_progress=run.show_progress,
             stopped=run.interrupts.asked,
         )
     # Without a step the weights are random.
-    if trained.steps and mates.leads:
+    if trained.steps and group.is_main:
         label = options.label(given.codes)
         write_style(trained, recipe, options.output, label, pictures=given.pictures, shown=given.shown)
     run.show_end(trained)

@@ -37,8 +37,8 @@ from impasto.hosts.terminal.train.torchrun import process_rank, require_single
 JOURNAL = "trials.journal"
 
 if TYPE_CHECKING:
-    from impasto.training.loop import Task
     from impasto.training.recipe import Recipe
+    from impasto.training.task import TrainingTask
     from impasto.training.tuning import Trial
 
 
@@ -141,7 +141,7 @@ def tune(
 class SearchData:
     """What a search learns from: a task for each recipe, judged on pictures that are held out."""
 
-    task_for: Callable[[Recipe], Task]
+    task_for: Callable[[Recipe], TrainingTask]
     base: Recipe
     room: int
     text: str
@@ -185,8 +185,8 @@ class SearchInputs:
         count = FRAMES if self.frames is None else self.frames
         learned, held = split(load_pairs(before, after, self.masks, frames=count, input_space=self.input_space))
 
-        def judged(recipe: Recipe) -> Task:
-            return dataclasses.replace(task_for(learned, recipe), judge=lambda net: error_on(net, held))
+        def judged(recipe: Recipe) -> TrainingTask:
+            return dataclasses.replace(task_for(learned, recipe), validate=lambda net: error_on(net, held))
 
         text = f"{counted(len(learned), 'pair')} to learn from and {len(held)} held out"
         return SearchData(judged, base, min(min(pair.before.shape[1:]) for pair in learned), text)
@@ -194,21 +194,21 @@ class SearchInputs:
     def _keyframes(
         self, plates: str, keys: Path, recipe_file: Path | None, options: Mapping[str, object]
     ) -> SearchData:
-        from impasto.training.data.guides import GuideWish
+        from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
         from impasto.training.export import Label
-        from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+        from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 
         for path, option in ((keys, "--keys"), (Path(self.masks or keys), "--masks")):
             require_folder(path, option)
         base = recipe_of(RECIPE, recipe_file, options)
-        masks, wishes = None if self.masks is None else Path(self.masks), [GuideWish.parse(one) for one in self.guides]
+        masks, wishes = None if self.masks is None else Path(self.masks), [GuideSpec.parse(one) for one in self.guides]
         painted = load_keyframes(plates, keys, masks, input_space=self.input_space, guides=wishes)
-        lesson = prepare(painted, base.seed)
+        lesson = hold_out(painted, base.seed)
         if not any(held.any() for held in lesson.held_out):
             raise TrainingError("expected keys large enough to hold some squares out, they are not; use larger frames")
 
-        def task(recipe: Recipe) -> Task:
+        def task(recipe: Recipe) -> TrainingTask:
             # A trial publishes nothing, so this style is never written.
             return task_for(lesson, recipe, keys / "tuned.safetensors", Label("tuned"))
 

@@ -17,7 +17,7 @@ from impasto.hosts.blender.train.painting_folder import (
     pictures_in,
 )
 from impasto.server.protocol.messages import ShotJob
-from impasto.training.data.keyframes import numbered
+from impasto.training.data.shots import pictures_by_number
 
 SIZE = (96, 64)
 
@@ -61,7 +61,7 @@ def test_plates_are_written_unchanged_as_a_screen_shows_them(export: Export) -> 
 def test_the_trainer_finds_the_numbers_of_the_painted_frames_alone(export: Export) -> None:
     exported(export)
     (export.folder / "hero.0007.png").write_bytes(b"paint")
-    found: Any = numbered(collect(export.folder, painted(export.folder)), "key")
+    found: Any = pictures_by_number(collect(export.folder, painted(export.folder)), "key")
     assert {number: path.read_bytes() for number, path in found.items()} == {7: b"paint"}
 
 
