@@ -8,7 +8,7 @@ unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -74,6 +74,11 @@ class Part:
             raise ValueError(f"expected pixels of shape {expected}, got {self.pixels.shape}")
         if len(self.formats) != len(self.channels):
             raise ValueError(f"expected {len(self.channels)} formats, got {len(self.formats)}")
+
+    @property
+    def name(self) -> str:
+        """The part's name in its file, or nothing."""
+        return str(self.attributes["name"].value) if "name" in self.attributes else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,6 @@ def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
     """
     found: dict[str, ColourLayer] = {}
     for index, part in enumerate(parts):
-        part_name = str(part.attributes["name"].value) if "name" in part.attributes else ""
         leaves_of: dict[str, dict[str, int]] = {}
         for position, channel in enumerate(part.channels):
             prefix, _, leaf = channel.rpartition(".")
@@ -212,7 +216,7 @@ def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
             else:
                 continue
             bare = "rgb" if len(layer.colour) == 3 else "Y"
-            found.setdefault(".".join(filter(None, (part_name, prefix))) or bare, layer)
+            found.setdefault(".".join(filter(None, (part.name, prefix))) or bare, layer)
             found.setdefault(prefix or bare, layer)
     if found and "rgb" not in found:
         coloured = (layer for layer in found.values() if len(layer.colour) == 3)
@@ -235,3 +239,12 @@ def find_layer(parts: tuple[Part, ...], name: str | None = None) -> ColourLayer:
     if name.lower() not in folded:
         raise UnknownName("layer", name, layers)
     return folded[name.lower()]
+
+
+def find_channel(parts: Sequence[Part], name: str) -> tuple[Part, int] | None:
+    """The first part that has a channel called `name`, or 'PART.CHANNEL', and the channel's index in it."""
+    for part in parts:
+        for position, channel in enumerate(part.channels):
+            if name in (channel, f"{part.name}.{channel}"):
+                return part, position
+    return None

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
 from impasto.core.guides import planes_in
-from impasto.core.keyframe_paint.stored import Keys, take_keys, tensors_of
+from impasto.core.keyframe_paint.stored_keys import Keys, take_keys, tensors_of
 from impasto.core.style_reference import (
     FILE_ENDINGS,
     Mix,
     chosen_card,
     joined,
-    mix_from,
+    parse_choice,
     require_codes,
     split_reference,
 )
@@ -97,21 +97,21 @@ def file_of(reference: Path) -> Path:
 def read_card(path: Path) -> Card:
     """The card alone, without weights and without torch; that of a choice where the path ends in one.
 
-    Raises StyleError where there is no card, and what `mix_from` raises.
+    Raises StyleError where there is no card, and what `parse_choice` raises.
     """
     name, choice = split_reference(str(path))
     card = card_from_json(_header(Path(name))["__metadata__"]["card"], name)
-    return chosen_card(card, mix_from(choice, card.codes, name)) if choice else card
+    return chosen_card(card, parse_choice(choice, card.codes, name)) if choice else card
 
 
 def load_style(path: Path) -> Style:
     """Read and check a style; where the path ends in a choice, what was chosen as a style of its own.
 
-    StyleError says which check failed; and what `mix_from` raises.
+    StyleError says which check failed; and what `parse_choice` raises.
     """
     name, choice = split_reference(str(path))
     style = _load_file(Path(name))
-    return choose(style, mix_from(choice, style.card.codes, name)) if choice else style
+    return choose(style, parse_choice(choice, style.card.codes, name)) if choice else style
 
 
 def choose(style: Style, mix: Mix) -> Style:

@@ -61,7 +61,7 @@ def joined(style: str, choice: str) -> str:
     return f"{style}{MARK}{choice}" if choice else style
 
 
-def mix_from(choice: str, codes: Sequence[str], style: str) -> Mix:
+def parse_choice(choice: str, codes: Sequence[str], style: str) -> Mix:
     """The weights that a choice gives to the styles `codes` of a file; `style` is how a person calls it.
 
     Raises StyleError for a file that holds one style only, UnknownName with the nearest name, and UsageError for a

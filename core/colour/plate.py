@@ -66,7 +66,7 @@ def changed(painted: Samples, linear: Samples, tolerance: float = ROUNDING) -> n
     Compares in scene-linear light, before the way back to the plate's space, because a log curve or a
     matrix magnifies rounding on that way. A pixel with a NaN or infinite channel in the plate is not changed.
     """
-    # Infinity minus infinity is no accident here: plates hold it, and it is not finite below.
+    # Plates hold infinity. Infinity minus infinity is NaN, which is not finite below.
     with np.errstate(invalid="ignore"):
         difference = painted - linear
         np.abs(difference, out=difference)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import PyOpenColorIO as ocio  # type: ignore[import-untyped]
 
-from impasto.core.colour.curve import CHUNK_ROWS, decode, encode
+from impasto.core.colour.srgb import CHUNK_ROWS, decode, encode
 from impasto.core.errors import UnknownName, UnsupportedMedia, UsageError
 from impasto.core.frame import Frame, Samples
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.errors import UsageError
-from impasto.core.export.curves import encode
+from impasto.core.export.srgb import encode
 from impasto.core.guides import Guide, Reading
 
 

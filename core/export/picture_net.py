@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.core.export.curves import decode, encode
 from impasto.core.export.guide_net import reader_of
+from impasto.core.export.srgb import decode, encode
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide
 

@@ -26,10 +26,10 @@ from impasto.core.keyframe_paint.matching import compared_size
 from impasto.core.media import FrameRange, Reader, ShotInfo
 from impasto.core.media.guide_files import GuideFiles, find_guides
 from impasto.core.media.numbering import NumberedPath, spelled
-from impasto.core.motion.chains import Chains, Step
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.chains import Chains, MotionStep
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.motion.layers import MotionLayer, read_as
-from impasto.core.motion.vectors import Place, Vectors, vectors_of
+from impasto.core.motion.vectors import PlateWindows, Vectors, vectors_of
 from impasto.server.shots.motion_check import doubts, plate_of
 from impasto.server.shots.provenance import stamp
 
@@ -73,12 +73,12 @@ class Motion:
         stamps = "\n".join(self.stamps[each] for each in sorted(self.files_between(number, number)))
         return hashlib.blake2b(stamps.encode(), digest_size=16).hexdigest()
 
-    def vectors(self, number: int, place: Place) -> Vectors:
+    def vectors(self, number: int, place: PlateWindows) -> Vectors:
         """The vectors of a frame. Raises what reading and `vectors_of` raise."""
         return vectors_of(self.files.parts_of(number), self.layer, place, self.files.path_of(number))
 
 
-def require_motion(wish: MotionWish | None, card: Card, info: ShotInfo) -> Motion | None:
+def require_motion(wish: MotionSource | None, card: Card, info: ShotInfo) -> Motion | None:
     """Find the vectors that are wished for, before anything is painted; None for no wish.
 
     Raises UsageError for a style without painted keys, a shot without end, a movie, a still, and a layer that cannot
@@ -190,7 +190,7 @@ def _moves(
 ) -> Moves:
     first = plate_of(job, wanted[0])
     data, display = first.part.data_window, first.part.display_window
-    place = Place(data, display, compared_size(data.height, data.width))
+    place = PlateWindows(data, display, compared_size(data.height, data.width))
     for doubt in doubts(motion, job, info, place, advance):
         if doubt.grave and not motion.layer.said:
             raise UsageError(doubt.sentence)
@@ -211,7 +211,7 @@ def moved(plates: Iterator[Plate], moves: Moves | None) -> Iterator[Plate]:
 class Moves:
     """The motion of frames into keys, in a temporary file. One thread writes, then one reads."""
 
-    def __init__(self, kept: IO[bytes], place: Place, keys: Sequence[int]) -> None:
+    def __init__(self, kept: IO[bytes], place: PlateWindows, keys: Sequence[int]) -> None:
         self._kept, self._place, self._keys = kept, place, keys
         self._where: dict[tuple[int, int], tuple[int, int, int]] = {}
         """Frame and key -> where its flow begins, where its masks do, and where they end."""
@@ -259,7 +259,7 @@ class Moves:
 
 
 def _swept(
-    motion: Motion, place: Place, wanted: Sequence[int], toward: Literal[1, -1], advance: Callable[[], None]
+    motion: Motion, place: PlateWindows, wanted: Sequence[int], toward: Literal[1, -1], advance: Callable[[], None]
 ) -> Iterator[tuple[int, dict[int, KeyMotion]]]:
     """The motion into the keys of one side for every frame that is wanted, from the outermost key inwards and on."""
     channels = motion.layer.next if toward == 1 else motion.layer.previous
@@ -275,7 +275,7 @@ def _swept(
         outer = motion.vectors(number, place)
         there = outer.towards(toward)
         assert there is not None
-        found = chains.lengthened(number, Step(there, None if inner is None else inner.towards(-toward)))
+        found = chains.lengthened(number, MotionStep(there, None if inner is None else inner.towards(-toward)))
         inner = outer if leads_back else None
         if number in asked:
             yield number, found

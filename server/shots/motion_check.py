@@ -13,11 +13,11 @@ from impasto.core.errors import ImpastoError
 from impasto.core.frame import Frame
 from impasto.core.keyframe_paint.matching import scaled
 from impasto.core.media import FrameRange, ShotInfo, open_reader
-from impasto.core.motion.agreement import Judgement, judge
-from impasto.core.motion.conventions import alike
-from impasto.core.motion.layers import Channels
-from impasto.core.motion.vectors import Place
-from impasto.core.working_picture import see
+from impasto.core.motion.conventions import equivalents
+from impasto.core.motion.layers import VectorChannels
+from impasto.core.motion.vector_check import VectorCheck, check_vectors
+from impasto.core.motion.vectors import PlateWindows
+from impasto.core.working_picture import to_working
 
 if TYPE_CHECKING:
     from impasto.server.shots.motion import Motion
@@ -41,7 +41,9 @@ def plate_of(job: ShotJob, number: int) -> Frame:
         return next(iter(reader))
 
 
-def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: Callable[[], None]) -> Iterator[Doubt]:
+def doubts(
+    motion: Motion, job: ShotJob, info: ShotInfo, place: PlateWindows, advance: Callable[[], None]
+) -> Iterator[Doubt]:
     """What the plates say against the vectors of each direction, and that nobody could ask them.
 
     A single frame is held against its neighbours, where the shot has any. `advance` is called for every pair of plates
@@ -61,7 +63,7 @@ def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: 
             pair = [plate_of(job, each) for each in (number, number + 1)]
         if len(pair) < 2 or any(plate.part.data_window != place.data for plate in pair):
             continue
-        pictures = [scaled(see(plate, input_space=job.input_space).picture, place.size) for plate in pair]
+        pictures = [scaled(to_working(plate, input_space=job.input_space).picture, place.size) for plate in pair]
         for side, channels in list(asked.items()):
             here = 0 if side == 1 else 1
             if number + here not in motion.stamps:
@@ -69,7 +71,7 @@ def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: 
             looked_at = True
             field = motion.vectors(number + here, place).towards(side)
             assert field is not None
-            found = judge(pictures[here], pictures[1 - here], field)
+            found = check_vectors(pictures[here], pictures[1 - here], field)
             if found.verdict != "silent":
                 del asked[side]
             if found.verdict in ("turned", "still", "scaled"):
@@ -81,7 +83,7 @@ def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: 
         )
 
 
-def _contradiction(motion: Motion, channels: Channels, found: Judgement, pair: tuple[int, int]) -> str:
+def _contradiction(motion: Motion, channels: VectorChannels, found: VectorCheck, pair: tuple[int, int]) -> str:
     own, other = found.errors
     layer, path = motion.layer.name, motion.files.path_of(pair[0])
     if found.verdict in ("still", "scaled"):
@@ -90,9 +92,9 @@ def _contradiction(motion: Motion, channels: Channels, found: Judgement, pair: t
             f"move: frame {pair[1]} is off frame {pair[0]} by {own:.1f}/255, along its optical flow by {other:.1f}; "
             + ("render them unscaled" if found.verdict == "scaled" else "right for water, smoke, or a picture put in")
         )
-    way = channels.way
-    turned_way = replace(way, x=way.x * found.signs[0], y=way.y * found.signs[1])
-    names = alike(turned_way, channels.slot, motion.layer.directions) or alike(turned_way)
+    meaning = channels.convention
+    right = replace(meaning, x=meaning.x * found.signs[0], y=meaning.y * found.signs[1])
+    names = equivalents(right, channels.slot, motion.layer.directions) or equivalents(right)
     turned = {(-1, 1): "x", (1, -1): "y", (-1, -1): "x and y"}[found.signs]
     return (
         f"expected motion vectors that agree with the plates, '{layer}' of '{path}' leads frame {pair[0]} to places in "

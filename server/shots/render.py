@@ -20,7 +20,7 @@ from impasto.core.grade import After, Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
 from impasto.server.shots.frame_settings import Looks
@@ -64,7 +64,7 @@ class ShotJob:
     matte: str | None = None
     guides: tuple[str, ...] = ()
     """Pictures with the guide layers of the style, where the plates do not hold them."""
-    motion: MotionWish | None = None
+    motion: MotionSource | None = None
     """Motion vectors that lead to the painted keys of the style, in place of optical flow."""
     input_space: str | None = None
     output_space: str | None = None

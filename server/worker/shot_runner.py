@@ -13,7 +13,7 @@ from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.media import FrameRange
 from impasto.core.media.open import is_movie
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.animation import animation_from
@@ -164,7 +164,7 @@ def job_of(request: SubmitShot, defaults: Params) -> ShotJob:
         layer=request.layer or None,
         matte=request.matte or None,
         guides=request.guides,
-        motion=MotionWish.of(request.motion, request.motion_layer) if request.motion else None,
+        motion=MotionSource.of(request.motion, request.motion_layer) if request.motion else None,
         input_space=request.input_space or None,
         output_space=request.output_space or None,
         overwrite=request.overwrite,

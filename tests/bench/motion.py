@@ -22,7 +22,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Samples
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.metrics import psnr
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.core.style import Style, load_style
 from impasto.server.shots.render import ShotJob, render_shot
@@ -65,14 +65,14 @@ def measure(steps: int, seen: float) -> None:
         style = load_style(path)
         assert style.card.keys is not None
         print(f"follow {style.card.keys.follow}, noise {style.card.keys.noise:.1f}")
-        vectors = MotionWish.parse(str(folder / "vector.####.exr"))
+        vectors = MotionSource.parse(str(folder / "vector.####.exr"))
         figures(folder, style, "the network alone", Params(keys=0), None, truths)
         figures(folder, style, "keys by optical flow", Params(), None, truths)
         figures(folder, style, "keys by motion vectors", Params(), vectors, truths)
 
 
 def figures(
-    folder: Path, style: Style, name: str, params: Params, motion: MotionWish | None, truths: dict[int, Samples]
+    folder: Path, style: Style, name: str, params: Params, motion: MotionSource | None, truths: dict[int, Samples]
 ) -> None:
     """Paint the shot, and say how near its frames come to their truth, all and those far from a key."""
     job = ShotJob(

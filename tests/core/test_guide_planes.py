@@ -21,7 +21,7 @@ from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import Before
 from impasto.core.guide_planes import planes_of, read
 from impasto.core.guides import READINGS, Guide, Reading, planes_in
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style, load_style, read_card, save_style

@@ -20,7 +20,7 @@ from impasto.core.guides import Guide
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.numbering import number_in
 from impasto.core.media.open import is_live
-from impasto.core.working_picture import Seen, see
+from impasto.core.working_picture import WorkingPicture, to_working
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
 from impasto.training.data.guides import GuideWish, guiding_for
 from impasto.training.data.pictures import as_stored, picture_files, read_one
@@ -121,7 +121,7 @@ def load_keyframes(
     looked = spread(range(shot.first, last + 1), LOOKED_AT)
     kept = set(spread([number for number in looked if number not in paints], KEPT))
     for frame in read_frames(plates, shot, {*looked, *paints}):
-        seen = see(frame, input_space=input_space)
+        seen = to_working(frame, input_space=input_space)
         thumbs[frame.number] = thumbnail(seen.picture)
         if frame.number in kept:
             whole[frame.number] = Plate(frame.number, as_stored(seen), guiding.planes(frame))
@@ -134,7 +134,7 @@ def load_keyframes(
     wanted = least_covered(thumbs, list(paints))
     if wanted is not None and wanted not in whole:
         frame = next(read_frames(plates, shot, {wanted}))
-        whole[wanted] = Plate(wanted, as_stored(see(frame, input_space=input_space)), guiding.planes(frame))
+        whole[wanted] = Plate(wanted, as_stored(to_working(frame, input_space=input_space)), guiding.planes(frame))
     unpainted = tuple(whole[number] for number in sorted(whole))
     return Keyframes(tuple(found), unpainted, tuple(notes), wanted, guiding.guides)
 
@@ -191,7 +191,7 @@ def spread(numbers: Iterable[int], count: int) -> list[int]:
     return [every[round(index * (len(every) - 1) / (count - 1))] for index in range(count)]
 
 
-def paint_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:
+def paint_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:
     """One key in register with its plate, and what is to be said of it."""
     number, name = plate.frame.number, path.name
     frame = read_one(path, "key")
@@ -204,7 +204,7 @@ def paint_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None
     notes = []
     is_float = np.issubdtype(frame.part.pixels.dtype, np.floating)
     on_float = np.issubdtype(plate.frame.part.pixels.dtype, np.floating)
-    seen = see(frame, input_space=input_space if is_float else None)
+    seen = to_working(frame, input_space=input_space if is_float else None)
     if on_float and not is_float:
         notes.append(
             f"key '{name}' is {frame.part.pixels.dtype} and its plate float: light above 1 will come from the plate; "
@@ -213,8 +213,8 @@ def paint_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None
     painted: Mask = np.ones(seen.picture.shape[:2], bool)
     if seen.weight is not None:
         painted = painted & (seen.weight >= PAINTED)
-    if seen.carried is not None and seen.carried.invalid is not None:
-        painted = painted & ~seen.carried.invalid
+    if seen.residual is not None and seen.residual.invalid is not None:
+        painted = painted & ~seen.residual.invalid
     picture = laid_in(in_light_of(plate, seen) if is_float else seen.picture, frame, plate.frame)
     painted = laid_in(painted, frame, plate.frame)
     lies = register(plate.picture, np.where(painted[..., None], picture, plate.picture))
@@ -229,15 +229,15 @@ def paint_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None
         notes.append(f"key '{name}' hardly shows the outlines of frame {number}; is it painted on that frame?")
     if mask is not None:
         painted = painted & read_mask(mask, plate.frame)
-    if plate.carried is not None and plate.carried.invalid is not None:
+    if plate.residual is not None and plate.residual.invalid is not None:
         notes.append(
             f"frame {number} has {plate.invalid_pixels} pixels with NaN or infinity; nothing is learned from them"
         )
-        painted = painted & (cv2.dilate(plate.carried.invalid.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0)
+        painted = painted & (cv2.dilate(plate.residual.invalid.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0)
     if not painted.any():
         raise TrainingError(f"expected paint in '{name}', mask and alpha leave nothing of it; check them")
     paint = torch.from_numpy(np.ascontiguousarray(picture.astype(np.float16))).permute(2, 0, 1).contiguous()
-    if seen.carried is None and frame.part.pixels.dtype == np.uint8:
+    if seen.residual is None and frame.part.pixels.dtype == np.uint8:
         paint = (paint.float() * 255).round().to(torch.uint8)
     return Key(name, number, as_stored(plate), paint, torch.from_numpy(painted)[None]), notes
 
@@ -258,20 +258,20 @@ def mask_in(frame: Frame, name: str, plate: Frame) -> Mask:
     return laid_in(colour.to_float(frame.colour).max(axis=2) >= PAINTED, frame, plate)
 
 
-def in_light_of(plate: Seen, paint: Seen) -> Samples:
+def in_light_of(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
     """The picture (H, W, 3) that the network must answer so that the render equals a paint in float.
 
     What was carried around the network for the plate will be put back, so it is taken off the
     paint; what does not fit into [0, 1] then is clipped. Where their windows differ, or either of
     them carries nothing, the paint as it is seen.
     """
-    if plate.carried is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
+    if plate.residual is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
         return paint.picture
     light, _ = colour.fill_invalid(paint.linear)
-    if plate.carried.floor is not None:
-        light = light - plate.carried.floor
-    if plate.carried.gain is not None:
-        light = light / plate.carried.gain
+    if plate.residual.floor is not None:
+        light = light - plate.residual.floor
+    if plate.residual.gain is not None:
+        light = light / plate.residual.gain
     return colour.encode(np.clip(light, 0, 1))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
-from impasto.core.working_picture import Seen
+from impasto.core.working_picture import WorkingPicture
 from impasto.training.data.keyframes import in_light_of, laid_in, mask_in, relative, spread
 from impasto.training.data.pictures import as_stored, picture_files, read_one, seen_in
 from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers
@@ -167,8 +167,8 @@ def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_spa
     if relative(target) != relative(plate):
         judged &= laid_in(np.ones(wanted.picture.shape[:2], bool), target, plate)
     for each in (seen, wanted):
-        if each.carried is not None and each.carried.invalid is not None:
-            near = cv2.dilate(each.carried.invalid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        if each.residual is not None and each.residual.invalid is not None:
+            near = cv2.dilate(each.residual.invalid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
             judged &= ~laid_in(near, each.frame, plate)
     if mask is not None:
         judged &= mask_in(mask, name, plate)
@@ -183,8 +183,8 @@ def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_spa
     )
 
 
-def _answer(plate: Seen, target: Seen) -> Tensor:
-    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.carried is not None:
+def _answer(plate: WorkingPicture, target: WorkingPicture) -> Tensor:
+    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.residual is not None:
         picture = in_light_of(plate, target)
     elif relative(target.frame) == relative(plate.frame):
         return as_stored(target)

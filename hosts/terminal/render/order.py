@@ -12,7 +12,7 @@ from impasto.core.animation import Animation
 from impasto.core.errors import UsageError
 from impasto.core.grade import After, Before
 from impasto.core.media.shot import FrameRange
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.controls import after_from, before_from, params_from
 from impasto.hosts.terminal.render.animation_file import read_animation
@@ -33,7 +33,7 @@ class Order:
     matte: str | None
     guides: tuple[str, ...]
     """Pictures with guide layers."""
-    motion: MotionWish | None
+    motion: MotionSource | None
     """Pictures with motion vectors, and how they are read."""
     layer: str | None
     input_space: str | None
@@ -92,7 +92,7 @@ def order_from(
         tile=parse_tile(tile),
         precision=typing.cast("Precision", precision),
         guides=guides,
-        motion=None if motion is None else MotionWish.parse(motion),
+        motion=None if motion is None else MotionSource.parse(motion),
         animation=None if animate is None else animation_from(animate, controls),
         before=before,
         after=after,

@@ -16,7 +16,7 @@ from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
 from impasto.core.media.open import is_live
 from impasto.core.params import Params
 from impasto.core.style import ENDING, PICKLES, read_card
-from impasto.core.style_reference import joined, mix_from, split_reference
+from impasto.core.style_reference import joined, parse_choice, split_reference
 from impasto.hosts.terminal.events import Event
 from impasto.hosts.terminal.render.order import Order
 from impasto.hosts.terminal.render.progress import Outcome, Stored, Told
@@ -182,6 +182,6 @@ def chosen_style(style: str | None, library: Sequence[StyleFacts], typed: Typed,
     if name not in known:
         raise UnknownName("style", name, known, "(or give the path of a .safetensors file)" if local else "")
     if choice:
-        chosen = joined(name, str(mix_from(choice, known[name].codes, name)))
+        chosen = joined(name, str(parse_choice(choice, known[name].codes, name)))
         return Chosen(chosen, chosen, Params(**known[name].defaults))
     return Chosen(name, name, Params(**known[name].defaults))

@@ -24,10 +24,10 @@ from impasto.core.errors import (
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
 from impasto.core.grade import Before
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
-from impasto.core.motion.conventions import MotionWish
-from impasto.core.motion.vectors import Place
+from impasto.core.motion.conventions import MotionSource
+from impasto.core.motion.vectors import PlateWindows
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
@@ -86,7 +86,7 @@ def job(tmp_path: Path) -> ShotJob:
     """Eight frames of a wall that moves, two keys among them, and vectors for all of them."""
     plate = write_plates(tmp_path, range(FIRST, LAST + 1))
     vectors = write_vectors(tmp_path, range(FIRST, LAST + 1))
-    return ShotJob(plate, str(tmp_path / "out" / "o.####.png"), motion=MotionWish(vectors))
+    return ShotJob(plate, str(tmp_path / "out" / "o.####.png"), motion=MotionSource(vectors))
 
 
 def rendered(job: ShotJob, style: Engine) -> tuple[list[int], list[ShotEvent]]:
@@ -144,7 +144,7 @@ def test_a_frame_is_the_same_whatever_else_is_rendered(job: ShotJob, tmp_path: P
 def test_a_key_outside_the_frames_that_are_rendered_is_reached_over_the_files_between(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1))
     vectors = write_vectors(tmp_path, range(FIRST - 2, LAST + 1))
-    job = ShotJob(plate, str(tmp_path / "o.####.png"), motion=MotionWish(vectors), frames=FrameRange(12, 13))
+    job = ShotJob(plate, str(tmp_path / "o.####.png"), motion=MotionSource(vectors), frames=FrameRange(12, 13))
     rendered(job, engine(keys=(FIRST - 2,)))
     for number, picture in results(job).items():
         assert np.median(apart(picture, painted(number))[12:-12, 50:-25]) <= 1
@@ -205,7 +205,7 @@ def test_the_layer_may_be_in_the_plates(tmp_path: Path) -> None:
             f"vector.{leaf}": np.full((HEIGHT, WIDTH), -STEP if leaf in "XZ" else 0, np.float32) for leaf in "XYZW"
         }
         write_layers(pattern.replace("####", f"{number:04}"), {"R": grey, "G": grey, "B": grey, **vector})
-    job = ShotJob(pattern, str(tmp_path / "out" / "o.####.exr"), motion=MotionWish("", "vector"), output_space="srgb")
+    job = ShotJob(pattern, str(tmp_path / "out" / "o.####.exr"), motion=MotionSource("", "vector"), output_space="srgb")
     with open_reader(pattern) as reader:
         level = round(255 * (1.055 * 0.2 ** (1 / 2.4) - 0.055))
         assert next(iter(reader)).colour.shape == (HEIGHT, WIDTH, 3)
@@ -241,7 +241,7 @@ def textured(number: int) -> Pixels:
 
 def test_vectors_that_contradict_the_plates_are_refused_with_what_to_say(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    wrong = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), "motion", -STEP))
+    wrong = MotionSource(write_vectors(tmp_path, range(FIRST, LAST + 1), "motion", -STEP))
     job = ShotJob(plate, str(tmp_path / "out" / "o.####.png"), motion=wrong)
     style = engine(plates=textured)
     said = r"'motion' of '.*v\.0010\.exr' .* with x turned around.*say it as --motion PATH:motion=previous"
@@ -259,21 +259,21 @@ def test_vectors_that_contradict_the_plates_are_refused_with_what_to_say(tmp_pat
 
 def test_vectors_in_widths_of_the_picture_are_refused(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    small = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=STEP / WIDTH))
+    small = MotionSource(write_vectors(tmp_path, range(FIRST, LAST + 1), step=STEP / WIDTH))
     with pytest.raises(UsageError, match=r"expected motion vectors in pixels, .* says that next to nothing moves"):
         rendered(ShotJob(plate, str(tmp_path / "o.####.png"), motion=small), engine(plates=textured))
 
 
 def test_what_moves_and_has_no_vectors_is_a_note_and_renders(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    still = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=0))
+    still = MotionSource(write_vectors(tmp_path, range(FIRST, LAST + 1), step=0))
     _, events = rendered(ShotJob(plate, str(tmp_path / "o.####.png"), motion=still), engine(plates=textured))
     assert any("right for water, smoke" in note for note in notes(events))
 
 
 def test_a_single_frame_is_held_against_its_neighbours(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    wrong = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=-STEP))
+    wrong = MotionSource(write_vectors(tmp_path, range(FIRST, LAST + 1), step=-STEP))
     job = ShotJob(plate, str(tmp_path / "o.####.png"), frames=FrameRange(FIRST, FIRST), motion=wrong)
     with pytest.raises(UsageError, match="with x turned around"):
         rendered(job, engine(plates=textured))
@@ -292,7 +292,7 @@ def test_another_stroke_than_the_keys_needs_no_vectors(job: ShotJob) -> None:
 def test_right_vectors_agree_and_lead_textured_plates_too(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
     job = ShotJob(
-        plate, str(tmp_path / "o.####.png"), motion=MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1)))
+        plate, str(tmp_path / "o.####.png"), motion=MotionSource(write_vectors(tmp_path, range(FIRST, LAST + 1)))
     )
     _, events = rendered(job, engine(plates=textured))
     assert notes(events) == []
@@ -396,7 +396,7 @@ def test_what_is_kept_comes_back_to_a_64th_of_a_pixel() -> None:
     flow = chance.uniform(-900, 900, (HEIGHT, WIDTH, 2)).astype(np.float32)
     lost, silent = (chance.integers(0, 2, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(2))
     with TemporaryFile(buffering=0) as kept:
-        moves = motion.Moves(kept, Place(window, window, (HEIGHT, WIDTH)), (3, 9))
+        moves = motion.Moves(kept, PlateWindows(window, window, (HEIGHT, WIDTH)), (3, 9))
         moves.keep(5, 9, KeyMotion(flow, lost, silent))
         moves.keep(6, 9, KeyMotion(-flow, silent, lost))
         nothing, found = moves.of(Frame.from_pixels(FLAT, number=5))

@@ -16,7 +16,7 @@ from impasto.core.errors import UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.grade import Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.messages import Look, SubmitShot
@@ -224,7 +224,7 @@ def test_a_request_becomes_the_job_that_it_asks_for() -> None:
     assert job.before == Before(denoise=0.5, resize=Resize(scale=0.5))
     assert job.after.resize == Resize(height=720)
     assert (job.layer, job.matte, job.input_space, job.output_space) == ("diffuse", "m.png", "a", "b")
-    assert job.motion == MotionWish("v.####.exr", "vector", "blender")
+    assert job.motion == MotionSource("v.####.exr", "vector", "blender")
     assert job.resume
     plain = job_of(SubmitShot(ID, Look("echo"), "in", "out"), Params())
     assert (plain.params, plain.layer, plain.matte, plain.frames, plain.motion) == (None,) * 5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from impasto.core.comparison import Comparison
 from impasto.core.errors import UsageError
+from impasto.core.flicker import warp_error
 from impasto.core.metrics import lap_swd, sharpness_ratio
-from impasto.core.temporal import warp_error
+from impasto.core.style_comparison import Comparison
+from tests.core.test_flicker import pan
 from tests.core.test_metrics import blurred, grey, texture
-from tests.core.test_temporal import pan
 
 
 def test_a_comparison_says_what_the_functions_say() -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import UsageError
+from impasto.core.flicker import warp_error
 from impasto.core.frame import Samples
-from impasto.core.temporal import optical_flow, visible_in_both, warp_error, warped
+from impasto.core.optical_flow import optical_flow, visible_in_both, warped
 
 
 def pan(count: int, step: int = 3) -> list[Samples]:

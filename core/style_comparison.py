@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from impasto.core.errors import UsageError
+from impasto.core.flicker import PlateMotion
 from impasto.core.frame import Samples
 from impasto.core.metrics import colour_distance, edge_cosine, lap_swd, lattice, psnr, sharpness_ratio
-from impasto.core.temporal import Motion
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Figures:
     """A result against its plate, as means over the frames; None where it cannot be told."""
 
     warp_error: float | None
-    """Change along the plate's motion in 1/255 (`impasto.core.temporal`); None for a clip of one frame."""
+    """Change along the plate's motion in 1/255 (`impasto.core.flicker`); None for a clip of one frame."""
     sharpness: float | None
     """Over the plate's."""
     edge_cosine: float | None
@@ -88,7 +88,7 @@ class Comparison:
         self._note("difference", "colour_distance", colour_distance(second, first))
         pictures = (plate, first, second)
         if self._last is not None:
-            motion = Motion(self._last[0], plate)
+            motion = PlateMotion(self._last[0], plate)
             for name, before, after in zip(("plate", "first", "second"), self._last, pictures, strict=True):
                 self._note(name, "warp_error", 255 * motion.error(before, after))
         self._last = pictures
