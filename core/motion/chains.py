@@ -2,9 +2,9 @@
 
 With v the vectors of a frame towards the key, a pixel p of frame n moves to p + v_n(p) in its neighbour, and so on
 until it is in the key. Chains grow outwards from their key, a frame at a time. At each `BLOCK`-th frame number the
-chain is stored, and longer chains continue with the stored one: a frame costs a few steps, however far its key is. Surfaces
-keep their edges, which a warp of one flow along the other at every frame would blur away. A chain depends only on the
-numbers of frame and key and on the vectors between, not on what else is rendered.
+chain is stored, and longer chains continue with the stored one: a frame costs a few steps, however far its key is.
+Surfaces keep their edges, which a warp of one flow along the other at every frame would blur away. A chain
+depends only on the numbers of frame and key and on the vectors between, not on what else is rendered.
 
 The motion back, from the key to the frame, is chained beside it. For a pixel that some surface hides on the way, motion
 there and back does not return to its start.
