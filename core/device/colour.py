@@ -18,26 +18,7 @@ from impasto.core.colour import LUMA
 from impasto.core.colour.alpha import LEAST_ALPHA
 from impasto.core.colour.closed_form import ClosedForm, LogCurve, PowerCurve, Rows
 from impasto.core.colour.plate import DETAIL_RADIUS, DETAIL_SIGMA, ROUNDING
-
-SCALE = 1.055
-OFFSET = 0.055
-LINEAR_KNEE = 0.0031308
-ENCODED_KNEE = 12.92 * 0.0031308
-"""As in `impasto.core.colour.srgb`."""
-
-
-def encode(linear: Tensor) -> Tensor:
-    """Linear light through the sRGB curve, mirrored at 0, unclamped."""
-    size = linear.abs()
-    curved = size.pow(1 / 2.4).mul_(SCALE).sub_(OFFSET)
-    return torch.where(size <= LINEAR_KNEE, size.mul_(12.92), curved).copysign_(linear)
-
-
-def decode(encoded: Tensor) -> Tensor:
-    """sRGB-encoded values as linear light: the inverse of `encode`."""
-    size = encoded.abs()
-    curved = (size + OFFSET).div_(SCALE).pow_(2.4)
-    return torch.where(size <= ENCODED_KNEE, size.mul_(1 / 12.92), curved).copysign_(encoded)
+from impasto.core.colour.srgb_tensors import decode, encode
 
 
 def to_linear(plate: Tensor, form: ClosedForm) -> Tensor:

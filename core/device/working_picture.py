@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from impasto.core.colour import PlateSpace, plate_space
 from impasto.core.colour.closed_form import ClosedForm, LogCurve, closed_form
 from impasto.core.colour.plate import DETAIL_RADIUS
+from impasto.core.colour.srgb_tensors import decode, encode
 from impasto.core.device import colour
 from impasto.core.device.resample import filled, resized
 from impasto.core.device.transfer import DTYPES
@@ -112,7 +113,7 @@ def to_working(raw: Tensor, transform: DeviceTransform, exposure: float) -> Devi
     floor = shown.clamp(max=0)
     visible = shown.clamp(min=0)
     gain = colour.brightest(visible).clamp_(min=1)
-    picture = colour.encode(visible.div_(gain))
+    picture = encode(visible.div_(gain))
     return DeviceWorkingPicture(
         transform, raw, plate, picture, linear, floor, gain, valid, alpha, weight, exposure, invalid_count
     )
@@ -159,7 +160,7 @@ def _result(working: DeviceWorkingPicture, styled: Tensor) -> Tensor:
     grey = len(working.plate) == 1
     if working.linear is None or working.gain is None or working.floor is None or working.valid is None:
         return colour.luma(styled) if grey else styled
-    light = colour.decode(styled).mul_(working.gain).add_(working.floor)
+    light = decode(styled).mul_(working.gain).add_(working.floor)
     light = torch.where(working.valid, light, working.linear)
     # A GPU's power is up to four units off (CUDA C++ Programming Guide, mathematical functions), which exceeds the
     # tolerance of `changed`. So a pixel that the network returned as it was counts as unchanged, whatever its curve.

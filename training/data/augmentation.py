@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.core.device.colour import decode, encode
+from impasto.core.colour.srgb_tensors import decode, encode
 
 CELL = 8
 """Side of JPEG's blocks."""
