@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,12 +17,12 @@ from impasto.training.data.pairs import Pair
 from impasto.training.loop import Schedule, run
 from impasto.training.objectives.pairs import disturbed, task_for
 from impasto.training.recipe import Recipe
+from tests.plates import soft_noise
 
 
 def plates(count: int = 4, side: int = 64) -> Tensor:
-    coarse = np.random.default_rng(1).random((side // 8, side // 8, 3 * count), np.float32)
-    smooth = np.clip(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
-    return torch.from_numpy(smooth).permute(2, 0, 1).reshape(count, 3, side, side)
+    samples = torch.from_numpy(soft_noise(side, side, 3 * count, cell=8))
+    return samples.permute(2, 0, 1).reshape(count, 3, side, side)
 
 
 def test_an_exposure_error_is_one_factor_of_light_for_each_picture() -> None:

@@ -19,6 +19,7 @@ from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import shown_of, task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
+from tests.plates import soft_noise
 
 RECIPE = Recipe(
     size="draft", steps=120, batch=4, crop=48, rim=8, adversarial=0.0, consistency=0.0, texture=0.0, noise=0.0,
@@ -32,9 +33,7 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plates() -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    drawn = [torch.rand(1, 3, 9, 9, generator=generator) for _ in range(2)]
-    smooth = [torch.nn.functional.interpolate(each, size=(72, 72), mode="bicubic")[0].clamp(0, 1) for each in drawn]
+    smooth = [torch.from_numpy(soft_noise(72, 72, cell=8, seed=seed)).permute(2, 0, 1) for seed in (1, 2)]
     return [(each * 255).to(torch.uint8) for each in smooth]
 
 

@@ -17,12 +17,11 @@ from impasto.training.teachers.pairs import TeacherLook, make_pairs
 from impasto.training.teachers.palette import LUMA, fit_palette
 from impasto.training.teachers.patches import PatchLook, put_paint
 from impasto.training.teachers.strokes import StrokeLook, paint, smear, stroke_direction
+from tests.plates import soft_noise
 
 
 def scene(height: int = 96, width: int = 128, seed: int = 1) -> Samples:
-    coarse = np.random.default_rng(seed).random((height // 8, width // 8, 3), np.float32)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 1)
+    return soft_noise(height, width, cell=8, seed=seed)
 
 
 def picture(path: Path, samples: Samples) -> Path:

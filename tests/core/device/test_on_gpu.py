@@ -26,7 +26,8 @@ from impasto.core.params import Params
 from impasto.core.style import Style
 from tests.core.device.test_working_picture import engine_on_device, matted
 from tests.core.generators.test_unet import lively
-from tests.core.test_engine import CARD, extremes, plate
+from tests.core.test_engine import CARD, extremes
+from tests.plates import plate
 
 DEVICE = "cuda:0"
 FRAMES = 200

@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 from impasto.core.colour import fill
 from impasto.core.device.resample import Interpolation, filled, resized
 from impasto.core.frame import Samples
+from tests.plates import noise
 
 OPENCV = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-
-
-def noise(height: int, width: int) -> Samples:
-    return np.random.default_rng(height + width).random((height, width, 3), np.float32)
 
 
 def by_taps(picture: Samples, size: tuple[int, int], method: Interpolation) -> Samples:

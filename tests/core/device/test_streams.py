@@ -16,7 +16,7 @@ from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.streams import Streams, record_event, streams_of
 from impasto.core.engine import Engine
 from tests.core.device.test_working_picture import engine_on_device
-from tests.core.test_engine import plate
+from tests.plates import plate
 
 
 @dataclass(eq=False)

@@ -28,7 +28,8 @@ from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.core.working_picture import Output, WorkingPicture
 from tests.core.generators.test_unet import lively
-from tests.core.test_engine import CARD, extremes, plate
+from tests.core.test_engine import CARD, extremes
+from tests.plates import plate
 
 SPACES = (None, "sRGB", "ACEScg", "ACEScct", "ARRI LogC4", "Camera Rec.709", "Gamma 2.4 Encoded Rec.709")
 LOGARITHMS = ("ACEScct", "ARRI LogC4")

@@ -27,7 +27,7 @@ from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into, sho
 from impasto.hosts.terminal.watch.command import RETRY_S, Show, Watcher, settings_digest
 from impasto.hosts.terminal.watch.record import LOCK, NAME, held, read_record
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
-from tests.hosts.terminal.render.test_served import until
+from tests.waiting import until
 
 SECOND = 1_000_000_000
 
