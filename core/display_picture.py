@@ -1,4 +1,4 @@
-"""A frame as a person sees it, whatever its file holds."""
+"""A frame as a display shows it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def to_samples(fractions: Samples, dtype: npt.DTypeLike) -> Pixels:
     """float32 as samples of a file: the inverse of `to_float`.
 
     Integers are rounded to the nearest (ties to even) and clipped to their range, NaN becomes 0.
-    float16 overflows to infinity above 65519, as the half type itself does; no float is clipped.
+    float16 overflows to infinity above 65519, as the half type does; no float is clipped.
     """
     kind = np.dtype(dtype)
     if np.issubdtype(kind, np.floating):

@@ -16,14 +16,14 @@ _ENCODED_KNEE = np.float32(12.92 * 0.0031308)
 the few floats between the two would be decoded by the other branch than encoded them."""
 
 CHUNK_ROWS = 64
-"""Rows worked on at a time, so that the intermediate values stay in the processor's cache."""
+"""Rows per step, so that the intermediate values stay in the processor's cache."""
 
 
 def encode(linear: Samples) -> Samples:
     """Linear light through the sRGB curve: a new float32 array of the same shape.
 
     The exact piecewise curve of IEC 61966-2-1, relative precision about 2e-7 down to zero. Nothing
-    is clamped: above 1 the curve goes on, below 0 it is mirrored (odd). NaN stays NaN.
+    is clamped: above 1 the curve goes on, below 0 it is mirrored. NaN stays NaN.
     """
     encoded = np.empty(linear.shape, np.float32)
     for top in range(0, len(linear), CHUNK_ROWS):
@@ -40,7 +40,7 @@ def encode(linear: Samples) -> Samples:
 def decode(encoded: Samples) -> Samples:
     """sRGB-encoded values as linear light: the inverse of `encode`, with the same range and precision.
 
-    A network's values outside [0, 1] are meant: negatives come out negative, the curve goes on above 1.
+    Values of a network outside [0, 1] are kept: negatives stay negative, the curve goes on above 1.
     """
     linear = np.empty(encoded.shape, np.float32)
     for top in range(0, len(encoded), CHUNK_ROWS):
