@@ -158,11 +158,11 @@ class StylesCompared:
     clip: str
     frames: int
     plate: Mapping[str, float | None]
-    """Of the plate itself: the fields of `impasto.core.comparison.PlateFigures`."""
+    """Of the plate itself: the fields of `impasto.core.style_comparison.PlateFigures`."""
     figures: Mapping[str, Mapping[str, float | None]]
-    """'first' and 'second' -> the fields of `impasto.core.comparison.Figures`."""
+    """'first' and 'second' -> the fields of `impasto.core.style_comparison.Figures`."""
     difference: Mapping[str, float | None]
-    """The second against the first: the fields of `impasto.core.comparison.Difference`."""
+    """The second against the first: the fields of `impasto.core.style_comparison.Difference`."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from impasto.core.card import Card, Training
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.style import Style, save_style
 from impasto.training.networks import generator_name
 from impasto.training.preview import stylize

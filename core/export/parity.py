@@ -1,4 +1,4 @@
-"""Whether an exported file paints as the engine does."""
+"""Comparison of an exported file's pictures with the engine's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from impasto.core.params import Params
 from impasto.core.style import Style
 
 TOLERANCE = 1e-3
-"""A quarter of a step of 8 bits. Measured differences are near 1e-6; whatever comes near this is another picture."""
+"""A quarter of a step of 8 bits. Measured differences are near 1e-6, so one near this is a fault."""
 SIZES = ((181, 243), (64, 96), (5, 3))
 """Heights and widths: off every stride, on it, and below it."""
 

@@ -12,6 +12,6 @@ def prepare_process() -> None:
     are set already stay.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from impasto.core.freed_memory import keep_freed_pages
+    from impasto.core.malloc_settings import keep_freed_pages
 
     keep_freed_pages()

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from impasto.core.animation import KEYS, Animation, Track, animation_of
+from impasto.core.animation import KEYFRAMES, Animation, Track, animation_of
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.params import PARAMETERS
 from impasto.server.protocol import limits
@@ -55,8 +55,10 @@ def animation_from(animated: Iterable[AnimatedParameter]) -> Animation | None:
     for parameter in animated:
         if all(each.name != parameter.name for each in PARAMETERS):
             raise UnknownName("parameter", parameter.name, (each.name for each in PARAMETERS))
-        if sum(len(stretch.values) // 8 for stretch in parameter.stretches) > KEYS:
-            raise UsageError(f"expected at most {KEYS} keys of {parameter.name}, got more; render the shot in ranges")
+        if sum(len(stretch.values) // 8 for stretch in parameter.stretches) > KEYFRAMES:
+            raise UsageError(
+                f"expected at most {KEYFRAMES} keys of {parameter.name}, got more; render the shot in ranges"
+            )
         frames: list[int] = []
         values = array("d")
         for stretch in parameter.stretches:

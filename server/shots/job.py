@@ -8,7 +8,7 @@ from typing import Literal
 from impasto.core.errors import UsageError
 from impasto.core.frame import Frame
 from impasto.core.media import FrameRange
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.server.protocol.messages import ShotJob
 
 
@@ -31,14 +31,14 @@ def frames_of(job: ShotJob) -> FrameRange | None:
     return FrameRange(job.first, job.last)
 
 
-def motion_of(job: ShotJob) -> MotionWish | None:
+def motion_of(job: ShotJob) -> MotionSource | None:
     """The motion vectors that a job names, None for none; without a path where they are layers of the plates.
 
     UnknownName for a convention that does not exist.
     """
     if not job.motion:
         return None
-    return MotionWish.of("" if job.motion == job.input else job.motion, job.motion_layer)
+    return MotionSource.of("" if job.motion == job.input else job.motion, job.motion_layer)
 
 
 def tile_of(tile: int) -> Literal["auto", "off"] | int:

@@ -11,9 +11,9 @@ from impasto.core.errors import InconsistentShot, UsageError
 from impasto.core.media import ShotInfo
 from impasto.core.media.guide_files import GuideFiles, find_guides
 from impasto.core.media.numbering import NumberedPath, spelled
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.motion.layers import MotionLayer, read_as
-from impasto.core.motion.vectors import Place, Vectors, vectors_of
+from impasto.core.motion.vectors import PlateWindows, Vectors, vectors_of
 from impasto.server.shots.provenance import stamp
 
 MANY = 100
@@ -49,12 +49,12 @@ class ShotMotion:
         stamps = "\n".join(self.stamps[each] for each in sorted(self.files_between(number, number)))
         return hashlib.blake2b(stamps.encode(), digest_size=16).hexdigest()
 
-    def vectors(self, number: int, place: Place) -> Vectors:
+    def vectors(self, number: int, place: PlateWindows) -> Vectors:
         """The vectors of a frame. Raises what reading and `vectors_of` raise."""
         return vectors_of(self.files.parts_of(number), self.layer, place, self.files.path_of(number))
 
 
-def require_motion(asked: MotionWish | None, card: Card, info: ShotInfo) -> ShotMotion | None:
+def require_motion(asked: MotionSource | None, card: Card, info: ShotInfo) -> ShotMotion | None:
     """Find the vectors that a job names, before anything is painted; None where it names none.
 
     Raises UsageError for a style without painted keys, a shot without end, a movie, a still, and a layer that cannot

@@ -12,11 +12,11 @@ from impasto.core.errors import ImpastoError
 from impasto.core.frame import Frame
 from impasto.core.keyframe_paint.matching import scaled
 from impasto.core.media import FrameRange, ShotInfo, open_reader
-from impasto.core.motion.agreement import Judgement, judge
-from impasto.core.motion.conventions import alike
-from impasto.core.motion.layers import Channels
-from impasto.core.motion.vectors import Place
-from impasto.core.working_picture import see
+from impasto.core.motion.conventions import equivalents
+from impasto.core.motion.layers import VectorChannels
+from impasto.core.motion.vector_check import VectorCheck, check_vectors
+from impasto.core.motion.vectors import PlateWindows
+from impasto.core.working_picture import to_working
 from impasto.server.protocol.messages import ShotJob
 from impasto.server.shots.motion import ShotMotion
 
@@ -39,7 +39,7 @@ def plate_of(job: ShotJob, number: int) -> Frame:
 
 
 def problems_with(
-    motion: ShotMotion, job: ShotJob, info: ShotInfo, place: Place, advance: Callable[[], None]
+    motion: ShotMotion, job: ShotJob, info: ShotInfo, place: PlateWindows, advance: Callable[[], None]
 ) -> Iterator[MotionProblem]:
     """Where the plates contradict the vectors of a direction, or that there was no pair of plates to compare with.
 
@@ -59,7 +59,8 @@ def problems_with(
             pair = [plate_of(job, each) for each in (number, number + 1)]
         if len(pair) < 2 or any(plate.part.data_window != place.data for plate in pair):
             continue
-        pictures = [scaled(see(plate, input_space=job.input_space or None).picture, place.size) for plate in pair]
+        space = job.input_space or None
+        pictures = [scaled(to_working(plate, input_space=space).picture, place.size) for plate in pair]
         for side, channels in list(asked.items()):
             here = 0 if side == 1 else 1
             if number + here not in motion.stamps:
@@ -67,7 +68,7 @@ def problems_with(
             looked_at = True
             field = motion.vectors(number + here, place).towards(side)
             assert field is not None
-            found = judge(pictures[here], pictures[1 - here], field)
+            found = check_vectors(pictures[here], pictures[1 - here], field)
             if found.verdict != "silent":
                 del asked[side]
             if found.verdict in ("turned", "still", "scaled"):
@@ -79,7 +80,7 @@ def problems_with(
         )
 
 
-def _contradiction(motion: ShotMotion, channels: Channels, found: Judgement, pair: tuple[int, int]) -> str:
+def _contradiction(motion: ShotMotion, channels: VectorChannels, found: VectorCheck, pair: tuple[int, int]) -> str:
     own, other = found.errors
     layer, path = motion.layer.name, motion.files.path_of(pair[0])
     if found.verdict in ("still", "scaled"):
@@ -88,9 +89,9 @@ def _contradiction(motion: ShotMotion, channels: Channels, found: Judgement, pai
             f"move: frame {pair[1]} is off frame {pair[0]} by {own:.1f}/255, along its optical flow by {other:.1f}; "
             + ("render them unscaled" if found.verdict == "scaled" else "right for water, smoke, or a picture put in")
         )
-    way = channels.way
-    turned_way = replace(way, x=way.x * found.signs[0], y=way.y * found.signs[1])
-    names = alike(turned_way, channels.slot, motion.layer.directions) or alike(turned_way)
+    meaning = channels.convention
+    right = replace(meaning, x=meaning.x * found.signs[0], y=meaning.y * found.signs[1])
+    names = equivalents(right, channels.slot, motion.layer.directions) or equivalents(right)
     turned = {(-1, 1): "x", (1, -1): "y", (-1, -1): "x and y"}[found.signs]
     return (
         f"expected motion vectors that agree with the plates, '{layer}' of '{path}' leads frame {pair[0]} to places in "

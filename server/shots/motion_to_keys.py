@@ -22,8 +22,8 @@ from impasto.core.errors import OutputError, UsageError
 from impasto.core.frame import Frame, KeyMotion
 from impasto.core.keyframe_paint.matching import compared_size
 from impasto.core.media import FrameRange, Reader, ShotInfo
-from impasto.core.motion.chains import Chains, Step
-from impasto.core.motion.vectors import Place
+from impasto.core.motion.chains import Chains, MotionStep
+from impasto.core.motion.vectors import PlateWindows
 from impasto.server.protocol.messages import ShotJob
 from impasto.server.shots.job import InputFrame
 from impasto.server.shots.motion import ShotMotion
@@ -92,7 +92,7 @@ def _stored_motion(
 ) -> MotionStore:
     first = plate_of(job, wanted[0])
     data, display = first.part.data_window, first.part.display_window
-    place = Place(data, display, compared_size(data.height, data.width))
+    place = PlateWindows(data, display, compared_size(data.height, data.width))
     for problem in problems_with(motion, job, info, place, advance):
         if problem.grave and not motion.layer.said:
             raise UsageError(problem.sentence)
@@ -113,7 +113,7 @@ def with_motion(plates: Iterator[InputFrame], store: MotionStore | None) -> Iter
 class MotionStore:
     """The motion of frames into keys, in a temporary file. One thread writes, then one reads."""
 
-    def __init__(self, file: IO[bytes], place: Place, keys: Sequence[int]) -> None:
+    def __init__(self, file: IO[bytes], place: PlateWindows, keys: Sequence[int]) -> None:
         self._file, self._place, self._keys = file, place, keys
         self._where: dict[tuple[int, int], tuple[int, int, int]] = {}
         """Frame and key -> where its flow begins, where its masks do, and where they end."""
@@ -161,7 +161,7 @@ class MotionStore:
 
 
 def _swept(
-    motion: ShotMotion, place: Place, wanted: Sequence[int], toward: Literal[1, -1], advance: Callable[[], None]
+    motion: ShotMotion, place: PlateWindows, wanted: Sequence[int], toward: Literal[1, -1], advance: Callable[[], None]
 ) -> Iterator[tuple[int, dict[int, KeyMotion]]]:
     """The motion into the keys of one side for every frame that is wanted, from the outermost key inwards and on."""
     channels = motion.layer.next if toward == 1 else motion.layer.previous
@@ -177,7 +177,7 @@ def _swept(
         outer = motion.vectors(number, place)
         there = outer.towards(toward)
         assert there is not None
-        found = chains.lengthened(number, Step(there, None if inner is None else inner.towards(-toward)))
+        found = chains.lengthened(number, MotionStep(there, None if inner is None else inner.towards(-toward)))
         inner = outer if leads_back else None
         if number in asked:
             yield number, found

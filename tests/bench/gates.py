@@ -19,9 +19,9 @@ import numpy as np
 
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
+from impasto.core.flicker import warp_error
 from impasto.core.media import open_reader
 from impasto.core.metrics import edge_cosine, lap_swd, lattice, psnr, sharpness
-from impasto.core.temporal import warp_error
 from impasto.training.data.pictures import picture_files
 from impasto.training.data.plates import load_picture
 from impasto.training.teachers.painted_pairs import Teacher, TeacherSettings, fit_teacher

@@ -22,12 +22,12 @@ import torch
 
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
+from impasto.core.flicker import warp_error
 from impasto.core.frame import Frame, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.core.params import Params
-from impasto.core.temporal import warp_error
 from impasto.training.data.keyframes import load_keyframes
 from impasto.training.data.shots import spread as spread_out
 from impasto.training.export import Label

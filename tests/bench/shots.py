@@ -14,7 +14,7 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
-from impasto.core.freed_memory import keep_freed_pages
+from impasto.core.malloc_settings import keep_freed_pages
 from impasto.core.media import ShotInfo, open_writer
 from impasto.server.protocol.messages import RenderSettings, ShotDone, ShotJob
 from impasto.server.shots.render import render_shot

@@ -21,6 +21,7 @@ from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.core.working_picture import Output
 from tests.core.generators.test_unet import lively
+from tests.plates import plate
 
 CARD = Card(
     name="lively", title="Lively", description="", generator="unet", config={}, size="draft", halo=72, stride=8,
@@ -37,13 +38,6 @@ def identity() -> Engine:
 def lively_engine() -> Engine:
     net = lively(UNetConfig(widths=(8, 16), blocks=(1, 1)))
     return Engine(Style(replace(CARD, halo=net.config.halo), net), device="cpu")
-
-
-def plate(height: int = 40, width: int = 56, *, dtype: str = "float32", channels: int = 3, seed: int = 1) -> Frame:
-    samples = np.random.default_rng(seed).random((height, width, channels), np.float32)
-    if dtype.startswith("uint"):
-        return Frame.from_pixels((samples * np.iinfo(dtype).max).astype(dtype))
-    return Frame.from_pixels(samples.astype(dtype))
 
 
 def extremes(dtype: str) -> Frame:

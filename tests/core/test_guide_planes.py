@@ -22,10 +22,11 @@ from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import Before
 from impasto.core.guide_planes import planes_of, read
 from impasto.core.guides import READINGS, Guide, Reading, planes_in
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style, load_style, read_card, save_style
+from tests import plates
 from tests.core.generators.test_unet import lively
 
 HEIGHT, WIDTH = 88, 120
@@ -55,8 +56,7 @@ def layers(seed: int = 1, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
 
 
 def plate(*guides: Part) -> Frame:
-    colour = np.random.default_rng(2).random((HEIGHT, WIDTH, 3), np.float32)
-    return Frame((part_of("R G B", colour),), ColourLayer(0, (0, 1, 2)), colour_space="srgb", number=7, guides=guides)
+    return replace(plates.plate(HEIGHT, WIDTH, seed=2), colour_space="srgb", number=7, guides=guides)
 
 
 def aov(seed: int = 1) -> Part:

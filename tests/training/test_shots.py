@@ -13,7 +13,7 @@ import torch
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Pixels
 from impasto.core.media import open_reader
-from impasto.core.working_picture import see
+from impasto.core.working_picture import to_working
 from impasto.training.data.domains import load_domains
 from impasto.training.data.pairs import draw_crops, load_pairs
 from impasto.training.data.plates import frames_of, load_picture
@@ -73,7 +73,7 @@ def test_float_plates_are_read_in_the_space_that_is_said(tmp_path: Path) -> None
     with open_reader(shot) as reader:
         frame = next(iter(reader))
     for picture, space in ((linear, None), (log, "ACEScct")):
-        seen = see(frame, input_space=space).picture.astype(np.float16)
+        seen = to_working(frame, input_space=space).picture.astype(np.float16)
         np.testing.assert_array_equal(picture.permute(1, 2, 0).numpy(), seen)
     assert (linear.dtype, abs(float(linear.mean() - log.mean())) > 0.05) == (torch.float16, True)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.core.card import KeyFacts
 from impasto.core.frame import Samples
 from impasto.core.keyframe_paint.matching import nearest
-from impasto.core.keyframe_paint.stored import LONGEST_SIDE, Keys
+from impasto.core.keyframe_paint.stored_keys import LONGEST_SIDE, Keys
 from impasto.training.data.keyframes import Key, UnpaintedFrame
 from impasto.training.data.pictures import as_float
 from impasto.training.data.shot_statistics import camera_moves, noise_of

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from impasto.core import colour
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame, Pixels, Samples, Window
-from impasto.core.working_picture import Seen
+from impasto.core.working_picture import WorkingPicture
 
 PAINTED = 0.25
 """Mask or alpha from which a pixel counts as painted: object masks of many colours, their edges included."""
@@ -58,26 +58,26 @@ def mask_of(frame: Frame, name: str, plate: Frame) -> Mask:
     return to_window_of(plate, frame, colour.to_float(frame.colour).max(axis=2) >= PAINTED)
 
 
-def near_invalid(picture: Seen) -> Mask | None:
+def near_invalid(picture: WorkingPicture) -> Mask | None:
     """Where NaN or infinity is at most `INVALID_REACH` pixels away, (H, W); None where there is none."""
-    if picture.carried is None or picture.carried.invalid is None:
+    if picture.residual is None or picture.residual.invalid is None:
         return None
     side = 2 * INVALID_REACH + 1
-    return cv2.dilate(picture.carried.invalid.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    return cv2.dilate(picture.residual.invalid.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
-def answer_for(plate: Seen, paint: Seen) -> Samples:
+def answer_for(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
     """The picture (H, W, 3) that the network must answer so that the render equals a paint in float.
 
     The render puts back what the working picture of the plate does not hold, so it is removed from the paint here;
     what does not fit into [0, 1] then is clipped. Where the two windows differ, or there is nothing to put back, the
     answer is the working picture of the paint.
     """
-    if plate.carried is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
+    if plate.residual is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
         return paint.picture
     light, _ = colour.fill_invalid(paint.linear)
-    if plate.carried.floor is not None:
-        light = light - plate.carried.floor
-    if plate.carried.gain is not None:
-        light = light / plate.carried.gain
+    if plate.residual.floor is not None:
+        light = light - plate.residual.floor
+    if plate.residual.gain is not None:
+        light = light / plate.residual.gain
     return colour.encode(np.clip(light, 0, 1))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import UnknownName, UsageError
-from impasto.core.frame import Frame, Part, Pixels
-from impasto.core.guide_planes import find_channel, part_name, planes_of
+from impasto.core.frame import Frame, Part, Pixels, find_channel
+from impasto.core.guide_planes import planes_of
 from impasto.core.guides import READINGS, Guide, Reading
 from impasto.core.media.guide_files import GuideFiles, find_guides
 
@@ -115,7 +115,7 @@ def channels_of(parts: Sequence[Part], layer: str) -> list[str]:
     wanted = layer.lower()
     layers: dict[str, list[str]] = {}
     for part in parts:
-        prefix = part_name(part)
+        prefix = part.name
         for channel in part.channels:
             own = find_channel(parts, channel)
             name = channel if own is not None and own[0] is part else f"{prefix}.{channel}"

@@ -14,7 +14,7 @@ from torch import Tensor
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Samples
 from impasto.core.guides import Guide
-from impasto.core.working_picture import Seen, see
+from impasto.core.working_picture import WorkingPicture, to_working
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
 from impasto.training.data.frames import PAINTED, Mask, answer_for, mask_of, near_invalid, to_window_of
 from impasto.training.data.guides import GuideSpec, resolve_guides
@@ -110,7 +110,7 @@ def load_keyframes(
     searched = spread(range(shot.first, last + 1), SEARCHED)
     kept = set(spread([number for number in searched if number not in paints], UNPAINTED))
     for frame in read_frames(plates, shot, {*searched, *paints}):
-        seen = see(frame, input_space=input_space)
+        seen = to_working(frame, input_space=input_space)
         thumbs[frame.number] = thumbnail(seen.picture)
         if frame.number in kept:
             whole[frame.number] = UnpaintedFrame(frame.number, as_stored(seen), source.planes(frame))
@@ -122,12 +122,13 @@ def load_keyframes(
     wanted = least_covered(thumbs, list(paints))
     if wanted is not None and wanted not in whole:
         frame = next(read_frames(plates, shot, {wanted}))
-        whole[wanted] = UnpaintedFrame(wanted, as_stored(see(frame, input_space=input_space)), source.planes(frame))
+        picture = as_stored(to_working(frame, input_space=input_space))
+        whole[wanted] = UnpaintedFrame(wanted, picture, source.planes(frame))
     unpainted = tuple(whole[number] for number in sorted(whole))
     return Keyframes(tuple(found), unpainted, tuple(notes), wanted, source.guides)
 
 
-def key_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:
+def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:
     """One key in register with its plate, and notes on it for a person."""
     number, name = plate.frame.number, path.name
     frame = read_one(path, "key")
@@ -148,8 +149,8 @@ def key_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None) 
     painted: Mask = np.ones(seen.picture.shape[:2], bool)
     if seen.weight is not None:
         painted = painted & (seen.weight >= PAINTED)
-    if seen.carried is not None and seen.carried.invalid is not None:
-        painted = painted & ~seen.carried.invalid
+    if seen.residual is not None and seen.residual.invalid is not None:
+        painted = painted & ~seen.residual.invalid
     picture = to_window_of(plate.frame, frame, answer_for(plate, seen) if is_float else seen.picture)
     painted = to_window_of(plate.frame, frame, painted)
     lies = register(plate.picture, np.where(painted[..., None], picture, plate.picture))
@@ -173,7 +174,7 @@ def key_on(plate: Seen, path: Path, mask: Path | None, input_space: str | None) 
     if not painted.any():
         raise TrainingError(f"expected paint in '{name}', mask and alpha leave nothing of it; check them")
     paint = torch.from_numpy(np.ascontiguousarray(picture.astype(np.float16))).permute(2, 0, 1).contiguous()
-    if seen.carried is None and frame.part.pixels.dtype == np.uint8:
+    if seen.residual is None and frame.part.pixels.dtype == np.uint8:
         paint = (paint.float() * 255).round().to(torch.uint8)
     return Key(name, number, as_stored(plate), paint, torch.from_numpy(painted)[None]), notes
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
-from impasto.core.working_picture import Seen
+from impasto.core.working_picture import WorkingPicture
 from impasto.training.data.frames import answer_for, mask_of, near_invalid, relative_window, to_window_of
 from impasto.training.data.pictures import as_float, as_stored, picture_files, read_one, seen_in
 from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers, spread
@@ -186,8 +186,8 @@ def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_spa
     )
 
 
-def _answer(plate: Seen, target: Seen) -> Tensor:
-    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.carried is not None:
+def _answer(plate: WorkingPicture, target: WorkingPicture) -> Tensor:
+    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.residual is not None:
         picture = answer_for(plate, target)
     elif relative_window(target.frame) == relative_window(plate.frame):
         return as_stored(target)

@@ -11,7 +11,7 @@ from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
 from impasto.core.media.shot import FrameRange
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import PARAMETERS, Params
 from impasto.core.resize import Resize
 from impasto.hosts.terminal.controls import given
@@ -63,7 +63,7 @@ def job_from(
     for size in filter(None, sizes):
         Resize.parse(size)
     run = None if frames is None else FrameRange.parse(frames)
-    vectors = None if motion is None else MotionWish.parse(motion)
+    vectors = None if motion is None else MotionSource.parse(motion)
     return ShotJob(
         look,
         input,

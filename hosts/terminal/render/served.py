@@ -14,7 +14,7 @@ from pathlib import Path
 from impasto.core.errors import ImpastoError, RequestCancelled, UnknownName
 from impasto.core.media.open import is_live
 from impasto.core.style import ENDING, PICKLES, read_card
-from impasto.core.style_reference import joined, mix_from, split_reference
+from impasto.core.style_reference import joined, parse_choice, split_reference
 from impasto.hosts.events import Event
 from impasto.hosts.terminal.render.progress import ProgressReporter
 from impasto.hosts.terminal.style.listing import default_style_of
@@ -126,5 +126,5 @@ def chosen_style(style: str, library: Sequence[StyleFacts], paths: TypedPaths, *
     name = file or default_style_of({name: facts.size for name, facts in known.items()})
     if name not in known:
         raise UnknownName("style", name, known, "(or give the path of a .safetensors file)" if local else "")
-    chosen = joined(name, str(mix_from(choice, known[name].codes, name))) if choice else name
+    chosen = joined(name, str(parse_choice(choice, known[name].codes, name))) if choice else name
     return ChosenStyle(chosen, chosen)

@@ -18,11 +18,11 @@ from impasto.hosts.terminal.report import Reporter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from impasto.core.comparison import Findings
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame, Samples
     from impasto.core.media import FrameRange, Reader, ShotInfo, Writer
     from impasto.core.media.guide_files import GuideFiles
+    from impasto.core.style_comparison import Findings
 
 
 class ComparisonStopped(Exception):
@@ -107,9 +107,9 @@ def _compare(
     reporter: Reporter,
     stopped: Callable[[], bool],
 ) -> Findings:
-    from impasto.core.comparison import Comparison
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame
+    from impasto.core.style_comparison import Comparison
     from impasto.hosts.terminal.style.panels import layout_for, page
 
     info = reader.info
@@ -159,7 +159,7 @@ def _painted(
     plan: ComparisonPlan, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and the two results as display pictures, upright, and its invalid pixels."""
-    from impasto.core.display_picture import as_seen, turned
+    from impasto.core.display_picture import to_display, upright
     from impasto.core.frame_settings import FrameSettings
 
     rotation = _rotation(reader.info)
@@ -169,7 +169,8 @@ def _painted(
         frame = replace(plate_alone, guides=parts)
         first, second = (engine.render(frame, settings) for engine in engines)
         plate, ours, theirs = (
-            turned(as_seen(each, input_space=plan.input_space), rotation) for each in (frame, first.frame, second.frame)
+            upright(to_display(each, input_space=plan.input_space), rotation)
+            for each in (frame, first.frame, second.frame)
         )
         yield frame, (plate, ours, theirs), first.report.invalid_pixels
 

@@ -16,7 +16,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame import Frame, KeyMotion, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.style import Style
 from tests.core.generators.test_unet import lively
@@ -267,8 +267,8 @@ def test_light_above_one_comes_back_around_the_paint() -> None:
     gain = np.maximum(light.max(axis=2, keepdims=True), 1)
     seen = engine.style.keys
     assert seen is not None
-    as_seen = np.where(gain > 1, light / gain, light)
-    keys = keys_of((encode16(as_seen), paint))
+    to_display = np.where(gain > 1, light / gain, light)
+    keys = keys_of((encode16(to_display), paint))
     result = shown(engine_with(keys), light)
     np.testing.assert_allclose(result, decode(paint.astype(np.float32)) * gain, atol=0.02, rtol=0.02)
 

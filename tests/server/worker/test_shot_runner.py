@@ -17,7 +17,7 @@ from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.server.protocol.messages import RenderSettings, ShotJob, ShotProgress, StoredFrame, SubmitShot
@@ -223,8 +223,8 @@ def test_the_texts_of_a_job_become_what_rendering_takes() -> None:
     assert settings.after.resize == Resize(height=720)
     assert settings.input_space == "a"
     assert frames_of(job) == FrameRange(3, 9)
-    assert motion_of(job) == MotionWish("v.####.exr", "vector", "blender")
-    assert motion_of(replace(job, motion=job.input, motion_layer="")) == MotionWish("")
+    assert motion_of(job) == MotionSource("v.####.exr", "vector", "blender")
+    assert motion_of(replace(job, motion=job.input, motion_layer="")) == MotionSource("")
     plain = ShotJob(RenderSettings("echo"), "in", "out")
     assert (frames_of(plain), motion_of(plain)) == (None, None)
     assert ShotSettings(plain, Params(stroke=2.0)).of_frame(1) == FrameSettings(Params(stroke=2.0))

@@ -21,7 +21,7 @@ from impasto.core.errors import DeviceError, OutOfMemory, StyleError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import Before
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style

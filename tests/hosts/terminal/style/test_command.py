@@ -163,10 +163,10 @@ def test_a_missing_package_names_the_extra_and_nothing_is_written(package: str) 
 
 
 def test_frames_of_a_sequence_are_compared_in_its_own_colour(sequence: str) -> None:
-    from impasto.core.display_picture import as_seen
+    from impasto.core.display_picture import to_display
 
     with open_reader(sequence, frames=FrameRange(1001, 1001)) as reader:
-        shown = as_seen(next(iter(reader)))
+        shown = to_display(next(iter(reader)))
     assert shown.dtype == np.float32
     assert shown.min() >= 0
     assert shown.max() == pytest.approx(1.055 * 0.55 ** (1 / 2.4) - 0.055, abs=2e-3)

@@ -16,18 +16,14 @@ from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
+from tests.plates import write_pairs
 
 SMALL = ("--size", "draft", "--crop", "48", "--batch", "2")
 
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path) -> None:
-    for folder in ("before", "after"):
-        (tmp_path / folder).mkdir()
-    for number in range(2):
-        plate = np.random.default_rng(number).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
-        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+    write_pairs(tmp_path)
 
 
 def paint_a_picture(side: int) -> None:

@@ -12,16 +12,12 @@ import pytest
 from impasto.hosts.terminal.exit_codes import TRAINING, USAGE
 from impasto.training.recipe import read_recipe
 from tests.hosts.terminal.conftest import Impasto, names
+from tests.plates import write_pairs
 
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path) -> None:
-    for folder in ("before", "after"):
-        (tmp_path / folder).mkdir()
-    for number in range(3):
-        plate = np.random.default_rng(number).integers(0, 256, (72, 72, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
-        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+    write_pairs(tmp_path, count=3, side=72)
     (tmp_path / "base.toml").write_text('generator = "unet"\nsize = "draft"\nbatch = 2\ncrop = 64\n')
 
 

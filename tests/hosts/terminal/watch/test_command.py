@@ -29,7 +29,7 @@ from impasto.hosts.terminal.watch.command import RETRY_S, FolderWatcher, Show, s
 from impasto.hosts.terminal.watch.record import LOCK, NAME, held, read_record
 from impasto.server.protocol.messages import ShotJob
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
-from tests.hosts.terminal.render.test_served import until
+from tests.waiting import until
 
 SECOND = 1_000_000_000
 

@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
     import resource, sys, threading
     import numpy as np
-    from impasto.core.freed_memory import keep_freed_pages
+    from impasto.core.malloc_settings import keep_freed_pages
 
     kept = keep_freed_pages()
     counts = []

@@ -1,4 +1,4 @@
-"""The sRGB curve in operators that exported files may hold."""
+"""The sRGB curve in operators that exported files may hold, unlike `impasto.core.colour.srgb_tensors`."""
 
 from __future__ import annotations
 

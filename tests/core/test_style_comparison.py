@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from impasto.core.comparison import Comparison
 from impasto.core.errors import UsageError
+from impasto.core.flicker import warp_error
 from impasto.core.metrics import lap_swd, sharpness_ratio
-from impasto.core.temporal import warp_error
-from tests.core.test_metrics import blurred, grey, texture
-from tests.core.test_temporal import pan
+from impasto.core.style_comparison import Comparison
+from tests.core.test_flicker import pan
+from tests.core.test_metrics import blurred, grey
+from tests.plates import soft_noise
 
 
 def test_a_comparison_says_what_the_functions_say() -> None:
@@ -31,7 +32,7 @@ def test_a_comparison_says_what_the_functions_say() -> None:
 
 def test_one_frame_has_no_warp_error() -> None:
     comparison = Comparison()
-    comparison.add(texture(), texture(), blurred(texture()))
+    comparison.add(soft_noise(), soft_noise(), blurred(soft_noise()))
     found = comparison.findings()
     assert (found.plate.warp_error, found.first.warp_error, found.second.warp_error) == (None, None, None)
     assert found.first.sharpness == 1

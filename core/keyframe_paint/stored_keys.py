@@ -1,4 +1,4 @@
-"""Painted keys as a style file holds them: the plate of each key, its paint, and where there is paint."""
+"""Painted keys as tensors of a style file: the plate of each key, its paint, and where there is paint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PREFIX = "keys."
 LONGEST_SIDE = 2048
-"""Keys of longer sides are stored this long: at 2048x1152 one takes 17 MB in 8 bits and 31 MB in half."""
+"""Larger keys are stored at this size: at 2048x1152 one takes 17 MB in 8 bits and 31 MB in half."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +22,7 @@ class Keys:
     """The keys of a shot, of one size, in working space, each in register with its plate.
 
     `plates` and `paints` are (N, 3, H, W) of the type that the facts name, `painted` is (N, 1, H, W) uint8: 255
-    where the paint counts, 0 where it says nothing. `guides` are the planes that the network saw beside the plates,
+    where the paint counts, 0 where it does not. `guides` are the planes that the network saw beside the plates,
     (N, planes, H, W) float16, None for a style without.
     """
 
@@ -34,7 +34,7 @@ class Keys:
 
     @property
     def bytes(self) -> int:
-        """What they take in memory."""
+        """Size in memory."""
         return sum(tensor.nbytes for tensor in tensors_of(self).values())
 
 

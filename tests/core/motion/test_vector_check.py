@@ -11,12 +11,12 @@ import pytest
 
 from impasto.core.frame import Samples
 from impasto.core.media import FrameRange, open_reader
-from impasto.core.motion.agreement import CANDIDATES, Signs, judge
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.motion.layers import read_as
-from impasto.core.motion.vectors import Field, Place, vectors_of
-from impasto.core.temporal import warped
-from impasto.core.working_picture import see
+from impasto.core.motion.vector_check import CANDIDATES, Signs, check_vectors
+from impasto.core.motion.vectors import Field, PlateWindows, vectors_of
+from impasto.core.optical_flow import warped
+from impasto.core.working_picture import to_working
 
 HEIGHT, WIDTH = 120, 200
 LANTERN = str(Path(__file__).parents[2] / "media" / "lantern.####.exr")
@@ -40,7 +40,7 @@ def moved(x: float, y: float) -> tuple[Samples, Samples]:
 
 @pytest.mark.parametrize("signs", CANDIDATES)
 def test_every_wrong_sign_is_noticed_and_named(signs: Signs) -> None:
-    found = judge(*moved(7, -4), constant(7 * signs[0], -4 * signs[1]))
+    found = check_vectors(*moved(7, -4), constant(7 * signs[0], -4 * signs[1]))
     assert found.verdict == ("agrees" if signs == (1, 1) else "turned")
     assert found.signs == signs
     if found.verdict == "turned":
@@ -48,33 +48,33 @@ def test_every_wrong_sign_is_noticed_and_named(signs: Signs) -> None:
 
 
 def test_a_pan_along_x_says_nothing_of_y() -> None:
-    assert judge(*moved(6, 0), constant(6, 0)).verdict == "agrees"
-    assert judge(*moved(6, 0), constant(-6, 0)).signs == (-1, 1)
+    assert check_vectors(*moved(6, 0), constant(6, 0)).verdict == "agrees"
+    assert check_vectors(*moved(6, 0), constant(-6, 0)).signs == (-1, 1)
 
 
 def test_what_moves_too_far_for_flow_is_still_judged() -> None:
-    assert judge(*moved(60, 20), constant(60, 20)).verdict == "agrees"
-    assert judge(*moved(60, 20), constant(-60, 20)).verdict == "turned"
+    assert check_vectors(*moved(60, 20), constant(60, 20)).verdict == "agrees"
+    assert check_vectors(*moved(60, 20), constant(-60, 20)).verdict == "turned"
 
 
 @pytest.mark.parametrize("scale", [1 / WIDTH, 0.0])
 def test_vectors_in_another_unit_than_pixels_are_noticed(scale: float) -> None:
-    found = judge(*moved(6, 3), constant(6 * scale, 3 * scale))
+    found = check_vectors(*moved(6, 3), constant(6 * scale, 3 * scale))
     assert found.verdict == ("scaled" if scale else "still")
     assert found.errors[1] < found.errors[0] / 2
 
 
 def test_flat_pictures_and_pictures_that_lie_still_say_nothing() -> None:
     flat = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
-    assert judge(flat, flat, constant(5, 5)).verdict == "silent"
-    assert judge(scene(), scene(), constant(0, 0)).verdict == "silent"
+    assert check_vectors(flat, flat, constant(5, 5)).verdict == "silent"
+    assert check_vectors(scene(), scene(), constant(0, 0)).verdict == "silent"
 
 
 def test_noise_is_no_contradiction() -> None:
     chance = np.random.default_rng(1)
     for seed in range(3):
         plate, other = (each + chance.normal(0, 0.03, each.shape).astype(np.float32) for each in moved(3 + seed, 2))
-        assert judge(plate, other, constant(3 + seed, 2)).verdict == "agrees"
+        assert check_vectors(plate, other, constant(3 + seed, 2)).verdict == "agrees"
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -84,16 +84,16 @@ def test_blenders_vector_pass_is_read_as_cycles_means_it(number: int, side: Lite
     with open_reader(LANTERN, frames=FrameRange(number - 1, number + 1)) as reader:
         frames = {frame.number: frame for frame in reader}
     display = frames[number].part.display_window
-    place = Place(display, display, (display.height, display.width))
+    place = PlateWindows(display, display, (display.height, display.width))
     pictures = {}
     for each, frame in frames.items():
         data = frame.part.data_window
         pictures[each] = np.zeros((*place.size, 3), np.float32)
-        pictures[each][data.y : data.y + data.height, data.x : data.x + data.width] = see(frame).picture
+        pictures[each][data.y : data.y + data.height, data.x : data.x + data.width] = to_working(frame).picture
     parts = frames[number].parts
     wrong = {1: "next", -1: "since"}[side]
     for convention, verdict in (("", "agrees"), (wrong, "turned")):
-        layer = read_as(parts, MotionWish("", "vector", convention), "lantern")
+        layer = read_as(parts, MotionSource("", "vector", convention), "lantern")
         field = vectors_of(parts, layer, place, "lantern").towards(side)
         assert field is not None
-        assert judge(pictures[number], pictures[number + side], field).verdict == verdict, convention
+        assert check_vectors(pictures[number], pictures[number + side], field).verdict == verdict, convention

@@ -1,4 +1,4 @@
-"""Two styles on one clip, measured frame by frame as the pictures pass by."""
+"""Comparison of two styles on one clip, measured frame by frame."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from impasto.core.errors import UsageError
+from impasto.core.flicker import PlateMotion
 from impasto.core.frame import Samples
 from impasto.core.metrics import colour_distance, edge_cosine, lap_swd, lattice, psnr, sharpness_ratio
-from impasto.core.temporal import Motion
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A result against its plate, as means over the frames; None where it cannot be told."""
+    """Metrics of a result against its plate, as means over the frames; None where undefined."""
 
     warp_error: float | None
-    """Change along the plate's motion in 1/255 (`impasto.core.temporal`); None for a clip of one frame."""
+    """Change along the plate's motion in 1/255 (`impasto.core.flicker`); None for a clip of one frame."""
     sharpness: float | None
-    """Over the plate's."""
+    """Ratio to the plate's."""
     edge_cosine: float | None
     lap_swd: float | None
-    """Of the texture, from the plate's."""
+    """Distance of the texture from the plate's."""
     colour_distance: float | None
     """ΔE*ab from the plate."""
     lattice: float | None
@@ -30,7 +30,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class PlateFigures:
-    """What a result is to be read against, as means over the frames; None where it cannot be told."""
+    """Metrics of the plate itself, as means over the frames; None where undefined."""
 
     warp_error: float | None
     """The floor: below it a result is blurred."""
@@ -39,7 +39,7 @@ class PlateFigures:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The second result against the first, as means over the frames; None where it cannot be told."""
+    """The second result against the first, as means over the frames; None where undefined."""
 
     psnr: float | None
     """In dB; None for equal pictures as well."""
@@ -49,7 +49,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a comparison came to."""
+    """The result of a comparison."""
 
     frames: int
     plate: PlateFigures
@@ -59,7 +59,7 @@ class Findings:
 
 
 class Comparison:
-    """Running means over a clip; holds the last frame and no other, so that a clip may be of any length."""
+    """Running means over a clip. It holds only the last frame, so that a clip may have any length."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -88,7 +88,7 @@ class Comparison:
         self._note("difference", "colour_distance", colour_distance(second, first))
         pictures = (plate, first, second)
         if self._last is not None:
-            motion = Motion(self._last[0], plate)
+            motion = PlateMotion(self._last[0], plate)
             for name, before, after in zip(("plate", "first", "second"), self._last, pictures, strict=True):
                 self._note(name, "warp_error", 255 * motion.error(before, after))
         self._last = pictures

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from impasto.core.errors import UsageError
+from impasto.core.flicker import warp_error
 from impasto.core.frame import Samples
-from impasto.core.temporal import optical_flow, visible_in_both, warp_error, warped
+from impasto.core.optical_flow import optical_flow, visible_in_both, warped
+from tests.plates import soft_noise
 
 
 def pan(count: int, step: int = 3) -> list[Samples]:
     """A textured scene that moves `step` pixels to the left from frame to frame."""
-    coarse = np.random.default_rng(1).random((16, 40, 3), np.float32)
-    scene = np.clip(cv2.resize(coarse, (320, 128), interpolation=cv2.INTER_CUBIC), 0, 1)
+    scene = soft_noise(128, 320, cell=8)
     return [np.ascontiguousarray(scene[:, step * index : step * index + 192]) for index in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Memory that is asked for again with every frame."""
+"""Settings of glibc's malloc, for memory that every frame allocates again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ KEEP_BYTES = 1 << 30
 def keep_freed_pages() -> bool:
     """Let this process reuse the memory of the last frame instead of faulting fresh pages in for the next.
 
-    glibc hands large blocks back to the kernel when they are freed and gets them zeroed again,
+    glibc returns large blocks to the kernel when they are freed and gets them zeroed again,
     page by page; with frames of many megabytes that costs more than some of the convolutions. It keeps
-    no large block at all in the stores that it gives to further threads, so there is one for all: call
-    this before threads start. Says whether it could be set: on other C libraries nothing happens.
+    no large block at all in the arenas of further threads, so all threads share one arena: call
+    this before threads start. Returns whether glibc took the settings; another C library does not have them.
     """
     if not sys.platform.startswith("linux"):
         return False
