@@ -91,13 +91,13 @@ def pixels(path: Path) -> Any:
 
 def on_screen(scene: Any, folder: Path, name: str, frame: int) -> None:
     """A frame as the preview shows it: without waiting for what is not painted yet."""
-    from impasto.hosts.blender.live import render
+    from impasto.hosts.blender.live import render as final_render
 
-    waiting, render._render = render._render, None
+    waiting, final_render._render = final_render._render, None
     try:
         render(scene, folder, name, frame)
     finally:
-        render._render = waiting
+        final_render._render = waiting
 
 
 def unreachable() -> Any:

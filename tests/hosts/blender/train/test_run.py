@@ -78,7 +78,7 @@ def test_the_lines_of_the_terminal_are_understood() -> None:
 
 
 def test_the_frame_to_paint_next_is_taken_from_the_trainers_own_advice() -> None:
-    source = Path(__file__).parents[3] / "hosts" / "terminal" / "train" / "keyframes.py"
+    source = Path(__file__).parents[4] / "hosts" / "terminal" / "train" / "keyframes.py"
     assert 'f"another key would help most on frame {painted.wanted}"' in source.read_text(encoding="utf-8")
     found = all_heard(line_of(Warned("another key would help most on frame 1042")))
     assert found.advice == "Paint frame 1042 next"
