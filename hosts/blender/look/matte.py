@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the style shows: the matte that the panel names, another strip or pictures."""
+"""The matte that the panel names, another strip or pictures: where it is bright the style shows."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def matte_strip(scene: Any, strip: Any) -> Any:
 
 
 def matte_files(settings: Any) -> str:
-    """The picture, or the pattern of the sequence that it is of; '' where the matte is none of files.
+    """The picture, or the pattern of its sequence; '' where the matte is not made of files.
 
-    Raises UnreadableMedia where it is not there.
+    Raises UnreadableMedia where the picture is missing.
     """
     if settings.matte != "FILES":
         return ""

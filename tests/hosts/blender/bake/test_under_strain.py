@@ -35,9 +35,9 @@ HALF = 1.5e-3
 """Half precision, in display code values of 0 to 1: twice through a half file and Blender's own tables."""
 TIMEOUT_S = 300.0
 STRAIN = (
-    "again", "curve", "painted", "kept", "cut", "undone", "untouched", "two_at_once", "changed_meanwhile",
+    "again", "curve", "painted", "pinned", "cut", "undone", "untouched", "two_at_once", "changed_meanwhile",
     "file_saved_and_opened", "hindered", "mattes", "saved", "cancelled", "server_killed", "no_server",
-)  # fmt: skip  # fmt: skip
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +140,10 @@ def test_a_copy_of_a_strip_at_the_same_time_gets_a_result_of_its_own(strain: Ans
     assert answer(strain, "cut")["copied"] == [["clip", 7], ["clip.001", 2], ["hero", 2]]
 
 
-def test_a_strip_is_painted_in_the_style_file_that_it_keeps_and_its_neighbour_in_the_panels(
+def test_a_strip_is_painted_in_the_style_file_that_is_pinned_to_it_and_its_neighbour_in_the_panels(
     strain: Answers, media: Path
 ) -> None:
-    found = answer(strain, "kept")
+    found = answer(strain, "pinned")
     assert found["said"].count("finished") == 2
     left, right = (found["results"][name] for name in found["names"])
     assert (left["name"], right["name"]) == ("own · clip", "identity · clip.001")
@@ -156,14 +156,14 @@ def test_a_strip_is_painted_in_the_style_file_that_it_keeps_and_its_neighbour_in
 
 
 def test_a_style_file_that_changes_is_painted_anew_beside_what_was_there(strain: Answers) -> None:
-    found = answer(strain, "kept")
+    found = answer(strain, "pinned")
     left = found["results"][found["names"][0]]
     assert found["retouched"]["name"] == left["name"]
     assert found["retouched"]["directory"] != left["directory"]
 
 
 def test_a_style_file_that_is_gone_is_a_sentence_and_the_panels_style_is_the_way_out(strain: Answers) -> None:
-    found = answer(strain, "kept")
+    found = answer(strain, "pinned")
     assert "expected the style that 'clip' keeps at" in found["gone"]
     assert "have the strip follow the panel" in found["gone"]
     assert "in identity" in found["panel"]
@@ -245,7 +245,7 @@ def test_a_strip_that_is_gone_meanwhile_is_a_sentence(strain: Answers, name: str
 
 
 def test_undoing_the_copy_of_the_scene_away_does_no_harm(strain: Answers) -> None:
-    found = answer(strain, "changed_meanwhile")["stage undone"]
+    found = answer(strain, "changed_meanwhile")["copy undone"]
     assert found["phase"] == "finished", found["said"]
     assert found["scenes"] == 1
     assert found["unlike"] < HALF

@@ -104,30 +104,30 @@ def trained(clip: str, folder: str) -> dict[str, Any]:
     """A training to its end, and the live strip as it is shown then."""
     import bpy
 
-    from impasto.hosts.blender.live import operators as live
-    from impasto.hosts.blender.look.pinned import KEPT_LOOK
+    from impasto.hosts.blender.live import playback
+    from impasto.hosts.blender.look.strip_look import PINNED
     from impasto.hosts.blender.train import operators
 
     scene, strip = begun(clip, folder, 0.1)
     again = sentence(bpy.ops.impasto.train_start)
     wait_for(lambda: not operators.follow())
     operators.follow()
-    live.look_at(scene)
+    playback.update_scene(scene)
     settle()
     on_screen(scene, Path(folder), "trained_", 1)
-    learned = strip.get(KEPT_LOOK, "")
+    learned = strip.get(PINNED, "")
     strip.select = True
     bpy.ops.impasto.stylize()
     result = next(each for each in scene.sequence_editor.strips_all if "impasto" in each)
     painted = str(Path(bpy.path.abspath(result.directory)) / result.elements[0].filename)
     bpy.ops.impasto.live_keep()
     operators.follow()
-    released = KEPT_LOOK not in strip
+    unpinned = PINNED not in strip
     bpy.ops.impasto.train_show()
     progress = operators.run_of(scene, strip).progress
     return {"again": again, "state": progress.state, "step": progress.step, "wanted": progress.wanted,
             "sentence": progress.sentence, "style": str(operators.style_of(strip)),
-            "kept": learned, "released": released, "shown_again": strip.get(KEPT_LOOK, "") == learned,
+            "pinned": learned, "unpinned": unpinned, "shown_again": strip.get(PINNED, "") == learned,
             "result": result.name, "painted": painted}  # fmt: skip
 
 

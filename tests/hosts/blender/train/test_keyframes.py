@@ -111,7 +111,7 @@ def test_a_training_ends_with_a_style_in_which_the_strip_is_shown(
     out, found = learned
     assert (found["state"], found["sentence"]) == ("finished", "")
     assert found["step"] > 0
-    assert json.loads(found["kept"])["style"] == found["style"]
+    assert json.loads(found["pinned"])["style"] == found["style"]
     with open_reader(str(shot)) as reader:
         plate = next(iter(reader))
     painted = colour.decode(colour.to_float(Engine(found["style"])(plate).colour))
@@ -139,7 +139,7 @@ def test_stylize_paints_a_strip_in_the_style_that_it_was_trained_on(
 def test_a_strip_that_follows_the_panel_again_is_left_alone_until_it_is_asked_back(
     learned: tuple[Path, dict[str, Any]],
 ) -> None:
-    assert learned[1]["released"]
+    assert learned[1]["unpinned"]
     assert learned[1]["shown_again"]
 
 
@@ -161,13 +161,13 @@ def left_behind(shot: Path, render_server: RenderServer, tmp_path: Path) -> Iter
     assert run is not None
     yield run
     run.stop()
-    keying.wait_for(lambda: not run.is_there())
+    keying.wait_for(lambda: not run.is_alive())
 
 
 @pytest.mark.slow
 def test_a_training_goes_on_when_blender_quits_and_stopping_it_keeps_the_best(left_behind: TrainingRun) -> None:
-    keying.wait_for(lambda: left_behind.look().step > 0)
-    assert left_behind.is_there()
+    keying.wait_for(lambda: left_behind.poll().step > 0)
+    assert left_behind.is_alive()
     left_behind.stop()
-    keying.wait_for(lambda: left_behind.look().state == "stopped")
+    keying.wait_for(lambda: left_behind.poll().state == "stopped")
     assert read_card(left_behind.folder.with_suffix(".safetensors")).name == "hero"
