@@ -10,7 +10,7 @@ from typing import Final
 
 import bpy
 
-from .registration import Registration
+from .registration import ModuleRegistration
 
 NEEDED: Final = ("numpy", "msgpack", "zmq", "impasto.server.client")
 LINE_LETTERS: Final = 44
@@ -44,5 +44,5 @@ class IMPASTO_PT_absence(bpy.types.Panel):  # noqa: N801  # Blender wants names 
             self.layout.label(text=line, icon="ERROR" if place == 0 else "BLANK1")
 
 
-_registration: Final = Registration(classes=(IMPASTO_PT_absence,))
+_registration: Final = ModuleRegistration(classes=(IMPASTO_PT_absence,))
 register, unregister = _registration.register, _registration.unregister

@@ -12,7 +12,7 @@ from typing import Any, Final
 import bpy
 
 from .failure import guarded_call
-from .registration import Registration
+from .registration import ModuleRegistration
 
 COMMAND_FILE: Final = "command.json"
 """In the extension's user folder: {"command": ["/path/to/impasto"]}, written by `impasto blender install`."""
@@ -88,5 +88,5 @@ def recorded_command(path: Path) -> tuple[str, ...]:
     return tuple(found) if isinstance(found, list) and all(isinstance(word, str) for word in found) else ()
 
 
-_registration: Final = Registration(classes=(IMPASTO_AP_preferences,))
+_registration: Final = ModuleRegistration(classes=(IMPASTO_AP_preferences,))
 register, unregister = _registration.register, _registration.unregister

@@ -10,7 +10,7 @@ import bpy
 
 
 @dataclass(frozen=True)
-class Registration:
+class ModuleRegistration:
     """Classes, settings of a scene, handlers and timers of one module."""
 
     classes: tuple[type, ...] = ()

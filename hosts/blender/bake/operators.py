@@ -11,7 +11,7 @@ from impasto.core.errors import ImpastoError, UsageError
 
 from ..failure import forget, guarded, remember
 from ..look.strip_look import look_of, pinned_look, require_style
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..strips.facts import KINDS
 from ..ui.windows import draw_text
 from ..versions import all_strips_of, sequencer_scene
@@ -137,5 +137,5 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
             draw_text(box, context, job.sentence or job.text)
 
 
-_registration: Final = Registration(classes=(IMPASTO_OT_stylize, IMPASTO_OT_cancel))
+_registration: Final = ModuleRegistration(classes=(IMPASTO_OT_stylize, IMPASTO_OT_cancel))
 register, unregister = _registration.register, _registration.unregister

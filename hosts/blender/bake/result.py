@@ -214,7 +214,7 @@ def _stored(folder: Path) -> str:
 
 
 def _carry(strip: Any, result: Any, *, placing: bool) -> None:
-    """Copy how the strip stands in the picture, or, where that is in the files, let the result fill it."""
+    """Copy how the strip is placed in the picture, or, where the files contain that, let the result fill it."""
     names = [(result.transform, strip.transform, TRANSFORM), (result.crop, strip.crop, CROP)]
     if placing:
         for own, other, properties in names:

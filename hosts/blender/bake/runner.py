@@ -14,7 +14,7 @@ from impasto.core.errors import UsageError
 
 from ..failure import guarded_call, remember
 from ..main_thread import drain
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from .job_state import JOBS, JobState
 from .server_run import ServerRun
 from .strip_render import sweep
@@ -161,7 +161,7 @@ def _before_save(*_: object) -> None:
         each.pause()
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     handlers=(
         ("undo_post", _after_undo),
         ("redo_post", _after_undo),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from impasto.core.errors import (
     ImpastoError,
@@ -27,6 +27,7 @@ from impasto.server.protocol.messages import ShotProgress, ShotStarted
 from ..failure import sentence_of
 from ..frame_files import file_of, pattern_of
 from ..look.look import Look
+from ..server_connection import Connection
 from ..shot_request import shot_request, shot_runs
 from .folders import take_over
 
@@ -37,18 +38,6 @@ POLL_S: Final = 0.05
 
 End: TypeAlias = Literal["", "finished", "cancelled", "failed", "mismatch"]
 """'' while it runs; 'mismatch' where the server sees another picture than Blender does."""
-
-
-class Connected(Protocol):
-    """The part of the connection that a bake needs."""
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def sentence(self) -> str: ...
-
-    def client(self) -> Client | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +89,7 @@ class _MediaMismatch(Exception):
 class ServerRun:
     """A bake request that the server works on. `progress` is replaced, never changed; the thread touches no `bpy`."""
 
-    def __init__(self, request: BakeRequest, connection: Connected, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, request: BakeRequest, connection: Connection, cancelled: Callable[[], bool]) -> None:
         self.request, self.connection, self.cancelled = request, connection, cancelled
         self.progress = RunProgress()
         self._thread: threading.Thread | None = None

@@ -14,7 +14,7 @@ from ..bake.result import original_of
 from ..connection import current
 from ..failure import guarded, remember
 from ..look.strip_look import panel_look, pin, pinned_look, unpin
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..ui.windows import draw_text
 from ..versions import has_live_modifier, sequencer_scene
 from . import nodes, playback
@@ -177,7 +177,7 @@ class ImpastoLiveSettings(bpy.types.PropertyGroup):
     )
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     classes=(
         IMPASTO_OT_live_add,
         IMPASTO_OT_live_remove,

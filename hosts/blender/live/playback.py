@@ -23,7 +23,7 @@ from .. import main_thread
 from ..bake.strip_render import is_render_scene
 from ..connection import current
 from ..failure import guarded_call, remember, sentence_of
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..ui.windows import redraw_sequencers
 from ..wipe import overlay
 from . import nodes
@@ -69,8 +69,8 @@ def update_scene(scene: Any) -> None:
             continue
         _update_strip(scene, found, partial(refresh, strip))
     overlay.hook()  # also where a script or a file switched it on
-    for found in overlay.wanted(scene):
-        _update_strip(scene, found, redraw_sequencers)
+    if (compared := overlay.wanted(scene)) is not None:
+        _update_strip(scene, compared, redraw_sequencers)
 
 
 def _update_strip(scene: Any, found: LiveStrip, draw_again: Callable[[], None]) -> None:
@@ -200,7 +200,7 @@ def _client() -> Client:
     return client
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     handlers=(("frame_change_post", _on_frame), ("load_post", _on_load)),
     timers={_tick: TICK_S},
 )

@@ -19,7 +19,7 @@ from impasto.core.errors import ImpastoError
 from .. import main_thread
 from ..connection import current
 from ..failure import guarded_call, remember
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..versions import all_strips_of, still_images
 from . import playback
 from .frames import LiveStrip
@@ -152,7 +152,7 @@ def _refresh_all(name: str) -> None:
         refresh(strip)
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     handlers=(
         ("render_init", on_init),
         ("render_pre", on_pre),

@@ -12,8 +12,7 @@ import bpy
 
 from impasto.core.errors import UnsupportedMedia, UsageError
 
-from ..look.matte import matte_strip
-from ..look.strip_look import look_of, with_curves
+from ..look.strip_look import look_of, matte_strip, with_curves
 from ..preferences import of_addon
 from ..scratch import scratch_root
 from ..strips.facts import facts_of

@@ -11,7 +11,7 @@ import bpy
 from impasto.core.params import PARAMETERS, Parameter
 
 from ..connection import current
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..ui import thumbnails
 from ..versions import animation_curves
 
@@ -133,5 +133,5 @@ def _curve_of(settings: Any, name: str) -> Any:
     return next((curve for curve in animation_curves(animation) if curve.data_path == path), None)
 
 
-_registration: Final = Registration((ImpastoSettings,), {"impasto": ImpastoSettings})
+_registration: Final = ModuleRegistration((ImpastoSettings,), {"impasto": ImpastoSettings})
 register, unregister = _registration.register, _registration.unregister

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The look of a strip: the panel's, or one that is pinned to the strip, such as the style that is trained on it."""
+"""The look of a strip: the panel's, or one that is pinned to it, such as the style that is trained on it; its matte."""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
-from impasto.core.errors import UnknownName, UsageError
+import bpy
+
+from impasto.core.errors import UnknownName, UnreadableMedia, UsageError
 
 from ..connection import current
 from ..fingerprints import file_stamp
+from ..strips.media import sequence_of
+from ..versions import all_strips_of
 from . import parameters
 from .look import Look
-from .matte import matte_files
 
 PINNED: Final = "impasto_look"
 """On the strip, as JSON: {"style": …, "params": {…}}; without it the strip follows the panel."""
@@ -93,3 +98,31 @@ def style_state(style: str) -> str:
     if os.path.isabs(style):
         return file_stamp(style)
     return next((each.sha256 for each in current().styles() if each.name == style), "")
+
+
+def matte_strip(scene: Any, strip: Any) -> Any:
+    """The strip whose brightness says where the style shows, None where there is none."""
+    settings = scene.impasto
+    if settings.matte != "STRIP" or settings.matte_strip in ("", strip.name):
+        return None
+    return all_strips_of(scene.sequence_editor).get(settings.matte_strip)
+
+
+def matte_files(settings: Any) -> str:
+    """The picture, or the pattern of its sequence; '' where the matte is not made of files.
+
+    Raises UnreadableMedia where the picture is missing.
+    """
+    if settings.matte != "FILES":
+        return ""
+    path = Path(bpy.path.abspath(settings.matte_files))
+    if not settings.matte_files or not path.is_file():
+        raise UnreadableMedia(f"expected a matte at '{path}', found no such file; name a picture in the panel")
+    found = sequence_of((str(path),))
+    if found is None:
+        return str(path)
+    pattern = Path(found[0])
+    hashes = "#" * pattern.name.count("#")
+    before, after = pattern.name.split(hashes)
+    shape = f"{glob.escape(before)}*{glob.escape(after)}"
+    return found[0] if len(list(path.parent.glob(shape))) > 1 else str(path)

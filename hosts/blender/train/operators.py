@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train from here: mark frames of a strip as keyframes, export them for painting, train a style on them.
 
-The strip keeps the marks, in the media's own frame numbers, so that they survive saving, moving and trimming. The
-training is a program of its own (see `run`); while it runs the strip shows its latest style.
+The training is a program of its own (see `run`); while it runs the strip shows its latest style.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -21,20 +19,19 @@ from .. import main_thread
 from ..connection import current
 from ..failure import guarded, guarded_call, remember
 from ..live.frames import LivePlate
-from ..live.strips import plate_of, viewer_of
+from ..live.strips import plate_of
 from ..look.strip_look import pinned_look
 from ..preferences import command
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..server_connection import found_command
 from ..ui.windows import draw_text, redraw_sequencers
 from ..versions import sequencer_scene
 from . import runs
-from .painting_folder import Ending, Export, PaintedKey, collect, export_plates, painted_keys
-from .run import RUNNING, TrainingCommand, TrainingProgress
-from .runs import folder_of, follow, run_of, slug_of_keys, style_of
+from .keyframes import export_of, folder_of, keys_of, marks_of, style_of, toggle
+from .painting_folder import Export, collect, export_plates
+from .run import RUNNING, TrainingCommand, TrainingStatus
+from .runs import follow, run_of
 
-MARKS: Final = "impasto_keys"
-"""On the strip, as JSON: the frame numbers."""
 TICK_S: Final = 0.5
 CLIENT_S: Final = 30.0
 SIZES: Final = (
@@ -42,8 +39,6 @@ SIZES: Final = (
     ("standard", "Standard", "For finals, and some patience"),
     ("fine", "Fine", "Large: wants a GPU"),
 )
-
-_exports: dict[str, threading.Thread] = {}
 
 
 class ImpastoTrainingSettings(bpy.types.PropertyGroup):
@@ -95,7 +90,7 @@ class IMPASTO_OT_keys_export(bpy.types.Operator):  # noqa: N801
         if bpy.app.background:
             export_plates(current().wait_ready(CLIENT_S), export)
         else:
-            _export_in_thread(viewer_of(scene, strip), export)
+            _export_in_thread(export)
         return {"FINISHED"}
 
 
@@ -170,60 +165,6 @@ def active_strip(scene: Any) -> Any:
     return strip
 
 
-def marks_of(strip: Any) -> tuple[int, ...]:
-    """The marked frames in the media's numbers, ascending."""
-    try:
-        found = json.loads(strip.get(MARKS, "[]"))
-    except ValueError:
-        return ()
-    return tuple(sorted({int(number) for number in found})) if isinstance(found, list) else ()
-
-
-def toggle(scene: Any, strip: Any) -> bool:
-    """Mark the frame under the playhead, or remove its mark; returns whether it is marked now.
-
-    Raises UsageError where the strip does not show there, UnsupportedMedia for a strip that the server cannot read.
-    """
-    plate = plate_of(scene, strip)
-    number = plate.number_at(scene.frame_current)
-    if number is None:
-        raise UsageError(
-            f"expected the playhead over '{strip.name}', it is on frame {scene.frame_current}; the strip shows from "
-            f"{plate.shown_from} to {plate.shown_to}"
-        )
-    marks = set(marks_of(strip)) ^ {number}
-    strip[MARKS] = json.dumps(sorted(marks))
-    if runs.NAME not in strip:
-        strip[runs.NAME] = strip.name
-    return number in marks
-
-
-def export_of(scene: Any, strip: Any) -> Export:
-    """The export of the marked frames. Raises UsageError where none is marked, and what `plate_of` raises."""
-    numbers = marks_of(strip)
-    if not numbers:
-        raise UsageError(f"expected marked frames, '{strip.name}' has none; put the playhead on one and mark it")
-    plate = plate_of(scene, strip)
-    ending: Ending = scene.impasto_training.ending
-    return Export(plate.input, numbers, folder_of(strip), slug_of_keys(strip), ending, plate.space)
-
-
-def keys_of(scene: Any, strip: Any) -> tuple[PaintedKey, ...]:
-    """The pictures of the strip's folder that are painted, each with what is wrong with it."""
-    element = strip.elements[0] if len(strip.elements) else None
-    size = (element.orig_width, element.orig_height) if element is not None else (0, 0)
-    return painted_keys(folder_of(strip), size, size_in)
-
-
-def size_in(path: Path) -> tuple[int, int]:
-    """Width and height of a picture, (0, 0) where Blender cannot read it."""
-    image = bpy.data.images.load(str(path), check_existing=False)
-    try:
-        return image.size[0], image.size[1]
-    finally:
-        bpy.data.images.remove(image)
-
-
 def command_of(scene: Any, strip: Any) -> TrainingCommand:
     """The training of a strip. Raises TrainingError for keys that do not fit, UsageError without a command."""
     plate = plate_of(scene, strip)
@@ -245,7 +186,7 @@ def _float_space(plate: LivePlate) -> str:
     return plate.space if plate.input.lower().endswith(".exr") else ""
 
 
-def _export_in_thread(viewer: str, export: Export) -> None:
+def _export_in_thread(export: Export) -> None:
     """Export without making Blender wait; the folder opens when the pictures are written."""
     connection = current()
 
@@ -257,8 +198,7 @@ def _export_in_thread(viewer: str, export: Export) -> None:
         else:
             main_thread.later(lambda: open_folder(export.folder))
 
-    _exports[viewer] = thread = threading.Thread(target=work, name="impasto-export", daemon=True)
-    thread.start()
+    threading.Thread(target=work, name="impasto-export", daemon=True).start()
 
 
 def open_folder(folder: Path) -> None:
@@ -315,7 +255,7 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
     layout.operator("impasto.train_start", icon="PLAY")
 
 
-def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingProgress) -> None:
+def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingStatus) -> None:
     if progress.state in RUNNING and hasattr(layout, "progress"):
         layout.progress(factor=progress.fraction, text=progress.text)
     else:
@@ -326,7 +266,7 @@ def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingPr
         draw_text(layout, context, note, icon="INFO")
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     classes=(
         ImpastoTrainingSettings,
         IMPASTO_OT_key_mark,
@@ -347,4 +287,3 @@ def unregister() -> None:
     """Take all of it out. A training goes on, because it is a program of its own."""
     _registration.unregister()
     runs.forget()
-    _exports.clear()

@@ -66,7 +66,7 @@ class TrainingCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingProgress:
+class TrainingStatus:
     """How far a training is, from its lines so far."""
 
     state: State = "starting"
@@ -99,7 +99,7 @@ class TrainingProgress:
         return "" if self.wanted is None else f"Paint frame {self.wanted} next"
 
 
-def progress_after(progress: TrainingProgress, line: str) -> TrainingProgress:
+def status_after(progress: TrainingStatus, line: str) -> TrainingStatus:
     """The progress after one more line of JSON; a line that is not understood changes nothing."""
     try:
         event: Any = json.loads(line)
@@ -133,7 +133,7 @@ class TrainingRun:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.progress = TrainingProgress()
+        self.progress = TrainingStatus()
         self._read = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -174,7 +174,7 @@ class TrainingRun:
         run.poll()
         return run
 
-    def poll(self) -> TrainingProgress:
+    def poll(self) -> TrainingStatus:
         """Read the new lines, and return how far it is. Never waits."""
         try:
             with (self.folder / EVENTS).open("rb") as lines:
@@ -185,7 +185,7 @@ class TrainingRun:
         whole = said[: said.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.decode("utf-8", "replace").splitlines():
-            self.progress = progress_after(self.progress, line)
+            self.progress = status_after(self.progress, line)
         if self.progress.state in RUNNING and not whole and not self.is_alive():
             self.progress = replace(self.progress, state="lost", sentence=self._lost_sentence())
         return self.progress

@@ -3,43 +3,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from impasto.core.errors import TrainingError
 
 from ..failure import remember
-from ..frame_files import slug_of
 from ..live import playback
 from ..live.strips import strip_of, viewer_of
 from ..look import parameters
 from ..look.look import Look
 from ..look.strip_look import pin
-from ..scratch import scratch_root
+from .keyframes import style_of
 from .run import RUNNING, TrainingCommand, TrainingRun
-
-NAME: Final = "impasto_keys_name"
-"""On the strip: its name when its first keyframe was marked. The halves of a cut share their keyframes."""
 
 _runs: dict[str, TrainingRun] = {}
 """Viewer -> the training of that strip."""
 _to_show: set[str] = set()
 """Viewers whose strips were not yet shown in the style in training. After that the artist changes the look."""
-
-
-def slug_of_keys(strip: Any) -> str:
-    """The name of a strip's keyframes and style: the strip's own when its first keyframe was marked."""
-    return slug_of(strip.get(NAME, strip.name))
-
-
-def folder_of(strip: Any) -> Path:
-    """The folder in which a strip's frames are painted. Raises OutputError."""
-    return scratch_root()[0] / f"{slug_of_keys(strip)}-keyframes"
-
-
-def style_of(strip: Any) -> Path:
-    """The style file that a strip's training writes."""
-    return folder_of(strip) / f"{slug_of_keys(strip)}.safetensors"
 
 
 def begin(scene: Any, strip: Any, command: TrainingCommand) -> None:

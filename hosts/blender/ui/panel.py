@@ -17,7 +17,7 @@ from ..connection import current
 from ..failure import guarded, guarded_call
 from ..live import operators as live
 from ..look import parameters
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..server_connection import Connection, State
 from ..train import operators as train
 from ..versions import all_strips_name, sequencer_scene
@@ -203,7 +203,7 @@ def _redraw() -> float:
     return CHECK_S
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     classes=(
         IMPASTO_OT_connect,
         IMPASTO_OT_style_defaults,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import bpy
 
 from ..failure import guarded, guarded_call
-from ..registration import Registration
+from ..registration import ModuleRegistration
 from ..ui.windows import draw_text
 from ..versions import sequencer_scene
 from . import overlay
@@ -31,7 +31,7 @@ class ImpastoWipeSettings(bpy.types.PropertyGroup):
     )
     position: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Line",
-        description="Where the line stands; drag it in the preview with the button beside",
+        description="Where the line is; drag it in the preview with the button beside",
         min=0.0,
         max=1.0,
         default=0.5,
@@ -99,7 +99,7 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
         draw_text(layout, context, overlay.problem(), icon="ERROR")
 
 
-_registration: Final = Registration(
+_registration: Final = ModuleRegistration(
     classes=(ImpastoWipeSettings, IMPASTO_OT_wipe_drag), scene_settings={"impasto_wipe": ImpastoWipeSettings}
 )
 register = _registration.register

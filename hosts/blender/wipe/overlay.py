@@ -49,24 +49,20 @@ def wiped_strip(scene: Any) -> Any:
     return next((each for each in all_strips_of(editor) if each.name == settings.strip), None)
 
 
-def wanted(scene: Any) -> list[LiveStrip]:
+def wanted(scene: Any) -> LiveStrip | None:
     """What the wipe needs painted: the strip in its look, or its plate where the preview shows paint."""
     strip = wiped_strip(scene)
     if strip is None:
-        return []
+        return None
     try:
         painted = read(scene, strip)
     except ImpastoError as error:
         _problem[:] = [sentence_of(error)]
-        return []
+        return None
     _problem.clear()
     if nodes.modifier_of(strip) is None:
-        return [replace(painted, viewer=f"{painted.viewer}\nafter")]
-    return [plate_as_live(painted)]
-
-
-def plate_as_live(painted: LiveStrip) -> LiveStrip:
-    """The plate of a strip, as the style that changes nothing gives it back."""
+        return replace(painted, viewer=f"{painted.viewer}\nafter")
+    # The plate, as the style that changes nothing gives it back.
     return live_strip(f"{painted.viewer}\nbefore", painted.plate, Look(PLATE_STYLE, {"strength": 1.0}), root())
 
 
@@ -144,10 +140,9 @@ def draw() -> None:
         return
     line = line_at(outline, scene.impasto_wipe.position)
     view = scene.view_settings
-    for found in wanted(scene):
-        number = found.number_at(scene.frame_current)
-        if number is None or not found.frames.has(number):
-            continue
+    found = wanted(scene)
+    number = None if found is None else found.number_at(scene.frame_current)
+    if found is not None and number is not None and found.frames.has(number):
         half = left_of(outline, line) if found.look.style == PLATE_STYLE else right_of(outline, line)
         texture = texture_of(found.frames.path_of(number), view.exposure, view.gamma)
         if half and texture is not None:

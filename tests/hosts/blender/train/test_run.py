@@ -15,11 +15,11 @@ from impasto.core.errors import TrainingError, UsageError
 from impasto.hosts.blender.train.run import (
     PID,
     TrainingCommand,
-    TrainingProgress,
     TrainingRun,
+    TrainingStatus,
     command_line_of,
     lines_folder,
-    progress_after,
+    status_after,
 )
 from impasto.hosts.terminal.events import Cancelled, Failed, Finished, Step, Warned, line_of
 from impasto.hosts.terminal.train.keyframes import keyframes
@@ -50,14 +50,14 @@ def command(tmp_path: Path, how: str = "--end") -> TrainingCommand:
     )
 
 
-def after_all(*lines: str) -> TrainingProgress:
-    progress = TrainingProgress()
+def after_all(*lines: str) -> TrainingStatus:
+    progress = TrainingStatus()
     for line in lines:
-        progress = progress_after(progress, line)
+        progress = status_after(progress, line)
     return progress
 
 
-def poll_until(run: TrainingRun, state: str) -> TrainingProgress:
+def poll_until(run: TrainingRun, state: str) -> TrainingStatus:
     pause = threading.Event()
     for _ in range(1000):
         if run.poll().state == state:
@@ -73,11 +73,11 @@ def test_the_lines_of_the_terminal_are_understood() -> None:
     assert (found.state, found.step, found.fraction, found.preview) == ("training", 12, 0.25, "/run/preview.png")
     assert found.notes == ("key 'a' hardly shows its frame",)
     assert found.text == "training, step 12, 1:30 left"
-    assert progress_after(found, line_of(Finished("hero.safetensors", steps=50))).text == "finished after 50 steps"
-    assert progress_after(found, line_of(Cancelled("hero.safetensors", 0, 3.0, steps=13))).text.startswith(
+    assert status_after(found, line_of(Finished("hero.safetensors", steps=50))).text == "finished after 50 steps"
+    assert status_after(found, line_of(Cancelled("hero.safetensors", 0, 3.0, steps=13))).text.startswith(
         "stopped after 13"
     )
-    failed = progress_after(found, line_of(Failed("training", "expected paint, found none", "", 5)))
+    failed = status_after(found, line_of(Failed("training", "expected paint, found none", "", 5)))
     assert (failed.state, failed.text) == ("failed", "expected paint, found none")
 
 
@@ -90,7 +90,7 @@ def test_the_frame_to_paint_next_is_taken_from_the_trainers_own_advice() -> None
 
 @pytest.mark.parametrize("line", ["", "no json", "[]", "3", '{"event": "something new"}', '{"no": "event"}'])
 def test_a_line_that_is_not_understood_changes_nothing(line: str) -> None:
-    assert after_all(line) == TrainingProgress()
+    assert after_all(line) == TrainingStatus()
 
 
 def test_the_arguments_are_those_of_the_command_line(tmp_path: Path) -> None:
