@@ -13,6 +13,7 @@ from ..failure import forget, guarded, remember
 from ..look.strip_look import look_of, pinned_look, require_style
 from ..registration import ModuleRegistration
 from ..strips.facts import KINDS
+from ..ui.operator import blender_operator
 from ..ui.windows import draw_text
 from ..versions import all_strips_of, sequencer_scene
 from . import runner
@@ -62,19 +63,12 @@ class IMPASTO_OT_stylize(bpy.types.Operator):  # noqa: N801  # Blender wants nam
         return {"FINISHED"} if begun else {"CANCELLED"}
 
 
-class IMPASTO_OT_cancel(bpy.types.Operator):  # noqa: N801
+@blender_operator(
+    "Cancel", strip=bpy.props.StringProperty(name="Strip", description="The strip whose job is stopped; empty for all")
+)
+def cancel(operator: Any, context: bpy.types.Context) -> set[str]:
     """Stop painting; the frames that are finished are kept for the next time"""
-
-    bl_idname = "impasto.cancel"
-    bl_label = "Cancel"
-
-    strip: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Strip", description="The strip whose job is stopped; empty for all"
-    )
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return {"FINISHED"} if JOBS.ask_cancel(self.strip or None) else {"CANCELLED"}
+    return {"FINISHED"} if JOBS.ask_cancel(operator.strip or None) else {"CANCELLED"}
 
 
 def chosen_strips(scene: Any) -> list[Any]:
@@ -137,5 +131,5 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
             draw_text(box, context, job.sentence or job.text)
 
 
-_registration: Final = ModuleRegistration(classes=(IMPASTO_OT_stylize, IMPASTO_OT_cancel))
+_registration: Final = ModuleRegistration(classes=(IMPASTO_OT_stylize, cancel))
 register, unregister = _registration.register, _registration.unregister

@@ -12,9 +12,10 @@ from impasto.core.errors import ImpastoError, ServerError, UsageError
 from ..bake import runner
 from ..bake.result import original_of
 from ..connection import current
-from ..failure import guarded, remember
+from ..failure import remember
 from ..look.strip_look import panel_look, pin, pinned_look, unpin
 from ..registration import ModuleRegistration
+from ..ui.operator import blender_operator
 from ..ui.windows import draw_text
 from ..versions import has_live_modifier, sequencer_scene
 from . import nodes, playback
@@ -26,91 +27,64 @@ INSTEAD: Final = (
 )
 
 
-class IMPASTO_OT_live_add(bpy.types.Operator):  # noqa: N801  # Blender wants names of this form
+@blender_operator("Go Live", undo=True)
+def live_add(operator: Any, context: bpy.types.Context) -> None:
     """Show the selected strips painted, frame by frame as the playhead moves"""
-
-    bl_idname = "impasto.live_add"
-    bl_label = "Go Live"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        if not has_live_modifier():
-            raise UsageError(INSTEAD)
-        scene = sequencer_scene(context)
-        current().connect(start=True)
-        refused = ""
-        for strip in selected(scene):
-            try:
-                go_live(context, scene, strip)
-            except ImpastoError as error:
-                refused = remember(error)
-        if refused:
-            self.report({"WARNING"}, refused)
-        return {"FINISHED"}
+    if not has_live_modifier():
+        raise UsageError(INSTEAD)
+    scene = sequencer_scene(context)
+    current().connect(start=True)
+    refused = ""
+    for strip in selected(scene):
+        try:
+            go_live(context, scene, strip)
+        except ImpastoError as error:
+            refused = remember(error)
+    if refused:
+        operator.report({"WARNING"}, refused)
 
 
-class IMPASTO_OT_live_remove(bpy.types.Operator):  # noqa: N801
+@blender_operator("Remove Live", undo=True)
+def live_remove(_: Any, context: bpy.types.Context) -> None:
     """Show the plates of the selected strips again"""
-
-    bl_idname = "impasto.live_remove"
-    bl_label = "Remove Live"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        keep_apart(scene)
-        for strip in selected(scene):
-            playback.forget(viewer_of(scene, strip))
-            nodes.remove(strip)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    keep_apart(scene)
+    for strip in selected(scene):
+        playback.forget(viewer_of(scene, strip))
+        nodes.remove(strip)
 
 
-class IMPASTO_OT_live_cache(bpy.types.Operator):  # noqa: N801
+@blender_operator("Make Cached")
+def live_cache(_: Any, context: bpy.types.Context) -> None:
     """Paint all frames of the selected live strips into files that need neither server nor extension"""
-
-    bl_idname = "impasto.live_cache"
-    bl_label = "Make Cached"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        current().connect(start=True)
-        jobs: list[CacheJob] = []
-        for strip in selected(scene):
-            if nodes.modifier_of(strip) is None:
-                raise UsageError(f"expected a live strip, '{strip.name}' is none; press Go Live first")
-            jobs.append(CacheJob(scene, strip))
-            runner.start(jobs[-1])
-        if bpy.app.background:  # no timer ticks there
-            runner.run_to_end(jobs)
-            for job in jobs:
-                if job.state.phase != "finished":
-                    raise ServerError(job.state.sentence)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    current().connect(start=True)
+    jobs: list[CacheJob] = []
+    for strip in selected(scene):
+        if nodes.modifier_of(strip) is None:
+            raise UsageError(f"expected a live strip, '{strip.name}' is none; press Go Live first")
+        jobs.append(CacheJob(scene, strip))
+        runner.start(jobs[-1])
+    if bpy.app.background:  # no timer ticks there
+        runner.run_to_end(jobs)
+        for job in jobs:
+            if job.state.phase != "finished":
+                raise ServerError(job.state.sentence)
 
 
-class IMPASTO_OT_live_keep(bpy.types.Operator):  # noqa: N801
+@blender_operator("Pin This Look", undo=True)
+def live_keep(_: Any, context: bpy.types.Context) -> None:
     """Pin the style and parameters of now to the selected strips, or let them follow the panel again"""
-
-    bl_idname = "impasto.live_keep"
-    bl_label = "Pin This Look"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        strips = [original_of(strip) for strip in selected(scene)]
-        if any(pinned_look(strip) for strip in strips):
-            for strip in strips:
-                unpin(strip)
-        else:
-            look = panel_look(scene)
-            for strip in strips:
-                pin(strip, look)
-        playback.update_scene(scene)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    strips = [original_of(strip) for strip in selected(scene)]
+    if any(pinned_look(strip) for strip in strips):
+        for strip in strips:
+            unpin(strip)
+    else:
+        look = panel_look(scene)
+        for strip in strips:
+            pin(strip, look)
+    playback.update_scene(scene)
 
 
 def go_live(context: bpy.types.Context, scene: Any, strip: Any) -> None:
@@ -179,10 +153,10 @@ class ImpastoLiveSettings(bpy.types.PropertyGroup):
 
 _registration: Final = ModuleRegistration(
     classes=(
-        IMPASTO_OT_live_add,
-        IMPASTO_OT_live_remove,
-        IMPASTO_OT_live_cache,
-        IMPASTO_OT_live_keep,
+        live_add,
+        live_remove,
+        live_cache,
+        live_keep,
         ImpastoLiveSettings,
     ),
     scene_settings={"impasto_live": ImpastoLiveSettings},

@@ -17,13 +17,14 @@ from impasto.core.errors import UsageError
 
 from .. import main_thread
 from ..connection import current
-from ..failure import guarded, guarded_call, remember
+from ..failure import guarded_call, remember
 from ..live.frames import LivePlate
 from ..live.strips import plate_of
 from ..look.strip_look import pinned_look
 from ..preferences import command
 from ..registration import ModuleRegistration
 from ..server_connection import found_command
+from ..ui.operator import blender_operator
 from ..ui.windows import draw_text, redraw_sequencers
 from ..versions import sequencer_scene
 from . import runs
@@ -61,100 +62,62 @@ class ImpastoTrainingSettings(bpy.types.PropertyGroup):
     )
 
 
-class IMPASTO_OT_key_mark(bpy.types.Operator):  # noqa: N801  # Blender wants names of this form
+@blender_operator("Mark Keyframe", undo=True)
+def key_mark(_: Any, context: bpy.types.Context) -> None:
     """Mark the frame under the playhead as one that is painted by hand, or remove the mark"""
-
-    bl_idname = "impasto.key_mark"
-    bl_label = "Mark Keyframe"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        toggle(scene, active_strip(scene))
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    toggle(scene, active_strip(scene))
 
 
-class IMPASTO_OT_keys_export(bpy.types.Operator):  # noqa: N801
+@blender_operator("Export for Painting")
+def keys_export(_: Any, context: bpy.types.Context) -> None:
     """Write the marked frames of the active strip as pictures to be painted over, and open their folder"""
-
-    bl_idname = "impasto.keys_export"
-    bl_label = "Export for Painting"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        strip = active_strip(scene)
-        export = export_of(scene, strip)
-        current().connect(start=True)
-        if bpy.app.background:
-            export_plates(current().wait_ready(CLIENT_S), export)
-        else:
-            _export_in_thread(export)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    strip = active_strip(scene)
+    export = export_of(scene, strip)
+    current().connect(start=True)
+    if bpy.app.background:
+        export_plates(current().wait_ready(CLIENT_S), export)
+    else:
+        _export_in_thread(export)
 
 
-class IMPASTO_OT_train_start(bpy.types.Operator):  # noqa: N801
+@blender_operator("Train")
+def train_start(_: Any, context: bpy.types.Context) -> None:
     """Train a style on the painted frames of the active strip, and show the strip in it while it learns"""
-
-    bl_idname = "impasto.train_start"
-    bl_label = "Train"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        strip = active_strip(scene)
-        runs.begin(scene, strip, command_of(scene, strip))
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    strip = active_strip(scene)
+    runs.begin(scene, strip, command_of(scene, strip))
 
 
-class IMPASTO_OT_train_stop(bpy.types.Operator):  # noqa: N801
+@blender_operator("Stop Training")
+def train_stop(_: Any, context: bpy.types.Context) -> None:
     """Stop the training; the best style so far is kept"""
-
-    bl_idname = "impasto.train_stop"
-    bl_label = "Stop Training"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        run = run_of(scene, active_strip(scene))
-        if run is None:
-            raise UsageError("expected a training of this strip, none runs")
-        run.stop()
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    run = run_of(scene, active_strip(scene))
+    if run is None:
+        raise UsageError("expected a training of this strip, none runs")
+    run.stop()
 
 
-class IMPASTO_OT_train_show(bpy.types.Operator):  # noqa: N801
+@blender_operator("Show in Trained Style", undo=True)
+def train_show(_: Any, context: bpy.types.Context) -> None:
     """Show the active strip in the style that it was trained on; Stylize paints it in that style too"""
-
-    bl_idname = "impasto.train_show"
-    bl_label = "Show in Trained Style"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        strip = active_strip(scene)
-        if not style_of(strip).exists():
-            raise UsageError(f"expected a trained style at '{style_of(strip)}', found none; train one first")
-        runs.show_in_style(scene, strip)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    strip = active_strip(scene)
+    if not style_of(strip).exists():
+        raise UsageError(f"expected a trained style at '{style_of(strip)}', found none; train one first")
+    runs.show_in_style(scene, strip)
 
 
-class IMPASTO_OT_keys_folder(bpy.types.Operator):  # noqa: N801
+@blender_operator("Open Folder")
+def keys_folder(_: Any, context: bpy.types.Context) -> None:
     """Open the folder in which the frames are painted"""
-
-    bl_idname = "impasto.keys_folder"
-    bl_label = "Open Folder"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = sequencer_scene(context)
-        folder = folder_of(active_strip(scene))
-        if not folder.is_dir():
-            raise UsageError(f"expected exported frames in '{folder}', there are none; press Export for Painting first")
-        open_folder(folder)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    folder = folder_of(active_strip(scene))
+    if not folder.is_dir():
+        raise UsageError(f"expected exported frames in '{folder}', there are none; press Export for Painting first")
+    open_folder(folder)
 
 
 def active_strip(scene: Any) -> Any:
@@ -269,12 +232,12 @@ def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingSt
 _registration: Final = ModuleRegistration(
     classes=(
         ImpastoTrainingSettings,
-        IMPASTO_OT_key_mark,
-        IMPASTO_OT_keys_export,
-        IMPASTO_OT_keys_folder,
-        IMPASTO_OT_train_start,
-        IMPASTO_OT_train_stop,
-        IMPASTO_OT_train_show,
+        key_mark,
+        keys_export,
+        keys_folder,
+        train_start,
+        train_stop,
+        train_show,
     ),
     scene_settings={"impasto_training": ImpastoTrainingSettings},
     handlers=(("load_post", _on_load),),

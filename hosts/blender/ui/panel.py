@@ -14,7 +14,7 @@ from .. import failure
 from ..bake import operators as bake
 from ..bake.job_state import JOBS
 from ..connection import current
-from ..failure import guarded, guarded_call
+from ..failure import guarded_call
 from ..live import operators as live
 from ..look import parameters
 from ..registration import ModuleRegistration
@@ -22,6 +22,7 @@ from ..server_connection import Connection, State
 from ..train import operators as train
 from ..versions import all_strips_name, sequencer_scene
 from ..wipe import operators as wipe
+from .operator import blender_operator
 from .windows import draw_text, redraw_sequencers
 
 CATEGORY: Final = "Impasto"
@@ -56,43 +57,24 @@ class _Sidebar:
     bl_category = CATEGORY
 
 
-class IMPASTO_OT_connect(bpy.types.Operator):  # noqa: N801  # Blender wants names of this form
+@blender_operator("Start Server")
+def connect(_: Any, context: bpy.types.Context) -> None:
     """Connect to the render server, and start it where none runs"""
-
-    bl_idname = "impasto.connect"
-    bl_label = "Start Server"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        failure.forget()
-        current().connect(start=True)
-        return {"FINISHED"}
+    failure.forget()
+    current().connect(start=True)
 
 
-class IMPASTO_OT_style_defaults(bpy.types.Operator):  # noqa: N801
+@blender_operator("Style Defaults", undo=True)
+def style_defaults(_: Any, context: bpy.types.Context) -> None:
     """Set all sliders to the defaults of the style"""
-
-    bl_idname = "impasto.style_defaults"
-    bl_label = "Style Defaults"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        parameters.take_defaults(sequencer_scene(context).impasto)
-        return {"FINISHED"}
+    parameters.take_defaults(sequencer_scene(context).impasto)
 
 
-class IMPASTO_OT_dismiss(bpy.types.Operator):  # noqa: N801
+@blender_operator("Dismiss")
+def dismiss(_: Any, context: bpy.types.Context) -> None:
     """Remove the last error and the jobs that have ended from the panel"""
-
-    bl_idname = "impasto.dismiss"
-    bl_label = "Dismiss"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        failure.forget()
-        JOBS.clear()
-        return {"FINISHED"}
+    failure.forget()
+    JOBS.clear()
 
 
 class IMPASTO_PT_main(_Sidebar, bpy.types.Panel):  # noqa: N801
@@ -205,9 +187,9 @@ def _redraw() -> float:
 
 _registration: Final = ModuleRegistration(
     classes=(
-        IMPASTO_OT_connect,
-        IMPASTO_OT_style_defaults,
-        IMPASTO_OT_dismiss,
+        connect,
+        style_defaults,
+        dismiss,
         IMPASTO_PT_main,
         IMPASTO_PT_matte,
         *(_section(name, module, title, closed) for name, module, title, closed in SECTIONS),
