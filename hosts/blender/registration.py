@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module adds to Blender, and takes out again without a rest: 4.5 hangs at its exit over what is left."""
+"""What a module adds to Blender, and removes completely: 4.5 hangs at its exit over anything that is left."""
 
 from __future__ import annotations
 

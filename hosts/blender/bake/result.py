@@ -171,7 +171,7 @@ def _frames_shared(one: Any, other: Any) -> int:
 
 
 def free_channel(holder: Any, strip: Any, cover: Cover) -> int:
-    """The lowest channel above a strip with room, neither muted nor locked. UsageError where there is none."""
+    """The lowest channel above a strip with room, neither muted nor locked. Raises UsageError where there is none."""
     taken = {
         each.channel
         for each in strips_of(holder)
@@ -205,7 +205,7 @@ def _fill(result: Any, baked: BakedFrames) -> None:
 
 
 def _stored(folder: Path) -> str:
-    """The folder as the .blend file keeps it: relative to itself where it is saved on the same disk."""
+    """The folder as the .blend file stores it: relative to the file where that is saved on the same disk."""
     text = str(folder)
     if bpy.data.filepath:
         with contextlib.suppress(ValueError):  # on another drive nothing is relative
@@ -247,7 +247,7 @@ def _covered(holder: Any, strip: Any, result: Any) -> Iterator[str]:
 
 
 def _retarget(holder: Any, strip: Any, result: Any) -> Iterator[str]:
-    """Have effects made of the result instead of its original; they must lie above what they are made of."""
+    """Let effects use the result instead of its original; an effect must lie above its inputs."""
     for effect in strips_of(holder):
         if strip not in effect_inputs(effect):
             continue
@@ -259,7 +259,7 @@ def _retarget(holder: Any, strip: Any, result: Any) -> Iterator[str]:
 
 
 def _lift(holder: Any, effect: Any, above: Any) -> None:
-    """Bring an effect above what it is made of, and those above it that are made of it."""
+    """Move an effect above its inputs, and with it the effects that use it."""
     if effect.channel > above.channel:
         return
     first, end = int(effect.frame_final_start), int(effect.frame_final_end)

@@ -229,7 +229,7 @@ class ServerRun:
         return False
 
     def _failed_in(self, frames: range) -> int:
-        """The picture at which a range broke off: the first after those that were stored that does not exist."""
+        """The picture at which a range broke off: the first after the stored ones that does not exist."""
         last = max((number for number in self._stored if number in frames), default=frames.start - 1)
         rest = range(last + 1, frames.stop)
         return next((number for number in rest if not self.request.path_of(number).exists()), rest.start)

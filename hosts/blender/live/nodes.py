@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compositor modifier of a live strip (Blender 5.0): painted frames over the plate, where there are any.
+"""The compositor modifier of a live strip (Blender 5.0): painted frames over the plate.
 
     strip ──────────────┬────────────┬───────────┐
                         │            │           │
@@ -50,7 +50,7 @@ def modifier_of(strip: Any) -> Any:
 
 def add(context: bpy.types.Context, scene: Any, strip: Any, plate: LivePlate, frames: LiveFrames) -> Any:
     """Give a strip a live modifier before its others, so that they work on the painted picture; return it."""
-    set_sequencer_scene(context, scene)  # without one 5.0 dies of the next line
+    set_sequencer_scene(context, scene)  # without one 5.0 crashes in the next line
     modifier = strip.modifiers.new(MODIFIER, "COMPOSITOR")
     group = bpy.data.node_groups.new(f"{MODIFIER} {strip.name}", "CompositorNodeTree")
     group[MARK] = True

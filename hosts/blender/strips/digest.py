@@ -17,7 +17,7 @@ PLACE: Final = frozenset({"frame_start", "frame_final_start", "frame_final_end",
                           "frame_offset_end", "frame_final_duration", "channel"})  # fmt: skip
 """Where a strip is on the timeline: cutting and moving do not change what it shows."""
 LAYING: Final = frozenset({"blend_type", "blend_alpha", "effect_fader", "mute", "use_default_fade", "name"})
-"""How it is laid over what is below: not rendered."""
+"""How it is blended with the strips below, which the render leaves out."""
 NEVER: Final = frozenset({"rna_type", "select", "select_left_handle", "select_right_handle", "lock", "color_tag",
                           "show_retiming_keys", "show_expanded", "use_proxy", "proxy", "is_active", "scene_camera",
                           "bl_system_properties_get"})  # fmt: skip

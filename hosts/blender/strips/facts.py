@@ -18,9 +18,9 @@ from .media import Kind, StripFacts
 
 KINDS: Final[dict[str, Kind]] = {"MOVIE": "movie", "IMAGE": "image", "SCENE": "scene", "META": "meta"}
 OWN_MODIFIER: Final = "Impasto"
-"""Modifiers whose names begin so show a live style; the pictures that are painted must not have it twice."""
+"""Modifiers whose names begin so show a live style; a bake must not contain it twice."""
 WITH_ALPHA: Final = (32, 64, 128)
-"""Bits of a pixel, as Blender counts them, where there is alpha."""
+"""Bits of a pixel, as Blender counts them, with alpha."""
 UNTURNED: Final = (1 << 16, 0, 0, 0, 1 << 16)
 
 

@@ -147,7 +147,7 @@ class TrainingRun:
             raise UsageError(f"expected no training of '{command.style}', one runs; stop it first")
         (folder / PID).unlink(missing_ok=True)
         detached: dict[str, Any] = {"start_new_session": True}
-        if sys.platform == "win32":  # unverified: nobody has run this branch
+        if sys.platform == "win32":  # never run: there was no such machine
             detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         run = cls(folder)
         try:
@@ -207,7 +207,7 @@ class TrainingRun:
             os.kill(pid, sent)
 
     def wait(self, timeout_s: float) -> bool:
-        """For scripts: wait until the process has ended; whether it has."""
+        """For scripts: wait until the process has ended; returns whether it has."""
         if self._process is None:
             return not self.is_alive()
         try:

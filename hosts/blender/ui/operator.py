@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import bpy
 
 from ..failure import guarded
 
+Execute: TypeAlias = Callable[[Any, Any], "set[str] | None"]
 
-def blender_operator(
-    label: str, *, undo: bool = False, **properties: Any
-) -> Callable[[Callable[[Any, Any], Any]], type]:
+
+def blender_operator(label: str, *, undo: bool = False, **properties: Any) -> Callable[[Execute], type]:
     """Make the operator `impasto.NAME` of a function `NAME(operator, context)`; its docstring is the tooltip.
 
     The function returns None when it is done, or Blender's own words, such as {"CANCELLED"}. What it raises is

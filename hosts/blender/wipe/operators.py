@@ -106,6 +106,6 @@ register = _registration.register
 
 
 def unregister() -> None:
-    """Take all of it out, the drawing first: 4.5 dies at its exit of a callback that is left."""
+    """Take all of it out, the drawing first: 4.5 crashes at its exit over a callback that is left."""
     overlay.unhook()
     _registration.unregister()

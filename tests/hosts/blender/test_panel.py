@@ -34,6 +34,8 @@ def test_every_parameter_the_error_and_the_job_are_drawn(blender_version: str, r
     assert {"matte", "matte_strip", "range", "first", "last"} == set(found["drawn"]["Matte and Range"])
     assert any("painting 12 of 48" in each for each in found["drawn"]["Stylize"])
     assert found["dismissed"] == ""
+    assert found["cancelling"]
+    assert found["tooltip"].startswith("Remove the last error")
 
 
 def test_connecting_never_waits_and_a_lost_server_is_noticed_and_found_again(

@@ -99,8 +99,12 @@ def panels_with_a_server(style: str) -> dict[str, Any]:
     job_state.JOBS.begin(job_state.JobState("shot", style, 48, "painting", done=12, fps=3.0))
     found = drawn()
     after = failure.last_error()
+    bpy.ops.impasto.cancel(strip="shot")
+    cancelling = job_state.JOBS.cancelled("shot")
     bpy.ops.impasto.dismiss()
-    return {"drawn": found, "error": after, "dismissed": failure.last_error()}
+    tooltip = bpy.ops.impasto.dismiss.get_rna_type().description
+    return {"drawn": found, "error": after, "dismissed": failure.last_error(), "cancelling": cancelling,
+            "tooltip": tooltip}  # fmt: skip
 
 
 def states_of_the_connection() -> dict[str, Any]:
