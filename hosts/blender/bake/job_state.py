@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from impasto.core.errors import UsageError
+
 Phase: TypeAlias = Literal["rendering", "waiting", "painting", "finished", "cancelled", "failed"]
 """'rendering' is Blender's own work before the server's; the last three are the end."""
 ENDS: tuple[Phase, ...] = ("finished", "cancelled", "failed")
@@ -71,10 +73,12 @@ class JobStates:
         self._jobs: dict[str, JobState] = {}
 
     def begin(self, job: JobState) -> None:
-        """Add a job in the place of an ended one of its strip. Raises ValueError where one of this strip runs."""
+        """Add a job in the place of an ended one of its strip. Raises UsageError where one of this strip runs."""
         with self._lock:
             if (old := self._jobs.get(job.strip)) is not None and old.running:
-                raise ValueError(f"a job of '{job.strip}' is running")
+                raise UsageError(
+                    f"expected one job for each strip, '{job.strip}' is being painted; cancel it or wait for its end"
+                )
             self._jobs[job.strip] = job
 
     def change(self, strip: str, **facts: object) -> JobState:

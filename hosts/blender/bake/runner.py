@@ -10,8 +10,6 @@ from typing import ClassVar, Final, Literal
 import bpy
 from bpy.app.handlers import persistent
 
-from impasto.core.errors import UsageError
-
 from ..failure import guarded_call, remember
 from ..main_thread import drain
 from ..registration import ModuleRegistration
@@ -39,12 +37,7 @@ class StripJob:
         """Why Blender renders the strip; '' where the server reads its media."""
         self.run: ServerRun | None = None
         self._stop = threading.Event()
-        try:
-            JOBS.begin(state)
-        except ValueError:
-            raise UsageError(
-                f"expected one job for each strip, '{state.strip}' is being painted; cancel it or wait for its end"
-            ) from None
+        JOBS.begin(state)
 
     @property
     def state(self) -> JobState:

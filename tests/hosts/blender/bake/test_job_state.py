@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from impasto.core.errors import UsageError
 from impasto.hosts.blender.bake.job_state import JobState, JobStates
 
 
@@ -21,7 +22,7 @@ def test_without_a_rate_nothing_is_promised() -> None:
 def test_a_strip_has_one_job_at_a_time() -> None:
     jobs = JobStates()
     jobs.begin(JobState("a", "wheatfield", 4))
-    with pytest.raises(ValueError, match="is running"):
+    with pytest.raises(UsageError, match="expected one job for each strip"):
         jobs.begin(JobState("a", "wheatfield", 4))
     jobs.change("a", phase="finished", done=4)
     jobs.begin(JobState("a", "wheatfield", 8))

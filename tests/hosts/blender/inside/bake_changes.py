@@ -1,4 +1,4 @@
-"""Bakes that are changed, broken off, hindered and undone, inside Blender."""
+"""Bakes that are changed, cancelled, hindered and undone, inside Blender."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from tests.hosts.blender.inside import bakes
-from tests.hosts.blender.inside.bakes import Edit, encoded, stamps
+from tests.hosts.blender.inside import bake_scenes
+from tests.hosts.blender.inside.bake_scenes import Edit, encoded, stamps
 
 STYLE = "wheatfield-draft"
 
 
 def run_all(folder: str, media: str, names: list[str]) -> dict[str, Any]:
-    """As `bakes.run_all`, with the scenarios of this file and of `bakes_again`."""
-    from tests.hosts.blender.inside import bakes_again
+    """As `bake_scenes.run_all`, with the scenarios of this file and of `bake_again`."""
+    from tests.hosts.blender.inside import bake_again
 
-    ours = {**vars(bakes_again), **globals()}
-    bakes.__dict__.update({name: ours[name] for name in names})
-    return bakes.run_all(folder, media, names)
+    ours = {**vars(bake_again), **globals()}
+    bake_scenes.__dict__.update({name: ours[name] for name in names})
+    return bake_scenes.run_all(folder, media, names)
 
 
 def untouched(folder: Path, media: Path) -> Any:
@@ -178,7 +178,7 @@ def changed_meanwhile(folder: Path, media: Path) -> Any:
             bpy.data.scenes.remove(bpy.data.scenes[begun[0].render_scene_name])
         runner.run_to_end(begun)
         job = begun[0].state
-        found[name] = {"phase": job.phase, "said": job.sentence, "scenes": len(bakes.bpy_data().scenes)}
+        found[name] = {"phase": job.phase, "said": job.sentence, "scenes": len(bake_scenes.bpy_data().scenes)}
         if job.phase == "finished":
             found[name] |= {"unlike": edit.unlike(before, frames), "shown": edit.facts(edit.result())["shown"],
                             "channel": edit.result().channel}  # fmt: skip
@@ -238,7 +238,9 @@ def hindered(folder: Path, media: Path) -> Any:
     found["gap"] = [edit.stylize(), edit.unlike(before, [2, 7]), edit.facts(edit.result())["elements"]]
 
     edit = Edit(folder / "wrong kind", media)
-    sound = edit.strips.new_effect(name="black", type="COLOR", channel=1, frame_start=1, **bakes.effect_length(1, 20))
+    sound = edit.strips.new_effect(
+        name="black", type="COLOR", channel=1, frame_start=1, **bake_scenes.effect_length(1, 20)
+    )
     edit.select(sound)
     found["wrong kind"] = edit.stylize()
 
@@ -304,7 +306,7 @@ def mattes(folder: Path, media: Path) -> Any:
         settings.matte_strip, settings.matte_files = matte.name, str(media / "matte" / "half.png")
         said = edit.stylize()
         after = edit.shots([2])
-        difference = np.abs(encoded(before[0]) - encoded(after[0]))[:, :3].max(axis=1).reshape(bakes.SIZE[::-1])
+        difference = np.abs(encoded(before[0]) - encoded(after[0]))[:, :3].max(axis=1).reshape(bake_scenes.SIZE[::-1])
         found[kind] = {"said": said, "black": float(difference[:, :30].max()), "white": float(difference[:, 34:].max())}
     return found
 
@@ -360,7 +362,7 @@ def rated(movies: list[str], folder: str) -> Any:
             bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
             scene = bpy.context.scene
             scene.render.fps, scene.render.fps_base = fps, base
-            scene.render.resolution_x, scene.render.resolution_y = bakes.SIZE
+            scene.render.resolution_x, scene.render.resolution_y = bake_scenes.SIZE
             scene.sequence_editor_create()
             window = bpy.context.window_manager.windows[0]
             area = window.screen.areas[0]
@@ -383,4 +385,4 @@ def _shot(scene: Any, frame: int, folder: Path) -> np.ndarray:
     scene.render.filepath = str(folder / f"reopened_{frame}.exr")
     scene.frame_set(frame)
     bpy.ops.render.render(write_still=True)
-    return bakes.pixels_of(scene.render.filepath)
+    return bake_scenes.pixels_of(scene.render.filepath)

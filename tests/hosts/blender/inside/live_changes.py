@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.hosts.blender.inside.living import (
+from tests.hosts.blender.inside.live_scenes import (
     live_scene,
     number_of_handlers,
     on_screen,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.hosts.blender.inside import bakes
-from tests.hosts.blender.inside.bakes import Edit, encoded, stamps
-from tests.hosts.blender.inside.bakes_under_strain import STYLE
+from tests.hosts.blender.inside import bake_scenes
+from tests.hosts.blender.inside.bake_changes import STYLE
+from tests.hosts.blender.inside.bake_scenes import Edit, encoded, stamps
 
 
 def again(folder: Path, media: Path) -> Any:
@@ -72,9 +72,10 @@ def painted(folder: Path, media: Path) -> Any:
         plates = sorted(str(each) for each in (folder / mode).rglob("plates/*.exr"))
         found[mode] = {"said": said, "result": edit.facts(edit.result()), "plates": plates}
         result = edit.facts(edit.result())["files"]
-        found[mode]["shown"] = float(
-            np.abs(encoded(edit.shot(2)) - encoded(bakes.pixels_of(result[1]))).max() if mode == "rendered" else 0.0
+        unlike = (
+            np.abs(encoded(edit.shot(2)) - encoded(bake_scenes.pixels_of(result[1]))) if mode == "rendered" else 0.0
         )
+        found[mode]["shown"] = float(np.max(unlike))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.hosts.blender.inside.living import on_screen, settle, strips_of_a_scene
+from tests.hosts.blender.inside.live_scenes import on_screen, settle, strips_of_a_scene
 
 
 def marked_and_exported(clip: str, folder: str) -> dict[str, Any]:
