@@ -44,13 +44,6 @@ def all_strips_name(editor: Any) -> str:
     return "strips_all" if hasattr(editor, "strips_all") else "sequences_all"
 
 
-def length_words(frame_start: int, frames: int) -> dict[str, int]:
-    """The length for `strips.new_effect`: `length` since 5.0, an exclusive `frame_end` before."""
-    if bpy.app.version >= (5, 0, 0):
-        return {"length": frames}
-    return {"frame_end": frame_start + frames}
-
-
 def still_images(image_settings: Any) -> None:
     """Allow the formats of still pictures: since 5.0 that comes before `file_format`."""
     if hasattr(image_settings, "media_type"):
