@@ -1,4 +1,4 @@
-"""Bakes of strips inside Blender, each in a file of its own; what came of it is told in numbers."""
+"""Bakes of strips inside Blender, each in a file of its own; what came of it is answered in numbers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SIZE = (64, 48)
 """Of the clips and of the scene."""
 
 
-class Desk:
-    """One scenario: a fresh file in its own folder, and the words that it is written in."""
+class Edit:
+    """The edit of one scenario: a fresh file in its own folder, with what a scenario does to it."""
 
     def __init__(self, folder: Path, media: Path, *, saved: bool = True) -> None:
         import bpy
@@ -68,7 +68,7 @@ class Desk:
         JOBS.clear()
         try:
             bpy.ops.impasto.stylize(**words)
-        except RuntimeError as error:  # how Blender tells a script of an operator's ERROR
+        except RuntimeError as error:  # how a script sees an operator's ERROR
             return f"refused: {' '.join(str(error).split())}"
         return " | ".join(f"{job.phase}: {job.sentence}" for job in JOBS.all())
 
@@ -157,14 +157,14 @@ def run_all(folder: str, media: str, names: list[str]) -> dict[str, Any]:
 
 
 def source_movie(folder: Path, media: Path) -> Any:
-    desk = Desk(folder, media)
-    strip = desk.movie(start=10)
+    edit = Edit(folder, media)
+    strip = edit.movie(start=10)
     strip.frame_offset_start, strip.frame_offset_end = 3, 2
     frames = [13, 20, 31]
-    before = desk.shots(frames)
-    said = desk.stylize(handles=2)
+    before = edit.shots(frames)
+    said = edit.stylize(handles=2)
     return {
-        "said": said, "unlike": desk.unlike(before, frames), "result": desk.facts(desk.result()),
+        "said": said, "unlike": edit.unlike(before, frames), "result": edit.facts(edit.result()),
         "muted": strip.mute, "scenes": len(bpy_data().scenes),
     }  # fmt: skip
 
@@ -173,12 +173,12 @@ def every_rate(folder: Path, media: Path) -> Any:
     """Movies of three rates in scenes of three rates, as strips that show frame after frame."""
     found = {}
     for movie, fps, base in (("24", 25, 1.0), ("25", 30, 1.001), ("2997", 24, 1.0)):
-        desk = Desk(folder / f"{movie} in {fps}", media)
-        desk.scene.render.fps, desk.scene.render.fps_base = fps, base
-        desk.movie(f"lossless_{movie}.mkv")
-        before = desk.shots([1, 12, 24])
-        said = desk.stylize()
-        found[f"{movie} in {fps}"] = [desk.unlike(before, [1, 12, 24]), said]
+        edit = Edit(folder / f"{movie} in {fps}", media)
+        edit.scene.render.fps, edit.scene.render.fps_base = fps, base
+        edit.movie(f"lossless_{movie}.mkv")
+        before = edit.shots([1, 12, 24])
+        said = edit.stylize()
+        found[f"{movie} in {fps}"] = [edit.unlike(before, [1, 12, 24]), said]
     return found
 
 
@@ -189,22 +189,22 @@ def of_other_rate(folder: Path, media: Path) -> Any:
     found = {}
     for blend in sorted(media.glob("rated_*.blend")):
         bpy.ops.wm.open_mainfile(filepath=str(blend))
-        desk = Desk.__new__(Desk)
-        desk.folder, desk.media = folder / blend.stem, media
-        desk.folder.mkdir(parents=True)
-        desk.adopt()
-        bpy.ops.wm.save_as_mainfile(filepath=str(desk.folder / "x.blend"))
-        desk.adopt()
-        desk.scene.impasto.style_name = "identity"
+        edit = Edit.__new__(Edit)
+        edit.folder, edit.media = folder / blend.stem, media
+        edit.folder.mkdir(parents=True)
+        edit.adopt()
+        bpy.ops.wm.save_as_mainfile(filepath=str(edit.folder / "x.blend"))
+        edit.adopt()
+        edit.scene.impasto.style_name = "identity"
         # 5.0 answers for such a movie with the frame before, where that one is in its cache.
-        desk.editor.use_cache_raw = desk.editor.use_cache_final = False
-        strip = desk.select(desk.strips[0])
+        edit.editor.use_cache_raw = edit.editor.use_cache_final = False
+        strip = edit.select(edit.strips[0])
         strip.frame_offset_start = 2
         frames = list(range(int(strip.frame_final_start), int(strip.frame_final_end)))[:12]
-        before = desk.shots(frames)
-        said = desk.stylize()
-        elements = desk.facts(desk.result())["elements"]
-        found[blend.stem] = [desk.unlike(before, frames), said, len(elements), len(set(elements))]
+        before = edit.shots(frames)
+        said = edit.stylize()
+        elements = edit.facts(edit.result())["elements"]
+        found[blend.stem] = [edit.unlike(before, frames), said, len(elements), len(set(elements))]
     return found
 
 
@@ -215,15 +215,15 @@ def pictures(folder: Path, media: Path) -> Any:
         ("exr", "light/plate.*.exr", [1, 5, 8]), ("png", "straight/plate.*.png", [1, 5, 8]),
         ("still", "still/one.png", [1, 20]), ("backwards", "light/plate.*.exr", [1, 2, 5, 8]),
     ):  # fmt: skip
-        desk = Desk(folder / name, media)
-        strip = desk.pictures(pattern)
+        edit = Edit(folder / name, media)
+        strip = edit.pictures(pattern)
         if name == "still":
             strip.frame_final_end = 21
         if name == "backwards":
             strip.use_reverse_frames, strip.strobe = True, 2
-        before = desk.shots(frames)
-        said = desk.stylize()
-        found[name] = {"unlike": desk.unlike(before, frames), "said": said, "result": desk.facts(desk.result())}
+        before = edit.shots(frames)
+        said = edit.stylize()
+        found[name] = {"unlike": edit.unlike(before, frames), "said": said, "result": edit.facts(edit.result())}
         found[name]["peak"] = float(max(shot.max() for shot in before))
     return found
 
@@ -232,10 +232,10 @@ def placed_and_laid(folder: Path, media: Path) -> Any:
     """Crop, transform, flip, opacity and blend mode over another picture, some of it animated: in both modes."""
     found = {}
     for mode in ("source", "rendered"):
-        desk = Desk(folder / mode, media)
-        below = desk.pictures("still/one.png", channel=1)
+        edit = Edit(folder / mode, media)
+        below = edit.pictures("still/one.png", channel=1)
         below.frame_final_end = 30
-        strip = desk.movie(channel=3)
+        strip = edit.movie(channel=3)
         strip.transform.offset_x, strip.transform.scale_y, strip.transform.rotation = 7, 0.75, 0.0
         strip.crop.min_x, strip.use_flip_x, strip.blend_type = 9, True, "SCREEN" if mode == "source" else "ALPHA_OVER"
         for frame, alpha, offset in ((1, 0.25, 7.0), (24, 0.8, -9.0)):
@@ -243,11 +243,11 @@ def placed_and_laid(folder: Path, media: Path) -> Any:
             strip.keyframe_insert("blend_alpha", frame=frame)
             strip.transform.keyframe_insert("offset_x", frame=frame)
         frames = [1, 13, 24]
-        before = desk.shots(frames)
-        said = desk.stylize(rendered=mode == "rendered")
-        result = desk.result()
+        before = edit.shots(frames)
+        said = edit.stylize(rendered=mode == "rendered")
+        result = edit.result()
         found[mode] = {
-            "unlike": desk.unlike(before, frames), "unlike_on_average": desk.unlike_on_average(before, frames),
+            "unlike": edit.unlike(before, frames), "unlike_on_average": edit.unlike_on_average(before, frames),
             "said": said, "channel": result.channel, "blend": result.blend_type, "actions": len(bpy_data().actions),
         }  # fmt: skip
     return found
@@ -257,45 +257,45 @@ def only_rendered(folder: Path, media: Path) -> Any:
     """What the server cannot read as Blender does: it says why, and shows the same picture."""
     found = {}
     for name in ("modifier", "alpha", "retimed", "meta", "scene", "nested", "saturated"):
-        desk = Desk(folder / name, media)
-        strip = _only_rendered_strip(desk, name)
+        edit = Edit(folder / name, media)
+        strip = _only_rendered_strip(edit, name)
         frames = [strip.frame_final_start, (strip.frame_final_start + strip.frame_final_end) // 2,
                   strip.frame_final_end - 1]  # fmt: skip
         frames = [int(frame) for frame in frames]
-        before = desk.shots(frames)
-        said = desk.stylize()
-        found[name] = {"unlike": desk.unlike(before, frames), "said": said, "shown": float(before[1].max())}
+        before = edit.shots(frames)
+        said = edit.stylize()
+        found[name] = {"unlike": edit.unlike(before, frames), "said": said, "shown": float(before[1].max())}
         if name == "nested":
-            found[name]["parent"] = desk.result().parent_meta().name
+            found[name]["parent"] = edit.result().parent_meta().name
     return found
 
 
-def _only_rendered_strip(desk: Desk, name: str) -> Any:
+def _only_rendered_strip(edit: Edit, name: str) -> Any:
     import bpy
 
     if name == "alpha":
-        return desk.movie("straight.mov")
+        return edit.movie("straight.mov")
     if name == "scene":
         other = bpy.data.scenes.new("inner")
         other.render.resolution_x, other.render.resolution_y = SIZE
         other.frame_end = 10
-        other.sequence_editor_create().strips.new_movie("in", str(desk.media / "lossless_24.mkv"), 1, 1)
-        strip = desk.strips.new_scene("clip", other, 1, 1)
+        other.sequence_editor_create().strips.new_movie("in", str(edit.media / "lossless_24.mkv"), 1, 1)
+        strip = edit.strips.new_scene("clip", other, 1, 1)
         strip.scene_input = "SEQUENCER"
-        return desk.select(strip)
+        return edit.select(strip)
     if name in ("meta", "nested"):
-        meta = desk.strips.new_meta("clip", 1, 5)
-        inner = meta.strips.new_movie("in", str(desk.media / "lossless_24.mkv"), 1, 5)
+        meta = edit.strips.new_meta("clip", 1, 5)
+        inner = meta.strips.new_movie("in", str(edit.media / "lossless_24.mkv"), 1, 5)
         inner.transform.offset_x = 4
-        above = meta.strips.new_image("over", str(desk.media / "still" / "one.png"), 4, 8)
+        above = meta.strips.new_image("over", str(edit.media / "still" / "one.png"), 4, 8)
         above.frame_final_end, above.blend_alpha = 20, 0.5
         meta.frame_final_end = 25
         if name == "nested":
             inner.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 0.1
             meta.transform.scale_x = 0.5
-            return desk.select(inner)
-        return desk.select(meta)
-    strip = desk.movie()
+            return edit.select(inner)
+        return edit.select(meta)
+    strip = edit.movie()
     if name == "modifier":
         strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 0.2
         strip.transform.offset_x = 11
@@ -306,25 +306,25 @@ def _only_rendered_strip(desk: Desk, name: str) -> Any:
         area = window.screen.areas[0]
         area.type = "SEQUENCE_EDITOR"
         region = next(each for each in area.regions if each.type == "WINDOW")
-        with bpy.context.temp_override(window=window, area=area, region=region, scene=desk.scene):
+        with bpy.context.temp_override(window=window, area=area, region=region, scene=edit.scene):
             bpy.ops.sequencer.retiming_segment_speed_set(speed=60)
     return strip
 
 
 def effects(folder: Path, media: Path) -> Any:
     """Two clips with a cross between them: painted, the cross goes on between the painted ones."""
-    desk = Desk(folder, media)
-    left = desk.movie(channel=1)
-    right = desk.strips.new_movie("right", str(media / "lossless_25.mkv"), 2, 17)
-    cross = desk.strips.new_effect(
+    edit = Edit(folder, media)
+    left = edit.movie(channel=1)
+    right = edit.strips.new_movie("right", str(media / "lossless_25.mkv"), 2, 17)
+    cross = edit.strips.new_effect(
         name="cross", type="CROSS", channel=3, frame_start=17, **_inputs(left, right), **effect_length(17, 8)
     )
     frames = [5, 17, 20, 23, 30]
-    before = desk.shots(frames)
+    before = edit.shots(frames)
     left.select = right.select = True
     cross.select = False
-    said = desk.stylize()
-    return {"unlike": desk.unlike(before, frames), "said": said,
+    said = edit.stylize()
+    return {"unlike": edit.unlike(before, frames), "said": said,
             "inputs": [cross.input_1.name, cross.input_2.name],
             "channels": [cross.channel, cross.input_1.channel, cross.input_2.channel]}  # fmt: skip
 

@@ -12,16 +12,16 @@ import bpy
 
 from impasto.core.errors import OutputError
 
-from .. import preferences
+from . import preferences
 
 BESIDE: Final = "impasto"
 UNSAVED: Final = "impasto-unsaved"
 
 
 def scratch_root() -> tuple[Path, str]:
-    """The folder, which can be written to, and a sentence where the user should know of it.
+    """A folder that can be written to, and a sentence where the user should know about it.
 
-    That of the preferences, else 'impasto' beside the .blend file, else one for what is not saved. OutputError.
+    That of the preferences, else 'impasto' beside the .blend file, else a temporary one. Raises OutputError.
     """
     own = preferences.of_addon()
     if own is not None and own.scratch:
@@ -36,7 +36,7 @@ def scratch_root() -> tuple[Path, str]:
 
 
 def _made(folder: Path) -> Path:
-    """The folder, once a file could be written into it."""
+    """Make the folder, and prove that a file can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.hosts.blender.inside.living import (
+from tests.hosts.blender.inside.live_scenes import (
     live_scene,
     number_of_handlers,
     on_screen,
@@ -21,21 +21,21 @@ def cut_and_moved(clip: str, folder: str) -> dict[str, Any]:
     """A live strip cut in two, the second half moved; both cached and moved again; saved, loaded, and taken off."""
     import bpy
 
-    from impasto.hosts.blender.live import nodes, operators
+    from impasto.hosts.blender.live import nodes, playback
 
     out = Path(folder)
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "cut.blend"))
     scene, left = live_scene(clip)
     right = left.split(frame=4, split_method="SOFT")
     right.frame_start += 20
-    operators.look_at(scene)
+    playback.update_scene(scene)
     render(scene, out, "live_", 2)
     render(scene, out, "live_", 24)
     left.select = right.select = True
     bpy.ops.impasto.live_cache()
     left.frame_start += 100
     right.frame_start += 5
-    operators.look_at(scene)
+    playback.update_scene(scene)
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(out / "cut.blend"))
     scene = bpy.context.scene
@@ -65,7 +65,7 @@ def baked_with_its_meta(clip: str, folder: str) -> dict[str, Any]:
     operators.go_live(bpy.context, scene, inner)
     settle()
     waited: list[int] = []
-    render._render.waiting.frame = lambda *arguments: waited.append(arguments[3])
+    render._render.waiting.frame = lambda *arguments: waited.append(arguments[1])
     for strip in scene.sequence_editor.strips_all:
         strip.select = strip == meta
     bpy.ops.impasto.stylize()
@@ -77,8 +77,9 @@ def other_file_while_caching(clip: str, folder: str) -> dict[str, Any]:
     """Another file is opened while a strip is being cached, in which a live strip has the same name."""
     import bpy
 
+    from impasto.hosts.blender.bake import runner
     from impasto.hosts.blender.bake.job_state import JOBS
-    from impasto.hosts.blender.live import cache, nodes, operators
+    from impasto.hosts.blender.live import cache, nodes, playback
     from impasto.server.client import Client
 
     blend = str(Path(folder) / "other.blend")
@@ -93,24 +94,25 @@ def other_file_while_caching(clip: str, folder: str) -> dict[str, Any]:
         return render_shot(*arguments, **words)
 
     Client.render_shot = render_later
-    cache.begin(scene, strip)
-    painting = cache._under_way[0].painting
+    job = cache.CacheJob(scene, strip)
+    runner.start(job)
     bpy.ops.wm.open_mainfile(filepath=blend)
     answers.set()
-    painting.join(30)
+    job.run.join(30)
     Client.render_shot = render_shot
-    cache.follow()
-    operators.look_at(bpy.context.scene)
+    runner.run_to_end([job])
+    playback.update_scene(bpy.context.scene)
     strip = bpy.context.scene.sequence_editor.strips_all[0]
-    (job,) = JOBS.all()
-    return {"cached": nodes.is_cached(nodes.group_of(strip)), "phase": job.phase, "said": job.sentence}
+    (state,) = JOBS.all()
+    return {"cached": nodes.is_cached(nodes.group_of(strip)), "phase": state.phase, "said": state.sentence}
 
 
 def saved_files(clip: str, folder: str) -> dict[str, Any]:
     """A file with a strip that is half painted, one that is cached; and what undo and loading do to a live strip."""
     import bpy
 
-    from impasto.hosts.blender.live import nodes, operators
+    from impasto.hosts.blender.live import nodes, playback
+    from impasto.hosts.blender.live.strips import read, viewer_of
 
     out = Path(folder)
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "live.blend"))
@@ -122,12 +124,12 @@ def saved_files(clip: str, folder: str) -> dict[str, Any]:
     scene = bpy.context.scene
     strip = scene.sequence_editor.strips_all[0]
     undone = nodes.modifier_of(strip) is not None
-    operators._state.requests.drop(operators.viewer_of(scene, strip))
+    playback._playback.requests.cancel(viewer_of(scene, strip))
     for frame in (2, 3):
         render(scene, out, "warm_", frame)
-    found = operators._state.strips.get(operators.viewer_of(scene, strip)) or operators.read(scene, strip)
+    found = playback._playback.strips.get(viewer_of(scene, strip)) or read(scene, strip)
     settle()
-    operators._state.requests._client_of = unreachable
+    playback._playback.requests._client_of = unreachable
     for number in found.plate.numbers:
         if number not in (1002, 1003):  # what was painted ahead
             found.frames.path_of(number).unlink(missing_ok=True)
@@ -162,8 +164,8 @@ def no_server(clip: str, folder: str) -> dict[str, Any]:
     """Final renders where no server can be had: pictures, a movie, a single frame."""
     import bpy
 
-    from impasto.hosts.blender import failure
-    from impasto.hosts.blender.live import operators
+    from impasto.hosts.blender import connection, failure
+    from impasto.hosts.blender.live import operators, playback
 
     out = Path(folder)
     scene = bpy.context.scene
@@ -171,10 +173,10 @@ def no_server(clip: str, folder: str) -> dict[str, Any]:
     scene.impasto.style_name = "wheatfield-draft"
     scene.impasto_live.budget_s = 1.0
     operators.go_live(bpy.context, scene, strip)
-    found: dict[str, Any] = {"state": operators.current().state}
+    found: dict[str, Any] = {"state": connection.current().state}
     scene.frame_set(2)
     settle()
-    found["problem"] = operators.problem_of(scene, strip)
+    found["problem"] = playback.problem_of(scene, strip)
     on_screen(scene, out, "screen_", 2)
     for kind in ("pictures", "movie"):
         settings = scene.render.image_settings
@@ -226,8 +228,8 @@ def left_alone(clip: str) -> dict[str, Any]:
     import addon_utils
     import bpy
 
-    from impasto.hosts.blender.live import operators
-    from impasto.hosts.blender.wipe import operators as wipe
+    from impasto.hosts.blender.live import playback
+    from impasto.hosts.blender.wipe import overlay
 
     addon_utils.disable("impasto.hosts.blender", default_set=True)
     before = number_of_handlers()
@@ -243,12 +245,12 @@ def left_alone(clip: str) -> dict[str, Any]:
     except RuntimeError as error:
         refused = str(error)
     scene.impasto_wipe.show = True
-    operators.look_at(scene)
-    hooked = wipe.hooked()
-    timers = [bpy.app.timers.is_registered(timer) for timer in (operators._tick,)]
+    playback.update_scene(scene)
+    hooked = overlay.hooked()
+    timers = [bpy.app.timers.is_registered(timer) for timer in (playback._tick,)]
     addon_utils.disable("impasto.hosts.blender", default_set=True)
-    still = [bpy.app.timers.is_registered(timer) for timer in (operators._tick,)]
+    still = [bpy.app.timers.is_registered(timer) for timer in (playback._tick,)]
     after = number_of_handlers()
     addon_utils.enable("impasto.hosts.blender", default_set=True)
-    return {"before": before, "after": after, "hooked": hooked, "hooked_after": wipe.hooked(), "refused": refused,
+    return {"before": before, "after": after, "hooked": hooked, "hooked_after": overlay.hooked(), "refused": refused,
             "timers": timers, "still": still}  # fmt: skip

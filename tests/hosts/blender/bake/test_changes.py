@@ -24,32 +24,32 @@ from impasto.core.params import Params
 from impasto.core.working_picture import Output
 from impasto.server.client import Client
 from impasto.server.runtime_dir import running
-from tests.hosts.blender.bake_answers import Answers, answer
+from tests.hosts.blender.answers import Answers, answer
 from tests.hosts.blender.bake_media import LONG
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import impasto_command, in_blender
-from tests.hosts.blender.inside import bakes_under_strain
+from tests.hosts.blender.inside import bake_changes
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 
 HALF = 1.5e-3
 """Half precision, in display code values of 0 to 1: twice through a half file and Blender's own tables."""
 TIMEOUT_S = 300.0
-STRAIN = (
-    "again", "curve", "painted", "kept", "cut", "undone", "untouched", "two_at_once", "changed_meanwhile",
+SCENARIOS = (
+    "again", "curve", "painted", "pinned", "cut", "undone", "untouched", "two_at_once", "changed_meanwhile",
     "file_saved_and_opened", "hindered", "mattes", "saved", "cancelled", "server_killed", "no_server",
-)  # fmt: skip  # fmt: skip
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def strain(version: str, media: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What came of the scenarios of `bakes_under_strain`, with a server of their own, because one is killed."""
-    folder = tmp_path_factory.mktemp(f"strain {version}")
+def changes(version: str, media: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What came of the scenarios of `bake_changes`, with a server of their own, because one is killed."""
+    folder = tmp_path_factory.mktemp(f"changes {version}")
     with TemporaryDirectory(prefix="impasto-") as runtime:
         server = RenderServer(Path(runtime) / "run", impasto_command(Path(runtime)))
         try:
             yield in_blender(
-                version, bakes_under_strain.run_all, str(folder), str(media), STRAIN,
+                version, bake_changes.run_all, str(folder), str(media), SCENARIOS,
                 environment=server.environment, timeout_s=TIMEOUT_S,
             )  # fmt: skip
         finally:
@@ -69,33 +69,33 @@ def end_server(runtime: Path) -> None:
             os.kill(owner.pid, signal.SIGKILL)
 
 
-def test_again_paints_nothing_anew(strain: Answers) -> None:
-    found = answer(strain, "again")
+def test_again_paints_nothing_anew(changes: Answers) -> None:
+    found = answer(changes, "again")
     assert found["same"]
     assert found["images"] == ["identity · clip"]
 
 
-def test_a_parameter_has_a_folder_of_its_own_and_back_is_as_before(strain: Answers) -> None:
-    found = answer(strain, "again")
+def test_a_parameter_has_a_folder_of_its_own_and_back_is_as_before(changes: Answers) -> None:
+    found = answer(changes, "again")
     assert found["other"]["directory"] != found["first"]["directory"] == found["back"]["directory"]
     assert found["kept"]
 
 
-def test_a_longer_strip_is_painted_only_where_it_became_longer(strain: Answers) -> None:
-    found = answer(strain, "again")
+def test_a_longer_strip_is_painted_only_where_it_became_longer(changes: Answers) -> None:
+    found = answer(changes, "again")
     assert len(found["longer"]["elements"]) == len(found["first"]["elements"]) + 6
     assert found["kept"]
 
 
-def test_of_a_changed_curve_only_changed_frames_are_painted(strain: Answers) -> None:
-    found = answer(strain, "curve")
+def test_of_a_changed_curve_only_changed_frames_are_painted(changes: Answers) -> None:
+    found = answer(changes, "curve")
     assert found["first"]["directory"] != found["second"]["directory"]
     assert found["shared"] == [True] * 11 + [False] * 13
 
 
-def test_a_curve_reaches_the_frames_that_it_is_of(strain: Answers, media: Path) -> None:
-    files = answer(strain, "curve")["first"]["files"]
-    assert "read from its own files" in answer(strain, "curve")["said"]
+def test_a_curve_reaches_the_frames_that_it_is_of(changes: Answers, media: Path) -> None:
+    files = answer(changes, "curve")["first"]["files"]
+    assert "read from its own files" in answer(changes, "curve")["said"]
     engine = Engine("wheatfield-draft", device="cpu")
     with open_reader(str(media / "lossless_24.mkv"), frames=FrameRange(6, 6)) as reader:
         plate = next(iter(reader))
@@ -109,8 +109,8 @@ def test_a_curve_reaches_the_frames_that_it_is_of(strain: Answers, media: Path) 
 
 
 @pytest.mark.parametrize("mode", ["source", "rendered"])
-def test_the_painted_files_are_the_engines(strain: Answers, media: Path, mode: str) -> None:
-    found = answer(strain, "painted")[mode]
+def test_the_painted_files_are_the_engines(changes: Answers, media: Path, mode: str) -> None:
+    found = answer(changes, "painted")[mode]
     engine = Engine("wheatfield-draft", device="cpu")
     for place in (0, 2):
         if mode == "source":
@@ -127,12 +127,12 @@ def test_the_painted_files_are_the_engines(strain: Answers, media: Path, mode: s
         np.testing.assert_array_equal(there.colour, wanted.frame.colour.astype(np.float16))
 
 
-def test_the_final_picture_is_the_painted_file(strain: Answers) -> None:
-    assert answer(strain, "painted")["rendered"]["shown"] < HALF
+def test_the_final_picture_is_the_painted_file(changes: Answers) -> None:
+    assert answer(changes, "painted")["rendered"]["shown"] < HALF
 
 
-def test_the_halves_of_a_cut_are_painted_again_each_in_its_own_result(strain: Answers) -> None:
-    steps = answer(strain, "cut")
+def test_the_halves_of_a_cut_are_painted_again_each_in_its_own_result(changes: Answers) -> None:
+    steps = answer(changes, "cut")
     together, apart = [[2, 1, 9], [2, 9, 25]], [[2, 1, 9], [2, 59, 75]]
     assert [steps[name][1] for name in ("right", "left", "moved", "renamed")] == [together, together, apart, apart]
     folders = [steps[name][2] for name in ("right", "left", "moved", "renamed")]
@@ -141,14 +141,14 @@ def test_the_halves_of_a_cut_are_painted_again_each_in_its_own_result(strain: An
         assert before[1 - changed] == after[1 - changed]
 
 
-def test_a_copy_of_a_strip_at_the_same_time_gets_a_result_of_its_own(strain: Answers) -> None:
-    assert answer(strain, "cut")["copied"] == [["clip", 7], ["clip.001", 2], ["hero", 2]]
+def test_a_copy_of_a_strip_at_the_same_time_gets_a_result_of_its_own(changes: Answers) -> None:
+    assert answer(changes, "cut")["copied"] == [["clip", 7], ["clip.001", 2], ["hero", 2]]
 
 
-def test_a_strip_is_painted_in_the_style_file_that_it_keeps_and_its_neighbour_in_the_panels(
-    strain: Answers, media: Path
+def test_a_strip_is_painted_in_the_style_file_that_is_pinned_to_it_and_its_neighbour_in_the_panels(
+    changes: Answers, media: Path
 ) -> None:
-    found = answer(strain, "kept")
+    found = answer(changes, "pinned")
     assert found["said"].count("finished") == 2
     left, right = (found["results"][name] for name in found["names"])
     assert (left["name"], right["name"]) == ("own · clip", "identity · clip.001")
@@ -162,79 +162,79 @@ def test_a_strip_is_painted_in_the_style_file_that_it_keeps_and_its_neighbour_in
         np.testing.assert_array_equal(next(iter(reader)).colour, wanted.frame.colour.astype(np.float16))
 
 
-def test_a_style_file_that_changes_is_painted_anew_beside_what_was_there(strain: Answers) -> None:
-    found = answer(strain, "kept")
+def test_a_style_file_that_changes_is_painted_anew_beside_what_was_there(changes: Answers) -> None:
+    found = answer(changes, "pinned")
     left = found["results"][found["names"][0]]
     assert found["retouched"]["name"] == left["name"]
     assert found["retouched"]["directory"] != left["directory"]
 
 
-def test_a_style_file_that_is_gone_is_a_sentence_and_the_panels_style_is_the_way_out(strain: Answers) -> None:
-    found = answer(strain, "kept")
+def test_a_style_file_that_is_gone_is_a_sentence_and_the_panels_style_is_the_way_out(changes: Answers) -> None:
+    found = answer(changes, "pinned")
     assert "expected the style that 'clip' keeps at" in found["gone"]
     assert "have the strip follow the panel" in found["gone"]
     assert "in identity" in found["panel"]
 
 
-def test_one_step_back_takes_a_bake_back_and_brings_the_one_before(strain: Answers) -> None:
-    found = answer(strain, "undone")
+def test_one_step_back_takes_a_bake_back_and_brings_the_one_before(changes: Answers) -> None:
+    found = answer(changes, "undone")
     assert found["steps"] == [[found["first"], True], [found["first"], True], [False]]
     assert found["redone"] == found["first"]
 
 
-def test_the_users_scene_is_as_it_was(strain: Answers) -> None:
-    found = answer(strain, "untouched")
+def test_the_users_scene_is_as_it_was(changes: Answers) -> None:
+    found = answer(changes, "untouched")
     assert "finished" in found["good"]
     assert found["after"] == found["before"]
 
 
-def test_the_users_scene_is_as_it_was_after_a_render_that_fails(strain: Answers) -> None:
-    found = answer(strain, "untouched")
+def test_the_users_scene_is_as_it_was_after_a_render_that_fails(changes: Answers) -> None:
+    found = answer(changes, "untouched")
     assert "the render fails" in found["bad"]
     assert found["failed"] == found["before"]
 
 
-def test_two_strips_are_painted_at_once(strain: Answers) -> None:
-    found = answer(strain, "two_at_once")
+def test_two_strips_are_painted_at_once(changes: Answers) -> None:
+    found = answer(changes, "two_at_once")
     assert found["said"].count("finished") == 2
     assert found["unlike"] < HALF
     assert found["channels"] == [2, 2]
 
 
-def test_cancelling_keeps_frames_and_places_nothing(strain: Answers) -> None:
-    found = answer(strain, "cancelled")
+def test_cancelling_keeps_frames_and_places_nothing(changes: Answers) -> None:
+    found = answer(changes, "cancelled")
     assert found["phase"] == "cancelled"
     assert 2 <= found["kept"] < found["all"] == LONG
     assert found["strips"] == 1
 
 
-def test_after_cancelling_it_goes_on_behind_the_frames_that_are_there(strain: Answers) -> None:
-    found = answer(strain, "cancelled")
+def test_after_cancelling_it_goes_on_behind_the_frames_that_are_there(changes: Answers) -> None:
+    found = answer(changes, "cancelled")
     assert "finished" in found["said"]
     assert found["same"]
 
 
-def test_no_turn_of_the_timer_waits_for_the_server(strain: Answers) -> None:
-    assert answer(strain, "cancelled")["turned"] == ["waiting", []], "a turn ended only when the server answered"
+def test_no_turn_of_the_timer_waits_for_the_server(changes: Answers) -> None:
+    assert answer(changes, "cancelled")["turned"] == ["waiting", []], "a turn ended only when the server answered"
 
 
-def test_a_bake_outlives_the_death_of_the_server(strain: Answers) -> None:
-    found = answer(strain, "server_killed")
+def test_a_bake_outlives_the_death_of_the_server(changes: Answers) -> None:
+    found = answer(changes, "server_killed")
     assert found["killed"]
     assert found["phase"] == "finished", found["said"]
     assert found["files"] == 12
     assert found["other"]
 
 
-def test_a_strip_that_moves_meanwhile_gets_its_result_where_it_is(strain: Answers) -> None:
-    found = answer(strain, "changed_meanwhile")["moved"]
+def test_a_strip_that_moves_meanwhile_gets_its_result_where_it_is(changes: Answers) -> None:
+    found = answer(changes, "changed_meanwhile")["moved"]
     assert found["shown"] == [40, 58]
     assert found["channel"] == 5
     assert found["unlike"] < HALF
 
 
-def test_a_strip_that_is_trimmed_meanwhile_gets_a_trimmed_result(strain: Answers) -> None:
-    found = answer(strain, "changed_meanwhile")
+def test_a_strip_that_is_trimmed_meanwhile_gets_a_trimmed_result(changes: Answers) -> None:
+    found = answer(changes, "changed_meanwhile")
     assert found["trimmed"]["shown"] == [12, 28]
     assert found["trimmed"]["unlike"] < HALF
     assert found["longer"]["shown"] == [10, 28]
@@ -244,43 +244,43 @@ def test_a_strip_that_is_trimmed_meanwhile_gets_a_trimmed_result(strain: Answers
 @pytest.mark.parametrize(
     ("name", "why"), [("deleted", "it was deleted"), ("other media", "it shows other pictures now")]
 )
-def test_a_strip_that_is_gone_meanwhile_is_a_sentence(strain: Answers, name: str, why: str) -> None:
-    found = answer(strain, "changed_meanwhile")[name]
+def test_a_strip_that_is_gone_meanwhile_is_a_sentence(changes: Answers, name: str, why: str) -> None:
+    found = answer(changes, "changed_meanwhile")[name]
     assert found["phase"] == "failed"
     assert why in found["said"]
     assert "frames are kept" in found["said"]
 
 
-def test_undoing_the_copy_of_the_scene_away_does_no_harm(strain: Answers) -> None:
-    found = answer(strain, "changed_meanwhile")["stage undone"]
+def test_undoing_the_copy_of_the_scene_away_does_no_harm(changes: Answers) -> None:
+    found = answer(changes, "changed_meanwhile")["copy undone"]
     assert found["phase"] == "finished", found["said"]
     assert found["scenes"] == 1
     assert found["unlike"] < HALF
 
 
-def test_a_file_that_is_saved_meanwhile_holds_no_copy_of_the_scene(strain: Answers) -> None:
-    found = answer(strain, "file_saved_and_opened")
+def test_a_file_that_is_saved_meanwhile_holds_no_copy_of_the_scene(changes: Answers) -> None:
+    found = answer(changes, "file_saved_and_opened")
     assert found["during"] == 2
     assert found["stored"] == ["Scene"]
     assert found["phase"] == "finished"
 
 
-def test_another_file_ends_what_runs(strain: Answers) -> None:
-    found = answer(strain, "file_saved_and_opened")
+def test_another_file_ends_what_runs(changes: Answers) -> None:
+    found = answer(changes, "file_saved_and_opened")
     assert found["late"] == "cancelled"
     assert "another file was opened" in found["said"]
     assert (found["scenes"], found["running"]) == (1, 0)
 
 
-def test_missing_media_are_one_sentence(strain: Answers) -> None:
-    said, strips = answer(strain, "hindered")["missing"]
+def test_missing_media_are_one_sentence(changes: Answers) -> None:
+    said, strips = answer(changes, "hindered")["missing"]
     assert "gone.mkv', found none" in said
     assert "Traceback" not in said
     assert strips == 1
 
 
-def test_a_picture_that_fails_is_named_and_the_others_are_kept(strain: Answers) -> None:
-    said, unlike, elements = answer(strain, "hindered")["gap"]
+def test_a_picture_that_fails_is_named_and_the_others_are_kept(changes: Answers) -> None:
+    said, unlike, elements = answer(changes, "hindered")["gap"]
     assert "frame 3 could not be painted" in said
     assert "frame 5 could not be painted" in said
     assert unlike < HALF * 13
@@ -297,56 +297,56 @@ def test_a_picture_that_fails_is_named_and_the_others_are_kept(strain: Answers) 
         ("full", "the disk is full; free some space and stylize again"),
     ],
 )
-def test_what_cannot_work_is_one_sentence(strain: Answers, name: str, sentence: str) -> None:
-    said = answer(strain, "hindered")[name]
+def test_what_cannot_work_is_one_sentence(changes: Answers, name: str, sentence: str) -> None:
+    said = answer(changes, "hindered")[name]
     assert sentence in said
     assert "Traceback" not in said
 
 
-def test_a_range_paints_a_part_and_leaves_the_strip_to_be_seen(strain: Answers) -> None:
-    said, shown, muted = answer(strain, "hindered")["range inside"]
+def test_a_range_paints_a_part_and_leaves_the_strip_to_be_seen(changes: Answers) -> None:
+    said, shown, muted = answer(changes, "hindered")["range inside"]
     assert shown == [5, 10]
     assert not muted
     assert "is not muted" in said
 
 
-def test_frames_of_an_unsaved_file_go_to_a_folder_that_is_told(strain: Answers) -> None:
-    said, directory = answer(strain, "hindered")["unsaved"]
+def test_frames_of_an_unsaved_file_go_to_a_folder_that_is_told(changes: Answers) -> None:
+    said, directory = answer(changes, "hindered")["unsaved"]
     assert "the .blend file is not saved" in said
     assert Path(directory).is_absolute()
 
 
-def test_frames_go_into_the_folder_of_the_preferences(strain: Answers) -> None:
-    said, directory = answer(strain, "hindered")["own scratch"]
+def test_frames_go_into_the_folder_of_the_preferences(changes: Answers) -> None:
+    said, directory = answer(changes, "hindered")["own scratch"]
     assert "finished" in said
     assert "/frames/" in directory
 
 
 @pytest.mark.parametrize("kind", ["STRIP", "FILES"])
-def test_a_matte_keeps_the_plate_where_it_is_black(strain: Answers, kind: str) -> None:
-    found = answer(strain, "mattes")[kind]
+def test_a_matte_keeps_the_plate_where_it_is_black(changes: Answers, kind: str) -> None:
+    found = answer(changes, "mattes")[kind]
     assert ("its matte is another strip" in found["said"]) == (kind == "STRIP")
     assert found["black"] < HALF
     assert found["white"] > 0.05
 
 
-def test_without_a_server_there_is_one_sentence(strain: Answers) -> None:
-    found = answer(strain, "no_server")
+def test_without_a_server_there_is_one_sentence(changes: Answers) -> None:
+    found = answer(changes, "no_server")
     assert "expected the command '/nowhere/impasto'" in found["said"]
     assert found["strips"] == 1
 
 
 def test_the_file_renders_the_same_elsewhere_and_without_the_extension(
-    version: str, strain: Answers, tmp_path: Path
+    version: str, changes: Answers, tmp_path: Path
 ) -> None:
-    found = answer(strain, "saved")
+    found = answer(changes, "saved")
     assert found["directory"].startswith("//impasto/")
     here = Path(found["blend"]).parent
     elsewhere = tmp_path / "another machine"
     shutil.copytree(here, elsewhere)
     shutil.move(here, f"{here} gone")
     there = in_blender(
-        version, bakes_under_strain.reopened, str(elsewhere / Path(found["blend"]).name), str(elsewhere / "shots.npy"),
+        version, bake_changes.reopened, str(elsewhere / Path(found["blend"]).name), str(elsewhere / "shots.npy"),
         extension=False,
     )  # fmt: skip
     assert not there["extension"]

@@ -48,11 +48,11 @@ def live_scene(clip: str, style: str = "wheatfield-draft") -> tuple[Any, Any]:
 def settle(timeout_s: float = 30.0) -> None:
     """As Blender's event loop would: until every live frame that was asked for is there."""
     from impasto.hosts.blender import main_thread
-    from impasto.hosts.blender.live import operators
+    from impasto.hosts.blender.live import playback
 
     until = time.monotonic() + timeout_s
     pause = threading.Event()
-    while main_thread.drain() or not operators.idle():
+    while main_thread.drain() or not playback.idle():
         assert time.monotonic() < until, "live frames did not come"
         pause.wait(0.01)
 
@@ -91,13 +91,13 @@ def pixels(path: Path) -> Any:
 
 def on_screen(scene: Any, folder: Path, name: str, frame: int) -> None:
     """A frame as the preview shows it: without waiting for what is not painted yet."""
-    from impasto.hosts.blender.live import render
+    from impasto.hosts.blender.live import render as final_render
 
-    waiting, render._render = render._render, None
+    waiting, final_render._render = final_render._render, None
     try:
         render(scene, folder, name, frame)
     finally:
-        render._render = waiting
+        final_render._render = waiting
 
 
 def unreachable() -> Any:
@@ -134,12 +134,13 @@ def every_order(clips: dict[str, str], folder: str, frames: int) -> dict[str, An
 
 def looks(clip: str, folder: str) -> dict[str, Any]:
     """What the preview shows while frames are on their way, after a change of the style, of a slider, and back."""
-    from impasto.hosts.blender.live import nodes, operators
+    from impasto.hosts.blender.live import nodes, playback
+    from impasto.hosts.blender.live.strips import viewer_of
 
     out = Path(folder)
     scene, strip = live_scene(clip)
     socket = nodes.strength_of(nodes.group_of(strip))
-    viewer, requests = operators.viewer_of(scene, strip), operators._state.requests
+    viewer, requests = viewer_of(scene, strip), playback._playback.requests
     settle()
     answers, waited = threading.Event(), []
 
@@ -151,37 +152,37 @@ def looks(clip: str, folder: str) -> dict[str, Any]:
     scene.impasto.exposure = 0.5
     for frame in (2, 5, 3, 4):
         scene.frame_set(frame)
-    scrubbed = [operators.idle(), list(waited)]
+    scrubbed = [playback.idle(), list(waited)]
     answers.set()
     scene.impasto.exposure = 1.0  # a look of which nothing is painted yet
-    operators.look_at(scene)
+    playback.update_scene(scene)
     on_screen(scene, out, "early_", 4)
     settle()
     scene.impasto.exposure = 0.0
     requests._client_of = reach
-    requests.drop(viewer)
-    operators.look_at(scene)
+    requests.cancel(viewer)
+    playback.update_scene(scene)
     settle()
     on_screen(scene, out, "there_", 4)
-    ahead = sorted(path.name for path in operators._state.strips[viewer].frames.folder.iterdir())
+    ahead = sorted(path.name for path in playback._playback.strips[viewer].frames.folder.iterdir())
     socket.default_value = 0.5
     on_screen(scene, out, "half_", 4)
     socket.default_value = 1.0
     scene.impasto.colour = 1.0
-    operators.look_at(scene)
+    playback.update_scene(scene)
     settle()
     on_screen(scene, out, "colour_", 4)
     scene.impasto.style_name = "identity"
-    operators.look_at(scene)
+    playback.update_scene(scene)
     settle()
     on_screen(scene, out, "identity_", 4)
     scene.impasto.style_name, scene.impasto.colour = "wheatfield-draft", 0.0
-    operators.look_at(scene)
+    playback.update_scene(scene)
     on_screen(scene, out, "back_", 4)  # without waiting: it was painted before
     scene.impasto.style_name = "no such style"
-    operators.look_at(scene)
+    playback.update_scene(scene)
     settle()
-    return {"scrubbed": scrubbed, "problem": operators.problem_of(scene, strip), "ahead": ahead,
+    return {"scrubbed": scrubbed, "problem": playback.problem_of(scene, strip), "ahead": ahead,
             "prefetch": scene.sequence_editor.use_prefetch}  # fmt: skip
 
 
@@ -219,11 +220,12 @@ def _straighten(owner: Any) -> None:
 
 def several(first: str, second: str, folder: str) -> dict[str, Any]:
     """Two live strips in one scene, the upper of them moved and cropped; and the first again in a scene of its own,
-    painted in a look that it keeps."""
+    painted in a look that is pinned to it."""
     import bpy
 
     from impasto.hosts.blender.live import operators
-    from impasto.hosts.blender.look.pinned import KeptLook, keep
+    from impasto.hosts.blender.look.look import Look
+    from impasto.hosts.blender.look.strip_look import pin
 
     out = Path(folder)
     scene, below = live_scene(first)
@@ -238,7 +240,7 @@ def several(first: str, second: str, folder: str) -> dict[str, Any]:
     other = bpy.data.scenes.new("other")
     (again,) = strips_of_a_scene(other, first)
     other.impasto.style_name = "wheatfield-draft"
-    keep(again, KeptLook("identity", {"strength": 1.0}))
+    pin(again, Look("identity", {"strength": 1.0}))
     operators.go_live(bpy.context, other, again)
     render(scene, out, "both_", 2, 5)
     render(other, out, "other_", 1, 3)
@@ -249,7 +251,7 @@ def placings(clip: str, folder: str) -> list[dict[str, Any]]:
     """A strip turned, moved, scaled, cropped and flipped: the outline that a wipe draws on, and Blender's render."""
     import bpy
 
-    from impasto.hosts.blender.wipe import operators
+    from impasto.hosts.blender.wipe import overlay
     from impasto.hosts.blender.wipe.maths import outline_of
 
     scene = bpy.context.scene
@@ -276,6 +278,6 @@ def placings(clip: str, folder: str) -> list[dict[str, Any]]:
             else:
                 setattr(transform, key, value)
         render(scene, Path(folder), name, 1)
-        corners = outline_of(operators.placing_of(scene, strip))
+        corners = outline_of(overlay.placing_of(scene, strip))
         found.append({"name": name, "corners": [[each.x, each.y, each.u, each.v] for each in corners]})
     return found

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The painted pictures as an image strip above the strip that they were painted from.
 
-What of the original the result bears, fact by fact:
+What the result takes from the original:
 
-- position, both handles and the hidden frames behind them: the same; speed, reversal and strobe are in the order of
-  the pictures, one for each frame of the timeline;
-- blend mode and opacity, with their animation: copied, because they say how the strip lies over what is below it;
-- offset, scale, rotation, crop and flips, with their animation: copied where the media themselves were painted; in the
-  pictures already, and so left alone, where Blender rendered the strip;
+- position, both handles and their hidden frames: the same; speed, reversal and strobe are in the order of the
+  pictures, one for each frame of the timeline;
+- blend mode and opacity, with their animation: copied, because no picture contains them;
+- offset, scale, rotation, crop and flips, with their animation: copied where the media themselves were painted; the
+  pictures contain them already where Blender rendered the strip;
 - modifiers, colour adjustments, retiming: always in the pictures;
 - colour space scene-linear Rec.709, alpha premultiplied: those of the files.
 
-The original is muted, because it would show through wherever the result is not opaque; effects that are made of it are
-made of the result instead.
+The original is muted, because it would show through where the result is not opaque; effects that use it use the result
+instead.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ import bpy
 
 from impasto.core.errors import UsageError
 
-from ..bake.plan import Cover
+from ..strips.animation import LAYING, PLACING, copy_animation
+from ..strips.cover import Cover
 from ..versions import effect_inputs, strips_of
-from .animation import LAYING, PLACING, copy_animation
 
 MARK: Final = "impasto"
 """The custom property of a result: {'origin', 'strip', 'style', 'mode', 'folder'}."""
 ORIGIN: Final = "impasto_origin"
-"""The custom property of a strip that has a result. Both halves of a cut bear the same, and a copy, and it outlives a
-new name; which result is whose then follows from the frames that both show."""
+"""The custom property of a strip that has a result. The halves of a cut, and a copy, have the same one; it stays when
+the strip is renamed. Which result belongs to which strip then follows from the frames that both show."""
 CHANNELS: Final = 128
 NAME_BYTES: Final = 63
 TRANSFORM: Final = ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter")
@@ -44,11 +44,11 @@ CROP: Final = ("min_x", "max_x", "min_y", "max_y")
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
-    """What was painted, and how."""
+class BakedFrames:
+    """The pictures of a finished bake."""
 
     style: str
-    """What it is called."""
+    """Its title."""
     mode: str
     """'source' or 'rendered'."""
     folder: Path
@@ -57,68 +57,68 @@ class Painted:
     cover: Cover
     """Where the strip is now."""
     whole: bool
-    """Whether everything that the strip shows was painted."""
+    """Whether everything that the strip shows was baked."""
 
 
-def place_result(scene: Any, strip: Any, painted: Painted) -> tuple[Any, tuple[str, ...]]:
-    """Put the result above its strip, or into the result of an earlier bake; it, and what the user should know.
+def place_result(scene: Any, strip: Any, baked: BakedFrames) -> tuple[str, ...]:
+    """Place the pictures above their strip, or in the result of an earlier bake.
 
-    Raises UsageError where there is no channel for it. The selection stays as it is.
+    Returns what the user should know. Raises UsageError where there is no channel. The selection does not change.
     """
     editor = scene.sequence_editor
     holder = strip.parent_meta() or editor
-    result = result_of(strip, painted.style)
+    result = result_of(strip, baked.style)
     active = editor.active_strip
     if result is None:
-        channel = free_channel(holder, strip, painted.cover)
+        channel = free_channel(holder, strip, baked.cover)
         result = strips_of(holder).new_image(
             name="Impasto",
-            filepath=str(painted.folder / painted.elements[0]),
+            filepath=str(baked.folder / baked.elements[0]),
             channel=channel,
-            frame_start=painted.cover.first,
+            frame_start=baked.cover.first,
         )
-        result.name = _named(painted.style, strip.name)
+        result.name = _named(baked.style, strip.name)
         result.blend_type = strip.blend_type
         result.blend_alpha = strip.blend_alpha
         result.color_tag = strip.color_tag
         result.select = False
-        _carry(strip, result, placing=painted.mode == "source")
-        copy_animation(scene, strip, result, PLACING if painted.mode == "source" else LAYING)
-    elif result[MARK].get("mode") != painted.mode:
+        _carry(strip, result, placing=baked.mode == "source")
+        copy_animation(scene, strip, result, PLACING if baked.mode == "source" else LAYING)
+    elif result[MARK].get("mode") != baked.mode:
         # What was in the files before is not now, or the other way round.
-        _carry(strip, result, placing=painted.mode == "source")
-        copy_animation(scene, strip, result, PLACING if painted.mode == "source" else LAYING)
-    _fill(result, painted)
+        _carry(strip, result, placing=baked.mode == "source")
+        copy_animation(scene, strip, result, PLACING if baked.mode == "source" else LAYING)
+    _fill(result, baked)
     result.colorspace_settings.name = "Linear Rec.709"
     result.alpha_mode = "PREMUL"
     if ORIGIN not in strip:
         strip[ORIGIN] = os.urandom(8).hex()
     result[MARK] = {
-        "origin": strip[ORIGIN], "strip": strip.name, "style": painted.style, "mode": painted.mode,
-        "folder": str(painted.folder),
+        "origin": strip[ORIGIN], "strip": strip.name, "style": baked.style, "mode": baked.mode,
+        "folder": str(baked.folder),
     }  # fmt: skip
     notes = list(_covered(holder, strip, result))
-    if painted.whole:
+    if baked.whole:
         strip.mute = True
         notes += _retarget(holder, strip, result)
     else:
         notes.append(f"'{strip.name}' is not muted, because only a part of it was painted")
     editor.active_strip = active
-    return result, tuple(notes)
+    return tuple(notes)
 
 
 def result_of(strip: Any, style: str) -> Any:
-    """The result that was placed for this strip and style, None where there is none.
+    """The result that was placed for this strip and style; None where there is none.
 
-    Of several, such as those of a cut, the one above the strip, unless it is above the strip that it was painted from.
-    One that is nowhere above the strip belongs to it where it lies above no other part either: one of the two moved.
+    Of several, such as those of a cut, it is the one above the strip, unless that one is above the strip that it was
+    painted from. A result that is above no part of the cut belongs to the strip too: one of the two was moved.
     """
     everything = strips_of(_holder_of(strip))
     found = [
         each
         for each in everything
         if _is_result(each)
-        and _of(each, strip)
+        and _is_from(each, strip)
         and each[MARK].get("style") == style
         and _below(each, everything) in (None, strip)
     ]
@@ -132,20 +132,20 @@ def result_of(strip: Any, style: str) -> Any:
 
 
 def original_of(strip: Any) -> Any:
-    """The strip that a result was painted from; the strip itself where it is no result, or its original is gone."""
+    """The strip that a result was painted from; the strip itself where it is no result, or its original is deleted."""
     if not _is_result(strip):
         return strip
     everything = strips_of(_holder_of(strip))
     if (below := _below(strip, everything)) is not None:
         return below
-    found = [each for each in everything if not _is_result(each) and _of(strip, each)]
+    found = [each for each in everything if not _is_result(each) and _is_from(strip, each)]
     return max(found, key=lambda each: _frames_shared(strip, each), default=strip)
 
 
 def _below(result: Any, everything: Any) -> Any:
-    """The strip that a result was placed for, where both still show at the same time; else None."""
+    """The strip that a result was placed for, where both still show at the same time, else None."""
     named = (each for each in everything if each.name == result[MARK].get("strip") and not _is_result(each))
-    return next((each for each in named if _of(result, each) and _frames_shared(result, each) > 0), None)
+    return next((each for each in named if _is_from(result, each) and _frames_shared(result, each) > 0), None)
 
 
 def _holder_of(strip: Any) -> Any:
@@ -156,7 +156,7 @@ def _is_result(strip: Any) -> bool:
     return strip.type == "IMAGE" and MARK in strip
 
 
-def _of(result: Any, strip: Any) -> bool:
+def _is_from(result: Any, strip: Any) -> bool:
     """Whether a result was painted from a strip, or from what the strip is a part or a copy of."""
     return bool(result[MARK].get("origin") == strip.get(ORIGIN, ""))
 
@@ -171,7 +171,7 @@ def _frames_shared(one: Any, other: Any) -> int:
 
 
 def free_channel(holder: Any, strip: Any, cover: Cover) -> int:
-    """The lowest channel above a strip with room, neither muted nor locked. UsageError where there is none."""
+    """The lowest channel above a strip with room, neither muted nor locked. Raises UsageError where there is none."""
     taken = {
         each.channel
         for each in strips_of(holder)
@@ -184,9 +184,9 @@ def free_channel(holder: Any, strip: Any, cover: Cover) -> int:
     raise UsageError(f"expected a free channel above '{strip.name}', found none; move or remove a strip above it")
 
 
-def _fill(result: Any, painted: Painted) -> None:
+def _fill(result: Any, baked: BakedFrames) -> None:
     """Give the strip its files and its place."""
-    cover, elements = painted.cover, painted.elements
+    cover, elements = baked.cover, baked.elements
     # Blender moves a strip that reaches over another one, for a moment too: so it is filled above all others.
     channel = result.channel
     top = 1 + max(each.channel for each in strips_of(_holder_of(result)))
@@ -198,14 +198,14 @@ def _fill(result: Any, painted: Painted) -> None:
         result.elements.append(name)
     for _ in range(old):
         result.elements.pop(index=0)
-    result.directory = _stored(painted.folder)
+    result.directory = _stored(baked.folder)
     result.frame_start = cover.first
     result.frame_final_start, result.frame_final_end = cover.shown_first, cover.shown_end
     result.channel = channel
 
 
 def _stored(folder: Path) -> str:
-    """The folder as the .blend file keeps it: relative to itself where it is saved on the same disk."""
+    """The folder as the .blend file stores it: relative to the file where that is saved on the same disk."""
     text = str(folder)
     if bpy.data.filepath:
         with contextlib.suppress(ValueError):  # on another drive nothing is relative
@@ -214,7 +214,7 @@ def _stored(folder: Path) -> str:
 
 
 def _carry(strip: Any, result: Any, *, placing: bool) -> None:
-    """Copy how the strip stands in the picture, or, where that is in the files, let the result fill it."""
+    """Copy how the strip is placed in the picture, or, where the files contain that, let the result fill it."""
     names = [(result.transform, strip.transform, TRANSFORM), (result.crop, strip.crop, CROP)]
     if placing:
         for own, other, properties in names:
@@ -247,7 +247,7 @@ def _covered(holder: Any, strip: Any, result: Any) -> Iterator[str]:
 
 
 def _retarget(holder: Any, strip: Any, result: Any) -> Iterator[str]:
-    """Have effects made of the result instead of its original; they must lie above what they are made of."""
+    """Let effects use the result instead of its original; an effect must lie above its inputs."""
     for effect in strips_of(holder):
         if strip not in effect_inputs(effect):
             continue
@@ -259,7 +259,7 @@ def _retarget(holder: Any, strip: Any, result: Any) -> Iterator[str]:
 
 
 def _lift(holder: Any, effect: Any, above: Any) -> None:
-    """Bring an effect above what it is made of, and those above it that are made of it."""
+    """Move an effect above its inputs, and with it the effects that use it."""
     if effect.channel > above.channel:
         return
     first, end = int(effect.frame_final_start), int(effect.frame_final_end)

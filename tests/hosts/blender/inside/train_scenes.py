@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tests.hosts.blender.inside.living import on_screen, settle, strips_of_a_scene
+from tests.hosts.blender.inside.live_scenes import on_screen, settle, strips_of_a_scene
 
 
 def marked_and_exported(clip: str, folder: str) -> dict[str, Any]:
     """Marks through the operators, saved and loaded again; the marked frames exported in both formats."""
     import bpy
 
-    from impasto.hosts.blender.train import operators
+    from impasto.hosts.blender.train import keyframes
 
     out = Path(folder)
     scene = bpy.context.scene
@@ -33,19 +33,19 @@ def marked_and_exported(clip: str, folder: str) -> dict[str, Any]:
     scene = bpy.context.scene
     strip = scene.sequence_editor.active_strip
     strip.name = "renamed"
-    marks = operators.marks_of(strip)
+    marks = keyframes.marks_of(strip)
     unpainted = sentence(bpy.ops.impasto.train_start)
     bpy.ops.impasto.keys_export()
-    where = operators.folder_of(strip)
+    where = keyframes.folder_of(strip)
     written = sorted(path.name for path in where.iterdir())
-    nothing = [key.number for key in operators.keys_of(scene, strip)]
+    nothing = [key.number for key in keyframes.keys_of(scene, strip)]
     scribble(where / f"hero.{marks[0]:04d}.png")
     paint = (where / f"hero.{marks[0]:04d}.png").read_bytes()
     bpy.ops.impasto.keys_export()
     kept = (where / f"hero.{marks[0]:04d}.png").read_bytes() == paint
-    one = [(key.number, key.problem) for key in operators.keys_of(scene, strip)]
+    one = [(key.number, key.problem) for key in keyframes.keys_of(scene, strip)]
     scribble(where / f"hero.{marks[1]:04d}.png", size=(40, 20))
-    wrong = [key.problem for key in operators.keys_of(scene, strip) if key.problem]
+    wrong = [key.problem for key in keyframes.keys_of(scene, strip) if key.problem]
     return {"marks": list(marks), "refused": refused, "unpainted": unpainted, "written": written, "nothing": nothing,
             "one": one, "kept": kept, "wrong": wrong, "folder": str(where),
             "order": wrong and sentence(bpy.ops.impasto.train_start)}  # fmt: skip
@@ -82,7 +82,7 @@ def begun(clip: str, folder: str, minutes: float) -> tuple[Any, Any]:
     import bpy
 
     from impasto.hosts.blender.live import operators as live
-    from impasto.hosts.blender.train import operators
+    from impasto.hosts.blender.train import keyframes
 
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(folder) / "train.blend"))
     scene = bpy.context.scene
@@ -94,7 +94,7 @@ def begun(clip: str, folder: str, minutes: float) -> tuple[Any, Any]:
     scene.frame_set(1)
     bpy.ops.impasto.key_mark()
     bpy.ops.impasto.keys_export()
-    scribble(next(operators.folder_of(strip).glob("*.png")))
+    scribble(next(keyframes.folder_of(strip).glob("*.png")))
     scene.impasto_training.minutes = minutes
     bpy.ops.impasto.train_start()
     return scene, strip
@@ -104,39 +104,39 @@ def trained(clip: str, folder: str) -> dict[str, Any]:
     """A training to its end, and the live strip as it is shown then."""
     import bpy
 
-    from impasto.hosts.blender.live import operators as live
-    from impasto.hosts.blender.look.pinned import KEPT_LOOK
-    from impasto.hosts.blender.train import operators
+    from impasto.hosts.blender.live import playback
+    from impasto.hosts.blender.look.strip_look import PINNED
+    from impasto.hosts.blender.train import keyframes, runs
 
     scene, strip = begun(clip, folder, 0.1)
     again = sentence(bpy.ops.impasto.train_start)
-    wait_for(lambda: not operators.follow())
-    operators.follow()
-    live.look_at(scene)
+    wait_for(lambda: not runs.follow())
+    runs.follow()
+    playback.update_scene(scene)
     settle()
     on_screen(scene, Path(folder), "trained_", 1)
-    learned = strip.get(KEPT_LOOK, "")
+    learned = strip.get(PINNED, "")
     strip.select = True
     bpy.ops.impasto.stylize()
     result = next(each for each in scene.sequence_editor.strips_all if "impasto" in each)
     painted = str(Path(bpy.path.abspath(result.directory)) / result.elements[0].filename)
     bpy.ops.impasto.live_keep()
-    operators.follow()
-    released = KEPT_LOOK not in strip
+    runs.follow()
+    unpinned = PINNED not in strip
     bpy.ops.impasto.train_show()
-    progress = operators.run_of(scene, strip).progress
+    progress = runs.run_of(scene, strip).progress
     return {"again": again, "state": progress.state, "step": progress.step, "wanted": progress.wanted,
-            "sentence": progress.sentence, "style": str(operators.style_of(strip)),
-            "kept": learned, "released": released, "shown_again": strip.get(KEPT_LOOK, "") == learned,
+            "sentence": progress.sentence, "style": str(keyframes.style_of(strip)),
+            "pinned": learned, "unpinned": unpinned, "shown_again": strip.get(PINNED, "") == learned,
             "result": result.name, "painted": painted}  # fmt: skip
 
 
 def left_behind(clip: str, folder: str) -> str:
     """A training that Blender leaves behind; the style that it writes."""
-    from impasto.hosts.blender.train import operators
+    from impasto.hosts.blender.train import keyframes
 
     _, strip = begun(clip, folder, 5.0)
-    return str(operators.style_of(strip))
+    return str(keyframes.style_of(strip))
 
 
 def wait_for(condition: Any, timeout_s: float = 50.0) -> None:

@@ -96,11 +96,15 @@ def panels_with_a_server(style: str) -> dict[str, Any]:
     bpy.context.scene.sequence_editor_create()
     settings.style, settings.matte, settings.range = style, "STRIP", "CUSTOM"
     failure.remember(UsageError("expected a strip, got none; select one"))
-    job_state.JOBS.begin(job_state.Job("shot", style, 48, "painting", done=12, fps=3.0))
+    job_state.JOBS.begin(job_state.JobState("shot", style, 48, "painting", done=12, fps=3.0))
     found = drawn()
     after = failure.last_error()
+    bpy.ops.impasto.cancel(strip="shot")
+    cancelling = job_state.JOBS.cancelled("shot")
     bpy.ops.impasto.dismiss()
-    return {"drawn": found, "error": after, "dismissed": failure.last_error()}
+    tooltip = bpy.ops.impasto.dismiss.get_rna_type().description
+    return {"drawn": found, "error": after, "dismissed": failure.last_error(), "cancelling": cancelling,
+            "tooltip": tooltip}  # fmt: skip
 
 
 def states_of_the_connection() -> dict[str, Any]:
@@ -181,12 +185,12 @@ def wipe_switched() -> list[bool]:
     """Whether Blender calls the wipe: at first, once it is on, and once it is off."""
     import bpy
 
-    from impasto.hosts.blender.wipe import operators
+    from impasto.hosts.blender.wipe import overlay
 
-    found = [operators.hooked()]
+    found = [overlay.hooked()]
     for show in (True, False):
         bpy.context.scene.impasto_wipe.show = show
-        found.append(operators.hooked())
+        found.append(overlay.hooked())
     return found
 
 
