@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Lane
-from impasto.server.scheduler.events import FrameSubmitted, JobSubmitted, Reason
-from impasto.server.scheduler.workers import Turn
+from impasto.server.scheduler.events import CancelReason, FrameSubmitted, JobSubmitted
+from impasto.server.scheduler.workers import FrameTask
 
-Ending: TypeAlias = Reason | Literal["deadline"]
-"""Why something is stopped."""
+EndReason: TypeAlias = CancelReason | Literal["deadline"]
+"""RefusalReason something is stopped."""
 
 
 @dataclass(slots=True, eq=False)
@@ -19,7 +19,7 @@ class Work:
     """A frame request or shot job that has no terminal message yet."""
 
     asked: FrameSubmitted | JobSubmitted
-    account: Account
+    credit: SessionCredit
     order: int
     since: float
     """When it came."""
@@ -29,9 +29,9 @@ class Work:
     """How often it was started."""
     deaths: int = 0
     """Of workers, that it was blamed for; of a job, since it last made progress."""
-    ending: Ending | None = None
-    """Why its worker was told to stop it."""
-    turns: dict[int, Turn] = field(default_factory=dict)
+    ending: EndReason | None = None
+    """RefusalReason its worker was told to stop it."""
+    tasks: dict[int, FrameTask] = field(default_factory=dict)
     """Those that wait or run: one of a frame request, any number of a job."""
 
     @property
@@ -69,7 +69,7 @@ class _Viewer:
 
 
 @dataclass(slots=True, eq=False)
-class Account:
+class SessionCredit:
     """A session: its credit, and what it asked for."""
 
     session: bytes
@@ -116,8 +116,8 @@ class Account:
                 del self._viewers[work.viewer]
 
 
-def open_account(session: bytes, user: str, lane: Lane, limits: Limits) -> Account:
-    """The account of a new session, with the credit of its lane."""
+def credit_of(session: bytes, user: str, lane: Lane, limits: Limits) -> SessionCredit:
+    """The credit of a new session, with the credit of its lane."""
     if lane == "interactive":
-        return Account(session, user, limits.interactive_frames, limits.interactive_bytes)
-    return Account(session, user, limits.batch_frames, limits.batch_bytes)
+        return SessionCredit(session, user, limits.interactive_frames, limits.interactive_bytes)
+    return SessionCredit(session, user, limits.batch_frames, limits.batch_bytes)
