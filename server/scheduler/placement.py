@@ -95,9 +95,9 @@ class Placement:
     def start(self, now: float) -> Iterator[tuple[FrameTask, Worker]]:
         """Put tasks on workers for as long as one that waits has room; each is told as it starts."""
         for worker in self._workers.values():
-            if worker.reserved is not None and not worker.tasks:
-                task, worker.reserved = worker.reserved, None
-                yield self._start(task, worker, now)
+            if (task := worker.reserved) is not None and (idle := self._idle_for(task, worker)) is not None:
+                worker.reserved = None
+                yield self._start(task, idle, now)
         first, second = self._queues.values()
         while len(first) or len(second):
             free = [worker for worker in self._workers.values() if worker.takes_tasks]
@@ -170,6 +170,11 @@ class Placement:
 
     def _hangs_at(self, task: FrameTask) -> float:
         return task.moved + max(self._hang_floor_s, HANG_MEDIANS * (self._durations.median(task.lane) or 0.0))
+
+    def _idle_for(self, task: FrameTask, reserved: Worker) -> Worker | None:
+        """A worker that runs nothing, for a task that has to run alone: the reserved one, or else any other."""
+        others = (each for each in self._workers.values() if each.takes_tasks and task.target in each.targets)
+        return next((each for each in (reserved, *others) if not each.tasks), None)
 
     def _reserved_for(self, task: FrameTask) -> Worker | None:
         return next((worker for worker in self._workers.values() if worker.reserved is task), None)

@@ -132,7 +132,7 @@ class Scheduler:
         now = self._now = max(self._now, now)
         self._placement.pass_time(now)
         self._take(event, now)
-        self._ring_deadlines(now)
+        self._end_overdue(now)
         for worker, silent_s in self._placement.hung(now):
             self._instructions.append(KillWorker(worker.number, silent_s))
         self._quarantine.forget(now)
@@ -493,7 +493,7 @@ class Scheduler:
         work = self._works.get(id)
         return work is not None and work.order == order and work.ending is None
 
-    def _ring_deadlines(self, now: float) -> None:
+    def _end_overdue(self, now: float) -> None:
         while (id := self._deadlines.due(now)) is not None:
             work = self._works[id]
             if work.deadline is not None and work.deadline <= now:

@@ -884,3 +884,13 @@ def test_a_hundred_times_too_much_is_answered_and_forgotten() -> None:
         running = next(iter(started(instructions)), "")
     assert len(terminals) == 6400
     assert set(terminals.values()) == {1}
+
+
+def test_a_frame_that_has_to_run_alone_takes_the_first_idle_worker(server: Server) -> None:
+    server.frame("innocent")
+    server.worker(2)
+    server.frame("a", digest=b"bad")
+    server.lost(2)
+    assert started(server.worker(3, depth=2)) == ["a"]
+    server.frame("b", digest=b"bad")
+    assert started(server.worker(4, depth=2)) == ["b"]
