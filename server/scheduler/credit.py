@@ -11,7 +11,7 @@ from impasto.server.scheduler.events import CancelReason, FrameSubmitted, JobSub
 from impasto.server.scheduler.workers import FrameTask
 
 EndReason: TypeAlias = CancelReason | Literal["deadline"]
-"""RefusalReason something is stopped."""
+"""Why something is stopped."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +30,7 @@ class Work:
     deaths: int = 0
     """Of workers, that it was blamed for; of a job, since it last made progress."""
     ending: EndReason | None = None
-    """RefusalReason its worker was told to stop it."""
+    """Why its worker was told to stop it."""
     tasks: dict[int, FrameTask] = field(default_factory=dict)
     """Those that wait or run: one of a frame request, any number of a job."""
 
@@ -41,7 +41,7 @@ class Work:
 
     @property
     def session(self) -> bytes:
-        """Who gets the terminal message."""
+        """The session that gets the terminal message."""
         return self.asked.session
 
     @property
@@ -51,7 +51,7 @@ class Work:
 
     @property
     def viewer(self) -> str:
-        """Whose newest request counts; empty: each counts."""
+        """Of this viewer only the newest request counts; empty: each counts."""
         return self.asked.viewer if isinstance(self.asked, FrameSubmitted) else ""
 
     @property

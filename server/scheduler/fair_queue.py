@@ -178,7 +178,7 @@ class FairQueue:
         return None
 
     def rest(self) -> None:
-        """Forget who was served how much. Called when nothing waits or runs any more."""
+        """Forget how much each user was served. Called when nothing waits or runs any more."""
         self._tags.clear()
         self._clock = 0.0
 

@@ -42,7 +42,7 @@ class Placement:
         return sum(worker.depth for worker in self._workers.values())
 
     def pass_time(self, now: float) -> None:
-        """SessionCredit for the time since the last call; to be called before anything else changes."""
+        """Account for the time since the last call; to be called before anything else changes."""
         slots = running = 0
         for worker in self._workers.values():
             slots += worker.depth
@@ -93,7 +93,7 @@ class Placement:
         self._durations.took(task.lane, now - task.started)
 
     def start(self, now: float) -> Iterator[tuple[FrameTask, Worker]]:
-        """Put tasks on workers for as long as one that waits has room; each is told as it starts."""
+        """Put tasks on workers for as long as one that waits has room; yields each as it starts."""
         for worker in self._workers.values():
             if (task := worker.reserved) is not None and (idle := self._idle_for(task, worker)) is not None:
                 worker.reserved = None
@@ -111,7 +111,7 @@ class Placement:
                 yield self._start(task, worker, now)
 
     def hung(self, now: float) -> Iterator[tuple[Worker, float]]:
-        """Workers that made no progress on a task for too long, and for how long; each is told once."""
+        """Workers that made no progress on a task for too long, and for how long; each is reported once."""
         for worker in self._workers.values():
             if not worker.tasks or worker.hung is not None:
                 continue
@@ -122,7 +122,7 @@ class Placement:
                 yield worker, max(now - task.moved for task in hung)
 
     def next_hang(self) -> float | None:
-        """When the first task that runs is taken as hung, if nothing is heard of it."""
+        """When the first task that runs counts as hung, if it makes no progress."""
         times = [
             self._hangs_at(task)
             for worker in self._workers.values()
@@ -147,7 +147,7 @@ class Placement:
         return ahead / max(1, self.slots)
 
     def rest(self) -> None:
-        """Forget who was served how much, when nothing waits or runs any more."""
+        """Forget how much each user was served, when nothing waits or runs any more."""
         for queue in self._queues.values():
             queue.rest()
 

@@ -86,7 +86,7 @@ DEVICE_WAIT_S: Final = 30.0
 """How long a device that may yet be found is waited for."""
 SOONEST_S: Final = 0.1
 LATEST_S: Final = 30.0
-"""Between these a client is told to try again."""
+"""A client is told to try again after a time between these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,10 @@ class Worker:
     reserved: FrameTask | None = None
     """A task that is to run alone and starts once the others have ended."""
     hung: frozenset[bytes] | None = None
-    """Whose tasks hung when the worker was told to be killed; None: it was not."""
+    """Owners of the tasks that hung when the worker was to be killed; None: it was not."""
     warm: OrderedDict[str, None] = field(default_factory=OrderedDict)
     targets: tuple[Target, ...] = field(init=False)
-    """Every way in which a task may name this worker."""
+    """Every target that means this worker."""
 
     def __post_init__(self) -> None:
         self.targets = "", "auto", self.number, *names_of(self.device)

@@ -134,7 +134,7 @@ def test_a_deadline_passes_in_the_queue() -> None:
         assert first.id == late
 
 
-def test_a_full_house_says_so() -> None:
+def test_a_full_server_says_so() -> None:
     with (
         served(limits={"sessions": 2}) as server,
         Raw(server.folder, hello=True),

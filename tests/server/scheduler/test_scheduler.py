@@ -92,7 +92,7 @@ class Server:
 
 @pytest.fixture
 def server() -> Server:
-    """One worker with one place, and ann."""
+    """One worker with one slot, and ann."""
     made = Server()
     made.worker(1)
     made.session("ann")
@@ -113,7 +113,7 @@ def test_a_frame_starts_at_once_on_a_free_worker(server: Server) -> None:
     assert server.scheduler.idle
 
 
-def test_a_frame_that_must_wait_is_told_its_place(server: Server) -> None:
+def test_a_frame_that_must_wait_is_told_its_position(server: Server) -> None:
     server.frame("a")
     assert server.frame("b") == [Wait(b"b", b"ann", 1)]
     assert server.frame("c") == [Wait(b"c", b"ann", 2)]
@@ -121,7 +121,7 @@ def test_a_frame_that_must_wait_is_told_its_place(server: Server) -> None:
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartFrame(b"b", 1, 3.0, 1)]
 
 
-def test_a_worker_runs_as_many_turns_as_it_takes() -> None:
+def test_a_worker_runs_as_many_frames_as_it_has_slots() -> None:
     server = Server()
     server.session("ann")
     for id in "abc":
@@ -396,7 +396,7 @@ def test_a_digest_that_killed_two_workers_is_in_quarantine_for_ten_minutes(serve
     assert [type(each) for each in server.frame("c", digest=b"poison")] == [Wait]
 
 
-def test_what_waits_with_a_condemned_digest_is_refused_too(server: Server) -> None:
+def test_what_waits_with_a_banned_digest_is_refused_too(server: Server) -> None:
     server.session("bob")
     server.frame("a", digest=b"poison")
     server.frame("b", session="bob", digest=b"poison")
@@ -451,7 +451,7 @@ def test_a_worker_is_not_kept_free_for_a_suspect_that_was_cancelled() -> None:
     assert server.cancel("a") == [AnswerCancelled(b"a", b"ann", "asked"), StartFrame(b"b2", 2, 0.0, 1)]
 
 
-def test_jobs_that_only_read_are_not_blamed_when_a_suspect_kills_alone() -> None:
+def test_jobs_that_only_read_are_not_blamed_when_a_frame_that_ran_alone_kills() -> None:
     server = Server()
     server.session("ann")
     server.worker(1, depth=2)
@@ -466,7 +466,7 @@ def test_jobs_that_only_read_are_not_blamed_when_a_suspect_kills_alone() -> None
     assert server.worker(3) == [StartJob(b"shot", 3, 2)]
 
 
-def test_a_hang_blames_the_turn_that_hung_alone() -> None:
+def test_a_hang_blames_only_the_frame_that_hung() -> None:
     server = Server()
     server.session("ann")
     server.worker(1, depth=2)
@@ -500,7 +500,7 @@ def test_patience_grows_with_the_usual_time_of_a_lane(server: Server) -> None:
     assert server.scheduler.next_wake() == 120.0 + 10 * 20.0
 
 
-def test_the_loss_of_an_idle_or_unknown_worker_blames_nobody(server: Server) -> None:
+def test_the_loss_of_an_idle_or_unknown_worker_blames_nothing(server: Server) -> None:
     assert server.lost(7) == []
     assert server.lost(1) == []
     assert server.scheduler.next_wake() is None
@@ -550,7 +550,7 @@ def test_a_frame_runs_only_on_the_device_that_it_asks_for() -> None:
 # Styles
 
 
-def test_a_turn_goes_where_its_style_is_warm() -> None:
+def test_a_frame_goes_where_its_style_is_warm() -> None:
     server = Server(devices=("cuda:0", "cuda:1"))
     server.session("ann")
     server.worker(1, "cuda:0")
@@ -578,7 +578,7 @@ def run_styles(server: Server, step_s: float) -> list[str]:
     return painted
 
 
-def test_a_style_is_not_changed_for_every_turn_but_after_16_at_most() -> None:
+def test_a_style_is_not_changed_for_every_frame_but_after_16_at_most() -> None:
     server = Server(Limits(interactive_frames=100))
     server.worker(1)
     server.session("ann")
@@ -587,7 +587,7 @@ def test_a_style_is_not_changed_for_every_turn_but_after_16_at_most() -> None:
     assert 1 <= changes <= 4
 
 
-def test_an_older_turn_is_overtaken_for_two_seconds_at_most() -> None:
+def test_an_older_frame_is_overtaken_for_two_seconds_at_most() -> None:
     server = Server(Limits(interactive_frames=100))
     server.worker(1)
     server.session("ann")
@@ -599,7 +599,7 @@ def test_an_older_turn_is_overtaken_for_two_seconds_at_most() -> None:
 # Shot jobs
 
 
-def test_a_job_paints_when_it_is_its_turn(server: Server) -> None:
+def test_a_job_paints_when_it_holds_a_slot(server: Server) -> None:
     assert server.job("shot") == [StartJob(b"shot", 1, 1)]
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
     assert server.wants("shot", 0) == []
@@ -616,7 +616,7 @@ def test_a_job_that_reads_keeps_nobody_from_painting(server: Server) -> None:
     assert started(server.frame("a")) == ["a"]
 
 
-def test_a_turn_that_was_given_up_before_it_was_granted_is_not_granted(server: Server) -> None:
+def test_a_slot_that_was_given_up_before_it_was_granted_is_not_granted(server: Server) -> None:
     server.job("shot")
     server.frame("a")
     server.wants("shot", 0)
@@ -624,7 +624,7 @@ def test_a_turn_that_was_given_up_before_it_was_granted_is_not_granted(server: S
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
 
 
-def test_a_stopped_job_is_granted_no_turn_any_more(server: Server) -> None:
+def test_a_stopped_job_is_granted_no_slot_any_more(server: Server) -> None:
     server.job("shot")
     server.frame("a")
     server.wants("shot", 0)
@@ -766,9 +766,9 @@ def simulate(clients: list[Client], seconds: float, *, depth: int = 1) -> Run:
     def submit(client: Client) -> None:
         id = str(next(ids))
         asked[id] = client, server.now
-        heed(server.frame(id, client.name, lane=client.lane, megapixels=client.megapixels))
+        carry_out(server.frame(id, client.name, lane=client.lane, megapixels=client.megapixels))
 
-    def heed(instructions: list[Instruction]) -> None:
+    def carry_out(instructions: list[Instruction]) -> None:
         assert not any(isinstance(each, Refuse) for each in instructions)
         for id in started(instructions):
             began[id] = server.now
@@ -787,7 +787,7 @@ def simulate(clients: list[Client], seconds: float, *, depth: int = 1) -> Run:
             continue
         client, when = asked.pop(what)
         run.tasks.append((client, when, began.pop(what), server.now))
-        heed(server.ended(what))
+        carry_out(server.ended(what))
         if client.every_s is None:
             submit(client)
     return run
@@ -819,7 +819,7 @@ def test_what_batch_ran_alone_does_not_cost_it_its_share_afterwards() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_an_interactive_frame_waits_for_one_turn_at_most_when_batch_saturates(depth: int) -> None:
+def test_an_interactive_frame_waits_for_one_frame_at_most_when_batch_saturates(depth: int) -> None:
     clients = [Client(f"b{n}", f"b{n}", "batch", 0.1, ahead=8) for n in range(8)]
     clients += [Client("artist", "artist", "interactive", 0.03, every_s=0.137)]
     run = simulate(clients, 60.0, depth=depth)

@@ -101,10 +101,10 @@ class Life(RuleBasedStateMachine):
     def tell(self, event: SchedulerEvent) -> list[Instruction]:
         instructions = self.scheduler.handle(event, self.now)
         for each in instructions:
-            self.heed(each)
+            self.carry_out(each)
         return instructions
 
-    def heed(self, instruction: Instruction) -> None:
+    def carry_out(self, instruction: Instruction) -> None:
         match instruction:
             case StartFrame():
                 asked = self.asked[instruction.id]
@@ -216,7 +216,7 @@ class Life(RuleBasedStateMachine):
             frames, held = CREDIT[self.sessions[session]]
             assert before[0] + 1 > frames - (viewer != "") or before[1] + size > held - 3000 * (viewer != "")
         for each in instructions:
-            self.heed(each)
+            self.carry_out(each)
         self.submitted = None
 
     @precondition(lambda self: self.sessions)
@@ -228,7 +228,7 @@ class Life(RuleBasedStateMachine):
         if not any(isinstance(each, Refuse) and each.id == id for each in instructions):
             self.asked[id] = Asked(session, 0, True)
         for each in instructions:
-            self.heed(each)
+            self.carry_out(each)
         self.submitted = None
 
     @precondition(lambda self: self.asked)
@@ -299,7 +299,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: any(asked.granted or asked.wanted for asked in self.asked.values()))
     @rule(pick=PICK, progress=st.booleans())
-    def end_turn(self, pick: int, progress: bool) -> None:
+    def free_slot(self, pick: int, progress: bool) -> None:
         tasks = sorted((id, task) for id, asked in self.asked.items() for task in asked.granted | asked.wanted)
         id, task = tasks[pick % len(tasks)]
         self.asked[id].granted.discard(task)
@@ -388,7 +388,7 @@ class Life(RuleBasedStateMachine):
         assert all(many == 1 for many in viewers.values())
 
     @invariant()
-    def nothing_runs_beside_a_suspect(self) -> None:
+    def nothing_runs_beside_a_frame_that_has_to_run_alone(self) -> None:
         for worker in self.scheduler._placement.workers.values():
             assert len(worker.tasks) == 1 or not any(task.alone for task in worker.tasks.values())
 
