@@ -56,9 +56,12 @@ class Requests:
         """The request of this id, while it is under way."""
         return self._table.get(id)
 
-    def of_session(self, session: Session) -> list[PendingRequest]:
-        """The requests of this session."""
-        return [each for each in self._table.values() if each.session is session]
+    def by_session(self) -> dict[Session, list[PendingRequest]]:
+        """The requests of each session that has any."""
+        found: dict[Session, list[PendingRequest]] = {}
+        for request in self._table.values():
+            found.setdefault(request.session, []).append(request)
+        return found
 
     @property
     def running(self) -> int:

@@ -6,8 +6,9 @@ threads of the HTTP server read the last one. No lock, and a scrape never waits 
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, get_args
 
@@ -18,6 +19,7 @@ from impasto.server.front.counters import COUNTERS, StageFacts
 from impasto.server.front.event_log import EventLog
 from impasto.server.front.handshake import ServerInfo
 from impasto.server.front.library import Library
+from impasto.server.front.pending_request import PendingRequest
 from impasto.server.front.requests import Requests
 from impasto.server.front.sessions import Session, Sessions
 from impasto.server.protocol.messages import ClientFacts, DeviceFacts, Status
@@ -32,6 +34,7 @@ SCARCE_BYTES: Final = 512 << 20
 SHOWN_BYTES: Final = 400
 """Of each sentence, so that sixteen errors and sixteen problems fit into one message."""
 LOADED_SHOWN: Final = 16
+CLIENTS_SHOWN: Final = 64
 ASK_OWNER: Final = "whoever runs the server can see why, with `impasto status` on its machine"
 PROBLEMS_SHOWN: Final = 16
 LOOPBACK: Final = "127.0.0.1"
@@ -81,7 +84,7 @@ class StatusReporter:
             health=state,
             problems=tuple(cleaned(problem, SHOWN_BYTES) for problem in problems),
             devices=devices,
-            clients=tuple(self._client(session) for session in self._sessions)[:64],
+            clients=self._clients(self._sessions),
             styles=len(self._library.facts()),
             queued=len(self._requests) - running,
             running=running,
@@ -117,25 +120,30 @@ class StatusReporter:
             devices=tuple(
                 replace(each, loaded=tuple(name for name in each.loaded if name in offered)) for each in found.devices
             ),
-            clients=tuple(map(self._client, own))[:64],
+            clients=self._clients(own),
             endpoints=tuple(each for each in found.endpoints if each.startswith("tcp://")),
             errors=(),
         )
 
-    def _client(self, session: Session) -> ClientFacts:
-        requests = self._requests.of_session(session)
-        running = sum(each.worker is not None for each in requests)
-        hello = session.hello
-        return ClientFacts(
-            client=cleaned(hello.client, 64) or "unnamed",
-            host=cleaned(hello.host, 64),
-            user=cleaned(session.user, 64),
-            pid=hello.pid,
-            lane=session.agreed.lane,
-            transport="ring" if session.ring is not None else "inline" if session.data.address is not None else "none",
-            queued=len(requests) - running,
-            running=running,
-        )
+    def _clients(self, sessions: Iterable[Session]) -> tuple[ClientFacts, ...]:
+        requests = self._requests.by_session()
+        shown = itertools.islice(sessions, CLIENTS_SHOWN)
+        return tuple(_client_facts(session, requests.get(session, [])) for session in shown)
+
+
+def _client_facts(session: Session, requests: Sequence[PendingRequest]) -> ClientFacts:
+    running = sum(each.worker is not None for each in requests)
+    hello = session.hello
+    return ClientFacts(
+        client=cleaned(hello.client, 64) or "unnamed",
+        host=cleaned(hello.host, 64),
+        user=cleaned(session.user, 64),
+        pid=hello.pid,
+        lane=session.agreed.lane,
+        transport="ring" if session.ring is not None else "inline" if session.data.address is not None else "none",
+        queued=len(requests) - running,
+        running=running,
+    )
 
 
 def health(
