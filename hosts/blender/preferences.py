@@ -103,9 +103,9 @@ def target() -> Target:
             f"expected to reach '{address}', Blender is set to work offline; tick Allow Online Access under Preferences"
             f" > System, or leave the address empty for a server on this machine"
         )
-    from impasto.server.auth import client_keys, keys_folder
+    from impasto.server.auth import client_auth, auth_folder
 
-    return Target(address, keys=client_keys(keys_folder(), address, None))
+    return Target(address, auth=client_auth(auth_folder(), address, None))
 
 
 def register() -> None:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from impasto.server.auth import Allowed, AllowList
+from impasto.server.auth import AllowedClient, AllowList
 from impasto.server.front.sessions import Visitor
 
 DENIALS_KEPT: Final = 256
@@ -56,6 +56,6 @@ class Gate:
             found.append(self._denied.popleft())
         return found
 
-    def _holder(self, key: bytes) -> Allowed | None:
+    def _holder(self, key: bytes) -> AllowedClient | None:
         with self._asking:
             return self._allowed.user_of(key)

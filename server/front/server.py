@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-from impasto.server.auth import AllowList, keys_folder, server_keys
+from impasto.server.auth import AllowList, auth_folder, server_pair
 from impasto.server.front.access import Gate
 from impasto.server.front.background_work import Errands
 from impasto.server.front.event_log import Journal
@@ -351,8 +351,8 @@ class _Front:
     def _network(self) -> tuple[Gate | None, Network | None]:
         if self._settings.listen is None:
             return None, None
-        folder = self._settings.keys or keys_folder()
-        keys = server_keys(folder)
+        folder = self._settings.keys or auth_folder()
+        keys = server_pair(folder)
         gate = Gate(AllowList(folder))
         gate.refresh()
         return gate, Network(self._settings.listen, keys, gate)

@@ -25,8 +25,8 @@ from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNot
 from impasto.server.worker.scheduled_painter import TurnPainter
 
 if TYPE_CHECKING:
-    from impasto.server.worker.loop import Studio
-    from impasto.server.worker.work_items import Unit
+    from impasto.server.worker.painting_device import PaintingDevice
+    from impasto.server.worker.work_items import WorkItem
 
 TELL_S: Final = 0.1
 """Notes are told at most ten times a second; a stored frame at once."""
@@ -37,7 +37,7 @@ NOTES_AT_ONCE: Final = 16
 class ShotWork:
     """One shot job of a worker. `run` is called in a thread of its own; the rest by the listening one."""
 
-    def __init__(self, order: RunShot, unit: Unit, send: Callable[[FromWorker], None]) -> None:
+    def __init__(self, order: RunShot, unit: WorkItem, send: Callable[[FromWorker], None]) -> None:
         self._order, self._unit, self._send = order, unit, send
         self._lock = threading.Lock()
         self._stored: deque[StoredFrame] = deque()
@@ -72,12 +72,12 @@ class ShotWork:
         """Where the frames are that were stored before an error, and how many; '' where there are none."""
         return self._cut, self._count
 
-    def run(self, studio: Studio) -> ShotEnded | WorkStopped:
+    def run(self, device: PaintingDevice) -> ShotEnded | WorkStopped:
         """Render the shot; how it ended. Every stored frame has been told by then. Raises what `render_shot` raises."""
         unit = self._unit
         try:
             unit.moved()
-            painter = studio.painter(self._order.request.look, self._order.style_path)
+            painter = device.painter(self._order.request.look, self._order.style_path)
             job = for_attempt(job_of(self._order.request, painter.style.card.defaults), self._order)
             self._painter = TurnPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()

@@ -36,7 +36,7 @@ from impasto.server.protocol.worker_messages import (
 from impasto.server.shots.render import FrameStored, ShotAdvanced, ShotNote
 from impasto.server.worker.scheduled_painter import TurnPainter
 from impasto.server.worker.shot_runner import ShotWork, for_attempt, job_of
-from impasto.server.worker.work_items import Unit
+from impasto.server.worker.work_items import WorkItem
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
 from tests.server.one_worker import OneWorker, new_id, one_worker
 
@@ -245,7 +245,9 @@ def test_an_unknown_control_names_the_nearest() -> None:
 
 def quiet(told: list[FromWorker]) -> tuple[ShotWork, Callable[..., None]]:
     """A job of which only the telling is tried."""
-    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), Unit(ID, lambda id: None), told.append)
+    work = ShotWork(
+        RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), WorkItem(ID, lambda id: None), told.append
+    )
     return work, work._told
 
 
@@ -286,6 +288,6 @@ def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
 def test_work_before_the_first_frame_is_progress_and_nothing_to_tell() -> None:
     told: list[FromWorker] = []
     moves: list[bytes] = []
-    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), Unit(ID, moves.append), told.append)
+    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), WorkItem(ID, moves.append), told.append)
     work._told(ShotAdvanced())
     assert (moves, told, work.due) == ([ID], [], float("inf"))

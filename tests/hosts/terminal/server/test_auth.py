@@ -103,7 +103,7 @@ def test_a_shot_is_rendered_on_another_machine(
     render = ("render", "plates:plate.####.exr", "out:o.####.exr", "--style", "identity", "--server", address, "--json")
 
     stranger = served("render", *render[1:])
-    assert (stranger.code, "impasto keys trust" in stranger.events[-1]["message"]) == (SERVER, True)
+    assert (stranger.code, "impasto auth trust" in stranger.events[-1]["message"]) == (SERVER, True)
     served("keys", "trust", address, server_key)
     denied = served(*render)
     assert (denied.code, [event["event"] for event in denied.events]) == (SERVER, ["failed"])
