@@ -14,13 +14,14 @@ import socket
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerError, ServerUnreachable, UsageError
 from impasto.server.client.address import ServerAddress
-from impasto.server.client.futures import Pending, PendingFrame
+from impasto.server.client.futures import Pending, PendingFrame, PendingShot
 from impasto.server.client.link_rate import LinkRate
 from impasto.server.client.session import ClientSession, RequestNews, user_name
 from impasto.server.client.transport import OpenTransport
@@ -31,6 +32,8 @@ from impasto.server.protocol.messages import Cancel, Done, Hello, Lane, Queued, 
 from impasto.server.protocol.text import cleaned
 
 BUSY_S: Final = 0.2
+EARLY_NEWS: Final = 1024
+"""Messages about a shot that are kept until it is posted again."""
 LOOK_S: Final = 0.1
 
 
@@ -63,6 +66,8 @@ class ClientRequests:
         """Bytes of samples, for every frame that counts against the session's credit."""
         self._abandoned: ClientSession | None = None
         """Lost with frames under way, which its server may still paint into the ring: it is not resumed."""
+        self._early_news: dict[bytes, deque[tuple[RequestNews, Sequence[Part]]]] = {}
+        """What a resumed session says of shots that were lost, before they are posted again."""
         self._closed = False
         self._style_changes: queue.SimpleQueue[int] | None = None
         self._finaliser = weakref.finalize(self, _close_all, self._sessions, self.pid)
@@ -127,12 +132,10 @@ class ClientRequests:
         """
         id, header = request.message.id, encode(request.message)
         try:
-            with self._changed:
-                if session.error is not None:
-                    raise self._unreachable(session.error)
-                if isinstance(request, PendingFrame):
-                    request.sent_at, request.alone = time.monotonic(), len(self._reserved) == 1
-                self._under_way[id] = session, request
+            while (early := self._register(session, request)) is not None:
+                if self._deliver(request, *early):
+                    self._early_news.pop(id, None)
+                    return
             session.send_encoded("data", header, request.parts)
         except BaseException:
             if self.is_under_way(id):
@@ -186,17 +189,16 @@ class ClientRequests:
 
     def request_news(self, message: RequestNews, parts: Sequence[Part]) -> None:
         """News of a request, or its end; what belongs to none, or comes a second time, is dropped."""
-        if isinstance(message, Queued | ShotStarted | ShotProgress):
-            if (found := self._under_way.get(message.id)) is not None:
-                found[1].note(message)
-            return
-        request = self._remove(message.id)
-        if request is None:
-            return
-        if isinstance(request, PendingFrame) and isinstance(message, Done) and message.inline and request.alone:
-            size = sum(memoryview(part).nbytes for part in (*request.parts, *parts))
-            self.rate.note(size, time.monotonic() - request.sent_at - message.seconds.get("server", 0.0))
-        request.end(message, parts)
+        with self._changed:
+            if (early := self._early_news.get(message.id)) is not None:
+                early.append((message, parts))
+                return
+            if isinstance(message, Queued | ShotStarted | ShotProgress):
+                _, request = self._under_way.get(message.id, (None, None))
+            else:
+                request = self._remove(message.id)
+        if request is not None:
+            self._deliver(request, message, parts)
 
     def styles_changed(self, revision: int) -> None:
         """The library changed."""
@@ -207,11 +209,14 @@ class ClientRequests:
         """Fail what was under way in the session."""
         session.close()
         self._mark_abandoned(session)
-        lost = [id for id, (carrier, _) in list(self._under_way.items()) if carrier is session]
-        if lost:
-            self._fail(lost, self._unreachable(error))
         with self._changed:
+            lost = {id: request for id, (carrier, request) in self._under_way.items() if carrier is session}
+            for id, request in lost.items():
+                if isinstance(request, PendingShot):
+                    self._early_news[id] = deque(maxlen=EARLY_NEWS)
             self._changed.notify_all()
+        if lost:
+            self._fail(list(lost), self._unreachable(error))
 
     def _mark_abandoned(self, session: ClientSession) -> None:
         with self._changed:
@@ -230,6 +235,8 @@ class ClientRequests:
             fresh.close()
             raise UsageError("expected an open client, got one that was closed meanwhile; connect again")
         self._sessions[:] = [fresh]
+        if not fresh.welcome.resumed:
+            self._early_news.clear()
         if fresh.error is not None:
             self.session_lost(fresh, fresh.error)
         return fresh
@@ -267,6 +274,31 @@ class ClientRequests:
             self._options.control_only,
             former if abandoned else None,
         )
+
+    def _register(self, session: ClientSession, request: Pending) -> tuple[RequestNews, Sequence[Part]] | None:
+        """Note a request as under way; what is to be delivered to it before that, one message a call."""
+        id = request.message.id
+        with self._changed:
+            if session.error is not None:
+                raise self._unreachable(session.error)
+            if early := self._early_news.get(id):
+                return early.popleft()
+            self._early_news.pop(id, None)
+            if isinstance(request, PendingFrame):
+                request.sent_at, request.alone = time.monotonic(), len(self._reserved) == 1
+            self._under_way[id] = session, request
+        return None
+
+    def _deliver(self, request: Pending, message: RequestNews, parts: Sequence[Part]) -> bool:
+        """Hand a message to its request; whether it was the terminal one."""
+        if isinstance(message, Queued | ShotStarted | ShotProgress):
+            request.note(message)
+            return False
+        if isinstance(request, PendingFrame) and isinstance(message, Done) and message.inline and request.alone:
+            size = sum(memoryview(part).nbytes for part in (*request.parts, *parts))
+            self.rate.note(size, time.monotonic() - request.sent_at - message.seconds.get("server", 0.0))
+        request.end(message, parts)
+        return True
 
     def _fail(self, ids: Sequence[bytes], error: ImpastoError) -> None:
         for id in ids:

@@ -188,6 +188,31 @@ def test_a_shot_goes_on_with_the_same_server_without_being_started_again(stage: 
     assert not any(message.resume for message in stage.script.seen_of(SubmitShot))
 
 
+def test_what_a_resumed_session_says_before_the_shot_is_posted_again_is_told(stage: Stage) -> None:
+    request = shot("hold")
+    frames = [messages.StoredFrame(number, f"/out.{number}", number, 0) for number in (1, 2)]
+    answer = stage.script._answer
+
+    def joined(channel: Any, message: Any, parts: Any) -> None:
+        answer(channel, message, parts)
+        if isinstance(message, messages.Join) and len(stage.transports) == 2:
+            for frame in frames:
+                stage.script.say("data", ShotProgress(request.id, (frame,)), ())
+            stage.script.say("data", messages.ShotDone(request.id, "/out", 2, 0, 0, 0.1), ())
+
+    stage.script._answer = joined  # type: ignore[method-assign]
+    events: list[Any] = []
+
+    def heard(event: Any) -> None:
+        events.append(event)
+        if len(events) == 1:
+            stage.transports[-1].lose()
+
+    assert stage.client.render_shot(request, heard).rendered == 2
+    assert [each.number for event in events[1:] for each in event.stored] == [1, 2]
+    assert len(stage.script.seen_of(SubmitShot)) == 1
+
+
 def test_a_shot_is_resumed_on_a_new_server_and_counted_over_both(stage: Stage) -> None:
     events: list[Any] = []
 
