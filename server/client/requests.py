@@ -24,6 +24,7 @@ from impasto.server.client.address import ServerAddress
 from impasto.server.client.futures import Pending, PendingFrame, PendingShot
 from impasto.server.client.link_rate import LinkRate
 from impasto.server.client.session import ClientSession, RequestNews, user_name
+from impasto.server.client.timed_lock import TimedLock
 from impasto.server.client.transport import OpenTransport
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part, encode
@@ -55,10 +56,12 @@ class ClientRequests:
     def __init__(self, address: ServerAddress, options: ClientOptions, open_transport: OpenTransport) -> None:
         self._address, self._options, self._open_transport = address, options, open_transport
         self.pid = os.getpid()
-        self._connecting = threading.Lock()
+        self._connecting = TimedLock()
         """Held while a session is opened."""
-        self._changed = threading.Condition()
-        """Guards everything below; notified whenever a request ends."""
+        self._lock = threading.RLock()
+        """Guards everything below. Entered by itself: Ctrl-C may come inside the `__enter__` of a condition."""
+        self._changed = threading.Condition(self._lock)
+        """Notified whenever a request ends."""
         self._sessions: list[ClientSession] = []
         """The newest session alone, in a list that outlives this object for its finaliser."""
         self._under_way: dict[bytes, tuple[ClientSession, Pending]] = {}
@@ -86,16 +89,13 @@ class ClientRequests:
         session = self._session
         if session is not None and session.error is None and not self._closed:
             return session
-        if not self._connecting.acquire(timeout=max(0.0, timeout_s)):
-            raise ServerUnreachable(f"expected a connection within {timeout_s:g} s, another thread still waits for it")
-        try:
-            if self._closed:
-                raise UsageError("expected an open client, got one that was closed; connect again")
-            if self._session is not None and self._session.error is None:
-                return self._session
-            return self._open(until, self._options.start if start is None else start)
-        finally:
-            self._connecting.release()
+        return self._connecting.run(
+            lambda: self._open(until, self._options.start if start is None else start),
+            timeout_s,
+            lambda: ServerUnreachable(
+                f"expected a connection within {timeout_s:g} s, another thread still waits for it"
+            ),
+        )
 
     def reserve_credit(self, session: ClientSession, id: bytes, size: int, until: float) -> None:
         """Wait until the session's credit has room for a frame of this size. Raises ServerBusy after `until`.
@@ -103,7 +103,7 @@ class ClientRequests:
         The caller then posts the request of this id, or calls `return_credit`.
         """
         welcome = session.welcome
-        with self._changed:
+        with self._lock:
             while len(self._reserved) >= max(1, welcome.credit_frames) or (
                 self._reserved and sum(self._reserved.values()) + size > welcome.credit_bytes
             ):
@@ -121,7 +121,7 @@ class ClientRequests:
 
     def return_credit(self, id: bytes) -> None:
         """The frame is not posted after all, or has ended; nothing happens the second time."""
-        with self._changed:
+        with self._lock:
             self._reserved.pop(id, None)
             self._changed.notify_all()
 
@@ -150,7 +150,7 @@ class ClientRequests:
 
     def cancel(self, id: bytes) -> None:
         """Ask the server to drop a request that is still under way; its terminal message follows."""
-        with self._changed:
+        with self._lock:
             session, _ = self._under_way.get(id, (None, None))
         if session is not None and session.error is None:
             session.send("control", Cancel(id))
@@ -189,7 +189,7 @@ class ClientRequests:
 
     def request_news(self, message: RequestNews, parts: Sequence[Part]) -> None:
         """News of a request, or its end; what belongs to none, or comes a second time, is dropped."""
-        with self._changed:
+        with self._lock:
             if (early := self._early_news.get(message.id)) is not None:
                 early.append((message, parts))
                 return
@@ -209,7 +209,7 @@ class ClientRequests:
         """Fail what was under way in the session."""
         session.close()
         self._mark_abandoned(session)
-        with self._changed:
+        with self._lock:
             lost = {id: request for id, (carrier, request) in self._under_way.items() if carrier is session}
             for id, request in lost.items():
                 if isinstance(request, PendingShot):
@@ -219,7 +219,7 @@ class ClientRequests:
             self._fail(list(lost), self._unreachable(error))
 
     def _mark_abandoned(self, session: ClientSession) -> None:
-        with self._changed:
+        with self._lock:
             if any(
                 carrier is session and isinstance(request, PendingFrame)
                 for carrier, request in self._under_way.values()
@@ -227,6 +227,10 @@ class ClientRequests:
                 self._abandoned = session
 
     def _open(self, until: float, start: bool) -> ClientSession:
+        if self._closed:
+            raise UsageError("expected an open client, got one that was closed; connect again")
+        if self._session is not None and self._session.error is None:
+            return self._session
         before = self._session
         if before is not None:
             self._mark_abandoned(before)  # its own thread may not have come so far yet
@@ -278,7 +282,7 @@ class ClientRequests:
     def _register(self, session: ClientSession, request: Pending) -> tuple[RequestNews, Sequence[Part]] | None:
         """Note a request as under way; what is to be delivered to it before that, one message a call."""
         id = request.message.id
-        with self._changed:
+        with self._lock:
             if session.error is not None:
                 raise self._unreachable(session.error)
             if early := self._early_news.get(id):
@@ -307,7 +311,7 @@ class ClientRequests:
 
     def _remove(self, id: bytes) -> Pending | None:
         """Forget a request, and return the credit of a frame."""
-        with self._changed:
+        with self._lock:
             _, request = self._under_way.pop(id, (None, None))
         self.return_credit(id)
         return request

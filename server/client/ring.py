@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from impasto.core.errors import ImpastoError, NotPermitted, ServerBusy, ServerError, ServerUnreachable, UsageError
 from impasto.server.client.session import ClientSession, new_id
+from impasto.server.client.timed_lock import TimedLock
 from impasto.server.protocol.messages import AttachRing, CloseRing, OpenRing, RingOffered, RingReady
 from impasto.server.shared_memory import Layout, map_segment, populate_pages, read_nonce
 
@@ -168,7 +169,7 @@ class RingClient:
 
     def __init__(self, pairs: int) -> None:
         self._pairs = pairs
-        self._opening = threading.Lock()
+        self._opening = TimedLock()
         self._ring: RingPairs | None = None
         self._session = b""
         self._not_before = 0.0
@@ -188,21 +189,23 @@ class RingClient:
         if "ring" not in session.welcome.transports:
             self.problem = self.problem or "the server is on another machine"
             return None
-        if not self._opening.acquire(timeout=max(0.0, until - time.monotonic())):
-            raise ServerBusy("expected the ring to be opened in time, another thread still waits for it; try again")
-        try:
-            if session.welcome.session != self._session:
-                self._session, self._ring, self._not_before, self.problem = session.welcome.session, None, 0.0, ""
-            ring = self._ring
-            if ring is None or ring.layout.slot_bytes < slot_bytes:
-                if (ring is not None and ring.in_use) or time.monotonic() < self._not_before:
-                    return None
-                ring = self._open(session, slot_bytes, until)
-            if ring is not None:
-                ring.enter()
-            return ring
-        finally:
-            self._opening.release()
+        return self._opening.run(
+            lambda: self._enter(session, slot_bytes, until),
+            until - time.monotonic(),
+            lambda: ServerBusy("expected the ring to be opened in time, another thread still waits for it; try again"),
+        )
+
+    def _enter(self, session: ClientSession, slot_bytes: int, until: float) -> RingPairs | None:
+        if session.welcome.session != self._session:
+            self._session, self._ring, self._not_before, self.problem = session.welcome.session, None, 0.0, ""
+        ring = self._ring
+        if ring is None or ring.layout.slot_bytes < slot_bytes:
+            if (ring is not None and ring.in_use) or time.monotonic() < self._not_before:
+                return None
+            ring = self._open(session, slot_bytes, until)
+        if ring is not None:
+            ring.enter()
+        return ring
 
     def _open(self, session: ClientSession, slot_bytes: int, until: float) -> RingPairs | None:
         left = max(0.1, min(OPEN_S, until - time.monotonic()))
