@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError, ServerUnreachable, UsageError
-from impasto.server.client import Client
 from impasto.server.auth import ClientAuth
+from impasto.server.client import Client
 from impasto.server.launcher import ARGUMENTS
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.runtime_dir import running, runtime_folder

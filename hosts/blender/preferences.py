@@ -103,7 +103,7 @@ def target() -> Target:
             f"expected to reach '{address}', Blender is set to work offline; tick Allow Online Access under Preferences"
             f" > System, or leave the address empty for a server on this machine"
         )
-    from impasto.server.auth import client_auth, auth_folder
+    from impasto.server.auth import auth_folder, client_auth
 
     return Target(address, auth=client_auth(auth_folder(), address, None))
 

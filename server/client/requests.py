@@ -227,23 +227,28 @@ class ClientRequests:
                 self._abandoned = session
 
     def _open(self, until: float, start: bool) -> ClientSession:
-        if self._closed:
-            raise UsageError("expected an open client, got one that was closed; connect again")
+        self._require_open()
         if self._session is not None and self._session.error is None:
             return self._session
         before = self._session
         if before is not None:
             self._mark_abandoned(before)  # its own thread may not have come so far yet
         fresh = self._connect(before, until, start)
-        if self._closed:
+        try:
+            self._require_open()
+        except UsageError:
             fresh.close()
-            raise UsageError("expected an open client, got one that was closed meanwhile; connect again")
+            raise
         self._sessions[:] = [fresh]
         if not fresh.welcome.resumed:
             self._early_news.clear()
         if fresh.error is not None:
             self.session_lost(fresh, fresh.error)
         return fresh
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise UsageError("expected an open client, got one that was closed; connect again")
 
     def _connect(self, before: ClientSession | None, until: float, start: bool) -> ClientSession:
         """A session with the server that is there, once it has room: many clients may come back at the same time."""

@@ -22,7 +22,7 @@ from impasto.server.protocol.messages import ShotStarted as ShotStartedMessage
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
 from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
-from impasto.server.worker.scheduled_painter import TurnPainter
+from impasto.server.worker.scheduled_painter import ScheduledPainter
 
 if TYPE_CHECKING:
     from impasto.server.worker.painting_device import PaintingDevice
@@ -43,7 +43,7 @@ class ShotWork:
         self._stored: deque[StoredFrame] = deque()
         self._notes: deque[str] = deque()
         self._told_at = 0.0
-        self._painter: TurnPainter | None = None
+        self._painter: ScheduledPainter | None = None
         self._cut = ""
         self._count = 0
 
@@ -79,7 +79,7 @@ class ShotWork:
             unit.moved()
             painter = device.painter(self._order.request.look, self._order.style_path)
             job = for_attempt(job_of(self._order.request, painter.style.card.defaults), self._order)
-            self._painter = TurnPainter(painter, unit.id, self._send, unit.moved)
+            self._painter = ScheduledPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()
             result = render_shot(
                 job, self._painter, on_event=self._told, cancelled=lambda: unit.stopped, on_cut=self._note_cut

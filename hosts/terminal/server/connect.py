@@ -36,7 +36,7 @@ def connected(
         raise UsageError("expected --server with --server-key; give the address too, or neither")
     auth = None
     if address is not None:
-        from impasto.server.auth import client_auth, auth_folder
+        from impasto.server.auth import auth_folder, client_auth
 
         auth = client_auth(auth_folder(), address, server_key)
     elif start:

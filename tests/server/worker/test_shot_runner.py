@@ -34,7 +34,7 @@ from impasto.server.protocol.worker_messages import (
     WorkStopped,
 )
 from impasto.server.shots.render import FrameStored, ShotAdvanced, ShotNote
-from impasto.server.worker.scheduled_painter import TurnPainter
+from impasto.server.worker.scheduled_painter import ScheduledPainter
 from impasto.server.worker.shot_runner import ShotWork, for_attempt, job_of
 from impasto.server.worker.work_items import WorkItem
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
@@ -270,7 +270,7 @@ def test_a_burst_of_frames_is_told_in_handfuls_and_whole() -> None:
 
 def test_a_painter_that_raises_gives_its_turn_back() -> None:
     told: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, told.append, lambda: None)
+    painter = ScheduledPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, told.append, lambda: None)
     painter.grant(0)
     with pytest.raises(Exception, match="expected a style that paints"):
         painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8), number=5))
@@ -279,7 +279,7 @@ def test_a_painter_that_raises_gives_its_turn_back() -> None:
 
 def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
     told: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, told.append, lambda: None)
+    painter = ScheduledPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, told.append, lambda: None)
     painter.grant(0)
     painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), before=Before(resize=Resize(scale=2.0)))
     assert told[0] == TurnAsked(ID, 0, 0, 96)
