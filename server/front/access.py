@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from impasto.server.auth import Allowed, AllowList
+from impasto.server.auth import AllowedClient, AllowList
 
 DENIALS_KEPT: Final = 256
 
@@ -71,6 +71,6 @@ class NetworkAccess:
             found.append(self._denied.popleft())
         return found
 
-    def _holder(self, key: bytes) -> Allowed | None:
+    def _holder(self, key: bytes) -> AllowedClient | None:
         with self._lock:
             return self._allowed.user_of(key)

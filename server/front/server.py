@@ -20,7 +20,7 @@ from typing import Final
 
 import zmq
 
-from impasto.server.auth import AllowList, keys_folder, server_keys
+from impasto.server.auth import AllowList, auth_folder, server_pair
 from impasto.server.front.access import LOCAL_USER, Identity, NetworkAccess
 from impasto.server.front.counters import Counters
 from impasto.server.front.event_log import EventLog, LogFile
@@ -125,10 +125,10 @@ class _Server:
     def _open(self, settings: ServerSettings, server: str, boot: bytes) -> None:
         """Make every part, the ones that others need first; they are closed in the opposite order."""
         limits, clock, resources = settings.limits, self._clock, self._resources
-        self._access = NetworkAccess(AllowList(settings.keys or keys_folder())) if settings.listen else None
+        self._access = NetworkAccess(AllowList(settings.keys or auth_folder())) if settings.listen else None
         listen = None
         if settings.listen and self._access is not None:
-            listen = ListenSettings(settings.listen, server_keys(settings.keys or keys_folder()), self._access)
+            listen = ListenSettings(settings.listen, server_pair(settings.keys or auth_folder()), self._access)
         file = LogFile(settings.folder / LOG_NAME)
         resources.callback(file.close)
         self._log = log = EventLog(file, Counters(), clock)

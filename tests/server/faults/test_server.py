@@ -75,10 +75,7 @@ def test_a_client_of_a_dead_server_closes_within_a_second(home: House) -> None:
     server.kill()
 
 
-def test_a_server_that_stood_still_is_found_silent_and_serves_again(
-    home: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("impasto.server.client.requests.RECOVER_S", 1.0)
+def test_a_server_that_stood_still_is_found_silent_and_serves_again(home: House) -> None:
     server = home.serve(limits={"heartbeat_s": 0.25, "interactive_lease_s": 3.0})
     with home.client() as client:
         painted(client)

@@ -45,7 +45,7 @@ class NetworkServer:
         public, secret = self.pairs[who]
         for each in (raw.control, raw.data):
             each.curve_publickey, each.curve_secretkey = public, secret
-            each.curve_serverkey = auth.server_keys(self.keys).public
+            each.curve_serverkey = auth.server_pair(self.keys).public
         raw.control.connect(f"{host}:{port}")
         raw.data.connect(f"{host}:{int(port) + 1}")
         return raw
