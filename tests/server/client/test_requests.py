@@ -196,9 +196,10 @@ def test_what_a_resumed_session_says_before_the_shot_is_posted_again_is_told(sta
     def joined(channel: Any, message: Any, parts: Any) -> None:
         answer(channel, message, parts)
         if isinstance(message, messages.Join) and len(stage.transports) == 2:
+            id = stage.script.seen_of(SubmitShot)[0].id
             for frame in frames:
-                stage.script.say("data", ShotProgress(request.id, (frame,)), ())
-            stage.script.say("data", messages.ShotDone(request.id, "/out", 2, 0, 0, 0.1), ())
+                stage.script.say("data", ShotProgress(id, (frame,)), ())
+            stage.script.say("data", messages.ShotDone(id, "/out", 2, 0, 0, 0.1), ())
 
     stage.script._answer = joined  # type: ignore[method-assign]
     events: list[Any] = []

@@ -23,7 +23,7 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.motion.vectors import Place
 from impasto.core.style import Style

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from impasto.server.protocol.messages import Done
+from impasto.server.protocol.messages import Done, RenderSettings
 from impasto.server.protocol.pixels import picture_of
 from impasto.server.protocol.worker_messages import (
     CheckStyle,

@@ -10,8 +10,8 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.style import BUILT_IN, find_style, load_style
-from impasto.hosts.terminal.render.local import LateEngine
-from impasto.server.protocol.messages import Look
+from impasto.hosts.terminal.render.local import LazyEngine
+from impasto.server.protocol.messages import RenderSettings
 from impasto.server.protocol.worker_messages import TurnAsked, TurnOver
 from impasto.server.worker.memory_budget import MemoryBudget
 from impasto.server.worker.scheduled_painter import ScheduledPainter
@@ -75,13 +75,13 @@ class TestScheduledPainter(PainterConformance):
 
 class TestLateEngine(PainterConformance):
     @pytest.fixture
-    def painter(self, engine: Engine) -> LateEngine:
-        return LateEngine(engine.style.card, lambda: engine, lambda: engine.precision)
+    def painter(self, engine: Engine) -> LazyEngine:
+        return LazyEngine(engine.style.card, lambda: engine, lambda: engine.precision)
 
     def test_it_is_built_for_the_first_frame(self, engine: Engine) -> None:
         built: list[Path] = []
         load: Callable[[], Engine] = lambda: (built.append(find_style(NAME)), engine)[1]  # noqa: E731
-        late = LateEngine(engine.style.card, load, lambda: "float32")
+        late = LazyEngine(engine.style.card, load, lambda: "float32")
         self.test_it_names_its_style_and_precision(late)
         assert built == []
         self.test_two_threads_get_each_their_own(late)
@@ -91,4 +91,4 @@ class TestLateEngine(PainterConformance):
 class TestFakePainter(PainterConformance):
     @pytest.fixture
     def painter(self) -> Any:
-        return FakeDevice("cpu", -1).painter(Look("invert"), "")
+        return FakeDevice("cpu", -1).painter(RenderSettings("invert"), "")

@@ -25,7 +25,8 @@ from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
-from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove, tile_of
+from impasto.server.shots.job import tile_of
+from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove
 from impasto.server.worker.memory_budget import (
     KEY_BYTES,
     MemoryBudget,
