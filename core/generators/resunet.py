@@ -78,25 +78,26 @@ class ResUNet(UNet):
             assert self.last.bias is not None
             self.last.bias[:12] = 1.0
 
-    def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """What the way down makes of a picture behind the unshuffle: features at 1/2, 1/4 and 1/8."""
-        upper = leaky(self.first(seen, code), inplace=True)
-        middle = leaky(self.to_middle(upper, code), inplace=True)
-        return upper, middle, leaky(self.to_lower(middle, code), inplace=True)
-
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if code is None and self.codes is not None:
             code = self.codes[:1]
         seen = unshuffled(picture)
-        upper, middle, x = self.levels(seen, code)
+        x = self.features(leaky(self.first(seen, code), inplace=True), code)
+        x = self.last(torch.cat((x, seen), dim=1))
+        gain, bias = F.pixel_shuffle(x, 2).chunk(2, dim=1)
+        return gain, bias
+
+    def features(self, upper: Tensor, code: Tensor | None = None) -> Tensor:
+        """Everything between the first and the last convolution, at 1/2."""
+        middle = leaky(self.to_middle(upper, code), inplace=True)
+        x = leaky(self.to_lower(middle, code), inplace=True)
         for block in self.bottleneck:
             x = block(x, code)
         x = leaky(self.join_middle(x, middle, code), inplace=True)
         x = leaky(self.join_upper(x, upper, code), inplace=True)
         del upper, middle  # the finest levels are what a large frame's memory is spent on
-        x = self.last(torch.cat((self.finish(x, code), seen), dim=1))
-        gain, bias = F.pixel_shuffle(x, 2).chunk(2, dim=1)
-        return gain, bias
+        finished: Tensor = self.finish(x, code)
+        return finished
 
     def fold(self, code: Tensor | None = None) -> ResUNet:
         """A copy for rendering: the style code (or blend of codes) baked in, skips joined where they are coarse."""
