@@ -1,4 +1,4 @@
-"""Parameters that change over a shot: keys, and the value of every frame between them."""
+"""Animated parameters: values at key frames, and the value at every frame between them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from impasto.core.errors import UnknownName, UsageError
 from impasto.core.params import PARAMETERS, Params
 
 FRAMES: Final = range(-(1 << 31), 1 << 31)
-"""Numbers that a frame may have."""
-KEYS: Final = 100_000
-"""Keys that a parameter may have."""
+"""Valid frame numbers."""
+KEYFRAMES: Final = 100_000
+"""Most values of one parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One parameter over a shot: its keys by ascending frame, and what follows from them for every other frame.
+    """One parameter over a shot: its values at key frames by ascending frame, linear between them, constant outside.
 
-    Between two keys the value goes in a straight line, before the first and after the last it stays. Raises
-    UnknownName for no parameter, UsageError for keys out of order and for a value outside the parameter's range.
+    Raises UnknownName for an unknown parameter, UsageError for frames out of order and for a value outside the
+    parameter's range.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Track:
                 f"expected keys of {self.name} with a value for each frame, got {len(self.frames)} frames and "
                 f"{len(self.values)} values; give at least one key"
             )
-        if len(self.frames) > KEYS:
+        if len(self.frames) > KEYFRAMES:
             raise UsageError(
-                f"expected at most {KEYS} keys of {self.name}, got {len(self.frames)}; render the shot in ranges"
+                f"expected at most {KEYFRAMES} keys of {self.name}, got {len(self.frames)}; render the shot in ranges"
             )
         for before, after in pairwise(self.frames):
             if before >= after:
@@ -56,7 +56,7 @@ class Track:
                 )
 
     def at(self, frame: int) -> float:
-        """The value at a frame, a key's own to the bit."""
+        """The value at a frame; at a key frame exactly its own."""
         after = bisect_right(self.frames, frame)
         if after == 0:
             return self.values[0]
@@ -64,13 +64,13 @@ class Track:
             return self.values[after - 1]
         (left, right), (low, high) = self.frames[after - 1 : after + 1], self.values[after - 1 : after + 1]
         value = low + (high - low) * ((frame - left) / (right - left))
-        # Rounding must not carry it beyond its keys, which may be the ends of the range.
+        # Rounding must not carry it beyond its neighbours, which may be the ends of the range.
         return min(max(value, min(low, high)), max(low, high))
 
 
 @dataclass(frozen=True, slots=True)
 class Animation:
-    """The parameters of a shot that change; the others stay as they are. A parameter has one track at most."""
+    """The animated parameters of a shot. A parameter has at most one track."""
 
     tracks: tuple[Track, ...]
 
@@ -81,15 +81,15 @@ class Animation:
             raise UsageError(f"expected the keys of {twice} once, got them twice; give them in one place")
 
     def params(self, frame: int, base: Params) -> Params:
-        """Every parameter at a frame; `base` has those that do not change."""
+        """Every parameter at a frame; `base` has those that are not animated."""
         return replace(base, **{track.name: track.at(frame) for track in self.tracks})
 
 
-def animation_of(keys: Mapping[str, Mapping[int, float]]) -> Animation:
+def animation_of(values: Mapping[str, Mapping[int, float]]) -> Animation:
     """Parameter -> frame -> value, in any order, as tracks. Raises as `Track` does."""
     tracks = []
-    for name, track in keys.items():
+    for name, track in values.items():
         frames = tuple(sorted(track))
-        # Adding zero makes the one zero of the two, so that equal values are noted alike.
+        # Adding zero turns -0 into 0, so that equal values have equal text.
         tracks.append(Track(name, frames, tuple(float(track[frame]) + 0.0 for frame in frames)))
     return Animation(tuple(tracks))

@@ -1,4 +1,4 @@
-"""The card of a style: every fact about it, as one JSON object inside its weights file."""
+"""The card of a style: all facts about it, as one JSON object inside its weights file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from impasto.core.guides import READINGS, Guide
 from impasto.core.params import Params
 
 SCHEMA = 3
-"""Version of the card's layout; raise it with every change that an older reader would misread."""
+"""Version of the card's layout. Raise it with every change that an older reader would misread."""
 
 
 def _without_keys(facts: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 knew no painted keys."""
+    """Schema 1 had no painted keys."""
     return {**facts, "keys": None}
 
 
 def _guides_as_they_are(facts: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 knew the names of guide channels alone, and the network saw their samples as they are."""
+    """Schema 2 had only the names of guide channels, and the network saw their samples unchanged."""
     guides = [{"channel": name, "reading": "plain", "scale": 1.0} for name in facts["guides"]]
     return {**facts, "guides": guides}
 
@@ -31,12 +31,12 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_k
 """Schema version -> function that turns a card of it into one of the next version."""
 
 COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
-"""What every network of this schema sees and answers in."""
+"""Input and output space of every network of this schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How the weights came to be."""
+    """How the weights were trained."""
 
     recipe: Mapping[str, Any]
     data_sha256: str
@@ -52,9 +52,9 @@ class Training:
 class KeyFacts:
     """The painted keys in a style's file: see `impasto.core.keyframe_paint`.
 
-    `frames` are the numbers that the keys had in their shot, `height` and `width` their size as stored, `samples`
-    the type of plates and paints. `noise` is the standard deviation of the plates' noise in 1/255. `follow` says
-    that the camera moves, so that keys are looked for where they have moved to.
+    `frames` are the frame numbers of the keys in their shot, `height` and `width` their stored size, `samples`
+    the type of plates and paints. `noise` is the standard deviation of the plates' noise in 1/255. `follow` means
+    that the camera moves, so that keys are matched along optical flow.
     """
 
     frames: tuple[int, ...]
@@ -71,7 +71,7 @@ class Card:
 
     `generator` and `config` name and configure the network (see `impasto.core.generators`);
     `halo` and `stride` are pixels. `tileable` says whether a tile with its halo equals the full
-    frame. `guides` are the channels beside colour that it sees, in order: see `impasto.core.guide_planes`. `codes`
+    frame. `guides` are the channels beside colour that it needs, in order: see `impasto.core.guide_planes`. `codes`
     are the names of the styles that the network holds (empty: one). `canary` is mean and root mean square of the
     result on a fixed test picture. `preview` is a small PNG in base64, or empty. `keys` are the painted keys in the
     file; the hash of the weights covers them too.
@@ -158,7 +158,7 @@ def card_from_json(text: str, source: str) -> Card:
 
 
 def _guide(facts: dict[str, Any]) -> Guide:
-    """What a card says of a guide; ValueError or TypeError where that cannot be."""
+    """A guide from a card; ValueError or TypeError for an impossible one."""
     guide = Guide(**facts)
     named = isinstance(guide.channel, str) and guide.channel and guide.reading in (*READINGS, "plain")
     if not named or type(guide.scale) not in (int, float) or not 0 < guide.scale < math.inf:
@@ -167,7 +167,7 @@ def _guide(facts: dict[str, Any]) -> Guide:
 
 
 def _key_facts(facts: dict[str, Any]) -> KeyFacts:
-    """What a card says of keys; ValueError or TypeError where that cannot be."""
+    """The facts of painted keys from a card; ValueError or TypeError for impossible ones."""
     keys = KeyFacts(**{**facts, "frames": tuple(facts["frames"])})
     numbers = (keys.height, keys.width, *keys.frames)
     if not (keys.frames and all(type(number) is int for number in numbers) and min(keys.height, keys.width) > 0):
@@ -178,7 +178,7 @@ def _key_facts(facts: dict[str, Any]) -> KeyFacts:
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys are distinct; ValueError otherwise (hook for json.loads)."""
+    """A JSON object as a dictionary; ValueError for a key that appears twice (hook for json.loads)."""
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("a key appears twice")

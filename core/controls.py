@@ -1,4 +1,4 @@
-"""The settings of a request, name and value, as what the engine takes."""
+"""Settings by name and value, as a request has them, turned into the engine's parameters and checked."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from impasto.core.params import PARAMETERS, Parameter, Params
 
 
 def params_of(settings: Mapping[str, float] | None, defaults: Params) -> Params | None:
-    """The settings over a style's defaults; None as it is. UnknownName for no control, UsageError for a value."""
+    """The settings over a style's defaults, or None for None. UnknownName for a name, UsageError for a value."""
     if settings is None:
         return None
     return Params(**{**defaults.as_dict(), **_checked("parameter", settings, PARAMETERS)})
 
 
 def before_of(settings: Mapping[str, float]) -> Before:
-    """What is done to the plate. Raises as `params_of` does."""
+    """The adjustments of the plate. Raises as `params_of` does."""
     return Before(**_checked("control before the network", settings, BEFORE_CONTROLS))
 
 
 def after_of(settings: Mapping[str, float]) -> After:
-    """What is done to the painting. Raises as `params_of` does."""
+    """The adjustments of the painting. Raises as `params_of` does."""
     return After(**_checked("control after the network", settings, AFTER_CONTROLS))
 
 
@@ -32,5 +32,5 @@ def _checked(kind: str, settings: Mapping[str, float], controls: Iterable[Parame
     for name in settings:
         if name not in known:
             raise UnknownName(kind, name, known)
-    # A whole number is the same setting, and is noted in the result as the same.
+    # 1 and 1.0 are the same setting, and the same text in the result's header.
     return {name: float(value) for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""A frame as a person sees it, whatever its file holds."""
+"""A frame as a display shows it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from impasto.core.frame import Frame, Samples
 from impasto.core.media.flatten import flatten
 
 
-def as_seen(frame: Frame, *, input_space: str | None = None) -> Samples:
+def to_display(frame: Frame, *, input_space: str | None = None) -> Samples:
     """The colour layer over the display window: (H, W, 3) float32, sRGB-encoded Rec.709, clipped to [0, 1].
 
     Grey comes as three equal channels, alpha is laid over black, NaN shows as black and infinity as white.
-    Pixels are not squared and rotation is not turned. Raises UnknownName for a colour space that does not exist.
+    Neither pixel aspect nor rotation is applied. Raises UnknownName for a colour space that does not exist.
     """
     plate = colour.to_float(flatten(frame, "none"))
     straight = np.repeat(plate, 3, axis=2) if plate.shape[2] == 1 else plate
@@ -22,6 +22,6 @@ def as_seen(frame: Frame, *, input_space: str | None = None) -> Samples:
     return np.asarray(np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1), np.float32)
 
 
-def turned(picture: Samples, rotation: int) -> Samples:
+def upright(picture: Samples, rotation: int) -> Samples:
     """A picture upright, given the degrees counter-clockwise by which players turn it; a new array or itself."""
     return np.ascontiguousarray(np.rot90(picture, rotation // 90)) if rotation else picture

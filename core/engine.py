@@ -1,4 +1,4 @@
-"""A style on a device: frames in, painted frames out.
+"""The engine: one style on one device, frames in, painted frames out.
 
 from impasto.core.engine import Engine
 from impasto.core.media import open_reader
@@ -25,26 +25,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core import colour
-from impasto.core.device.cuda_graphs import Graphs
-from impasto.core.device.frames import Easel, Sitting, paint
-from impasto.core.device.streams import be_deterministic, lanes_of, on
-from impasto.core.device.working_picture import way_of
+from impasto.core.device.cuda_graphs import CudaGraphs
+from impasto.core.device.determinism import be_deterministic
+from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
+from impasto.core.device.streams import on, streams_of
+from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.guide_planes import planes_of, resized_planes
-from impasto.core.keyframe_paint.blending import KeyBlend, Sketch
+from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
 from impasto.core.tiling import Maps, run_tiled
-from impasto.core.working_picture import Output, answer, check_matte, see
+from impasto.core.working_picture import check_matte, to_plate, to_working
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 WHOLE_FRAME_PIXELS = 4096 * 2304
-"""Above this, 'auto' works in tiles: a 4K frame fits whole into any device that is worth using."""
+"""Above this, 'auto' works in tiles. A 4K frame fits whole into any device that is worth using."""
 AUTO_TILE = 2048
 TILE_LADDER = (2048, 1024, 512, 256)
 """Smaller and smaller tiles to try when memory runs out; the result is the same."""
@@ -52,7 +54,7 @@ TILE_LADDER = (2048, 1024, 512, 256)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What rendering one frame took and met."""
+    """What rendering one frame took, and what happened on the transform."""
 
     invalid_pixels: int
     """Pixels with a NaN or infinite channel; they came back as they were."""
@@ -65,7 +67,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A painted frame and the report of its making."""
+    """A painted frame and its report."""
 
     frame: Frame
     report: Report
@@ -74,15 +76,16 @@ class Rendered:
 class Engine:
     """One style on one device. Two threads may render at once: one's colour work runs beside the other's network.
 
-    The same frame gives the same pixels whatever was rendered before it. The painted keys of a style that carries
-    any are laid over by `Params.keys`: see `impasto.core.keyframe_paint`. `style` is a name or a file, with a choice of
-    the styles in it behind either (see `impasto.core.style_reference`), or a loaded Style; `device` is 'auto', 'cpu',
-    'cuda:N' or 'mps'; `precision` 'auto' is float16 on CUDA and float32 elsewhere; `tile` is 'auto', 'off' or a side in
-    pixels.
-    Raises UnknownName, StyleError or DeviceError, and what `mix_from` raises.
+    The same frame gives the same pixels whatever was rendered before it. `Params.keys` blends in the painted keys of a
+    style that has them: see `impasto.core.keyframe_paint`.
 
-    On CUDA most frames never meet numpy: see `impasto.core.device`. An engine on CUDA makes torch deterministic for
-    the whole process (`be_deterministic`).
+    `style` is a name or a file, each with or without a choice of the styles in it (see
+    `impasto.core.style_reference`), or a loaded Style. `device` is 'auto', 'cpu', 'cuda:N' or 'mps'. `precision` 'auto'
+    is float16 on CUDA and float32 elsewhere. `tile` is 'auto', 'off' or a side in pixels. Raises UnknownName,
+    StyleError or DeviceError, and what `parse_choice` raises.
+
+    On CUDA most frames never pass through numpy: see `impasto.core.device`. An engine on CUDA makes torch deterministic
+    for the whole process (`be_deterministic`).
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class Engine:
         self.tile = check_tile(tile, self.style)
         self._on_cuda = self.device.startswith("cuda")
         self._passes_on_device = self._on_cuda
-        """Metal shares its memory with the processor and nobody has measured it: it goes the way of numpy."""
+        """Metal shares its memory with the processor and is unmeasured: there colour is computed in numpy."""
         if self._on_cuda:
             be_deterministic()
         config = self.style.generator.config
@@ -107,61 +110,46 @@ class Engine:
         net = self.style.generator.fold()
         self._net = net.to(self.device, PRECISIONS[self.precision])
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
-        self._graphs = Graphs(self._net) if self._on_cuda else None
-        self._easel = Easel(self.device, PRECISIONS[self.precision], self._stride, lanes_of(self.device))
+        self._graphs = CudaGraphs(self._net) if self._on_cuda else None
+        self._context = DeviceContext(self.device, PRECISIONS[self.precision], self._stride, streams_of(self.device))
         self._keys = None if self.style.keys is None else KeyBlend(self.style.keys)
         if self._on_cuda:
-            # The weights came on torch's own stream, which the lanes do not wait for.
+            # The weights came on torch's default stream, which the engine's streams do not wait for.
             torch.cuda.synchronize(self.device)
 
-    def __call__(
-        self,
-        frame: Frame,
-        params: Params | None = None,
-        *,
-        matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
-    ) -> Frame:
+    def __call__(self, frame: Frame, settings: FrameSettings | None = None, *, matte: Samples | None = None) -> Frame:
         """The painted frame; see `render`."""
-        return self.render(
-            frame, params, matte=matte, before=before, after=after, input_space=input_space, output=output
-        ).frame
+        return self.render(frame, settings, matte=matte).frame
 
     def render(
         self,
         frame: Frame,
-        params: Params | None = None,
+        settings: FrameSettings | None = None,
         *,
         matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
         cancelled: Callable[[], None] = lambda: None,
         into: Pixels | None = None,
     ) -> Rendered:
         """Paint the colour layer of a frame; everything else of it comes back bit for bit.
 
-        A style that sees guide layers finds them in the frame or in `Frame.guides`: see `impasto.core.guide_planes`.
-        `Frame.motion` takes the place of optical flow on the way to the painted keys.
+        Guide layers that a style needs are in the frame or in `Frame.guides`: see `impasto.core.guide_planes`.
+        `Frame.motion` replaces optical flow towards the painted keys.
 
-        `params` defaults to those of the style's card. `matte` is strength per pixel, (H, W)
-        float32 in [0, 1], of the frame's size after `before.resize`. `cancelled` is called before each tile and
-        may raise. `output` asks for another colour space (see `Output`).
+        `matte` is strength per pixel, (H, W) float32 in [0, 1], of the frame's size after the resize before the
+        network. `cancelled` is called before each tile and may raise.
 
-        With `into`, every sample of the colour layer's part lands there, and the frame that is returned holds
-        that array. It is of the result's shape and type, else UsageError; it may have gaps between its
-        rows, or the last row first, and shares no memory with `frame`. It is written to last, after
-        `cancelled` was called once more: what is raised leaves it as it was.
+        With `into`, every sample of the colour layer's part is written to that array, and the returned frame holds
+        it. `into` has the result's shape and type, else UsageError; it may have gaps between its rows, or the last
+        row first, and shares no memory with `frame`. It is written last, after one more call of `cancelled`: an
+        error leaves it unchanged.
         """
-        params = params or self.style.card.defaults
-        before, after = before or Before(), after or After()
+        settings = settings or FrameSettings()
+        params = settings.params or self.style.card.defaults
+        before, after, output = settings.before, settings.after, settings.output
+        input_space = settings.input_space
         note = ""
         keys = self._keys if params.keys > 0 else None
-        # The keys are laid over in numpy, the network's part of the way stays on the device.
+        # Painted keys are blended in numpy, so a frame that uses them does not stay on the device.
         if self._passes_on_device and keys is None and output is None and before == Before() and after == After():
             try:
                 rendered = self._render_on_device(frame, params, matte, input_space, cancelled, into)
@@ -172,33 +160,33 @@ class Engine:
                 if rendered is not None:
                     return rendered
             if note:
-                with self._easel.lanes.order:
+                with self._context.streams.order:
                     self._make_room()
         clock = time.perf_counter
         started = clock()
         plate, guides = frame, planes_of(frame, self.style.card.guides)
         if before.resize is not None:
             frame = resize_frame(frame, before.resize, input_space)
-        seen = see(frame, input_space=input_space, exposure=params.exposure)
-        picture = grade_before(seen.picture, before)
+        working = to_working(frame, input_space=input_space, exposure=params.exposure)
+        picture = grade_before(working.picture, before)
         if guides is not None and before.resize is not None:
             guides = resized_planes(guides, plate, frame)
         ready = clock()
-        with self._easel.lanes.order:
+        with self._context.streams.order:
             network_begun = clock()
             painted, tile = self._paint(picture, guides, params.stroke, cancelled)
             refusal = "" if keys is None else keys.refusal(picture.shape[:2], params.stroke)
-            sketches: list[Sketch] = []
+            prepared: list[PreparedKey] = []
             if keys is not None and not refusal:
                 alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled)
-                sketches = keys.sketches(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
+                prepared = keys.prepared(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
             network_done = clock()
-        if keys is not None and sketches:
-            painted = keys.blend(painted, picture, sketches, params.keys, frame.motion)
+        if keys is not None and prepared:
+            painted = keys.blend(painted, picture, prepared, params.keys, frame.motion)
         painted = colour.keep_colour(painted, picture, params.colour)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
-        result = answer(seen, painted, strength=params.strength, matte=matte, output=output)
+        result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
         if after.resize is not None:
             result = resize_frame(result, after.resize, output.space if output else input_space)
         if into is not None:
@@ -206,10 +194,10 @@ class Engine:
             cancelled()
             np.copyto(into, result.part.pixels)
             result = with_pixels(result, into)
-        result = replace(result, provenance=self.provenance(params, before, after, seen.space), guides=(), motion=())
+        result = replace(result, provenance=self.provenance(params, before, after, working.space), guides=(), motion=())
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
         notes = (*self._notes(tile), *filter(None, (note, refusal)))
-        return Rendered(result, Report(seen.invalid_pixels, seconds, tile, notes))
+        return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes))
 
     def _render_on_device(
         self,
@@ -220,30 +208,30 @@ class Engine:
         cancelled: Callable[[], None],
         into: Pixels | None,
     ) -> Rendered | None:
-        """The same without numpy, or None for a frame that has no way over the device (see `way_of`)."""
-        way = way_of(frame, params, input_space)
-        if way is None:
+        """The same without numpy, or None for a frame that needs numpy (see `device_transform_of`)."""
+        transform = device_transform_of(frame, params, input_space)
+        if transform is None:
             return None
         if matte is not None:
             check_matte(matte, frame.height, frame.width)
         if into is not None:
             check_into(into, frame.part.pixels)
         guides = planes_of(frame, self.style.card.guides)
-        sitting = Sitting(frame.part.pixels, way, params, guides, matte, into)
+        job = FrameJob(frame.part.pixels, transform, params, guides, matte, into)
         try:
-            painted = paint(self._easel, sitting, lambda asked: self._maps(asked, cancelled), cancelled)
+            painted = paint(self._context, job, lambda inputs: self._maps(inputs, cancelled), cancelled)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
-        provenance = self.provenance(params, Before(), After(), way.space)
+        provenance = self.provenance(params, Before(), After(), transform.space)
         result = replace(with_pixels(frame, painted.pixels), provenance=provenance, guides=(), motion=())
         return Rendered(
             result, Report(painted.invalid_pixels, painted.seconds, painted.tile, self._notes(painted.tile))
         )
 
     def provenance(self, params: Params, before: Before, after: After, space: colour.PlateSpace) -> dict[str, str]:
-        """What a supervisor can read in the result's header years later."""
+        """The facts for the result's header: style, hash, parameters, spaces, precision, version."""
         record = {
             "style": self.style.card.name,
             "style_sha256": self.style.card.weights_sha256,
@@ -259,7 +247,7 @@ class Engine:
         return record
 
     def _notes(self, tile: int | None) -> tuple[str, ...]:
-        """What the artist should know: that memory ran short, which costs time and changes nothing."""
+        """Notes for the artist: that memory ran short, which costs time and does not change the result."""
         asked = AUTO_TILE if self.tile == "auto" else self.tile
         short = tile is not None and tile != asked
         return (
@@ -269,10 +257,10 @@ class Engine:
     def _paint(
         self, picture: Samples, guides: Samples | None, stroke: float, cancelled: Callable[[], None]
     ) -> tuple[Samples, int | None]:
-        """The network's answer to a working picture (H, W, 3), and the tile that was used.
+        """A working picture (H, W, 3) painted by the network, and the side of the tiles that were used.
 
-        With a stroke other than 1 the network sees the picture 1/stroke times as large, and its gain and
-        bias are scaled to the picture: broad strokes, sharp plate.
+        With a stroke other than 1 the network sees the picture scaled by 1/stroke, and its gain and bias are scaled
+        back to the picture: broad strokes, sharp plate.
         """
         height, width = picture.shape[:2]
         size = max(1, round(width / stroke)), max(1, round(height / stroke))
@@ -281,9 +269,9 @@ class Engine:
             scaled = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
             inputs = np.asarray(scaled, np.float32)
         padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
-        with torch.inference_mode(), on(self._easel.lanes.compute):
-            asked = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
-            (gain, bias), tile = self._maps(asked, cancelled)
+        with torch.inference_mode(), on(self._context.streams.compute):
+            batch = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
+            (gain, bias), tile = self._maps(batch, cancelled)
             maps = torch.cat((gain, bias), dim=1)[:, :, : size[1], : size[0]].float()
             if size != (width, height):
                 maps = F.interpolate(maps, size=(height, width), mode="bilinear", antialias=stroke < 1)
@@ -291,9 +279,10 @@ class Engine:
             painted = maps[:, :3] * rgb + maps[:, 3:]
             return painted[0].permute(1, 2, 0).contiguous().cpu().numpy(), tile
 
-    def _maps(self, asked: Tensor, cancelled: Callable[[], None]) -> tuple[Maps, int | None]:
+    def _maps(self, inputs: Tensor, cancelled: Callable[[], None]) -> tuple[Maps, int | None]:
+        """Gain and bias for the network's input (1, C, H, W), in ever smaller tiles while memory runs short."""
         net = self._graphs or self._net
-        height, width = asked.shape[2:]
+        height, width = inputs.shape[2:]
         first: int | None = self.tile if isinstance(self.tile, int) else None
         if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
             first = AUTO_TILE
@@ -303,8 +292,8 @@ class Engine:
             try:
                 if side is None:
                     cancelled()
-                    return net(asked), None
-                maps = run_tiled(net, asked, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
+                    return net(inputs), None
+                maps = run_tiled(net, inputs, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
                 return maps, side
             except (torch.OutOfMemoryError, MemoryError):
                 # Leave the handler before trying again: the traceback holds the tensors alive.
@@ -319,9 +308,9 @@ class Engine:
         )
 
     def _make_room(self) -> None:
-        """Give back what the device holds only to be quicker next time."""
+        """Free the memory that the device holds only to be quicker next time."""
         if self._graphs is not None:
-            self._graphs.forget()
+            self._graphs.clear()
             torch.cuda.empty_cache()
 
 
@@ -341,7 +330,7 @@ def check_into(into: Pixels, result: Pixels) -> None:
 
 
 def choose_device(asked: str) -> str:
-    """'auto' as the best device that is there; DeviceError for one that is not."""
+    """The device by name, 'auto' being the best one here; DeviceError for a device that is not here."""
     if asked == "auto":
         if torch.cuda.is_available():
             return "cuda:0"
@@ -356,7 +345,7 @@ def choose_device(asked: str) -> str:
 
 
 def choose_precision(asked: Precision, device: str) -> str:
-    """'auto' as float16 on CUDA, where it is quick and exact enough for finals, and float32 elsewhere."""
+    """The precision by name; 'auto' is float16 on CUDA, where it is quick and exact enough for finals, else float32."""
     if asked == "auto":
         return "float16" if device.startswith("cuda") else "float32"
     if asked not in PRECISIONS:

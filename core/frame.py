@@ -1,14 +1,13 @@
-"""A picture with everything that came with it.
+"""A frame: one picture of a shot with all the facts of its file.
 
-A `Frame` is one moment of a shot as it stands in its file: one or more parts (an EXR may hold
-several), each with its pixels, channel names, windows and attributes. One layer of one part is
-the *colour layer*; it is all that a style touches. Every other sample and fact goes through
-unchanged.
+A `Frame` has one or more parts (an EXR may hold several), each with its pixels, channel names, windows and
+attributes. One layer of one part is the *colour layer*; a style changes nothing else. Every other sample and fact
+passes through unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -23,7 +22,7 @@ Samples = npt.NDArray[np.float32]
 
 
 class AlphaKind(Enum):
-    """How colour and alpha of a frame relate."""
+    """The relation of colour and alpha in a frame."""
 
     NONE = "none"
     ASSOCIATED = "associated"
@@ -44,7 +43,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One named fact of a file's header, with the type it is stored as (an OpenImageIO type name)."""
+    """One named fact of a file's header, with its stored type (an OpenImageIO type name)."""
 
     type: str
     value: Any
@@ -52,12 +51,12 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One image of a file, as it came.
+    """One image of a file, unchanged.
 
     `pixels` is (height, width, channels) and covers the data window. Its dtype is the file's own
     where all channels share one; otherwise the narrowest float that holds every channel exactly.
     `formats` gives the stored type of each channel as an OpenImageIO name ('half', 'float',
-    'uint8', 'uint10', 'uint16', 'uint', …), so that a writer can store it so again.
+    'uint8', 'uint10', 'uint16', 'uint', …), so that a writer can store the same type.
     """
 
     pixels: Pixels
@@ -75,6 +74,11 @@ class Part:
         if len(self.formats) != len(self.channels):
             raise ValueError(f"expected {len(self.channels)} formats, got {len(self.formats)}")
 
+    @property
+    def name(self) -> str:
+        """The part's name in its file, or nothing."""
+        return str(self.attributes["name"].value) if "name" in self.attributes else ""
+
 
 @dataclass(frozen=True, slots=True)
 class ColourLayer:
@@ -87,10 +91,10 @@ class ColourLayer:
 
 @dataclass(frozen=True, slots=True)
 class KeyMotion:
-    """Where the surfaces of a frame are in a painted key, as a renderer's motion vectors say.
+    """The motion of a frame's surfaces into a painted key, by a renderer's motion vectors.
 
     `flow` is (h, w, 2) float32 offsets x, y downwards, in pixels of a picture of this size. `lost` is (h, w) float32: 1
-    where a place is not in the key, or nobody knows. `silent`, of the same kind, is 1 where the frame has no vector.
+    where a pixel is not in the key, or may not be. `silent`, also (h, w) float32, is 1 where the frame has no vector.
     """
 
     flow: Samples
@@ -102,8 +106,8 @@ class KeyMotion:
 class Frame:
     """One picture of a shot with every part, window and attribute of its file.
 
-    `colour_space` is the name that the file (or the user) states, None where the file is silent;
-    `impasto.core.colour` then chooses by the kind of samples. `number` is the frame number in the
+    `colour_space` is the name that the file (or the user) states, or None; then `impasto.core.colour` chooses
+    by the kind of samples. `number` is the frame number in the
     shot. Frames are values: nothing writes into `pixels` after construction.
     """
 
@@ -117,9 +121,9 @@ class Frame:
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What impasto did to this frame (style, hash, parameters, version); writers store it."""
     guides: tuple[Part, ...] = ()
-    """Parts of other files of the same moment, for styles that see guide layers; no writer stores them."""
+    """Parts of other files of the same frame, for styles with guide layers; no writer stores them."""
     motion: tuple[KeyMotion | None, ...] = ()
-    """Motion into each painted key of the style, in their order; None for a key to which no vectors lead."""
+    """Motion into each painted key of the style, in their order; None for a key without vectors."""
 
     @classmethod
     def from_pixels(
@@ -164,12 +168,12 @@ class Frame:
 
     @property
     def colour(self) -> Pixels:
-        """The colour layer as it came: (H, W, 3), or (H, W, 1) for grey; a view where possible."""
+        """The stored samples of the colour layer: (H, W, 3), or (H, W, 1) for grey; a view where possible."""
         return self.part.pixels[..., list(self.layer.colour)]
 
     @property
     def alpha(self) -> Pixels | None:
-        """Alpha as it came, (H, W), or None."""
+        """The stored samples of alpha, (H, W), or None."""
         return None if self.layer.alpha is None else self.part.pixels[..., self.layer.alpha]
 
     def with_colour(self, colour: Pixels) -> Frame:
@@ -199,7 +203,6 @@ def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
     """
     found: dict[str, ColourLayer] = {}
     for index, part in enumerate(parts):
-        part_name = str(part.attributes["name"].value) if "name" in part.attributes else ""
         leaves_of: dict[str, dict[str, int]] = {}
         for position, channel in enumerate(part.channels):
             prefix, _, leaf = channel.rpartition(".")
@@ -212,7 +215,7 @@ def layers_of(parts: tuple[Part, ...]) -> dict[str, ColourLayer]:
             else:
                 continue
             bare = "rgb" if len(layer.colour) == 3 else "Y"
-            found.setdefault(".".join(filter(None, (part_name, prefix))) or bare, layer)
+            found.setdefault(".".join(filter(None, (part.name, prefix))) or bare, layer)
             found.setdefault(prefix or bare, layer)
     if found and "rgb" not in found:
         coloured = (layer for layer in found.values() if len(layer.colour) == 3)
@@ -235,3 +238,12 @@ def find_layer(parts: tuple[Part, ...], name: str | None = None) -> ColourLayer:
     if name.lower() not in folded:
         raise UnknownName("layer", name, layers)
     return folded[name.lower()]
+
+
+def find_channel(parts: Sequence[Part], name: str) -> tuple[Part, int] | None:
+    """The first part that has a channel called `name`, or 'PART.CHANNEL', and the channel's index in it."""
+    for part in parts:
+        for position, channel in enumerate(part.channels):
+            if name in (channel, f"{part.name}.{channel}"):
+                return part, position
+    return None

@@ -1,6 +1,6 @@
-"""What happens to a plate before the network and to the painting after it; each step off unless asked for.
+"""Grades before and after the network: noise, sharpness, levels, saturation and size; each step is off by default.
 
-Tone and noise are worked on in the working picture, (H, W, 3) float32, sRGB-encoded Rec.709, not
+Tone and noise are changed in the working picture, (H, W, 3) float32, sRGB-encoded Rec.709, not
 clamped (`impasto.core.colour.encode` of scene-linear light). A change of size is for a whole frame:
 `impasto.core.resize`.
 """
@@ -41,7 +41,7 @@ SHARPEN_RADIUS = 3
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What is done to the plate before the network sees it; the defaults do nothing.
+    """The grade of the plate before the network; the defaults do nothing.
 
     The order is resize, denoise, levels, saturation. A value outside its range raises UsageError.
     """
@@ -58,13 +58,13 @@ class Before:
 
     @property
     def is_off(self) -> bool:
-        """Whether the picture stays as it is; the size is not asked."""
+        """Whether the picture stays unchanged, apart from its size."""
         return all(getattr(self, control.name) == control.default for control in BEFORE_CONTROLS)
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What is done to the painting after the network; the defaults do nothing.
+    """The grade of the painting after the network; the defaults do nothing.
 
     The order is denoise, sharpen, levels, saturation, resize. A value outside its range raises UsageError.
     """
@@ -82,7 +82,7 @@ class After:
 
     @property
     def is_off(self) -> bool:
-        """Whether the picture stays as it is; the size is not asked."""
+        """Whether the picture stays unchanged, apart from its size."""
         return all(getattr(self, control.name) == control.default for control in AFTER_CONTROLS)
 
 
@@ -102,9 +102,9 @@ def _check(settings: Before | After, controls: tuple[Parameter, ...]) -> None:
 
 
 def grade_before(picture: Samples, settings: Before) -> Samples:
-    """The plate as the network is to see it: a new working picture, or the argument where all is off.
+    """The graded plate for the network: a new working picture, or the argument where all is off.
 
-    Nothing is clamped. A pixel with a NaN or infinite channel comes out as it was and touches no other.
+    Nothing is clamped. A pixel with a NaN or infinite channel comes out unchanged and affects no other.
     """
     if settings.is_off:
         return picture
@@ -119,7 +119,7 @@ def grade_before(picture: Samples, settings: Before) -> Samples:
 
 
 def grade_after(picture: Samples, settings: After) -> Samples:
-    """The painting as it is to be delivered: a new working picture, with the promises of `grade_before`."""
+    """The graded painting: a new working picture, with the guarantees of `grade_before`."""
     if settings.is_off:
         return picture
 
@@ -194,7 +194,7 @@ def _box(picture: Samples) -> npt.NDArray[np.float32]:
 
 
 def _around_invalid(picture: Samples, steps: Callable[[Samples], Samples]) -> Samples:
-    """Run `steps` on a finite picture and put the pixels that were not finite back as they were."""
+    """Run `steps` on a picture with invalid pixels filled, and put those pixels back unchanged."""
     clean, invalid = colour.fill_invalid(picture)
     result = steps(clean)
     if invalid is not None:

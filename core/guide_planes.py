@@ -1,19 +1,19 @@
-"""Guide layers: what a renderer knows of a frame beside its colour, as further planes that the network sees.
+"""Guide planes: a renderer's channels beside colour, as further planes that the network sees.
 
-Each channel is read by a fixed rule that its style's card states, the same in training and in rendering. A plane
-at a pixel depends on the channel's sample there alone, never on the rest of the frame, and is in [0, 1]:
+Each channel is read by a fixed rule on the style's card, the same in training and in rendering. A plane
+at a pixel depends only on the channel's sample there, never on the rest of the frame, and is in [0, 1]:
 
     normal   (clip(x, -1, 1) + 1) / 2             components of unit vectors
     depth    1 / (1 + |x| / scale)                distances: 1 at the camera, 1/2 at `scale`, 0 at infinity
     colour   encode(clip(x, 0, 1))                albedo in scene-linear light; integers are encoded already
     mask     clip(x, 0, 1)                        coverage, occlusion
     vector   (1 + x / (scale + |x|)) / 2          positions, motion: anything that has no bound
-    id       three planes of chance, by the number   identifiers, which have no order: of objects, of materials, hashes
+    id       three planes, a hash of the number           identifiers of objects or materials, which have no order
 
-Identifiers are to be rendered without antialiasing: the mean of two numbers is a third.
+Render identifiers without antialiasing: the mean of two numbers is a third.
 
-Where a channel is NaN or infinite, and where its data window leaves the plate uncovered, it reads as nothing does:
-a depth as infinitely far, everything else as 0.
+A channel that is NaN or infinite, or whose data window does not cover the plate, reads as empty there: a depth as
+infinitely far, everything else as 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from impasto.core import colour
 from impasto.core.errors import UsageError
-from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, find_layer
+from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, find_channel, find_layer
 from impasto.core.guides import ID_PLANES, Guide
 from impasto.core.resize import Resize, resize_frame
 
@@ -33,8 +33,8 @@ from impasto.core.resize import Resize, resize_frame
 def planes_of(frame: Frame, guides: Sequence[Guide]) -> Samples | None:
     """The guides of a frame in its data window, (H, W, planes) float32 in [0, 1], or None for none.
 
-    They are looked for in `Frame.guides` first, then among the frame's own parts. Pictures of other files lie upon
-    the plate by their display windows. Raises UsageError, naming channel and frame, for a channel that is not there
+    `Frame.guides` is searched first, then the frame's own parts. Pictures of other files are aligned with the plate by
+    their display windows. Raises UsageError, naming channel and frame, for a channel that is not there
     or whose display window is of another size.
     """
     if not guides:
@@ -49,25 +49,10 @@ def planes_of(frame: Frame, guides: Sequence[Guide]) -> Samples | None:
     return np.concatenate(planes, axis=2)
 
 
-def find_channel(parts: Sequence[Part], name: str) -> tuple[Part, int] | None:
-    """The part and the place in it of a channel: by its own name, or by 'PART.CHANNEL'; the first that fits."""
-    for part in parts:
-        prefix = part_name(part)
-        for position, channel in enumerate(part.channels):
-            if name in (channel, f"{prefix}.{channel}"):
-                return part, position
-    return None
-
-
-def part_name(part: Part) -> str:
-    """The name of a part in its file, or nothing."""
-    return str(part.attributes["name"].value) if "name" in part.attributes else ""
-
-
 def read(samples: Pixels, guide: Guide) -> Samples:
-    """Samples of a channel (H, W) of any type, as the planes that the network sees: (H, W, planes) float32."""
+    """Samples of a channel (H, W) of any type as the planes that the network sees: (H, W, planes) float32."""
     if guide.reading == "id":
-        return _by_chance(samples)
+        return _hashed(samples)
     raw = colour.to_float(samples)
     sound = np.isfinite(raw)
     values = np.where(sound, raw, np.float32(0))
@@ -90,9 +75,9 @@ def read(samples: Pixels, guide: Guide) -> Samples:
 
 
 def resized_planes(planes: Samples, frame: Frame, plate: Frame) -> Samples:
-    """Planes in a frame's data window by nearest samples in that of the plate that it was resized to.
+    """Planes of a frame's data window, resized by nearest samples to that of `plate`, its resized frame.
 
-    As `impasto.core.resize.resize_frame` treats all channels that are not colour: identifiers must not blend.
+    `impasto.core.resize.resize_frame` treats all channels that are not colour so: identifiers must not blend.
     """
     window = plate.part.display_window
     channels = ("Y", *(f"plane.{index}" for index in range(planes.shape[2])))
@@ -103,11 +88,11 @@ def resized_planes(planes: Samples, frame: Frame, plate: Frame) -> Samples:
     return np.asarray(resize_frame(alone, target, "scene_linear").part.pixels[..., 1:], np.float32)
 
 
-def _by_chance(samples: Pixels) -> Samples:
-    """Three planes that are the same wherever the number is, and unlike those of every other number.
+def _hashed(samples: Pixels) -> Samples:
+    """Three planes that depend on the number alone and differ from those of every other number.
 
-    Bits of the splitmix64 finaliser (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195) over the number as a
-    double, so that half, float and integer files agree on a number. 0 is black.
+    They are bits of the splitmix64 finaliser (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195) over the number
+    as a double, so that half, float and integer files agree on a number. 0 is black.
     """
     numbers = samples.astype(np.float64)
     numbers = np.where(np.isfinite(numbers), numbers, 0.0) + 0.0  # -0 is 0
@@ -120,7 +105,7 @@ def _by_chance(samples: Pixels) -> Samples:
 
 
 def _over(planes: Samples, guide: Guide, part: Part, frame: Frame) -> Samples:
-    """Planes of a part's data window over that of the plate, what is uncovered as nothing reads."""
+    """Planes of a part's data window in that of the plate, with empty values where it does not cover the plate."""
     plate, own, theirs = frame.part, part.display_window, frame.part.display_window
     if (own.width, own.height) != (theirs.width, theirs.height):
         raise UsageError(
@@ -132,8 +117,8 @@ def _over(planes: Samples, guide: Guide, part: Part, frame: Frame) -> Samples:
     top = (data.y - own.y) - (wanted.y - theirs.y)
     if (left, top, data.width, data.height) == (0, 0, wanted.width, wanted.height):
         return planes
-    nothing = read(np.full((1, 1), np.inf if guide.reading == "depth" else 0, np.float32), guide)
-    field = np.broadcast_to(nothing, (wanted.height, wanted.width, planes.shape[2])).copy()
+    empty = read(np.full((1, 1), np.inf if guide.reading == "depth" else 0, np.float32), guide)
+    field = np.broadcast_to(empty, (wanted.height, wanted.width, planes.shape[2])).copy()
     rows = slice(max(top, 0), max(min(top + data.height, wanted.height), 0))
     columns = slice(max(left, 0), max(min(left + data.width, wanted.width), 0))
     if rows.start < rows.stop and columns.start < columns.stop:
@@ -142,7 +127,7 @@ def _over(planes: Samples, guide: Guide, part: Part, frame: Frame) -> Samples:
 
 
 def _missing(frame: Frame, channel: str) -> str:
-    """What to say of a channel that a frame lacks."""
+    """The message for a channel that a frame lacks."""
     where = f" ('{frame.source}')" if frame.source else ""
     there = [each for part in (*frame.guides, *frame.parts) for each in part.channels]
     shown = ", ".join(there[:12]) + (", …" if len(there) > 12 else "")

@@ -1,4 +1,4 @@
-"""Which guide layers a style sees, and by which rule each channel of them is read: what its card says of them."""
+"""The guide channels on a style's card, and the rule by which each is read. `guide_planes` applies the rules."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Reading = Literal["normal", "depth", "colour", "mask", "vector", "id", "plain"]
-"""How the samples of a channel become planes. 'plain' takes them as they are, as styles of card schema 2 did."""
+"""How the samples of a channel become planes. 'plain' takes them unchanged, as styles of card schema 2 did."""
 READINGS: tuple[Reading, ...] = ("normal", "depth", "colour", "mask", "vector", "id")
-"""Those that may be asked for."""
+"""The readings that a user may choose."""
 ID_PLANES = 3
 
 
@@ -26,10 +26,10 @@ class Guide:
 
     @property
     def planes(self) -> int:
-        """Channels of the network that it takes."""
+        """How many input channels of the network it takes."""
         return ID_PLANES if self.reading == "id" else 1
 
 
 def planes_in(guides: Sequence[Guide]) -> int:
-    """How many channels of the network these take together."""
+    """How many input channels of the network these take together."""
     return sum(guide.planes for guide in guides)

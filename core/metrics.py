@@ -1,9 +1,9 @@
-"""What can be measured about a result without a pretrained network.
+"""Metrics of a result that need no pretrained network.
 
-Pictures are (H, W, 3) float32 in working space (sRGB-encoded Rec.709), as `impasto.core.display_picture.as_seen` gives
-them. How a result moves is in `impasto.core.temporal`. No figure here says whether a picture is good; together they
-say whether it is blurred, whether the plate's forms are still there, how far colour and texture have moved,
-and whether the network left a lattice.
+Pictures are (H, W, 3) float32 in working space (sRGB-encoded Rec.709), as `impasto.core.display_picture.to_display`
+gives them. The metric over time is in `impasto.core.flicker`. No metric here says whether a picture is good; together
+they say whether it is blurred, whether the plate's forms are still there, how far colour and texture have moved, and
+whether the network left a lattice.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def edge_cosine(result: Samples, plate: Samples) -> float:
 
 
 def lap_swd(result: Samples, reference: Samples, *, seed: int = 0) -> float:
-    """How far the texture of a picture is from a reference's, wherever in it: 0 for the same distribution of patches.
+    """How far the texture of a picture is from a reference's, wherever it is: 0 for the same distribution of patches.
 
     Sliced Wasserstein distance between 7x7 patches, band by band of a Laplacian pyramid, each random slice divided
     by the reference's spread in it, so that strokes count as much as colour (Rabin et al. 2011,

@@ -1,4 +1,4 @@
-"""What an artist may turn, with the ranges and help texts from which hosts build their controls."""
+"""The parameters of a style, with the ranges and help texts from which hosts build their controls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One control: its range, its default, and what it does in one sentence for a tooltip."""
+    """One control: its range, its default, and a tooltip of one sentence."""
 
     name: str
     minimum: float
@@ -45,7 +45,7 @@ PARAMETERS: tuple[Parameter, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """One setting of every control; a value outside its range raises UsageError."""
+    """A value for every control; a value outside its range raises UsageError."""
 
     strength: float = 1.0
     stroke: float = 1.0

@@ -1,4 +1,4 @@
-"""A frame in another size, in register with its display window, whatever its windows are."""
+"""Resizing of a frame, in register with its display window, for any data window."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SIZE = re.compile(r"(?P<percent>\d+(\.\d+)?)%|(?P<width>\d*)x(?P<height>\d*)", 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """A new size of the display window: a scale, or width and height, of which one may follow the other.
+    """A new size of the display window: a scale, or width and height.
 
-    Build it by `parse`. A side that is None keeps the shape of the picture.
+    Build it by `parse`. A side that is None follows the other by the picture's aspect ratio.
     """
 
     scale: float | None = None
@@ -46,7 +46,7 @@ class Resize:
         )
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of what becomes of a picture of this size; UsageError above `LARGEST_SIDE`."""
+        """Width and height after the resize of a picture of this size; UsageError above `LARGEST_SIDE`."""
         if self.scale is not None:
             size = round(width * self.scale), round(height * self.scale)
         elif self.width is None:
@@ -75,8 +75,8 @@ def resize_frame(frame: Frame, target: Resize, override: str | None = None) -> F
     parts take the nearest sample, because depths and IDs must not blend. Pixel aspect and attributes stay.
 
     NaN and infinite colour blends into no other pixel; a NaN alpha counts as 0 there, an infinite one as 1.
-    Where such a pixel is the nearest of an output pixel, that pixel is its copy; where it is the nearest of
-    none (possible only when made smaller) it is gone, and its colour filled from its neighbours.
+    An output pixel whose nearest pixel is such a one is its copy. One that is nearest to no output pixel
+    (possible only when the frame becomes smaller) is dropped, and its colour is filled from its neighbours.
     `override` names the plate's space, as in `impasto.core.colour.plate_space`.
     """
     display = frame.part.display_window
@@ -189,7 +189,7 @@ def _filtered_colour(
         matted = colour.coverage(small_alpha)[..., None] > 0
         return np.where(matted, colour.premultiply(painted, small_alpha), painted), small_alpha
     straight = colour.unpremultiply(light, small_alpha)
-    # Under a straight matte of 0 there may be colour all the same: it has no weight, but it has a place.
+    # Colour under a straight matte of 0 has no weight, but it is kept.
     hidden = colour.coverage(small_alpha)[..., None] == 0
     return _back(np.where(hidden, _filter(linear, columns, rows), straight), space, grey), small_alpha
 
@@ -202,7 +202,7 @@ def _back(linear: Samples, space: colour.PlateSpace, grey: bool) -> Samples:
 def _filter(pixels: Samples, columns: _Axis, rows: _Axis) -> Samples:
     """(H, W, C) float32 along both axes: area where smaller, a cubic without overshoot where larger.
 
-    Beyond its edges the picture goes on with the values it has there.
+    Beyond its edges the picture repeats the values of its edges.
     """
     if rows.step > 1 > columns.step:
         return _filter(_filter(pixels, _Axis.unchanged(columns.count), rows), columns, _Axis.unchanged(rows.size))
@@ -210,7 +210,7 @@ def _filter(pixels: Samples, columns: _Axis, rows: _Axis) -> Samples:
         return _filter(_filter(pixels, columns, _Axis.unchanged(rows.count)), _Axis.unchanged(columns.size), rows)
     smaller = columns.step >= 1 and rows.step >= 1
     if columns.is_whole and rows.is_whole:
-        # OpenCV knows no offset; where none is needed it does the same in a fraction of the time.
+        # OpenCV has no offset; where none is needed it does the same in a fraction of the time.
         interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
         resized = cv2.resize(pixels, (columns.size, rows.size), interpolation=interpolation)
         result = np.asarray(resized, np.float32).reshape(rows.size, columns.size, pixels.shape[2])
@@ -262,9 +262,9 @@ def _cubic_weights(axis: _Axis) -> tuple[npt.NDArray[np.intp], Samples]:
 
 
 def _nearest_part(part: Part, columns: _Axis, rows: _Axis) -> Part:
-    """The part by nearest samples, in the windows that it gets."""
+    """The part by nearest samples, with its new windows."""
     old = part.display_window
-    # The steps are ratios of whole sides, so both come back whole.
+    # The steps are ratios of whole sides, so both are whole again.
     width, height = round(old.width / columns.step), round(old.height / rows.step)
     x, y = _scaled(old.x, old.width, width), _scaled(old.y, old.height, height)
     data = Window(x + columns.first, y + rows.first, columns.size, rows.size)

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
 from impasto.core.guides import planes_in
-from impasto.core.keyframe_paint.stored import Keys, take_keys, tensors_of
+from impasto.core.keyframe_paint.stored_keys import Keys, take_keys, tensors_of
 from impasto.core.style_reference import (
     FILE_ENDINGS,
     Mix,
     chosen_card,
     joined,
-    mix_from,
+    parse_choice,
     require_codes,
     split_reference,
 )
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 BUILT_IN = Path(__file__).parent / "styles"
 ENDING, PICKLES = FILE_ENDINGS[0], FILE_ENDINGS[1:]
 LARGEST_HEADER = 4 << 20
-"""Bytes: a header above this is no style's."""
+"""Bytes; no style has a larger header."""
 CANARY_TOLERANCE = 0.02
 
 
@@ -54,7 +54,7 @@ class Style:
 
 
 def style_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
-    """Name -> file of every style in these folders and of the built-in ones; the first of a name wins."""
+    """Name -> file of every style in these folders and of the built-in styles; the first file of a name wins."""
     found: dict[str, Path] = {}
     for folder in (*folders, BUILT_IN):
         for path in sorted(folder.glob(f"*{ENDING}")):
@@ -63,7 +63,7 @@ def style_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
 
 
 def find_style(name: str | Path, folders: Sequence[Path] = ()) -> Path:
-    """The file of a style, given its name or its path, with the choice behind it, if any.
+    """The file of a style, given its name or its path, with its choice, if any.
 
     Raises UnknownName with the nearest name.
     """
@@ -80,9 +80,9 @@ def find_style(name: str | Path, folders: Sequence[Path] = ()) -> Path:
 
 
 def offered_by(path: Path) -> list[tuple[Path, Card]]:
-    """What a file offers to choose from: itself and, where it holds several styles, each of them; with their cards.
+    """The styles that a file offers, with their cards: itself and, if it holds several, each of them.
 
-    StyleError where it is no style.
+    Raises StyleError for a file that is no style.
     """
     card = read_card(path)
     choices = [Path(joined(str(path), code)) for code in card.codes] if len(card.codes) > 1 else []
@@ -90,28 +90,28 @@ def offered_by(path: Path) -> list[tuple[Path, Card]]:
 
 
 def file_of(reference: Path) -> Path:
-    """The file alone, without a choice of the styles in it."""
+    """The file of a reference, without the choice of a style in it."""
     return Path(split_reference(str(reference))[0])
 
 
 def read_card(path: Path) -> Card:
-    """The card alone, without weights and without torch; that of a choice where the path ends in one.
+    """Read the card alone, without weights and torch; for a path with a choice, the card of that choice.
 
-    Raises StyleError where there is no card, and what `mix_from` raises.
+    Raises StyleError where there is no card, and what `parse_choice` raises.
     """
     name, choice = split_reference(str(path))
     card = card_from_json(_header(Path(name))["__metadata__"]["card"], name)
-    return chosen_card(card, mix_from(choice, card.codes, name)) if choice else card
+    return chosen_card(card, parse_choice(choice, card.codes, name)) if choice else card
 
 
 def load_style(path: Path) -> Style:
-    """Read and check a style; where the path ends in a choice, what was chosen as a style of its own.
+    """Read and check a style; for a path with a choice, that choice as a style of its own.
 
-    StyleError says which check failed; and what `mix_from` raises.
+    Raises StyleError, which names the failed check, and what `parse_choice` raises.
     """
     name, choice = split_reference(str(path))
     style = _load_file(Path(name))
-    return choose(style, mix_from(choice, style.card.codes, name)) if choice else style
+    return choose(style, parse_choice(choice, style.card.codes, name)) if choice else style
 
 
 def choose(style: Style, mix: Mix) -> Style:
@@ -140,7 +140,7 @@ def _load_file(path: Path) -> Style:
             "it needs a newer impasto"
         )
     try:
-        generator = GENERATORS[card.generator](card.config)
+        generator = GENERATORS[card.generator].build(card.config)
     except (TypeError, ValueError, RuntimeError) as error:
         raise StyleError(
             f"expected a configuration of '{card.generator}' in '{path}', got {dict(card.config)}"
@@ -200,9 +200,10 @@ def _load_file(path: Path) -> Style:
 
 
 def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None) -> Style:
-    """Write weights as float16, and keys as they are, with their card, whole or not at all.
+    """Write weights as float16, and keys unchanged, with their card, whole or not at all.
 
-    What follows from the weights and the keys is filled in on the card, whose codes name the styles in the network.
+    Facts that follow from weights and keys are filled in on the card. The codes of the card name the styles in the
+    network.
     """
     import torch
     from safetensors import SafetensorError
@@ -243,7 +244,7 @@ def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
-    except (OSError, SafetensorError) as error:  # the library says a full disk in its own words
+    except (OSError, SafetensorError) as error:  # the library has an error of its own for a full disk
         partial.unlink(missing_ok=True)
         raise OutputError(
             f"could not write the style '{path}': {error}; choose another folder or free space"
@@ -252,7 +253,7 @@ def save_style(path: Path, card: Card, generator: UNet, keys: Keys | None = None
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values, in the order of the names; keys are among the weights."""
+    """SHA-256 over names, types, shapes and values of the weights and keys, in the order of the names."""
     total = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()

@@ -1,12 +1,12 @@
-"""Which of the styles in one file paints, or a blend of several: what stands behind the '@' of a style's name.
+"""References to a style, by name or path, with an optional choice of the styles in its file after an '@'.
 
     masters                          the first style in the file
     masters@wave                     one of them
-    masters@wave+wheat               both alike
+    masters@wave+wheat               both in equal parts
     masters@wave=0.7+wheat=0.3       by weight
 
-Wherever a style is named, by name or by path, a choice may follow. A blend is one network again: codes are blended
-before they are folded into the weights, so it costs nothing per frame.
+A blend is one network again: codes are blended before they are folded into the weights, so it costs nothing per
+frame.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Mix:
     weights: tuple[float, ...]
 
     def __str__(self) -> str:
-        """The shortest spelling, the same for the same blend."""
+        """The shortest spelling; equal blends have equal spellings."""
         taken = [(code, weight) for code, weight in zip(self.codes, self.weights, strict=True) if weight > 0]
         if len(taken) == 1:
             return taken[0][0]
@@ -40,7 +40,7 @@ class Mix:
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """A style's name or path, and the choice behind it; an empty choice where there is none.
+    """A style's name or path, and the choice after it, which may be empty.
 
     An '@' in a folder's or a file's name belongs to the path.
     """
@@ -51,21 +51,21 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def name_of(reference: str) -> str:
-    """How a person calls the style of a path: the file's stem, and the choice."""
+    """The name of a style by its path: the file's stem, and the choice."""
     style, choice = split_reference(reference)
     return joined(PurePath(style).stem, choice)
 
 
 def joined(style: str, choice: str) -> str:
-    """A style's name or path with a choice behind it; alone where the choice is empty."""
+    """A style's name or path with a choice after it, which may be empty."""
     return f"{style}{MARK}{choice}" if choice else style
 
 
-def mix_from(choice: str, codes: Sequence[str], style: str) -> Mix:
-    """The weights that a choice gives to the styles `codes` of a file; `style` is how a person calls it.
+def parse_choice(choice: str, codes: Sequence[str], style: str) -> Mix:
+    """The weights that a choice gives to the styles `codes` of a file; `style` is the file's name for messages.
 
     Raises StyleError for a file that holds one style only, UnknownName with the nearest name, and UsageError for a
-    weight that is none.
+    bad weight.
     """
     if not codes:
         raise StyleError(f"expected several styles in '{style}' to choose '{choice}' from, it holds one; leave it out")
@@ -91,7 +91,7 @@ def mix_from(choice: str, codes: Sequence[str], style: str) -> Mix:
 
 
 def chosen_card(card: Card, mix: Mix) -> Card:
-    """The card of a choice, as if it were a style of its own: its name and its digest say what was chosen."""
+    """The card of a choice, as of a style of its own; its name and its digest include the choice."""
     name = joined(card.name, str(mix))
     title = f"{card.title}: {readable(str(mix))}"
     sha256 = chosen_sha256(card.weights_sha256, mix)
@@ -100,17 +100,17 @@ def chosen_card(card: Card, mix: Mix) -> Card:
 
 
 def chosen_sha256(weights_sha256: str, mix: Mix) -> str:
-    """The digest by which a choice is recognised: of the file's own and of the weights."""
+    """The digest of a choice: of the file's digest and the choice's weights."""
     return hashlib.sha256(joined(weights_sha256, str(mix)).encode()).hexdigest()
 
 
 def readable(code: str) -> str:
-    """A style's name as artists read it."""
+    """A style's name for a user interface."""
     return code.replace("_", " ").replace("-", " ").replace("+", " + ").capitalize()
 
 
 def require_codes(codes: Sequence[str], count: int) -> None:
-    """ValueError unless these name `count` styles apart, in letters that a choice can hold."""
+    """Raise ValueError unless these are `count` distinct names without the letters that a choice reserves."""
     if len(codes) != count or len(set(codes)) != len(codes):
         raise ValueError(f"expected {count} names of styles, got {tuple(codes)}")
     for code in codes:

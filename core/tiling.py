@@ -1,4 +1,4 @@
-"""A network over a large picture in tiles, with the very result of the whole."""
+"""Tiling: a network run over a large picture in tiles, with the same result as on the whole."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ Maps = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What to compute (`top`:`bottom`, `left`:`right`) and what the network must see for it (`see_…`)."""
+    """The rectangle to compute (`top`:`bottom`, `left`:`right`), and the larger one that it depends on (`view_…`)."""
 
     top: int
     bottom: int
     left: int
     right: int
-    see_top: int
-    see_bottom: int
-    see_left: int
-    see_right: int
+    view_top: int
+    view_bottom: int
+    view_left: int
+    view_right: int
 
 
 def tiles_of(height: int, width: int, side: int, halo: int) -> Iterator[Tile]:
-    """Tiles of at most `side` pixels that cover a picture, all seeing a rectangle of one size.
+    """Tiles of at most `side` pixels that cover a picture; all views have one size.
 
-    Inside the picture a tile sees `halo` more pixels on every side. At the picture's border its
-    view is moved inward instead of being padded, so that the border is treated as in the whole.
+    Inside the picture a view extends `halo` pixels beyond its tile on every side. At the picture's border its
+    view is moved inward instead of being padded, so that the border is treated as in the whole picture.
     """
-    see_height, see_width = min(side + 2 * halo, height), min(side + 2 * halo, width)
+    view_height, view_width = min(side + 2 * halo, height), min(side + 2 * halo, width)
     for top in range(0, height, side):
         for left in range(0, width, side):
-            see_top = max(0, min(top - halo, height - see_height))
-            see_left = max(0, min(left - halo, width - see_width))
+            view_top = max(0, min(top - halo, height - view_height))
+            view_left = max(0, min(left - halo, width - view_width))
             yield Tile(
                 top, min(top + side, height), left, min(left + side, width),
-                see_top, see_top + see_height, see_left, see_left + see_width,
+                view_top, view_top + view_height, view_left, view_left + view_width,
             )  # fmt: skip
 
 
@@ -63,13 +63,13 @@ def run_tiled(
     bias = torch.empty_like(gain)
     for tile in tiles_of(height, width, side, halo):
         cancelled()
-        seen = picture[:, :, tile.see_top : tile.see_bottom, tile.see_left : tile.see_right]
-        maps = net(seen.contiguous(memory_format=torch.channels_last))
+        view = picture[:, :, tile.view_top : tile.view_bottom, tile.view_left : tile.view_right]
+        maps = net(view.contiguous(memory_format=torch.channels_last))
         for whole, part in zip((gain, bias), maps, strict=True):
             whole[:, :, tile.top : tile.bottom, tile.left : tile.right] = part[
                 :,
                 :,
-                tile.top - tile.see_top : tile.bottom - tile.see_top,
-                tile.left - tile.see_left : tile.right - tile.see_left,
+                tile.top - tile.view_top : tile.bottom - tile.view_top,
+                tile.left - tile.view_left : tile.right - tile.view_left,
             ]
     return gain, bias

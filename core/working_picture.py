@@ -1,4 +1,4 @@
-"""A plate's way to the network's picture, and the painted picture's way back into the frame."""
+"""From a frame to the working picture that the network sees, and from the painted picture back into the frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a result is to be, where that is not what the plate was.
+    """The colour space and the samples of a result that differs from its plate.
 
     `space` is a colour space by name; `samples` the stored type, 'half' or 'float' (integers are
     made by the writers, which round and clip).
@@ -24,12 +24,12 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame as the network sees it, and what is needed to answer in kind.
+class WorkingPicture:
+    """A frame as the network sees it, and what `to_plate` needs to undo that.
 
     `picture` is (H, W, 3) float32 in working space. `linear` is the plate in scene-linear
-    Rec.709 without its alpha, and `carried` what was taken off it; both None where the samples of
-    the plate are the working picture as they stand. `weight` is the coverage of alpha, or None.
+    Rec.709 without its alpha, and `residual` what was taken off it; both are None where the samples of
+    the plate are the working picture already. `weight` is the coverage of alpha, or None.
     """
 
     frame: Frame
@@ -37,7 +37,7 @@ class Seen:
     plate: Samples
     picture: Samples
     linear: Samples | None
-    carried: colour.Carried | None
+    residual: colour.Residual | None
     alpha: Samples | None
     weight: Samples | None
     exposure: float
@@ -45,14 +45,14 @@ class Seen:
     @property
     def invalid_pixels(self) -> int:
         """Pixels with a NaN or infinite channel."""
-        return 0 if self.carried is None else self.carried.invalid_count
+        return 0 if self.residual is None else self.residual.invalid_count
 
 
-def see(frame: Frame, *, input_space: str | None = None, exposure: float = 0.0) -> Seen:
+def to_working(frame: Frame, *, input_space: str | None = None, exposure: float = 0.0) -> WorkingPicture:
     """What the network sees of a frame: unpremultiplied, filled under alpha, in working space, in [0, 1].
 
-    `exposure` in stops brightens the plate for the network's eyes; `answer` undoes it. Grey layers
-    are shown as three equal channels. Raises UnknownName for a colour space that does not exist.
+    `exposure` in stops brightens the plate for the network alone; `to_plate` undoes it. A grey layer
+    becomes three equal channels. Raises UnknownName for a colour space that does not exist.
     """
     space = colour.plate_space(frame, input_space)
     plate = colour.to_float(frame.colour)
@@ -61,47 +61,52 @@ def see(frame: Frame, *, input_space: str | None = None, exposure: float = 0.0) 
     weight = None if alpha is None else colour.coverage(alpha)
     is_integer = not np.issubdtype(frame.part.pixels.dtype, np.floating)
     if space.is_working and is_integer and weight is None and exposure == 0:
-        return Seen(frame, space, plate, straight, None, None, None, None, 0.0)
+        return WorkingPicture(frame, space, plate, straight, None, None, None, None, 0.0)
     if alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED:
         straight = colour.unpremultiply(straight, alpha)
     linear = colour.to_linear(straight, space)
     if exposure:
         linear = linear * np.float32(2.0**exposure)
     shown = linear if weight is None else colour.fill(linear, weight)
-    carried = colour.split(shown)
-    return Seen(frame, space, plate, carried.picture, linear, carried, alpha, weight, exposure)
+    picture, residual = colour.split_residual(shown)
+    return WorkingPicture(frame, space, plate, picture, linear, residual, alpha, weight, exposure)
 
 
-def answer(
-    seen: Seen, painted: Samples, *, strength: float, matte: Samples | None = None, output: Output | None = None
+def to_plate(
+    working: WorkingPicture,
+    painted: Samples,
+    *,
+    strength: float,
+    matte: Samples | None = None,
+    output: Output | None = None,
 ) -> Frame:
     """The frame with its colour layer painted, mixed with the plate by strength and matte in the plate's own space.
 
     `painted` is (H, W, 3) float32 in working space, `matte` (H, W) float32 in [0, 1]. What the
     network did not change comes back bit for bit, as do NaN, infinity and light under zero alpha.
-    With `output` the colour layer's part is float and in that space; without, as the plate was.
+    With `output` the colour layer's part is float and in that space; without, it is as in the plate.
     """
-    if seen.carried is None or seen.linear is None:
+    if working.residual is None or working.linear is None:
         result = painted
-        if seen.plate.shape[2] == 1:
+        if working.plate.shape[2] == 1:
             result = _grey(result)
     else:
-        light = colour.join(painted, seen.carried)
-        mask = colour.changed(light, seen.linear)
-        if seen.weight is not None:
-            mask &= seen.weight > 0
-        if seen.exposure:
-            light *= np.float32(2.0**-seen.exposure)
-        result = colour.from_linear(light, seen.space)
-        if seen.alpha is not None and seen.frame.alpha_kind is AlphaKind.ASSOCIATED:
-            result = colour.premultiply(result, seen.alpha)
-        if seen.plate.shape[2] == 1:
+        light = colour.add_residual(painted, working.residual)
+        mask = colour.changed(light, working.linear)
+        if working.weight is not None:
+            mask &= working.weight > 0
+        if working.exposure:
+            light *= np.float32(2.0**-working.exposure)
+        result = colour.from_linear(light, working.space)
+        if working.alpha is not None and working.frame.alpha_kind is AlphaKind.ASSOCIATED:
+            result = colour.premultiply(result, working.alpha)
+        if working.plate.shape[2] == 1:
             result = _grey(result)
-        result = colour.restore(result, seen.plate, mask)
-    result = _mixed(result, seen.plate, strength, matte)
+        result = colour.restore(result, working.plate, mask)
+    result = _mixed(result, working.plate, strength, matte)
     if output is None:
-        return seen.frame.with_colour(colour.to_samples(result, seen.frame.part.pixels.dtype))
-    return _converted(seen, result, output)
+        return working.frame.with_colour(colour.to_samples(result, working.frame.part.pixels.dtype))
+    return _converted(working, result, output)
 
 
 def check_matte(matte: Samples, height: int, width: int) -> None:
@@ -119,7 +124,7 @@ def _mixed(result: Samples, plate: Samples, strength: float, matte: Samples | No
     if matte is not None:
         check_matte(matte, *plate.shape[:2])
     amount = np.float32(strength) if matte is None else (np.clip(matte, 0, 1) * np.float32(strength))[..., None]
-    # Infinity minus infinity is no accident here: where the plate is not finite the result is the plate itself.
+    # Plates hold infinity, and infinity minus infinity is NaN: there the result is the plate itself.
     with np.errstate(invalid="ignore"):
         difference = np.subtract(result, plate)
     difference[~np.isfinite(difference)] = 0
@@ -130,22 +135,22 @@ def _grey(rgb: Samples) -> Samples:
     return np.asarray((rgb @ colour.LUMA)[..., None], np.float32)
 
 
-def _converted(seen: Seen, result: Samples, output: Output) -> Frame:
+def _converted(working: WorkingPicture, result: Samples, output: Output) -> Frame:
     """The frame with its colour layer, still in the plate's space, converted to another; all of its part as float.
 
     Light under zero alpha converts as it is. Attributes that state the old space give way to those of the new one.
     """
-    frame = seen.frame
+    frame = working.frame
     target = colour.plate_space(replace(frame, colour_space=output.space))
-    if target != seen.space:
+    if target != working.space:
         straight = np.repeat(result, 3, axis=2) if result.shape[2] == 1 else result
-        associated = seen.alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED
-        if associated and seen.alpha is not None:
-            straight = colour.unpremultiply(straight, seen.alpha)
-        straight = colour.from_linear(colour.to_linear(straight, seen.space), target)
-        if associated and seen.alpha is not None and seen.weight is not None:
-            matted = colour.premultiply(straight, seen.alpha)
-            straight = np.where(seen.weight[..., None] > 0, matted, straight)
+        associated = working.alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED
+        if associated and working.alpha is not None:
+            straight = colour.unpremultiply(straight, working.alpha)
+        straight = colour.from_linear(colour.to_linear(straight, working.space), target)
+        if associated and working.alpha is not None and working.weight is not None:
+            matted = colour.premultiply(straight, working.alpha)
+            straight = np.where(working.weight[..., None] > 0, matted, straight)
         result = straight[..., :1] if result.shape[2] == 1 else straight
     part = _as_float(frame.part, output.samples)
     part.pixels[..., list(frame.layer.colour)] = colour.to_samples(result, part.pixels.dtype)

@@ -130,7 +130,7 @@ def own_keys(folder: Path) -> KeyPair:
     """The user's own pair. NotPermitted where there is none, or where others can read it."""
     if not (folder / f"{CLIENT}{SECRET}").exists():
         raise NotPermitted(
-            f"expected your keys in '{folder}', found none; run `impasto keys new`, and `impasto keys add` with what it"
+            f"expected your keys in '{folder}', found none; run `impasto auth new`, and `impasto auth add` with what it"
             " prints on the server's machine"
         )
     prepare_keys(folder)
@@ -149,7 +149,7 @@ def client_keys(folder: Path, address: str, server: str | None = None) -> Client
     if not known.exists():
         raise NotPermitted(
             f"expected to know the public key of {address}, which is how a server is told from a stranger; run"
-            f" `impasto keys trust {address} KEY` with the key that `impasto serve --listen` prints there"
+            f" `impasto auth trust {address} KEY` with the key that `impasto serve --listen` prints there"
         )
     return ClientKeys(own.public, own.secret, public_key(str(known)))
 
@@ -170,10 +170,10 @@ def add(folder: Path, name: str, key: str, role: str = "render") -> Allowed:
     public = public_key(key)
     prepare_keys(folder)
     if path.exists():
-        raise UsageError(f"expected a new name, '{name}' has a key already; run `impasto keys revoke {name}` before")
+        raise UsageError(f"expected a new name, '{name}' has a key already; run `impasto auth revoke {name}` before")
     holder = AllowList(folder).user_of(public)
     if holder is not None:
-        raise UsageError(f"expected a new key, '{holder.name}' has this one; run `impasto keys revoke {holder.name}`")
+        raise UsageError(f"expected a new key, '{holder.name}' has this one; run `impasto auth revoke {holder.name}`")
     _write(path, public, {"role": role})
     return Allowed(name, cast("Role", role), public)
 
@@ -219,7 +219,7 @@ def public_key(text: str) -> bytes:
     if not sound:
         shown = text if len(text) <= 60 else f"{text[:60]}…"
         raise UsageError(
-            f"expected a public key of {KEY_LETTERS} letters, or its file, got '{shown}'; `impasto keys list` prints it"
+            f"expected a public key of {KEY_LETTERS} letters, or its file, got '{shown}'; `impasto auth list` prints it"
             " (put it in quotes: it may hold signs that the shell reads)"
         )
     return text.encode("ascii")
@@ -290,7 +290,7 @@ def _pair(folder: Path, name: str) -> KeyPair:
     fields = _fields(path)
     if "public-key" not in fields or "secret-key" not in fields:
         raise NotPermitted(
-            f"expected a pair of keys in '{path}', found none; run `impasto keys new --overwrite`"
+            f"expected a pair of keys in '{path}', found none; run `impasto auth new --overwrite`"
             if name == CLIENT
             else f"expected a pair of keys in '{path}', found none; remove the file, and the server makes new ones"
         )

@@ -1,9 +1,9 @@
-"""A new style out of one that is trained: only what tells styles apart is learned, in minutes instead of hours.
+"""A new style from a trained one: a run learns only what tells styles apart, in minutes instead of hours.
 
 A network that holds several styles by code keeps what they have in common (edges, forms, how paint lies) in its
-convolutions. Those stay as they are; the code, the scales and shifts that are worked out of it and the head are
-trained (conditional instance normalisation did the same: Dumoulin et al. 2017, arXiv:1610.07629). A new style begins
-with the code of that one in the base which already paints most like it, colours aside.
+convolutions. Those are frozen; the code, the scales and shifts that follow from it, and the head are trained
+(conditional instance normalisation did the same: Dumoulin et al. 2017, arXiv:1610.07629). A new style begins with the
+code of the style in the base that already paints most like it, colours aside.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from torch import Tensor
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
-from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pairs import Pair
+from impasto.training.data.pictures import as_float
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
 
 HEADS = ("head", "refine", "last")
-"""The layers that answer with gain and bias, by their names in the generators."""
+"""The layers that produce gain and bias, by their names in the generators."""
 COMPARED, SIDE = 4, 256
-"""Pictures of a new style that the base's own styles are compared on, and the side of their middles."""
+"""Pictures of a new style on which the styles of the base are compared, and the side of the centre crop."""
 
 
 def require_codes_to_adapt(base: Style) -> None:
@@ -68,17 +69,17 @@ def adapted(base: Style, pairs: Sequence[Pair]) -> UNet:
 
 @torch.no_grad()
 def nearest_style(generator: UNet, pairs: Sequence[Pair]) -> int:
-    """Which of a network's styles leaves least of some painted pictures unexplained by any colour grade of its own."""
+    """The style of a network whose results explain some painted pictures best, up to a colour grade."""
     count = min(COMPARED, len(pairs))
     some = [pairs[index * len(pairs) // count] for index in range(count)]
-    unlike = [0.0] * generator.config.styles
+    errors = [0.0] * generator.config.styles
     for pair in some:
         plate, target = (_middle(as_float(picture)) for picture in (pair.before, pair.after))
-        judged = torch.ones_like(plate[:1], dtype=torch.bool) if pair.judged is None else _middle(pair.judged)
-        if judged.any():
-            for style in range(len(unlike)):
-                unlike[style] += _ungraded(stylize(generator, plate, style), target, judged)
-    return min(range(len(unlike)), key=unlike.__getitem__)
+        loss_mask = torch.ones_like(plate[:1], dtype=torch.bool) if pair.loss_mask is None else _middle(pair.loss_mask)
+        if loss_mask.any():
+            for style in range(len(errors)):
+                errors[style] += _ungraded(stylize(generator, plate, style), target, loss_mask)
+    return min(range(len(errors)), key=errors.__getitem__)
 
 
 def _middle(picture: Tensor) -> Tensor:
@@ -87,13 +88,13 @@ def _middle(picture: Tensor) -> Tensor:
     return picture[:, top : top + SIDE, left : left + SIDE]
 
 
-def _ungraded(result: Tensor, target: Tensor, judged: Tensor) -> float:
-    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target, where it is judged.
+def _ungraded(result: Tensor, target: Tensor, loss_mask: Tensor) -> float:
+    """Mean square of what the best 3x4 matrix over the result's colours leaves of the target, within the loss mask.
 
-    Pictures are (3, H, W), `judged` (1, H, W) bool.
+    Pictures are (3, H, W), `loss_mask` (1, H, W) bool.
     """
-    x = torch.cat((result, torch.ones_like(result[:1])))[:, judged[0]].T.double()
-    y = target[:, judged[0]].T.double()
+    x = torch.cat((result, torch.ones_like(result[:1])))[:, loss_mask[0]].T.double()
+    y = target[:, loss_mask[0]].T.double()
     return float((x @ torch.linalg.lstsq(x, y).solution - y).square().mean())
 
 

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped, in one safetensors file."""
+"""Checkpoints: all that a run needs to resume as if it had never stopped, in one safetensors file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from torch.optim import Optimizer
 from impasto.core.errors import OutputError, TrainingError
 
 VERSION = 2
-"""2: the last good weights are in it, and what guard and monitor know. Of 1, the averaged weights stand for them."""
+"""2 adds the last good weights and the facts of guard and monitor. Where a file is of version 1, the averaged weights
+stand for the good ones."""
 
 
 def save_checkpoint(
@@ -30,7 +31,7 @@ def save_checkpoint(
 ) -> None:
     """Write all states; a reader sees the old file or the new one, never half of either.
 
-    OutputError where they cannot be written, for want of space for example; the old file stays.
+    OutputError where they cannot be written, for example on a full disk; the old file stays.
     """
     tensors: dict[str, Tensor] = {"random.global": torch.get_rng_state()}
     if device.startswith("cuda"):
@@ -106,9 +107,9 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 
 def _from_first(tensors: dict[str, Tensor], facts: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a checkpoint of version 1 would be in version 2."""
+    """A checkpoint of version 1, as version 2."""
     good = {f"good.{name}": value for name, value in _below(tensors, "averaged").items()}
-    judges = {f"good_critic.{name}": value for name, value in _below(tensors, "critic").items()}
+    critic = {f"good_critic.{name}": value for name, value in _below(tensors, "critic").items()}
     guard = {
         "mean_norm": facts["mean_norm"],
         "taken": facts["step"],
@@ -116,7 +117,7 @@ def _from_first(tensors: dict[str, Tensor], facts: dict[str, Any]) -> tuple[dict
         "rollbacks": facts["rollbacks"],
         "rate_factor": facts["rate_factor"],
     }
-    return tensors | good | judges, facts | {"guard": guard, "monitor": {}, "means": {}}
+    return tensors | good | critic, facts | {"guard": guard, "monitor": {}, "means": {}}
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

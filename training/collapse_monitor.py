@@ -1,8 +1,8 @@
-"""Signs of a network that collapses or runs away, seen on a fixed batch that is looked at now and then.
+"""Signs of a network that collapses or diverges, measured now and then on a fixed batch.
 
 Every sign is a ratio to the pictures that the network learns to make, never to the plates: a flat cel and a pencil
-drawing are far from a plate and healthy. A student begins far from its pictures too, so that a sign alarms only where
-it is out of its band and has become plainly worse than it once was.
+drawing are far from a plate and healthy. A new network is far from its pictures too, so a sign alarms only where it is
+out of its band and has become clearly worse than it once was.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ SETTLED = 300
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A fixed batch to look at: plates (N, 3, H, W), wanted pictures (M, 3, H, W), and where these may be judged."""
+    """A fixed batch: plates (N, 3, H, W), wanted pictures (M, 3, H, W), and the loss mask of these."""
 
     plates: Tensor
     wanted: Tensor
-    judged: Tensor | None = None
+    loss_mask: Tensor | None = None
     """(N, 1, H, W), where the wanted pictures are those of the plates; None where they belong to no plate."""
     styles: Tensor | None = None
-    """(N) int64, in which of a network's styles; None for the first."""
+    """(N) int64, the style of each in the network; None for the first."""
     guides: Tensor | None = None
     """(N, planes, H, W), guide planes of the plates; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What a sign is called in a sentence, and between what it may lie."""
+    """The sentence for a sign that alarms, and its healthy range."""
 
-    said: str
+    sentence: str
     least: float
     most: float
 
@@ -69,9 +69,9 @@ def signs(net: UNet, probe: Probe) -> dict[str, float]:
     code = None if probe.styles is None or net.codes is None else net.codes[probe.styles.to(device)]
     gain, bias = net(with_guides(plates, None if probe.guides is None else probe.guides.to(device)), code)
     result = gain * plates + bias
-    if probe.judged is not None:
-        # What is not judged was never learned: the truth stands in for it.
-        result = torch.where(probe.judged.to(device) > 0, result, wanted)
+    if probe.loss_mask is not None:
+        # What the loss mask leaves out was never learned: the target stands in for it.
+        result = torch.where(probe.loss_mask.to(device) > 0, result, wanted)
     return {
         "variety": _ratio(_variety(result), _variety(wanted)),
         "contrast": _ratio(float(result.std()), float(wanted.std())),
@@ -82,8 +82,8 @@ def signs(net: UNet, probe: Probe) -> dict[str, float]:
 
 
 @dataclass(slots=True)
-class Monitor:
-    """Remembers how well each sign has stood, and says when one is lost; all of it numbers, for the checkpoint."""
+class CollapseMonitor:
+    """Remembers the best of each sign, and alarms when one is lost; all fields are numbers, for the checkpoint."""
 
     nearest: dict[str, float] = field(default_factory=dict)
     """The smallest distance of each sign from 1, as a logarithm."""
@@ -95,23 +95,23 @@ class Monitor:
 
         `widest_gap` is how far the critic's scores of real and generated pictures may lie apart.
         """
-        told = next((told for name, value in seen.items() if (told := self._lost(name, value))), "")
+        alarm = next((alarm for name, value in seen.items() if (alarm := self._lost(name, value))), "")
         gap = figures.get("critic_gap", 0.0)
-        if not told and not -widest_gap / 4 <= gap <= widest_gap:
-            told = f"the critic tells real from generated pictures by {gap:.2g}, at most {widest_gap:g} is healthy"
+        if not alarm and not -widest_gap / 4 <= gap <= widest_gap:
+            alarm = f"the critic tells real from generated pictures by {gap:.2g}, at most {widest_gap:g} is healthy"
         reconstruction = figures.get("reconstruction", 0.0)
-        if step >= SETTLED and not told:
+        if step >= SETTLED and not alarm:
             if reconstruction > RISEN * self.lowest > 0:
-                told = f"the reconstruction loss is {reconstruction:.2g}, it was {self.lowest:.2g}"
+                alarm = f"the reconstruction loss is {reconstruction:.2g}, it was {self.lowest:.2g}"
             self.lowest = min(self.lowest, reconstruction)
-        return told
+        return alarm
 
     def _lost(self, name: str, value: float) -> str:
         band = BANDS[name]
         distance = abs(math.log(max(value, 1e-6))) if math.isfinite(value) else math.inf
         best = self.nearest.get(name, math.inf)
         if not band.least <= value <= band.most and distance > best + math.log(WORSE):
-            return band.said.format(value)
+            return band.sentence.format(value)
         if math.isfinite(distance):
             self.nearest[name] = min(best, distance)
         return ""
@@ -132,7 +132,7 @@ def _sharpness(pictures: Tensor) -> float:
 
 
 def _lattice(pictures: Tensor) -> float:
-    """How strong that is which alternates from pixel to pixel in both directions, in step over 16 pixels and more.
+    """How strongly pixels alternate in both directions, in step over 16 pixels and more.
 
     Edges and grain alternate as well, but not in step.
     """

@@ -1,18 +1,18 @@
-"""Critics that judge patches, not pictures."""
+"""Critics that score patches, not pictures."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from impasto.training.losses.adversarial import CONTESTS
+from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
 
 
 class PatchGAN(nn.Module):
     """Scores overlapping patches of 46 pixels (Isola et al. 2017, arXiv:1611.07004).
 
-    Spectral norm (Miyato et al. 2018, arXiv:1802.05957) instead of batch norm, or none, for a contest that
-    bounds the critic by a penalty. `inputs` is 3, or 6 when the plate is shown beside the picture
+    Spectral norm (Miyato et al. 2018, arXiv:1802.05957) instead of batch norm, or none, for a form of the loss
+    that bounds the critic by a penalty. `inputs` is 3, or 6 when the plate is shown beside the picture
     (conditional). Takes values around [0, 1]; returns (N, 1, H/8, W/8) scores.
     """
 
@@ -37,6 +37,6 @@ class PatchGAN(nn.Module):
         return scores
 
 
-def new_critic(contest: str, *, conditional: bool = True) -> PatchGAN:
-    """An untrained critic fit for a form of the contest; `conditional` shows it the plate beside the picture."""
-    return PatchGAN(6 if conditional else 3, spectral=CONTESTS[contest].spectral_norm)
+def new_critic(form: str, *, conditional: bool = True) -> PatchGAN:
+    """An untrained critic for a form of the adversarial loss; `conditional` shows it the plate beside the picture."""
+    return PatchGAN(6 if conditional else 3, spectral=ADVERSARIAL_FORMS[form].spectral_norm)

@@ -1,9 +1,9 @@
 """Several processes that train one network, each on its share of every batch.
 
-All of them draw the same batch from the same chance and end each step with the same weights; the first of them
-(rank 0) alone is heard and writes. With a batch that they can share evenly, the weights are those of one process but
-for rounding. What they say to each other goes through `torch.distributed`, which also knows whether there is more than
-one: `team` asks it. No wait is without a limit.
+All processes draw the same batch from the same random numbers and end each step with the same weights. Only the first
+(rank 0) reports and writes. Where the batch can be shared evenly, the weights equal those of one process but for
+rounding. Messages go through `torch.distributed`, which also knows whether there is more than one process;
+`process_group` asks it. Every wait has a time limit.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LIMIT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """The processes that train together, and which of them this is; alone, everything here changes nothing.
+class ProcessGroup:
+    """The processes that train together, and the rank of this one. With one process, no method changes anything.
 
     Every method that waits for the others raises TrainingError where they do not answer within the limit.
     """
@@ -36,8 +36,8 @@ class Team:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the one that reports, draws sheets, and writes checkpoints and styles."""
+    def is_main(self) -> bool:
+        """Whether this process reports, draws sheets, and writes checkpoints and styles."""
         return self.rank == 0
 
     def require_even(self, batch: int) -> None:
@@ -49,7 +49,7 @@ class Team:
             )
 
     def require_same(self, digest: str) -> None:
-        """TrainingError where not all have read the same pictures; takes their SHA-256 in hexadecimal."""
+        """TrainingError where the processes have read different data; takes the SHA-256 of the data in hexadecimal."""
         mine = torch.tensor(list(hashlib.sha256(digest.encode()).digest()[:8]), dtype=torch.int64)
         least, most = mine.clone(), mine.clone()
         if self.size > 1:
@@ -61,15 +61,15 @@ class Team:
                 "expected the same pictures in every process, they differ; give all machines the same folder"
             )
 
-    def share(self, whole: Tensor) -> Tensor:
-        """Of something of the whole batch (N, …), the part of this process: every `size`-th from its rank on."""
+    def shard(self, whole: Tensor) -> Tensor:
+        """This process's share of a tensor of the whole batch (N, …): every `size`-th picture from its rank on."""
         return whole if self.size == 1 else whole[self.rank :: self.size].clone()
 
-    def whole(self, share: Tensor) -> Tensor:
-        """The whole batch (N, …) from everybody's share, in the order in which it was drawn.
+    def gather(self, share: Tensor) -> Tensor:
+        """The whole batch (N, …) from the shares of all processes, in the order in which it was drawn.
 
-        For losses that are no mean over pictures: each process works the same loss out, and its gradient reaches
-        its own share, as large as `average` needs it.
+        For losses that are not a mean over pictures: each process computes the same loss, and its gradient reaches
+        its own share, scaled for `average_gradients`.
         """
         if self.size == 1:
             return share
@@ -80,7 +80,7 @@ class Team:
         parts[self.rank] = mine + self.size * (share - share.detach())
         return torch.stack(parts, dim=1).flatten(0, 1)
 
-    def average(self, net: nn.Module) -> None:
+    def average_gradients(self, net: nn.Module) -> None:
         """Replace the gradients of a network by their mean over all processes."""
         gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
         if self.size == 1 or not gradients:
@@ -101,7 +101,7 @@ class Team:
             distributed.all_reduce(summed)
         return tuple(summed.tolist())
 
-    def mean(self, figures: Mapping[str, float]) -> dict[str, float]:
+    def mean_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
         """Each figure as the mean over all processes, which must have the same ones."""
         names = sorted(figures)
         return {
@@ -109,32 +109,32 @@ class Team:
             for name, sum_ in zip(names, self.sums(*(figures[name] for name in names)), strict=True)
         }
 
-    def heard(self, figures: Mapping[str, float]) -> dict[str, float]:
+    def broadcast_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
         """The figures of the first process; all must have the same ones."""
-        return {name: self.told(value) for name, value in sorted(figures.items())}
+        return {name: self.broadcast(value) for name, value in sorted(figures.items())}
 
-    def told(self, value: float) -> float:
-        """What the first process says; the value that the others give does not matter."""
-        return self.sums(value if self.leads else 0.0)[0] if self.size > 1 else value
+    def broadcast(self, value: float) -> float:
+        """The value of the first process; the values that the others pass do not matter."""
+        return self.sums(value if self.is_main else 0.0)[0] if self.size > 1 else value
 
     @contextmanager
-    def fetched(self, path: Path, *, wanted: bool) -> Iterator[Path | None]:
-        """A file of the first process, as it is there, or as a copy; None where that has none or does not want it.
+    def main_file(self, path: Path, *, wanted: bool) -> Iterator[Path | None]:
+        """A file of the first process, there by its path, elsewhere as a copy; None where it is missing or not wanted.
 
-        So that machines without a shared folder go on from the same checkpoint.
+        This lets machines without a shared folder resume from the same checkpoint.
         """
-        size = int(self.told(path.stat().st_size if self.leads and wanted and path.exists() else -1))
+        size = int(self.broadcast(path.stat().st_size if self.is_main and wanted and path.exists() else -1))
         if size < 0:
             yield None
             return
         if self.size == 1:
             yield path
             return
-        read = bytearray(path.read_bytes() if self.leads else size)
+        read = bytearray(path.read_bytes() if self.is_main else size)
         stored = torch.frombuffer(read, dtype=torch.uint8)
         with _waiting():
             distributed.broadcast(stored, 0)
-        if self.leads:
+        if self.is_main:
             yield path
             return
         with TemporaryDirectory(prefix="impasto-fetched-") as folder:
@@ -143,27 +143,26 @@ class Team:
             yield copy
 
 
-ALONE = Team()
+ONE_PROCESS = ProcessGroup()
 
 
-def team() -> Team:
-    """The processes that this one trains with, as `torch.distributed` knows them."""
+def process_group() -> ProcessGroup:
+    """The group that this process trains in, as `torch.distributed` knows it."""
     if distributed.is_available() and distributed.is_initialized():
-        return Team(distributed.get_rank(), distributed.get_world_size())
-    return ALONE
+        return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
+    return ONE_PROCESS
 
 
 @contextmanager
-def joined(rank: int, size: int, device: str, *, start: int = 0, limit_s: float = LIMIT_S) -> Iterator[Team]:
-    """Meet the other processes at the address in the environment, and part from them at the end of the block.
+def joined(rank: int, size: int, device: str, *, start: int = 0, limit_s: float = LIMIT_S) -> Iterator[ProcessGroup]:
+    """Meet the other processes at the address in the environment, and leave the group at the end of the block.
 
-    `start` counts how often all were started anew, so that nobody looks for those of the time before: torchrun may keep
-    one store for all of them.
-    Gradients travel through NCCL on CUDA devices and through gloo on the CPU. TrainingError where the others do not
-    come, or where torch was built without either.
+    `start` counts the restarts, so that a process never waits for those of an earlier start: torchrun may keep one
+    store for all starts. Gradients travel through NCCL on CUDA devices and through gloo on the CPU. TrainingError where
+    the others do not come, or where torch was built without either.
     """
     if size == 1:
-        yield ALONE
+        yield ONE_PROCESS
         return
     if not distributed.is_available():
         raise TrainingError("expected a torch that can train in several processes, this build cannot; start one alone")
@@ -174,7 +173,7 @@ def joined(rank: int, size: int, device: str, *, start: int = 0, limit_s: float 
     from torch.distributed.rendezvous import rendezvous
 
     with _waiting():
-        # To start takes its time, and not everywhere the same; only what comes after is held to the limit.
+        # Start-up times differ between machines; `limit_s` holds only after it.
         store, rank, size = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=LIMIT_S)))
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if on_cuda else "gloo",
@@ -182,7 +181,7 @@ def joined(rank: int, size: int, device: str, *, start: int = 0, limit_s: float 
             rank=rank, world_size=size, timeout=timedelta(seconds=limit_s),
         )  # fmt: skip
     try:
-        yield Team(rank, size)
+        yield ProcessGroup(rank, size)
     finally:
         distributed.destroy_process_group()
 

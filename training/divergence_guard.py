@@ -1,7 +1,6 @@
-"""What keeps a run alive: steps that would ruin it are skipped, and too many of them send it back.
+"""Guard against divergence: it skips steps that would ruin a run, and sends the run back after too many of them.
 
-An unbounded generator without norms explodes sooner or later; each rule here was learned from a
-run that did.
+An unbounded generator without norms explodes sooner or later; each rule here comes from a run that did.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ FIRST = 100
 """Steps in which norms find their level: they grow with the learning rate, and `EARLY_SPIKE` stands for `SPIKE`."""
 EARLY_SPIKE = 30.0
 FEW = 5
-"""Steps that are taken whatever their norm, as long as it is finite: only they say what is usual in this run."""
+"""First steps that are taken whatever their finite norm: they show what is usual in this run."""
 IN_A_ROW = 4
 """Skipped steps in a row after which the run goes back: a skipped step changes nothing, so that as many batches which
-all spike say that the weights are ruined, and waiting would only add the ruin to the average."""
+all spike show that the weights are ruined, and waiting would only add the ruin to the average."""
 WINDOW = 200
 TOO_MANY = 10
 """Skipped steps within the window after which the run goes back to its last good weights."""
@@ -39,8 +38,8 @@ MOST_RETURNS = 6
 
 
 @dataclass(slots=True)
-class Guard:
-    """Watches gradient norms, and keeps count of what it had to do; all of it numbers, for the checkpoint."""
+class DivergenceGuard:
+    """Watches gradient norms and counts skipped steps and returns; all fields are numbers, for the checkpoint."""
 
     mean_norm: float = 0.0
     """Of the steps that were taken."""
@@ -93,7 +92,7 @@ class Guard:
         self.skipped, self.in_a_row, self.not_finite = [], 0, 0
 
     def exhausted(self) -> bool:
-        """Whether going back once more would be in vain."""
+        """Whether the run has gone back as often as it may."""
         return self.rollbacks >= MOST_RETURNS
 
     def rate_at(self, step: int) -> float:
@@ -101,12 +100,12 @@ class Guard:
         return self.rate_factor * min(1.0, (step - self.rolled_at + 1) / WARM_UP)
 
     def facts(self) -> dict[str, Any]:
-        """Everything, for a checkpoint; `Guard(**facts)` is the same guard."""
+        """Everything, for a checkpoint; `DivergenceGuard(**facts)` is the same guard."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LastGoodWeights:
     """The last good weights, in networks of their own: the averaged ones, and the critic's of that time."""
 
     net: UNet

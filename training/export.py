@@ -18,19 +18,19 @@ from torch import Tensor
 from impasto.core.card import Card, Training
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.style import Style, save_style
-from impasto.training.loop import Trained
-from impasto.training.networks import kind_of
+from impasto.training.networks import generator_name
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
+from impasto.training.task import Trained
 
 PREVIEW_SIDE = 160
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a person writes on a style's card."""
+    """The texts on a style's card that a person writes."""
 
     name: str
     title: str = ""
@@ -52,17 +52,16 @@ def write_style(
     keys: Keys | None = None,
     guides: tuple[Guide, ...] = (),
 ) -> Style:
-    """Write the network with its card, whole or not at all, while it may go on training.
+    """Write the network with its card, whole or not at all; the network may still be in training.
 
-    `pictures` is how many it learned from; `shown` is the plate (3, H, W), working space, whose painted
-    thumbnail stands for the style in lists, with its guide planes behind it where the network sees `guides`. `keys`
-    go into the file with it.
+    `pictures` counts the training pictures. `shown` is a plate (3, H, W), working space, whose painted thumbnail stands
+    for the style in lists; its guide planes follow it where the network sees `guides`. `keys` are stored in the file.
     """
     card = Card(
         name=label.name,
         title=label.title or label.name.replace("_", " ").replace("-", " ").capitalize(),
         description=label.description,
-        generator=kind_of(trained.net),
+        generator=generator_name(trained.net),
         config={},
         size=recipe.size,
         halo=1,
@@ -90,7 +89,7 @@ def write_style(
 def thumbnail(trained: Trained, plate: Tensor) -> str:
     """A plate (3, H, W), working space, painted; at most `PREVIEW_SIDE` pixels wide or high, as PNG in base64.
 
-    Of a network that holds several styles each paints a strip of it.
+    Each style of a network that holds several paints a strip of it.
     """
     device = next(trained.net.parameters()).device
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Contact sheets that show how a run is doing: plate, result, target."""
+"""Contact sheets of a run: plate, result, target."""
 
 from __future__ import annotations
 

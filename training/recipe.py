@@ -1,4 +1,4 @@
-"""What a training run is made of: every number that is not data."""
+"""The settings of a training run: every number that is not data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from impasto.core.errors import TrainingError, UnknownName
-from impasto.training.losses.adversarial import CONTESTS
-from impasto.training.networks import KINDS
+from impasto.core.generators import GENERATORS
+from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Recipe:
     """
 
     generator: str = "resunet"
-    """A name of `impasto.training.networks.KINDS`."""
+    """A name of `impasto.core.generators.GENERATORS`."""
     size: Literal["draft", "standard", "fine"] = "standard"
     steps: int = 20_000
     minutes: float = 0.0
     batch: int = 6
     crop: int = 128
     rim: int = 16
-    """Pixels at the edge of a crop that are not judged, since the plate beyond them is unseen."""
+    """Pixels at the edge of a crop that the losses leave out, since the network does not see the plate beyond them."""
     learning_rate: float = 1e-3
     warm_up: int = 60
     decay_from: float = 0.6
@@ -42,16 +42,16 @@ class Recipe:
     texture: float = 0.15
     adversarial: float = 0.01
     contest: str = "hinge"
-    """A name of `impasto.training.losses.adversarial.CONTESTS`: hinge, lsgan or wgan-gp."""
+    """A name of `impasto.training.losses.adversarial.ADVERSARIAL_FORMS`: hinge, lsgan or wgan-gp."""
     contrast: float = 0.0
-    """Of two unpaired folders alone: how firmly each place must still show what the plate shows there."""
+    """For two unpaired folders alone: how firmly each place must still show what the plate shows there."""
     consistency: float = 1.0
     consistency_every: int = 4
     out_of_range: float = 10.0
     adversarial_every: int = 2
     """The critic takes part in every n-th step; its loss weighs n times as much then."""
     critic_from: int = 300
-    """Steps before the critic starts; the generator hears it 100 steps later."""
+    """Steps before the critic starts; the generator learns from it 100 steps later."""
     noise: float = 0.02
     """Largest standard deviation of the noise on the plate, so that grain does not become strokes."""
     gain: float = 0.05
@@ -80,11 +80,11 @@ class Recipe:
         for name in ("compression", "progressive"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"expected {name} between 0 and 1, got {getattr(self, name)}")
-        if self.generator not in KINDS:
-            raise UnknownName("generator", self.generator, KINDS)
-        if self.contest not in CONTESTS:
-            raise UnknownName("contest", self.contest, CONTESTS)
-        sizes = KINDS[self.generator].sizes
+        if self.generator not in GENERATORS:
+            raise UnknownName("generator", self.generator, GENERATORS)
+        if self.contest not in ADVERSARIAL_FORMS:
+            raise UnknownName("contest", self.contest, ADVERSARIAL_FORMS)
+        sizes = GENERATORS[self.generator].sizes
         if self.size not in sizes:
             raise UnknownName("generator size", self.size, sizes)
         stride = sizes[self.size].stride
@@ -93,6 +93,10 @@ class Recipe:
                 f"expected a crop that is a multiple of {stride} and larger than twice the rim ({2 * self.rim}), "
                 f"got {self.crop}; give for example --crop 128"
             )
+
+    def fraction_at(self, steps: int, seconds: float) -> float:
+        """How far a run is after so many steps and seconds: 0 at its start, 1 or more at its end."""
+        return seconds / (60 * self.minutes) if self.minutes else steps / self.steps
 
     def rate_at(self, step: int, progress: float) -> float:
         """Learning rate at a step, with `progress` in [0, 1] through the run."""

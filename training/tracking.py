@@ -1,4 +1,4 @@
-"""Where a run writes its figures and pictures, besides the contact sheet and the CSV that are always there.
+"""Trackers: where a run sends its figures and contact sheets, besides the files in its folder.
 
 TensorBoard's own writer, and Weights & Biases when a user asks for it and has it: both follow a run from elsewhere.
 """
@@ -22,7 +22,7 @@ FOLDER = "tensorboard"
 
 
 class Tracker(Protocol):
-    """Takes note of a run; a step may be told twice, after a resume."""
+    """Follows a run. After a resume it may receive a step twice."""
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Losses and measures at a step."""

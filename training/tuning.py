@@ -1,4 +1,4 @@
-"""The search for settings of a recipe: short runs, each judged on pictures that it did not learn from.
+"""The search for settings of a recipe: short runs, each validated on held-out data.
 
 Optuna proposes settings and ends the runs that fall behind (extra `tune`); its journal is a file in the run's folder,
 from which a search that was stopped or killed goes on.
@@ -18,34 +18,36 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 
 from impasto.core.errors import OutputError, TrainingError, UnknownName, UsageError
+from impasto.core.generators import GENERATORS
 from impasto.core.generators.unet import UNet
 from impasto.core.media.commit import make_folder
 from impasto.training import loop
-from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pairs import Pair
+from impasto.training.data.pictures import as_float
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.losses.texture import laplacian_swd
-from impasto.training.networks import KINDS
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
+from impasto.training.task import Schedule, TrainingTask
 
 if TYPE_CHECKING:
     import optuna
 
-LOOKS = 8
-"""How often a run is judged and draws its contact sheet, evenly over its time; after each it may be ended."""
+VALIDATIONS = 8
+"""How often a run is validated and draws its contact sheet, evenly over its time; after each it may be pruned."""
 FIRST_RUNS = 3
-"""Runs that are never ended early: only they show what is usual."""
+"""Runs that are never pruned: only they show what is usual."""
 EVERY = 4
 """Every fourth pair is held out."""
 TEXTURE = 0.15
-"""How much texture counts beside likeness in the judgement, whatever a recipe weighs it by."""
+"""Weight of texture beside likeness in the validation error, whatever weight a recipe gives it."""
 JOURNAL = "trials.journal"
 """Inside the folder of a search."""
 
 Value: TypeAlias = float | int | str
 
 _Optuna: TypeAlias = Any
-"""The module, imported where a search begins: not everybody has it."""
+"""The module, imported where a search begins: it is an optional package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Trial:
     """Counted from 1."""
     settings: dict[str, Value]
     error: float | None
-    """On what was held out, lower is better; None for a run that could not be judged."""
+    """On held-out data, lower is better; None for a run without a finite error."""
     ended: Literal["whole", "pruned", "stopped", "failed"]
 
 
@@ -124,7 +126,7 @@ def fitted(base: Recipe, room: int) -> Recipe:
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """The pairs to learn from, and those to judge by; TrainingError where there is none to spare."""
+    """The pairs to learn from, and those to validate on; TrainingError where there is none to spare."""
     if len(pairs) < 2:
         raise TrainingError(
             f"expected at least two pairs, one of which is held out, got {len(pairs)}; add pictures to both folders"
@@ -135,7 +137,7 @@ def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
 
 @torch.no_grad()
 def error_on(net: UNet, pairs: Sequence[Pair]) -> float:
-    """How far a network is from pairs that it did not learn from: likeness, and texture by the same draw each time."""
+    """The error of a network on held-out pairs: likeness, and texture with the same random numbers each time."""
     device = next(net.parameters()).device
     total = 0.0
     with torch.random.fork_rng():
@@ -143,14 +145,14 @@ def error_on(net: UNet, pairs: Sequence[Pair]) -> float:
         for pair in pairs:
             result = stylize(net, as_float(pair.before).to(device), pair.style)[None]
             target = as_float(pair.after).to(device)[None]
-            if pair.judged is not None:
-                result = torch.where(pair.judged.to(device), result, target)
+            if pair.loss_mask is not None:
+                result = torch.where(pair.loss_mask.to(device), result, target)
             total += float(multi_scale_l1(result, target)) + TEXTURE * float(laplacian_swd(result, target))
     return total / len(pairs)
 
 
 def search(
-    task_for: Callable[[Recipe], loop.Task],
+    task_for: Callable[[Recipe], TrainingTask],
     plan: Search,
     *,
     on_trial: Callable[[Trial, Trial | None], None] = lambda trial, best: None,
@@ -158,9 +160,9 @@ def search(
 ) -> Trial | None:
     """Run trials until there are as many as planned, or until `stopped`; the best whole one of them, if there is any.
 
-    `task_for` makes the task of a recipe, with a `judge`, which is what a trial is judged by; its digest ties a journal
-    to its pictures. Each trial is told when it is over, with the best until then. TrainingError where the journal in
-    the folder is of another search.
+    `task_for` makes the task of a recipe, with a `validate`, whose error rates a trial; its digest ties a journal to
+    its data. `on_trial` receives each trial when it is over, with the best until then. TrainingError where the journal
+    in the folder is of another search.
     """
     import optuna
 
@@ -194,7 +196,7 @@ def best_of(study: optuna.Study) -> Trial | None:
 def write_recipe(path: Path, base: Recipe, best: Trial) -> None:
     """Write the settings of the best trial, over what differs from the defaults, as TOML for `--recipe`.
 
-    Whole or not at all; OutputError where it cannot be written. How long to train is left to whoever trains.
+    Whole or not at all; OutputError where it cannot be written. The length of a run is not part of it.
     """
     defaults = Recipe()
     differing = {
@@ -217,42 +219,42 @@ def write_recipe(path: Path, base: Recipe, best: Trial) -> None:
 def _one(
     optuna: _Optuna,
     study: optuna.Study,
-    task_for: Callable[[Recipe], loop.Task],
+    task_for: Callable[[Recipe], TrainingTask],
     plan: Search,
     stopped: Callable[[], bool],
 ) -> Trial:
     """Ask for settings, run them, and tell the study how they did."""
     asked = study.ask()
     settings = _settings(asked, plan)
-    seen: list[float] = []
+    errors: list[float] = []
     pruned = False
     recipe = recipe_from(settings | {"minutes": plan.minutes_each}, plan.base)
     task = task_for(recipe)
-    judge = task.judge
-    assert judge is not None
+    validate = task.validate
+    assert validate is not None
 
-    def judged(net: UNet) -> float:
+    def observed(net: UNet) -> float:
         nonlocal pruned
-        error = judge(net)
-        seen.append(error)
+        error = validate(net)
+        errors.append(error)
         if math.isfinite(error):
-            asked.report(error, len(seen))
+            asked.report(error, len(errors))
             pruned = pruned or asked.should_prune()
         return error
 
     number = asked.number + 1
     folder = plan.folder / f"trial-{number:03}"
-    schedule = loop.Schedule(
-        folder, preview_s=60 * plan.minutes_each / LOOKS, checkpoint_s=math.inf, device=plan.device
+    schedule = Schedule(
+        folder, preview_s=60 * plan.minutes_each / VALIDATIONS, checkpoint_s=math.inf, device=plan.device
     )
     loop.run(
-        dataclasses.replace(task, judge=judged, publish=lambda trained: None),
+        dataclasses.replace(task, validate=observed, publish=lambda trained: None),
         recipe,
         schedule,
         stopped=lambda: pruned or stopped(),
     )
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    finite = [error for error in seen if math.isfinite(error)]
+    finite = [error for error in errors if math.isfinite(error)]
     states = optuna.trial.TrialState
     if not finite:
         study.tell(asked, state=states.FAIL)
@@ -263,7 +265,7 @@ def _one(
     if stopped():
         study.tell(asked, state=states.FAIL)
         return Trial(number, settings, finite[-1], "stopped")
-    # What a run hands out are its best weights where the latest are plainly worse.
+    # A run exports its best weights where the latest are clearly worse.
     study.tell(asked, min(finite))
     return Trial(number, settings, min(finite), "whole")
 
@@ -287,7 +289,7 @@ def _takes(plan: Search, crop: float) -> bool:
 
 
 def _stride(recipe: Recipe) -> int:
-    return KINDS[recipe.generator].sizes[recipe.size].stride
+    return GENERATORS[recipe.generator].sizes[recipe.size].stride
 
 
 def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
@@ -307,7 +309,7 @@ def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
             study_name="recipe",
             direction="minimize",
             load_if_exists=True,
-            pruner=library.pruners.MedianPruner(n_startup_trials=FIRST_RUNS, n_warmup_steps=LOOKS // 4),
+            pruner=library.pruners.MedianPruner(n_startup_trials=FIRST_RUNS, n_warmup_steps=VALIDATIONS // 4),
         )
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
@@ -321,7 +323,7 @@ def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
             )
         if before is None:
             study.set_user_attr(name, value)
-    # A search that goes on draws anew: by the seed alone it would try again what it began with.
+    # A resumed search draws new numbers: by the seed alone it would repeat its first trials.
     seed = plan.base.seed + len(study.get_trials(deepcopy=False))
     study.sampler = library.samplers.TPESampler(seed=seed, n_startup_trials=2 * FIRST_RUNS)
     return study
@@ -329,7 +331,7 @@ def _study(library: _Optuna, plan: Search, digest: str) -> optuna.Study:
 
 @contextmanager
 def _quiet(optuna: _Optuna) -> Iterator[None]:
-    """Let Optuna log nothing: what it would say is told otherwise."""
+    """Let Optuna log nothing: the search reports its own trials."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

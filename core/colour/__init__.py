@@ -1,32 +1,34 @@
-"""The only place for colour: plate spaces, the working picture, alpha, and what is carried around the network.
+"""Colour in numpy: plate spaces, the sRGB curve of the working picture, alpha, and the HDR residual.
 
-The way of a plate, with `space = plate_space(frame, override)`:
+The steps of a plate, with `space = plate_space(frame, override)`:
 
     colour = to_float(frame.colour)                    plate space, float32
     colour = unpremultiply(colour, alpha)              where alpha is associated
     linear = to_linear(colour, space)                  scene-linear Rec.709, unclamped
     linear = fill(linear, coverage(alpha))             no black under the matte
-    carried = split(linear)                            carried.picture: sRGB-encoded, [0, 1]
-    painted = join(network(carried.picture), carried)  scene-linear Rec.709
+    picture, residual = split_residual(linear)         picture: sRGB-encoded, [0, 1]
+    painted = add_residual(network(picture), residual) scene-linear Rec.709
     result = premultiply(from_linear(painted, space), alpha)
     result = restore(result, plate, changed(painted, linear) & (coverage(alpha) > 0))
     samples = to_samples(result, dtype)
 
-A plate of integer samples whose space `is_working` needs neither `to_linear` nor `split`: its
+A plate of integer samples whose space `is_working` needs neither `to_linear` nor `split_residual`: its
 samples, divided by the greatest integer, are the working picture already.
 """
 
 from impasto.core.colour.alpha import coverage, premultiply, unpremultiply
-from impasto.core.colour.curve import decode, encode, to_float, to_samples
 from impasto.core.colour.fill import fill, fill_invalid
-from impasto.core.colour.hdr_residual import Carried, join, split
+from impasto.core.colour.hdr_residual import Residual, add_residual, split_residual
 from impasto.core.colour.plate import LUMA, changed, keep_colour, put_back_detail, restore
+from impasto.core.colour.samples import to_float, to_samples
 from impasto.core.colour.space import PlateSpace, config_name, from_linear, plate_space, spaces, stated, to_linear
+from impasto.core.colour.srgb import decode, encode
 
 __all__ = [
     "LUMA",
-    "Carried",
     "PlateSpace",
+    "Residual",
+    "add_residual",
     "changed",
     "config_name",
     "coverage",
@@ -35,14 +37,13 @@ __all__ = [
     "fill",
     "fill_invalid",
     "from_linear",
-    "join",
     "keep_colour",
     "plate_space",
     "premultiply",
     "put_back_detail",
     "restore",
     "spaces",
-    "split",
+    "split_residual",
     "stated",
     "to_float",
     "to_linear",

@@ -7,8 +7,8 @@ import numpy as np
 from impasto.core.frame import Pixels, Samples
 
 LEAST_ALPHA = np.float32(2.0**-10)
-"""Below this, colour divided by alpha is noise (and 8-bit alpha has no such step): the network is
-shown filled colour there, and the plate's own samples come out."""
+"""Below this, colour divided by alpha is noise (and 8-bit alpha has no such step): the network
+sees filled colour there, and the result keeps the plate's own samples."""
 
 
 def coverage(alpha: Pixels) -> Samples:
@@ -22,10 +22,10 @@ def coverage(alpha: Pixels) -> Samples:
 
 
 def unpremultiply(colour: Samples, alpha: Pixels) -> Samples:
-    """Colour as it is without its matte: (H, W, 3) divided by (H, W), a new array, unclamped.
+    """Colour divided by its matte: (H, W, 3) by (H, W), a new array, unclamped.
 
-    Works on the plate's own samples, before they leave the plate's space, as hosts do. Where
-    `coverage` is 0 the colour is left as it is.
+    It works on the plate's own samples, in the plate's space, as hosts do. Where
+    `coverage` is 0 the colour is unchanged.
     """
     divisor = np.where(coverage(alpha) > 0, alpha, 1).astype(np.float32)
     return colour / divisor[..., None]
@@ -34,6 +34,6 @@ def unpremultiply(colour: Samples, alpha: Pixels) -> Samples:
 def premultiply(colour: Samples, alpha: Pixels) -> Samples:
     """Colour times alpha, (H, W, 3) by (H, W): the inverse of `unpremultiply` where `coverage` is not 0.
 
-    Where it is 0, a plate may hold light without a matte (glows, fire); `restore` brings it back.
+    Where it is 0, a plate may hold light without a matte (glows, fire), which `restore` puts back.
     """
     return colour * alpha.astype(np.float32)[..., None]

@@ -1,4 +1,4 @@
-"""A plate space as one curve and one matrix, where it is that: what a GPU can compute without a table."""
+"""The closed form of a plate space, one curve and one matrix, where it has one: a GPU computes it without a table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LogCurve:
 class PowerCurve:
     """A display's power: light = ((code + offset) / (1 + offset)) ** gamma above `knee`, code·toe_slope below.
 
-    `knee` is a code; what is below it, negative codes too, is on the line.
+    `knee` is a code; codes below it, also negative ones, are on the line.
     """
 
     gamma: float
@@ -64,7 +64,7 @@ class ClosedForm:
 def closed_form(space: PlateSpace) -> ClosedForm | None:
     """The space as a curve and a matrix, agreeing with `to_linear` and `from_linear` to their own precision.
 
-    None where it is more than that (tables, PQ, HLG, film) or where OpenColorIO does not say so.
+    None for a space that needs more (tables, PQ, HLG, film), or whose form OpenColorIO does not state.
     """
     if space.is_working:
         return ClosedForm("sRGB", None, None)
@@ -85,7 +85,7 @@ def closed_form(space: PlateSpace) -> ClosedForm | None:
 
 
 def _steps(space: PlateSpace) -> Iterable[Any]:
-    forth, _ = spaces.ways(space)
+    forth, _ = spaces.ocio_processors(space)
     steps: Iterable[Any] = forth.getOptimizedProcessor(ocio.OPTIMIZATION_LOSSLESS).createGroupTransform()
     return steps
 

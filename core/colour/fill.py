@@ -1,4 +1,4 @@
-"""Colour for pixels that have none: below an empty matte, and where a renderer left NaN or infinity."""
+"""Fill of pixels without valid colour: under an empty matte, and where a renderer left NaN or infinity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GREATEST_LIGHT = np.float32(65504)
 
 
 def fill(colour: Samples, weight: Samples) -> Samples:
-    """Replace the colour of weight 0 by that of its neighbours; all other pixels stay bit for bit.
+    """Replace colour of weight 0 by that of its neighbours; all other pixels stay bit for bit.
 
     A pull-push pyramid (Gortler et al., The Lumigraph, SIGGRAPH 1996, section 3.4): a hole gets the
     weighted mean of what surrounds it, from a neighbourhood of about twice the distance to the nearest
@@ -21,8 +21,8 @@ def fill(colour: Samples, weight: Samples) -> Samples:
     frame, before tiling.
 
     `colour` is (H, W, 3) float32, `weight` (H, W) float32 in [0, 1]; colour of weight 0 may be NaN, and
-    light beyond `GREATEST_LIGHT` counts as that. Returns the argument itself where nothing is to be
-    filled, and black where there is nothing to fill from.
+    light beyond `GREATEST_LIGHT` counts as `GREATEST_LIGHT`. Returns the argument itself where there is
+    nothing to fill, and black where there is nothing to fill from.
     """
     holes = weight <= 0
     if not holes.any():
@@ -37,7 +37,7 @@ def fill(colour: Samples, weight: Samples) -> Samples:
 
 
 def fill_invalid(pixels: Samples) -> tuple[Samples, npt.NDArray[np.bool_] | None]:
-    """Fill every pixel that has a NaN or infinite channel, and say which: (H, W) True for filled.
+    """Fill every pixel that has a NaN or infinite channel; the mask (H, W) is True for filled pixels.
 
     Returns the argument itself and None where all are finite.
     """
@@ -48,7 +48,7 @@ def fill_invalid(pixels: Samples) -> tuple[Samples, npt.NDArray[np.bool_] | None
 
 
 def _pull_push(colour: Samples, weight: Samples) -> Samples:
-    """Colour with every hole filled from the next coarser level; what a hole holds must be finite."""
+    """Colour with every hole filled from the next coarser level; the samples in a hole must be finite."""
     if weight.min() > 0:
         return colour
     height, width = weight.shape

@@ -1,4 +1,4 @@
-"""What of the plate is put back into the painted picture."""
+"""Colour, detail and unchanged samples of the plate, put back into the painted picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DETAIL_RADIUS = 6
 """Fine detail is what a Gaussian of this sigma removes, in pixels, cut off at three sigma."""
 
 ROUNDING = 2.0**-20
-"""What the arithmetic around an identity network may move a value by, relative to the pixel's largest channel."""
+"""Largest change of a value by the arithmetic around an identity network, relative to the pixel's largest channel."""
 
 
 def keep_colour(styled: Samples, plate: Samples, amount: float) -> Samples:
@@ -32,7 +32,7 @@ def keep_colour(styled: Samples, plate: Samples, amount: float) -> Samples:
     luma = _luma(styled)
     chroma = plate - _luma(plate)
     most, least = brightest(chroma)[..., None], brightest(-chroma)[..., None]
-    # Chroma has no luma, so it reaches above and below 0, or is 0: then any small divisor will do.
+    # Chroma has no luma, so it reaches above and below 0, or is 0: then any small divisor works.
     nearly = np.float32(1e-12)
     chroma *= np.clip(np.minimum((1 - luma) / (most + nearly), luma / (least + nearly)), 0, 1)
     chroma += luma
@@ -46,9 +46,9 @@ def put_back_detail(styled: Samples, plate: Samples, amount: float) -> Samples:
     """Add the fine detail of the plate that the style has lost, by `amount` from 0 to 1.
 
     Both (H, W, 3) float32, sRGB-encoded. Detail is a picture minus its Gaussian of `DETAIL_SIGMA`; a
-    result depends on `DETAIL_RADIUS` pixels around it, mirrored at the frame's edge, so it is run on
-    full frames. What the style shows of that detail itself is not added twice: a style that changes
-    nothing gains nothing. Unclamped. Returns the argument itself where amount is 0.
+    result depends on `DETAIL_RADIUS` pixels around it, mirrored at the frame's edge, so run it on
+    full frames. Detail that the style itself shows is not added twice: a style that changes nothing
+    gains nothing. Unclamped. Returns the argument itself where amount is 0.
     """
     if amount == 0:
         return styled
@@ -63,16 +63,16 @@ def put_back_detail(styled: Samples, plate: Samples, amount: float) -> Samples:
 def changed(painted: Samples, linear: Samples, tolerance: float = ROUNDING) -> npt.NDArray[np.bool_]:
     """Where the painting differs from the plate by more than rounding: (H, W), True for changed.
 
-    Compares in scene-linear light, before the way back to the plate's space, because a log curve or a
-    matrix magnifies rounding on that way. A pixel with a NaN or infinite channel in the plate is not changed.
+    The comparison is in scene-linear light, before the conversion to the plate's space, in which a log curve
+    or a matrix magnifies rounding. A pixel with a NaN or infinite channel in the plate is not changed.
     """
-    # Infinity minus infinity is no accident here: plates hold it, and it is not finite below.
+    # Plates hold infinity. Infinity minus infinity is NaN, which is not finite below.
     with np.errstate(invalid="ignore"):
         difference = painted - linear
         np.abs(difference, out=difference)
         limit = brightest(np.abs(linear))
         limit *= np.float32(tolerance)
-    # Put so that a NaN of the network's own making counts as changed.
+    # Negated, so that a NaN from the network counts as changed.
     return ~(brightest(difference) <= limit) & np.isfinite(limit)
 
 

@@ -1,4 +1,4 @@
-"""Which colour space a plate is in, and the way to scene-linear Rec.709 and back, by OpenColorIO.
+"""The colour space of a plate, and conversion to scene-linear Rec.709 and back, by OpenColorIO.
 
 Names are those of the studio's configuration where `$OCIO` names one, and of OpenColorIO's built-in
 ACES studio configuration always. The variable is read when a function is called.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import PyOpenColorIO as ocio  # type: ignore[import-untyped]
 
-from impasto.core.colour.curve import CHUNK_ROWS, decode, encode
+from impasto.core.colour.srgb import CHUNK_ROWS, decode, encode
 from impasto.core.errors import UnknownName, UnsupportedMedia, UsageError
 from impasto.core.frame import Frame, Samples
 
@@ -81,27 +81,27 @@ _TAGS: Final = {
     "pq2020": PlateSpace("rec2100_pq_display", BUILT_IN),
     "hlg2020": PlateSpace("rec2100_hlg_display", BUILT_IN),
 }
-"""Our own words, and those that readers put on a frame."""
+"""impasto's own names of spaces, and the tags that readers put on a frame."""
 
 _LINEAR_TAGS: Final = ("scene_linear", "linear")
-"""Tags that say linear and leave the primaries open."""
+"""Tags that mean linear light of unknown primaries."""
 
 _SILENT_TAGS: Final = ("", "unknown", "data", "raw")
-"""Tags that say nothing about the colour of a layer that is known to be colour."""
+"""Tags that state no colour space."""
 
 
 def plate_space(frame: Frame, override: str | None = None) -> PlateSpace:
-    """The space a frame's colour layer is in.
+    """The colour space of a frame's colour layer.
 
-    In this order: `override` (the user's word: a name, alias or role of the studio's configuration,
-    then one of our own words, then of the built-in configuration); the tag of the file; the
+    In this order: `override` (from the user: a name, alias or role of the studio's configuration,
+    then one of impasto's own names, then of the built-in configuration); the tag of the file; the
     `chromaticities` of its header, for linear samples; else floats are scene-linear Rec.709 and
     integers sRGB. Names disregard case. Raises UnknownName with the nearest name.
 
     A Rec.709 movie is taken as sRGB, code value for code value, and not through the camera curve of
     BT.709 nor through the 2.4 gamma of BT.1886: desktop players show it so, stills of it are so, and
-    the networks learned from such pictures. It is also exact: no curve is passed on the way in or
-    out. Who wants another view names it: 'Camera Rec.709', or 'Gamma 2.4 Encoded Rec.709' for BT.1886.
+    the networks learned from such pictures. It is also exact, because no curve is applied in either
+    direction. For another view, name it: 'Camera Rec.709', or 'Gamma 2.4 Encoded Rec.709' for BT.1886.
     """
     if override is not None:
         return _named(override, studio_first=True, hint="(impasto doctor lists them)")
@@ -125,10 +125,10 @@ _LINEAR_PRIMARIES: Final[dict[str, Chromaticities]] = {
 
 
 def stated(space: PlateSpace) -> dict[str, str | Chromaticities]:
-    """What a header says so that other programs read samples of this space rightly.
+    """The header facts by which other programs read samples of this space correctly.
 
     'colorInteropID' (Color Interop Forum) where the space has one, and 'chromaticities' where it is
-    linear light of known primaries; empty for a space that only a studio's configuration knows.
+    linear light of known primaries; empty for a space of a studio's configuration alone.
     """
     if space.is_working or space == MOVIE:
         return {"colorInteropID": "srgb_rec709_scene"}
@@ -160,10 +160,10 @@ def to_linear(pixels: Samples, space: PlateSpace) -> Samples:
 
 
 def from_linear(pixels: Samples, space: PlateSpace) -> Samples:
-    """Scene-linear Rec.709 to the plate space: the inverse of `to_linear`, with the same promises.
+    """Scene-linear Rec.709 to the plate space: the inverse of `to_linear`, with the same guarantees.
 
     The pair agrees within 1e-6 of a pixel's largest channel (PQ and HLG: 1.2e-5, half a step of 15 bits);
-    near black, where a log or power curve is steep, by more. `restore` makes up for that.
+    near black, where a log or power curve is steep, within more. `restore` corrects that.
     """
     if space.is_working:
         return encode(pixels)
@@ -179,7 +179,7 @@ def spaces() -> tuple[str, ...]:
 
 
 def config_name() -> str:
-    """The configuration in use, for a person: the path in `$OCIO`, or the built-in one."""
+    """The name of the configuration in use: the path in `$OCIO`, or the built-in one."""
     return _sources()[0]
 
 
@@ -230,8 +230,8 @@ def _known_names() -> Iterator[str]:
 def _processors(space: PlateSpace) -> tuple[Any, Any]:
     """Plate space to linear, and back, without OpenColorIO's quick logarithms, which are off by 3e-5.
 
-    PQ and HLG are tables read backwards on the way in; the quick search is four times as fast and
-    within 5e-6. On the way out it would cost Canon's logs 2e-5, so it is not used there.
+    To linear, PQ and HLG are tables read backwards; the quick search is four times as fast and within 5e-6. From
+    linear it would cost Canon's logs 2e-5, so it is not used there.
     """
     if space == CINEON:
         forth, back = (
@@ -245,15 +245,15 @@ def _processors(space: PlateSpace) -> tuple[Any, Any]:
     quick_search = ocio.OptimizationFlags(int(lossless) | int(ocio.OPTIMIZATION_LUT_INV_FAST))
     try:
         forth, back = (
-            None if way.isNoOp() else way.getOptimizedCPUProcessor(ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, flags)
-            for way, flags in zip(ways(space), (quick_search, lossless), strict=True)
+            None if each.isNoOp() else each.getOptimizedCPUProcessor(ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, flags)
+            for each, flags in zip(ocio_processors(space), (quick_search, lossless), strict=True)
         )
     except _OCIO_ERRORS as error:
-        raise _no_way(space, error) from error
+        raise _no_conversion(space, error) from error
     return forth, back
 
 
-def ways(space: PlateSpace) -> tuple[Any, Any]:
+def ocio_processors(space: PlateSpace) -> tuple[Any, Any]:
     """OpenColorIO's processors from a space of a configuration to linear, and back."""
     assert space.config is not None
     plate, built_in = _config(space.config), _config(BUILT_IN)
@@ -265,10 +265,10 @@ def ways(space: PlateSpace) -> tuple[Any, Any]:
             ocio.Config.GetProcessorFromConfigs(built_in, _LINEAR, plate, space.name),
         )
     except _OCIO_ERRORS as error:
-        raise _no_way(space, error) from error
+        raise _no_conversion(space, error) from error
 
 
-def _no_way(space: PlateSpace, error: BaseException) -> UsageError:
+def _no_conversion(space: PlateSpace, error: BaseException) -> UsageError:
     return UsageError(
         f"expected a way from '{space.name}' to scene-linear and back in '{space.config}', got: "
         f"{_first_line(error)}; choose another --input-space"

@@ -1,1 +1,1 @@
-"""The engine's way on a GPU: transfer, streams, graphs, and `impasto.core.working_picture` in tensors."""
+"""The picture path on a GPU: transfer, streams, CUDA graphs, and `impasto.core.working_picture` in tensors."""

@@ -1,8 +1,8 @@
 """`impasto.core.colour` in tensors: the same steps, planes first, so that a GPU reads each channel in one run.
 
-Pictures are (3, H, W) float32, alpha and masks (1, H, W); what a function promises beside that stands in
-the module of the same name in `impasto.core.colour`. Nothing here asks a tensor for its value, so
-nothing waits for the device. Results agree with those of numpy within a few units in the last place.
+Pictures are (3, H, W) float32, alpha and masks (1, H, W). The functions of the same names in `impasto.core.colour`
+state everything else. Nothing here reads a value out of a tensor, so nothing waits for the device. Results agree with
+those of numpy within a few units in the last place.
 """
 
 from __future__ import annotations
@@ -18,26 +18,7 @@ from impasto.core.colour import LUMA
 from impasto.core.colour.alpha import LEAST_ALPHA
 from impasto.core.colour.closed_form import ClosedForm, LogCurve, PowerCurve, Rows
 from impasto.core.colour.plate import DETAIL_RADIUS, DETAIL_SIGMA, ROUNDING
-
-SCALE = 1.055
-OFFSET = 0.055
-LINEAR_KNEE = 0.0031308
-ENCODED_KNEE = 12.92 * 0.0031308
-"""As in `impasto.core.colour.curve`."""
-
-
-def encode(linear: Tensor) -> Tensor:
-    """Linear light through the sRGB curve, mirrored at 0, unclamped."""
-    size = linear.abs()
-    curved = size.pow(1 / 2.4).mul_(SCALE).sub_(OFFSET)
-    return torch.where(size <= LINEAR_KNEE, size.mul_(12.92), curved).copysign_(linear)
-
-
-def decode(encoded: Tensor) -> Tensor:
-    """sRGB-encoded values as linear light: the inverse of `encode`."""
-    size = encoded.abs()
-    curved = (size + OFFSET).div_(SCALE).pow_(2.4)
-    return torch.where(size <= ENCODED_KNEE, size.mul_(1 / 12.92), curved).copysign_(encoded)
+from impasto.core.colour.srgb_tensors import decode, encode
 
 
 def to_linear(plate: Tensor, form: ClosedForm) -> Tensor:
@@ -171,6 +152,6 @@ def _detail(pixels: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _gaussian(device: str) -> Tensor:
-    """The weights of a blur of `DETAIL_SIGMA`; kept, because bringing them to a device waits for it."""
+    """The weights of a blur of `DETAIL_SIGMA`. They are cached, because an upload waits for the device."""
     taps = [math.exp(-(place**2) / (2 * DETAIL_SIGMA**2)) for place in range(-DETAIL_RADIUS, DETAIL_RADIUS + 1)]
     return torch.tensor([tap / sum(taps) for tap in taps], dtype=torch.float32).to(device)

@@ -1,7 +1,7 @@
-"""OpenCV's ways to change a picture's size, and the fill of holes that needs them, in tensors.
+"""OpenCV's area, linear and cubic resampling in tensors, and the fill of holes that needs them.
 
-A change of size is a few weighted samples along each side: `Taps` say which. They are worked out by
-numpy in double precision and kept on the device.
+Each new sample along a side is a weighted sum of a few old ones: `Taps` say which. numpy computes them in double
+precision; they stay on the device.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto.core.colour.fill import GREATEST_LIGHT
 
-Method = Literal["area", "linear", "cubic"]
+Interpolation = Literal["area", "linear", "cubic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Taps:
     weights: tuple[Tensor, ...]
 
 
-def resized(picture: Tensor, size: tuple[int, int], method: Method) -> Tensor:
+def resized(picture: Tensor, size: tuple[int, int], method: Interpolation) -> Tensor:
     """(C, H, W) float32 as (C, *size), as `cv2.resize` with INTER_AREA (smaller), INTER_LINEAR or INTER_CUBIC."""
     device = str(picture.device)
     for side in (1, 2):
@@ -47,7 +47,7 @@ def filled(colour: Tensor, weight: Tensor) -> Tensor:
 
 
 def _pull_push(colour: Tensor, weight: Tensor) -> Tensor:
-    """Down to a single pixel, without asking whether a level still has holes: that would wait for the device."""
+    """The pyramid down to a single pixel. A test whether a level still has holes would wait for the device."""
     height, width = weight.shape[1:]
     if height == width == 1:
         return colour
@@ -69,9 +69,9 @@ def _along(picture: Tensor, side: int, taps: Taps) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _taps(old: int, new: int, method: Method, device: str) -> Taps:
+def _taps(old: int, new: int, method: Interpolation, device: str) -> Taps:
     places, weights = TAPS[method](old, new)
-    # Nothing of a NaN is still NaN: a tap without weight looks where the heaviest one does.
+    # Zero times NaN is NaN: a tap without weight reads the same sample as the heaviest one.
     heaviest = np.take_along_axis(places, weights.argmax(axis=1)[:, None], axis=1)
     places = np.where(weights == 0, heaviest, places)
     return Taps(
@@ -80,11 +80,11 @@ def _taps(old: int, new: int, method: Method, device: str) -> Taps:
     )
 
 
-Table = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+TapTable = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
-def area_taps(old: int, new: int) -> Table:
-    """Each new sample is the mean of the stretch of old ones below it, broken ones counting by their part."""
+def area_taps(old: int, new: int) -> TapTable:
+    """Each new sample is the mean of the old ones that it covers, each by the share that is covered."""
     scale = old / new
     starts = np.arange(new) * scale
     ends = np.minimum(starts + scale, old)
@@ -97,15 +97,15 @@ def area_taps(old: int, new: int) -> Table:
     return places, covered / covered.sum(axis=1, keepdims=True)
 
 
-def linear_taps(old: int, new: int) -> Table:
-    """Between the two nearest; beyond the last one, its own value."""
+def linear_taps(old: int, new: int) -> TapTable:
+    """Each new sample lies between the two nearest; beyond the last one it has the value of the last."""
     at = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
     first = np.minimum(np.floor(at).astype(np.int64), max(old - 2, 0))
     part = at - first
     return np.stack((first, np.minimum(first + 1, old - 1)), axis=1), np.stack((1 - part, part), axis=1)
 
 
-def cubic_taps(old: int, new: int) -> Table:
+def cubic_taps(old: int, new: int) -> TapTable:
     """The cubic of parameter -0.75 through four neighbours (Keys 1981, equation 4), edges repeated."""
     at = (np.arange(new) + 0.5) * (old / new) - 0.5
     first = np.floor(at).astype(np.int64)

@@ -1,6 +1,6 @@
-"""The streams of a device: upload, compute and download beside each other, and the clock on them.
+"""The CUDA streams of a device, for upload, compute and download side by side, and timed events on them.
 
-On the processor a lane is nothing and everything happens in its turn, so one text serves both.
+On the processor a stream is None and all work happens in order, so one text serves both.
 Unmeasured on a GPU.
 """
 
@@ -18,10 +18,10 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class Streams:
     """Three streams of one device, None off CUDA, shared by every engine of the process.
 
-    Whoever puts work on `compute` holds `order` while doing so (not while waiting for it): results of a
+    A thread holds `order` while it puts work on `compute`, not while it waits for that work: the results of a
     CUDA graph lie in one place and are read before the next frame writes there.
     """
 
@@ -31,69 +31,54 @@ class Lanes:
     order: threading.Lock = field(default_factory=threading.Lock)
 
 
-def lanes_of(device: str) -> Lanes:
-    """The lanes of a device by its name: one set for each GPU and process, and none at all elsewhere."""
-    return _cuda_lanes(device) if device.startswith("cuda") else Lanes()
+def streams_of(device: str) -> Streams:
+    """The streams of a device by its name: one set for each GPU and process, and none off CUDA."""
+    return _cuda_streams(device) if device.startswith("cuda") else Streams()
 
 
 @lru_cache(maxsize=64)
-def _cuda_lanes(device: str) -> Lanes:
-    return Lanes(torch.cuda.Stream(device), torch.cuda.Stream(device), torch.cuda.Stream(device))
+def _cuda_streams(device: str) -> Streams:
+    return Streams(torch.cuda.Stream(device), torch.cuda.Stream(device), torch.cuda.Stream(device))
 
 
-def on(lane: torch.cuda.Stream | None) -> AbstractContextManager[object]:
-    """What this thread does inside goes onto a lane, and new memory comes from its store."""
-    return nullcontext() if lane is None else torch.cuda.stream(lane)
+def on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
+    """A context in which this thread's work goes onto a stream, and new memory comes from its pool."""
+    return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A moment on a lane, or in this thread where there is none."""
+class StreamEvent:
+    """A moment on a stream, or in this thread where there is no stream."""
 
     event: torch.cuda.Event | None
     at_s: float
 
     def wait(self) -> None:
-        """Return when all that was on the lane by then is done."""
+        """Return when all work that was on the stream by then is done."""
         if self.event is not None:
             self.event.synchronize()
 
-    def seconds_to(self, later: Mark) -> float:
+    def seconds_to(self, later: StreamEvent) -> float:
         """Time between two moments of one device that have both passed."""
         if self.event is not None and later.event is not None:
             return float(self.event.elapsed_time(later.event)) / 1000
         return later.at_s - self.at_s
 
 
-def mark(lane: torch.cuda.Stream | None) -> Mark:
-    """Now, on a lane."""
-    if lane is None:
-        return Mark(None, time.perf_counter())
+def record_event(stream: torch.cuda.Stream | None) -> StreamEvent:
+    """Now, on a stream."""
+    if stream is None:
+        return StreamEvent(None, time.perf_counter())
     event = torch.cuda.Event(enable_timing=True)
-    event.record(lane)
-    return Mark(event, time.perf_counter())
+    event.record(stream)
+    return StreamEvent(event, time.perf_counter())
 
 
-def hand_over(tensors: Iterable[Tensor | None], when: Mark, taker: torch.cuda.Stream | None) -> None:
-    """Let `taker` begin at a moment of another lane, and keep the memory until `taker` is done with it."""
-    if when.event is None or taker is None:
+def hand_to_stream(tensors: Iterable[Tensor | None], ready: StreamEvent, stream: torch.cuda.Stream | None) -> None:
+    """Let a stream begin when tensors of another stream are ready, and keep their memory until it is done with them."""
+    if ready.event is None or stream is None:
         return
-    taker.wait_event(when.event)
+    stream.wait_event(ready.event)
     for tensor in tensors:
         if tensor is not None:
-            tensor.record_stream(taker)
-
-
-def be_deterministic() -> None:
-    """Make CUDA give the same pixels for the same frame, for the whole process; called where an engine takes a GPU.
-
-    No algorithm is chosen by timing it, none that adds in an order of chance, no float32 in fewer bits
-    (TF32) and no sum of halves in half. Settings of torch, not of an engine: who trains in the same
-    process sets them again.
-    """
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+            tensor.record_stream(stream)

@@ -1,8 +1,8 @@
-"""Samples between the host's memory and a device, with as few copies as the memory allows.
+"""Transfer of samples between the host's memory and a device, with as few copies as the memory allows.
 
-Memory that CUDA knows is copied by the device itself, straight out of a host's buffer or into it,
-while the processor does something else. `register` makes a mapping known, once, for as long as it is mapped; all
-other memory goes through pinned blocks, which torch keeps and hands out again. Off CUDA both are plain copies.
+The device itself copies registered memory, straight out of a host's buffer or into it, while the processor does
+something else. `register` registers a mapping with CUDA, once, for as long as it is mapped. All other memory goes
+through pinned blocks, which torch pools. Off CUDA both are plain copies.
 Unmeasured on a GPU.
 """
 
@@ -27,26 +27,26 @@ DTYPES = {"uint8": torch.uint8, "uint16": torch.uint16, "float16": torch.float16
 """numpy's names of the samples that a device takes as they are."""
 
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
-"""Bytes of a sample -> a type that every operation knows, for moving samples whose values do not matter."""
+"""Bytes of a sample -> a type that every operation supports, for moves in which the values do not matter."""
 
 WASTE = 1.25
-"""Rows with gaps are copied with their gaps, in one piece, up to this many times the samples."""
+"""Rows with gaps are copied with their gaps, in one piece, up to this multiple of the samples' bytes."""
 
 _PORTABLE = 1
 """cudaHostRegisterPortable: pinned for every device of the process."""
 
 
 class Registered:
-    """A mapping that CUDA may read and write by itself while this is open; a context manager.
+    """A mapping that CUDA may read and write directly while this is open; a context manager.
 
-    `pinned` is False where CUDA refused or there is none: the mapping then works as before, with one
-    copy more each way. Close it before the memory is unmapped, and after the last frame that uses it.
+    `pinned` is False where CUDA refused or there is no CUDA: the mapping still works, with one more
+    copy each way. Close it after the last frame that uses it and before the memory is unmapped.
     """
 
     def __init__(self, buffer: Any, *, device: str, runtime: Any) -> None:
         self.pinned = False
         self.refusal = ""
-        """Why it is not pinned, for the log; empty where it is, or where there is no CUDA."""
+        """Why CUDA refused, for the log; empty where it did not."""
         self._device, self._runtime = device, runtime
         self._block: _Block | None = None
         view = memoryview(buffer)
@@ -67,7 +67,7 @@ class Registered:
             _TABLE.append(self._block)
 
     def close(self) -> None:
-        """Let CUDA forget the mapping; harmless when done twice. Raises DeviceError where CUDA cannot."""
+        """Unregister the mapping; a second call does nothing. Raises DeviceError where CUDA cannot."""
         block, self._block = self._block, None
         if block is None:
             return
@@ -95,20 +95,20 @@ class _Block:
     samples: Tensor
     """Bytes of the whole mapping."""
     view: memoryview
-    """Keeps the mapping from being unmapped, which torch does not."""
+    """Keeps the mapping alive, which torch does not."""
 
 
 _TABLE: list[_Block] = []
-"""What is registered in this process: a few segments, one for each session."""
+"""Every registered block of this process: a few segments, one for each session."""
 _TABLE_LOCK = threading.Lock()
 
 
 def register(buffer: Any, *, device: str) -> Registered:
-    """Make a writable, page-aligned mapping (an mmap, a ring's segment) known to CUDA, in its whole length.
+    """Register a writable, page-aligned mapping (an mmap, a ring's segment) with CUDA, in its whole length.
 
-    Holds for every CUDA device of the process; where `device` is none of them, nothing is done. Slow, about as
-    slow as one copy of the mapping: once per mapping, never per frame. Never raises for want of memory
-    that may be pinned: ask `pinned`.
+    This holds for every CUDA device of the process; for another `device` nothing is done. It takes about as long as
+    one copy of the mapping: do it once per mapping, never per frame. A lack of memory that may be pinned does not
+    raise: read `pinned`.
     """
     if not device.startswith("cuda"):
         return Registered(buffer, device=device, runtime=None)
@@ -116,8 +116,8 @@ def register(buffer: Any, *, device: str) -> Registered:
         return Registered(buffer, device=device, runtime=torch.cuda.cudart())
 
 
-def known_bytes(start: int, count: int) -> Tensor | None:
-    """The bytes from an address on where they lie in one registered mapping, uint8 without a copy; else None."""
+def registered_bytes(start: int, count: int) -> Tensor | None:
+    """The bytes from an address on if one registered mapping holds them, uint8 without a copy; else None."""
     with _TABLE_LOCK:
         for block in _TABLE:
             first = start - block.start
@@ -129,52 +129,52 @@ def known_bytes(start: int, count: int) -> Tensor | None:
 def upload(pixels: Pixels, device: str) -> Tensor:
     """Samples (H, W, …) on a device, in their own type, on the current stream; the argument is not kept or written to.
 
-    Out of registered memory, whatever its row stride and row order, no byte is touched by the
-    processor, and the call returns before the copy is done: `pixels` must stay as they are until the stream is.
+    From registered memory, whatever its row stride and row order, the device copies by itself and the call returns
+    before the copy is done: `pixels` must not change until the stream is done.
     """
     upright, bottom_up = _upright(pixels)
-    raw = _straight_upload(upright, device)
+    raw = _direct_upload(upright, device)
     if raw is None:
         pinned = _pinned(upright.shape, DTYPES[pixels.dtype.name], device)
         np.copyto(pinned.numpy(), upright)
         raw = pinned.to(device, non_blocking=True)
-    return turned(raw) if bottom_up else raw
+    return flipped(raw) if bottom_up else raw
 
 
-def straight_target(into: Pixels | None) -> Tensor | None:
-    """`into` as a tensor that a device writes to by itself, rows in order of their addresses; None where it cannot."""
+def direct_target(into: Pixels | None) -> Tensor | None:
+    """`into` as a tensor that a device can write to directly, rows in order of their addresses; else None."""
     if into is None:
         return None
     upright, _ = _upright(into)
     if not upright.flags.c_contiguous or not upright.flags.writeable:
         return None
-    host = known_bytes(byte_bounds(upright)[0], upright.nbytes)
-    # A tensor is viewed as another type only from a whole sample on; slots begin at pages, but who knows.
+    host = registered_bytes(byte_bounds(upright)[0], upright.nbytes)
+    # A tensor can be viewed as another type only from a whole sample on. Slots begin at pages, other memory may not.
     if host is None or host.storage_offset() % into.itemsize:
         return None
     return host.view(DTYPES[into.dtype.name]).view(upright.shape)
 
 
 def download(raw: Tensor, into: Pixels | None) -> Callable[[], Pixels]:
-    """Begin to copy a device's samples to the host on the current stream; call what is returned when that is done.
+    """Begin to copy a device's samples to the host on the current stream; call the result when the stream is done.
 
-    That gives the samples as an array: `into` itself, which registered memory has got from the device
-    directly and other memory gets now, or without it an array of its own.
+    The call returns the samples as an array: `into` itself, or a new array without it. The device writes to `into`
+    directly if it is registered; otherwise the call copies.
     """
-    target = straight_target(into)
+    target = direct_target(into)
     if into is not None and target is not None:
-        target.copy_(turned(raw) if is_bottom_up(into) else raw, non_blocking=True)
+        target.copy_(flipped(raw) if is_bottom_up(into) else raw, non_blocking=True)
         return lambda: into
     host = _pinned(tuple(raw.shape), raw.dtype, str(raw.device)).copy_(raw, non_blocking=True)
 
-    def arrived() -> Pixels:
+    def finish() -> Pixels:
         samples: Pixels = host.numpy()
         if into is None:
             return samples
         np.copyto(into, samples, casting="no")
         return into
 
-    return arrived
+    return finish
 
 
 def is_bottom_up(pixels: Pixels) -> bool:
@@ -182,13 +182,13 @@ def is_bottom_up(pixels: Pixels) -> bool:
     return pixels.strides[0] < 0
 
 
-def turned(raw: Tensor) -> Tensor:
-    """Rows in the other order; torch has no negative strides, and flips of few types."""
+def flipped(raw: Tensor) -> Tensor:
+    """The rows in reverse order. torch has no negative strides, and flips few types."""
     return raw.view(BITS[raw.element_size()]).flip(0).view(raw.dtype)
 
 
 def _pinned(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> Tensor:
-    """A pinned block of torch's own store, which gives the same ones out again, never one that a copy still uses."""
+    """A pinned block of torch's pool, which reuses blocks, but never one that a copy still uses."""
     return torch.empty(shape, dtype=dtype, pin_memory=device.startswith("cuda"))
 
 
@@ -196,14 +196,14 @@ def _upright(pixels: Pixels) -> tuple[Pixels, bool]:
     return (pixels[::-1], True) if is_bottom_up(pixels) else (pixels, False)
 
 
-def _straight_upload(pixels: Pixels, device: str) -> Tensor | None:
+def _direct_upload(pixels: Pixels, device: str) -> Tensor | None:
     size = pixels.itemsize
     if any(stride < 0 or stride % size for stride in pixels.strides):
         return None
     low, high = byte_bounds(pixels)
     if high - low > WASTE * pixels.nbytes:
         return None
-    host = known_bytes(low, high - low)
+    host = registered_bytes(low, high - low)
     if host is None:
         return None
     samples = host.to(device, non_blocking=True, copy=True).view(DTYPES[pixels.dtype.name])
@@ -211,6 +211,6 @@ def _straight_upload(pixels: Pixels, device: str) -> Tensor | None:
 
 
 def _forget_error(device: str) -> None:
-    """Take a failed call's error out of the runtime: CUDA tells it again at the next kernel, to whoever asks first."""
+    """Clear a failed call's error, which CUDA would otherwise report again at the next kernel."""
     with contextlib.suppress(RuntimeError):
         torch.zeros(1, device=device).add_(1)

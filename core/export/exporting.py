@@ -1,4 +1,4 @@
-"""A style as a file for programs that run networks themselves, checked against the engine before it bears its name."""
+"""Export of a style for programs that run networks themselves, checked against the engine before it is kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file: how its names end, and what writes it, imported when it is asked for."""
+    """A kind of file: its endings, and its writer, imported on demand."""
 
     endings: tuple[str, ...]
     backend: Callable[[], Backend]
@@ -37,11 +37,11 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written, and how far it is from the engine."""
+    """An exported file, and its difference from the engine."""
 
     path: Path
     facts: dict[str, str]
-    """What the file says of itself, read back from it."""
+    """The file's metadata, read back from it."""
     largest_difference: float
     """Against the engine (see `impasto.core.export.parity`)."""
 
@@ -65,7 +65,7 @@ FORMATS = {
 
 
 def check_target(to: str, output: Path, *, overwrite: bool) -> Format:
-    """The format by name, if the file may be written. UnknownName, UsageError for its ending, OutputExists."""
+    """The format by name. Raises UnknownName, UsageError for a wrong ending, and OutputExists."""
     if to not in FORMATS:
         raise UnknownName("export format", to, FORMATS)
     wanted = FORMATS[to].endings
@@ -77,9 +77,9 @@ def check_target(to: str, output: Path, *, overwrite: bool) -> Format:
 
 
 def export_to(to: str, style: Style, output: Path, *, linear: bool = False, overwrite: bool = False) -> Exported:
-    """Write a style's network as a file of this format; it is there whole, and agrees with the engine, or not at all.
+    """Write a style's network in this format; the file is whole and agrees with the engine, or there is none.
 
-    `linear` chooses the colour that the file takes and gives: see `PictureNet`. Raises UnknownName, UsageError,
+    `linear` chooses the input and output space: see `PictureNet`. Raises UnknownName, UsageError,
     OutputExists, OutputError, and ModuleNotFoundError where a package of the extra `export` is missing.
     """
     kind = check_target(to, output, overwrite=overwrite)

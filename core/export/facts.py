@@ -1,4 +1,4 @@
-"""What an exported file says of itself: whose it is, and what it must be fed."""
+"""Metadata of an exported file: its origin and licence, and its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from importlib.metadata import version
 from impasto.core.card import Card
 
 LINEAR_CONTRACT = "scene-linear Rec.709, any value"
-"""What a network exported as linear takes and gives; without, it is the card's own contract."""
+"""Input and output space of a network exported as linear; otherwise it is that of the card."""
 
 
 def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
     """Name -> text, for a file's metadata: style, licence, credit, colour, layout, axes and stride, and the card.
 
-    The card is without its preview. Names begin with 'impasto.', so that they stand apart from a host's own.
+    The card is without its preview. Names begin with 'impasto.', to tell them from a host's own.
     """
     channels = ("R", "G", "B", *(guide.channel for guide in card.guides))
     facts = {
@@ -46,5 +46,5 @@ def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
 
 
 def facts_json(facts: dict[str, str]) -> str:
-    """The facts as one JSON object, for formats that take a file and no table."""
+    """The facts as one JSON object, for formats that take a file instead of a table."""
     return json.dumps(facts, ensure_ascii=False, indent=1)

@@ -1,6 +1,6 @@
-"""Guide channels as a renderer stores them, read inside an exported file as `impasto.core.guide_planes` reads them.
+"""Guide channels read inside an exported file, by the rules of `impasto.core.guide_planes`.
 
-One small module for each reading, because TorchScript unrolls lists of modules and of nothing else.
+Each reading is a small module, because TorchScript unrolls only lists of modules.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.errors import UsageError
-from impasto.core.export.curves import encode
+from impasto.core.export.srgb import encode
 from impasto.core.guides import Guide, Reading
 
 
 class GuideReader(nn.Module):
-    """Takes (1, 3 + channels, H, W), raw guide channels behind R, G, B; gives them as the network sees them."""
+    """Turns (1, 3 + channels, H, W), raw guide channels after R, G, B, into the network's input."""
 
     def __init__(self, guides: Sequence[Guide]) -> None:
         super().__init__()
@@ -30,67 +30,67 @@ class GuideReader(nn.Module):
 
 
 class NormalReader(nn.Module):
-    """Reads as 'normal' says."""
+    """The reading 'normal'."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
 
     def forward(self, raw: Tensor) -> Tensor:
-        return (sound(raw).clamp(-1.0, 1.0) + 1.0) / 2.0
+        return (finite_or_zero(raw).clamp(-1.0, 1.0) + 1.0) / 2.0
 
 
 class DepthReader(nn.Module):
-    """Reads as 'depth' says."""
+    """The reading 'depth'."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
         self.scale = scale
 
     def forward(self, raw: Tensor) -> Tensor:
-        near = 1.0 / (1.0 + sound(raw).abs() / self.scale)
+        near = 1.0 / (1.0 + finite_or_zero(raw).abs() / self.scale)
         return torch.where(torch.isfinite(raw), near, torch.zeros_like(raw))
 
 
 class ColourReader(nn.Module):
-    """Reads as 'colour' says."""
+    """The reading 'colour'."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
 
     def forward(self, raw: Tensor) -> Tensor:
-        return encode(sound(raw).clamp(0.0, 1.0))
+        return encode(finite_or_zero(raw).clamp(0.0, 1.0))
 
 
 class MaskReader(nn.Module):
-    """Reads as 'mask' says."""
+    """The reading 'mask'."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
 
     def forward(self, raw: Tensor) -> Tensor:
-        return sound(raw).clamp(0.0, 1.0)
+        return finite_or_zero(raw).clamp(0.0, 1.0)
 
 
 class VectorReader(nn.Module):
-    """Reads as 'vector' says."""
+    """The reading 'vector'."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
         self.scale = scale
 
     def forward(self, raw: Tensor) -> Tensor:
-        value = sound(raw)
+        value = finite_or_zero(raw)
         return (1.0 + value / (self.scale + value.abs())) / 2.0
 
 
 class PlainReader(nn.Module):
-    """Reads as 'plain' says."""
+    """The reading 'plain'."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
 
     def forward(self, raw: Tensor) -> Tensor:
-        return sound(raw)
+        return finite_or_zero(raw)
 
 
 READERS: dict[Reading, Callable[[float], nn.Module]] = {
@@ -103,13 +103,13 @@ READERS: dict[Reading, Callable[[float], nn.Module]] = {
 }
 
 
-def sound(raw: Tensor) -> Tensor:
+def finite_or_zero(raw: Tensor) -> Tensor:
     """The samples, 0 where they are NaN or infinite."""
     return torch.where(torch.isfinite(raw), raw, torch.zeros_like(raw))
 
 
 def reader_of(guides: Sequence[Guide]) -> nn.Module:
-    """What reads these guides inside a file. UsageError for identifiers, whose planes no such file can work out."""
+    """The module that reads these guides inside a file. UsageError for identifiers, which no such file can hash."""
     for guide in guides:
         if guide.reading not in READERS:
             raise UsageError(

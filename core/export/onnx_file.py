@@ -1,4 +1,4 @@
-"""Networks as ONNX files, and such files run by ONNX Runtime. Needs the extra `export`."""
+"""ONNX files: a network written, and a file run by ONNX Runtime. Needs the extra `export`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
-import onnxscript  # noqa: F401  # torch's exporter needs it, and says so only after it has begun
+import onnxscript  # noqa: F401  # torch's exporter needs it, and fails late without it
 import torch
 
 from impasto.core.frame import Samples
@@ -41,7 +41,7 @@ def write(net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> 
         )
     assert program is not None
     model = program.model_proto
-    _forget_sources(model)
+    _drop_sources(model)
     _name_axes(model.graph.input[0])
     _name_axes(model.graph.output[0])
     model.producer_name, model.producer_version = "impasto", facts["impasto.version"]
@@ -54,7 +54,7 @@ def write(net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> 
 def open_net(path: Path) -> Callable[[Samples], Samples]:
     """An ONNX file on the CPU, as a function from (1, C, H, W) to (1, 3, H, W)."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors: its notes on its own optimisations are nobody's business here
+    options.log_severity_level = 3  # errors only: no notes on its own optimisations
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(picture: Samples) -> Samples:
@@ -65,19 +65,19 @@ def open_net(path: Path) -> Callable[[Samples], Samples]:
 
 
 def facts_in(path: Path) -> dict[str, str]:
-    """The facts that an ONNX file carries."""
+    """The facts in an ONNX file."""
     model = onnx.load(path, load_external_data=False)
     return {each.key: each.value for each in model.metadata_props}
 
 
 def _name_axes(value: onnx.ValueInfoProto) -> None:
-    """Call the free axes by what they are; the exporter derives the output's from the input's by arithmetic."""
+    """Name the dynamic axes; the exporter derives the output's from the input's by arithmetic."""
     for axis, name in ((2, "height"), (3, "width")):
         value.type.tensor_type.shape.dim[axis].dim_param = name
 
 
-def _forget_sources(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes for its own debugging: source lines, with the paths of this machine."""
+def _drop_sources(model: onnx.ModelProto) -> None:
+    """Drop the exporter's debugging records: source lines, with the paths of this machine."""
     graph = model.graph
     del graph.value_info[:]
     graph.name = "impasto"
@@ -88,7 +88,7 @@ def _forget_sources(model: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's notes about packages it does not need here, and about its own future, from the user."""
+    """Silence torch's notes about packages that it does not need here, and about its own future."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Whether an exported file paints as the engine does."""
+"""Comparison of an exported file's pictures with the engine's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Part, Samples, Window, find_layer
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.guides import Guide
 from impasto.core.params import Params
 from impasto.core.style import Style
 
 TOLERANCE = 1e-3
-"""A quarter of a step of 8 bits. Measured differences are near 1e-6; whatever comes near this is another picture."""
+"""A quarter of a step of 8 bits. Measured differences are near 1e-6, so one near this is a fault."""
 SIZES = ((181, 243), (64, 96), (5, 3))
 """Heights and widths: off every stride, on it, and below it."""
 
@@ -31,7 +32,7 @@ def largest_difference(style: Style, run: Callable[[Samples], Samples], *, linea
     for size in SIZES:
         inputs = sample_picture(size, len(style.card.guides), linear=linear)
         frame = _as_frame(inputs, style.card.guides, linear=linear)
-        wanted = engine(frame, Params(keys=0)).colour
+        wanted = engine(frame, FrameSettings(Params(keys=0))).colour
         painted = run(np.ascontiguousarray(inputs.transpose(2, 0, 1))[None])[0].transpose(1, 2, 0)
         difference = np.abs(painted - wanted) / np.maximum(np.abs(wanted), 1)
         worst = float(np.maximum(worst, difference.max()))

@@ -1,7 +1,7 @@
-"""Networks as TorchScript files, and such files run by torch.
+"""TorchScript files: a network written, and a file run by torch.
 
 Nuke's CatFileCreator takes them: one input and one output tensor, any height and width, float16 as well as float32,
-CPU as well as GPU, no operator that torch 1.12 (Nuke 14) does not know. The attribute `linear` can be bound to a
+CPU as well as GPU, no operator newer than torch 1.12 (Nuke 14). The attribute `linear` can be bound to a
 Boolean knob of that name. The file is written without the debugging records that hold paths of this machine.
 """
 
@@ -29,9 +29,9 @@ FIXED_HEADER, PADDING_HEADER, ALIGNMENT = 30, 4, 64
 
 
 def write(net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> None:
-    """Store a network and its facts as one TorchScript file. Parameters are free to change their type and device.
+    """Store a network and its facts as one TorchScript file, whose parameters can change type and device.
 
-    The network inside is traced (its shapes follow the picture's); what stands around it is compiled, branches and all.
+    The inner network is traced (its shapes follow the picture's); the code around it is compiled, with its branches.
     Raises OutputError for a network that torch cannot turn into TorchScript.
     """
     made = io.BytesIO()
@@ -59,7 +59,7 @@ def open_net(path: Path) -> Callable[[Samples], Samples]:
 
 
 def facts_in(path: Path) -> dict[str, str]:
-    """The facts that a TorchScript file carries."""
+    """The facts in a TorchScript file."""
     with zipfile.ZipFile(path) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(f"/extra/{FACTS}"))
         facts: dict[str, str] = json.loads(archive.read(name))
@@ -84,7 +84,7 @@ def _store_without_debug_records(made: io.BytesIO, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Newer versions of torch discourage TorchScript altogether; the hosts that take it have no other way in."""
+    """Silence the deprecation of TorchScript in newer versions of torch; its hosts take nothing else."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -69,8 +69,8 @@ class ResUNet(UNet):
         self.to_middle = EdgeConv(upper, middle, stride=2, code_width=width)
         self.to_lower = EdgeConv(middle, lower, stride=2, code_width=width)
         self.bottleneck = nn.ModuleList(PreActivated(lower, width) for _ in range(config.blocks[-1]))
-        self.join_middle: nn.Module = Join(lower, middle, width)
-        self.join_upper: nn.Module = Join(middle, upper, width)
+        self.join_middle: nn.Module = UpBlock(lower, middle, width)
+        self.join_upper: nn.Module = UpBlock(middle, upper, width)
         self.finish = PreActivated(upper, width)
         self.last = EdgeConv(upper + seen, 24)
         with torch.no_grad():
@@ -154,7 +154,7 @@ class PreActivated(nn.Module):
         return change.add_(x)
 
 
-class Join(EdgeConv):
+class UpBlock(EdgeConv):
     """A convolution over the coarser level, every cell of it as four, and the skip beside it."""
 
     def __init__(self, coarse: int, fine: int, code_width: int = 0) -> None:
@@ -170,7 +170,7 @@ class Join(EdgeConv):
         assert self.bias is not None
         kernel, bias = with_code(self.weight, self.bias, self.modulation, code)
         coarse, fine = kernel.split((self.coarse, kernel.shape[1] - self.coarse), dim=1)
-        folded = FoldedJoin(self.coarse, fine.shape[1])
+        folded = FoldedUpBlock(self.coarse, fine.shape[1])
         folded.coarse.weight.copy_(doubling(doubling(coarse).transpose(2, 3)).transpose(2, 3).transpose(0, 1))
         folded.fine.weight.copy_(fine)
         assert folded.fine.bias is not None
@@ -178,8 +178,8 @@ class Join(EdgeConv):
         return folded.to(self.weight.device)
 
 
-class FoldedJoin(nn.Module):
-    """What a `Join` becomes for rendering: a transposed convolution of the coarse level, plus one of the skip.
+class FoldedUpBlock(nn.Module):
+    """What a `UpBlock` becomes for rendering: a transposed convolution of the coarse level, plus one of the skip.
 
     Four taps instead of nine for every sample, and nothing is doubled or put side by side.
     """

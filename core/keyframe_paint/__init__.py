@@ -1,1 +1,1 @@
-"""The painted keys that a style carries, and their paint where a plate shows what they show."""
+"""Painted keys in a style, and their own paint where a plate shows what they show."""

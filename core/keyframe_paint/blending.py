@@ -1,10 +1,10 @@
-"""Keys on a painted frame: the network corrected by what it got wrong in them, and their own paint where nothing moved.
+"""Painted keys blended into a painted frame: they correct the network, and lend their own paint where nothing moved.
 
-The network's answer to a key's plate is known, and so is the paint; their difference is what the network failed to
-learn. Where a frame shows what the key shows, that difference is added to the network's answer: it keeps what the
-network makes of changes nearby, as paint copied from the key would not. Where whole surroundings are the key's,
-the answer to the key's plate also takes the place of that to the frame, so that the result is the key's own paint,
-free of the frame's noise.
+The network's painting of a key's plate is known, and so is the paint; the difference is what the network failed to
+learn. Where a frame shows what the key shows, that difference is added to the network's painting of the frame. This
+keeps what the network makes of changes nearby, which a copy of the key's paint would lose. Where all surroundings
+match too, the network's painting of the key's plate also replaces that of the frame, so that the result is the key's
+own paint, without the frame's noise.
 """
 
 from __future__ import annotations
@@ -20,48 +20,51 @@ import numpy.typing as npt
 
 from impasto.core.card import KeyFacts
 from impasto.core.frame import KeyMotion, Samples
-from impasto.core.keyframe_paint.matching import KeyView, Shown, compared_size, find_shown, nearest, scaled, view_key
-from impasto.core.keyframe_paint.stored import Keys
-from impasto.core.temporal import warped
+from impasto.core.keyframe_paint.matching import KeyMatch, KeyView, compared_size, match_keys, nearest, scaled, view_key
+from impasto.core.keyframe_paint.stored_keys import Keys
+from impasto.core.optical_flow import warped
 
 SIZES_KEPT = 2
-"""Frame sizes for which the network's answers to the keys are kept: a final and its proxy."""
+"""Frame sizes for which prepared keys are cached: a final and its proxy."""
 SHARPER = 1.25
-"""Frames this much larger than the keys get their corrections, and no longer their paint, which would be soft there."""
+"""Frames this many times as wide as the keys get the corrections but not the paint, which would be soft."""
 ASPECT = 0.01
-"""Relative difference of width to height below which keys and frame show the same field."""
+"""Relative difference of aspect ratio up to which keys and frame show the same field of view."""
 STROKE = 0.1
-"""How far, relative, strokes may be from the size that the keys were painted with."""
+"""Relative difference of stroke size up to which keys are used."""
 LEAST = 1e-3
-"""Weights below this everywhere are not worth a look at the full size."""
+"""A match whose weights are all below this is skipped."""
 
 Half = npt.NDArray[np.float16]
-Answer = Callable[[Samples, Samples | None], Samples]
-"""A plate (H, W, 3) and its guide planes (H, W, n), None for none, painted by the network alone."""
+PaintKey = Callable[[Samples, Samples | None], Samples]
+"""Paints a key's plate (H, W, 3) with its guide planes (H, W, n), None for none, by the network alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sketch:
-    """A key at the size of the frames: its view, the network's answer to its plate, and what that lacks, (H, W, 3)."""
+class PreparedKey:
+    """A key at the size of the frames: its view, the network's painting of its plate, and the correction, (H, W, 3).
+
+    The correction is paint minus painting, and 0 where there is no paint.
+    """
 
     view: KeyView
-    answer: Half
-    lacking: Half
+    painting: Half
+    correction: Half
 
 
 def strokes_differ(facts: KeyFacts, width: int, stroke: float) -> bool:
-    """Whether frames of this width are painted at a stroke that keys were not painted with."""
+    """Whether a stroke at this frame width differs from that of the keys by more than `STROKE`."""
     return stroke != 1 and abs(stroke * facts.width / width - 1) > STROKE
 
 
 class KeyBlend:
-    """The keys of one style on one engine. Remembers the network's answers to them; any thread may ask."""
+    """The keys of one style on one engine. Caches the prepared keys; any thread may call it."""
 
     def __init__(self, keys: Keys) -> None:
         self.facts = keys.facts
         self._keys = keys
         self._lock = threading.Lock()
-        self._sketches: OrderedDict[tuple[tuple[int, int], float], list[Sketch]] = OrderedDict()
+        self._prepared: OrderedDict[tuple[tuple[int, int], float], list[PreparedKey]] = OrderedDict()
 
     def refusal(self, size: tuple[int, int], stroke: float) -> str:
         """Why the keys cannot be used on frames of a height and width painted at a stroke; empty where they can."""
@@ -76,45 +79,45 @@ class KeyBlend:
             return f"the painted keys have strokes of their own size: at stroke {stroke:g} the network paints alone"
         return ""
 
-    def sketches(self, size: tuple[int, int], stroke: float, answer: Answer) -> list[Sketch]:
-        """The keys at a frame's height and width; `answer` is called once for each key where this size is new."""
+    def prepared(self, size: tuple[int, int], stroke: float, paint_key: PaintKey) -> list[PreparedKey]:
+        """The keys at a frame's height and width. Calls `paint_key` once for each key if this size is not cached."""
         with self._lock:
-            found = self._sketches.get((size, stroke))
+            found = self._prepared.get((size, stroke))
             if found is not None:
-                self._sketches.move_to_end((size, stroke))
+                self._prepared.move_to_end((size, stroke))
                 return found
-        made = [self._sketch(index, size, answer) for index in range(len(self.facts.frames))]
+        made = [self._prepare(index, size, paint_key) for index in range(len(self.facts.frames))]
         with self._lock:
-            self._sketches[size, stroke] = made
-            while len(self._sketches) > SIZES_KEPT:
-                self._sketches.popitem(last=False)
+            self._prepared[size, stroke] = made
+            while len(self._prepared) > SIZES_KEPT:
+                self._prepared.popitem(last=False)
         return made
 
     def blend(
         self,
         painted: Samples,
         picture: Samples,
-        sketches: list[Sketch],
+        prepared: list[PreparedKey],
         amount: float,
         motion: Sequence[KeyMotion | None] = (),
     ) -> Samples:
-        """The network's painting of a picture, both (H, W, 3), with the keys by `amount` in [0, 1]; a new array.
+        """The network's painting of a picture, both (H, W, 3), with keys blended in by `amount` in [0, 1]; a new array.
 
-        `motion` is what a renderer says of the way into each key: see `find_shown`.
+        `motion` is the renderer's motion into each key: see `match_keys`.
         """
         height, width = picture.shape[:2]
         size = compared_size(height, width)
-        views = [sketch.view for sketch in sketches]
+        views = [key.view for key in prepared]
         small = scaled(picture, size)
-        shown = find_shown(small, views, noise=self.facts.noise, follow=self.facts.follow, motion=motion)
+        matches = match_keys(small, views, noise=self.facts.noise, follow=self.facts.follow, motion=motion)
         is_soft = width > SHARPER * self.facts.width
         result = painted.copy()
-        for each in shown:
-            if each.near.max() >= LEAST:
-                _add(result, painted, each, sketches[each.key], amount, is_soft=is_soft)
+        for match in matches:
+            if match.near.max() >= LEAST:
+                _add(result, painted, match, prepared[match.key], amount, is_soft=is_soft)
         return result
 
-    def _sketch(self, index: int, size: tuple[int, int], answer: Answer) -> Sketch:
+    def _prepare(self, index: int, size: tuple[int, int], paint_key: PaintKey) -> PreparedKey:
         keys = self._keys
         plate, paint, painted = (
             scaled(_samples(tensor[index].numpy()), size) for tensor in (keys.plates, keys.paints, keys.painted)
@@ -123,20 +126,20 @@ class KeyBlend:
         guides = None
         if keys.guides is not None:
             guides = nearest(_samples(keys.guides[index].numpy()), size)
-        answered = answer(plate, guides).astype(np.float16)
-        lacking = (paint - answered.astype(np.float32)) * painted[..., None]
+        painting = paint_key(plate, guides).astype(np.float16)
+        correction = (paint - painting.astype(np.float32)) * painted[..., None]
         view = view_key(plate, painted, compared_size(*size))
-        return Sketch(view, answered, lacking.astype(np.float16))
+        return PreparedKey(view, painting, correction.astype(np.float16))
 
 
-def _add(result: Samples, painted: Samples, shown: Shown, sketch: Sketch, amount: float, *, is_soft: bool) -> None:
-    """Add what one key has to say to a result, in place."""
+def _add(result: Samples, painted: Samples, match: KeyMatch, key: PreparedKey, amount: float, *, is_soft: bool) -> None:
+    """Add one key's correction and paint to a result, in place."""
     size = (result.shape[0], result.shape[1])
-    flow = None if shown.flow is None else _larger_flow(shown.flow, size)
-    result += _larger(amount * shown.near, size)[..., None] * _fetched(sketch.lacking, flow)
-    if not is_soft and shown.around.max() >= LEAST:
-        weight = _larger(amount * shown.around, size)[..., None]
-        result += weight * (_fetched(sketch.answer, flow) - painted)
+    flow = None if match.flow is None else _larger_flow(match.flow, size)
+    result += _larger(amount * match.near, size)[..., None] * _fetched(key.correction, flow)
+    if not is_soft and match.around.max() >= LEAST:
+        weight = _larger(amount * match.around, size)[..., None]
+        result += weight * (_fetched(key.painting, flow) - painted)
 
 
 def _fetched(stored: Half, flow: Samples | None) -> Samples:

@@ -1,7 +1,7 @@
-"""Where a picture shows what a key's plate shows.
+"""Matching of a picture to the plates of painted keys: where does it show what a key shows.
 
-Pictures are compared at a small size, at which noise and compression weigh less and a frame of any size costs the
-same. All of it is per frame and per key: nothing depends on other frames.
+Pictures are compared at a small size, where noise and compression weigh less and a frame of any size costs the
+same. Every result is per frame and per key: nothing depends on other frames.
 """
 
 from __future__ import annotations
@@ -14,37 +14,36 @@ import numpy as np
 
 from impasto.core.colour.hdr_residual import brightest
 from impasto.core.frame import KeyMotion, Samples
-from impasto.core.temporal import optical_flow, warped
+from impasto.core.optical_flow import optical_flow, warped
 
 SIDE = 640
-"""Longer side of the pictures that are compared; lengths below are pixels of such a picture."""
+"""Longer side of the pictures that are compared. The lengths below are in pixels of such a picture."""
 SMOOTH = 1.5
-"""Sigma by which both are smoothed first: a fifth of the noise is left."""
+"""Sigma of the blur of both pictures before they are compared: a fifth of the noise is left."""
 NEAR, NEAR_FEATHER = 8, 4.0
-"""A pixel matches where everything this near to it does; what follows from it fades over the feather. With 3, echoes
-of the actor's outline in the key stand on the ground around it."""
+"""A pixel matches where every pixel this near to it does; its weight fades over the feather. With a reach of 3, echoes
+of the actor's outline in the key appear on the ground around it."""
 AROUND, AROUND_FEATHER = 16, 6.0
 """The same for whole surroundings: beyond the reach of broad strokes."""
 SAME, OTHER = 3.0, 20.0
-"""Largest channel difference, in 1/255, up to which a place is the key's, and from which it is another."""
+"""Largest channel difference, in 1/255, up to which a pixel matches the key, and from which it does not."""
 AROUND_SAME, AROUND_OTHER = 2.0, 8.0
 """The same for whole surroundings."""
 TURNS_BACK = 1.0
-"""Pixels by which motion there and back may miss its start; more, and the place is hidden in the key."""
+"""Pixels by which motion there and back may miss its start; beyond that, the pixel is hidden in the key."""
 LOST, LOST_FEATHER = 4, 2.0
-"""How far what a renderer's vectors lose reaches, and the feather of that: the network saw across that edge in the key.
-With 8, as for what merely differs, the bench on motion loses 1.3 to 1.9 dB; with 2 it gains 0.3 to 0.4."""
+"""Reach and feather around pixels that a renderer's vectors lose: in the key, the network saw across that edge. With a
+reach of 8, as for pixels that merely differ, the motion benchmark loses 1.3 to 1.9 dB; with 2 it gains 0.3 to 0.4."""
 SHARED = 0.25
-"""Softens the choice between keys that match about as well, which would flip with the noise of each frame."""
+"""Softens the choice between keys that match about equally well, which would flip with each frame's noise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """How a picture shows the key of this index: weights (h, w) in [0, 1], and the motion that was followed.
+class KeyMatch:
+    """How a picture matches the key of this index: weights (h, w) in [0, 1], and the motion into the key.
 
-    `near` is how far the key's correction holds at a pixel, `around` how far the key's own paint does, never more.
-    `flow` is (h, w, 2) offsets from the picture into the key, in pixels of the small size, or None where they lie
-    upon each other.
+    `near` is the weight of the key's correction at a pixel, `around` that of the key's own paint, never more.
+    `flow` is (h, w, 2) offsets from the picture into the key, in pixels of the small size, or None for no motion.
     """
 
     key: int
@@ -55,7 +54,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """A key's plate made ready to be compared: small, small and smooth, and where there is paint, (h, w) in [0, 1]."""
+    """A key's plate ready to be compared: small, small and smooth, and where there is paint, (h, w) in [0, 1]."""
 
     small: Samples
     smooth: Samples
@@ -69,15 +68,15 @@ def compared_size(height: int, width: int) -> tuple[int, int]:
 
 
 def scaled(picture: Samples, size: tuple[int, int]) -> Samples:
-    """(H, W) or (H, W, C) as (height, width): averages when it becomes smaller, cubic when it becomes larger."""
+    """(H, W) or (H, W, C) resized to (height, width): by area if smaller, cubic if larger."""
     if picture.shape[:2] == size:
         return picture
-    way = cv2.INTER_AREA if size[0] < picture.shape[0] else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, size[::-1], interpolation=way), np.float32)
+    interpolation = cv2.INTER_AREA if size[0] < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=interpolation), np.float32)
 
 
 def nearest(planes: Samples, size: tuple[int, int]) -> Samples:
-    """(H, W, C) as (height, width, C) by nearest samples: identifiers among guide planes must not blend."""
+    """(H, W, C) resized to (height, width, C) by nearest samples: identifiers among guide planes must not blend."""
     if planes.shape[:2] == size:
         return planes.reshape(*size, -1)
     resized = cv2.resize(planes, size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -90,40 +89,40 @@ def view_key(plate: Samples, painted: Samples, size: tuple[int, int]) -> KeyView
     return KeyView(small, _smooth(small), scaled(painted, size))
 
 
-def find_shown(
+def match_keys(
     picture: Samples, keys: list[KeyView], *, noise: float, follow: bool, motion: Sequence[KeyMotion | None] = ()
-) -> list[Shown]:
-    """How a small picture (h, w, 3) shows each key: lying upon it, and moved along with the plate.
+) -> list[KeyMatch]:
+    """How a small picture (h, w, 3) matches each key, with the key in place and moved along with the plate.
 
-    `motion` is what a renderer says of the way into each key; where it says anything, nothing else is tried: on flat
-    surfaces a key would match where it lies, and where it does not belong. Without it, and with `follow`, keys are
-    moved along optical flow. `noise` is the standard deviation of the plate's noise in 1/255. Keys that show a place
-    about equally well share it: near weights sum to at most 1.
+    `motion` is the renderer's motion into each key. Where it is known, nothing else is tried: on flat surfaces a key in
+    place would match where it does not belong. Without it, and with `follow`, keys move along optical flow.
+    `noise` is the standard deviation of the plate's noise in 1/255. Keys that match a pixel about equally well share
+    it: near weights sum to at most 1.
     """
     smooth = _smooth(picture)
-    tries = []
+    candidates = []
     for index, key in enumerate(keys):
         given = motion[index] if index < len(motion) else None
         if given is not None:
             given = sized_motion(given, (picture.shape[0], picture.shape[1]))
-            tries.append(_led(smooth, index, key, noise, given))
+            candidates.append(_compared_along(smooth, index, key, noise, given))
             if given.silent.any():
-                tries.append(_only_where(given.silent, _compared(smooth, index, key, noise)))
+                candidates.append(_only_where(given.silent, _compared(smooth, index, key, noise)))
             continue
-        tries.append(_compared(smooth, index, key, noise))
+        candidates.append(_compared(smooth, index, key, noise))
         if follow:
-            tries.append(_compared(smooth, index, key, noise, follow_key(picture, key)))
-    likeness = [1 / np.square(mismatch + SHARED) for mismatch, _ in tries]
+            candidates.append(_compared(smooth, index, key, noise, follow_key(picture, key)))
+    likeness = [1 / np.square(mismatch + SHARED) for mismatch, _ in candidates]
     total = np.sum(likeness, axis=0)
     return [
-        Shown(shown.key, shown.near * part, shown.around * part, shown.flow)
-        for (_, shown), like in zip(tries, likeness, strict=True)
+        KeyMatch(match.key, match.near * part, match.around * part, match.flow)
+        for (_, match), like in zip(candidates, likeness, strict=True)
         if (part := np.asarray(like / total, np.float32)) is not None
     ]
 
 
 def sized_motion(motion: KeyMotion, size: tuple[int, int]) -> KeyMotion:
-    """The motion at another height and width, where the plate is resized before it is painted."""
+    """The motion at another height and width, for a plate that is resized before it is painted."""
     height, width = motion.lost.shape
     if (height, width) == size:
         return motion
@@ -136,9 +135,9 @@ def sized_motion(motion: KeyMotion, size: tuple[int, int]) -> KeyMotion:
 
 
 def follow_key(picture: Samples, key: KeyView) -> tuple[Samples, Samples]:
-    """Motion from a small picture into a key (h, w, 2), and where it cannot be trusted (h, w), 1 for lost.
+    """Optical flow from a small picture into a key (h, w, 2), and where it cannot be trusted (h, w), 1 for lost.
 
-    A place is lost where the way there and back misses its start by more than `TURNS_BACK`, or leaves the key.
+    A pixel is lost where the flow there and back misses its start by more than `TURNS_BACK`, or leaves the key.
     """
     there, back = optical_flow(picture, key.small), optical_flow(key.small, picture)
     missed = there + warped(back, there)
@@ -152,8 +151,8 @@ def follow_key(picture: Samples, key: KeyView) -> tuple[Samples, Samples]:
 
 def _compared(
     smooth: Samples, index: int, key: KeyView, noise: float, followed: tuple[Samples, Samples] | None = None
-) -> tuple[Samples, Shown]:
-    """The mismatch near each pixel in 1/255, and the weights that follow from it."""
+) -> tuple[Samples, KeyMatch]:
+    """The mismatch near each pixel in 1/255, and the match with the weights that follow from it."""
     plate, painted, flow = key.smooth, key.painted, None
     if followed is not None:
         flow, lost = followed
@@ -164,24 +163,26 @@ def _compared(
     near = _spread(difference, NEAR, NEAR_FEATHER)
     weight = _falling(near, SAME + noise, OTHER + noise) * painted
     around = _falling(_spread(difference, AROUND, AROUND_FEATHER), AROUND_SAME + noise, AROUND_OTHER + noise)
-    return near, Shown(index, weight, weight * around, flow)
+    return near, KeyMatch(index, weight, weight * around, flow)
 
 
-def _led(smooth: Samples, index: int, key: KeyView, noise: float, motion: KeyMotion) -> tuple[Samples, Shown]:
-    """The same along a renderer's motion, of which the edges of what is lost are exact."""
+def _compared_along(
+    smooth: Samples, index: int, key: KeyView, noise: float, motion: KeyMotion
+) -> tuple[Samples, KeyMatch]:
+    """As `_compared`, along a renderer's motion, in which the edges of lost areas are exact."""
     found = KeyView(key.small, warped(key.smooth, motion.flow), warped(key.painted, motion.flow))
-    # What is lost is no mismatch: it would spread as far as one, over surfaces whose motion is known.
-    seen = np.where(motion.lost[..., None] > 0, found.smooth, smooth)
+    # A lost pixel must not count as a mismatch, which would spread over surfaces whose motion is known.
+    visible = np.where(motion.lost[..., None] > 0, found.smooth, smooth)
     lost = np.maximum(_spread(motion.lost, LOST, LOST_FEATHER), motion.lost)
-    mismatch, shown = _compared(seen, index, found, noise)
+    mismatch, match = _compared(visible, index, found, noise)
     kept = 1 - lost
-    return mismatch + 255 * lost, Shown(index, shown.near * kept, shown.around * kept, motion.flow)
+    return mismatch + 255 * lost, KeyMatch(index, match.near * kept, match.around * kept, motion.flow)
 
 
-def _only_where(places: Samples, tried: tuple[Samples, Shown]) -> tuple[Samples, Shown]:
-    """A try that counts in some places alone, (h, w) in [0, 1]."""
-    mismatch, shown = tried
-    return mismatch + 255 * (1 - places), Shown(shown.key, shown.near * places, shown.around * places, shown.flow)
+def _only_where(places: Samples, candidate: tuple[Samples, KeyMatch]) -> tuple[Samples, KeyMatch]:
+    """A candidate that counts only in some places, (h, w) in [0, 1]."""
+    mismatch, match = candidate
+    return mismatch + 255 * (1 - places), KeyMatch(match.key, match.near * places, match.around * places, match.flow)
 
 
 def _spread(difference: Samples, reach: int, feather: float) -> Samples:

@@ -6,14 +6,14 @@ for what they hand out and take. `target_of(path, shot)` says which colours and 
 
 from impasto.core.media.open import open_reader, open_writer
 from impasto.core.media.shot import FrameRange, MovieFacts, Reader, ShotInfo, Writer
-from impasto.core.media.target import Target, target_of
+from impasto.core.media.target import OutputTraits, target_of
 
 __all__ = [
     "FrameRange",
     "MovieFacts",
+    "OutputTraits",
     "Reader",
     "ShotInfo",
-    "Target",
     "Writer",
     "open_reader",
     "open_writer",

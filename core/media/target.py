@@ -11,16 +11,16 @@ from impasto.core.media.movie_codec import container_of
 from impasto.core.media.open import picture_target
 from impasto.core.media.shot import ShotInfo
 
-Samples = Literal["half", "float", "uint8", "uint10", "uint12", "uint14", "uint16"]
+StoredType = Literal["half", "float", "uint8", "uint10", "uint12", "uint14", "uint16"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OutputTraits:
     """The custom of a result: which colours it is read in, which samples it stores, what it can carry."""
 
     space_default: Literal["scene_linear", "display"]
     """How players and hosts read a file of this kind where it says nothing."""
-    samples: Samples
+    samples: StoredType
     """The stored type of colour for this source."""
     layers: bool
     """Whether all parts and channels go along, or the colour layer and its alpha alone."""
@@ -28,7 +28,7 @@ class Target:
     """Whether the file can bear provenance, so that a resumed run can compare it."""
 
 
-def target_of(path: str, shot: ShotInfo, first: Frame | None = None) -> Target:
+def target_of(path: str, shot: ShotInfo, first: Frame | None = None) -> OutputTraits:
     """What the result at `path` wants, for frames like `first` (by default: like those the shot's facts imply).
 
     Raises UsageError for a path that no writer takes.
@@ -37,12 +37,12 @@ def target_of(path: str, shot: ShotInfo, first: Frame | None = None) -> Target:
     files = picture_target(path, shot)
     if files is None:
         container_of(path)
-        return Target("display", "uint8" if own == "uint8" else "uint10", layers=False, provenance=True)
+        return OutputTraits("display", "uint8" if own == "uint8" else "uint10", layers=False, provenance=True)
     kind = picture_format(str(files))
     assert kind is not None
     samples = own if own in kind.samples else _nearest(own, kind.samples)
     linear = kind.linear or samples in ("half", "float")
-    return Target(
+    return OutputTraits(
         "scene_linear" if linear else "display",
         samples,
         layers=kind.name == "openexr",
@@ -50,7 +50,7 @@ def target_of(path: str, shot: ShotInfo, first: Frame | None = None) -> Target:
     )
 
 
-def _samples_of(shot: ShotInfo, first: Frame | None) -> Samples:
+def _samples_of(shot: ShotInfo, first: Frame | None) -> StoredType:
     if first is not None:
         own = first.part.formats[first.layer.colour[0]]
         return own if own in _KNOWN else "float"  # type: ignore[return-value]
@@ -76,7 +76,7 @@ def _samples_of(shot: ShotInfo, first: Frame | None) -> Samples:
 _KNOWN = ("half", "float", "uint8", "uint10", "uint12", "uint14", "uint16")
 
 
-def _nearest(own: Samples, offered: tuple[str, ...]) -> Samples:
+def _nearest(own: StoredType, offered: tuple[str, ...]) -> StoredType:
     """As the picture writer chooses: half for up to 10 bits and float above in EXR, the format's first integer else."""
     if "half" in offered and not {"uint8", "uint16"} & set(offered):
         return "float" if own in ("uint12", "uint14", "uint16") else "half"

@@ -1,1 +1,1 @@
-"""The motion vectors of renderers: how they are read, and the way over them from a frame to a painted key."""
+"""Motion vectors of renderers: their conventions, and the chained motion from a frame to a painted key."""

@@ -1,4 +1,4 @@
-"""What the numbers of a motion layer mean: which neighbour they point at, and which way is up.
+"""Conventions of motion vectors: which neighbouring frame they point to, and which direction is up.
 
 Renderers agree on pixels of the picture and on little else:
 
@@ -12,7 +12,7 @@ Renderers agree on pixels of the picture and on little else:
     next, next-down            two channels to the next frame, y upwards or downwards: what Nuke's VectorBlur takes as
                                its uv channels. Renderers of film write their two channels for it, Arnold's
                                `motionvector` among them, with options that change scale and sign: a guess, which
-                               `impasto.core.motion.agreement` holds against the plates.
+                               `impasto.core.motion.vector_check` holds against the plates.
     previous, previous-down    two channels to the previous frame.
     since, since-down          two channels from the previous frame to this one.
 
@@ -33,34 +33,34 @@ SAY = "say it as --motion PATH:LAYER=CONVENTION"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What two channels say: the neighbour that they lead to, once multiplied by these, as offsets x, y downwards."""
+class ChannelConvention:
+    """What two channels mean: multiplied by `x` and `y` they are offsets, y downwards, to the neighbour `to`."""
 
     to: Neighbour
     x: int
     y: int
 
 
-CONVENTIONS: dict[str, tuple[Way, ...]] = {
-    "blender": (Way("previous", 1, -1), Way("next", -1, 1)),
-    "nuke": (Way("next", 1, -1), Way("previous", 1, -1)),
-    "nuke-down": (Way("next", 1, 1), Way("previous", 1, 1)),
-    "blender-down": (Way("previous", 1, 1), Way("next", -1, -1)),
-    "next": (Way("next", 1, -1),),
-    "next-down": (Way("next", 1, 1),),
-    "previous": (Way("previous", 1, -1),),
-    "previous-down": (Way("previous", 1, 1),),
-    "since": (Way("previous", -1, 1),),
-    "since-down": (Way("previous", -1, -1),),
+CONVENTIONS: dict[str, tuple[ChannelConvention, ...]] = {
+    "blender": (ChannelConvention("previous", 1, -1), ChannelConvention("next", -1, 1)),
+    "nuke": (ChannelConvention("next", 1, -1), ChannelConvention("previous", 1, -1)),
+    "nuke-down": (ChannelConvention("next", 1, 1), ChannelConvention("previous", 1, 1)),
+    "blender-down": (ChannelConvention("previous", 1, 1), ChannelConvention("next", -1, -1)),
+    "next": (ChannelConvention("next", 1, -1),),
+    "next-down": (ChannelConvention("next", 1, 1),),
+    "previous": (ChannelConvention("previous", 1, -1),),
+    "previous-down": (ChannelConvention("previous", 1, 1),),
+    "since": (ChannelConvention("previous", -1, 1),),
+    "since-down": (ChannelConvention("previous", -1, -1),),
 }
-"""Name -> what each two channels of the layer say, in their order."""
+"""Name -> what each two channels of the layer mean, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
-class MotionWish:
-    """What `--motion PATH:LAYER=CONVENTION` asks for.
+class MotionSource:
+    """The value of `--motion PATH:LAYER=CONVENTION`: where motion vectors are read from.
 
-    No path is the plates themselves; what no layer and no convention mean says `impasto.core.motion.layers`.
+    An empty path means the plates themselves. See `impasto.core.motion.layers` for an empty layer or convention.
     """
 
     path: str
@@ -68,8 +68,8 @@ class MotionWish:
     convention: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> MotionWish:
-        """'vectors.####.exr', 'vectors.####.exr:vector', ':motion=next-down'; UsageError for what cannot be meant."""
+    def parse(cls, text: str) -> MotionSource:
+        """'vectors.####.exr', 'vectors.####.exr:vector', ':motion=next-down'; UsageError for anything else."""
         path, colon, layer = text.rpartition(":")
         if not colon or any(mark in layer for mark in "/\\#%@"):
             path, layer = text, ""
@@ -78,7 +78,7 @@ class MotionWish:
         return cls.of(path, layer)
 
     @classmethod
-    def of(cls, path: str, layer: str) -> MotionWish:
+    def of(cls, path: str, layer: str) -> MotionSource:
         """A path, and 'LAYER' or 'LAYER=CONVENTION'. UnknownName for a convention that does not exist."""
         name, _, convention = layer.partition("=")
         if len(name.encode()) > NAME_BYTES or not name.isprintable():
@@ -95,10 +95,12 @@ class MotionWish:
         return f"{self.layer}={self.convention}" if self.convention else self.layer
 
 
-def alike(way: Way, slot: int = 0, directions: int = 1) -> list[str]:
-    """Conventions of so many directions whose two channels in this slot mean this, or as good as this.
+def equivalents(meaning: ChannelConvention, slot: int = 0, directions: int = 1) -> list[str]:
+    """Conventions of this many directions whose two channels in this slot mean the same, or nearly the same.
 
-    Motion to a neighbour there is motion to the other one here, turned around.
+    Motion to the next frame is nearly the negated motion to the previous one.
     """
-    turned = Way("previous" if way.to == "next" else "next", -way.x, -way.y)
-    return [name for name, ways in CONVENTIONS.items() if len(ways) == directions and ways[slot] in (way, turned)]
+    negated = ChannelConvention("previous" if meaning.to == "next" else "next", -meaning.x, -meaning.y)
+    return [
+        name for name, pairs in CONVENTIONS.items() if len(pairs) == directions and pairs[slot] in (meaning, negated)
+    ]

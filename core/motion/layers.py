@@ -1,4 +1,4 @@
-"""Which channels of a picture are its motion vectors, and by which convention they are read."""
+"""Choice of the channels of a picture that are its motion vectors, and of the convention by which they are read."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.core.errors import UnknownName, UsageError
-from impasto.core.frame import Part
-from impasto.core.guide_planes import find_channel, part_name
-from impasto.core.motion.conventions import CONVENTIONS, SAY, MotionWish, Way
+from impasto.core.frame import Part, find_channel
+from impasto.core.motion.conventions import CONVENTIONS, SAY, ChannelConvention, MotionSource
 
 ORDERS = ("XYZW", "RGBA", "UV", "XY", "RG")
-"""Leaves of channels in the order in which they are meant."""
+"""Leaves of channel names, in the order of their convention."""
 
 
 @dataclass(frozen=True, slots=True)
-class Channels:
-    """The two channels that lead to a neighbour, by the names that `find_channel` knows, and how they are read."""
+class VectorChannels:
+    """The two channels that lead to a neighbour, by the names that `find_channel` takes, and their convention."""
 
     x: str
     y: str
-    way: Way
+    convention: ChannelConvention
     slot: int = 0
-    """Which two of the layer's channels they are, in the order of its convention."""
+    """Position of this pair among the layer's pairs, in the order of its convention."""
 
 
 @dataclass(frozen=True, slots=True)
 class MotionLayer:
-    """Channels to the next frame and to the previous, None for a direction that nobody rendered."""
+    """VectorChannels to the next frame and to the previous, None for a direction that nobody rendered."""
 
     name: str
-    next: Channels | None
-    previous: Channels | None
+    next: VectorChannels | None
+    previous: VectorChannels | None
     said: bool
-    """The user named the convention; else it is a guess by the names of channels."""
+    """True where the user named the convention, False where the channel names imply it."""
     typed: str = ""
-    """The layer as it is typed behind a path: nothing where two layers belong together, or where it has no name."""
+    """The layer as it is typed after a path; empty for two layers that belong together, or for one without a name."""
 
     @property
     def directions(self) -> int:
@@ -45,7 +44,7 @@ class MotionLayer:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Channels of one prefix: leaf in upper case -> name."""
+    """VectorChannels of one prefix: leaf in upper case -> name."""
 
     name: str
     leaves: dict[str, str]
@@ -56,7 +55,7 @@ class _Group:
 
     @property
     def guess(self) -> str:
-        """The convention that the names of the channels mean, or nothing."""
+        """The convention that the channel names imply, or nothing."""
         found = set(self.leaves)
         if found == set("XYZW"):
             return "blender"
@@ -65,40 +64,43 @@ class _Group:
         return "next" if found == set("XY") else ""
 
 
-def read_as(parts: Sequence[Part], wish: MotionWish, source: str) -> MotionLayer:
-    """Find the layer that is wished for in a picture, and say how its channels are to be read.
+def read_as(parts: Sequence[Part], wanted: MotionSource, file: str) -> MotionLayer:
+    """The wanted layer of a picture, and how its channels are read.
 
     Without a layer: `forward` and `backward` where both are there, else the one layer whose channels look like
     motion. Without a convention: X, Y, Z, W as Blender's, u, v and X, Y to the next frame with y upwards, except
-    `backward`, which leads to the previous. Raises UnknownName and UsageError, which name `source` and say what to
+    `backward`, which leads to the previous. Raises UnknownName and UsageError, which name `file` and say what to
     type.
     """
     groups = _groups(parts)
-    if not wish.layer:
+    if not wanted.layer:
         both = [group for name in ("forward", "backward") for group in groups if group.last == name and group.guess]
-        if len(both) == 2 and wish.convention in ("", "nuke", "nuke-down"):
-            ways = CONVENTIONS[wish.convention or "nuke"]
-            to_next, to_previous = (_pair(group, source)[0] for group in both)
+        if len(both) == 2 and wanted.convention in ("", "nuke", "nuke-down"):
+            forward, backward = CONVENTIONS[wanted.convention or "nuke"]
+            to_next, to_previous = (_pair(group, file)[0] for group in both)
             return MotionLayer(
-                "forward, backward", Channels(*to_next, ways[0]), Channels(*to_previous, ways[1], 1),
-                bool(wish.convention),
+                "forward, backward", VectorChannels(*to_next, forward), VectorChannels(*to_previous, backward, 1),
+                bool(wanted.convention),
             )  # fmt: skip
-    group = _chosen(groups, wish, source)
-    convention = wish.convention or group.guess
+    group = _chosen(groups, wanted, file)
+    convention = wanted.convention or group.guess
     if not convention:
         raise UsageError(
             f"expected a motion layer with channels u, v or X, Y or X, Y, Z, W, got {', '.join(sorted(group.leaves))} "
-            f"in '{group.name}' of '{source}', which says nothing of their meaning; {SAY}, of "
+            f"in '{group.name}' of '{file}', which says nothing of their meaning; {SAY}, of "
             f"{', '.join(CONVENTIONS)}{'' if group.name else ' (without a name: PATH:=CONVENTION)'}"
         )
-    ways, pairs = CONVENTIONS[convention], _pair(group, source)
-    if len(pairs) < len(ways):
+    meanings, pairs = CONVENTIONS[convention], _pair(group, file)
+    if len(pairs) < len(meanings):
         raise UsageError(
-            f"expected {2 * len(ways)} channels for the convention {convention}, '{group.name}' of '{source}' has "
+            f"expected {2 * len(meanings)} channels for the convention {convention}, '{group.name}' of '{file}' has "
             f"{', '.join(sorted(group.leaves))}; name another layer or convention"
         )
-    found = {way.to: Channels(*pair, way, slot) for slot, (way, pair) in enumerate(zip(ways, pairs, strict=False))}
-    return MotionLayer(group.name, found.get("next"), found.get("previous"), bool(wish.convention), group.name)
+    found = {
+        meaning.to: VectorChannels(*pair, meaning, slot)
+        for slot, (meaning, pair) in enumerate(zip(meanings, pairs, strict=False))
+    }
+    return MotionLayer(group.name, found.get("next"), found.get("previous"), bool(wanted.convention), group.name)
 
 
 def _groups(parts: Sequence[Part]) -> list[_Group]:
@@ -108,38 +110,38 @@ def _groups(parts: Sequence[Part]) -> list[_Group]:
             prefix, _, leaf = channel.rpartition(".")
             first = find_channel(parts, channel)
             is_own = first is not None and first[0] is part and first[1] == position
-            name = channel if is_own else f"{part_name(part)}.{channel}"
-            found.setdefault(prefix or part_name(part), {}).setdefault(leaf.upper(), name)
+            name = channel if is_own else f"{part.name}.{channel}"
+            found.setdefault(prefix or part.name, {}).setdefault(leaf.upper(), name)
     return [_Group(name, leaves) for name, leaves in found.items()]
 
 
-def _chosen(groups: Sequence[_Group], wish: MotionWish, source: str) -> _Group:
-    """The group that is called so, whole or by its last word, in either case; without a name the one that looks so."""
-    if wish.layer:
-        wanted = wish.layer.lower()
-        whole = [group for group in groups if group.name.lower() == wanted]
-        for named in (whole, [group for group in groups if group.last == wanted]):
+def _chosen(groups: Sequence[_Group], wanted: MotionSource, file: str) -> _Group:
+    """The group of the wanted name, whole or by its last word, in either case; without a name the one likely group."""
+    if wanted.layer:
+        name = wanted.layer.lower()
+        whole = [group for group in groups if group.name.lower() == name]
+        for named in (whole, [group for group in groups if group.last == name]):
             if len(named) == 1:
                 return named[0]
-        raise UnknownName("layer", wish.layer, (group.name for group in groups if group.name), f"(in '{source}')")
+        raise UnknownName("layer", wanted.layer, (group.name for group in groups if group.name), f"(in '{file}')")
     likely = [group for group in groups if group.guess]
-    if not likely and (wish.path or wish.convention):
-        likely = [group for group in groups if group.name or wish.path]  # what has no name in a plate is its colour
+    if not likely and (wanted.path or wanted.convention):
+        likely = [
+            group for group in groups if group.name or wanted.path
+        ]  # channels without a name in a plate are its colour
     if len(likely) == 1:
         return likely[0]
     shown = ", ".join(group.name or "one without a name" for group in likely) or "none"
-    raise UsageError(
-        f"expected one layer of motion vectors in '{source}', found {shown}; name it as --motion PATH:LAYER"
-    )
+    raise UsageError(f"expected one layer of motion vectors in '{file}', found {shown}; name it as --motion PATH:LAYER")
 
 
-def _pair(group: _Group, source: str) -> list[tuple[str, str]]:
-    """The channels of a group two by two, in the order in which they are meant."""
+def _pair(group: _Group, file: str) -> list[tuple[str, str]]:
+    """The channels of a group in pairs, in the order of their convention."""
     for order in ORDERS:
         if set(order) <= group.leaves.keys():
             names = [group.leaves[leaf] for leaf in order]
             return list(zip(names[::2], names[1::2], strict=True))
     raise UsageError(
-        f"expected channels u, v or X, Y in the motion layer '{group.name}' of '{source}', got "
+        f"expected channels u, v or X, Y in the motion layer '{group.name}' of '{file}', got "
         f"{', '.join(sorted(group.leaves))}; name the layer that holds vectors"
     )

@@ -1,4 +1,4 @@
-"""Motion vectors of a frame as offsets at the size at which keys are compared."""
+"""Motion vectors of a frame as offsets, at the small size at which keys are compared."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import UsageError
-from impasto.core.frame import Part, Samples, Window
-from impasto.core.guide_planes import find_channel
-from impasto.core.motion.layers import Channels, MotionLayer
+from impasto.core.frame import Part, Samples, Window, find_channel
+from impasto.core.motion.layers import MotionLayer, VectorChannels
 
 FARTHEST = 1e5
-"""Pixels from which on a vector is a renderer's word for nothing there."""
+"""Length in pixels from which a vector means that nothing is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """Where each pixel lies in a neighbouring frame: (h, w, 2) offsets x, y downwards in pixels of this size.
 
-    `known` is (h, w); what is not known is 0.
+    `known` is (h, w); unknown offsets are 0.
     """
 
     flow: Samples
@@ -30,7 +29,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """The motion of one frame to its neighbours; None for a direction that nobody rendered."""
+    """The motion of one frame to its neighbours; None for a direction that was not rendered."""
 
     next: Field | None
     previous: Field | None
@@ -41,57 +40,57 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the plates of a shot are: their windows, and the height and width at which they are compared."""
+class PlateWindows:
+    """The windows of the plates of a shot, and the height and width at which they are compared."""
 
     data: Window
     display: Window
     size: tuple[int, int]
 
 
-def vectors_of(parts: Sequence[Part], layer: MotionLayer, place: Place, source: str) -> Vectors:
-    """The vectors of a picture, laid over the plate by the display windows, as guide layers are.
+def vectors_of(parts: Sequence[Part], layer: MotionLayer, plate: PlateWindows, source: str) -> Vectors:
+    """The vectors of a picture, aligned with the plate by the display windows, as guide layers are.
 
-    Nearest samples, since the mean of two motions is a third; their lengths become those of the smaller picture.
-    A vector that is NaN, infinite or absurd, and what the data window leaves uncovered, is not known. Raises
+    Nearest samples, since the mean of two motions is a third; lengths are scaled to the smaller picture.
+    A vector is unknown where it is NaN, infinite or absurd, and where the data window does not cover the plate. Raises
     UsageError, naming `source`, for a channel that is not there, that holds integers, or whose display window has
     another size.
     """
     return Vectors(
-        *(None if each is None else _field(parts, each, place, source) for each in (layer.next, layer.previous))
+        *(None if each is None else _field(parts, each, plate, source) for each in (layer.next, layer.previous))
     )
 
 
-def _field(parts: Sequence[Part], channels: Channels, place: Place, source: str) -> Field:
-    offsets, known = [], np.ones(place.size, np.bool_)
-    for name, sign, axis in ((channels.x, channels.way.x, 1), (channels.y, channels.way.y, 0)):
+def _field(parts: Sequence[Part], channels: VectorChannels, plate: PlateWindows, source: str) -> Field:
+    offsets, known = [], np.ones(plate.size, np.bool_)
+    for name, sign, axis in ((channels.x, channels.convention.x, 1), (channels.y, channels.convention.y, 0)):
         found = find_channel(parts, name)
         if found is None:
             raise UsageError(f"expected the motion channel '{name}' in '{source}' too, got none; render it there")
         part, position = found
-        samples, covered = _over(part, position, place, source)
-        whole = (place.data.height, place.data.width)[axis]
+        samples, covered = _over(part, position, plate, source)
+        whole = (plate.data.height, plate.data.width)[axis]
         sound = covered & np.isfinite(samples) & (np.abs(samples) < FARTHEST)
-        offsets.append(np.where(sound, sign * samples * np.float32(place.size[axis] / whole), np.float32(0)))
+        offsets.append(np.where(sound, sign * samples * np.float32(plate.size[axis] / whole), np.float32(0)))
         known &= sound
     flow = np.stack(offsets, axis=2).astype(np.float32) * known[..., None]
     return Field(flow, known)
 
 
-def _over(part: Part, position: int, place: Place, source: str) -> tuple[Samples, npt.NDArray[np.bool_]]:
-    """A channel at the places of the small picture's pixels, (h, w) float32, and where it covers them."""
+def _over(part: Part, position: int, plate: PlateWindows, source: str) -> tuple[Samples, npt.NDArray[np.bool_]]:
+    """A channel sampled at the small picture's pixels, (h, w) float32, and where it covers them."""
     if part.pixels.dtype.kind != "f":
         raise UsageError(
             f"expected motion vectors in half or float, got {part.pixels.dtype} in '{source}'; render them in EXR"
         )
-    own, theirs = part.display_window, place.display
+    own, theirs = part.display_window, plate.display
     if (own.width, own.height) != (theirs.width, theirs.height):
         raise UsageError(
             f"expected motion vectors of the plate's size {theirs.width}x{theirs.height}, got {own.width}x{own.height} "
             f"in '{source}'; render them in the size of the plate"
         )
-    rows = _places(place.size[0], place.data.height) + (place.data.y - theirs.y) - (part.data_window.y - own.y)
-    columns = _places(place.size[1], place.data.width) + (place.data.x - theirs.x) - (part.data_window.x - own.x)
+    rows = _places(plate.size[0], plate.data.height) + (plate.data.y - theirs.y) - (part.data_window.y - own.y)
+    columns = _places(plate.size[1], plate.data.width) + (plate.data.x - theirs.x) - (part.data_window.x - own.x)
     height, width = part.pixels.shape[:2]
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     there = np.ix_(np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1))
@@ -100,5 +99,5 @@ def _over(part: Part, position: int, place: Place, source: str) -> tuple[Samples
 
 
 def _places(small: int, large: int) -> npt.NDArray[np.intp]:
-    """The pixel of a large row under the middle of each pixel of a small one."""
+    """The pixel of a large row under the centre of each pixel of a small one."""
     return np.floor((np.arange(small) + 0.5) * large / small).astype(np.intp)

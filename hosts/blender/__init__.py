@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Impasto inside Blender: a painter's style on the strips of the sequencer.
 
-Blender loads this folder as `bl_ext.<repository>.impasto`; tests, and whatever needs no `bpy`, import it as
+Blender loads this folder as `bl_ext.<repository>.impasto`; tests, and code that needs no `bpy`, import it as
 `impasto.hosts.blender`. So the files in here import each other relatively, and this one imports `bpy` only when
 Blender calls `register`.
 """
@@ -13,7 +13,7 @@ import importlib
 from types import ModuleType
 from typing import Final
 
-# Read by Blender before 4.2 alone; an extension has its manifest.
+# Only Blender before 4.2 reads this; an extension has its manifest.
 bl_info = {"name": "Impasto", "blender": (3, 4, 0), "category": "Sequencer"}
 
 MODULES: Final = (
@@ -22,22 +22,25 @@ MODULES: Final = (
     "connection",
     "ui.thumbnails",
     "look.parameters",
+    "bake.runner",
     "bake.operators",
+    "live.playback",
+    "live.render",
     "live.operators",
     "wipe.operators",
     "train.operators",
     "ui.panel",
 )
-"""What is registered, in this order, and unregistered in the other. Other files have nothing to register."""
+"""The modules that have something to register, in this order; they are unregistered in the other."""
 
 _registered: list[ModuleType] = []
 
 
 def register() -> None:
     """Add everything to Blender. Without its wheels the panel is there all the same, and says what is missing."""
-    from . import wheels
+    from . import missing_wheels
 
-    if wheels.problem():
+    if missing_wheels.problem():
         _add("missing_wheels")
         return
     try:

@@ -19,27 +19,27 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 LETTERS: Final = 400
 _last: list[str] = []
 _logs: dict[str, str | None] = {}
-"""What was said of a fault -> its file, so that one in a drawing that comes back sixty times a second has one."""
+"""A fault's text -> its log file, so that one in a drawing, sixty times a second, writes one file."""
 
 
 def last_error() -> str:
-    """The last thing that went wrong, in words; '' where nothing did, or it was dismissed."""
+    """The last error in words; '' where there was none, or it was dismissed."""
     return _last[-1] if _last else ""
 
 
 def remember(error: BaseException) -> str:
-    """Keep an error for the panel and return its sentence. Of a fault of ours the details go to a file."""
+    """Keep an error for the panel and return its sentence. The details of a fault of ours go to a file."""
     _last[:] = [sentence_of(error)]
     return _last[-1]
 
 
 def forget() -> None:
-    """Nothing is wrong any more."""
+    """Drop the last error."""
     _last.clear()
 
 
 def sentence_of(error: BaseException) -> str:
-    """What an artist is told of an exception."""
+    """The sentence that an artist reads."""
     if isinstance(error, ImpastoError):
         return " ".join(str(error).split())
     said = f"{type(error).__name__}: {error}".splitlines()[0][:LETTERS]
@@ -51,17 +51,17 @@ def sentence_of(error: BaseException) -> str:
 
 
 def guarded(method: Method) -> Method:
-    """An operator's `execute`, `invoke` or `modal`: whatever it raises is reported, remembered, and cancels it.
+    """Wrap an operator's `execute`, `invoke` or `modal`: what it raises is reported, remembered, and cancels it.
 
-    The operator's own clean-up belongs into a `finally` of its own.
+    An operator cleans up in a `finally` of its own.
     """
     return cast(Method, _wrapped(method, _cancelled))
 
 
 def guarded_call(instead: Any = None) -> Callable[[Method], Method]:
-    """A handler, timer, callback or `draw`: what it raises is remembered, and it returns `instead`.
+    """Wrap a handler, timer, callback or `draw`: what it raises is remembered, and it returns `instead`.
 
-    A timer that returns None does not come again.
+    Blender does not call a timer again that returns None.
     """
 
     def guard(method: Method) -> Method:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way back to Blender's main thread, the only one that may touch `bpy`."""
+"""Calls from any thread into Blender's main thread, the only one that may touch `bpy`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .failure import remember
 
 SOON_S: Final = 0.02
 IDLE_S: Final = 0.1
-AT_ONCE: Final = 64
-"""Calls of one turn, so that a flood of them cannot freeze Blender."""
+CALLS_AT_ONCE: Final = 64
+"""Calls of one tick of the timer, so that a flood of them cannot freeze Blender."""
 
 _calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
 
 
 def later(call: Callable[[], object]) -> None:
-    """Have a function called in the main thread, from any thread and without waiting; in the order of the calls."""
+    """Call a function in the main thread; from any thread, without waiting, in the order of the calls."""
     _calls.put(call)
 
 
 def drain() -> int:
-    """Call what waits, in the main thread; how many calls that were. What one raises is remembered."""
-    for count in range(AT_ONCE):
+    """In the main thread: call what is queued, and return how many calls. What one raises is remembered."""
+    for count in range(CALLS_AT_ONCE):
         try:
             call = _calls.get_nowait()
         except queue.Empty:
@@ -33,27 +33,27 @@ def drain() -> int:
             call()
         except Exception as error:  # noqa: BLE001  # the others must still be called
             remember(error)
-    return AT_ONCE
+    return CALLS_AT_ONCE
 
 
-def _turn() -> float:
-    """Blender's timer; the seconds until the next turn."""
+def _tick() -> float:
+    """Blender's timer."""
     return SOON_S if drain() else IDLE_S
 
 
 def register() -> None:
-    """Begin to drain. In the background no timer ticks: whoever waits there calls `drain` itself."""
+    """Start the timer. In the background no timer ticks: code that waits there calls `drain` itself."""
     import bpy
 
-    if not bpy.app.timers.is_registered(_turn):
-        bpy.app.timers.register(_turn, first_interval=IDLE_S, persistent=True)
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=IDLE_S, persistent=True)
 
 
 def unregister() -> None:
-    """Stop, and drop what still waits."""
+    """Stop the timer, and drop what is still queued."""
     import bpy
 
-    if bpy.app.timers.is_registered(_turn):
-        bpy.app.timers.unregister(_turn)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
     while not _calls.empty():
         _calls.get_nowait()

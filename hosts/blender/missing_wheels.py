@@ -1,15 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that is left of the panel where the extension's wheels are missing: one sentence."""
+"""Whether the wheels of the extension are there and load, and the panel that is left where they do not."""
 
 from __future__ import annotations
 
+import importlib
+import sys
 import textwrap
+from typing import Final
 
 import bpy
 
-from . import wheels
+from .registration import ModuleRegistration
 
-LINE_LETTERS = 44
+NEEDED: Final = ("numpy", "msgpack", "zmq", "impasto.server.client")
+LINE_LETTERS: Final = 44
+
+
+def problem() -> str:
+    """What is missing, and what to do, in one sentence; '' where nothing is."""
+    for name in NEEDED:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001  # a broken binary raises whatever it likes
+            python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+            cause = " ".join(str(error).split())
+            return (
+                f"expected '{name.partition('.')[0]}' for {python} among the extension's wheels, got: {cause}; build "
+                f"the extension for this system with `impasto blender package`, install it again and restart Blender"
+            )
+    return ""
 
 
 class IMPASTO_PT_absence(bpy.types.Panel):  # noqa: N801  # Blender wants names of this form
@@ -21,16 +40,9 @@ class IMPASTO_PT_absence(bpy.types.Panel):  # noqa: N801  # Blender wants names 
     bl_category = "Impasto"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the sentence."""
-        for place, line in enumerate(textwrap.wrap(wheels.problem(), LINE_LETTERS)):
+        for place, line in enumerate(textwrap.wrap(problem(), LINE_LETTERS)):
             self.layout.label(text=line, icon="ERROR" if place == 0 else "BLANK1")
 
 
-def register() -> None:
-    """Add the panel."""
-    bpy.utils.register_class(IMPASTO_PT_absence)
-
-
-def unregister() -> None:
-    """Take it out."""
-    bpy.utils.unregister_class(IMPASTO_PT_absence)
+_registration: Final = ModuleRegistration(classes=(IMPASTO_PT_absence,))
+register, unregister = _registration.register, _registration.unregister

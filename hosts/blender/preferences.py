@@ -5,27 +5,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import bpy
 
-from impasto.core.errors import UsageError
-
 from .failure import guarded_call
+from .registration import ModuleRegistration
 
-if TYPE_CHECKING:
-    from .connection import Target
-
-COMMAND_FILE = "command.json"
+COMMAND_FILE: Final = "command.json"
 """In the extension's user folder: {"command": ["/path/to/impasto"]}, written by `impasto blender install`."""
+
+on_server_changed: list[Callable[[], object]] = []
+"""What is called when the command or the server's address is changed."""
 
 
 @guarded_call()
 def _server_changed(preferences: Any, context: bpy.types.Context) -> None:
-    from .connection import current
-
-    current().leave()
+    for call in on_server_changed:
+        call()
 
 
 class IMPASTO_AP_preferences(bpy.types.AddonPreferences):  # noqa: N801  # Blender wants names of this form
@@ -53,7 +52,6 @@ class IMPASTO_AP_preferences(bpy.types.AddonPreferences):  # noqa: N801  # Blend
 
     @guarded_call()
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the three fields, and which command is used where none is named."""
         for name in ("command", "address", "scratch"):
             self.layout.prop(self, name)
             if name == "command" and not self.command:
@@ -62,7 +60,7 @@ class IMPASTO_AP_preferences(bpy.types.AddonPreferences):  # noqa: N801  # Blend
 
 
 def of_addon() -> Any:
-    """The preferences, None where the extension runs without (a test, a script)."""
+    """The preferences; None where the extension is imported without being enabled, as in a script."""
     addon = bpy.context.preferences.addons.get(__package__)
     return None if addon is None else addon.preferences
 
@@ -82,7 +80,7 @@ def command() -> tuple[str, ...]:
 
 
 def recorded_command(path: Path) -> tuple[str, ...]:
-    """The command that `impasto blender install` wrote down; () where it did not."""
+    """The command that `impasto blender install` recorded; () where it did not."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["command"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -90,29 +88,5 @@ def recorded_command(path: Path) -> tuple[str, ...]:
     return tuple(found) if isinstance(found, list) and all(isinstance(word, str) for word in found) else ()
 
 
-def target() -> Target:
-    """Where the server is. Raises UsageError where an address is named that there are no keys for."""
-    from .connection import Target
-
-    preferences = of_addon()
-    address = preferences.address.strip() if preferences is not None else ""
-    if not address:
-        return Target(command=command())
-    if not getattr(bpy.app, "online_access", True):
-        raise UsageError(
-            f"expected to reach '{address}', Blender is set to work offline; tick Allow Online Access under Preferences"
-            f" > System, or leave the address empty for a server on this machine"
-        )
-    from impasto.server.auth import client_keys, keys_folder
-
-    return Target(address, keys=client_keys(keys_folder(), address, None))
-
-
-def register() -> None:
-    """Add the preferences."""
-    bpy.utils.register_class(IMPASTO_AP_preferences)
-
-
-def unregister() -> None:
-    """Take them out."""
-    bpy.utils.unregister_class(IMPASTO_AP_preferences)
+_registration: Final = ModuleRegistration(classes=(IMPASTO_AP_preferences,))
+register, unregister = _registration.register, _registration.unregister

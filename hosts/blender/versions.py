@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where Blender's versions differ: everything that 3.4, 4.5 and 5.0 name or do differently goes through this file."""
+"""The differences between Blender's versions: everything that 3.4, 4.5 and 5.0 name or do differently is here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import bpy
 
 
 def sequencer_scene(context: bpy.types.Context) -> Any:
-    """The scene whose strips the sequencer edits: 5.0 has one for each workspace, before it was the window's."""
+    """The scene whose strips the sequencer edits: the workspace's since 5.0, the window's before."""
     found = getattr(context, "sequencer_scene", None)
     if found is None:
         workspace = getattr(context, "workspace", None)
@@ -18,7 +18,7 @@ def sequencer_scene(context: bpy.types.Context) -> Any:
 
 
 def set_sequencer_scene(context: bpy.types.Context, scene: Any) -> None:
-    """Make it the scene that the sequencer edits. 5.0 without one dies of `strip.modifiers.new`; before: nothing."""
+    """Set the scene that the sequencer edits, since 5.0, which crashes in `strip.modifiers.new` without one."""
     workspace = getattr(context, "workspace", None)
     if workspace is not None and hasattr(workspace, "sequencer_scene"):
         workspace.sequencer_scene = scene
@@ -40,30 +40,23 @@ def all_strips_of(editor: Any) -> Any:
 
 
 def all_strips_name(editor: Any) -> str:
-    """What an editor calls the strips of its own and of its metas: `strips_all` since 4.4, `sequences_all` before."""
+    """The name of the collection that also has the strips of metas: `strips_all` since 4.4, `sequences_all` before."""
     return "strips_all" if hasattr(editor, "strips_all") else "sequences_all"
 
 
-def length_words(frame_start: int, frames: int) -> dict[str, int]:
-    """How `strips.new_effect` wants a length: `length` since 5.0, an exclusive `frame_end` before."""
-    if bpy.app.version >= (5, 0, 0):
-        return {"length": frames}
-    return {"frame_end": frame_start + frames}
-
-
 def still_images(image_settings: Any) -> None:
-    """Before `file_format` is set, 5.0 wants to know that it will be one of a still picture."""
+    """Allow the formats of still pictures: since 5.0 that comes before `file_format`."""
     if hasattr(image_settings, "media_type"):
         image_settings.media_type = "IMAGE"
 
 
 def has_live_modifier() -> bool:
-    """Whether a strip can bear a compositor modifier: since 5.0."""
+    """Whether a strip can have a compositor modifier: since 5.0."""
     return bool(bpy.app.version >= (5, 0, 0))
 
 
 def animation_curves(animation: Any) -> Any:
-    """The curves of a data-block's action: of its slot since 4.4, where actions got layers; of the action before."""
+    """The curves of a data-block's action; since 4.4, where actions have layers, those of its slot."""
     action, slot = animation.action, getattr(animation, "action_slot", None)
     if slot is None:
         return getattr(action, "fcurves", ())
@@ -72,7 +65,7 @@ def animation_curves(animation: Any) -> Any:
 
 
 def effect_inputs(strip: Any) -> tuple[Any, ...]:
-    """The strips that an effect is made of; none of any other strip."""
+    """The input strips of an effect; () for any other strip."""
     inputs = (getattr(strip, name, None) for name in ("input_1", "input_2"))
     return tuple(each for each in inputs if each is not None)
 
@@ -83,7 +76,7 @@ def frames_per_second(scene: Any) -> float:
 
 
 def own_action(animation: Any) -> Any:
-    """Give a data-block's animation an action of its own and return that; since 4.4 it keeps its slot."""
+    """Give a data-block a copy of its action, with the same slot, and return it."""
     slot = getattr(animation, "action_slot", None)
     action = animation.action.copy()
     animation.action = action
@@ -93,7 +86,7 @@ def own_action(animation: Any) -> Any:
 
 
 def remove_curve(animation: Any, curve: Any) -> None:
-    """Take a curve out of the action that a data-block is animated by."""
+    """Remove a curve from the action of a data-block."""
     slot = getattr(animation, "action_slot", None)
     if slot is None:
         animation.action.fcurves.remove(curve)
@@ -107,7 +100,7 @@ def remove_curve(animation: Any, curve: Any) -> None:
 
 
 def new_curve(animation: Any, path: str, index: int) -> Any:
-    """An empty curve beside those that a data-block is animated by."""
+    """Add an empty curve to the action of a data-block."""
     slot = getattr(animation, "action_slot", None)
     if slot is None:
         return animation.action.fcurves.new(path, index=index)
@@ -120,7 +113,7 @@ def new_curve(animation: Any, path: str, index: int) -> Any:
 
 
 def write_half_exr(scene: Any) -> None:
-    """Have a scene render to EXR: RGBA, half, ZIP, scene-linear Rec.709, without notes that change from run to run."""
+    """Let a scene render to EXR: RGBA, half, ZIP, scene-linear Rec.709, without notes that change from run to run."""
     settings = scene.render.image_settings
     still_images(settings)
     settings.file_format = "OPEN_EXR"
@@ -129,7 +122,7 @@ def write_half_exr(scene: Any) -> None:
 
 
 def write_grey_png(scene: Any) -> None:
-    """Have a scene render to PNG of one channel and 16 bits, as bright as it is shown."""
+    """Let a scene render to PNG of one channel and 16 bits, as bright as it is shown."""
     settings = scene.render.image_settings
     still_images(settings)
     settings.file_format = "PNG"
@@ -151,9 +144,9 @@ def image_shader_name() -> str:
 
 
 def image_shader_takes_codes() -> bool:
-    """Whether the builtin shader for a texture takes it as sRGB codes: since 5.0.
+    """Whether the builtin shader for a texture expects sRGB codes: since 5.0.
 
-    Before, it writes what is there into a framebuffer that encodes, and so wants the light of a screen.
+    Before, it writes into a framebuffer that encodes, and so expects linear light.
     """
     return bool(bpy.app.version >= (5, 0, 0))
 

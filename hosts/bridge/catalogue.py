@@ -1,4 +1,4 @@
-"""What a server offers: styles, and the parameters from which a host builds its controls."""
+"""The styles, and the parameters from which a host builds its controls."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from impasto.hosts.bridge.command import Command, installed_folder
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import Event, Failed, ParameterFound, StyleFound
 from impasto.hosts.bridge.runner import Run, follow
+from impasto.hosts.events import Event, ParameterFound, RunFailed, StyleFound
 
-RECORD = "impasto_catalogue.json"
-"""The catalogue as it was at the installation, beside the folder `impasto`: a node needs no process to be made."""
+CATALOGUE_FILE = "impasto_catalogue.json"
+"""Written at the installation beside the folder `impasto`, so that a new node needs no process."""
 LISTING_S = 60.0
 
 
@@ -24,7 +24,7 @@ class Catalogue:
     parameters: tuple[ParameterFound, ...] = ()
 
     def style_names(self) -> list[str]:
-        """What can be asked for; the style that changes nothing comes last."""
+        """Names for a list of choices; the style that changes nothing comes last."""
         return sorted((each.name for each in self.styles), key=lambda name: (name == "identity", name))
 
     def digest_of_style(self, name: str) -> str:
@@ -33,26 +33,26 @@ class Catalogue:
 
 
 def read_catalogue(command: Command | None = None, timeout_s: float = LISTING_S) -> Catalogue:
-    """Ask the command. Raises BridgeError with its own sentence where it fails."""
+    """Ask the command. Raises BridgeError with the command's own message where it fails."""
     styles: list[StyleFound] = []
     parameters: list[ParameterFound] = []
 
-    def heard(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, StyleFound):
             styles.append(event)
         elif isinstance(event, ParameterFound):
             parameters.append(event)
 
     with Run(["styles"], command=command, silence_s=timeout_s) as run:
-        end = follow(run, heard, lambda: False)
-    if isinstance(end, Failed):
+        end = follow(run, on_event, lambda: False)
+    if isinstance(end, RunFailed):
         raise BridgeError(end.message)
     return Catalogue(tuple(styles), tuple(parameters))
 
 
 def store_catalogue(catalogue: Catalogue, path: Path | None = None) -> None:
     """Write a catalogue where `load_catalogue` finds it."""
-    path = installed_folder() / RECORD if path is None else path
+    path = installed_folder() / CATALOGUE_FILE if path is None else path
     path.write_text(catalogue_text(catalogue), encoding="utf-8")
 
 
@@ -63,10 +63,10 @@ def catalogue_text(catalogue: Catalogue) -> str:
 
 def load_catalogue(path: Path | None = None) -> Catalogue:
     """The catalogue of the installation; an empty one where there is none or it cannot be read."""
-    path = installed_folder() / RECORD if path is None else path
+    path = installed_folder() / CATALOGUE_FILE if path is None else path
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        styles = tuple(StyleFound(**each) for each in said["styles"])
-        return Catalogue(styles, tuple(ParameterFound(**each) for each in said["parameters"]))
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        styles = tuple(StyleFound(**each) for each in facts["styles"])
+        return Catalogue(styles, tuple(ParameterFound(**each) for each in facts["parameters"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Catalogue()

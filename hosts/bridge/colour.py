@@ -1,4 +1,4 @@
-"""A host's words for a colour space, as the words that `impasto` knows; what is not known is never guessed."""
+"""Translates a host's name of a colour space into one that `impasto` knows. Unknown names are never guessed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPACES: tuple[str, ...] = (
     "srgb",
     "rec709",
 )
-"""What a person is offered where the host does not say: names that `--input-space` takes."""
+"""The choices where the host does not name its space: names that `--input-space` takes."""
 
 _SAME: dict[str, str] = {
     "linear": "lin_rec709",
@@ -43,9 +43,9 @@ _IN_BRACKETS = re.compile(r".*\((.+)\)\s*")
 
 
 def space_of(word: str, *, where: str) -> str:
-    """The name that `--input-space` takes for a host's word. BridgeError, naming `where` it stands, if none is known.
+    """The name that `--input-space` takes for a host's name. BridgeError, with `where` it was found, if none is known.
 
-    'scene_linear (ACES - ACEScg)' is read by what stands in its brackets.
+    Of 'scene_linear (ACES - ACEScg)' the part in brackets counts.
     """
     brackets = _IN_BRACKETS.fullmatch(word)
     for each in (word, brackets.group(1) if brackets else word):

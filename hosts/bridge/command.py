@@ -13,18 +13,18 @@ from typing import Mapping
 from impasto.hosts.bridge.errors import BridgeError
 
 VARIABLE = "IMPASTO_COMMAND"
-"""Names the program, for those who keep it elsewhere than the installation said."""
-RECORD = "impasto_command.json"
+"""Names the program, where it is not at the path that the installation noted."""
+COMMAND_FILE = "impasto_command.json"
 """Written by `impasto … install` beside the folder `impasto`: {"command": ["python", "-m", …]}."""
 
 _OF_THE_HOST = ("PYTHON", "__PYVENV_LAUNCHER__")
-"""How the names of what a host sets for its own Python begin: its folders, and the encoding of its console."""
+"""Prefixes of the variables that a host sets for its own Python: its folders, and the encoding of its console."""
 _LIBRARIES = ("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES")
 
 
 @dataclass(frozen=True)
 class Command:
-    """The words that stand before the arguments of `impasto`."""
+    """The program and its first words; the arguments of `impasto` follow."""
 
     words: tuple[str, ...]
 
@@ -32,7 +32,7 @@ class Command:
 def find_command(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Command:
     """The command: `$IMPASTO_COMMAND`, else the one of the installation in `folder`, else the one on the path.
 
-    `folder` holds the package `impasto` that this file is in, unless it is named. Raises BridgeError where none is.
+    `folder` is by default the one that holds this package `impasto`. Raises BridgeError where there is no command.
     """
     environment = os.environ if environment is None else environment
     named = environment.get(VARIABLE)
@@ -43,7 +43,7 @@ def find_command(environment: Mapping[str, str] | None = None, folder: Path | No
                 f"expected a program at '{named}', which {VARIABLE} names, found none; correct the variable or unset it"
             )
         return Command((found,))
-    recorded = recorded_command((installed_folder() if folder is None else folder) / RECORD)
+    recorded = recorded_command((installed_folder() if folder is None else folder) / COMMAND_FILE)
     if recorded is not None:
         return recorded
     found = shutil.which("impasto", path=environment.get("PATH"))
@@ -56,12 +56,12 @@ def find_command(environment: Mapping[str, str] | None = None, folder: Path | No
 
 
 def installed_folder() -> Path:
-    """Where this package was put: the folder that `impasto` is in, and the notes of the installation."""
+    """The folder that holds this package `impasto` and the files of the installation."""
     return Path(__file__).resolve().parents[3]
 
 
 def recorded_command(record: Path) -> Command | None:
-    """The command that an installation noted, None where there is no note. BridgeError where it leads nowhere."""
+    """The command that an installation noted, None without a note. BridgeError where the program is gone."""
     try:
         text = record.read_text(encoding="utf-8")
     except OSError:
@@ -82,8 +82,8 @@ def recorded_command(record: Path) -> Command | None:
 def clean_environment(environment: Mapping[str, str] | None = None, host_folder: str | None = None) -> dict[str, str]:
     """The environment without what the host set for itself: its Python, and libraries below its own folder.
 
-    `host_folder` is where the host's program is, unless it is named. Text comes back as UTF-8 whatever the host's
-    console speaks.
+    `host_folder` is by default the folder of the host's program. The command prints UTF-8, whatever the host's console
+    uses.
     """
     environment = os.environ if environment is None else environment
     host_folder = os.path.dirname(os.path.realpath(sys.executable)) if host_folder is None else host_folder
@@ -98,7 +98,7 @@ def clean_environment(environment: Mapping[str, str] | None = None, host_folder:
 
 
 def _below(path: str, folder: str) -> bool:
-    # The program folder of a system Python is /usr/bin: nothing of the user's is to be thrown out for that.
+    # The folder of a system Python is /usr/bin. The user's own entries there must stay.
     if not path or not folder or folder in ("/usr/bin", "/usr/local/bin", "/bin"):
         return not path
     return os.path.join(os.path.realpath(path), "").startswith(os.path.join(folder, ""))

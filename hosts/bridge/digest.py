@@ -1,29 +1,24 @@
-"""Short fingerprints: of settings, and of what files hold."""
+"""Fingerprints of settings and of the contents of files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Iterable
+from typing import Any
 
 _BLOCK = 1 << 20
 
 
 def digest_of(value: Any) -> str:
-    """16 hexadecimal digits that are the same for equal values: numbers, texts, lists, and dicts in any order."""
+    """16 hexadecimal digits, equal for equal values: numbers, texts, lists, and dicts in any order."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 def digest_of_file(path: str) -> str:
-    """SHA-256 of what a file holds. OSError where it cannot be read."""
+    """SHA-256 of the contents of a file. OSError where it cannot be read."""
     found = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(_BLOCK), b""):
             found.update(block)
     return found.hexdigest()
-
-
-def digest_of_files(paths: Iterable[str]) -> str:
-    """One fingerprint of what several files hold, in this order."""
-    return digest_of([digest_of_file(path) for path in paths])

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class BridgeError(Exception):
-    """What a host shows as one sentence: what was expected, what came, and what to do."""
+    """An error that a host shows as one sentence: what was expected, what came, and what to do."""

@@ -16,26 +16,20 @@ def frame_path(pattern: str, number: int) -> str:
     return pattern[: place.start()] + _digits(number, _width(place)) + pattern[place.end() :]
 
 
-def to_hashes(pattern: str) -> str:
-    """The pattern with one '#' for each digit, as `impasto` prefers it."""
-    place = _place(pattern)
-    return pattern[: place.start()] + "#" * max(_width(place), 1) + pattern[place.end() :]
-
-
 def to_printf(pattern: str) -> str:
-    """The pattern with %04d, as Nuke and Resolve prefer it."""
+    """The pattern with %04d, the form that Nuke and Resolve take."""
     place = _place(pattern)
     width = _width(place)
     return pattern[: place.start()] + (f"%0{width}d" if width > 1 else "%d") + pattern[place.end() :]
 
 
 def for_view(pattern: str, view: str) -> str:
-    """The pattern of one view: %V is its name, %v the first letter of it."""
+    """The pattern of one view: %V is its name, %v its first letter."""
     return pattern.replace("%V", view).replace("%v", view[:1])
 
 
 def frames_present(pattern: str) -> dict[int, str]:
-    """Frame number -> path of the files that are there and not empty."""
+    """Frame number -> path of the files that exist and are not empty."""
     place = _place(pattern)
     folder, head = os.path.split(pattern[: place.start()])
     tail = pattern[place.end() :]
@@ -57,7 +51,7 @@ def frames_present(pattern: str) -> dict[int, str]:
 
 
 def files_of(pattern: str) -> list[str]:
-    """The files of a pattern that are there, by number; of a name without a number the file itself."""
+    """The files of a pattern that exist, by number; for a name without a number the file itself."""
     if _NUMBER.search(os.path.basename(pattern)):
         present = frames_present(pattern)
         return [present[number] for number in sorted(present)]

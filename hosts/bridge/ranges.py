@@ -12,7 +12,7 @@ _TEXT = re.compile(r"\s*(-?\d+)\s*(?:-\s*(-?\d+)\s*)?")
 
 
 @dataclass(frozen=True)
-class FrameRange:
+class FrameSpan:
     """The frames from `first` to `last`."""
 
     first: int
@@ -25,13 +25,13 @@ class FrameRange:
             )
 
     @staticmethod
-    def parse(text: str) -> FrameRange:
+    def parse(text: str) -> FrameSpan:
         """'1001-1100', or '1001' for one frame. BridgeError for anything else."""
         found = _TEXT.fullmatch(text)
         if found is None:
             raise BridgeError(f"expected frames as 1001-1100, got '{text}'; give first and last")
         first = int(found.group(1))
-        return FrameRange(first, first if found.group(2) is None else int(found.group(2)))
+        return FrameSpan(first, first if found.group(2) is None else int(found.group(2)))
 
     @property
     def count(self) -> int:
@@ -42,31 +42,31 @@ class FrameRange:
         """Every frame."""
         return range(self.first, self.last + 1)
 
-    def with_handles(self, frames: int) -> FrameRange:
-        """The range with so many frames more at both ends."""
-        return FrameRange(self.first - frames, self.last + frames)
+    def overlaps(self, other: FrameSpan) -> bool:
+        """Whether the two have a frame in common."""
+        return self.first <= other.last and other.first <= self.last
 
     def text(self) -> str:
         """As `--frames` takes it."""
         return f"{self.first}-{self.last}"
 
-    def missing(self, present: Iterable[int]) -> list[FrameRange]:
-        """The stretches of this range that `present` lacks."""
-        return stretches(set(self.numbers()) - set(present))
+    def missing(self, present: Iterable[int]) -> list[FrameSpan]:
+        """The parts of this range that `present` lacks."""
+        return spans(set(self.numbers()) - set(present))
 
 
-def stretches(numbers: Iterable[int]) -> list[FrameRange]:
+def spans(numbers: Iterable[int]) -> list[FrameSpan]:
     """Numbers in any order as the fewest ranges."""
-    found: list[FrameRange] = []
+    found: list[FrameSpan] = []
     for number in sorted(set(numbers)):
         if found and number == found[-1].last + 1:
-            found[-1] = FrameRange(found[-1].first, number)
+            found[-1] = FrameSpan(found[-1].first, number)
         else:
-            found.append(FrameRange(number, number))
+            found.append(FrameSpan(number, number))
     return found
 
 
-def ranges_text(ranges: Iterable[FrameRange], most: int = 4) -> str:
+def ranges_text(ranges: Iterable[FrameSpan], most: int = 4) -> str:
     """'1001-1004, 1010', cut short after `most` ranges."""
     known = list(ranges)
     texts = [str(each.first) if each.count == 1 else each.text() for each in known[:most]]

@@ -7,62 +7,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Mapping
 
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.ranges import FrameSpan
 
 
 @dataclass(frozen=True)
-class RenderOrder:
-    """What is painted, with what, and to where. Empty texts are left to the command."""
+class RenderArguments:
+    """Input, output, style and settings. The command decides where a text is empty."""
 
     input: str
     output: str
     style: str
-    frames: FrameRange | None = None
+    frames: FrameSpan
     params: Mapping[str, float] = field(default_factory=dict)
     """Name -> value, the same for every frame."""
     animation: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     """Name -> frame -> value, for what changes over the shot."""
-    matte: str = ""
     input_space: str = ""
     output_space: str = ""
     server: str = ""
-    overwrite: bool = False
-    resume: bool = True
-    """Keep frames that were painted of the same plate with the same settings."""
 
+    def words(self, animation_file: Path | None = None) -> list[str]:
+        """The words after `impasto`; `animation_file` is what `store_animation` wrote.
 
-def arguments_of(order: RenderOrder, animation_file: Path | None = None) -> list[str]:
-    """The words behind `impasto`; `animation_file` bears the animation where there is one (see `store_animation`)."""
-    words = ["render", order.input, order.output]
-    words += _option("--style", order.style)
-    if order.frames is not None:
-        words += _option("--frames", order.frames.text())
-    for name, value in sorted(order.params.items()):
-        words += _option("--" + name.replace("_", "-"), repr(float(value)))
-    if animation_file is not None:
-        words += _option("--animate", str(animation_file))
-    words += _option("--matte", order.matte)
-    words += _option("--input-space", order.input_space)
-    words += _option("--output-space", order.output_space)
-    words += _option("--server", order.server)
-    if order.overwrite:
-        words.append("--overwrite")
-    if order.resume:
-        words.append("--resume")
-    return words
+        With --resume, so that frames stay which an earlier run painted of the same plate with the same settings.
+        """
+        words = ["render", self.input, self.output]
+        words += _option("--style", self.style)
+        words += _option("--frames", self.frames.text())
+        for name, value in sorted(self.params.items()):
+            words += _option("--" + name.replace("_", "-"), repr(float(value)))
+        words += _option("--animate", "" if animation_file is None else str(animation_file))
+        words += _option("--input-space", self.input_space)
+        words += _option("--output-space", self.output_space)
+        words += _option("--server", self.server)
+        return [*words, "--resume"]
 
-
-def store_animation(order: RenderOrder, path: Path) -> Path | None:
-    """Write what changes over the shot as the file that `--animate` takes; None where nothing does."""
-    if not order.animation:
-        return None
-    values = {
-        name: {str(frame): float(value) for frame, value in sorted(curve.items())}
-        for name, curve in sorted(order.animation.items())
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    return path
+    def store_animation(self, path: Path) -> Path | None:
+        """Write the file for `--animate`; None where nothing changes over the shot."""
+        if not self.animation:
+            return None
+        values = {
+            name: {str(frame): float(value) for frame, value in sorted(curve.items())}
+            for name, curve in sorted(self.animation.items())
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        return path
 
 
 def _option(name: str, value: str) -> list[str]:

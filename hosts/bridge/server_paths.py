@@ -1,4 +1,4 @@
-"""How a file of this machine is named to a server on another one: by the root that both share."""
+"""Names a file of this machine for a server on another one, by a folder that both share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from impasto.hosts.bridge.errors import BridgeError
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """A folder of this machine that the server knows as a root of this name (`impasto serve --root NAME=…`)."""
+    """A folder of this machine that is a root of the server (`impasto serve --root NAME=…`)."""
 
     name: str
     folder: str
@@ -28,7 +28,7 @@ class SharedFolder:
         return SharedFolder(name, posixpath.normpath(folder.replace("\\", "/")))
 
     def name_of(self, path: str) -> str:
-        """'NAME:rest' for a file below the folder. BridgeError for one that is not."""
+        """'NAME:rest' for a file below the folder. BridgeError for any other file."""
         plain = posixpath.normpath(path.replace("\\", "/"))
         if not plain.startswith(self.folder.rstrip("/") + "/"):
             raise BridgeError(

@@ -1,4 +1,4 @@
-"""What Nuke tells us of a node: a knob that changed, a node that was pasted. Touches Nuke; main thread alone."""
+"""Callbacks of Nuke: a knob changed, a node was pasted. Touches Nuke; main thread alone."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import nuke
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.nuke import panel
 from impasto.hosts.nuke.graph import impasto_nodes, is_impasto
-from impasto.hosts.nuke.group_nodes import forget
-from impasto.hosts.nuke.jobs import desk
-from impasto.hosts.nuke.knobs import say
+from impasto.hosts.nuke.group_nodes import clear_painted
+from impasto.hosts.nuke.jobs import job_runner
+from impasto.hosts.nuke.knobs import set_state
 from impasto.hosts.nuke.node import parameters_of
 from impasto.hosts.nuke.plan import LIVE
 from impasto.hosts.nuke.state import NOT_YET
 
 PANEL_OPENED, WIRE_CHANGED = "showPanel", "inputChange"
-"""What Nuke tells in the place of a knob."""
+"""Names that Nuke gives instead of a knob's."""
 SETTINGS = ("style", "style_file", "range", "first", "last", "views", "plate_space", "use_alpha")
 CHANGED = "out of date: a setting changed since it was painted (Reload looks whether it matters)"
 
 
 def knob_changed() -> None:
-    """Follow the artist's changes; for `nuke.addKnobChanged`."""
+    """Update the state in the panel after a change; for `nuke.addKnobChanged`."""
     node, name = nuke.thisNode(), nuke.thisKnob().name()
     if not is_impasto(node) or name in LIVE:
         return
-    # A look at everything above the node is too much for a script that loads, and for each step of a slider.
+    # `refresh` walks everything above the node: too slow while a script loads, and for each step of a slider.
     if name == PANEL_OPENED or (name == WIRE_CHANGED and node.shown()):
         panel.refresh(node)
         return
-    told = name in SETTINGS or name in parameters_of(node)
-    if told and node["ready"].value() and not desk().busy(node["identity"].value()):
-        say(node, CHANGED)
+    setting = name in SETTINGS or name in parameters_of(node)
+    if setting and node["ready"].value() and not job_runner().busy(node["identity"].value()):
+        set_state(node, CHANGED)
 
 
 def node_created() -> None:
-    """Give a pasted node an identity of its own, and nothing to show; for `nuke.addOnCreate`."""
+    """Give a pasted node an identity of its own, without painted frames; for `nuke.addOnCreate`."""
     node = nuke.thisNode()
     if not is_impasto(node):
         return
@@ -45,8 +45,8 @@ def node_created() -> None:
     if any(each["identity"].value() == identity for each in impasto_nodes() if each.fullName() != node.fullName()):
         node["identity"].setValue(uuid.uuid4().hex[:12])
         try:
-            forget(node)
+            clear_painted(node)
         except BridgeError as error:
-            say(node, str(error))
+            set_state(node, str(error))
         else:
-            say(node, NOT_YET)
+            set_state(node, NOT_YET)

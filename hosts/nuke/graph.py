@@ -1,4 +1,4 @@
-"""What is above a node: walked through groups, and as one fingerprint. Touches Nuke; main thread alone."""
+"""The nodes above a node, through groups, and their fingerprint. Touches Nuke; main thread alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import nuke
 from impasto.hosts.bridge.digest import digest_of
 from impasto.hosts.bridge.patterns import files_of, for_view
 
-MARK = "impasto_node"
+LAYOUT_KNOB = "impasto_node"
 """A hidden knob that only our groups have; its value is the version of their layout."""
 
 _NOT_OF_THE_PICTURE = {
@@ -19,17 +19,17 @@ _NOT_OF_THE_PICTURE = {
     *("cached", "onCreate", "onDestroy", "knobChanged", "updateUI", "autolabel", "panel", "rootNodeUpdated"),
     *("localizationPolicy", "postage_stamp_frame", "lifetimeStart", "lifetimeEnd", "useLifetime", "impasto_state"),
 }
-"""Knobs that no pixel depends on."""
+"""Knobs that change no pixel."""
 
 
 def is_impasto(node: nuke.Node) -> bool:
     """Whether a node is one of ours."""
-    return node.Class() == "Group" and MARK in node.knobs()
+    return node.Class() == "Group" and LAYOUT_KNOB in node.knobs()
 
 
 def impasto_nodes() -> list[nuke.Node]:
     """Every node of ours in the script, inside groups too."""
-    # The root by name: what a button of a group runs would else see the nodes inside that group alone.
+    # The root by name: code of a group's button sees only the nodes inside that group otherwise.
     return [node for node in nuke.allNodes("Group", nuke.root(), recurseGroups=True) if is_impasto(node)]
 
 
@@ -41,8 +41,8 @@ def impasto_node(identity: str) -> nuke.Node | None:
 def above(nodes: Iterable[nuke.Node | None]) -> Iterator[nuke.Node]:
     """These nodes and everything that feeds them, each once, always in the same order.
 
-    Of a group all that is in it counts; from inside a group the way leads out through its inputs. Our own groups are
-    not entered.
+    All nodes inside a group count; from there the walk leaves through the inputs of the group. It does not enter our
+    own groups.
     """
     seen: set[str] = set()
     waiting = [node for node in nodes if node is not None][::-1]
@@ -61,19 +61,19 @@ def above(nodes: Iterable[nuke.Node | None]) -> Iterator[nuke.Node]:
 
 
 def digest_above(node: nuke.Node) -> str:
-    """A fingerprint of the input of a node: other classes, other wires or another value of a knob give another."""
+    """A fingerprint of the input of a node; it changes with classes, wires and values of knobs."""
     found = list(above([node.input(0)]))
-    # By place and not by name: who names a node anew paints nothing anew.
+    # By position, not by name: renaming a node must not paint anew.
     places = {each.fullName(): place for place, each in enumerate(found)}
-    said = []
+    facts = []
     for each in found:
         wires = [-1 if fed is None else places[fed.fullName()] for fed in map(each.input, range(each.inputs()))]
-        said.append([each.Class(), wires, _knobs_text(each), _files_of(each)])
-    return digest_of(said)
+        facts.append([each.Class(), wires, _knobs_text(each), _files_of(each)])
+    return digest_of(facts)
 
 
-def here(path: str) -> str:
-    """A file's name on this machine: a studio's filter may turn P:/ into /mnt/p on its farm."""
+def local_path(path: str) -> str:
+    """A file's name on this machine: a filename filter may turn P:/ into /mnt/p on a farm."""
     # The stubs leave this call bare.
     return str(nuke.filenameFilter(path) or path)  # type: ignore[no-untyped-call]
 
@@ -83,14 +83,14 @@ def _inside(group: nuke.Group) -> list[nuke.Node]:
 
 
 def _files_of(node: nuke.Node) -> list[list[object]]:
-    """Name, size and time of the files of a Read: a plate that was rendered anew is another plate.
+    """Name, size and time of the files of a Read, so that a plate that was rendered anew counts as another one.
 
-    A name that Nuke computes is passed over; that its files changed is seen at the next Stylize, by their contents.
+    A name that Nuke computes is skipped; the next Stylize finds changed files by their contents.
     """
     pattern = str(node["file"].value() or "") if node.Class() == "Read" else ""
     if not pattern or "[" in pattern:
         return []
-    pattern = here(pattern)
+    pattern = local_path(pattern)
     found = []
     for each in sorted({for_view(pattern, view) for view in nuke.views()}):
         for path in files_of(each):

@@ -1,6 +1,6 @@
-"""What is in the group: Plate, Matte → Write → (server) → Read → Copy → Dissolve → Keymix → Switch → Output.
+"""The nodes in the group: Plate, Matte → Write → (server) → Read → Copy → Dissolve → Keymix → Switch → Output.
 
-Plain nodes and expressions, so that it renders where impasto is not installed. Only the colour comes back from the
+Plain nodes and expressions, so that the group renders where impasto is not installed. Only the colour comes from the
 painted files; every other layer, the metadata and the bounding box are those of the plate, which never left Nuke.
 Touches Nuke; main thread alone.
 """
@@ -14,10 +14,10 @@ import nuke
 from impasto.hosts.bridge.errors import BridgeError
 
 NOT_PAINTED = "impasto/not_painted_yet.%04d.exr"
-"""What the Read of a new node is told to read: a name without files. Without a name it might be black in silence."""
+"""The file of a new node's Read: a name without files. With an empty name it might render black without an error."""
 
 _SHOW = "parent.shown == 0 && (parent.ready || !$gui)"
-"""In the window a node that was never painted shows the plate; a render without one fails on the Read instead."""
+"""With a window, a node that was never painted shows the plate; without one, its Read fails the render."""
 
 
 def inner_write(node: nuke.Node) -> nuke.Node:
@@ -30,8 +30,8 @@ def inner_read(node: nuke.Node) -> nuke.Node:
     return _inside(node, "Painted")
 
 
-def forget(node: nuke.Node) -> None:
-    """Let a node show nothing that was painted; a render without a window fails on it. BridgeError for a broken one."""
+def clear_painted(node: nuke.Node) -> None:
+    """Let a node show no painted frames; a render without a window then fails. BridgeError for a broken node."""
     read = inner_read(node)
     for name, value in (("file", NOT_PAINTED), ("first", 1), ("last", 1)):
         read[name].setValue(value)
@@ -48,17 +48,17 @@ def add_nodes(group: nuke.Group) -> None:
 
         write = nuke.nodes.Write(name="PlateWrite")
         write.setInput(0, plate)
-        # The kind of file first: the knobs of a kind appear with it.
+        # The file type first: the knobs of a type appear with it.
         for name, value in (
             ("file_type", "exr"), ("channels", "rgba"), ("raw", True), ("datatype", "16 bit half"),
             ("compression", "Zip (1 scanline)"), ("metadata", "all metadata"), ("create_directories", True),
         ):  # fmt: skip
             write[name].setValue(value)
-        # A render of all Writes, as farms do it, must pass this one over.
+        # A render of all Writes, as on a farm, must skip this one.
         write["disable"].setValue(True)
 
         read = nuke.nodes.Read(name="Painted")
-        # Held at both ends as a plate is: black there would be black in silence.
+        # Hold at both ends, as plates do: black there would come without an error.
         for name, value in (
             ("file", NOT_PAINTED), ("raw", True), ("on_error", "error"), ("before", "hold"), ("after", "hold"),
             ("localizationPolicy", "off"),

@@ -1,4 +1,4 @@
-"""Read by Nuke at every start, also without a window: puts the adapter on the path and guards final renders."""
+"""Read by Nuke at every start, also without a window: puts the adapter on the path and checks final renders."""
 
 from __future__ import annotations
 

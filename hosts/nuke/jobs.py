@@ -1,4 +1,4 @@
-"""The jobs of one session: one for each node at a time, and one node at a time that writes plates."""
+"""The jobs of one Nuke session: one for each node at a time, and one node at a time that writes plates."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Callable, Iterator
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.nuke.pipeline import WriteCancelled
 
-LOOK_S = 0.1
-"""How often somebody who waits looks whether the wait is over for another reason."""
+POLL_S = 0.1
+"""How often a wait checks for cancel."""
 
 
-class Ticket:
-    """A job's place: whether it is to stop."""
+class JobHandle:
+    """The job of one node, and whether it is to stop."""
 
     def __init__(self, identity: str, name: str) -> None:
         self.identity, self.name = identity, name
@@ -26,49 +26,49 @@ class Ticket:
         self._stop.set()
 
     def cancelled(self) -> bool:
-        """Whether somebody asked."""
+        """Whether the job was asked to stop."""
         return self._stop.is_set()
 
 
-class Desk:
-    """Runs jobs on threads of their own and hands out the one turn to write plates."""
+class JobRunner:
+    """Runs jobs on threads of their own and owns the lock for writing plates."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
-        self._tickets: dict[str, Ticket] = {}
+        self._write_lock = threading.Lock()
+        self._jobs: dict[str, JobHandle] = {}
 
-    def take(self, identity: str, name: str) -> Ticket:
-        """A place for a node's job. BridgeError where one of the same node is under way."""
+    def reserve(self, identity: str, name: str) -> JobHandle:
+        """A handle for a new job of a node. BridgeError where one of the same node is under way."""
         with self._lock:
-            if identity in self._tickets:
+            if identity in self._jobs:
                 raise BridgeError(f"expected {name} to be idle, it is being painted; wait, or press Cancel first")
-            ticket = self._tickets[identity] = Ticket(identity, name)
-        return ticket
+            job = self._jobs[identity] = JobHandle(identity, name)
+        return job
 
-    def leave(self, ticket: Ticket) -> None:
-        """Give the place back, if it is still this ticket's."""
+    def release(self, job: JobHandle) -> None:
+        """Let the node have another job; nothing where it has one already."""
         with self._lock:
-            if self._tickets.get(ticket.identity) is ticket:
-                del self._tickets[ticket.identity]
+            if self._jobs.get(job.identity) is job:
+                del self._jobs[job.identity]
 
-    def start(self, ticket: Ticket, work: Callable[[], None]) -> threading.Thread:
-        """Do the work on a thread, and give the place back when it is done, however it ends."""
+    def start(self, job: JobHandle, work: Callable[[], None]) -> threading.Thread:
+        """Do the work on a thread, and release the job at the end, also after an exception."""
 
         def run() -> None:
             try:
                 work()
             finally:
-                self.leave(ticket)
+                self.release(job)
 
-        thread = threading.Thread(target=run, name=f"impasto {ticket.name}", daemon=True)
+        thread = threading.Thread(target=run, name=f"impasto {job.name}", daemon=True)
         thread.start()
         return thread
 
     @contextmanager
-    def turn(self, cancelled: Callable[[], bool]) -> Iterator[None]:
-        """Wait until nobody else writes plates, and let nobody begin. WriteCancelled where that is cancelled."""
-        while not self._turn.acquire(timeout=LOOK_S):
+    def writing(self, cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Hold the lock for writing plates. WriteCancelled where the wait for it is cancelled."""
+        while not self._write_lock.acquire(timeout=POLL_S):
             if cancelled():
                 raise WriteCancelled
         try:
@@ -76,28 +76,23 @@ class Desk:
                 raise WriteCancelled
             yield
         finally:
-            self._turn.release()
+            self._write_lock.release()
 
     def cancel(self, identity: str) -> bool:
         """Ask a node's job to stop; whether there is one."""
         with self._lock:
-            ticket = self._tickets.get(identity)
-        if ticket is not None:
-            ticket.cancel()
-        return ticket is not None
+            job = self._jobs.get(identity)
+        if job is not None:
+            job.cancel()
+        return job is not None
 
     def busy(self, identity: str) -> bool:
         """Whether a node's job is under way."""
         with self._lock:
-            return identity in self._tickets
-
-    def names(self) -> list[str]:
-        """Of the nodes that are being painted."""
-        with self._lock:
-            return [each.name for each in self._tickets.values()]
+            return identity in self._jobs
 
 
 @lru_cache(maxsize=None)
-def desk() -> Desk:
-    """The desk of this session."""
-    return Desk()
+def job_runner() -> JobRunner:
+    """The job runner of this session."""
+    return JobRunner()

@@ -1,4 +1,4 @@
-"""Reads a node into values, and writes what came of a job back to it. Touches Nuke; main thread alone."""
+"""Reads a node into values, and writes the result of a job back to it. Touches Nuke; main thread alone."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from impasto.hosts.bridge.colour import space_of
 from impasto.hosts.bridge.digest import digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
-from impasto.hosts.bridge.ranges import FrameRange
+from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
-from impasto.hosts.nuke.graph import digest_above, here
+from impasto.hosts.nuke.graph import digest_above, local_path
 from impasto.hosts.nuke.group_nodes import inner_read
 from impasto.hosts.nuke.node import AS_THE_SCRIPT, parameters_of
 from impasto.hosts.nuke.plan import LIVE, Folders, Plan, constant_or_curve, folder_of_node
-from impasto.hosts.nuke.settings_file import mark_of
-from impasto.hosts.nuke.state import Shown
+from impasto.hosts.nuke.settings_file import settings_of
+from impasto.hosts.nuke.state import ShownFrames
 
 
 def plan_of(node: nuke.Node) -> Plan:
-    """What the node asks for now. BridgeError, in a sentence, where it cannot be meant."""
+    """What the node asks for now. BridgeError for settings that cannot work."""
     plate = node.input(0)
     if plate is None:
         raise BridgeError(f"expected a plate at the first input of {node.name()}, it is not connected; connect it")
@@ -32,50 +33,47 @@ def plan_of(node: nuke.Node) -> Plan:
             f"expected a matte at the second input of {node.name()}, it is not connected; connect it, or switch "
             "'use matte' off"
         )
-    frames = _frames(node, plate)
+    frames, folders = _frames(node, plate), folders_of(node)
     params, animation = _parameters(node, frames)
     style, style_digest = _style(node)
     server = (node["server"].value() or "").strip()
     return Plan(
         identity=node["identity"].value(),
         name=node.name(),
-        folders=folders_of(node),
-        frames=frames,
+        folders=folders,
         views=_views(node),
-        style=style,
+        render=RenderArguments(
+            folders.plates, folders.painted, style, frames, params, animation, input_space=_space(node), server=server
+        ),
         style_digest=style_digest,
-        params=params,
-        animation=animation,
-        space=_space(node),
-        server=server,
         # A server of this machine sees the same files under the same names.
         shared=SharedFolder.parse(node["shared"].value() or "") if server else None,
-        # Without the channel a Write would fill in black, and black alpha says: there is no picture here.
+        # Without the channel a Write fills in black, and black alpha would mean that there is no picture.
         alpha=bool(node["use_alpha"].value()) and "rgba.alpha" in plate.channels(),
         graph=digest_above(node),
     )
 
 
 def folders_of(node: nuke.Node) -> Folders:
-    """Where the node keeps its pictures; looks at nothing above it."""
+    """Where the node keeps its pictures. Reads no other node."""
     temporary = os.environ.get("NUKE_TEMP_DIR", "")
     return Folders(folder_of_node(_file(node, "scratch"), _script(), node["identity"].value(), temporary))
 
 
-def shown_of(node: nuke.Node) -> Shown:
+def shown_frames(node: nuke.Node) -> ShownFrames:
     """What the node shows now."""
-    pattern = here(inner_read(node)["file"].value() or "")
-    return Shown(bool(node["ready"].value()), mark_of(pattern), pattern)
+    pattern = local_path(inner_read(node)["file"].value() or "")
+    return ShownFrames(bool(node["ready"].value()), settings_of(pattern), pattern)
 
 
-def shown_range(node: nuke.Node) -> FrameRange:
-    """The frames that its Read looks for; beyond them it holds the first and the last."""
+def shown_range(node: nuke.Node) -> FrameSpan:
+    """The frames of its Read; beyond them the Read holds the first and the last."""
     read = inner_read(node)
-    return FrameRange(int(read["first"].value()), int(read["last"].value()))
+    return FrameSpan(int(read["first"].value()), int(read["last"].value()))
 
 
-def say(node: nuke.Node, text: str) -> None:
-    """Say something in the node's panel: no step of undo, and no change of a script that says so already."""
+def set_state(node: nuke.Node, text: str) -> None:
+    """Write the state line of the node's panel: without a step of undo, and only where the text is new."""
     if node["impasto_state"].value() == text:
         return
     nuke.Undo.disable()
@@ -85,10 +83,10 @@ def say(node: nuke.Node, text: str) -> None:
         nuke.Undo.enable()
 
 
-def show(node: nuke.Node, plan: Plan) -> None:
-    """Let the node show what a plan painted, as one step of undo."""
+def show_painted(node: nuke.Node, plan: Plan) -> None:
+    """Let the node show the painted frames of a plan, as one step of undo."""
     read, root = inner_read(node), nuke.root()
-    # Over the whole script: a frame that was not painted is then an error of the Read and never a silent black.
+    # Over the whole script, so that a frame that was not painted is an error of the Read and never silently black.
     first = min(plan.frames.first, root.firstFrame())
     last = max(plan.frames.last, root.lastFrame())
     undo = nuke.Undo()
@@ -105,12 +103,12 @@ def show(node: nuke.Node, plan: Plan) -> None:
 
 
 def press(node: nuke.Node, button: str) -> None:
-    """Do what a button of a node does."""
+    """Press a button of a node."""
     cast("nuke.Script_Knob", node[button]).execute()
 
 
 def _style(node: nuke.Node) -> tuple[str, str]:
-    """Name or file of the style, and the fingerprint of its weights as far as it is known here."""
+    """Name or file of the style, and the digest of its weights where it is known here."""
     own = _file(node, "style_file")
     if not own:
         name = str(node["style"].value())
@@ -123,17 +121,17 @@ def _style(node: nuke.Node) -> tuple[str, str]:
         ) from error
 
 
-def _frames(node: nuke.Node, plate: nuke.Node) -> FrameRange:
+def _frames(node: nuke.Node, plate: nuke.Node) -> FrameSpan:
     chosen = node["range"].value()
     if chosen == "custom":
-        return FrameRange(int(node["first"].value()), int(node["last"].value()))
+        return FrameSpan(int(node["first"].value()), int(node["last"].value()))
     if chosen == "script":
-        return FrameRange(nuke.root().firstFrame(), nuke.root().lastFrame())
+        return FrameSpan(nuke.root().firstFrame(), nuke.root().lastFrame())
     found = plate.frameRange()
-    return FrameRange(found.first(), found.last())
+    return FrameSpan(found.first(), found.last())
 
 
-def _parameters(node: nuke.Node, frames: FrameRange) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+def _parameters(node: nuke.Node, frames: FrameSpan) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     params: dict[str, float] = {}
     animation: dict[str, dict[int, float]] = {}
     for name in parameters_of(node):
@@ -149,7 +147,7 @@ def _parameters(node: nuke.Node, frames: FrameRange) -> tuple[dict[str, float], 
             animation[name] = values
         else:
             params[name] = value
-    # The node mixes by itself, behind the painted picture.
+    # The node applies these itself, after the painted picture.
     params.update(dict.fromkeys(LIVE, 1.0))
     return params, animation
 
@@ -157,10 +155,10 @@ def _parameters(node: nuke.Node, frames: FrameRange) -> tuple[dict[str, float], 
 def _views(node: nuke.Node) -> tuple[str, ...]:
     there = nuke.views()
     chosen = (node["views"].value() or "").replace(",", " ").split() or there
-    strange = [view for view in chosen if view not in there]
-    if strange:
+    unknown = [view for view in chosen if view not in there]
+    if unknown:
         raise BridgeError(
-            "expected views of this script ({}), got '{}'; correct the knob views".format(", ".join(there), strange[0])
+            "expected views of this script ({}), got '{}'; correct the knob views".format(", ".join(there), unknown[0])
         )
     return tuple(chosen)
 
@@ -178,6 +176,6 @@ def _file(node: nuke.Node, knob: str) -> str:
 
 
 def _script() -> str:
-    """Path of the script, '' before it was saved."""
+    """Path of the script, '' before it is saved."""
     name = nuke.root().name()
     return name if os.path.isabs(name) else ""

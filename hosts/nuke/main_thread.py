@@ -1,4 +1,4 @@
-"""The way from a job's thread to Nuke's main thread, the only one that may touch nodes."""
+"""Calls from a job's thread on Nuke's main thread, the only one that may touch nodes."""
 
 from __future__ import annotations
 
@@ -7,31 +7,44 @@ from typing import Any, Callable, TypeVar
 
 import nuke
 
-from impasto.hosts.nuke.jobs import LOOK_S
+from impasto.hosts.nuke.jobs import POLL_S
 from impasto.hosts.nuke.pipeline import WriteCancelled
 
 Answer = TypeVar("Answer")
 _RENDERS, _CANCELLED = "renders", "cancelled"
 
 
-def when_idle(call: Callable[..., Answer], words: tuple[object, ...], cancelled: Callable[[], bool]) -> Answer | None:
-    """Do something on the main thread as soon as Nuke renders nothing, and wait for its answer; None where it raised.
+def when_idle(call: Callable[..., Answer], words: tuple[object, ...], cancelled: Callable[[], bool]) -> Answer:
+    """Call a function on the main thread as soon as Nuke renders nothing; its answer, or its exception raised here.
 
-    Nuke serves other threads during a render too: a second render would be refused then, and a node change under the
-    first. Raises WriteCancelled where the wait is cancelled.
+    Nuke serves other threads during a render too. A second render would then be refused, and a change of nodes would
+    disturb the first. Raises WriteCancelled where the wait is cancelled, and RuntimeError where Nuke gives no answer.
     """
     while True:
         # The stubs leave this call bare.
-        said: Any = nuke.executeInMainThreadWithResult(_now, (call, words, cancelled))  # type: ignore[no-untyped-call]
-        if said == _CANCELLED:
+        found: Any = nuke.executeInMainThreadWithResult(_now, (call, words, cancelled))  # type: ignore[no-untyped-call]
+        if found is None:
+            raise RuntimeError("it gave no answer")
+        if found == _CANCELLED:
             raise WriteCancelled
-        if said != _RENDERS:
-            return None if said is None else said[0]
-        time.sleep(LOOK_S)
+        if found != _RENDERS:
+            answer, error = found
+            if error is not None:
+                raise error
+            result: Answer = answer
+            return result
+        time.sleep(POLL_S)
 
 
-def _now(call: Callable[..., Answer], words: tuple[object, ...], cancelled: Callable[[], bool]) -> str | tuple[Answer]:
-    # Asked here once more: who presses Cancel while the main thread is busy means this call too.
+def _now(
+    call: Callable[..., Answer], words: tuple[object, ...], cancelled: Callable[[], bool]
+) -> str | tuple[Answer | None, Exception | None]:
+    # Asked here once more: Cancel may be pressed while the main thread is busy.
     if cancelled():
         return _CANCELLED
-    return _RENDERS if nuke.executing() else (call(*words),)
+    if nuke.executing():
+        return _RENDERS
+    try:
+        return call(*words), None
+    except Exception as error:  # noqa: BLE001  # Nuke would lose it; the waiting thread raises it
+        return None, error

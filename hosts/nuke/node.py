@@ -1,6 +1,6 @@
 """Makes a node: a group, its knobs, and its place in the tree. Touches Nuke; main thread alone.
 
-Plain knobs and no callback in the script: it opens and renders where impasto is not installed.
+Plain knobs and no callback in the script, so that it opens and renders where impasto is not installed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import nuke
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.colour import SPACES
-from impasto.hosts.bridge.events import ParameterFound
-from impasto.hosts.nuke.graph import MARK
+from impasto.hosts.events import ParameterFound
+from impasto.hosts.nuke.graph import LAYOUT_KNOB
 from impasto.hosts.nuke.group_nodes import add_nodes
 
 LAYOUT = 1
-"""Version of what is built here, in the mark of every node."""
+"""Version of what is built here, in a hidden knob of every node."""
 AS_THE_SCRIPT = "as the script"
 RANGES = ("input", "script", "custom")
 CHECKS = ("frames and freshness", "frames", "nothing")
@@ -25,11 +25,11 @@ SHOWN = ("painted", "plate")
 NOT_HERE = "Impasto is not installed here. What is painted shows all the same; `impasto nuke install` puts it in."
 
 PARAMETERS = "impasto_parameters"
-"""A hidden knob with the names of the sliders, so that a farm without the list of the server knows them too."""
+"""A hidden knob with the names of the sliders, for a farm without the catalogue."""
 
 
 def make_node(catalogue: Catalogue) -> nuke.Node:
-    """A new node below what is selected, as one step of undo."""
+    """A new node below the selected one, as one step of undo."""
     undo = nuke.Undo()
     undo.begin("Impasto")
     try:
@@ -72,7 +72,7 @@ def _selected() -> nuke.Node | None:
 
 
 def _put_below(node: nuke.Node, group: nuke.Node) -> None:
-    """Wire the group between a node and what it feeds, as Nuke does with a node that has inputs when it is made."""
+    """Wire the group between a node and what it feeds, as Nuke does with a new node that has inputs."""
     fed = []
     for each in node.dependent(nuke.INPUTS, False):
         feeding = [each.input(index) for index in range(each.inputs())]
@@ -87,7 +87,7 @@ def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
         knob.setTooltip(tooltip)
         if hidden:
             knob.setFlag(nuke.INVISIBLE)
-        # Without a word Nuke begins a line for every knob but check boxes and buttons.
+        # By default Nuke begins a line for every knob but check boxes and buttons.
         if same_line:
             knob.clearFlag(nuke.STARTLINE)
         else:
@@ -138,7 +138,7 @@ def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
         nuke.READ_ONLY
     )
     for knob, value in (
-        (nuke.Int_Knob(MARK, MARK), LAYOUT),
+        (nuke.Int_Knob(LAYOUT_KNOB, LAYOUT_KNOB), LAYOUT),
         (nuke.String_Knob("identity", "identity"), uuid.uuid4().hex[:12]),
         (nuke.Boolean_Knob("ready", "ready"), False),
     ):
@@ -153,9 +153,9 @@ _HELP = {
 
 
 def _script_of(action: str) -> str:
-    """What a button runs: ours where it is installed, else a sentence.
+    """The Python code of a button: our function where impasto is installed, else a message.
 
-    It runs among the names of the artist's own script editor, and leaves none there that could be one of theirs.
+    Nuke runs it among the names of the artist's script editor, so it must define none that an artist might use.
     """
     return (
         "try:\n    from impasto.hosts.nuke import panel as impasto_panel\n"

@@ -1,22 +1,22 @@
-"""What one press of Stylize asks for, as a value, and where its files lie."""
+"""What one press of Stylize asks for, as a value, and the folders of its files."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Mapping
 
 from impasto.hosts.bridge.digest import digest_of
 from impasto.hosts.bridge.patterns import for_view
-from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.bridge.render_arguments import RenderOrder
+from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
 
 LIVE = ("strength",)
-"""Parameters that the node applies itself, behind the painted picture: turning them paints nothing anew."""
+"""Parameters that the node applies itself, after the painted picture: a change of them paints nothing anew."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Folders:
 
     @property
     def plates(self) -> str:
-        """Where plates stay that the server reads."""
+        """Where the server reads plates."""
         return self._pattern("plates", "plate")
 
     @property
@@ -47,67 +47,51 @@ class Folders:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a job needs to know, read from the node on the main thread and never looked up again."""
+    """All that a job needs, read from the node once, on the main thread."""
 
     identity: str
     """Of the node, for as long as it lives; a pasted node has another."""
     name: str
     """Of the node, for people."""
     folders: Folders
-    frames: FrameRange
     views: tuple[str, ...]
-    style: str
+    render: RenderArguments
+    """With %V in input and output."""
     style_digest: str = ""
-    """Of the weights, where the catalogue knows them."""
-    params: Mapping[str, float] = field(default_factory=dict)
-    animation: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    """Of the parameters that change over the range, a value for every frame."""
-    space: str = ""
-    server: str = ""
+    """SHA-256 of the style's weights, where the catalogue knows them."""
     shared: SharedFolder | None = None
-    """Of a server elsewhere: the folder by which both name a file."""
+    """The folder shared with a server on another machine."""
     alpha: bool = True
-    """Whether the plate goes with its alpha, by which it is premultiplied."""
+    """Whether the plate has its alpha, by which it is premultiplied."""
     graph: str = ""
     """Fingerprint of everything above the node."""
 
-    def key(self) -> str:
-        """Equal keys paint equal frames: the mark of what the node shows."""
-        curves = {name: {str(frame): value for frame, value in curve.items()} for name, curve in self.animation.items()}
-        return digest_of(
-            [
-                self.frames.text(),
-                list(self.views),
-                self.style,
-                dict(self.params),
-                curves,
-                self.space,
-                self.alpha,
-                self.graph,
-            ]
-        )
+    @property
+    def frames(self) -> FrameSpan:
+        """The frames to be painted."""
+        return self.render.frames
 
-    def order(self, view: str) -> RenderOrder:
-        """What the server is asked for one view. BridgeError where it cannot see the files."""
-        plates, painted = (for_view(pattern, view) for pattern in (self.folders.plates, self.folders.painted))
+    def key(self) -> str:
+        """A fingerprint of the settings and the input: equal keys paint equal frames."""
+        render = self.render
+        curves = {
+            name: {str(frame): value for frame, value in curve.items()} for name, curve in render.animation.items()
+        }
+        settings = [render.frames.text(), list(self.views), render.style, dict(render.params), curves]
+        return digest_of([*settings, render.input_space, self.alpha, self.graph])
+
+    def render_arguments(self, view: str) -> RenderArguments:
+        """The arguments for one view. BridgeError where the server cannot reach the files."""
+        plates, painted = (for_view(pattern, view) for pattern in (self.render.input, self.render.output))
         if self.shared is not None:
             plates, painted = self.shared.name_of(plates), self.shared.name_of(painted)
-        return RenderOrder(
-            input=plates,
-            output=painted,
-            style=self.style,
-            frames=self.frames,
-            params=self.params,
-            animation=self.animation,
-            input_space=self.space,
-            server=self.server,
-        )
+        return replace(self.render, input=plates, output=painted)
 
 
 def folder_of_node(scratch: str, script: str, identity: str, temporary: str = "") -> Path:
-    """Below `scratch`, else beside the script, else (it was never saved) among the temporary files.
+    """The folder of a node: below `scratch`, else beside the script, else (before it is saved) among temporary files.
 
-    The script's name is part of it, so that a next version of the script leaves this version's frames alone.
+    The script's name is part of it, so that the next version of the script leaves the frames of this one alone.
     """
     if scratch:
         base = Path(scratch)
@@ -120,6 +104,6 @@ def folder_of_node(scratch: str, script: str, identity: str, temporary: str = ""
 
 
 def constant_or_curve(values: Mapping[int, float]) -> tuple[float, bool]:
-    """The value, and whether it changes over the frames."""
+    """The first value, and whether it changes over the frames."""
     numbers = list(values.values())
     return numbers[0], any(number != numbers[0] for number in numbers)

@@ -1,7 +1,7 @@
-"""What a plate holds, as a fingerprint: pixels and attributes, but not the host's notes of how the file came to be.
+"""A fingerprint of a plate: pixels and attributes, without the host's notes about how the file was made.
 
-Nuke writes into every EXR a hash of the tree above its Write, and with all metadata the times of the files that it
-read. Both change where no pixel does, and a frame that is the same must not be painted anew for that.
+Nuke writes into every EXR a hash of the tree above its Write and, with all metadata, the times of the files that it
+read. Both change where no pixel does, and an equal frame must not be painted anew.
 The layout of the file: https://openexr.com/en/latest/OpenEXRFileLayout.html
 """
 
@@ -14,17 +14,17 @@ from typing import IO
 from impasto.hosts.bridge.digest import digest_of_file
 
 MAGIC = b"\x76\x2f\x31\x01"
-OF_THE_WRITING = ("nuke/", "input/ctime", "input/mtime", "input/filename", "input/filesize")
-"""How the names of such attributes begin."""
+WRITE_ATTRIBUTES = ("nuke/", "input/ctime", "input/mtime", "input/filename", "input/filesize")
+"""Prefixes of the names of such attributes."""
 
 _SINGLE_PART = 0x0200 | 0x0400 | 0xFF
-"""Bits of the version that leave one part with one table of offsets: tiles, long names, the number."""
+"""Bits of the version that a file of one part may have: tiles, long names, the version number."""
 _LONGEST_NAME = 256
 _BLOCK = 1 << 20
 
 
 def digest_of_plate(path: str) -> str:
-    """A fingerprint of an EXR of one part; of any other file, one of all its bytes. OSError where it cannot be read."""
+    """The fingerprint of an EXR of one part; for any other file, of all its bytes. OSError where it cannot be read."""
     with open(path, "rb") as file:
         found = hashlib.sha256()
         try:
@@ -37,7 +37,7 @@ def digest_of_plate(path: str) -> str:
 
 
 def _read_header(file: IO[bytes], found: hashlib._Hash) -> None:
-    """Take in the attributes that count, and go on to the first pixels. ValueError for a file of another kind."""
+    """Hash the attributes that count and seek to the first pixels. ValueError for a file of another kind."""
     magic, version = struct.unpack("<4sI", file.read(8))
     if magic != MAGIC or version & ~_SINGLE_PART:
         raise ValueError
@@ -50,7 +50,7 @@ def _read_header(file: IO[bytes], found: hashlib._Hash) -> None:
         value = file.read(size)
         if len(value) != size or (name == b"lineOrder" and value != b"\0"):
             raise ValueError
-        if not name.decode("utf-8", "replace").startswith(OF_THE_WRITING):
+        if not name.decode("utf-8", "replace").startswith(WRITE_ATTRIBUTES):
             found.update(b"\0".join((name, kind, value)))
     # Offsets count from the start of the file, which moves with the header; the first is that of the first pixels.
     (pixels_at,) = struct.unpack("<Q", file.read(8))
@@ -60,12 +60,12 @@ def _read_header(file: IO[bytes], found: hashlib._Hash) -> None:
 
 
 def _text(file: IO[bytes]) -> bytes:
-    said = bytearray()
-    while len(said) < _LONGEST_NAME:
+    text = bytearray()
+    while len(text) < _LONGEST_NAME:
         letter = file.read(1)
         if letter == b"\0":
-            return bytes(said)
+            return bytes(text)
         if not letter:
             break
-        said += letter
+        text += letter
     raise ValueError

@@ -1,4 +1,4 @@
-"""Jobs that were cut off when Nuke was closed: found when their script opens, and offered. Touches Nuke."""
+"""Offers to continue jobs that were cut off when Nuke was closed, when their script opens. Touches Nuke."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import replace
 
 import nuke
 
-from impasto.hosts.bridge.jobs import OPEN, Job, alive, load, store
+from impasto.hosts.bridge.jobs import HostJob, cut_off, load, store
 from impasto.hosts.nuke import panel
 from impasto.hosts.nuke.graph import impasto_nodes
 from impasto.hosts.nuke.knobs import folders_of
 
 
-def cut_off() -> list[tuple[nuke.Node, Job]]:
-    """Nodes of this script whose job was under way in a Nuke that is gone."""
+def jobs_cut_off() -> list[tuple[nuke.Node, HostJob]]:
+    """Nodes of this script with a job that a closed Nuke left unfinished."""
     found = []
     for node in impasto_nodes():
         job = load(folders_of(node).root)
-        if job is not None and job.state in OPEN and not alive(job):
+        if job is not None and cut_off(job):
             found.append((node, job))
     return found
 
 
 def script_loaded() -> None:
-    """For `nuke.addOnScriptLoad`, in the window: ask whether to paint on; once, whatever the answer is."""
-    found = cut_off()
+    """For `nuke.addOnScriptLoad`, in the window: ask whether to continue; once, whatever the answer is."""
+    found = jobs_cut_off()
     if not found:
         return
     lines = [f"{job.what}: {job.done} of {job.frames} frames painted" for _, job in found]
@@ -34,6 +34,6 @@ def script_loaded() -> None:
             panel.stylize(node)
         return
     for node, job in found:
-        # Where the folder takes nothing any more, the next start asks again.
+        # Where the folder cannot be written, the next start asks again.
         with suppress(OSError):
             store(replace(job, state="cancelled"), folders_of(node).root)

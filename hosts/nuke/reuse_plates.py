@@ -1,7 +1,7 @@
-"""Plates that the host rendered anew, put beside those of last time so that what is the same stays untouched.
+"""Keeps the file of an earlier plate where a newly rendered one has the same contents.
 
-The server knows a plate by its name, size and time. A frame whose contents did not change keeps the file of last time,
-so that only frames are painted whose plate is another one.
+The server knows a plate by name, size and time. So a frame whose contents did not change keeps its old file, and only
+frames with a new plate are painted.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import frame_path, frames_present
-from impasto.hosts.bridge.ranges import FrameRange, ranges_text
+from impasto.hosts.bridge.ranges import FrameSpan, ranges_text
 from impasto.hosts.nuke.plate_contents import digest_of_plate
 
 
-def settle(incoming: str, plates: str, frames: FrameRange) -> list[int]:
-    """Move the frames of one pattern to another; the numbers of those that are new or differ.
+def replace_changed(incoming: str, plates: str, frames: FrameSpan) -> list[int]:
+    """Move the changed frames of one pattern to another and delete the others; the numbers of the changed ones.
 
-    Raises BridgeError where the host left out a frame: then nothing was moved.
+    Raises BridgeError where the host left out a frame; then nothing is moved.
     """
     there = frames_present(incoming)
     missing = frames.missing(there)
@@ -40,6 +40,6 @@ def settle(incoming: str, plates: str, frames: FrameRange) -> list[int]:
     return changed
 
 
-def clear(pattern: str) -> None:
-    """Remove the folder of a pattern, with what a run left in it."""
+def remove_folder(pattern: str) -> None:
+    """Remove the folder of a pattern with everything in it."""
     shutil.rmtree(os.path.dirname(pattern), ignore_errors=True)

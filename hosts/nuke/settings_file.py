@@ -1,4 +1,4 @@
-"""The mark beside painted frames: with which settings all of them were painted."""
+"""A file beside painted frames that says with which settings they were painted."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ NAME = "impasto_painted.json"
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What is said of painted frames; empty texts say nothing."""
+class PaintedSettings:
+    """What frames were painted with; empty where nothing is known."""
 
     key: str = ""
-    """Of the settings and the input."""
+    """Fingerprint of the settings and the input, see `Plan.key`."""
     style_digest: str = ""
-    """Of the style's weights."""
+    """SHA-256 of the style's weights."""
 
 
-def set_mark(root: Path, mark: Mark) -> None:
-    """Say of all frames of a node's folder what they were painted with. Raises OSError."""
+def store_settings(root: Path, settings: PaintedSettings) -> None:
+    """Note the settings for all frames of a node's folder. Raises OSError."""
     partial = root / f".{NAME}.{os.getpid()}"
-    partial.write_text(json.dumps(asdict(mark)), encoding="utf-8")
+    partial.write_text(json.dumps(asdict(settings)), encoding="utf-8")
     os.replace(str(partial), str(root / NAME))
 
 
-def drop_mark(root: Path) -> None:
-    """Say nothing of them any more, before the first of them changes. Raises OSError."""
+def remove_settings(root: Path) -> None:
+    """Remove the note, before the first frame changes. Raises OSError."""
     if (root / NAME).exists():
         (root / NAME).unlink()
 
 
-def mark_of(pattern: str) -> Mark:
-    """What is said of the frames of a pattern below a node's folder; an empty mark where nothing is."""
+def settings_of(pattern: str) -> PaintedSettings:
+    """The settings noted for the frames of a pattern below a node's folder; empty ones where there is no note."""
     if not pattern:
-        return Mark()
+        return PaintedSettings()
     try:
         # <root>/painted/<view>/painted.%04d.exr
-        said = json.loads((Path(pattern).parents[2] / NAME).read_text(encoding="utf-8"))
-        return Mark(str(said["key"]), str(said["style_digest"]))
+        facts = json.loads((Path(pattern).parents[2] / NAME).read_text(encoding="utf-8"))
+        return PaintedSettings(str(facts["key"]), str(facts["style_digest"]))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return Mark()
+        return PaintedSettings()

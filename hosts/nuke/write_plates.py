@@ -13,37 +13,24 @@ from impasto.hosts.nuke.pipeline import WriteCancelled
 from impasto.hosts.nuke.plan import Plan
 
 CANCELLED = "Cancelled"
-"""How Nuke's words begin where an artist cancels a render, as its own dialogs look for them."""
+"""Nuke's message begins with this word where an artist cancels a render; Nuke's own dialogs look for it too."""
 
 
-class Written:
-    """What came of a render on the main thread, to be carried to the thread that asked for it."""
+def write_plates(plan: Plan, view: str) -> None:
+    """Render one view at full size and put everything back as it was.
 
-    def __init__(self, error: str = "", *, cancelled: bool = False) -> None:
-        self.error, self.cancelled = error, cancelled
-
-
-def write_plates(plan: Plan, view: str) -> Written:
-    """Render one view at full size and put everything back as it was. Says what went wrong instead of raising."""
+    Raises WriteCancelled where the artist cancels the render, and RuntimeError with Nuke's words where it fails.
+    """
     node = impasto_node(plan.identity)
     if node is None:
-        return Written("the node was deleted")
+        raise RuntimeError("the node was deleted")
     try:
         _render(inner_write(node), plan, view)
-    except Exception as error:  # noqa: BLE001  # whatever Nuke raises is told on the thread that waits for it
-        said = str(error)
-        return Written(said or type(error).__name__, cancelled=said.startswith(CANCELLED))
-    return Written()
-
-
-def check(written: Written | None) -> None:
-    """Raise what a render told: WriteCancelled, or RuntimeError with Nuke's words."""
-    if written is None:
-        raise RuntimeError("it gave no answer")
-    if written.cancelled:
-        raise WriteCancelled
-    if written.error:
-        raise RuntimeError(written.error)
+    except Exception as error:  # Nuke raises what it likes
+        text = str(error) or type(error).__name__
+        if text.startswith(CANCELLED):
+            raise WriteCancelled from error
+        raise RuntimeError(text) from error
 
 
 def _render(write: nuke.Node, plan: Plan, view: str) -> None:

@@ -1,8 +1,8 @@
-"""Which colours a render of the timeline has: Resolve's settings in the words of impasto. Nothing is guessed.
+"""The colour space of a render of the timeline, from Resolve's settings. Nothing is guessed.
 
-Deliver writes the picture as the viewer gets it: in the timeline's space where colours are not managed, in the output
-space where they are, behind the output transform in ACES. An EXR does not say so, and floats that are not linear
-light look like those that are, so the space is read from the settings or asked for.
+Deliver writes the picture as the viewer shows it: in the timeline's space without colour management, in the output
+space with it, after the output transform in ACES. The EXR does not name its space, and values alone do not show
+whether they are linear, so the space is read from the settings or asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KEYS: tuple[str, ...] = (
     "colorSpaceOutputGamma",
     "colorAcesODT",
 )
-"""Settings that are read. The stubs know no names of settings; these are as public scripts read them."""
+"""The settings that are read. The stubs list no names of settings; these are from public scripts."""
 
 SPACES: dict[str, str] = {
     "rec709gamma24": "Gamma 2.4 Encoded Rec.709",
@@ -61,7 +61,7 @@ SPACES: dict[str, str] = {
     "sonysgamut3slog3": "S-Log3 S-Gamut3",
     "sonysgamut3cineslog3": "S-Log3 S-Gamut3.Cine",
 }
-"""Space and transfer in Resolve's words, letters and digits alone -> the name that the server knows."""
+"""Space and transfer as Resolve names them, letters and digits alone -> the name that the server knows."""
 
 TRANSFORMS: dict[str, str] = {
     "rec709": "Gamma 2.4 Encoded Rec.709",
@@ -75,7 +75,7 @@ TRANSFORMS: dict[str, str] = {
     "nooutputtransform": "ACES2065-1",
     "none": "ACES2065-1",
 }
-"""ACES output transforms; the mark of 1886 over a black of zero is a gamma of 2.4. Without one, AP0 is written."""
+"""ACES output transforms. BT.1886 with a black of zero is a gamma of 2.4. Without a transform, AP0 is written."""
 
 _NITS = re.compile(r"\s*\(?\d+ ?nits?\)?", re.IGNORECASE)
 _SAME = "sameastimeline"
@@ -83,27 +83,27 @@ _SAME = "sameastimeline"
 
 @dataclass(frozen=True)
 class PictureColour:
-    """The space of what the timeline shows."""
+    """The colour space of the timeline's picture."""
 
     space: str
-    """As `--input-space` takes it; empty where nobody knows."""
-    said: str
-    """In Resolve's words, for a person."""
-    clip: Mapping[str, str] = field(default_factory=dict)
-    """Properties by which Resolve reads a file in this space as what it is."""
+    """As `--input-space` takes it; empty where it is unknown."""
+    text: str
+    """Resolve's own names, for a person."""
+    clip_properties: Mapping[str, str] = field(default_factory=dict)
+    """Properties by which Resolve reads a file in this space correctly."""
 
 
 def picture_colour(setting: Callable[[str], object], chosen: str = "") -> PictureColour:
-    """The colours of a render, from a function that reads a setting by name; `chosen` is what a person said instead.
+    """The colour space of a render, from a function that reads a setting by name; `chosen` overrides it.
 
-    Raises BridgeError, asking for --input-space, where the settings say nothing that impasto knows.
+    Raises BridgeError, asking for --input-space, for settings that impasto does not know.
     """
     found = _from_settings({key: str(setting(key) or "") for key in KEYS})
     if chosen:
-        return PictureColour(chosen, f"{chosen} (chosen; Resolve says {found.said})", found.clip)
+        return PictureColour(chosen, f"{chosen} (chosen; Resolve says {found.text})", found.clip_properties)
     if not found.space:
         raise BridgeError(
-            f"expected a colour space that impasto knows, Resolve's settings say {found.said}; name the space of "
+            f"expected a colour space that impasto knows, Resolve's settings say {found.text}; name the space of "
             "the timeline's picture with --input-space (`impasto doctor` lists the names)"
         )
     return found
@@ -123,18 +123,18 @@ def _from_settings(settings: Mapping[str, str]) -> PictureColour:
     if science in MANAGED:
         output = _words(settings, "colorSpaceOutput")
         words = words if _plain(output[0]) == _SAME else output
-    said = " / ".join(each for each in words if each)
+    text = " / ".join(each for each in words if each)
     space = SPACES.get(_plain("".join(words)), "")
     if science == UNMANAGED:
-        return PictureColour(space, f"'{said}', unmanaged")
+        return PictureColour(space, f"'{text}', unmanaged")
     clip = {"Input Color Space": words[0]}
     if words[1]:
         clip["Input Gamma"] = words[1]
-    return PictureColour(space, f"'{said}', managed", clip)
+    return PictureColour(space, f"'{text}', managed", clip)
 
 
 def _words(settings: Mapping[str, str], name: str) -> tuple[str, str]:
-    """Space and transfer; one word holds both unless they are set apart."""
+    """Space and transfer; one name holds both unless they are separate settings."""
     apart = settings["separateColorSpaceAndGamma"] == "1"
     return settings[name], settings[name + "Gamma"] if apart else ""
 

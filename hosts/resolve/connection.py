@@ -1,4 +1,4 @@
-"""The way to Resolve: given to scripts of its menu, fetched by programs outside (Studio alone)."""
+"""Connects to Resolve: its menu scripts are given the object, programs outside fetch it (Studio alone)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
 
 
 def places(environment: Mapping[str, str], platform: str) -> tuple[str, str]:
-    """The folder of the scripting module and the library that it loads: as the environment says, else as installed."""
+    """The folder of the scripting module and the library that it loads, from the environment or by system."""
     api, library = PLACES.get(platform, PLACES["linux"])
     program_data = environment.get("PROGRAMDATA", "C:\\ProgramData")
     return (
@@ -42,7 +42,7 @@ def places(environment: Mapping[str, str], platform: str) -> tuple[str, str]:
 
 
 def connect(environment: Mapping[str, str] | None = None, platform: str = sys.platform) -> Resolve:
-    """The Resolve that runs on this machine. BridgeError where none does, or it does not let programs in."""
+    """The Resolve that runs on this machine. BridgeError where none runs, or it refuses programs outside."""
     known = os.environ if environment is None else environment
     api, library = places(known, platform)
     modules = str(Path(api) / "Modules")
@@ -68,7 +68,7 @@ def connect(environment: Mapping[str, str] | None = None, platform: str = sys.pl
 
 
 def checked(resolve: Any) -> Resolve:
-    """A Resolve that is new enough and has what the script needs. BridgeError else."""
+    """The object, if this Resolve is new enough and Studio. BridgeError else."""
     if resolve is None:
         raise BridgeError(
             "expected the object `resolve` of Resolve's menu, there is none; start the script from Workspace > "

@@ -1,4 +1,4 @@
-"""A stretch of the timeline as half-float EXR files, by a render job of Resolve's own."""
+"""Renders a stretch of the timeline to half-float EXR files, by a render job of Resolve."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.api_checks import frame, insist, is_no, must, setting
+from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.resolve.api_checks import frame, is_no, must, setting, try_twice
 from impasto.hosts.resolve.colour import KEYS
-from impasto.hosts.resolve.rendered_files import Written, from_nought, written
+from impasto.hosts.resolve.rendered_files import ImageSequence, rendered_sequence, renumbered
 from impasto.hosts.resolve.selection import Piece
-from impasto.hosts.resolve.timeline_placement import Stretch, lay
-from impasto.hosts.resolve.ui import Front, Stopped
+from impasto.hosts.resolve.timeline_placement import ClipPlacement, append_clip
+from impasto.hosts.resolve.ui import JobStopped, UserInterface
 
 if TYPE_CHECKING:
     from fusionscript import Project, RenderSettings, Timeline, TimelineItem
 
 FORMAT = "exr"
 CODECS = ("RGBHalfZIP", "RGBHalfPIZ", "RGBHalf", "RGBFloatZIP", "RGBFloat")
-"""In this order, whichever there are: half float keeps all that a grade has, and zip loses nothing."""
+"""In order of preference: half float keeps everything that a grade has, and zip is lossless."""
 WIDTH, HEIGHT, RATE = "timelineResolutionWidth", "timelineResolutionHeight", "timelineFrameRate"
-LOOK_S = 0.3
-LATE_LOOKS, QUIET_LOOKS = 100, 10
-"""So often nothing may be in progress before a job has begun, and after it has, until it is taken for ended: the words
-of its state are in the language of the interface and mean nothing here."""
+POLL_S = 0.3
+START_POLLS, IDLE_POLLS = 100, 10
+"""Polls without a render in progress, before a job begins and after it began, until the job counts as ended. The text
+of its state is in the language of the interface, and cannot be relied on."""
 UNDONE = ("Failed", "Cancelled")
 
 
-def deliver(project: Project, timeline: Timeline, piece: Piece, folder: str, name: str, front: Front) -> Written:
-    """Render a piece with its handles into a folder. The render settings are changed; see `kept`.
+def deliver(
+    project: Project, timeline: Timeline, piece: Piece, folder: str, name: str, ui: UserInterface
+) -> ImageSequence:
+    """Render a piece with its handles into a folder. It changes the render settings; see `render_settings`.
 
-    `name` begins the names of whatever is made in the project for a while.
+    `name` is the prefix of what the render makes in the project for a while.
     """
     os.makedirs(folder, exist_ok=True)
     with _rendered_timeline(project, timeline, piece, name) as frames:
@@ -43,26 +45,26 @@ def deliver(project: Project, timeline: Timeline, piece: Piece, folder: str, nam
         try:
             must(project.StartRendering([job], False), "start the render job", "look at the Deliver page")
             started = True
-            _wait(project, job, front)
+            _wait(project, job, ui)
             ended = True
         finally:
-            if started and not ended:  # a job that was not started may have met a render of the user's
-                _stop(project, front)
-            # Also when it never started: the queue is the user's.
-            insist(lambda: project.DeleteRenderJob(job))
-    return from_nought(written(folder, frames.count))
+            if started and not ended:  # where the start failed, a render of the user may be running
+                _stop(project, ui)
+            # Also where it never started: the queue is the user's.
+            try_twice(lambda: project.DeleteRenderJob(job))
+    return renumbered(rendered_sequence(folder, frames.count))
 
 
-def _stop(project: Project, front: Front) -> None:
-    """Stop rendering and wait a while for it: what still runs cannot be taken off the queue."""
+def _stop(project: Project, ui: UserInterface) -> None:
+    """Stop rendering and wait for it: a running job cannot be taken off the queue."""
     project.StopRendering()
-    for _ in range(QUIET_LOOKS):
+    for _ in range(IDLE_POLLS):
         if not project.IsRenderingInProgress():
             return
-        front.pause(LOOK_S)
+        ui.pause(POLL_S)
 
 
-def _set_up(project: Project, timeline: Timeline, frames: FrameRange, folder: str) -> None:
+def _set_up(project: Project, timeline: Timeline, frames: FrameSpan, folder: str) -> None:
     do = "look at the Deliver page, where the format EXR must be offered"
     codecs = must(project.GetRenderCodecs(FORMAT), "list its EXR codecs", do)
     codec = next((each for each in CODECS if each in codecs.values()), "")
@@ -74,7 +76,7 @@ def _set_up(project: Project, timeline: Timeline, frames: FrameRange, folder: st
         )
     must(project.SetCurrentRenderFormatAndCodec(FORMAT, codec), f"render EXR with {codec}", do)
     must(project.SetCurrentRenderMode(1), "render a single clip", do)
-    # A part of the keys is enough for Resolve; the stubs know the whole dictionary alone. The tests check the keys.
+    # Resolve takes some of the keys; the stubs call for all of them. The tests check the keys.
     settings: RenderSettings = {  # type: ignore[typeddict-item]
         "SelectAllFrames": False,
         "MarkIn": frames.first,
@@ -93,8 +95,8 @@ def _size(project: Project, timeline: Timeline, key: str) -> int:
     return int(str(must(setting(project, timeline, key), f"say the setting {key}", "set the timeline's resolution")))
 
 
-def _wait(project: Project, job: str, front: Front) -> None:
-    quiet, begun = 0, False
+def _wait(project: Project, job: str, ui: UserInterface) -> None:
+    idle, begun = 0, False
     while True:
         running = project.IsRenderingInProgress()
         facts: Mapping[str, Any] = dict(project.GetRenderJobStatus(job) or {})
@@ -103,13 +105,13 @@ def _wait(project: Project, job: str, front: Front) -> None:
         done, error, state = float(facts.get("CompletionPercentage") or 0), facts.get("Error"), facts.get("JobStatus")
         if not running and (done >= 100 or error or state in UNDONE):
             break
-        begun, quiet = begun or running, 0 if running else quiet + 1
-        if quiet > (QUIET_LOOKS if begun else LATE_LOOKS):
+        begun, idle = begun or running, 0 if running else idle + 1
+        if idle > (IDLE_POLLS if begun else START_POLLS):
             break
-        if front.stopped():
-            raise Stopped
-        front.tell(done / 100, "Resolve renders the plate")
-        front.pause(LOOK_S)
+        if ui.stop_requested():
+            raise JobStopped
+        ui.show_progress(done / 100, "Resolve renders the plate")
+        ui.pause(POLL_S)
     if error or state in UNDONE:
         raise BridgeError(
             f"expected Resolve to finish its render job, it says {state} ({error or 'no reason'}); look "
@@ -118,19 +120,19 @@ def _wait(project: Project, job: str, front: Front) -> None:
 
 
 @contextmanager
-def _rendered_timeline(project: Project, timeline: Timeline, piece: Piece, name: str) -> Iterator[FrameRange]:
-    """The timeline to render is open, and these are its frames: the user's, or for handles one with that clip alone."""
+def _rendered_timeline(project: Project, timeline: Timeline, piece: Piece, name: str) -> Iterator[FrameSpan]:
+    """Open the timeline to render and yield its frames: the user's own, or for handles a new one with one clip."""
     if not piece.left and not piece.right:
         must(project.SetCurrentTimeline(timeline), "open the timeline", "open it by hand")
         yield piece.frames
         return
-    _delete(project, _named(project, name))  # of a run that did not live to do it
+    _delete(project, _named(project, name))  # of an earlier run that was killed
     made: list[Timeline] = []
     try:
-        yield _longer(project, timeline, piece, name, made)
+        yield _timeline_with_handles(project, timeline, piece, name, made)
     finally:
-        # Resolve opens what it makes, and deletes nothing that is open.
-        insist(lambda: project.SetCurrentTimeline(timeline))
+        # Resolve opens a timeline that it makes, and deletes none that is open.
+        try_twice(lambda: project.SetCurrentTimeline(timeline))
         _delete(project, made)
 
 
@@ -141,7 +143,7 @@ def _named(project: Project, name: str) -> list[Timeline]:
 
 def _delete(project: Project, timelines: list[Timeline]) -> None:
     for each in timelines:
-        insist(partial(_delete_one, project, each))
+        try_twice(partial(_delete_one, project, each))
 
 
 def _delete_one(project: Project, timeline: Timeline) -> bool:
@@ -149,8 +151,10 @@ def _delete_one(project: Project, timeline: Timeline) -> bool:
     return not is_no(pool) and pool.DeleteTimelines([timeline])
 
 
-def _longer(project: Project, timeline: Timeline, piece: Piece, name: str, made: list[Timeline]) -> FrameRange:
-    """The clip as it looks, with its handles, on a timeline of our own, which is added to `made`; where it lies."""
+def _timeline_with_handles(
+    project: Project, timeline: Timeline, piece: Piece, name: str, made: list[Timeline]
+) -> FrameSpan:
+    """Put the clip with its handles and its look on a new timeline, which is added to `made`; the frames there."""
     item, do = piece.item, "ask for 0 handles"
     assert item is not None
     media = must(item.GetMediaPoolItem(), f"know the media of '{piece.name}'", do)
@@ -167,16 +171,16 @@ def _longer(project: Project, timeline: Timeline, piece: Piece, name: str, made:
     first = frame(item.GetLeftOffset) + piece.frames.first - frame(item.GetStart) - piece.left
     count = piece.left + piece.frames.count + piece.right
     start = int(must(made[-1].GetStartFrame(), "say where a timeline starts", do))
-    placed = lay(pool, made[-1], Stretch(media, first, count, 1, start, more=True), do)
+    placed = append_clip(pool, made[-1], ClipPlacement(media, first, count, 1, start, more=True), do)
     if frame(placed.GetLeftOffset) != first:
         raise BridgeError(f"expected '{piece.name}' from frame {first}, Resolve laid it out otherwise; {do}")
-    _dress(item, placed, piece.name, do)
-    return FrameRange(start, start + count - 1)
+    _copy_look(item, placed, piece.name, do)
+    return FrameSpan(start, start + count - 1)
 
 
-def _dress(item: TimelineItem, placed: TimelineItem, name: str, do: str) -> None:
-    """Give a clip the framing and the grade of another."""
-    # Without a name they answer all there are; the stubs call for one.
+def _copy_look(item: TimelineItem, placed: TimelineItem, name: str, do: str) -> None:
+    """Copy the framing and the grade of one clip to another."""
+    # Without a name they answer all properties; the stubs call for one.
     own: Callable[..., Any] = item.GetProperty
     new: Callable[..., Any] = placed.GetProperty
     wanted: Mapping[str, Any] = must(own(), f"say how '{name}' is framed", do)

@@ -1,4 +1,4 @@
-"""A small window of our own: Resolve's own windows may not be had, and tkinter comes with most Pythons."""
+"""A small tkinter window: not every edition of Resolve offers its own windows, and most Pythons have tkinter."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Callable, Iterator
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.dialog_request import PLACE_WORDS, SCOPE_WORDS, Answer, job_words, request_of, values_of
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.ui import Front
+from impasto.hosts.resolve.ui import UserInterface
 
-STEP_S = 0.03
+POLL_S = 0.03
 NEW = "a new job"
 COLOUR = "colour space (empty: as Resolve says)"
 
 
-class Window(Front):
-    """The window while a job runs: a bar, a line of text, and a way to stop. It lives in the script's one thread."""
+class JobWindow(UserInterface):
+    """The window while a job runs: a bar, a line of text and a Stop button. It lives in the script's one thread."""
 
     def __init__(self, root: tk.Tk) -> None:
         self.root, self._stopped = root, False
@@ -31,28 +31,28 @@ class Window(Front):
         self._button = ttk.Button(root, text="Stop", command=self.stop)
 
     def open_bar(self) -> None:
-        """Show how far it is, in the place of the questions, which had the window's cross for themselves."""
+        """Show the bar in place of the questions; closing the window now means Stop."""
         self.root.protocol("WM_DELETE_WINDOW", self.stop)
         for each in (self._text, self._bar, self._button):
             each.pack(padx=12, pady=6, anchor="w")
 
     def stop(self) -> None:
-        """The person asks to stop."""
+        """Note that the user asked to stop."""
         self._stopped = True
 
     def say(self, text: str) -> None:
-        """Kept for the end, so that nothing waits for somebody to press a button."""
+        """Show a note, and once more at the end, so that no message box holds up the job."""
         self.notes.append(text)
         self._text.configure(text=text)
         self.root.update()
 
-    def tell(self, fraction: float, text: str) -> None:
+    def show_progress(self, fraction: float, text: str) -> None:
         """Move the bar."""
         self._bar.configure(value=fraction)
         self._text.configure(text=f"{text} ({100 * fraction:.0f} %)")
         self.root.update()
 
-    def stopped(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether Stop was pressed or the window closed."""
         return self._stopped
 
@@ -61,19 +61,19 @@ class Window(Front):
         until = time.monotonic() + seconds
         self.root.update()
         while time.monotonic() < until:
-            time.sleep(STEP_S)
+            time.sleep(POLL_S)
             self.root.update()
 
 
 @contextmanager
-def opened() -> Iterator[Window]:
-    """A window; what was said is shown at its end. ImportError where there is no screen, as without tkinter."""
+def opened() -> Iterator[JobWindow]:
+    """A window; its notes are shown at the end. ImportError without a screen, as without tkinter."""
     try:
         root = tk.Tk()
     except tk.TclError as error:
         raise ImportError(str(error)) from error
     root.title("Impasto")
-    window = Window(root)
+    window = JobWindow(root)
     try:
         yield window
         if window.notes:
@@ -82,10 +82,10 @@ def opened() -> Iterator[Window]:
         root.destroy()
 
 
-def ask(window: Window) -> Callable[[Catalogue, Request, tuple[Job, ...]], Answer]:
-    """A function that shows the questions in a window and waits for the answer."""
+def ask(window: JobWindow) -> Callable[[Catalogue, Request, tuple[HostJob, ...]], Answer]:
+    """A function that shows the questions in the window and waits for the answer."""
 
-    def asked(catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> Answer:
+    def asked(catalogue: Catalogue, last: Request, jobs: tuple[HostJob, ...]) -> Answer:
         answer = Questions(window.root, catalogue, last, jobs).wait()
         window.open_bar()
         return answer
@@ -96,7 +96,7 @@ def ask(window: Window) -> Callable[[Catalogue, Request, tuple[Job, ...]], Answe
 class Questions:
     """The form, one field a row."""
 
-    def __init__(self, root: tk.Tk, catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> None:
+    def __init__(self, root: tk.Tk, catalogue: Catalogue, last: Request, jobs: tuple[HostJob, ...]) -> None:
         self._catalogue, self._last, self._jobs = catalogue, last, job_words(jobs)
         self._answer: Answer = None
         self._done = tk.BooleanVar(root, False)
@@ -126,7 +126,7 @@ class Questions:
         return self._answer
 
     def accept(self) -> None:
-        """Take what is in the fields, or say what is wrong with it."""
+        """Take the values of the fields, or show what is wrong with them."""
         try:
             job = self._jobs.get(self.job.get())
             values = {name: field.get() for name, field in self.fields.items()}

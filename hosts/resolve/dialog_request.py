@@ -1,4 +1,4 @@
-"""What a person typed or chose in the dialog, as a request. No window is needed to read it."""
+"""The fields of the dialog as a request, without a window."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Mapping, Optional, Tuple
 
 from impasto.hosts.bridge.catalogue import Catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.request import Request
 
-Answer = Optional[Tuple[Request, Optional[Job]]]
-"""What a person chose, with the job to go on with; None for nothing at all."""
+Answer = Optional[Tuple[Request, Optional[HostJob]]]
+"""The request, with the job to continue if any; None where the user closed the dialog."""
 SCOPE_WORDS: Mapping[str, str] = {
     "the clip under the playhead": "clip",
     "clips between the marks": "marks",
@@ -21,13 +21,13 @@ PLACE_WORDS: Mapping[str, str] = {"a track above": "track", "a take of the clip"
 
 
 def request_of(values: Mapping[str, str], catalogue: Catalogue, before: Request) -> Request:
-    """The request that the fields say; what the dialog has no field for stays. BridgeError for what is none."""
+    """The request of the fields; settings without a field stay as before. BridgeError for values that cannot work."""
     params: dict[str, float] = {}
     for each in catalogue.parameters:
         value = _number(each.name, values[each.name])
         if not each.minimum <= value <= each.maximum:
             raise BridgeError(f"expected {each.name} between {each.minimum:g} and {each.maximum:g}, got {value:g}")
-        params[each.name] = value  # also where it is the default: a style's own may differ from what is shown
+        params[each.name] = value  # also a default: the default of the style may be another one
     if values["style"] not in catalogue.style_names():
         raise BridgeError("expected a style of the list, got '{}'; choose one".format(values["style"]))
     return replace(
@@ -42,7 +42,7 @@ def request_of(values: Mapping[str, str], catalogue: Catalogue, before: Request)
 
 
 def values_of(request: Request, catalogue: Catalogue) -> dict[str, str]:
-    """What the fields show at first."""
+    """The first values of the fields."""
     names = catalogue.style_names()
     values = {
         "style": request.style if request.style in names else (names[0] if names else ""),
@@ -56,8 +56,8 @@ def values_of(request: Request, catalogue: Catalogue) -> dict[str, str]:
     return values
 
 
-def job_words(jobs: tuple[Job, ...]) -> dict[str, Job]:
-    """Jobs that can be continued, by what a person reads of them."""
+def job_words(jobs: tuple[HostJob, ...]) -> dict[str, HostJob]:
+    """Jobs that can be continued, by their text in the list."""
     return {"{}: {} ({})".format(job.id, job.what, job.message or "the host was closed"): job for job in jobs}
 
 

@@ -1,4 +1,4 @@
-"""What a job has come to, on disk beside its pictures: enough to go on where a closed host left it."""
+"""How far a job is, on disk beside its pictures: enough to continue it after the host was closed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Mapping
 from impasto.hosts.bridge import jobs
 from impasto.hosts.bridge.digest import digest_of
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.rendered_files import Written
+from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.resolve.rendered_files import ImageSequence
 from impasto.hosts.resolve.request import Request, request_from
 
 HOST = "resolve"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One piece of the timeline as it is noted: what it was, and how far it has come."""
+class SavedPiece:
+    """One piece of the timeline as the record holds it: where it was, and how far it is."""
 
     name: str
     first: int
@@ -28,31 +28,30 @@ class Part:
     left: int = 0
     right: int = 0
     item: str = ""
-    """The clip's own id; empty for a stretch of the timeline."""
+    """The id of the clip; empty for a stretch of the timeline."""
     anchor: int | None = None
-    """Where on the timeline the first frame of the clip's media would lie, so that a clip is followed when it moves.
-    None for a take, which is laid nowhere, and whose choice changes that frame."""
+    """Where on the timeline the first frame of the clip's media would lie; it moves with the clip, so that the clip is
+    found after a move. None for a take, which has no place of its own on the timeline and may change that frame."""
     pattern: str = ""
-    """The plate's files, empty until they are there."""
+    """The plate's files, empty until they exist."""
     numbers: tuple[int, int] = (0, 0)
     timecode: str = ""
     placed: bool = False
 
-    def plate(self) -> Written:
+    def plate(self) -> ImageSequence:
         """The rendered plate."""
-        return Written(self.pattern, FrameRange(*self.numbers))
+        return ImageSequence(self.pattern, FrameSpan(*self.numbers))
 
-    def painted(self) -> Written:
-        """Where its painted frames are, number for number."""
+    def painted(self) -> ImageSequence:
+        """The painted frames, with the numbers of the plate."""
         folder, name = os.path.split(self.pattern)
-        return Written(
-            os.path.join(folder, "painted", name.replace("plate_", "painted_", 1)), FrameRange(*self.numbers)
-        )
+        painted = os.path.join(folder, "painted", name.replace("plate_", "painted_", 1))
+        return ImageSequence(painted, FrameSpan(*self.numbers))
 
 
 @dataclass(frozen=True)
-class Order:
-    """Everything that a job needs to be taken up again."""
+class TimelineJob:
+    """Everything that is needed to continue a job."""
 
     request: Request
     project: str
@@ -60,18 +59,19 @@ class Order:
     timeline: str
     timeline_name: str
     space: str
-    said: str
-    clip: Mapping[str, str]
+    """The colour space of plate and result."""
+    clip_properties: Mapping[str, str]
+    """Properties by which Resolve reads a file in that space correctly."""
     rate: str
-    parts: tuple[Part, ...]
-    kept: Mapping[str, Any] = field(default_factory=dict)
-    """The user's render settings while they are not as they were."""
+    pieces: tuple[SavedPiece, ...]
+    deliver_settings: Mapping[str, Any] = field(default_factory=dict)
+    """The user's render settings, while they are changed."""
 
-    def with_part(self, index: int, **changes: Any) -> Order:
-        """The order with one of its parts changed."""
-        parts = list(self.parts)
-        parts[index] = replace(parts[index], **changes)
-        return replace(self, parts=tuple(parts))
+    def with_piece(self, index: int, **changes: Any) -> TimelineJob:
+        """The job with one of its pieces changed."""
+        pieces = list(self.pieces)
+        pieces[index] = replace(pieces[index], **changes)
+        return replace(self, pieces=tuple(pieces))
 
 
 def new_id(project: str, timeline: str) -> str:
@@ -79,53 +79,50 @@ def new_id(project: str, timeline: str) -> str:
     return "{}-{}".format(time.strftime("%Y%m%d-%H%M%S"), digest_of([project, timeline, time.time(), os.getpid()])[:6])
 
 
-class Record:
-    """A job's file. Each change is on disk when the call returns; BridgeError where it cannot be written."""
+class JobRecord:
+    """A job and its file. A change is on disk when the call returns; BridgeError where it cannot be written."""
 
-    def __init__(self, folder: Path, id: str, order: Order) -> None:
-        self.folder, self.id, self.order = folder, id, order
+    def __init__(self, folder: Path, id: str, job: TimelineJob) -> None:
+        self.folder, self.id, self.job = folder, id, job
 
-    def note(self, state: str, order: Order | None = None, message: str = "") -> None:
-        """Remember how far the job is."""
-        self.order = self.order if order is None else order
-        facts = asdict(self.order)
-        done = sum(part.placed for part in self.order.parts)
-        job = jobs.Job(self.id, HOST, state, self.order.timeline_name, facts, done, len(self.order.parts), message)
+    def store(self, state: str, job: TimelineJob | None = None, message: str = "") -> None:
+        """Write the state of the job, and the job itself where it changed."""
+        self.job = self.job if job is None else job
+        done, count = sum(saved.placed for saved in self.job.pieces), len(self.job.pieces)
         try:
-            jobs.store(job, self.folder)
+            jobs.store(
+                jobs.HostJob(self.id, HOST, state, self.job.timeline_name, asdict(self.job), done, count, message),
+                self.folder,
+            )
         except OSError as error:
             raise BridgeError(
                 f"expected to write into '{self.folder}', got: {error}; free some space or choose another folder"
             ) from error
 
 
-def open_jobs(root: Path) -> list[jobs.Job]:
-    """Jobs that can be taken up again, newest first: their host went away, they failed, or they were stopped."""
+def open_jobs(root: Path) -> list[jobs.HostJob]:
+    """Jobs that can be continued, newest first: they failed, were stopped, or their host was closed."""
     found = []
-    for path in root.glob("*/" + jobs.NAME):  # not below: each holds thousands of frames
+    for path in root.glob("*/" + jobs.NAME):  # no deeper: each folder holds thousands of frames
         job = jobs.load(path.parent)
-        if job is not None and job.host == HOST and _can_go_on(job):
+        if job is not None and job.host == HOST and (job.state in ("failed", "cancelled") or jobs.cut_off(job)):
             found.append(job)
     return sorted(found, key=lambda job: job.id, reverse=True)
 
 
-def _can_go_on(job: jobs.Job) -> bool:
-    return job.state in ("failed", "cancelled") or (job.state in jobs.OPEN and not jobs.alive(job))
-
-
-def record_of(job: jobs.Job, root: Path) -> Record:
-    """The record of a job that is taken up again. BridgeError for one that was written by another version."""
-    facts: dict[str, Any] = dict(job.order)
+def record_of(job: jobs.HostJob, root: Path) -> JobRecord:
+    """The record of a job to continue. BridgeError for one that another version wrote."""
+    facts: dict[str, Any] = dict(job.resume_data)
     try:
-        parts = tuple(Part(**dict(each, numbers=tuple(each["numbers"]))) for each in facts.pop("parts"))
-        order = Order(request=request_from(facts.pop("request")), parts=parts, **facts)
+        pieces = tuple(SavedPiece(**dict(each, numbers=tuple(each["numbers"]))) for each in facts.pop("pieces"))
+        found = TimelineJob(request=request_from(facts.pop("request")), pieces=pieces, **facts)
     except (KeyError, TypeError) as error:
         raise BridgeError(
             f"expected the record of job '{job.id}' as this version writes it, {error} is amiss; start the job anew"
         ) from error
-    return Record(root / job.id, job.id, order)
+    return JobRecord(root / job.id, job.id, found)
 
 
-def forget_job(job: jobs.Job, root: Path) -> None:
-    """Offer a job no more. Its pictures stay."""
+def forget_job(job: jobs.HostJob, root: Path) -> None:
+    """Do not offer a job again. Its pictures stay."""
     (root / job.id / jobs.NAME).unlink()

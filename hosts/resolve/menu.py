@@ -9,13 +9,13 @@ from typing import Any, Callable
 
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.jobs import Job
+from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.connection import checked
 from impasto.hosts.resolve.dialog_request import Answer
 from impasto.hosts.resolve.job_record import open_jobs, record_of
 from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request, remember, remembered
-from impasto.hosts.resolve.ui import Front, Stopped
+from impasto.hosts.resolve.ui import JobStopped, UserInterface
 
 SCRIPT = """# Impasto for DaVinci Resolve, put here by `impasto resolve install`.
 import sys
@@ -25,11 +25,11 @@ from impasto.hosts.resolve.menu import main  # noqa: E402
 
 main(globals().get("resolve"))
 """
-"""The one file below Scripts: each there is an entry of the menu."""
+"""The one file below Scripts, where every file is an entry of the menu."""
 
 
-class Console(Front):
-    """Where there is no window: Resolve's console shows what is printed."""
+class ConsoleInterface(UserInterface):
+    """Prints to Resolve's console, where there is no window."""
 
     def __init__(self) -> None:
         self._step = ""
@@ -38,7 +38,7 @@ class Console(Front):
         """A line."""
         print(text, flush=True)  # noqa: T201  # Resolve's console
 
-    def tell(self, fraction: float, text: str) -> None:
+    def show_progress(self, fraction: float, text: str) -> None:
         """A line at every step."""
         if text != self._step:
             self._step = text
@@ -50,20 +50,20 @@ class Console(Front):
 
 
 def main(resolve: Any) -> None:
-    """Run once from the menu. Every failure is a sentence, in the window or on Resolve's console."""
+    """Run once from the menu. Every error is a sentence, in the window or on Resolve's console."""
     with ExitStack() as stack:
         try:
             from impasto.hosts.resolve.dialog import ask, opened
 
             window = stack.enter_context(opened())
-        except ImportError:  # a Python without tkinter, or no screen: the settings are those of last time
-            run(resolve, _as_last_time, Console())
+        except ImportError:  # no tkinter, or no screen: use the last settings
+            run(resolve, _as_last_time, ConsoleInterface())
         else:
             run(resolve, ask(window), window)
 
 
-def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[Job, ...]], Answer], front: Front) -> bool:
-    """Ask what is wanted and do it; whether it came to its end. One job, then it is over."""
+def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[HostJob, ...]], Answer], ui: UserInterface) -> bool:
+    """Ask the user and carry out one job; whether it was finished."""
     try:
         studio = checked(resolve)
         last = remembered(Request().root()) or Request()
@@ -73,22 +73,22 @@ def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[Job, ...]], Answe
             return False
         request, job = answer
         remember(request, Request().root())
-        record = begin(studio, request, front) if job is None else record_of(job, last.root())
-        carry_out(studio, record, front)
-    except Stopped:
-        front.say("stopped; start Impasto again to continue")
+        record = begin(studio, request, ui) if job is None else record_of(job, last.root())
+        carry_out(studio, record, ui)
+    except JobStopped:
+        ui.say("stopped; start Impasto again to continue")
         return False
     except BridgeError as error:
-        front.say(str(error))
+        ui.say(str(error))
         return False
     except Exception as error:  # noqa: BLE001  # the last stop before Resolve's console, which shows no traceback
-        front.say(f"Impasto is at fault ({error}); please report it with this:\n{traceback.format_exc()}")
+        ui.say(f"Impasto is at fault ({error}); please report it with this:\n{traceback.format_exc()}")
         return False
-    front.say("done: {} on the timeline".format(", ".join(part.name for part in record.order.parts)))
+    ui.say("done: {} on the timeline".format(", ".join(saved.name for saved in record.job.pieces)))
     return True
 
 
-def _as_last_time(catalogue: Catalogue, last: Request, jobs: tuple[Job, ...]) -> Answer:
+def _as_last_time(catalogue: Catalogue, last: Request, jobs: tuple[HostJob, ...]) -> Answer:
     if jobs:
         return last, jobs[0]
     if not last.style:

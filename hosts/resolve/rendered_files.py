@@ -1,4 +1,4 @@
-"""What a render job left in its folder. Names are found, never predicted: padding and numbering vary by version."""
+"""Finds the files that a render job wrote. Names are not predicted: padding and numbering vary by version."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import frame_path, frames_present
-from impasto.hosts.bridge.ranges import FrameRange, ranges_text
+from impasto.hosts.bridge.ranges import FrameSpan, ranges_text
 
 PATTERN = "plate_########.exr"
 _NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.exr)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Written:
+class ImageSequence:
     """A sequence on disk, as a pattern with '#' for each digit."""
 
     pattern: str
-    numbers: FrameRange
+    numbers: FrameSpan
 
 
-def written(folder: str, count: int) -> Written:
-    """The sequence of `count` frames that lies in a folder, whether numbered by timeline, by clip, or from nought.
+def rendered_sequence(folder: str, count: int) -> ImageSequence:
+    """The sequence of `count` frames in a folder, numbered by timeline, by clip, or from zero.
 
-    One frame more than asked for, at the end, is taken for an end mark that is counted differently, and is left out.
-    Raises BridgeError, naming frames, where fewer came or some are missing or empty.
+    One frame too many at the end is left out: by version the out mark is counted differently. Raises BridgeError, with
+    the numbers, where frames are missing or empty.
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):
@@ -45,7 +45,7 @@ def written(folder: str, count: int) -> Written:
     digits = {int(name[len(head) : len(name) - len(tail)]): name for name in names}
     empty = [number for number, name in digits.items() if os.path.getsize(os.path.join(folder, name)) == 0]
     first = min(digits)
-    wanted = FrameRange(first, first + count - 1)
+    wanted = FrameSpan(first, first + count - 1)
     missing = wanted.missing(number for number in digits if number not in empty)
     if missing or len(digits) > count + 1:
         raise BridgeError(
@@ -57,18 +57,17 @@ def written(folder: str, count: int) -> Written:
             )
         )
     width = min(len(name) - len(head) - len(tail) for name in names)
-    return Written(os.path.join(folder, head + "#" * width + tail), wanted)
+    return ImageSequence(os.path.join(folder, head + "#" * width + tail), wanted)
 
 
-def from_nought(found: Written) -> Written:
-    """The same files under a name of ours, numbered from 0.
+def renumbered(found: ImageSequence) -> ImageSequence:
+    """The same files, renamed and numbered from 0.
 
-    Where Resolve counts the frames of a sequence from the number of its first file, and where it counts from 0, the
-    numbers are the same then.
+    Resolve counts the frames of a sequence from 0 or from the number of its first file; then both are the same.
     """
     pattern = os.path.join(os.path.dirname(found.pattern), PATTERN)
     count, first = found.numbers.count, found.numbers.first
     for number, path in sorted(frames_present(found.pattern).items()):
         if found.numbers.first <= number <= found.numbers.last:
             os.replace(path, frame_path(pattern, number - first))
-    return Written(pattern, FrameRange(0, count - 1))
+    return ImageSequence(pattern, FrameSpan(0, count - 1))

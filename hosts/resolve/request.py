@@ -1,4 +1,4 @@
-"""What is asked of the script: which part of the timeline, painted how, put where."""
+"""What the user asks for: which part of the timeline, painted how, placed where."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SCOPES: tuple[str, ...] = ("clip", "marks", "timeline")
 PLACES: tuple[str, ...] = ("track", "take")
 """On a video track above; as another take of the clip itself."""
 TRACK = "Impasto"
-"""The name of our video tracks, by which they are known again."""
+"""The name of our video tracks, by which we recognise them."""
 MOST_HANDLES = 1000
 NAME = "impasto_resolve.json"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One order. BridgeError for what cannot work."""
+    """The settings of a job. BridgeError for a combination that cannot work."""
 
     style: str = ""
     scope: str = "clip"
@@ -30,10 +30,10 @@ class Request:
     handles: int = 0
     """Frames of the clip beyond its cut, at both ends, as far as there are any."""
     track: int = 0
-    """The video track whose clips `marks` means; 0 is that of the clip under the playhead, or else the first."""
+    """The video track for the scope `marks`; 0 is the track of the clip under the playhead, or the first."""
     params: Mapping[str, float] = field(default_factory=dict)
     input_space: str = ""
-    """Instead of what Resolve's settings say."""
+    """Instead of the space in Resolve's settings."""
     folder: str = ""
     """Where plates and results are kept; empty is a folder of its own in the user's home."""
 
@@ -49,12 +49,12 @@ class Request:
             )
 
     def root(self) -> Path:
-        """The folder below which every job has one of its own."""
+        """The folder that holds a folder for every job."""
         return Path(self.folder) if self.folder else Path(os.path.expanduser("~")) / "Impasto" / "Resolve"
 
 
 def request_from(facts: Mapping[str, Any]) -> Request:
-    """A request from JSON; what is not known is passed over, so that an older file does."""
+    """A request from JSON. Unknown fields are ignored, so that files of other versions work."""
     known = Request.__dataclass_fields__
     try:
         return Request(**{name: value for name, value in facts.items() if name in known})
@@ -63,7 +63,7 @@ def request_from(facts: Mapping[str, Any]) -> Request:
 
 
 def remember(request: Request, root: Path) -> None:
-    """Keep a request for the next time. What cannot be kept is no loss."""
+    """Store a request for the next time; a failure is ignored."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         (root / NAME).write_text(json.dumps(asdict(request), indent=1, ensure_ascii=False), encoding="utf-8")
@@ -72,7 +72,7 @@ def remember(request: Request, root: Path) -> None:
 
 
 def remembered(root: Path) -> Request | None:
-    """The last request, None where there is none or it makes no sense any more."""
+    """The last request, None where there is none or it does not work any more."""
     try:
         facts: dict[str, Any] = json.loads((root / NAME).read_text(encoding="utf-8"))
         return request_from(facts)

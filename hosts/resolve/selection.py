@@ -1,4 +1,4 @@
-"""Which frames of the timeline are meant: the clip under the playhead, clips between the marks, or everything."""
+"""The frames of the timeline that a request means: the clip under the playhead, clips between the marks, or all."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.api_checks import frame, items_of, must, offered, shown, tracks_of
+from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.resolve.api_checks import frame, has_method, items_of, must, track_enabled, tracks_of
 from impasto.hosts.resolve.request import TRACK, Request
 
 if TYPE_CHECKING:
     from fusionscript import Timeline, TimelineItem
 
 SLACK = 2
-"""Frames by which the source range that Resolve says may be off: by version the last or the one behind it."""
+"""Frames by which Resolve's source range may be off: by version its end is the last frame or the one after."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One stretch of the timeline that is rendered, painted and placed by itself."""
+    """A stretch of the timeline that is rendered, painted and placed on its own."""
 
     name: str
-    frames: FrameRange
-    """Frames of the timeline, counted as its timecode does, both ends included."""
+    frames: FrameSpan
+    """Frames of the timeline, counted like its timecode, both ends included."""
     item: TimelineItem | None = None
-    """The clip it is, None for a stretch with all its clips."""
+    """The clip, None for a stretch with all its clips."""
     left: int = 0
     """Handles: frames that are rendered before the first."""
     right: int = 0
@@ -43,31 +43,26 @@ def pieces_of(timeline: Timeline, request: Request) -> list[Piece]:
     return [_with_handles(each, request.handles) for each in pieces]
 
 
-def extent(item: TimelineItem) -> FrameRange:
-    """The frames of the timeline that a clip lies on."""
-    # The end that Resolve says is the first frame behind the clip.
-    return FrameRange(frame(item.GetStart), frame(item.GetEnd) - 1)
-
-
-def overlap(one: FrameRange, other: FrameRange) -> bool:
-    """Whether two stretches have a frame in common."""
-    return one.first <= other.last and other.first <= one.last
+def extent(item: TimelineItem) -> FrameSpan:
+    """The frames of a clip on the timeline."""
+    # Resolve's end is the first frame after the clip.
+    return FrameSpan(frame(item.GetStart), frame(item.GetEnd) - 1)
 
 
 def _whole(timeline: Timeline) -> Piece:
-    """From the first clip to the last. The timeline's own end is counted differently by version; clips are not."""
+    """From the first clip to the last. The end of the timeline itself is counted differently by version."""
     extents = []
     for track in range(1, tracks_of(timeline) + 1):
         extents += [extent(item) for item in items_of(timeline, track)]
     if not extents:
         raise BridgeError(f"expected clips on the video tracks of '{timeline.GetName()}', found none; lay one there")
     first, last = min(each.first for each in extents), max(each.last for each in extents)
-    return Piece(timeline.GetName(), FrameRange(first, last))
+    return Piece(timeline.GetName(), FrameSpan(first, last))
 
 
 def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
     do = "set them on the timeline with I and O"
-    if not offered(timeline.GetMarkInOut):
+    if not has_method(timeline.GetMarkInOut):
         raise BridgeError(
             "expected in and out marks, this version of Resolve does not tell them (19.1 does); choose clip"
         )
@@ -76,7 +71,7 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
     if "in" not in video or "out" not in video:
         raise BridgeError(f"expected an in mark and an out mark, one is missing; {do}")
     start = int(must(timeline.GetStartFrame(), "say where the timeline starts", "open the timeline again"))
-    wanted = FrameRange(start + int(video["in"]), start + int(video["out"]))
+    wanted = FrameSpan(start + int(video["in"]), start + int(video["out"]))
     number = track or _track_of(timeline.GetCurrentVideoItem())
     pieces = []
     items = items_of(timeline, number)
@@ -86,7 +81,7 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
         lies = extent(item)
         first, last = max(lies.first, wanted.first), min(lies.last, wanted.last)
         if first <= last:
-            pieces.append(Piece(item.GetName(), FrameRange(first, last), item))
+            pieces.append(Piece(item.GetName(), FrameSpan(first, last), item))
     if not pieces:
         raise BridgeError(
             f"expected clips between the marks on video track {number}, found none; move the marks, or name another "
@@ -96,35 +91,35 @@ def _between_marks(timeline: Timeline, track: int) -> list[Piece]:
 
 
 def _is_transition(item: TimelineItem, items: list[TimelineItem]) -> bool:
-    """Whether an item of a track is none of its clips: newer versions list transitions too, which lie over clips."""
+    """Whether an item is a transition: newer versions list them too, and they lie over clips."""
     if item.GetMediaPoolItem() is not None:
         return False
     own = extent(item)
     others = (extent(each) for each in items if each.GetUniqueId() != item.GetUniqueId())
-    return any(overlap(own, other) for other in others)
+    return any(own.overlaps(other) for other in others)
 
 
 def _track_of(item: TimelineItem | None) -> int:
-    if item is None or not offered(item.GetTrackTypeAndIndex):
+    if item is None or not has_method(item.GetTrackTypeAndIndex):
         return 1
     return int(must(item.GetTrackTypeAndIndex(), "say which track a clip is on", "name it with --track")[1])
 
 
 def above(timeline: Timeline, piece: Piece) -> list[str]:
-    """Names of what is seen over a clip on other tracks than our own."""
+    """Names of the visible items over a clip, on tracks that are not our own."""
     names: list[str] = []
     over = False
     for track in range(1, tracks_of(timeline) + 1):
         items = items_of(timeline, track)
-        if over and shown(timeline, track) and timeline.GetTrackName("video", track) != TRACK:
-            met = (each for each in items if overlap(extent(each), piece.frames))
+        if over and track_enabled(timeline, track) and timeline.GetTrackName("video", track) != TRACK:
+            met = (each for each in items if extent(each).overlaps(piece.frames))
             names += [str(each.GetName()) for each in met]
         over = over or (piece.item is not None and piece.item.GetUniqueId() in {each.GetUniqueId() for each in items})
     return names
 
 
 def _with_handles(piece: Piece, handles: int) -> Piece:
-    """Handles as far as the media goes, and where the piece ends inside of the clip, the clip itself."""
+    """The piece with handles, as far as the media reaches. BridgeError for a clip that handles would change."""
     if not handles or piece.item is None:
         return piece
     item, lies = piece.item, extent(piece.item)
@@ -134,7 +129,7 @@ def _with_handles(piece: Piece, handles: int) -> Piece:
             f"expected a clip without a Fusion composition for handles, '{piece.name}' has one, which would be lost; "
             f"{do}"
         )
-    if offered(item.GetSourceStartFrame):
+    if has_method(item.GetSourceStartFrame):
         length = must(item.GetSourceEndFrame(), what, do) - must(item.GetSourceStartFrame(), what, do)
         if abs(length - lies.count) > SLACK:
             raise BridgeError(

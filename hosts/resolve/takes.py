@@ -1,4 +1,4 @@
-"""The painted frames as another take of the clip itself: nothing is laid above, and the editor may switch back."""
+"""Adds the painted frames as another take of the clip. Nothing is placed above, and the editor can switch back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.resolve.api_checks import frame, identity, insist, must
+from impasto.hosts.resolve.api_checks import frame, must, try_twice, unique_id
 from impasto.hosts.resolve.selection import Piece
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def make_take(clip: MediaPoolItem, piece: Piece) -> None:
-    """Make the painted frames a take of the clip and choose it; the clip's length must stay as it is."""
+    """Add the painted frames as a take of the clip and choose it. The length of the clip stays as it is."""
     item = piece.item
     do = "choose the track instead"
     if item is None:
@@ -23,8 +23,8 @@ def make_take(clip: MediaPoolItem, piece: Piece) -> None:
     selected = int(must(item.GetSelectedTakeIndex(), f"say which take of '{piece.name}' is chosen", do))
     if takes:
         last = must(item.GetTakeByIndex(takes), f"tell the takes of '{piece.name}'", do)
-        if identity(last["mediaPoolItem"]) == identity(clip):
-            takes = _without_last(item, takes, selected)  # of a run that did not live to choose it
+        if unique_id(last["mediaPoolItem"]) == unique_id(clip):
+            takes = _without_last(item, takes, selected)  # of an earlier run that was killed before it chose it
     length = frame(item.GetDuration)
     if piece.frames.count != length:
         raise BridgeError(f"expected the whole of '{piece.name}' for a take, got a part; move the marks, or {do}")
@@ -45,10 +45,10 @@ def make_take(clip: MediaPoolItem, piece: Piece) -> None:
 
 
 def _without_last(item: TimelineItem, takes: int, selected: int) -> int:
-    """Take the last of so many takes away; a clip that is left with itself alone is a plain clip again."""
-    insist(partial(item.SelectTakeByIndex, max(1, min(selected, takes - 1))))
-    insist(partial(item.DeleteTakeByIndex, takes))
+    """Remove the last of so many takes. A clip with no other take left becomes a plain clip again."""
+    try_twice(partial(item.SelectTakeByIndex, max(1, min(selected, takes - 1))))
+    try_twice(partial(item.DeleteTakeByIndex, takes))
     if takes > 2:
         return takes - 1
-    insist(item.FinalizeTake)
+    try_twice(item.FinalizeTake)
     return 0

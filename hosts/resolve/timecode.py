@@ -1,4 +1,4 @@
-"""Timecodes as Resolve says them: HH:MM:SS:FF, with a semicolon where numbers are dropped (SMPTE ST 12-1)."""
+"""Timecodes as Resolve writes them: HH:MM:SS:FF, with a semicolon for drop-frame (SMPTE ST 12-1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def same_rate(one: str, other: str) -> bool:
 
 
 def advanced(timecode: str, frames: int, rate: str) -> str:
-    """The timecode so many frames later (or earlier), around midnight where it must be."""
+    """The timecode so many frames later (or earlier); it wraps around at midnight."""
     found = _TEXT.fullmatch(timecode)
     if found is None:
         raise BridgeError(f"expected a timecode such as 01:00:00:00, got '{timecode}'; check the clip")
@@ -58,5 +58,5 @@ def _text(number: int, nominal: int, drop: bool) -> str:
 
 
 def _dropped(nominal: int) -> int:
-    """Numbers that are left out at every minute but each tenth: 2 of 30, 4 of 60."""
+    """Frame numbers dropped in every minute but each tenth: 2 of 30, 4 of 60."""
     return nominal // 15

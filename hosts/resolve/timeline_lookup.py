@@ -1,58 +1,57 @@
-"""Where the project, the timeline and the clips of a job are now: an editor works on while it is painted."""
+"""Finds the project, the timeline and the clips of a job, which may have moved while it was painted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Tuple
 
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.ranges import FrameRange
-from impasto.hosts.resolve.api_checks import frame, identity, items_of, must, tracks_of
-from impasto.hosts.resolve.job_record import Order, Part
+from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.resolve.api_checks import frame, items_of, must, tracks_of, unique_id
+from impasto.hosts.resolve.job_record import SavedPiece, TimelineJob
 from impasto.hosts.resolve.selection import Piece, extent
 
 if TYPE_CHECKING:
     from fusionscript import Resolve, Timeline, TimelineItem
 
-Here = Tuple[Any, Any]
-"""Project and timeline."""
+ProjectAndTimeline = Tuple[Any, Any]
 
 
-def current(resolve: Resolve) -> Here:
-    """Project and timeline that are open. BridgeError where there are none."""
+def current(resolve: Resolve) -> ProjectAndTimeline:
+    """The open project and timeline. BridgeError where there are none."""
     manager = must(resolve.GetProjectManager(), "give its project manager", "start Resolve again")
     project = must(manager.GetCurrentProject(), "have a project open", "open one")
     timeline = must(project.GetCurrentTimeline(), "have a timeline open", "open one on the Edit page")
     return project, timeline
 
 
-def project_of(resolve: Resolve, order: Order) -> Here:
-    """Project and timeline of a job, which need not be the ones that are open now."""
+def project_of(resolve: Resolve, job: TimelineJob) -> ProjectAndTimeline:
+    """Project and timeline of a job. The timeline need not be open; BridgeError where the project is not."""
     project = current(resolve)[0]
-    if identity(project) != order.project:
+    if unique_id(project) != job.project:
         raise BridgeError(
-            f"expected the project '{order.project_name}' of this job, '{project.GetName()}' is open; "
+            f"expected the project '{job.project_name}' of this job, '{project.GetName()}' is open; "
             "open the other, then continue"
         )
     for index in range(1, int(project.GetTimelineCount() or 0) + 1):
         timeline = project.GetTimelineByIndex(index)
-        if timeline is not None and timeline.GetUniqueId() == order.timeline:
+        if timeline is not None and timeline.GetUniqueId() == job.timeline:
             return project, timeline
-    raise BridgeError(f"expected the timeline '{order.timeline_name}' of this job, it is gone; start anew")
+    raise BridgeError(f"expected the timeline '{job.timeline_name}' of this job, it is gone; start anew")
 
 
-def piece_of(timeline: Timeline, part: Part) -> Piece:
-    """The part where it is now. BridgeError where its clip is gone, or was cut shorter."""
-    frames = FrameRange(part.first, part.last)
-    if not part.item:
-        return Piece(part.name, frames)
-    item = _item(timeline, part)
-    if part.anchor is None:
-        return Piece(part.name, frames, item, part.left, part.right)
-    moved = anchor_of(item) - part.anchor
-    frames, lies = FrameRange(part.first + moved, part.last + moved), extent(item)
-    if frames.first < lies.first or frames.last > lies.last:
-        raise BridgeError(f"expected all of '{part.name}' on the timeline, it was cut shorter since; start anew")
-    return Piece(part.name, frames, item, part.left, part.right)
+def piece_of(timeline: Timeline, saved: SavedPiece) -> Piece:
+    """The piece where it is now. BridgeError where its clip is gone, or was cut shorter."""
+    frames = FrameSpan(saved.first, saved.last)
+    if not saved.item:
+        return Piece(saved.name, frames)
+    item = _item(timeline, saved)
+    if saved.anchor is None:
+        return Piece(saved.name, frames, item, saved.left, saved.right)
+    moved = anchor_of(item) - saved.anchor
+    frames, clip = FrameSpan(saved.first + moved, saved.last + moved), extent(item)
+    if frames.first < clip.first or frames.last > clip.last:
+        raise BridgeError(f"expected all of '{saved.name}' on the timeline, it was cut shorter since; start anew")
+    return Piece(saved.name, frames, item, saved.left, saved.right)
 
 
 def anchor_of(item: TimelineItem) -> int:
@@ -60,9 +59,9 @@ def anchor_of(item: TimelineItem) -> int:
     return frame(item.GetStart) - frame(item.GetLeftOffset)
 
 
-def _item(timeline: Timeline, part: Part) -> TimelineItem:
+def _item(timeline: Timeline, saved: SavedPiece) -> TimelineItem:
     for track in range(1, tracks_of(timeline) + 1):
         for item in items_of(timeline, track):
-            if item.GetUniqueId() == part.item:
+            if item.GetUniqueId() == saved.item:
                 return item
-    raise BridgeError(f"expected the clip '{part.name}' on the timeline, it is gone; start anew")
+    raise BridgeError(f"expected the clip '{saved.name}' on the timeline, it is gone; start anew")

@@ -1,4 +1,4 @@
-"""The painted frames back on the timeline: imported, named in their colours, laid above the clip."""
+"""Puts the painted frames on the timeline: imports them, sets their colour space, places them above the clip."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
-from impasto.hosts.resolve.api_checks import frame, identity, insist, is_no, items_of, must, tracks_of
-from impasto.hosts.resolve.rendered_files import Written
+from impasto.hosts.resolve.api_checks import frame, is_no, items_of, must, tracks_of, try_twice, unique_id
+from impasto.hosts.resolve.rendered_files import ImageSequence
 from impasto.hosts.resolve.request import TRACK
 from impasto.hosts.resolve.selection import Piece
 from impasto.hosts.resolve.timecode import advanced, same_rate
@@ -22,12 +22,12 @@ BIN = "Impasto"
 FPS = "FPS"
 MARKER: MarkerColor = "Lavender"
 MARKER_TRIES = 25
-"""A frame bears one marker; where there is one, the next frame takes ours."""
+"""A frame holds one marker; where there is one, the next frame is tried."""
 Say = Callable[[str], None]
 
 
-def import_result(pool: MediaPool, result: Written) -> MediaPoolItem:
-    """The sequence as one clip in a bin of our own. BridgeError where it is none."""
+def import_result(pool: MediaPool, result: ImageSequence) -> MediaPoolItem:
+    """Import the sequence as one clip into our own bin. BridgeError where Resolve makes another number of clips."""
     do = f"import '{result.pattern}' by hand"
     root = must(pool.GetRootFolder(), "give the media pool's root", do)
     found = [each for each in root.GetSubFolderList() or [] if each.GetName() == BIN]
@@ -35,7 +35,7 @@ def import_result(pool: MediaPool, result: Written) -> MediaPoolItem:
     must(pool.SetCurrentFolder(ours), f"open the bin '{BIN}'", do)
     before = [each for each in ours.GetClipList() or [] if _is_made_of(each, result)]
     if before:
-        return before[0]  # a run before this one imported it
+        return before[0]  # an earlier run imported it
     numbers = result.numbers
     items = must(
         pool.ImportMedia(
@@ -53,13 +53,13 @@ def import_result(pool: MediaPool, result: Written) -> MediaPoolItem:
     return items[0]
 
 
-def _is_made_of(clip: MediaPoolItem, result: Written) -> bool:
+def _is_made_of(clip: MediaPoolItem, result: ImageSequence) -> bool:
     found = os.path.dirname(str(clip.GetClipProperty("File Path") or ""))
     return os.path.normcase(os.path.normpath(found)) == os.path.normcase(os.path.dirname(result.pattern))
 
 
-def state_facts(clip: MediaPoolItem, properties: Mapping[str, str], say: Say) -> None:
-    """Set properties of a clip and look whether they took; what did not is said, with what to set by hand."""
+def set_properties(clip: MediaPoolItem, properties: Mapping[str, str], say: Say) -> None:
+    """Set properties of a clip and check them. A failure is reported, with what to set by hand."""
     for name, value in properties.items():
         done, taken = clip.SetClipProperty(name, value), str(clip.GetClipProperty(name))
         if is_no(done) or not (same_rate(taken, value) if name == FPS else taken == value):
@@ -69,8 +69,8 @@ def state_facts(clip: MediaPoolItem, properties: Mapping[str, str], say: Say) ->
             )
 
 
-def clip_facts(clip: MediaPoolItem, timecode: str, rate: str) -> dict[str, str]:
-    """What is to be set of the painted clip besides its colours: the timeline's rate, and the timecode in it."""
+def clip_properties(clip: MediaPoolItem, timecode: str, rate: str) -> dict[str, str]:
+    """Properties of the painted clip besides its colours: the timeline's rate, and the timecode."""
     facts = {}
     if not same_rate(str(clip.GetClipProperty(FPS) or rate), rate):
         facts[FPS] = rate.split()[0]
@@ -80,7 +80,7 @@ def clip_facts(clip: MediaPoolItem, timecode: str, rate: str) -> dict[str, str]:
 
 
 def source_timecode(timeline: Timeline, piece: Piece, rate: str) -> str:
-    """The timecode of the first painted frame: of the clip's own source, or of the timeline for a stretch of it."""
+    """The timecode of the first painted frame: the clip's own, or for a stretch of the timeline the timeline's."""
     if piece.item is None:
         start = int(must(timeline.GetStartFrame(), "say where the timeline starts", "open it again"))
         begin = must(timeline.GetStartTimecode(), "say the timeline's first timecode", "open it again")
@@ -93,26 +93,26 @@ def source_timecode(timeline: Timeline, piece: Piece, rate: str) -> str:
     return advanced(code, inside, str(media.GetClipProperty(FPS) or rate))
 
 
-def lay_above(project: Project, timeline: Timeline, clip: MediaPoolItem, piece: Piece) -> None:
-    """Put the clip on a video track of ours above all others, frame on frame; nothing stays where that fails."""
+def place_above(project: Project, timeline: Timeline, clip: MediaPoolItem, piece: Piece) -> None:
+    """Place the clip on our own video track above all others, frame on frame. Where that fails, nothing stays."""
     do = f"lay '{clip.GetName()}' above by hand; it is in the bin '{BIN}'"
     pool = must(project.GetMediaPool(), "give the media pool", do)
     must(project.SetCurrentTimeline(timeline), "open the timeline", do)
     before = tracks_of(timeline)
-    item = _laid(timeline, Stretch(clip, piece.left, piece.frames.count, before, piece.frames.first))
+    item = _placed_item(timeline, ClipPlacement(clip, piece.left, piece.frames.count, before, piece.frames.first))
     if item is not None and frame(item.GetDuration) == piece.frames.count:
-        return  # by a run before this one, which did not live to note it
+        return  # an earlier run placed it and was killed before it stored that
     track = before if _is_free(timeline, before, piece) else before + 1
     try:
         if track > before:
-            # The stubs call for the kind of an audio track, which no video track has.
+            # The stubs call for the type of an audio track, which a video track does not have.
             add: Callable[..., bool] = timeline.AddTrack
             must(add("video"), "add a video track", do)
             timeline.SetTrackName("video", track, TRACK)
-        lay(pool, timeline, Stretch(clip, piece.left, piece.frames.count, track, piece.frames.first), do)
+        append_clip(pool, timeline, ClipPlacement(clip, piece.left, piece.frames.count, track, piece.frames.first), do)
     except BridgeError:
         if track > before and tracks_of(timeline) > before and not items_of(timeline, track):
-            insist(lambda: timeline.DeleteTrack("video", track))
+            try_twice(lambda: timeline.DeleteTrack("video", track))
         raise
 
 
@@ -125,8 +125,8 @@ def _is_free(timeline: Timeline, track: int, piece: Piece) -> bool:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Frames of a clip of the pool, and where on a timeline they go."""
+class ClipPlacement:
+    """Frames of a clip of the media pool, and where on a timeline they go."""
 
     clip: MediaPoolItem
     first: int
@@ -134,60 +134,60 @@ class Stretch:
     track: int
     at: int
     more: bool = False
-    """Whether a frame more at the end does no harm."""
+    """Whether one more frame at the end is allowed."""
 
 
-def lay(pool: MediaPool, timeline: Timeline, stretch: Stretch, do: str) -> TimelineItem:
-    """Lay a stretch on the timeline that is open, where there is room. BridgeError, and nothing stays, else.
+def append_clip(pool: MediaPool, timeline: Timeline, placement: ClipPlacement, do: str) -> TimelineItem:
+    """Append a clip to the open timeline, where there is room. Otherwise BridgeError, and nothing stays.
 
-    What Resolve answers is no proof that something was laid: the track is looked at.
+    Resolve's answer is no proof, so the track is read afterwards.
     """
     seen = "nothing"
-    # The end is the frame behind the last since version 19, the last one before. There a frame too many may be refused.
-    for end in (stretch.first + stretch.count, stretch.first + stretch.count - 1):
+    # Since version 19 the end is the frame after the last, before that the last. There a frame too many may be refused.
+    for end in (placement.first + placement.count, placement.first + placement.count - 1):
         what: MediaPoolClipInfo = {
-            "mediaPoolItem": stretch.clip,
-            "startFrame": stretch.first,
+            "mediaPoolItem": placement.clip,
+            "startFrame": placement.first,
             "endFrame": end,
             "mediaType": 1,
-            "trackIndex": stretch.track,
-            "recordFrame": stretch.at,
+            "trackIndex": placement.track,
+            "recordFrame": placement.at,
         }
-        # The stubs forget to mark the first of three ways to call it as one of several.
+        # The stubs leave the first of three overloads unmarked.
         append: Callable[..., list[TimelineItem]] = pool.AppendToTimeline
         answer = append([what])
         try:
-            item = _laid(timeline, stretch)
+            item = _placed_item(timeline, placement)
             length = frame(item.GetDuration) if item is not None else 0
         except BridgeError:
-            _take_away(timeline, answer)
+            _remove(timeline, answer)
             raise
-        if item is not None and (length == stretch.count or (stretch.more and length > stretch.count)):
+        if item is not None and (length == placement.count or (placement.more and length > placement.count)):
             return item
         seen = f"{length} frames" if item is not None else "nothing there"
-        _take_away(timeline, answer)
-    raise BridgeError(f"expected {stretch.count} frames at {stretch.at}, Resolve laid {seen}; {do}")
+        _remove(timeline, answer)
+    raise BridgeError(f"expected {placement.count} frames at {placement.at}, Resolve laid {seen}; {do}")
 
 
-def _take_away(timeline: Timeline, laid: list[TimelineItem]) -> None:
-    if not is_no(laid):
-        insist(lambda: timeline.DeleteClips(laid, False))
+def _remove(timeline: Timeline, items: list[TimelineItem]) -> None:
+    if not is_no(items):
+        try_twice(lambda: timeline.DeleteClips(items, False))
 
 
-def _laid(timeline: Timeline, stretch: Stretch) -> TimelineItem | None:
-    """The item of a track that begins where a stretch is to begin, and is made of its clip."""
-    for item in items_of(timeline, stretch.track):
+def _placed_item(timeline: Timeline, placement: ClipPlacement) -> TimelineItem | None:
+    """The item of a track that begins where the placement begins, and is made of its clip."""
+    for item in items_of(timeline, placement.track):
         media = item.GetMediaPoolItem()
-        if media is not None and identity(media) == identity(stretch.clip) and frame(item.GetStart) == stretch.at:
+        if media is not None and unique_id(media) == unique_id(placement.clip) and frame(item.GetStart) == placement.at:
             return item
     return None
 
 
-def mark(timeline: Timeline, piece: Piece, note: str, facts: Mapping[str, Any], say: Say) -> None:
-    """A marker with what was done, at the first frame of the piece that has none."""
+def add_marker(timeline: Timeline, piece: Piece, note: str, facts: Mapping[str, Any], say: Say) -> None:
+    """Add a marker with the facts of the job, at the first frame of the piece that has none."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False)
     start = timeline.GetStartFrame()
-    if not is_no(start):  # the clip is in place, so that a No is worth a note and no more
+    if not is_no(start):  # the clip is in place, so a refusal is a note and no error
         at = piece.frames.first - int(start)
         for offset in range(min(MARKER_TRIES, piece.frames.count)):
             if not is_no(timeline.AddMarker(at + offset, MARKER, "Impasto", note, 1, text)):

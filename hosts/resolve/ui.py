@@ -1,24 +1,24 @@
-"""Whoever stands before a person: the dialog in Resolve, or the command line outside."""
+"""What a job needs of its user interface: the dialog in Resolve, its console, or the command line outside."""
 
 from __future__ import annotations
 
 
-class Front:
-    """What a job needs of it. This one is silent and never asks to stop."""
+class UserInterface:
+    """Shows texts and progress, and asks for a stop. This one is silent and never asks."""
 
     def say(self, text: str) -> None:
-        """Something to be read."""
+        """Show a note to the user."""
 
-    def tell(self, fraction: float, text: str) -> None:
-        """How far a step is, 0 to 1, and which one it is."""
+    def show_progress(self, fraction: float, text: str) -> None:
+        """Show how far a step is, 0 to 1, and which one it is."""
 
-    def stopped(self) -> bool:
-        """Whether the person asked to stop."""
+    def stop_requested(self) -> bool:
+        """Whether the user asked to stop."""
         return False
 
     def pause(self, seconds: float) -> None:
-        """Wait, and let the person's wishes in."""
+        """Wait, and process the user's input meanwhile."""
 
 
-class Stopped(Exception):  # it is no error: somebody asked for it
-    """The person asked to stop."""
+class JobStopped(Exception):  # no error: the user asked for it
+    """The user asked to stop."""

@@ -1,6 +1,6 @@
-"""The `impasto` command: starts the application and says every error as one sentence.
+"""The `impasto` command: runs the application and reports every error as one sentence.
 
-Nothing that is not in a base installation is imported before it is known to be there.
+Packages that a base installation lacks are imported only after a check.
 """
 
 from __future__ import annotations
@@ -9,43 +9,43 @@ import os
 import sys
 from collections.abc import Sequence
 
-from impasto.hosts.terminal.events import Cancelled, Failed, line_of
+from impasto.hosts.events import RunCancelled, RunFailed, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
-from impasto.hosts.terminal.train.torchrun import leave
+from impasto.hosts.terminal.train.torchrun import exit_process
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with a code of `impasto.hosts.terminal.exit_codes`."""
-    leave(run(sys.argv[1:] if arguments is None else list(arguments)))
+    exit_process(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; every failure has been said by then."""
+    """Run one command, report its errors, and return its exit code."""
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        _say(arguments, Cancelled(None, 0, 0.0))
+        _report(arguments, RunCancelled(None, 0, 0.0))
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads any more; without this the interpreter complains once more while it ends.
+        # The reader is gone. Without this the interpreter prints one more error while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the last stop before a traceback
         from impasto.hosts.terminal.failure import failure_of
 
         failure = failure_of(error)
-        _say(arguments, failure)
+        _report(arguments, failure)
         return failure.exit_code
 
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        import rich  # noqa: F401  # reporters use it; its lack is told here
+        import rich  # noqa: F401  # reporters use it; this is the check for it
         import typer
     except ModuleNotFoundError as error:
         from impasto.hosts.terminal.failure import missing_package
 
-        _say(arguments, missing_package(error.name or "typer"))
+        _report(arguments, missing_package(error.name or "typer"))
         return INTERNAL
     from impasto.hosts.terminal.commands import application
 
@@ -57,32 +57,32 @@ def _run(arguments: Sequence[str]) -> int:
         message = _usage_message(error)
         if message is None:
             raise
-        _say(arguments, Failed("usage", message, "`impasto --help` shows what there is", USAGE))
+        _report(arguments, RunFailed("usage", message, "`impasto --help` shows what there is", USAGE))
         return USAGE
     return code if isinstance(code, int) else 0
 
 
 def _usage_message(error: Exception) -> str | None:
-    """What the argument parser complains of, None for any other error.
+    """The message of an error of the argument parser, None for any other error.
 
-    Typer has click inside it or beside it, by version; the exceptions have one method in common.
+    By version Typer contains click or depends on it; the exceptions have one method in common.
     """
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
-    said = str(format_message()).strip().rstrip(".")
+    text = str(format_message()).strip().rstrip(".")
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "impasto"
     return (
-        f"{said}; `{command} --help` shows what is expected" if said else f"`{command} --help` shows what is expected"
+        f"{text}; `{command} --help` shows what is expected" if text else f"`{command} --help` shows what is expected"
     )
 
 
-def _say(arguments: Sequence[str], event: Failed | Cancelled) -> None:
-    """On standard output for programs, on standard error for people."""
+def _report(arguments: Sequence[str], event: RunFailed | RunCancelled) -> None:
+    """Print an event to standard output for programs, a message to standard error for people."""
     if "--json" in arguments:
         print(line_of(event), flush=True)
-    elif isinstance(event, Failed):
+    elif isinstance(event, RunFailed):
         print(f"impasto: {event.message}", file=sys.stderr, flush=True)
 
 

@@ -1,12 +1,13 @@
-"""The command line as one Typer application; every command is a function in a file of its own.
+"""The command line as one Typer application, built from one table of commands.
 
 Only the file of the command that was asked for is imported, so that `impasto --help` comes at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version
 from inspect import cleandoc
 from typing import Annotated
@@ -20,17 +21,107 @@ EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A command in the list of commands, and how to get at it."""
+class CommandEntry:
+    """A row of the table: one function, or a group of subcommands."""
 
+    name: str
     summary: str
-    add_to: Callable[[typer.Typer], None]
+    """The line in `impasto --help`, equal to the first paragraph of the function's docstring."""
+    function: str = ""
+    """'module:function', below `impasto.hosts.terminal`."""
+    group: Mapping[str, str] = field(default_factory=dict)
+    """Name -> function of the subcommands, instead of a function."""
+    epilog: str | None = None
+
+    def add_to(self, app: typer.Typer) -> None:
+        """Import the command and add it to the application."""
+        if not self.group:
+            _add(app, self.name, self.function, self.epilog)
+            return
+        group = typer.Typer(help=self.summary)
+        for name, function in self.group.items():
+            _add(group, name, function)
+        app.add_typer(group, name=self.name)
+
+
+COMMANDS = (
+    CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
+    CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
+    CommandEntry("styles", "List the styles with size, halo, licence and credit.", "style.listing:styles"),
+    CommandEntry(
+        "style",
+        "Look into a style, compare two, or export one.",
+        group={
+            "show": "style.command:show",
+            "compare": "style.command:compare",
+            "export": "style.command:export",
+        },
+    ),
+    CommandEntry("sheet", "Draw a contact sheet of a shot: the plate above, the result below.", "render.sheet:sheet"),
+    CommandEntry(
+        "train",
+        "Make a style.",
+        group={
+            "keyframes": "train.keyframes:keyframes",
+            "painting": "train.painting:painting",
+            "pairs": "train.pairs:pairs",
+            "domains": "train.domains:domains",
+            "enhance": "train.enhance:enhance",
+            "teach": "train.painting:teach",
+            "tune": "train.tune:tune",
+        },
+    ),
+    CommandEntry("serve", "Run the render server until Ctrl-C.", "server.serve:serve"),
+    CommandEntry("status", "Show how the render server is.", "server.status:status"),
+    CommandEntry("stop", "End the server once what runs is finished.", "server.stop:stop"),
+    CommandEntry(
+        "auth",
+        "Say who may use a server over the network.",
+        group={
+            "new": "server.auth:new",
+            "add": "server.auth:add",
+            "revoke": "server.auth:revoke",
+            "trust": "server.auth:trust",
+            "list": "server.auth:show",
+        },
+    ),
+    CommandEntry(
+        "blender",
+        "Put the extension into Blender, or pack it into a file.",
+        group={
+            "install": "install.blender:install",
+            "package": "install.blender:package",
+            "uninstall": "install.blender:uninstall",
+        },
+    ),
+    CommandEntry(
+        "resolve",
+        "Put the script into DaVinci Resolve, or run it.",
+        group={
+            "install": "install.resolve:install",
+            "uninstall": "install.resolve:uninstall",
+            "run": "install.resolve:run",
+            "jobs": "install.resolve:jobs",
+        },
+    ),
+    CommandEntry(
+        "nuke",
+        "Put the node into Nuke, or take it out.",
+        group={
+            "install": "install.nuke:install",
+            "uninstall": "install.nuke:uninstall",
+            "live": "install.nuke:live",
+        },
+    ),
+    CommandEntry("doctor", "Check the installation and say what to do.", "doctor.command:doctor"),
+)
+"""The only list of commands, in the order of `impasto --help`."""
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
-    """All commands, of which the one that `arguments` begin with can be run; of the others the summary is there.
+    """All commands. The one that `arguments` begin with can be run; the others have their summary alone.
 
-    Errors leave it as exceptions; `impasto.hosts.terminal.app` says them.
+    Errors of a command come out as exceptions; `impasto.hosts.terminal.app` prints them.
     """
     app = typer.Typer(
         help=HELP,
@@ -41,11 +132,11 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback()(about)
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
-    for name, entry in COMMANDS.items():
-        if name == asked:
+    for entry in COMMANDS:
+        if entry.name == asked:
             entry.add_to(app)
         else:
-            app.command(name, help=entry.summary)(_not_asked)
+            app.command(entry.name, help=entry.summary)(_not_asked)
     return app
 
 
@@ -65,136 +156,16 @@ def about(
 
 
 def flowing(text: str | None) -> str:
-    """A docstring with its paragraphs in one line each, for a terminal of any width to break."""
+    """A docstring with each paragraph on one line, so that a terminal of any width can break it."""
     paragraphs = cleandoc(text or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
+def _add(app: typer.Typer, name: str, where: str, epilog: str | None = None) -> None:
+    module, _, attribute = where.partition(":")
+    function: Callable[..., None] = getattr(import_module(f"impasto.hosts.terminal.{module}"), attribute)
+    app.command(name, help=flowing(function.__doc__), epilog=epilog)(function)
+
+
 def _not_asked() -> None:
     raise AssertionError("a command ran that the arguments do not begin with")
-
-
-def _render(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.render.command import render
-
-    app.command(help=flowing(render.__doc__), epilog=EPILOG)(render)
-
-
-def _styles(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.style.listing import styles
-
-    app.command(help=flowing(styles.__doc__))(styles)
-
-
-def _style(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.style.command import compare, export, show
-
-    style = typer.Typer(help="Look into a style, compare two, or export one.")
-    for command in (show, compare, export):
-        style.command(help=flowing(command.__doc__))(command)
-    app.add_typer(style, name="style")
-
-
-def _doctor(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.doctor import doctor
-
-    app.command(help=flowing(doctor.__doc__))(doctor)
-
-
-def _sheet(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.render.sheet import sheet
-
-    app.command(help=flowing(sheet.__doc__))(sheet)
-
-
-def _train(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.train.domains import domains
-    from impasto.hosts.terminal.train.enhance import enhance
-    from impasto.hosts.terminal.train.keyframes import keyframes
-    from impasto.hosts.terminal.train.painting import painting, teach
-    from impasto.hosts.terminal.train.pairs import pairs
-    from impasto.hosts.terminal.train.tune import tune
-
-    train = typer.Typer(help="Make a style.")
-    for command in (keyframes, painting, pairs, domains, enhance, teach, tune):
-        train.command(help=flowing(command.__doc__))(command)
-    app.add_typer(train, name="train")
-
-
-def _watch(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.watch.command import watch
-
-    app.command(help=flowing(watch.__doc__))(watch)
-
-
-def _blender(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.install.blender import install, package, uninstall
-
-    blender = typer.Typer(help="Put the extension into Blender, or pack it into a file.")
-    for command in (install, package, uninstall):
-        blender.command(help=flowing(command.__doc__))(command)
-    app.add_typer(blender, name="blender")
-
-
-def _nuke(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.install.nuke import install, live, uninstall
-
-    nuke = typer.Typer(help="Put the node into Nuke, or take it out.")
-    for command in (install, uninstall, live):
-        nuke.command(help=flowing(command.__doc__))(command)
-    app.add_typer(nuke, name="nuke")
-
-
-def _resolve(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.install.resolve import install, jobs, run, uninstall
-
-    resolve = typer.Typer(help="Put the script into DaVinci Resolve, or run it.")
-    for command in (install, uninstall, run, jobs):
-        resolve.command(help=flowing(command.__doc__))(command)
-    app.add_typer(resolve, name="resolve")
-
-
-def _serve(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.server.serve import serve
-
-    app.command(help=flowing(serve.__doc__))(serve)
-
-
-def _status(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.server.status import status
-
-    app.command(help=flowing(status.__doc__))(status)
-
-
-def _stop(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.server.stop import stop
-
-    app.command(help=flowing(stop.__doc__))(stop)
-
-
-def _keys(app: typer.Typer) -> None:
-    from impasto.hosts.terminal.server.auth import add, new, revoke, show, trust
-
-    keys = typer.Typer(help="Say who may use a server over the network.")
-    for command in (new, add, revoke, trust):
-        keys.command(help=flowing(command.__doc__))(command)
-    keys.command("list", help=flowing(show.__doc__))(show)
-    app.add_typer(keys, name="keys")
-
-
-COMMANDS = {
-    "render": Entry("Paint a shot with a style.", _render),
-    "watch": Entry("Paint what is rendered into a folder.", _watch),
-    "styles": Entry("List the styles with size, halo, licence and credit.", _styles),
-    "style": Entry("Look into a style, compare two, or export one.", _style),
-    "sheet": Entry("Draw a contact sheet of a shot: the plate above, the result below.", _sheet),
-    "train": Entry("Make a style.", _train),
-    "serve": Entry("Run the render server until Ctrl-C.", _serve),
-    "status": Entry("Show how the render server is.", _status),
-    "stop": Entry("End the server once what runs is finished.", _stop),
-    "keys": Entry("Say who may use a server over the network.", _keys),
-    "blender": Entry("Put the extension into Blender, or pack it into a file.", _blender),
-    "resolve": Entry("Put the script into DaVinci Resolve, or run it.", _resolve),
-    "nuke": Entry("Put the node into Nuke, or take it out.", _nuke),
-    "doctor": Entry("Check the installation and say what to do.", _doctor),
-}

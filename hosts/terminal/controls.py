@@ -1,4 +1,4 @@
-"""Options made from the tables of what an artist may turn, so that ranges and help are written once."""
+"""Options made from the tables of parameters, so that ranges and help texts are written once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
-from impasto.core.params import PARAMETERS, Parameter, Params
-from impasto.core.resize import Resize
+from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+from impasto.core.params import PARAMETERS, Parameter
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -19,10 +18,10 @@ PANELS = {"": "What the style does", "before_": "Before the network", "after_": 
 
 
 def with_controls(command: Command) -> Command:
-    """Give a command, whose last parameter is `**controls`, one option for each row of the tables.
+    """Give a command with a last parameter `**controls` one option for each row of the tables.
 
-    Options that are not given arrive as None. Ranges are stated in the help and checked where the
-    values are used, so that every host says the same of a value outside.
+    An option that is not given is None. The help states the range; the range is checked where the value is used, so
+    that every host reports the same error.
     """
     options = [
         *_options("", PARAMETERS),
@@ -35,7 +34,7 @@ def with_controls(command: Command) -> Command:
 
 
 def with_parameters(command: Command) -> Command:
-    """As `with_controls`, for what the style itself offers alone."""
+    """As `with_controls`, for the parameters of the style alone."""
     return _with_options(command, _options("", PARAMETERS))
 
 
@@ -45,31 +44,14 @@ def _with_options(command: Command, options: list[inspect.Parameter]) -> Command
         for each in inspect.signature(command, eval_str=True).parameters.values()
         if each.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    # Typer asks for the signature, as every introspection does.
+    # Typer reads this attribute, as every introspection does.
     command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
     return command
 
 
-def params_from(controls: Mapping[str, Any], defaults: Params) -> Params:
-    """The given parameters over a style's defaults. UsageError for a value outside its range."""
-    given = {each.name: controls[each.name] for each in PARAMETERS if controls.get(each.name) is not None}
-    return Params(**{**defaults.as_dict(), **given})
-
-
-def before_from(controls: Mapping[str, Any]) -> Before:
-    """What is done to the plate. UsageError for a value outside its range, or a size that is none."""
-    return Before(**_given("before_", BEFORE_CONTROLS, controls))
-
-
-def after_from(controls: Mapping[str, Any]) -> After:
-    """What is done to the painting. UsageError for a value outside its range, or a size that is none."""
-    return After(**_given("after_", AFTER_CONTROLS, controls))
-
-
-def _given(prefix: str, table: Iterable[Parameter], controls: Mapping[str, Any]) -> dict[str, Any]:
-    given = {each.name: controls[prefix + each.name] for each in table if controls.get(prefix + each.name) is not None}
-    size = controls.get(f"{prefix}resize")
-    return given if size is None else {**given, "resize": Resize.parse(size)}
+def given(prefix: str, table: Iterable[Parameter], controls: Mapping[str, Any]) -> dict[str, float]:
+    """Name -> value of the options of a table that were given."""
+    return {each.name: controls[prefix + each.name] for each in table if controls.get(prefix + each.name) is not None}
 
 
 def _options(prefix: str, table: Iterable[Parameter]) -> list[inspect.Parameter]:

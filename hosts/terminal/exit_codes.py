@@ -1,33 +1,19 @@
-"""How the command ends: one table from errors to codes that programs may rely on."""
+"""How the command ends: the exit codes that programs may rely on, and the errors that lead to each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from impasto.core.errors import (
-    DeadlineExpired,
     DeviceError,
     ImpastoError,
-    IncompatibleServer,
-    InconsistentShot,
-    InvalidRequest,
     MediaError,
-    NoSpace,
-    NotPermitted,
-    OutOfMemory,
     OutputError,
-    OutputExists,
     RequestCancelled,
-    ServerBusy,
     ServerError,
-    ServerUnreachable,
     StyleError,
     TrainingError,
-    UnknownName,
-    UnreadableMedia,
-    UnsupportedMedia,
     UsageError,
-    WorkerLost,
 )
 
 DONE, INTERNAL, USAGE, INPUT, OUTPUT, STYLE, DEVICE, TRAINING, SERVER = range(9)
@@ -56,36 +42,22 @@ EXIT_CODES: tuple[ExitCode, ...] = (
     ExitCode(INTERRUPTED, "interrupted; what was finished is there"),
 )
 
-_KINDS: dict[type[BaseException], tuple[str, int]] = {
-    UnknownName: ("unknown_name", USAGE),
-    OutputExists: ("output_exists", USAGE),
-    UsageError: ("usage", USAGE),
-    UnreadableMedia: ("unreadable_media", INPUT),
-    UnsupportedMedia: ("unsupported_media", INPUT),
-    InconsistentShot: ("inconsistent_shot", INPUT),
-    MediaError: ("media", INPUT),
-    NoSpace: ("no_space", OUTPUT),
-    OutputError: ("output", OUTPUT),
-    StyleError: ("style", STYLE),
-    OutOfMemory: ("out_of_memory", DEVICE),
-    DeviceError: ("device", DEVICE),
-    TrainingError: ("training", TRAINING),
-    ServerUnreachable: ("unreachable", SERVER),
-    ServerBusy: ("busy", SERVER),
-    IncompatibleServer: ("incompatible", SERVER),
-    InvalidRequest: ("invalid_request", SERVER),
-    NotPermitted: ("not_permitted", SERVER),
-    DeadlineExpired: ("deadline", SERVER),
-    RequestCancelled: ("cancelled", INTERRUPTED),
-    WorkerLost: ("worker_lost", SERVER),
-    ServerError: ("server", SERVER),
-    ImpastoError: ("impasto", INTERNAL),
+_EXIT_CODES: dict[type[BaseException], int] = {
+    UsageError: USAGE,
+    MediaError: INPUT,
+    OutputError: OUTPUT,
+    StyleError: STYLE,
+    DeviceError: DEVICE,
+    TrainingError: TRAINING,
+    RequestCancelled: INTERRUPTED,
+    ServerError: SERVER,
+    ImpastoError: INTERNAL,
 }
 
 
-def kind_of(error: ImpastoError) -> tuple[str, int]:
-    """The word by which programs know an error, and the exit code that goes with it."""
-    return next(_KINDS[each] for each in type(error).__mro__ if each in _KINDS)
+def exit_code_of(error: ImpastoError) -> int:
+    """The exit code of an error: that of its class, or of the nearest class above that has one."""
+    return next(_EXIT_CODES[kind] for kind in type(error).__mro__ if kind in _EXIT_CODES)
 
 
 def exit_code_table() -> str:

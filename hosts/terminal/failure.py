@@ -10,8 +10,8 @@ import traceback
 from pathlib import Path
 
 from impasto.core.errors import ImpastoError
-from impasto.hosts.terminal.events import Failed
-from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, kind_of
+from impasto.hosts.events import RunFailed
+from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, exit_code_of
 
 INSTALL = "pip install 'impasto[server]'"
 INSTALL_EXPORT = "pip install 'impasto[export]'"
@@ -19,29 +19,28 @@ OF_EXPORT = ("onnx", "onnxruntime", "onnxscript")
 """Packages that nothing but `impasto style export` needs."""
 
 
-def failure_of(error: BaseException) -> Failed:
-    """What a person and a program are told of an exception; the traceback of a fault goes to a log file."""
+def failure_of(error: BaseException) -> RunFailed:
+    """An exception as the event for a person and a program; the traceback of a fault goes to a log file."""
     if isinstance(error, ImpastoError):
-        code, exit_code = kind_of(error)
         message = " ".join(str(error).split())
-        return Failed(code, message, hint_in(message), exit_code)
+        return RunFailed(error.code, message, hint_in(message), exit_code_of(error))
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("impasto"):
         return missing_package(error.name)
     if isinstance(error, MemoryError):
         hint = "close other programs, or use a smaller style, smaller tiles or a smaller frame"
-        return Failed("out_of_memory", f"expected more memory than there is; {hint}", hint, DEVICE)
+        return RunFailed("out_of_memory", f"expected more memory than there is; {hint}", hint, DEVICE)
     log = write_log(error)
     where = f"the details are in '{log}'" if log else "the details could not be stored"
     hint = "please report it with that file"
     said = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Failed("internal", f"impasto itself is at fault ({said}); {where}; {hint}", hint, INTERNAL, log)
+    return RunFailed("internal", f"impasto itself is at fault ({said}); {where}; {hint}", hint, INTERNAL, log)
 
 
-def missing_package(name: str) -> Failed:
-    """What is said where a package of an extra is not installed."""
+def missing_package(name: str) -> RunFailed:
+    """The failure where a package of an extra is not installed."""
     install = INSTALL_EXPORT if name.partition(".")[0] in OF_EXPORT else INSTALL
     message = f"expected the package '{name}', which is not installed; {install}"
-    return Failed("missing_package", message, install, INTERNAL)
+    return RunFailed("missing_package", message, install, INTERNAL)
 
 
 def hint_in(message: str) -> str:
@@ -71,7 +70,7 @@ def write_log(error: BaseException) -> str | None:
 
 
 def state_folder() -> Path:
-    """The user's own folder for logs, by the custom of the system."""
+    """The user's own folder for logs, as the system has it."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "impasto"
     if sys.platform == "darwin":

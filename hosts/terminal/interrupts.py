@@ -11,7 +11,7 @@ from typing import Any, Self
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 
 if sys.platform == "win32":
-    # What a program can send another there: CTRL_C reaches everybody at a console, CTRL_BREAK one group.
+    # CTRL_C reaches every process at a console; a program can send CTRL_BREAK to one process group.
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
 else:
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -19,11 +19,10 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 class Interrupts:
-    """While its `with` block lasts, remembers whether somebody asked to stop.
+    """Inside its `with` block, notes the request to stop.
 
-    The first signal only sets `asked`; whoever works looks at it and finishes what is begun. The
-    second ends the process on the spot with the code for an interruption; what is half-written by
-    then bears a hidden temporary name.
+    The first signal only makes `asked` true; the work checks it and finishes the frame or step in progress. The second
+    ends the process at once with the code for an interruption; a half-written file has a hidden temporary name.
     """
 
     def __init__(self, notice: str = "") -> None:
@@ -32,11 +31,11 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def asked(self) -> bool:
-        """Whether the work is to stop."""
+        """Whether a signal asked the work to stop."""
         return self._asked
 
     def __enter__(self) -> Self:
-        self._before = {each: signal.signal(each, self._heard) for each in SIGNALS}
+        self._before = {each: signal.signal(each, self._on_signal) for each in SIGNALS}
         return self
 
     def __exit__(
@@ -45,8 +44,8 @@ class Interrupts:
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        # A handler may interrupt a print that is under way, so it writes past Python's buffers.
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # The handler may interrupt a print, so it bypasses Python's buffers.
         if self._asked:
             if sys.stderr.isatty():
                 os.write(2, SHOW_CURSOR.encode())

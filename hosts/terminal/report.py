@@ -8,19 +8,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from impasto.hosts.terminal.events import (
-    Cancelled,
+from impasto.hosts.events import (
     Event,
-    Failed,
-    Finished,
     FrameDone,
-    Left,
-    Painted,
-    Started,
-    Step,
-    Tried,
-    Warned,
-    Watching,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    ShotPainted,
+    ShotSkipped,
+    TrainingStep,
+    TrialDone,
+    WatchStarted,
     line_of,
 )
 
@@ -47,12 +47,12 @@ class Reporter(Protocol):
 def reporter_for(*, json: bool, silent: bool = False) -> Reporter:
     """JSON lines on standard output, or a bar on standard error and the outcome on standard output, or nothing."""
     if silent:
-        return Silence()
-    return JsonLines() if json else Bar()
+        return SilentReporter()
+    return JsonReporter() if json else BarReporter()
 
 
-class Silence:
-    """Shows nothing: one of several processes speaks for all."""
+class SilentReporter:
+    """Shows nothing: one of several processes reports for all."""
 
     def show(self, event: Event) -> None:
         """Nothing."""
@@ -66,11 +66,11 @@ class Silence:
         """Nothing to close."""
 
 
-class JsonLines:
-    """Every event as one line, flushed at once so that a host sees it when it happens."""
+class JsonReporter:
+    """Prints every event as one line, flushed at once so that a host sees it when it happens."""
 
     def show(self, event: Event) -> None:
-        """Print one line. BrokenPipeError where nobody reads any more."""
+        """Print one line. BrokenPipeError where the reader is gone."""
         print(line_of(event), flush=True)
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class JsonLines:
         """Nothing to close."""
 
 
-class Bar:
+class BarReporter:
     """A bar with frames (or steps), pace and time left; warnings above it, the outcome when it is gone.
 
     Where standard error is no terminal, a plain line now and then takes the place of the bar.
@@ -90,41 +90,41 @@ class Bar:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._said_at = 0.0
+        self._printed_at = 0.0
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
     def show(self, event: Event) -> None:
         """Move the bar, or print a line beside it."""
         match event:
-            case Started():
+            case RunStarted():
                 self._begin("painting", event.frames)
             case FrameDone():
                 pace = f"{event.fps:.2f} frames/s" if event.fps else ""
                 self._move(event.done, f"{event.done}/{event.frames or '…'}", pace, event.remaining_s)
-            case Step():
+            case TrainingStep():
                 if self._progress is None:
                     self._begin("training", 1)
                 loss = event.figures.get("loss")
                 pace = f"loss {loss:.4f}" if loss is not None else ""
                 self._move(event.fraction, f"step {event.step}", pace, event.remaining_s)
-            case Tried():
-                self._say(trial_text(event))
-            case Warned():
-                self._say(f"note: {event.message}")
-            case Watching():
-                self._say(f"watching {event.folder}; results go to {event.into}")
-            case Painted():
+            case TrialDone():
+                self._print(trial_text(event))
+            case RunWarning():
+                self._print(f"note: {event.message}")
+            case WatchStarted():
+                self._print(f"watching {event.folder}; results go to {event.into}")
+            case ShotPainted():
                 self._end()
-                finished = Finished(event.output, event.frames, event.skipped, 0, event.seconds, event.fps)
+                finished = RunFinished(event.output, event.frames, event.skipped, 0, event.seconds, event.fps)
                 print(outcome(finished), flush=True)
-            case Left():
+            case ShotSkipped():
                 self._end()
                 print(f"left as it is: {event.input}: {event.message}", file=sys.stderr, flush=True)
-            case Finished() | Cancelled():
+            case RunFinished() | RunCancelled():
                 self._end()
                 print(outcome(event), flush=True)
-            case Failed():
+            case RunFailed():
                 self._end()
                 print(f"impasto: {event.message}", file=sys.stderr, flush=True)
             case _:
@@ -155,17 +155,17 @@ class Bar:
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._progress.add_task(text, total=total, count="", pace="", left="")
         self._progress.start()
-        self._said_at = self._clock()
+        self._printed_at = self._clock()
 
     def _move(self, completed: float, count: str, pace: str, remaining_s: float | None) -> None:
         if self._progress is not None and self._task is not None:
             left = "" if remaining_s is None else f"{clock_text(remaining_s)} left"
             self._progress.update(self._task, completed=completed, count=count, pace=pace, left=left)
-            if self._progress.disable and self._clock() - self._said_at >= LINE_EVERY_S:
-                self._said_at = self._clock()
-                self._say(f"{self._progress.tasks[0].description}: {', '.join(filter(None, (count, pace, left)))}")
+            if self._progress.disable and self._clock() - self._printed_at >= LINE_EVERY_S:
+                self._printed_at = self._clock()
+                self._print(f"{self._progress.tasks[0].description}: {', '.join(filter(None, (count, pace, left)))}")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._progress is not None and not self._progress.disable:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
@@ -177,9 +177,9 @@ class Bar:
             self._progress = None
 
 
-def outcome(event: Finished | Cancelled) -> str:
+def outcome(event: RunFinished | RunCancelled) -> str:
     """The last line of a run."""
-    if isinstance(event, Cancelled):
+    if isinstance(event, RunCancelled):
         where = f"; what is finished is in {event.output}" if event.output else ""
         return f"stopped after {done_text(event)}{where}"
     parts = [f"{done_text(event)} in {clock_text(event.seconds)}"]
@@ -192,14 +192,14 @@ def outcome(event: Finished | Cancelled) -> str:
     return f"{event.output}: {', '.join(parts)}"
 
 
-def done_text(event: Finished | Cancelled) -> str:
+def done_text(event: RunFinished | RunCancelled) -> str:
     """'12 frames', or '12 steps' of a training, or '12 trials' of a search."""
     if event.trials:
         return counted(event.trials, "trial")
     return counted(event.steps, "step") if event.steps else counted(event.frames, "frame")
 
 
-def trial_text(event: Tried) -> str:
+def trial_text(event: TrialDone) -> str:
     """One line on a trial of a search."""
     settings = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"

@@ -1,4 +1,4 @@
-"""Options that several commands share, written once: a dataclass whose fields become options."""
+"""Options that several commands share, written once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_type_hints
+
+import typer
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Server: TypeAlias = Annotated[
+    str | None, typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine.")
+]
+ServerKey: TypeAlias = Annotated[
+    str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto auth trust`.")
+]
 
 
 def flattened(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with every field of its one dataclass parameter as a parameter of its own, behind the others.
+    """Replace the command's one dataclass parameter by one parameter for each field, after the command's own.
 
-    Typer reads the signature that comes of it, and the command gets the dataclass.
+    Typer reads the new signature; the command still gets the dataclass.
     """
     hints = get_type_hints(command, include_extras=True)
     hints.pop("return", None)
@@ -30,6 +41,6 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         command(**{name: shared(**{each: given.pop(each) for each in fields})}, **given)
 
-    run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # which is what inspect looks for
+    run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # inspect looks for this attribute
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
     return run

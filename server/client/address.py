@@ -142,6 +142,6 @@ def place_of(
     if keys is None:
         raise UsageError(
             f"expected keys to connect to '{address}', because a server on a network takes no others; make them with "
-            f"`impasto keys new` and have the server's owner run `impasto keys add`"
+            f"`impasto auth new` and have the server's owner run `impasto auth add`"
         )
     return RemotePlace(match["host"], int(match["port"]), keys)

@@ -25,12 +25,12 @@ import numpy.typing as npt
 
 from impasto.core.errors import ServerError
 from impasto.server.client.address import Place, place_of
-from impasto.server.client.futures import FrameFuture, ShotEvent, ShotFuture, ShotRequest
+from impasto.server.client.futures import FrameFuture, ShotFuture, ShotFutureEvent, ShotRequest
 from impasto.server.client.paths import require_sendable_shot
 from impasto.server.client.requests import Desk, Visitor
 from impasto.server.client.ring_writes import FrameSlot, LookWords, RingKeeper
 from impasto.server.client.session import new_id
-from impasto.server.client.shots import Keys, follow_shot, require_animation, with_keys
+from impasto.server.client.shots import follow_shot, require_minor
 from impasto.server.client.transport import OpenTransport, SocketTransport
 from impasto.server.client_keys import ClientKeys
 from impasto.server.protocol.messages import (
@@ -42,6 +42,7 @@ from impasto.server.protocol.messages import (
     Picture,
     PreviewFound,
     ShotDone,
+    ShotJob,
     ShowPreview,
     Shutdown,
     ShuttingDown,
@@ -160,39 +161,32 @@ class Client:
         mask = None if matte is None else np.broadcast_to(np.empty((), DTYPES[matte]), (height, width))
         return self._slot_for(picture, mask, until)
 
-    def submit_shot(
-        self, request: SubmitShot, *, animated: Keys | None = None, timeout_s: float | None = None
-    ) -> ShotFuture:
-        """Have a shot rendered from files to files; `animated` is as in `render_shot`.
-
-        Nothing is sent again if the server is lost: see `render_shot`.
-        """
-        request = with_keys(request, animated)
+    def submit_shot(self, job: ShotJob, *, timeout_s: float | None = None) -> ShotFuture:
+        """Have a shot rendered from files to files. Nothing is sent again if the server is lost: see `render_shot`."""
+        request = SubmitShot(new_id(), job)
         return self._post_shot(lambda welcome: request, timeout_s)
 
     def render_shot(
         self,
-        request: SubmitShot,
-        on_event: Callable[[ShotEvent], None] = lambda event: None,
+        job: ShotJob,
+        on_event: Callable[[ShotFutureEvent], None] = lambda event: None,
         cancelled: Callable[[], bool] = lambda: False,
         *,
-        animated: Keys | None = None,
         retries: int = 3,
     ) -> ShotDone:
         """Render a shot and return what became of it.
 
-        `animated` has the parameters that change over the shot, each with its value at some frames or at all of them:
-        `{"strength": {1001: 0.2, 1100: 1.0}}`. Between two of them a value goes in a straight line, before the first
-        and after the last it stays. With `resume` only the frames are rendered again whose values have changed.
-        Raises UnknownName and UsageError for values that cannot be, IncompatibleServer for a server of protocol 1.0.
+        `impasto.server.protocol.animation.animated_of` makes the parameters that change over the shot. With `resume`
+        only the frames are rendered again whose values have changed. Raises IncompatibleServer for a server of protocol
+        1.0 that does not know what the job asks for.
 
         `on_event` is called in the calling thread with what happens: `Queued`, `ShotStarted`, `ShotProgress`, and
         with `Failed` or `Cancelled` before their error is raised, because they say where the finished frames are.
-        `cancelled` is asked at least ten times a second. Where the server is lost it is found, or started, again and
+        `cancelled` is called at least ten times a second. Where the server is lost it is found, or started, again and
         the shot resumed, up to `retries` times in a row without a frame in between. Frames that became safe just
-        before a loss may never be told. Raises RequestCancelled, and whatever rendering the shot raises.
+        before a loss may never be reported. Raises RequestCancelled, and whatever rendering the shot raises.
         """
-        return follow_shot(self._post_shot, with_keys(request, animated), on_event, cancelled, retries)
+        return follow_shot(self._post_shot, SubmitShot(new_id(), job), on_event, cancelled, retries)
 
     def styles(self) -> tuple[StyleFacts, ...]:
         """The library, sorted by name."""
@@ -262,8 +256,8 @@ class Client:
         desk = self._here()
         talk = desk.talk(self._limit(timeout_s))
         request = request_for(talk.welcome)
-        require_animation(request, talk.welcome)
-        require_sendable_shot(request)
+        require_minor(request.job, talk.welcome)
+        require_sendable_shot(request.job)
         future = ShotFuture(request.id, desk.take_back)
         desk.post(talk, ShotRequest(request, future))
         return future

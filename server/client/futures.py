@@ -26,8 +26,7 @@ from impasto.server.protocol.messages import (
     Failed,
     Queued,
     ShotDone,
-    ShotProgress,
-    ShotStarted,
+    ShotEvent,
     Submit,
     SubmitShot,
     Terminal,
@@ -35,7 +34,7 @@ from impasto.server.protocol.messages import (
 from impasto.server.protocol.pixels import picture_bytes, slot_bytes_needed, view_of
 
 Samples: TypeAlias = npt.NDArray[Any]
-ShotEvent: TypeAlias = Queued | ShotStarted | ShotProgress | Failed | Cancelled
+ShotFutureEvent: TypeAlias = Queued | ShotEvent | Failed | Cancelled
 
 CANCELLED_BECAUSE = {
     "asked": "it was cancelled",
@@ -128,7 +127,7 @@ class ShotFuture(Future[ShotDone]):
         super().__init__()
         self.id = id
         self._take_back = take_back
-        self._events: queue.SimpleQueue[ShotEvent | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[ShotFutureEvent | None] = queue.SimpleQueue()
         self.set_running_or_notify_cancel()
 
     def cancel(self) -> bool:
@@ -138,11 +137,11 @@ class ShotFuture(Future[ShotDone]):
         self._take_back(self.id)
         return True
 
-    def next_event(self, timeout_s: float) -> ShotEvent | None:
+    def next_event(self, timeout_s: float) -> ShotFutureEvent | None:
         """The next thing that happened, None when the shot has ended. Raises `queue.Empty` after `timeout_s`."""
         return self._events.get(timeout=timeout_s)
 
-    def tell(self, event: ShotEvent | None) -> None:
+    def tell(self, event: ShotFutureEvent | None) -> None:
         """Add an event; None is the last."""
         self._events.put(event)
 
@@ -166,7 +165,7 @@ class FrameRequest:
         """Bytes of samples, as the server counts them against the credit."""
         return slot_bytes_needed(self.message.picture, self.message.matte)
 
-    def hear(self, event: Queued | ShotStarted | ShotProgress) -> None:
+    def hear(self, event: Queued | ShotEvent) -> None:
         """News that are not the end."""
 
     def end(self, message: Terminal, parts: Sequence[Part]) -> None:
@@ -242,7 +241,7 @@ class ShotRequest:
     taken_back: bool = False
     parts: Sequence[Part] = field(default=())
 
-    def hear(self, event: Queued | ShotStarted | ShotProgress) -> None:
+    def hear(self, event: Queued | ShotEvent) -> None:
         """News that are not the end."""
         self.future.tell(event)
 

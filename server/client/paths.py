@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from impasto.core.errors import UsageError
+from impasto.server.protocol.animation import require_sendable_animation
 from impasto.server.protocol.limits import TEXT_BYTES
-from impasto.server.protocol.messages import SubmitShot
+from impasto.server.protocol.messages import ShotJob
 from impasto.server.protocol.text import offence, shown
 
 
@@ -22,14 +23,8 @@ def require_sendable(what: str, path: str) -> None:
         )
 
 
-def require_sendable_shot(request: SubmitShot) -> None:
-    """Raise UsageError for the first path of a shot job that no message can carry."""
-    for what, path in (
-        ("input", request.input),
-        ("output", request.output),
-        ("matte", request.matte),
-        *(("guides", path) for path in request.guides),
-        ("motion", request.motion),
-        ("style", request.look.style),
-    ):
+def require_sendable_shot(job: ShotJob) -> None:
+    """Raise UsageError for the first path of a shot job that no message can carry, and for too long an animation."""
+    for what, path in (*job.paths(), ("style", job.look.style)):
         require_sendable(what, path)
+    require_sendable_animation(job.animated)

@@ -23,11 +23,11 @@ from impasto.server.protocol.messages import (
     AttachRing,
     CloseRing,
     Lane,
-    Look,
     MattePicture,
     OpenRing,
     Picture,
     Precision,
+    RenderSettings,
     RingOffered,
     RingReady,
     Slot,
@@ -51,7 +51,7 @@ class Values(Protocol):
 
 
 class LookWords(TypedDict, total=False):
-    """How a frame is to be painted, and when; see `impasto.server.protocol.messages.Look` and `Submit`."""
+    """How a frame is to be painted, and when; see `impasto.server.protocol.messages.RenderSettings` and `Submit`."""
 
     params: Mapping[str, float] | Values | None
     before: Mapping[str, float] | Values | None
@@ -184,7 +184,7 @@ class FrameSlot:
         encoding: Literal["raw", "blosc2"] = "raw"
         if self._ring is None:
             parts, encoding = self._packed()
-        look = Look(
+        look = RenderSettings(
             style,
             words.get("sha256", ""),
             _plain(words.get("params")),

@@ -286,7 +286,7 @@ class SocketTransport:
                     break
                 if event & _DENIED and self._route.keys is not None:
                     return NotPermitted(
-                        f"{self._route.name} did not accept this client's key; have its owner run `impasto keys add` "
+                        f"{self._route.name} did not accept this client's key; have its owner run `impasto auth add` "
                         f"for it"
                     )
                 # A server of another key than the one given here ends the handshake without a word, as a cable does

@@ -29,7 +29,16 @@ from impasto.server.front.sessions import Session
 from impasto.server.protocol import compression, pixels, worker_messages
 from impasto.server.protocol.codec import Malformed, Part, fingerprint
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Cancelled, Done, Encoding, ErrorFacts, Failed, Look, Picture, Submit
+from impasto.server.protocol.messages import (
+    Cancelled,
+    Done,
+    Encoding,
+    ErrorFacts,
+    Failed,
+    Picture,
+    RenderSettings,
+    Submit,
+)
 from impasto.server.scheduler import events as plan
 from impasto.server.shared_memory import Segment
 
@@ -303,7 +312,7 @@ class FrameDesk:
         self._dispatch.settle(frame, done, sealed)
 
 
-def found_style(library: Library, look: Look, *, local: bool) -> Found:
+def found_style(library: Library, look: RenderSettings, *, local: bool) -> Found:
     """The file behind a look whose settings have been checked. Raises UnknownName, UsageError, StyleError."""
     if look.params:
         params_of(look.params, Params())
@@ -320,7 +329,7 @@ def found_style(library: Library, look: Look, *, local: bool) -> Found:
     return found
 
 
-def named(error: ErrorFacts, look: Look, found: Found) -> ErrorFacts:
+def named(error: ErrorFacts, look: RenderSettings, found: Found) -> ErrorFacts:
     """An error with the style in the client's words in place of its path: by its name, or by the path that it gave."""
     said = look.style if os.path.isabs(look.style) else found.name
     message = error.message.replace(str(found.path), said)

@@ -20,7 +20,7 @@ from pathlib import Path
 from impasto.core.card import Card
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
 from impasto.core.style import BUILT_IN, ENDING, PICKLES
-from impasto.core.style_reference import chosen_sha256, joined, mix_from, split_reference
+from impasto.core.style_reference import chosen_sha256, joined, parse_choice, split_reference
 from impasto.server.front.style_facts import (
     Signature,
     Version,
@@ -147,7 +147,7 @@ class Library:
             found, codes = Found(style, file.path, version.facts.sha256), version.facts.codes
         if not choice:
             return found
-        mix = mix_from(cleaned(choice, 500), codes, cleaned(style, 80))
+        mix = parse_choice(cleaned(choice, 500), codes, cleaned(style, 80))
         path = Path(joined(str(found.path), str(mix)))
         return Found(joined(found.name, str(mix)), path, chosen_sha256(found.sha256, mix))
 

@@ -27,6 +27,7 @@ from impasto.server.protocol.messages import (
     Cancelled,
     ErrorFacts,
     Failed,
+    ShotJob,
     ShotProgress,
     ShotStarted,
     StoredFrame,
@@ -97,16 +98,16 @@ class ShotDesk:
     def submit(self, session: Session, asked: SubmitShot, digest: bytes) -> None:
         """Check a job and hand it to the scheduler. Raises NotPermitted for its paths, UsageError and others."""
         request = self._with_paths(session, asked)
-        self._check_range(request)
-        animation_from(request.animated)  # refused now, not once its turn has come
-        found = found_style(self._library, request.look, local=session.local)
+        self._check_range(request.job)
+        animation_from(request.job.animated)  # refused now, not once its turn has come
+        found = found_style(self._library, request.job.look, local=session.local)
         shot = PendingShot(
             id=asked.id,
             session=session,
             digest=digest,
             arrived_s=self._clock(),
-            label=f"{found.name} {asked.input} -> {asked.output}",
-            device=request.look.device,
+            label=f"{found.name} {asked.job.input} -> {asked.job.output}",
+            device=request.job.look.device,
             is_job=True,
             request=request,
             found=found,
@@ -114,8 +115,10 @@ class ShotDesk:
         self._shots[asked.id] = shot
         self._dispatch.journal.telemetry.count("jobs_started")
         self._dispatch.add(shot, self)
-        what = hashlib.blake2b(repr(replace(request, id=b"")).encode(), digest_size=16).digest()
-        self._dispatch.feed(plan.JobSubmitted(asked.id, session.token, asked.lane, found.name, what, asked.look.device))
+        what = hashlib.blake2b(repr(request.job).encode(), digest_size=16).digest()
+        self._dispatch.feed(
+            plan.JobSubmitted(asked.id, session.token, asked.job.lane, found.name, what, asked.job.look.device)
+        )
 
     def attach(self, task: Task) -> None:
         """The client asks again for a job that runs: tell it how the job began."""
@@ -196,7 +199,7 @@ class ShotDesk:
                 )
             self._dispatch.settle(task, replace(done, path=self._named(shot, done.path)))
         elif isinstance(ending, worker_messages.WorkFailed):
-            error = named(ending.error, shot.request.look, shot.found)
+            error = named(ending.error, shot.request.job.look, shot.found)
             error = replace(error, message=self._named(shot, error.message))
             failed = self.failed(task, error)
             self._dispatch.settle(task, replace(failed, path=self._named(shot, ending.path) or failed.path))
@@ -273,15 +276,14 @@ class ShotDesk:
         self._dispatch.tell(shot.session, ShotProgress(shot.id, stored, notes))
 
     def _with_paths(self, session: Session, asked: SubmitShot) -> SubmitShot:
+        job = asked.job
         if session.local:
-            guides = (("guides", path) for path in asked.guides)
-            others = (("output", asked.output), ("matte", asked.matte), ("motion", asked.motion), *guides)
-            for name, path in (("input", asked.input), *others):
+            for name, path in job.paths():
                 if path and not Path(path).is_absolute() and not (name in ("input", "motion") and _LIVE.match(path)):
                     raise UsageError(
                         f"expected an absolute path as {name}, got '{path}'; the server runs in another folder than you"
                     )
-            if not asked.input or not asked.output:
+            if not job.input or not job.output:
                 raise UsageError("expected an input and an output, got an empty path; name both")
             return asked
         if not self._roots:
@@ -291,23 +293,19 @@ class ShotDesk:
             )
         return replace(
             asked,
-            input=str(resolve(asked.input, self._roots, write=False)),
-            output=str(resolve(asked.output, self._roots, write=True)),
-            matte=str(resolve(asked.matte, self._roots, write=False)) if asked.matte else "",
-            guides=tuple(str(resolve(path, self._roots, write=False)) for path in asked.guides),
-            motion=str(resolve(asked.motion, self._roots, write=False)) if asked.motion else "",
+            job=job.with_paths(lambda name, path: str(resolve(path, self._roots, write=name == "output"))),
         )
 
-    def _check_range(self, request: SubmitShot) -> None:
-        if (request.first is None) != (request.last is None):
+    def _check_range(self, job: ShotJob) -> None:
+        if (job.first is None) != (job.last is None):
             raise UsageError("expected both ends of a range of frames, or neither, got one; name the other too")
-        if request.first is None or request.last is None:
+        if job.first is None or job.last is None:
             return
-        if request.last < request.first:
-            raise UsageError(f"expected a range that ends after it begins, got {request.first} to {request.last}")
-        if request.last - request.first >= self._limits.job_frames:
+        if job.last < job.first:
+            raise UsageError(f"expected a range that ends after it begins, got {job.first} to {job.last}")
+        if job.last - job.first >= self._limits.job_frames:
             raise UsageError(
-                f"expected at most {self._limits.job_frames} frames in a job, got {request.first} to {request.last}; "
+                f"expected at most {self._limits.job_frames} frames in a job, got {job.first} to {job.last}; "
                 f"cut the shot"
             )
 

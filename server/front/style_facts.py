@@ -13,7 +13,7 @@ from pathlib import Path
 from impasto.core.card import Card
 from impasto.core.errors import StyleError
 from impasto.core.style import ENDING, read_card
-from impasto.core.style_reference import chosen_card, joined, mix_from
+from impasto.core.style_reference import chosen_card, joined, parse_choice
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.protocol.text import cleaned
@@ -89,7 +89,7 @@ def _choices(facts: StyleFacts, card: Card) -> tuple[StyleFacts, ...]:
     """Every style in a file that holds several, as facts of its own; those whose name the wire cannot hold are not."""
     if len(card.codes) < 2:
         return ()
-    cards = [(code, chosen_card(card, mix_from(code, card.codes, card.name))) for code in card.codes[:64]]
+    cards = [(code, chosen_card(card, parse_choice(code, card.codes, card.name))) for code in card.codes[:64]]
     chosen = [
         replace(
             facts,

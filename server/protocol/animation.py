@@ -1,4 +1,4 @@
-"""Parameters that change over a shot, between `Animation` and the stretches that travel.
+"""Parameters that change over a shot, between `Animation` and the stretches of a shot job.
 
 What is left out on the way is what the straight line between two keys gives back to the bit.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from impasto.core.animation import KEYS, Animation, Track
+from impasto.core.animation import KEYFRAMES, Animation, Track, animation_of
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.params import PARAMETERS
 from impasto.server.protocol import limits
@@ -23,13 +23,30 @@ GAP: Final = 3
 """Frames without a key that are filled in: their values take no more room than another stretch."""
 
 
+def animated_of(keys: Mapping[str, Mapping[int, float]]) -> tuple[AnimatedParameter, ...]:
+    """Parameter -> frame -> value as the `animated` of a shot job: `{"strength": {1001: 0.2, 1100: 1.0}}`.
+
+    Between two frames a value goes in a straight line, before the first and after the last it stays. Raises UnknownName
+    and UsageError for values that cannot be.
+    """
+    return animated_from(animation_of(keys))
+
+
 def animated_from(animation: Animation) -> tuple[AnimatedParameter, ...]:
-    """The animation as it travels. Raises UsageError for one that no header can carry."""
-    animated = tuple(AnimatedParameter(track.name, _stretches(_lean(track))) for track in animation.tracks)
-    size = sum(len(each.values) + STRETCH_BYTES for parameter in animated for each in parameter.stretches)
-    if size > limits.ANIMATED_BYTES:
-        raise _too_many(size // 8)
-    return animated
+    """The animation as a shot job holds it."""
+    return tuple(AnimatedParameter(track.name, _stretches(_lean(track))) for track in animation.tracks)
+
+
+def require_sendable_animation(animated: Sequence[AnimatedParameter]) -> None:
+    """Raise UsageError for an animation that no header can carry."""
+    counts = [len(parameter.stretches) for parameter in animated]
+    values = sum(len(stretch.values) // 8 for parameter in animated for stretch in parameter.stretches)
+    if values * 8 + STRETCH_BYTES * sum(counts) > limits.ANIMATED_BYTES or max(counts, default=0) > limits.ARRAY_ITEMS:
+        raise UsageError(
+            f"expected at most {limits.ANIMATED_BYTES // 8} values of animated parameters in one shot job, got "
+            f"{values} in {sum(counts)} runs; render the shot in ranges with --frames, or give keys in place of a "
+            "value for every frame"
+        )
 
 
 def animation_from(animated: Iterable[AnimatedParameter]) -> Animation | None:
@@ -38,8 +55,10 @@ def animation_from(animated: Iterable[AnimatedParameter]) -> Animation | None:
     for parameter in animated:
         if all(each.name != parameter.name for each in PARAMETERS):
             raise UnknownName("parameter", parameter.name, (each.name for each in PARAMETERS))
-        if sum(len(stretch.values) // 8 for stretch in parameter.stretches) > KEYS:
-            raise UsageError(f"expected at most {KEYS} keys of {parameter.name}, got more; render the shot in ranges")
+        if sum(len(stretch.values) // 8 for stretch in parameter.stretches) > KEYFRAMES:
+            raise UsageError(
+                f"expected at most {KEYFRAMES} keys of {parameter.name}, got more; render the shot in ranges"
+            )
         frames: list[int] = []
         values = array("d")
         for stretch in parameter.stretches:
@@ -65,14 +84,12 @@ def _is_level(values: tuple[float, ...], place: int) -> bool:
 
 
 def _stretches(track: Track) -> tuple[Stretch, ...]:
-    """The keys in no more stretches than a list may have, small gaps filled in."""
+    """The keys in no more stretches than a list may have, small gaps filled in, where a message has room for that."""
+    runs = _runs(track.frames, 0)
     gap = GAP
-    while True:
-        runs = _runs(track.frames, gap)
-        values = sum(map(len, runs))
-        if values * 8 > limits.ANIMATED_BYTES:
-            raise _too_many(values)
-        if len(runs) + values // STRETCH_VALUES <= limits.ARRAY_ITEMS:
+    while sum(map(len, filled := _runs(track.frames, gap))) * 8 <= limits.ANIMATED_BYTES:
+        runs = filled
+        if len(runs) + sum(map(len, runs)) // STRETCH_VALUES <= limits.ARRAY_ITEMS:
             break
         gap *= 2
     cut = (run[begin : begin + STRETCH_VALUES] for run in runs for begin in range(0, len(run), STRETCH_VALUES))
@@ -95,10 +112,3 @@ def _packed(track: Track, run: range) -> bytes:
     if sys.byteorder == "big":
         values.byteswap()
     return values.tobytes()
-
-
-def _too_many(values: int) -> UsageError:
-    return UsageError(
-        f"expected at most {limits.ANIMATED_BYTES // 8} values of animated parameters in one shot job, got {values}; "
-        f"render the shot in ranges with --frames, or give keys in place of a value for every frame"
-    )

@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from impasto.server.protocol import limits
-from impasto.server.protocol.messages import Blob, Bytes, Many, Real, Text, Whole
+from impasto.server.protocol.messages import Blob, Bytes, Flat, Many, Real, Text, Whole
 from impasto.server.protocol.text import SHOWN, offence, shown
 
 Reader: TypeAlias = Callable[[Any], Any]
@@ -49,11 +49,15 @@ def record_reader(kind: type[Any], depth: int = 1) -> Reader:
     """
     if depth > limits.DEPTH:
         raise TypeError(f"{kind.__name__} stands deeper in a message than the {limits.DEPTH} levels a header may have")
-    hints = get_type_hints(kind, include_extras=True)
-    readers = {field.name: reader_of(hints[field.name], depth) for field in fields(kind)}
-    needed = frozenset(
-        field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
-    )
+    flat = flat_field(kind)
+    readers, needed = {}, set[str]()
+    for record in (kind,) if flat is None else (kind, flat[1]):
+        hints = get_type_hints(record, include_extras=True)
+        for field in fields(record):
+            if flat is None or field.name != flat[0]:
+                readers[field.name] = reader_of(hints[field.name], depth)
+                if field.default is MISSING and field.default_factory is MISSING:
+                    needed.add(field.name)
 
     def read(value: Any) -> Any:
         if type(value) is not dict:
@@ -73,9 +77,27 @@ def record_reader(kind: type[Any], depth: int = 1) -> Reader:
             raise
         if not needed <= found.keys():
             raise Refused("given", "nothing", min(needed - found.keys()))
+        if flat is not None:
+            name, inner = flat
+            found[name] = inner(**{key: found.pop(key) for key in inner.__dataclass_fields__ if key in found})
         return kind(**found)
 
     return read
+
+
+def flat_field(kind: type[Any]) -> tuple[str, type[Any]] | None:
+    """Name and type of the one field whose own fields are keys of the same map; None where no field is `Flat`."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if get_origin(hint) is Annotated and isinstance(get_args(hint)[1], Flat):
+            return name, get_args(hint)[0]
+    return None
+
+
+def wire_keys(kind: type[Any]) -> set[str]:
+    """The keys that a record of this kind may have on the wire."""
+    flat = flat_field(kind)
+    keys = {field.name for field in fields(kind)}
+    return keys if flat is None else keys - {flat[0]} | wire_keys(flat[1])
 
 
 def reader_of(hint: Any, depth: int) -> Reader:
@@ -97,7 +119,7 @@ def reader_of(hint: Any, depth: int) -> Reader:
 
 
 def _skim(key: Any, value: Any, depth: int) -> None:
-    """Look through a value that nobody asked for, so that what is refused elsewhere is refused here too."""
+    """Look through the value of an unknown key, so that what is refused elsewhere is refused here too."""
     if type(key) is not str:
         raise Refused("a map whose keys are text", f"the key {shown(key)}")
     if type(value) is dict:
@@ -266,6 +288,7 @@ def record_writer(kind: type[Any]) -> Writer:
     Nothing is checked: the values are our own, and the other side checks them all.
     """
     hints = get_type_hints(kind, include_extras=True)
+    flat = flat_field(kind)
     rows = []
     for field in fields(kind):
         default = field.default if field.default_factory is MISSING else field.default_factory()
@@ -277,6 +300,8 @@ def record_writer(kind: type[Any]) -> Writer:
             item = getattr(value, name)
             if item != default:
                 plain[name] = item if writer is None else writer(item)
+        if flat is not None:
+            plain.update(plain.pop(flat[0]))
         return plain
 
     return write
@@ -287,7 +312,7 @@ def _writer_of(hint: Any) -> Writer | None:
     if isinstance(hint, type) and is_dataclass(hint):
         return record_writer(hint)
     if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
+        return _writer_of(get_args(hint)[0])
     if get_origin(hint) is tuple:
         return _list_writer(_writer_of(get_args(hint)[0]))
     if get_origin(hint) in (Union, UnionType):

@@ -37,8 +37,9 @@ matte; part 2 of `Done` holds the result. `encoding` says how: "raw", or "blosc2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from impasto.server.protocol import limits
 
@@ -87,6 +88,11 @@ class Many:
     """At most `most` items or entries."""
 
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """The fields of the record are keys of the map that it stands in. The last field of its message."""
 
 
 Id: TypeAlias = Annotated[bytes, Bytes(16)]
@@ -211,11 +217,14 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Which style, and everything an artist may turn."""
+class RenderSettings:
+    """The settings that a frame, or each frame of a shot, is to be painted with: the style and every control."""
 
     style: Words
-    """A name of the library; on the local socket also the absolute path of a .safetensors file."""
+    """A name of the library; on the local socket also the absolute path of a .safetensors file.
+
+    NAME@A=0.7+B=0.3 chooses among the styles of one file, or blends them.
+    """
     sha256: Annotated[str, Text(64)] = ""
     """Where given, the style must have this digest, or the request fails."""
     params: Settings | None = None
@@ -249,6 +258,66 @@ class AnimatedParameter:
     name: Name
     stretches: Annotated[tuple[Stretch, ...], Many(limits.ARRAY_ITEMS)]
     """At least one, by ascending frame, no frame twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShotJob:
+    """What a shot job reads, paints and writes: the one description of it, from a host to the worker that runs it.
+
+    Paths are those of the process that opens the files. On the local socket they are absolute (an input may be
+    'camera:0' or a stream's address too); elsewhere 'ROOT:relative/path' below a named root.
+    """
+
+    look: RenderSettings
+    input: Words
+    output: Words
+    first: Number | None = None
+    """First and last frame, both included; both None mean the whole shot."""
+    last: Number | None = None
+    layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """Empty: the default layer."""
+    matte: Words = ""
+    """A still, or pictures numbered like the shot; empty for none."""
+    input_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """Empty: the space that the input states, or the usual one of its kind."""
+    output_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """Empty: the space of the plate, or the usual one of the result where plate and result differ."""
+    before_resize: Annotated[str, Text(32)] = ""
+    """As the command line takes it: 50%, 1280x720, 1280x or x720."""
+    after_resize: Annotated[str, Text(32)] = ""
+    overwrite: bool = False
+    resume: bool = False
+    """Keep the frames that an earlier run made of the same plate with the same settings."""
+    lane: Lane = "batch"
+    animated: Annotated[tuple[AnimatedParameter, ...], Many(32)] = ()
+    """Parameters that change over the shot, in the place of those of `look`; see `protocol.animation`. A server of 1.0
+    would skip them, so a client looks at the minor version of the welcome first. (1.1)"""
+    guides: Annotated[tuple[Words, ...], Many(4)] = ()
+    """Pictures with the guide layers of the style, numbered like the shot. A client asks as for `animated`. (1.1)"""
+    motion: Words = ""
+    """Pictures with motion vectors, numbered like the shot, or the input again. A client asks as for `animated`.
+    (1.1)"""
+    motion_layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
+    """LAYER, LAYER=CONVENTION or nothing, as `impasto.core.motion.conventions` reads them. (1.1)"""
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """Field and path of every file or pattern that the job names; input and output may be empty."""
+        for name in PATHS:
+            path = getattr(self, name)
+            if path or name in ("input", "output"):
+                yield name, path
+        for path in self.guides:
+            yield "guides", path
+
+    def with_paths(self, change: Callable[[str, str], str]) -> ShotJob:
+        """The job with every path as `change` makes it of field and path."""
+        plain = {name: change(name, path) for name, path in self.paths() if name in PATHS}
+        guides = tuple(change("guides", path) for path in self.guides)
+        return replace(self, **plain, guides=guides)  # type: ignore[arg-type]  # all of them are texts
+
+
+PATHS: Final = ("input", "output", "matte", "motion")
+"""Fields of a `ShotJob` with one path each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +453,7 @@ class Submit:
     TYPE: ClassVar = "submit"
 
     id: Id
-    look: Look
+    look: RenderSettings
     picture: Picture
     slot: Slot | None = None
     """None: the samples are in part 2."""
@@ -404,40 +473,13 @@ class Submit:
 class SubmitShot:
     """A shot job (data): the server reads and writes the files itself.
 
-    On the local socket paths are absolute (an input may be 'camera:0' or a stream's address too); elsewhere
-    'ROOT:relative/path' below a named root. `first` and `last`
-    None mean the whole shot. Answer: `ShotStarted`, then `ShotProgress`, then one of `ShotDone`, `Failed`,
-    `Cancelled`, `Expired`.
+    Answer: `ShotStarted`, then `ShotProgress`, then one of `ShotDone`, `Failed`, `Cancelled`, `Expired`.
     """
 
     TYPE: ClassVar = "submit_shot"
 
     id: Id
-    look: Look
-    input: Words
-    output: Words
-    first: Number | None = None
-    last: Number | None = None
-    layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
-    matte: Words = ""
-    input_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
-    output_space: Annotated[str, Text(limits.NAME_BYTES)] = ""
-    before_resize: Annotated[str, Text(32)] = ""
-    """As the command line takes it: 50%, 1280x720, 1280x or x720."""
-    after_resize: Annotated[str, Text(32)] = ""
-    overwrite: bool = False
-    resume: bool = False
-    lane: Lane = "batch"
-    animated: Annotated[tuple[AnimatedParameter, ...], Many(32)] = ()
-    """Parameters that change over the shot, in the place of those of `look`. A server of 1.0 would pass them over, so
-    that a client asks for the server's minor in its welcome first. (1.1)"""
-    guides: Annotated[tuple[Words, ...], Many(4)] = ()
-    """Pictures with the guide layers of the style, numbered like the shot; paths as that of the input. As for
-    `animated`, a client asks for the server's minor first. (1.1)"""
-    motion: Words = ""
-    """Pictures with motion vectors, numbered like the shot, or the input again; as for `guides`. (1.1)"""
-    motion_layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
-    """LAYER, LAYER=CONVENTION or nothing, as `impasto.core.motion.conventions` reads them. (1.1)"""
+    job: Annotated[ShotJob, Flat()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,7 +667,10 @@ class ShotStarted:
 
 @dataclass(frozen=True, slots=True)
 class ShotProgress:
-    """Frames that became safe since the last progress, at most ten times a second. Every frame is told once."""
+    """Frames that became safe since the last progress, at most ten times a second. Every frame is reported once.
+
+    One without frames and notes says that the work goes on.
+    """
 
     TYPE: ClassVar = "shot_progress"
 
@@ -816,4 +861,8 @@ FromServer: TypeAlias = (
     | ShuttingDown
     | Rejected
 )
+ShotEvent: TypeAlias = ShotStarted | ShotProgress
+"""What happens to a shot before it ends."""
+ShotEnd: TypeAlias = ShotDone | Cancelled
+"""How rendering a shot ends, unless an error is raised."""
 Terminal: TypeAlias = Done | ShotDone | Failed | Cancelled | Expired

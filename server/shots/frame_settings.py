@@ -1,42 +1,56 @@
-"""How each frame of a shot is to look: its parameters, and all settings as they are noted in it."""
+"""How each frame of a shot is painted, and the settings as they are noted in it."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
 
 from impasto.core.card import KeyFacts
+from impasto.core.controls import after_of, before_of, params_of
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import After, Before
 from impasto.core.keyframe_paint.blending import strokes_differ
 from impasto.core.media import ShotInfo
 from impasto.core.params import PARAMETERS, Params
+from impasto.core.resize import Resize
+from impasto.server.protocol.animation import animation_from
+from impasto.server.protocol.messages import ShotJob
+from impasto.server.shots.job import motion_of
 from impasto.server.shots.provenance import settings_text
 
-if TYPE_CHECKING:
-    from impasto.server.shots.render import ShotJob
 
+class ShotSettings:
+    """The settings of the frames of a job, for a style whose own parameters are `defaults`.
 
-class Looks:
-    """The looks of the frames of a job, for a style whose own parameters are `defaults`."""
+    Raises UnknownName and UsageError for a control that does not exist and for a value that it does not take.
+    """
 
     def __init__(self, job: ShotJob, defaults: Params) -> None:
-        self._animation = job.animation
-        self._base = job.params or defaults
-        self._shared = {
-            "before": None if job.before == Before() else asdict(job.before),
-            "after": None if job.after == After() else asdict(job.after),
-            "layer": job.layer,
-            "input_space": job.input_space,
-            "output_space": job.output_space,
-            "matte": None if job.matte is None else os.path.abspath(job.matte),
+        look, motion = job.look, motion_of(job)
+        before = replace(before_of(look.before), resize=_size_of(job.before_resize))
+        after = replace(after_of(look.after), resize=_size_of(job.after_resize))
+        self._animation = animation_from(job.animated)
+        self._params = params_of(look.params, defaults) or defaults
+        self.shared = FrameSettings(before=before, after=after, input_space=job.input_space or None)
+        """What is the same for every frame; without parameters."""
+        self._noted = {
+            "before": None if before == Before() else asdict(before),
+            "after": None if after == After() else asdict(after),
+            "layer": job.layer or None,
+            "input_space": job.input_space or None,
+            "output_space": job.output_space or None,
+            "matte": os.path.abspath(job.matte) if job.matte else None,
             "guides": [os.path.abspath(path) for path in job.guides] or None,
-            "motion": None if job.motion is None else [os.path.abspath(job.motion.path or job.input), job.motion.named],
+            "motion": None if motion is None else [os.path.abspath(job.motion), motion.named],
         }
 
     def params(self, number: int) -> Params:
         """The parameters of a frame."""
-        return self._base if self._animation is None else self._animation.params(number, self._base)
+        return self._params if self._animation is None else self._animation.params(number, self._params)
+
+    def of_frame(self, number: int) -> FrameSettings:
+        """The settings of a frame."""
+        return replace(self.shared, params=self.params(number))
 
     def keys_show(self, info: ShotInfo, facts: KeyFacts | None) -> bool:
         """Whether the painted keys of a style are turned up, at the stroke they have, in any frame of a shot."""
@@ -45,16 +59,20 @@ class Looks:
             return params.keys > 0 and not (facts is not None and strokes_differ(facts, info.width, params.stroke))
 
         if self._animation is None or info.frame_count is None:
-            return shows(self._base)
+            return shows(self._params)
         return any(shows(self.params(number)) for number in range(info.first, info.first + info.frame_count))
 
-    def settings(self, number: int) -> str:
-        """What decides how a frame looks, as it is noted in the frame and compared on resuming.
+    def text(self, number: int) -> str:
+        """The settings of a frame as they are noted in it and compared on resuming.
 
-        Its own parameters are in it and not how they came about, so that a frame is rendered again only where one of
-        them has another value there. Those at their default are left out: a control that a later version adds makes
-        no finished frame stale.
+        They hold the frame's own parameters and not the animation that these came from, so that a frame is rendered
+        again only where one of them has another value. Parameters at their default are left out: a control that a
+        later version adds makes no finished frame stale.
         """
         values = self.params(number).as_dict()
         turned = {each.name: values[each.name] for each in PARAMETERS if values[each.name] != each.default}
-        return settings_text({"params": turned, **self._shared})
+        return settings_text({"params": turned, **self._noted})
+
+
+def _size_of(text: str) -> Resize | None:
+    return Resize.parse(text) if text else None

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from impasto.core.card import Card
 from impasto.core.errors import UsageError
 from impasto.core.media import ShotInfo
 from impasto.core.media.guide_files import GuideFiles, find_guides
+from impasto.server.shots.job import InputFrame
 from impasto.server.shots.mattes import refuse_as_output
-
-if TYPE_CHECKING:
-    from impasto.server.shots.plates import Plate
 
 
 def require_guides(paths: Sequence[str], card: Card, info: ShotInfo, output: str) -> tuple[GuideFiles, ...]:
-    """The pictures of these paths, looked at before the first frame is painted.
+    """The guide pictures at these paths, checked before the first frame is painted.
 
     Raises UsageError for a style that sees no guides, OutputExists where a result would replace them,
-    InconsistentShot where a frame has none, and what `find_guides` and reading the first of them raise. Whether all
-    channels are there the engine says, since the plate may hold some.
+    InconsistentShot where a frame has none, and what `find_guides` and reading the first of them raise. The
+    engine checks that all channels are there, since the plate may hold some.
     """
     if paths and not card.guides:
         raise UsageError(f"expected a style that was trained with guides, '{card.name}' was not; leave out --guides")
@@ -36,7 +33,7 @@ def require_guides(paths: Sequence[str], card: Card, info: ShotInfo, output: str
     return tuple(found)
 
 
-def guided(plates: Iterator[Plate], files: Sequence[GuideFiles]) -> Iterator[Plate]:
+def with_guides(plates: Iterator[InputFrame], files: Sequence[GuideFiles]) -> Iterator[InputFrame]:
     """The plates, each frame with the parts of its guide pictures."""
     for plate in plates:
         parts = tuple(part for each in files for part in each.parts_of(plate.frame.number))

@@ -21,9 +21,9 @@ from impasto.core.resize import Resize, resize_frame
 def matte_frames(path: str, run: FrameRange | None) -> Generator[Frame, None, None]:
     """The matte pictures of consecutive frames.
 
-    A still serves every frame, without end; a sequence, a folder with one, or a movie serves the
-    frame of the same number. `run` is None for a source whose length is not known. Raises
-    InconsistentShot where a frame has no matte, and what `open_reader` raises.
+    A still is repeated without end; a sequence, a folder with one, or a movie gives each frame the picture of its
+    number. `run` is None for a source whose length is not known. Raises InconsistentShot where a frame has no matte,
+    and what `open_reader` raises.
     """
     if _is_still(path):
         with open_reader(path) as reader:
@@ -43,9 +43,9 @@ def matte_frames(path: str, run: FrameRange | None) -> Generator[Frame, None, No
 
 
 def require_matte(path: str, info: ShotInfo) -> None:
-    """Raise what would be raised for the mattes of a shot before its first frame is painted.
+    """Raise an error, before the first frame is painted, for mattes that cannot be used.
 
-    A matte that cannot be opened or read, that has another size than the plate, or that is missing for a frame.
+    That is a matte that cannot be opened or read, that has another size than the plate, or that a frame lacks.
     """
     run = None if info.frame_count is None else FrameRange(info.first, info.first + info.frame_count - 1)
     with closing(matte_frames(path, run)) as pictures:
@@ -53,7 +53,7 @@ def require_matte(path: str, info: ShotInfo) -> None:
 
 
 def refuse_as_output(path: str, output: str, what: str = "matte") -> None:
-    """Raise OutputExists where a result, a file or a pattern, would replace a matte, or what is named."""
+    """Raise OutputExists where a result, a file or a pattern, would replace a matte, or another input (`what`)."""
     files = find_in_folder(path) if os.path.isdir(path) else parse_numbered(path) or path
     own = [files] if isinstance(files, str) else [files.path_of(number) for number in files.numbers()]
     result = parse_numbered(output)

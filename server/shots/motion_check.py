@@ -1,11 +1,10 @@
-"""Whether the motion vectors of a shot agree with its plates, asked of a few frames before the first is painted."""
+"""Whether the motion vectors of a shot agree with its plates, checked on a few frames before the first is painted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,23 +12,21 @@ from impasto.core.errors import ImpastoError
 from impasto.core.frame import Frame
 from impasto.core.keyframe_paint.matching import scaled
 from impasto.core.media import FrameRange, ShotInfo, open_reader
-from impasto.core.motion.agreement import Judgement, judge
-from impasto.core.motion.conventions import alike
-from impasto.core.motion.layers import Channels
-from impasto.core.motion.vectors import Place
-from impasto.core.working_picture import see
-
-if TYPE_CHECKING:
-    from impasto.server.shots.motion import Motion
-    from impasto.server.shots.render import ShotJob
+from impasto.core.motion.conventions import equivalents
+from impasto.core.motion.layers import VectorChannels
+from impasto.core.motion.vector_check import VectorCheck, check_vectors
+from impasto.core.motion.vectors import PlateWindows
+from impasto.core.working_picture import to_working
+from impasto.server.protocol.messages import ShotJob
+from impasto.server.shots.motion import ShotMotion
 
 PAIRS_ASKED = 5
-"""Pairs of neighbouring plates that are asked whether the vectors agree with them, until one knows."""
+"""Pairs of neighbouring plates that the vectors are compared with, until one pair decides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """What speaks against motion vectors, in a sentence; `grave` where that cannot be as it should."""
+class MotionProblem:
+    """What speaks against motion vectors, in a sentence; `grave` where the vectors cannot be right."""
 
     sentence: str
     grave: bool
@@ -37,15 +34,16 @@ class Doubt:
 
 def plate_of(job: ShotJob, number: int) -> Frame:
     """One plate of a shot."""
-    with open_reader(job.input, frames=FrameRange(number, number), layer=job.layer) as reader:
+    with open_reader(job.input, frames=FrameRange(number, number), layer=job.layer or None) as reader:
         return next(iter(reader))
 
 
-def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: Callable[[], None]) -> Iterator[Doubt]:
-    """What the plates say against the vectors of each direction, and that nobody could ask them.
+def problems_with(
+    motion: ShotMotion, job: ShotJob, info: ShotInfo, place: PlateWindows, advance: Callable[[], None]
+) -> Iterator[MotionProblem]:
+    """Where the plates contradict the vectors of a direction, or that there was no pair of plates to compare with.
 
-    A single frame is held against its neighbours, where the shot has any. `advance` is called for every pair of plates
-    that is looked at.
+    A single frame is compared with its neighbours, where the shot has any. `advance` is called before each pair.
     """
     assert info.frame_count is not None
     asked = {side: channels for side, channels in ((1, motion.layer.next), (-1, motion.layer.previous)) if channels}
@@ -61,7 +59,8 @@ def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: 
             pair = [plate_of(job, each) for each in (number, number + 1)]
         if len(pair) < 2 or any(plate.part.data_window != place.data for plate in pair):
             continue
-        pictures = [scaled(see(plate, input_space=job.input_space).picture, place.size) for plate in pair]
+        space = job.input_space or None
+        pictures = [scaled(to_working(plate, input_space=space).picture, place.size) for plate in pair]
         for side, channels in list(asked.items()):
             here = 0 if side == 1 else 1
             if number + here not in motion.stamps:
@@ -69,19 +68,19 @@ def doubts(motion: Motion, job: ShotJob, info: ShotInfo, place: Place, advance: 
             looked_at = True
             field = motion.vectors(number + here, place).towards(side)
             assert field is not None
-            found = judge(pictures[here], pictures[1 - here], field)
+            found = check_vectors(pictures[here], pictures[1 - here], field)
             if found.verdict != "silent":
                 del asked[side]
             if found.verdict in ("turned", "still", "scaled"):
                 pair_of = number + here, number + 1 - here
-                yield Doubt(_contradiction(motion, channels, found, pair_of), found.verdict != "still")
+                yield MotionProblem(_contradiction(motion, channels, found, pair_of), found.verdict != "still")
     if motion.stamps and not looked_at:
-        yield Doubt(
+        yield MotionProblem(
             "no two neighbouring plates were there to hold the motion vectors against: look at the result", False
         )
 
 
-def _contradiction(motion: Motion, channels: Channels, found: Judgement, pair: tuple[int, int]) -> str:
+def _contradiction(motion: ShotMotion, channels: VectorChannels, found: VectorCheck, pair: tuple[int, int]) -> str:
     own, other = found.errors
     layer, path = motion.layer.name, motion.files.path_of(pair[0])
     if found.verdict in ("still", "scaled"):
@@ -90,9 +89,9 @@ def _contradiction(motion: Motion, channels: Channels, found: Judgement, pair: t
             f"move: frame {pair[1]} is off frame {pair[0]} by {own:.1f}/255, along its optical flow by {other:.1f}; "
             + ("render them unscaled" if found.verdict == "scaled" else "right for water, smoke, or a picture put in")
         )
-    way = channels.way
-    turned_way = replace(way, x=way.x * found.signs[0], y=way.y * found.signs[1])
-    names = alike(turned_way, channels.slot, motion.layer.directions) or alike(turned_way)
+    meaning = channels.convention
+    right = replace(meaning, x=meaning.x * found.signs[0], y=meaning.y * found.signs[1])
+    names = equivalents(right, channels.slot, motion.layer.directions) or equivalents(right)
     turned = {(-1, 1): "x", (1, -1): "y", (-1, -1): "x and y"}[found.signs]
     return (
         f"expected motion vectors that agree with the plates, '{layer}' of '{path}' leads frame {pair[0]} to places in "

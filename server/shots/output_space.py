@@ -1,9 +1,8 @@
-"""Which colours a result is given: those that were asked for, the plate's own, or the custom of its kind of file."""
+"""The output space of a shot: the one that was asked for, the plate's own, or the usual one of the kind of file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from impasto.core.media import ShotInfo, target_of
 from impasto.core.media.formats import picture_format
 from impasto.core.media.open import picture_target
 from impasto.core.working_picture import Output
-
-if TYPE_CHECKING:
-    from impasto.server.shots.render import ShotJob
+from impasto.server.protocol.messages import ShotJob
 
 STATED: Mapping[str, tuple[str, ...]] = {
     "movie": ("pq2020", "hlg2020"),
@@ -34,7 +31,7 @@ def require_spaces(job: ShotJob) -> None:
     frame = Frame.from_pixels(np.zeros((1, 1, 3), np.uint8))
     for option, name in (("--input-space", job.input_space), ("--output-space", job.output_space)):
         try:
-            colour.plate_space(frame, name)
+            colour.plate_space(frame, name or None)
         except UnknownName as error:
             near = [error.nearest] if error.nearest is not None else colour.spaces()
             hint = f"Name another with {option}; impasto doctor lists them."
@@ -45,12 +42,12 @@ def output_of(job: ShotJob, info: ShotInfo, first: Frame) -> Output | None:
     """The colours and samples that a result wants where they are not those of the plate."""
     target = target_of(job.output, info, first)
     samples = "half" if target.samples == "half" else "float"
-    if job.output_space is not None:
+    if job.output_space:
         return Output(job.output_space, samples)
     is_float = np.issubdtype(first.part.pixels.dtype, np.floating)
     if target.space_default == "scene_linear":
         return None if is_float else Output("scene_linear", samples)
-    space = colour.plate_space(first, job.input_space)
+    space = colour.plate_space(first, job.input_space or None)
     if is_float or not (space.is_working or _can_stay(job, info, first)):
         return Output("srgb", samples)
     return None
@@ -59,10 +56,10 @@ def output_of(job: ShotJob, info: ShotInfo, first: Frame) -> Output | None:
 def _can_stay(job: ShotJob, info: ShotInfo, first: Frame) -> bool:
     """Whether a display-encoded kind of result may keep samples of another space: it says so, or the plate did not.
 
-    Where the user's word alone tells the space of a plate, a result of the same kind is read with the same word.
+    Where the user names the space of a plate, a result of the same kind is read with the same name.
     """
     files = picture_target(job.output, info)
     kind = None if files is None else picture_format(str(files))
-    if job.input_space is not None:
+    if job.input_space:
         return picture_format(info.path) is kind
     return first.colour_space in STATED.get("movie" if kind is None else kind.name, ())

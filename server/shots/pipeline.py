@@ -1,4 +1,4 @@
-"""Items produced in a thread of their own, a few ahead of whoever takes them."""
+"""The threads of a shot: frames are read ahead of the one that renders them, and written behind it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from impasto.core.frame import Frame
+from impasto.core.media import Writer
 
 Item = TypeVar("Item")
 
 WAIT_S = 0.1
-"""The longest that either side waits before it looks whether the other still wants it."""
+"""The longest wait of either side before it checks whether the other has left."""
 LEAVE_S = 15.0
-"""The longest that leaving waits for a source that hangs: more than a camera or stream takes to give up."""
+"""The longest wait for a source that hangs, when the block is left: more than a camera or stream takes to give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,11 @@ class _End:
 
 
 class ReadAhead(Generic[Item]):
-    """The items of a generator, run in a thread, at most `depth` waiting and one in the making.
+    """The items of a generator that runs in a thread, with at most `depth` items waiting and one in the making.
 
-    The thread starts with the `with` block and has ended when the block is left; the generator is
-    closed in the thread that ran it, so a reader opened inside it has one owner. What the generator
-    raises is raised to the taker as it is, after the items that came before it.
+    The thread starts with the `with` block and has ended when the block is left. The generator is closed in the thread
+    that ran it, so a reader opened inside it has one owner. `take` raises what the generator raised, as it is, after
+    the items that came before.
     """
 
     def __init__(self, items: Generator[Item, None, None], depth: int) -> None:
@@ -77,7 +81,7 @@ class ReadAhead(Generic[Item]):
         self._offer(last)
 
     def _offer(self, item: Item | _Raised | _End) -> bool:
-        """Wait for room; False once nobody takes any more."""
+        """Wait for room; False once the block was left."""
         while not self._left.is_set():
             try:
                 self._queue.put(item, timeout=WAIT_S)
@@ -85,3 +89,79 @@ class ReadAhead(Generic[Item]):
                 continue
             return True
         return False
+
+
+class _Signal(Enum):
+    FINISH = "finish"
+    STOP = "stop"
+
+
+class _StoppedError(Exception):
+    """Makes the writer close as after an error: there are fewer frames than were promised."""
+
+
+class WriteBehind:
+    """A writer run in a thread, with at most `depth` frames waiting.
+
+    The thread owns the writer from the start of the `with` block to its end. Leaving the block waits until every frame
+    that was put is stored; after an exception the writer closes as after an error, so that a movie does not appear
+    under its final name. An error of the writer is raised by the next `put`, or on leaving, as it is; an error of the
+    block itself goes first.
+    """
+
+    def __init__(self, writer: Writer, depth: int) -> None:
+        self._writer = writer
+        self._queue: queue.Queue[Frame | _Signal] = queue.Queue(depth)
+        self._stored: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        # Not a daemon: the interpreter must not end between a frame's last byte and its final name.
+        self._thread = threading.Thread(target=self._write, name="impasto-write-behind", daemon=False)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._enqueue(_Signal.FINISH if error is None else _Signal.STOP)
+        while self._thread.is_alive():
+            self._thread.join(WAIT_S)
+        if error is None and self._error is not None:
+            raise self._error
+
+    def put(self, frame: Frame) -> None:
+        """Hand over one frame, waiting for room. Raises the error that an earlier frame met."""
+        self._enqueue(frame)
+        if self._error is not None:
+            raise self._error
+
+    def stored(self) -> list[tuple[int, str]]:
+        """Number and path of the frames stored since the last call, in order."""
+        found = []
+        while not self._stored.empty():
+            found.append(self._stored.get_nowait())
+        return found
+
+    def _enqueue(self, item: Frame | _Signal) -> None:
+        while self._thread.is_alive():
+            try:
+                self._queue.put(item, timeout=WAIT_S)
+            except queue.Full:
+                continue
+            return
+
+    def _write(self) -> None:
+        try:
+            with self._writer:
+                while True:
+                    item = self._queue.get()
+                    if item is _Signal.FINISH:
+                        return
+                    if isinstance(item, _Signal):
+                        raise _StoppedError
+                    self._stored.put((item.number, self._writer.write(item)))
+        except _StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that puts
+            self._error = error

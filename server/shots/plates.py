@@ -1,28 +1,19 @@
-"""Which frames of a shot are to be rendered, and each of them with its matte."""
+"""The frames of a shot that are rendered, each with its matte, guides and motion."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import groupby
 
-from impasto.core.frame import Frame
 from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.numbering import parse_numbered
 from impasto.core.media.open import is_movie
-from impasto.server.shots.guides import guided
+from impasto.server.shots.guides import with_guides
+from impasto.server.shots.job import InputFrame
 from impasto.server.shots.mattes import matte_frames
-from impasto.server.shots.motion import Moves, moved
-
-
-@dataclass(frozen=True, slots=True)
-class Plate:
-    """One frame as it was read, with the picture its matte is in."""
-
-    frame: Frame
-    matte: Frame | None
+from impasto.server.shots.motion_to_keys import MotionStore, with_motion
 
 
 def source_of(info: ShotInfo, number: int) -> str:
@@ -34,8 +25,7 @@ def source_of(info: ShotInfo, number: int) -> str:
 def runs_to_render(info: ShotInfo, writer: Writer, *, resume: bool) -> tuple[list[FrameRange] | None, int]:
     """The ranges of frames that are not finished yet and the number of those that are; None for all frames.
 
-    A movie is read from its first open frame to its last in one go, because finding a place in it
-    costs more than a few frames.
+    A movie is read from its first open frame to its last in one go, because seeking in it costs more than a few frames.
     """
     if not resume or info.frame_count is None:
         return None, 0
@@ -55,36 +45,36 @@ def plates(
     runs: list[FrameRange] | None,
     *,
     layer: str | None,
-    matte: str | None,
+    matte: str,
     guides: tuple[GuideFiles, ...] = (),
-    moves: Moves | None = None,
-) -> Generator[Plate, None, None]:
-    """Every plate of a shot that is to be rendered, with its matte, guides and motion; closes the readers it uses.
+    motion: MotionStore | None = None,
+) -> Generator[InputFrame, None, None]:
+    """Every plate that is rendered, with its matte, guides and motion; closes the readers it uses.
 
-    `reader` is open on the whole shot and serves where `runs` is None; else the runs are opened one by one.
+    `reader` is open on the whole shot and is read where `runs` is None; else the runs are opened one by one.
     """
     path = reader.info.path
     with reader:
         if runs is None:
-            yield from moved(guided(_with_mattes(reader, matte, reader.info.range), guides), moves)
+            yield from with_motion(with_guides(_with_mattes(reader, matte, reader.info.range), guides), motion)
             return
     for run in _in_one_go(runs) if is_movie(path) else runs:
         with open_reader(path, frames=run, layer=layer) as part:
             wanted = (
                 plate for plate in _with_mattes(part, matte, run) if any(plate.frame.number in each for each in runs)
             )
-            yield from moved(guided(wanted, guides), moves)
+            yield from with_motion(with_guides(wanted, guides), motion)
 
 
 def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
     return [FrameRange(runs[0].first, runs[-1].last)] if runs else []
 
 
-def _with_mattes(reader: Reader, matte: str | None, run: FrameRange | None) -> Iterator[Plate]:
-    if matte is None:
+def _with_mattes(reader: Reader, matte: str, run: FrameRange | None) -> Iterator[InputFrame]:
+    if not matte:
         for frame in reader:
-            yield Plate(frame, None)
+            yield InputFrame(frame, None)
         return
     with closing(matte_frames(matte, run)) as mattes:
         for frame in reader:
-            yield Plate(frame, next(mattes))
+            yield InputFrame(frame, next(mattes))

@@ -1,7 +1,7 @@
 """What is written into every frame of a shot job, and whether a frame on disk still agrees with it.
 
-The engine notes style, hash, parameters, grade and version. A job adds what only it knows: its
-settings as they were asked for, and the files that the frame was made of.
+The engine notes style, hash, parameters, grade and version. A job adds its settings and the files that the frame was
+made of.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from impasto.core.frame import Frame
 
 STYLE, PRECISION = "style_sha256", "precision"
-"""What the engine notes and a resumed run compares."""
+"""Entries of the engine that a resumed run compares."""
 GUIDES, GUIDE_STAMPS = "guides", "guide_stamps"
 MOTION_STAMPS = "motion_stamps"
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
@@ -61,8 +61,8 @@ def agrees(
 ) -> bool:
     """Whether a finished frame was made by this style with these settings from files that are still the same.
 
-    `source` is the movie or the picture that the frame is to be made of. `precision` is asked last, because
-    the answer may cost a look at the devices. A frame without provenance never agrees.
+    `source` is the movie or the picture that the frame is made of. `precision` is called last, because it may have to
+    look at the devices. A frame without provenance never agrees.
     """
     if stored.get(STYLE) != style_sha256 or stored.get(SETTINGS) != settings:
         return False
@@ -80,7 +80,7 @@ def agrees(
 
 
 def stamp(path: str) -> str:
-    """Size and time of change of a file, by which a plate that was rendered anew is noticed; '' where there is none."""
+    """Size and time of change of a file, which differ where a plate was rendered anew; '' where there is no file."""
     try:
         facts = os.stat(path)
     except OSError:

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     link = worker_end(asked.fd)
     # Before torch is loaded: waiting threads leave their core to those that read and write pictures.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from impasto.core.freed_memory import keep_freed_pages
+    from impasto.core.malloc_settings import keep_freed_pages
 
     keep_freed_pages()
     from impasto.server.worker.device import DeviceStudio

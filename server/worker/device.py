@@ -19,9 +19,10 @@ from impasto.core.errors import DeviceError, StyleError
 from impasto.core.frame import Frame, Pixels
 from impasto.core.style import Style, find_style, load_style
 from impasto.server.protocol.limits import NAME_BYTES
-from impasto.server.protocol.messages import DeviceFacts, Done, Look
+from impasto.server.protocol.messages import DeviceFacts, Done, RenderSettings
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import Ready
+from impasto.server.shots.job import tile_of
 from impasto.server.worker.fitting_painter import Reservations, StylePainter
 from impasto.server.worker.frames import paint_frame
 from impasto.server.worker.loop import DeviceLost, FrameTask
@@ -76,7 +77,7 @@ class DeviceStudio:
         painter = self.painter(task.request.look, task.style_path)
         return paint_frame(task, painter, check)
 
-    def painter(self, look: Look, style_path: str) -> StylePainter:
+    def painter(self, look: RenderSettings, style_path: str) -> StylePainter:
         """The style of a look, loaded where it is not warm. StyleError where its digest is not the one asked for."""
         # The library has new files of its folders checked; of a file that a client named by its path it hears nothing.
         named_by_path = os.path.isabs(look.style)
@@ -112,11 +113,6 @@ def others_than(device: str, asked: str, gpus: int) -> tuple[str, ...]:
     if asked != "auto" or not device.startswith("cuda"):
         return ()
     return tuple(name for name in (f"cuda:{index}" for index in range(gpus)) if name != device)
-
-
-def tile_of(tile: int) -> Tile:
-    """The tile of a look as the engine takes it."""
-    return "auto" if tile == 0 else "off" if tile == -1 else tile
 
 
 def prove(device: str) -> None:

@@ -10,10 +10,8 @@ from dataclasses import replace
 from impasto.core.engine import AUTO_TILE, Precision, Rendered, choose_precision
 from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
-from impasto.core.grade import After, Before
-from impasto.core.params import Params
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.style import Style
-from impasto.core.working_picture import Output
 from impasto.server.worker.loop import DeviceLost
 from impasto.server.worker.memory_budget import fitting_tile, free_bytes, needed_bytes, network_of, usual_tile
 from impasto.server.worker.style_cache import Held, Tile, WarmStyles
@@ -78,38 +76,22 @@ class StylePainter:
     def render(
         self,
         frame: Frame,
-        params: Params | None = None,
+        settings: FrameSettings | None = None,
         *,
         matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
         cancelled: Callable[[], None] = lambda: None,
         into: Pixels | None = None,
     ) -> Rendered:
         """As `Engine.render`; its report says what was done for want of memory. DeviceLost for a device that failed."""
-        window = frame.part.display_window
-        size = window.width, window.height
-        if before is not None and before.resize is not None:
-            size = before.resize.size_for(*size)
-        stroke = (params or self.style.card.defaults).stroke
+        settings = settings or FrameSettings()
+        size = settings.network_size(frame)
+        stroke = (settings.params or self.style.card.defaults).stroke
 
         def attempt(tile: Tile) -> Rendered | None:
             """The frame, None where memory ran out; the tensors of the attempt are gone by then."""
             engine = self._warm.engine(self._held, self._precision, tile)
             try:
-                return engine.render(
-                    frame,
-                    params,
-                    matte=matte,
-                    before=before,
-                    after=after,
-                    input_space=input_space,
-                    output=output,
-                    cancelled=cancelled,
-                    into=into,
-                )
+                return engine.render(frame, settings, matte=matte, cancelled=cancelled, into=into)
             except Exception as error:
                 if not self._is_shortage(error):
                     raise

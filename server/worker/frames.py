@@ -13,6 +13,7 @@ from impasto.core.card import Card
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import Done
 from impasto.server.protocol.pixels import matte_view, view_of
@@ -42,8 +43,9 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
     request, memory = task.request, memoryview(task.segment)
     look, picture = request.look, request.picture
     require_no_guides(painter.style.card)
-    params = params_of(look.params, painter.style.card.defaults)
-    before, after = before_of(look.before), after_of(look.after)
+    settings = FrameSettings(
+        params_of(look.params, painter.style.card.defaults), before_of(look.before), after_of(look.after)
+    )
     frame = Frame.from_pixels(
         view_of(picture, memory.toreadonly(), task.in_offset),
         colour_space=picture.colour_space or None,
@@ -56,7 +58,7 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
     uploaded = clock() - begun
     wanted = view_of(picture, memory, task.out_offset)
     into = wanted if painter.delivers else None
-    rendered = painter.render(frame, params, matte=matte, before=before, after=after, cancelled=check, into=into)
+    rendered = painter.render(frame, settings, matte=matte, cancelled=check, into=into)
     begun = clock()
     if into is None:
         check()

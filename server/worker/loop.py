@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 from impasto.core.errors import ImpastoError, InvalidRequest, ServerError
 from impasto.server.helm import Helm
 from impasto.server.protocol.errors import facts_of
-from impasto.server.protocol.messages import DeviceFacts, Done, Look, Submit
+from impasto.server.protocol.messages import DeviceFacts, Done, RenderSettings, Submit
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import (
     DEVICE_FAILED,
@@ -49,8 +49,8 @@ from impasto.server.worker.work_items import Ring, Stopped, Unit
 from impasto.server.worker_pipe import Link, LinkClosed
 
 if TYPE_CHECKING:
-    from impasto.server.shots.render import Painter
-    from impasto.server.worker.shot_runner import ShotWork
+    from impasto.server.shots.painter import Painter
+    from impasto.server.worker.shot_runner import ShotRunner
 
 BEAT_S: Final = 0.5
 UNSENT_S: Final = 0.01
@@ -91,7 +91,7 @@ class Studio(Protocol):
         """Paint a frame from in-slot to out-slot. `check` is called wherever the work may be left, and raises."""
         ...
 
-    def painter(self, look: Look, style_path: str) -> Painter:
+    def painter(self, look: RenderSettings, style_path: str) -> Painter:
         """What paints the frames of a shot job."""
         ...
 
@@ -143,7 +143,7 @@ class _Worker:
         self._lock = threading.Lock()
         self._units: dict[bytes, Unit] = {}
         self._moved: dict[bytes, None] = {}
-        self._jobs: dict[bytes, ShotWork] = {}
+        self._jobs: dict[bytes, ShotRunner] = {}
         self._helm = Helm((link.fileno(),))
         self._beat_at = 0.0
         self._over = False
@@ -220,7 +220,7 @@ class _Worker:
             frame = message, self._begin(message.request.id)
         self._link.flush()
         for job in list(self._jobs.values()):
-            job.tell_if_due(now)
+            job.report_if_due(now)
         return frame
 
     def _handle(self, message: FromFront, file: int | None) -> None:
@@ -276,15 +276,15 @@ class _Worker:
         self._end(unit, end)
 
     def _start_job(self, order: RunShot) -> None:
-        from impasto.server.worker.shot_runner import ShotWork
+        from impasto.server.worker.shot_runner import ShotRunner
 
         unit = self._begin(order.request.id)
-        job = ShotWork(order, unit, self._send)
+        job = ShotRunner(order, unit, self._send)
         self._jobs[unit.id] = job
 
         def run() -> None:
             try:
-                end: End = job.run(self._studio)
+                end: End = job.run(self._studio.painter)
             except Exception as error:  # noqa: BLE001  # as for a frame
                 end = self._failed(unit.id, error, *job.so_far())
             self._jobs.pop(unit.id, None)

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from impasto.core.frame import Frame, Samples
-from impasto.core.grade import After, Before
-from impasto.core.params import Params
-from impasto.core.working_picture import Output
+from impasto.core.frame_settings import FrameSettings
 from impasto.server.protocol.worker_messages import FromWorker, TurnAsked, TurnOver
-from impasto.server.shots.render import Labelled, Painter
+from impasto.server.shots.painter import HasCard, Painter
 
 if TYPE_CHECKING:
     from impasto.core.engine import Rendered
@@ -37,7 +35,7 @@ class TurnPainter:
         self._granted: set[int] = set()
 
     @property
-    def style(self) -> Labelled:
+    def style(self) -> HasCard:
         """The style of the painter behind."""
         return self._painter.style
 
@@ -60,13 +58,9 @@ class TurnPainter:
     def render(
         self,
         frame: Frame,
-        params: Params | None = None,
+        settings: FrameSettings | None = None,
         *,
         matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
         cancelled: Callable[[], None] = lambda: None,
     ) -> Rendered:
         """Wait for a turn and paint in it; `cancelled` is called while waiting too, and may raise."""
@@ -75,34 +69,22 @@ class TurnPainter:
             self._moved()
             cancelled()
 
-        turn = self._ask(frame, before)
+        turn = self._ask(frame, settings or FrameSettings())
         try:
             self._await(turn, cancelled)
             check()
-            return self._painter.render(
-                frame,
-                params,
-                matte=matte,
-                before=before,
-                after=after,
-                input_space=input_space,
-                output=output,
-                cancelled=check,
-            )
+            return self._painter.render(frame, settings, matte=matte, cancelled=check)
         finally:
             self._moved()
             self._send(TurnOver(self._job, turn))
 
-    def _ask(self, frame: Frame, before: Before | None) -> int:
-        window = frame.part.display_window
-        size = window.width, window.height
-        if before is not None and before.resize is not None:
-            size = before.resize.size_for(*size)
+    def _ask(self, frame: Frame, settings: FrameSettings) -> int:
+        width, height = settings.network_size(frame)
         with self._changed:
             turn = self._asked
             self._asked += 1
             # Under the lock, so that turns are asked for in the order of their numbers.
-            self._send(TurnAsked(self._job, turn, frame.number, size[0] * size[1]))
+            self._send(TurnAsked(self._job, turn, frame.number, width * height))
         return turn
 
     def _await(self, turn: int, cancelled: Callable[[], None]) -> None:

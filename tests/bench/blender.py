@@ -11,7 +11,7 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
-from impasto.core.freed_memory import keep_freed_pages
+from impasto.core.malloc_settings import keep_freed_pages
 from impasto.core.media import open_reader
 from impasto.server.client import Client
 from tests.bench.shots import make_sequence

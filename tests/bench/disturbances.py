@@ -19,8 +19,8 @@ from impasto.core.colour import decode, encode, to_float
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Samples
 from impasto.core.metrics import psnr
+from impasto.training.data.augmentation import through_jpeg
 from impasto.training.data.plates import load_picture
-from impasto.training.teachers.degrade import through_jpeg
 
 Disturbance = Callable[[Samples, int], Samples]
 """A plate (H, W, 3), working space, and a seed, as the disturbed plate."""

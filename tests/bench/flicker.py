@@ -8,9 +8,9 @@ from pathlib import Path
 
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
+from impasto.core.flicker import warp_error
 from impasto.core.media import open_reader
 from impasto.core.metrics import sharpness_ratio
-from impasto.core.temporal import warp_error
 
 CLIP = Path(__file__).parent.parent / "media" / "harbour.mp4"
 FRAMES = 16

@@ -19,12 +19,12 @@ import numpy as np
 
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
+from impasto.core.flicker import warp_error
 from impasto.core.media import open_reader
 from impasto.core.metrics import edge_cosine, lap_swd, lattice, psnr, sharpness
-from impasto.core.temporal import warp_error
 from impasto.training.data.pictures import picture_files
 from impasto.training.data.plates import load_picture
-from impasto.training.teachers.pairs import Teacher, TeacherLook, fit_teacher
+from impasto.training.teachers.painted_pairs import Teacher, TeacherSettings, fit_teacher
 from tests.bench.disturbances import PICTURES, SIDE, painted_by, steadiness
 
 CLIPS = ("bbb_meadow_360p24.mp4", "person_juggle_720p24.mp4", "crystal_handheld_480p30.mp4")
@@ -101,8 +101,8 @@ def main() -> None:
     arguments.add_argument("--plates", type=Path, required=True)
     given = arguments.parse_args()
     paintings = [given.painting] if given.painting else []
-    look = TeacherLook(given.manner, paint_share=0.0)
-    teacher = fit_teacher(look, paintings, list(picture_files(given.plates).values()))
+    settings = TeacherSettings(given.manner, paint_share=0.0)
+    teacher = fit_teacher(settings, paintings, list(picture_files(given.plates).values()))
     found = gates(given.style, teacher, given.media, given.painting)
     for field in fields(found):
         print(f"{field.name:22} {getattr(found, field.name):.3f}")

@@ -23,18 +23,20 @@ import torch
 from impasto.core.colour import decode, to_float
 from impasto.core.engine import Engine
 from impasto.core.frame import Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.media.guide_files import find_guides
 from impasto.core.metrics import psnr
 from impasto.core.params import Params
-from impasto.training.data.guides import GuideWish
+from impasto.training.data.guides import GuideSpec
 from impasto.training.data.keyframes import load_keyframes
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
+from impasto.training.task import Schedule
 from impasto.training.teachers.palette import fit_palette
-from impasto.training.teachers.strokes import StrokeLook, paint
+from impasto.training.teachers.strokes import StrokeSettings, paint
 from tests.bench.keyframes import ssim
 
 HEIGHT, WIDTH = 216, 384
@@ -61,7 +63,7 @@ def main() -> None:
         truths = {number: hatched(each) for number, each in scenes.items()}
     else:
         palette = fit_palette(list(plates.values())[::6], [next(iter(plates.values()))[..., ::-1].copy()])
-        truths = {number: paint(each, palette, StrokeLook()) for number, each in plates.items()}
+        truths = {number: paint(each, palette, StrokeSettings()) for number, each in plates.items()}
     judged = [number for number in plates if min(abs(number - key) for key in KEYS) >= NEAR]
     print(f"painter {painter}, {steps} steps, {len(judged)} frames judged")
     print(f"the plate itself: {np.mean([psnr(plates[n], truths[n]) for n in judged]):.2f} dB")
@@ -80,12 +82,12 @@ def main() -> None:
 
 def measured(folder: Path, layers: tuple[str, ...], steps: int, truths: dict[int, Samples]) -> str:
     """Train on these layers, and say how near unseen frames come to their truth, without and with the keys."""
-    wishes = [GuideWish.parse(f"{folder}/aov/a.####.exr:{','.join(layers)}")] if layers else []
+    wishes = [GuideSpec.parse(f"{folder}/aov/a.####.exr:{','.join(layers)}")] if layers else []
     recipe = recipe_from({"steps": steps, "minutes": 0.0}, RECIPE)
-    lesson = prepare(load_keyframes(str(folder / "plates/p.####.exr"), folder / "keys", guides=wishes), recipe.seed)
+    split = hold_out(load_keyframes(str(folder / "plates/p.####.exr"), folder / "keys", guides=wishes), recipe.seed)
     output = folder / f"{'-'.join(layers) or 'alone'}.safetensors"
     begun = time.process_time()
-    run(task_for(lesson, recipe, output, Label("bench")), recipe, Schedule(output.with_suffix(".run"), 1e9, 1e9))
+    run(task_for(split, recipe, output, Label("bench")), recipe, Schedule(output.with_suffix(".run"), 1e9, 1e9))
     spent = time.process_time() - begun
     engine = Engine(output, device="cpu")
     files = find_guides(f"{folder}/aov/a.####.exr")
@@ -95,7 +97,7 @@ def measured(folder: Path, layers: tuple[str, ...], steps: int, truths: dict[int
         for number, truth in truths.items():
             with open_reader(str(folder / f"plates/p.{number:04}.exr")) as reader:
                 frame = dataclasses.replace(next(iter(reader)), guides=files.parts_of(number))
-            result = encoded(to_float(engine(frame, Params(keys=keys)).colour))
+            result = encoded(to_float(engine(frame, FrameSettings(Params(keys=keys))).colour))
             errors.append(psnr(result, truth))
             likeness.append(ssim(result, truth))
         figures.append(f"{np.mean(errors):.2f} dB / {np.mean(likeness):.3f}")

@@ -22,19 +22,21 @@ import torch
 
 from impasto.core.colour import to_float
 from impasto.core.engine import Engine
+from impasto.core.flicker import warp_error
 from impasto.core.frame import Frame, Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.core.params import Params
-from impasto.core.temporal import warp_error
 from impasto.training.data.keyframes import load_keyframes
-from impasto.training.data.keyframes import spread as spread_out
+from impasto.training.data.shots import spread as spread_out
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, Trained, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
+from impasto.training.task import Schedule, Trained
 from impasto.training.teachers.palette import fit_palette
-from impasto.training.teachers.strokes import StrokeLook, paint
+from impasto.training.teachers.strokes import StrokeSettings, paint
 from tests.bench.disturbances import noised
 
 WIDTH = 640
@@ -57,13 +59,13 @@ def main() -> None:
     with TemporaryDirectory(prefix="impasto-bench-") as kept:
         folder = Path(kept)
         store(folder / "plates", dict(enumerate(plates)))
-        store(folder / "keys", {key: paint(plates[key], palette, StrokeLook()) for key in keys})
+        store(folder / "keys", {key: paint(plates[key], palette, StrokeSettings()) for key in keys})
         trained = trained_for(seconds, folder)
         engine = Engine(folder / "style.safetensors", device="cpu")
     unseen = [n for n in spread_out(range(len(plates)), UNSEEN) if min(abs(n - key) for key in keys) >= NEAR]
-    truths = {number: paint(plates[number], palette, StrokeLook()) for number in unseen}
+    truths = {number: paint(plates[number], palette, StrokeSettings()) for number in unseen}
     middle = plates[len(plates) // 2 - 4 : len(plates) // 2 + 4]
-    painter = warp_error(middle, [paint(plate, palette, StrokeLook()) for plate in middle])
+    painter = warp_error(middle, [paint(plate, palette, StrokeSettings()) for plate in middle])
     print(f"steps: {trained.steps}; keys: {engine.style.card.keys}")
     print(f"psnr of the plate: {mean(psnr(plates[n], truth) for n, truth in truths.items()):.3f}")
     print(f"warp error of the plate: {warp_error(middle, middle):.3f}; of the painter: {painter:.3f}")
@@ -108,14 +110,14 @@ def store(folder: Path, pictures: dict[int, Samples]) -> None:
 def trained_for(seconds: float, folder: Path) -> Trained:
     """A run by the recipe's defaults on what `store` left in a folder."""
     recipe = recipe_from({"minutes": seconds / 60}, RECIPE)
-    lesson = prepare(load_keyframes(str(folder / "plates" / "f.####.png"), folder / "keys"), recipe.seed)
-    task = task_for(lesson, recipe, folder / "style.safetensors", Label("bench"))
+    split = hold_out(load_keyframes(str(folder / "plates" / "f.####.png"), folder / "keys"), recipe.seed)
+    task = task_for(split, recipe, folder / "style.safetensors", Label("bench"))
     return run(task, recipe, Schedule(folder / "run", preview_s=1e9, checkpoint_s=1e9), clock=time.process_time)
 
 
 def painted_by(engine: Engine, plate: Samples, params: Params) -> Samples:
     """A plate in 8 bits through the engine, and back in [0, 1]."""
-    return to_float(engine(Frame.from_pixels(np.rint(plate * 255).astype(np.uint8)), params).colour)
+    return to_float(engine(Frame.from_pixels(np.rint(plate * 255).astype(np.uint8)), FrameSettings(params)).colour)
 
 
 def moved_since(plate: Samples, keys: list[Samples]) -> npt.NDArray[np.bool_]:

@@ -22,15 +22,16 @@ from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Samples
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.metrics import psnr
-from impasto.core.motion.conventions import MotionWish
 from impasto.core.params import Params
 from impasto.core.style import Style, load_style
-from impasto.server.shots.render import ShotJob, render_shot
+from impasto.server.protocol.messages import RenderSettings, ShotJob
+from impasto.server.shots.render import render_shot
 from impasto.training.data.keyframes import load_keyframes
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 from impasto.training.recipe import recipe_from
+from impasto.training.task import Schedule
 from tests.bench.keyframes import ssim
 from tests.core.media.builders import write_layers
 
@@ -59,24 +60,26 @@ def measure(steps: int, seen: float) -> None:
         folder = Path(kept)
         truths = store(folder, seen)
         recipe = recipe_from({"steps": steps, "minutes": 0.0}, RECIPE)
-        lesson = prepare(load_keyframes(str(folder / "plate.####.png"), folder / "keys"), recipe.seed)
+        split = hold_out(load_keyframes(str(folder / "plate.####.png"), folder / "keys"), recipe.seed)
         path = folder / "hero.safetensors"
-        run(task_for(lesson, recipe, path, Label("bench")), recipe, Schedule(folder / "run", 1e9, 1e9))
+        run(task_for(split, recipe, path, Label("bench")), recipe, Schedule(folder / "run", 1e9, 1e9))
         style = load_style(path)
         assert style.card.keys is not None
         print(f"follow {style.card.keys.follow}, noise {style.card.keys.noise:.1f}")
-        vectors = MotionWish.parse(str(folder / "vector.####.exr"))
+        vectors = str(folder / "vector.####.exr")
         figures(folder, style, "the network alone", Params(keys=0), None, truths)
-        figures(folder, style, "keys by optical flow", Params(), None, truths)
+        figures(folder, style, "keys by optical flow", Params(), "", truths)
         figures(folder, style, "keys by motion vectors", Params(), vectors, truths)
 
 
-def figures(
-    folder: Path, style: Style, name: str, params: Params, motion: MotionWish | None, truths: dict[int, Samples]
-) -> None:
+def figures(folder: Path, style: Style, name: str, params: Params, motion: str, truths: dict[int, Samples]) -> None:
     """Paint the shot, and say how near its frames come to their truth, all and those far from a key."""
     job = ShotJob(
-        str(folder / "plate.####.png"), str(folder / "out.####.png"), params=params, motion=motion, overwrite=True
+        RenderSettings(style.card.name, params=params.as_dict()),
+        str(folder / "plate.####.png"),
+        str(folder / "out.####.png"),
+        motion=motion,
+        overwrite=True,
     )
     begun = time.process_time()
     render_shot(job, Engine(style, device="cpu"))

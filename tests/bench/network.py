@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from impasto.training.networks import KINDS, new_network
+from impasto.core.generators import GENERATORS
+from impasto.training.networks import new_network
 
 FRAMES = {"512x288": (288, 512), "1280x720": (720, 1280)}
 ROUNDS = 11
@@ -61,7 +62,7 @@ def network_figures() -> tuple[float, list[NetworkFigure]]:
     figures = []
     with torch.inference_mode():
         peak = convolution_peak()
-        for generator, size in ((name, size) for name, kind in KINDS.items() for size in kind.sizes):
+        for generator, size in ((name, size) for name, family in GENERATORS.items() for size in family.sizes):
             net = new_network(generator, size).fold()
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for frame, (height, width) in FRAMES.items():

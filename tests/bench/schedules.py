@@ -25,11 +25,12 @@ from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.training.data.pairs import load_pairs
 from impasto.training.data.pictures import picture_files
 from impasto.training.data.plates import load_picture
-from impasto.training.loop import Schedule, run
+from impasto.training.loop import run
 from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe, recipe_from
-from impasto.training.teachers.pairs import TeacherLook, fit_teacher, make_pairs
+from impasto.training.task import Schedule
+from impasto.training.teachers.painted_pairs import TeacherSettings, fit_teacher, make_pairs
 from tests.bench.disturbances import DISTURBANCES
 from tests.bench.keyframes import mean
 
@@ -51,15 +52,15 @@ def main() -> None:
     plates = list(picture_files(given.plates).values())
     held, learned = plates[::4], [path for index, path in enumerate(plates) if index % 4]
     paintings = [given.painting] if given.painting else []
-    look = TeacherLook(given.manner, paint_share=0.0, plate_sides=(SIDE,))
-    teacher = fit_teacher(look, paintings, learned)
+    teacher_settings = TeacherSettings(given.manner, paint_share=0.0, plate_sides=(SIDE,))
+    teacher = fit_teacher(teacher_settings, paintings, learned)
     pictures = [load_picture(path, SIDE) for path in held]
     truths = [teacher.paint(picture) for picture in pictures]
     base = settings_in(given.base)
     sets = [settings_in(text) for text in given.settings]
     off: dict[str, Any] = {name: 0.0 for settings in sets for name in settings}
     with TemporaryDirectory(prefix="impasto-bench-") as kept:
-        make_pairs(learned, paintings, Path(kept), look)
+        make_pairs(learned, paintings, Path(kept), teacher_settings)
         pairs = load_pairs(Path(kept) / "before", Path(kept) / "after")
         for settings in (off, *({**off, **settings} for settings in sets)):
             recipe = recipe_from({**base, **settings}, Recipe(minutes=given.seconds / 60))

@@ -14,9 +14,10 @@ import numpy as np
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
-from impasto.core.freed_memory import keep_freed_pages
+from impasto.core.malloc_settings import keep_freed_pages
 from impasto.core.media import ShotInfo, open_writer
-from impasto.server.shots.render import ShotJob, render_shot
+from impasto.server.protocol.messages import RenderSettings, ShotDone, ShotJob
+from impasto.server.shots.render import render_shot
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def shot_figure(name: str, source: str, output: str, style: str) -> ShotFigure:
     """Render a shot once, the network warmed up, and divide its time."""
     engine = Engine(style, device="cpu")
     engine(Frame.from_pixels(np.zeros((720, 1280, 3), np.float32)))
-    result = render_shot(ShotJob(source, output, overwrite=True), engine)
+    result = render_shot(ShotJob(RenderSettings(style), source, output, overwrite=True), engine)
+    assert isinstance(result, ShotDone)
     stages, seconds = result.stages, result.seconds
     return ShotFigure(
         name,

@@ -16,26 +16,27 @@ import numpy as np
 import torch
 
 from impasto.core.colour import to_float
+from impasto.core.generators import GENERATORS
 from impasto.core.media import open_reader
 from impasto.training.data.pairs import Pair
-from impasto.training.distributed import ALONE
-from impasto.training.networks import KINDS
+from impasto.training.data.plates import load_picture
+from impasto.training.distributed import ONE_PROCESS
 from impasto.training.objectives.pairs import task_for
 from impasto.training.recipe import Recipe
-from impasto.training.state import Learners
+from impasto.training.state import TrainingState
 from impasto.training.teachers.manners import MANNERS
-from impasto.training.teachers.pairs import TeacherLook, fit_teacher, load_picture
+from impasto.training.teachers.painted_pairs import TeacherSettings, fit_teacher
 
 CLIP = "tests/media/harbour.mp4"
 PLATE_SIDE = 640
 WARM = 4
 """Steps that do not count; the critic trains from the first, as it does in nearly all of a run."""
-PATIENCE_S = 300.0
+LIMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepFigure:
-    """Training one network on pairs, by the default recipe with the critic heard."""
+    """Training one network on pairs, by the default recipe with the critic at work."""
 
     generator: str
     size: str
@@ -62,8 +63,8 @@ def step_figures(budget_s: float = 3.0) -> list[StepFigure]:
     return [
         steps_of(generator, size, device, budget_s)
         for device in devices
-        for generator, kind in KINDS.items()
-        for size in kind.sizes
+        for generator, family in GENERATORS.items()
+        for size in family.sizes
     ]
 
 
@@ -72,10 +73,11 @@ def steps_of(generator: str, size: str, device: str, budget_s: float) -> StepFig
     recipe = Recipe(generator=generator, size=size, critic_from=-1000)  # type: ignore[arg-type]
     plates = [torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8) for _ in range(4)]
     task = task_for([Pair(str(n), plate, plate.flip(0)) for n, plate in enumerate(plates)], recipe)
-    learners = Learners(task.net(), task.critic(), recipe, device, judged=False)
+    state = TrainingState(task.net(), task.critic(), recipe, device, validates=False)
+    state.fraction = 0.5
 
     def step() -> None:
-        learners.take(task.step(learners.net, learners.critic, learners.number, learners.drawn), 0.5, ALONE)
+        state.step(task.step(state.net, state.critic, state.steps, state.rng), ONE_PROCESS)
         if device != "cpu":
             torch.cuda.synchronize(device)
 
@@ -114,7 +116,7 @@ def keep_frame(path: Path) -> None:
 def paint_one(plate: Path, manner: str) -> None:
     """Print the seconds of one frame and the peak memory of this process in MiB; the plate stands for a painting."""
     needs = MANNERS[manner].needs_painting
-    teacher = fit_teacher(TeacherLook(manner), [plate] if needs else [], [plate])
+    teacher = fit_teacher(TeacherSettings(manner), [plate] if needs else [], [plate])
     picture = load_picture(plate, PLATE_SIDE)
     begun = time.perf_counter()
     teacher.paint(picture)
@@ -135,7 +137,7 @@ def first_preview_s() -> float:
         running = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
         try:
             while not (folder / "hero.run" / "preview.png").exists():
-                if running.poll() is not None or time.perf_counter() - begun > PATIENCE_S:
+                if running.poll() is not None or time.perf_counter() - begun > LIMIT_S:
                     return float("nan")
                 time.sleep(0.05)
             return time.perf_counter() - begun

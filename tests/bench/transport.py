@@ -24,7 +24,7 @@ import numpy.typing as npt
 from impasto.core.engine import Engine
 from impasto.core.errors import ServerUnreachable
 from impasto.core.frame import Frame
-from impasto.core.freed_memory import keep_freed_pages
+from impasto.core.malloc_settings import keep_freed_pages
 from impasto.server.client import Client, ring_writes
 from impasto.server.shared_memory import NoMapping
 from tests.server.fake_worker import write_style

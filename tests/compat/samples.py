@@ -21,7 +21,7 @@ BOOT = bytes(range(32, 48))
 NONCE = bytes(range(48, 64))
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-LOOK = wire.Look(
+LOOK = wire.RenderSettings(
     style="wheatfield",
     sha256=SHA256,
     params={"strength": 0.75, "stroke": 2.0, "exposure": -1.5},
@@ -74,25 +74,29 @@ CLIENTS: Mapping[str, FromClient] = {
         viewer="viewer 1",
         deadline_s=2.5,
     ),
-    "submit.least": wire.Submit(REQUEST, wire.Look("wheatfield"), wire.Picture(2, 1, 3, "uint8", 6)),
+    "submit.least": wire.Submit(REQUEST, wire.RenderSettings("wheatfield"), wire.Picture(2, 1, 3, "uint8", 6)),
     "submit_shot": wire.SubmitShot(
         id=REQUEST,
-        look=LOOK,
-        input="PLATES:sh010/plate.%04d.exr",
-        output="RENDERS:sh010/painted.%04d.exr",
-        first=1001,
-        last=1100,
-        layer="beauty",
-        matte="PLATES:sh010/matte.%04d.exr",
-        input_space="ACEScg",
-        output_space="ACEScg",
-        before_resize="50%",
-        after_resize="1920x",
-        overwrite=True,
-        resume=True,
-        lane="interactive",
+        job=wire.ShotJob(
+            look=LOOK,
+            input="PLATES:sh010/plate.%04d.exr",
+            output="RENDERS:sh010/painted.%04d.exr",
+            first=1001,
+            last=1100,
+            layer="beauty",
+            matte="PLATES:sh010/matte.%04d.exr",
+            input_space="ACEScg",
+            output_space="ACEScg",
+            before_resize="50%",
+            after_resize="1920x",
+            overwrite=True,
+            resume=True,
+            lane="interactive",
+        ),
     ),
-    "submit_shot.least": wire.SubmitShot(REQUEST, wire.Look("wheatfield"), "/plates/a.mov", "/renders/a.mov"),
+    "submit_shot.least": wire.SubmitShot(
+        REQUEST, wire.ShotJob(wire.RenderSettings("wheatfield"), "/plates/a.mov", "/renders/a.mov")
+    ),
     "cancel": wire.Cancel(REQUEST),
     "ping": wire.Ping((1 << 63) - 1),
     "list_styles": wire.ListStyles(REQUEST, 64),
@@ -189,20 +193,28 @@ SERVERS: Mapping[str, FromServer] = {
 
 SHOT = CLIENTS["submit_shot"]
 assert isinstance(SHOT, SubmitShot)
+JOB = SHOT.job
 CLIENTS_1_1: Mapping[str, FromClient] = {
     "hello.control_only": wire.Hello("impasto status", 1, 1, 4712, control_only=True),
     "hello.replaces": wire.Hello("blender 5.0.1", 1, 1, 4712, replaces=SESSION),
     "submit_shot.animated": replace(
         SHOT,
-        animated=(
-            wire.AnimatedParameter(
-                "strength", (wire.Stretch(1001, pack("<2d", 0.2, 0.25)), wire.Stretch(1100, pack("<d", 1.0)))
+        job=replace(
+            JOB,
+            animated=(
+                wire.AnimatedParameter(
+                    "strength", (wire.Stretch(1001, pack("<2d", 0.2, 0.25)), wire.Stretch(1100, pack("<d", 1.0)))
+                ),
+                wire.AnimatedParameter("exposure", (wire.Stretch(-7, pack("<d", -1.5)),)),
             ),
-            wire.AnimatedParameter("exposure", (wire.Stretch(-7, pack("<d", -1.5)),)),
         ),
     ),
-    "submit_shot.moved": replace(SHOT, motion="PLATES:sh010/vectors.%04d.exr", motion_layer="vector=blender"),
-    "submit_shot.guided": replace(SHOT, guides=("PLATES:sh010/normals.%04d.exr", "PLATES:sh010/depth.%04d.exr")),
+    "submit_shot.moved": replace(
+        SHOT, job=replace(JOB, motion="PLATES:sh010/vectors.%04d.exr", motion_layer="vector=blender")
+    ),
+    "submit_shot.guided": replace(
+        SHOT, job=replace(JOB, guides=("PLATES:sh010/normals.%04d.exr", "PLATES:sh010/depth.%04d.exr"))
+    ),
 }
 
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {

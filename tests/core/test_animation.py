@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.core.animation import KEYS, Animation, Track, animation_of
+from impasto.core.animation import KEYFRAMES, Animation, Track, animation_of
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.params import Params
 
@@ -53,7 +53,7 @@ def test_keys_may_come_in_any_order() -> None:
         ({"colour": {7: float("inf")}}, "colour between 0 and 1 at frame 7, got inf"),
         ({"detail": {}}, "give at least one key"),
         ({"detail": {1 << 31: 0.5}}, "got 2147483648 in detail"),
-        ({"detail": dict.fromkeys(range(KEYS + 1), 0.5)}, "at most 100000 keys of detail"),
+        ({"detail": dict.fromkeys(range(KEYFRAMES + 1), 0.5)}, "at most 100000 keys of detail"),
     ],
 )
 def test_what_cannot_be_is_named_by_parameter_frame_and_value(keys: dict[str, dict[int, float]], said: str) -> None:

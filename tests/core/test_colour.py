@@ -56,10 +56,10 @@ def through_identity(frame: Frame, override: str | None = None) -> tuple[Samples
         linear = colour.to_linear(plate if alpha is None else colour.unpremultiply(plate, alpha), space)
         if alpha is not None:
             linear = colour.fill(linear, colour.coverage(alpha))
-        carried = colour.split(linear)
-        assert carried.picture.min() >= 0
-        assert carried.picture.max() <= 1
-        painted = colour.join(carried.picture, carried)
+        picture, residual = colour.split_residual(linear)
+        assert picture.min() >= 0
+        assert picture.max() <= 1
+        painted = colour.add_residual(picture, residual)
         result = colour.from_linear(painted, space)
         mask = colour.changed(painted, linear)
     if alpha is not None:
@@ -271,30 +271,32 @@ class TestConversion:
             np.testing.assert_array_equal(colour.to_linear(plate[37:91], space_named(name)), whole[37:91])
 
 
-class TestCarryAround:
+class TestHdrResidual:
     def test_bright_and_negative_light_is_taken_off(self) -> None:
-        carried = colour.split(pixel(100, -0.2, 50))
-        assert carried.gain is not None
-        assert carried.floor is not None
-        np.testing.assert_array_equal(carried.gain, [[[100]]])
-        np.testing.assert_array_equal(carried.floor, pixel(0, -0.2, 0))
-        np.testing.assert_allclose(carried.picture, colour.encode(pixel(1, 0, 0.5)), rtol=1e-6)
+        picture, residual = colour.split_residual(pixel(100, -0.2, 50))
+        assert residual.gain is not None
+        assert residual.floor is not None
+        np.testing.assert_array_equal(residual.gain, [[[100]]])
+        np.testing.assert_array_equal(residual.floor, pixel(0, -0.2, 0))
+        np.testing.assert_allclose(picture, colour.encode(pixel(1, 0, 0.5)), rtol=1e-6)
 
-    def test_what_the_network_does_is_scaled_by_the_light_carried(self) -> None:
-        carried = colour.split(pixel(100, -0.2, 50))
+    def test_what_the_network_does_is_scaled_by_the_gain(self) -> None:
+        _, residual = colour.split_residual(pixel(100, -0.2, 50))
         np.testing.assert_allclose(
-            colour.join(pixel(0.5, 0.5, 0.5), carried), pixel(21.40411, 21.20411, 21.40411), rtol=1e-6
+            colour.add_residual(pixel(0.5, 0.5, 0.5), residual), pixel(21.40411, 21.20411, 21.40411), rtol=1e-6
         )
 
     def test_a_network_may_leave_its_range(self) -> None:
-        carried = colour.split(pixel(0.5, 0.5, 0.5))
-        np.testing.assert_array_equal(colour.join(pixel(-0.1, 1.5, 0), carried), colour.decode(pixel(-0.1, 1.5, 0)))
+        _, residual = colour.split_residual(pixel(0.5, 0.5, 0.5))
+        np.testing.assert_array_equal(
+            colour.add_residual(pixel(-0.1, 1.5, 0), residual), colour.decode(pixel(-0.1, 1.5, 0))
+        )
 
     @settings(max_examples=60, deadline=None)
     @given(arrays(np.float32, (3, 4, 3), elements=st.floats(-10, 60000, width=32)))
     def test_an_identity_returns_float_light(self, light: Samples) -> None:
-        carried = colour.split(light)
-        back = colour.join(carried.picture, carried)
+        picture, residual = colour.split_residual(light)
+        back = colour.add_residual(picture, residual)
         np.testing.assert_allclose(back, light, rtol=1e-6, atol=1e-37)
         assert not colour.changed(back, light).any()
 
@@ -313,22 +315,22 @@ class TestCarryAround:
         light = np.full((9, 9, 3), 0.25, np.float32)
         light[4, 4] = (np.nan, 0.1, 0.2)
         light[6, 2] = (0.1, np.inf, -np.inf)
-        carried = colour.split(light)
-        assert carried.invalid_count == 2
-        np.testing.assert_allclose(carried.picture, colour.encode(np.full((9, 9, 3), 0.25, np.float32)), rtol=1e-6)
-        np.testing.assert_array_equal(colour.join(carried.picture * 0, carried)[[4, 6], [4, 2]], light[[4, 6], [4, 2]])
+        picture, residual = colour.split_residual(light)
+        assert residual.invalid_count == 2
+        np.testing.assert_allclose(picture, colour.encode(np.full((9, 9, 3), 0.25, np.float32)), rtol=1e-6)
+        np.testing.assert_array_equal(colour.add_residual(picture * 0, residual)[[4, 6], [4, 2]], light[[4, 6], [4, 2]])
 
     def test_a_frame_without_one_valid_pixel_is_black_to_the_network(self) -> None:
         light = np.full((3, 3, 3), np.nan, np.float32)
-        carried = colour.split(light)
-        assert not carried.picture.any()
-        assert np.isnan(colour.join(carried.picture, carried)).all()
+        picture, residual = colour.split_residual(light)
+        assert not picture.any()
+        assert np.isnan(colour.add_residual(picture, residual)).all()
 
     def test_the_largest_floats_do_not_overflow(self) -> None:
         light = np.full((4, 4, 3), 3e38, np.float32)
         light[1, 1] = np.nan
-        carried = colour.split(light)
-        assert np.isfinite(carried.picture).all()
+        picture, _ = colour.split_residual(light)
+        assert np.isfinite(picture).all()
 
 
 class TestRestore:

@@ -13,6 +13,7 @@ from impasto.core.colour import plate_space
 from impasto.core.engine import Engine
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
 from impasto.core.params import Params
@@ -20,6 +21,7 @@ from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.core.working_picture import Output
 from tests.core.generators.test_unet import lively
+from tests.plates import plate
 
 CARD = Card(
     name="lively", title="Lively", description="", generator="unet", config={}, size="draft", halo=72, stride=8,
@@ -36,13 +38,6 @@ def identity() -> Engine:
 def lively_engine() -> Engine:
     net = lively(UNetConfig(widths=(8, 16), blocks=(1, 1)))
     return Engine(Style(replace(CARD, halo=net.config.halo), net), device="cpu")
-
-
-def plate(height: int = 40, width: int = 56, *, dtype: str = "float32", channels: int = 3, seed: int = 1) -> Frame:
-    samples = np.random.default_rng(seed).random((height, width, channels), np.float32)
-    if dtype.startswith("uint"):
-        return Frame.from_pixels((samples * np.iinfo(dtype).max).astype(dtype))
-    return Frame.from_pixels(samples.astype(dtype))
 
 
 def extremes(dtype: str) -> Frame:
@@ -112,15 +107,15 @@ def test_the_plate_is_not_written_to(lively_engine: Engine) -> None:
     for dtype in ("uint8", "float16", "float32"):
         frame = plate(dtype=dtype, channels=4)
         before = frame.part.pixels.copy()
-        lively_engine(frame, Params(strength=0.5, colour=0.5, detail=0.5, exposure=1))
+        lively_engine(frame, FrameSettings(Params(strength=0.5, colour=0.5, detail=0.5, exposure=1)))
         np.testing.assert_array_equal(frame.part.pixels, before)
 
 
 def test_strength_mixes_in_the_plates_own_space(lively_engine: Engine) -> None:
     frame = plate()
     full = lively_engine(frame).colour
-    np.testing.assert_array_equal(lively_engine(frame, Params(strength=0)).colour, frame.colour)
-    half = lively_engine(frame, Params(strength=0.5)).colour
+    np.testing.assert_array_equal(lively_engine(frame, FrameSettings(Params(strength=0))).colour, frame.colour)
+    half = lively_engine(frame, FrameSettings(Params(strength=0.5))).colour
     np.testing.assert_allclose(half, (full + frame.colour) / 2, atol=1e-5)
 
 
@@ -141,25 +136,31 @@ def test_a_matte_of_another_size_is_refused_with_both_sizes(lively_engine: Engin
 def test_exposure_is_undone_in_the_result(identity: Engine) -> None:
     frame = plate()
     for stops in (-3.0, 2.0):
-        np.testing.assert_allclose(identity(frame, Params(exposure=stops)).colour, frame.colour, rtol=1e-5)
+        np.testing.assert_allclose(
+            identity(frame, FrameSettings(Params(exposure=stops))).colour, frame.colour, rtol=1e-5
+        )
 
 
 def test_a_broader_stroke_is_the_network_on_a_smaller_plate(identity: Engine, lively_engine: Engine) -> None:
     frame = plate(64, 80)
     for stroke in (0.25, 0.5, 2.0, 4.0):
-        np.testing.assert_allclose(identity(frame, Params(stroke=stroke)).colour, frame.colour, atol=1e-5)
-    assert np.abs(lively_engine(frame, Params(stroke=2)).colour - lively_engine(frame).colour).max() > 1e-3
+        np.testing.assert_allclose(
+            identity(frame, FrameSettings(Params(stroke=stroke))).colour, frame.colour, atol=1e-5
+        )
+    assert (
+        np.abs(lively_engine(frame, FrameSettings(Params(stroke=2))).colour - lively_engine(frame).colour).max() > 1e-3
+    )
 
 
 def test_colour_and_detail_keep_what_they_name(lively_engine: Engine) -> None:
     frame = replace(plate(dtype="uint8"), colour_space="sRGB")
-    plain, kept = lively_engine(frame).colour, lively_engine(frame, Params(colour=1)).colour
+    plain, kept = lively_engine(frame).colour, lively_engine(frame, FrameSettings(Params(colour=1))).colour
 
     def chroma(pixels: np.ndarray) -> np.ndarray:
         return pixels[..., 0].astype(float) - pixels[..., 2]
 
     assert np.abs(chroma(kept) - chroma(frame.colour)).mean() < np.abs(chroma(plain) - chroma(frame.colour)).mean()
-    assert not np.array_equal(lively_engine(frame, Params(detail=1)).colour, plain)
+    assert not np.array_equal(lively_engine(frame, FrameSettings(Params(detail=1))).colour, plain)
 
 
 def test_premultiplied_edges_show_no_fringe(lively_engine: Engine) -> None:
@@ -199,33 +200,35 @@ def test_other_parts_and_channels_are_untouched(lively_engine: Engine) -> None:
 def test_steps_before_and_after_are_off_unless_asked_for(lively_engine: Engine) -> None:
     frame = plate()
     plain = lively_engine(frame).colour
-    np.testing.assert_array_equal(lively_engine(frame, before=Before(), after=After()).colour, plain)
+    np.testing.assert_array_equal(lively_engine(frame, FrameSettings(before=Before(), after=After())).colour, plain)
     for graded in (
-        lively_engine(frame, before=Before(denoise=0.5)),
-        lively_engine(frame, before=Before(gamma=1.5)),
-        lively_engine(frame, after=After(sharpen=1)),
-        lively_engine(frame, after=After(saturation=0.5)),
+        lively_engine(frame, FrameSettings(before=Before(denoise=0.5))),
+        lively_engine(frame, FrameSettings(before=Before(gamma=1.5))),
+        lively_engine(frame, FrameSettings(after=After(sharpen=1))),
+        lively_engine(frame, FrameSettings(after=After(saturation=0.5))),
     ):
         assert np.abs(graded.colour - plain).max() > 1e-3
-    assert lively_engine(frame, before=Before(resize=Resize.parse("50%"))).colour.shape == (20, 28, 3)
-    assert lively_engine(frame, after=After(resize=Resize.parse("200%"))).colour.shape == (80, 112, 3)
+    assert lively_engine(frame, FrameSettings(before=Before(resize=Resize.parse("50%")))).colour.shape == (20, 28, 3)
+    assert lively_engine(frame, FrameSettings(after=After(resize=Resize.parse("200%")))).colour.shape == (80, 112, 3)
 
 
 def test_a_result_in_another_space_is_float_and_converts_exactly(identity: Engine) -> None:
     frame = replace(plate(dtype="uint8"), colour_space="sRGB")
-    result = identity(frame, output=Output("scene_linear", "half"))
+    result = identity(frame, FrameSettings(output=Output("scene_linear", "half")))
     assert result.part.pixels.dtype == np.float16
     assert result.part.formats == ("half",) * 3
     grey = Frame.from_pixels(np.full((8, 8, 3), 188, np.uint8))
     # IEC 61966-2-1: code value 188 is 0.5029 of full light.
-    np.testing.assert_allclose(identity(grey, output=Output("scene_linear", "float")).colour, 0.50289, rtol=1e-4)
+    np.testing.assert_allclose(
+        identity(grey, FrameSettings(output=Output("scene_linear", "float"))).colour, 0.50289, rtol=1e-4
+    )
 
 
 def test_light_without_alpha_converts_to_another_space_too(identity: Engine) -> None:
     pixels = np.zeros((16, 16, 4), np.float32)
     pixels[4:8, 4:8, :3] = 0.5
     pixels[10:] = (0.25, 0.25, 0.25, 0.5)
-    result = identity(Frame.from_pixels(pixels), output=Output("srgb"))
+    result = identity(Frame.from_pixels(pixels), FrameSettings(output=Output("srgb")))
     # IEC 61966-2-1: 0.5 of light is code value 0.7354.
     np.testing.assert_allclose(result.colour[5, 5], 0.7354, atol=1e-4)
     np.testing.assert_allclose(result.colour[12, 5], 0.7354 / 2, atol=1e-4)
@@ -235,7 +238,7 @@ def test_a_converted_frame_states_its_new_space_and_not_the_old_one(identity: En
     frame = plate()
     old = {"acesImageContainerFlag": Attribute("int", 1), "colorInteropID": Attribute("string", "lin_ap0_scene")}
     frame = replace(frame, parts=(replace(frame.part, attributes=old),), colour_space="ACES2065-1")
-    result = identity(frame, output=Output("ACEScg"))
+    result = identity(frame, FrameSettings(output=Output("ACEScg")))
     assert result.part.attributes["colorInteropID"].value == "lin_ap1_scene"
     assert result.part.attributes["chromaticities"].value[:2] == (0.713, 0.293)
     assert "acesImageContainerFlag" not in result.part.attributes
@@ -247,18 +250,18 @@ def test_identifiers_of_32_bits_survive_a_conversion(identity: Engine) -> None:
     pixels = np.full((8, 8, 4), 0.5)
     pixels[..., 3] = 4_000_000_001
     part = Part(pixels, ("R", "G", "B", "id"), ("half", "half", "half", "uint"), window, window)
-    result = identity(Frame((part,), ColourLayer(0, (0, 1, 2))), output=Output("srgb"))
+    result = identity(Frame((part,), ColourLayer(0, (0, 1, 2))), FrameSettings(output=Output("srgb")))
     assert result.part.pixels[0, 0, 3] == 4_000_000_001
 
 
 def test_infinity_under_half_strength_comes_back_without_a_warning(identity: Engine) -> None:
     frame = extremes("float32")
-    result = identity(frame, Params(strength=0.5))
+    result = identity(frame, FrameSettings(Params(strength=0.5)))
     np.testing.assert_array_equal(np.isinf(result.colour), np.isinf(frame.colour))
 
 
 def test_provenance_names_style_hash_parameters_and_version(identity: Engine) -> None:
-    record = identity(plate(), Params(strength=0.5)).provenance
+    record = identity(plate(), FrameSettings(Params(strength=0.5))).provenance
     assert record["style"] == "identity"
     assert record["style_sha256"] == identity.style.card.weights_sha256
     assert '"strength": 0.5' in record["params"]

@@ -10,10 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Samples, Window
 from impasto.core.grade import After, Before
 from impasto.core.resize import Resize, resize_frame
-
-
-def noise(*shape: int, seed: int = 3) -> Samples:
-    return np.random.default_rng(seed).random(shape).astype(np.float32)
+from tests.plates import noise
 
 
 class TestSettings:
@@ -33,7 +30,7 @@ class TestSettings:
                 settings(**wrong)
 
     def test_all_off_is_the_argument_itself(self) -> None:
-        picture = noise(4, 4, 3)
+        picture = noise(4, 4, seed=3)
         assert grade.grade_before(picture, Before()) is picture
         assert grade.grade_after(picture, After(resize=Resize(scale=0.5))) is picture
 
@@ -52,7 +49,7 @@ class TestDenoise:
         np.testing.assert_allclose(grade.denoise(flat, 1.0), flat, rtol=1e-5)
 
     def test_a_result_depends_on_twice_the_radius_around_it(self) -> None:
-        picture = noise(40, 40, 3)
+        picture = noise(40, 40, seed=3)
         before = grade.denoise(picture, 0.5)
         picture[20, 20] += 0.5
         moved = np.argwhere(np.abs(grade.denoise(picture, 0.5) - before).max(axis=2) > 1e-5)
@@ -85,7 +82,7 @@ class TestLevels:
 
 class TestSaturate:
     def test_zero_is_luma_and_two_doubles_chroma(self) -> None:
-        picture = noise(5, 5, 3)
+        picture = noise(5, 5, seed=3)
         luma = (picture * colour.LUMA).sum(axis=2, keepdims=True)
         np.testing.assert_allclose(grade.saturate(picture, 0), np.repeat(luma, 3, axis=2), atol=1e-6)
         np.testing.assert_allclose(grade.saturate(picture, 2) - luma, 2 * (picture - luma), atol=1e-6)

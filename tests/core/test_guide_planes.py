@@ -17,14 +17,16 @@ from impasto.core.colour import encode
 from impasto.core.engine import Engine
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.frame import Attribute, ColourLayer, Frame, Part, Pixels, Samples, Window
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import Before
 from impasto.core.guide_planes import planes_of, read
 from impasto.core.guides import READINGS, Guide, Reading, planes_in
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style, load_style, read_card, save_style
+from tests import plates
 from tests.core.generators.test_unet import lively
 
 HEIGHT, WIDTH = 88, 120
@@ -54,8 +56,7 @@ def layers(seed: int = 1, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
 
 
 def plate(*guides: Part) -> Frame:
-    colour = np.random.default_rng(2).random((HEIGHT, WIDTH, 3), np.float32)
-    return Frame((part_of("R G B", colour),), ColourLayer(0, (0, 1, 2)), colour_space="srgb", number=7, guides=guides)
+    return replace(plates.plate(HEIGHT, WIDTH, seed=2), colour_space="srgb", number=7, guides=guides)
 
 
 def aov(seed: int = 1) -> Part:
@@ -175,15 +176,17 @@ def test_a_tile_equals_the_full_frame_with_guides() -> None:
     whole, tiled = Engine(style, device="cpu", tile="off"), Engine(style, device="cpu", tile=64)
     for params in (Params(), Params(stroke=0.8)):
         seen = replace(frame, guides=(big,))
-        np.testing.assert_array_equal(tiled(seen, params).colour, whole(seen, params).colour)
+        np.testing.assert_array_equal(
+            tiled(seen, FrameSettings(params)).colour, whole(seen, FrameSettings(params)).colour
+        )
 
 
 def test_the_device_sees_the_guides_that_numpy_sees() -> None:
     device, reference = Engine(STYLE, device="cpu"), Engine(STYLE, device="cpu")
     device._passes_on_device = True
     for params in (Params(), Params(stroke=2.0)):
-        result = device(plate(aov()), params).colour
-        np.testing.assert_allclose(result, reference(plate(aov()), params).colour, atol=5e-5)
+        result = device(plate(aov()), FrameSettings(params)).colour
+        np.testing.assert_allclose(result, reference(plate(aov()), FrameSettings(params)).colour, atol=5e-5)
 
 
 def test_strokes_scale_the_guides_with_the_plate() -> None:
@@ -194,7 +197,7 @@ def test_strokes_scale_the_guides_with_the_plate() -> None:
         (torch.ones_like(seen[:, :3]), torch.zeros_like(seen[:, :3])), None,
     )  # fmt: skip
     frame = plate(aov())
-    engine(frame, Params(stroke=2.0))
+    engine(frame, FrameSettings(Params(stroke=2.0)))
     (seen,) = asked
     planes = planes_of(frame, GUIDES)
     assert planes is not None
@@ -204,7 +207,7 @@ def test_strokes_scale_the_guides_with_the_plate() -> None:
 
 def test_guides_follow_the_plate_into_another_size() -> None:
     engine = Engine(STYLE, device="cpu")
-    painted = engine(plate(aov()), before=Before(resize=Resize.parse("50%"))).colour
+    painted = engine(plate(aov()), FrameSettings(before=Before(resize=Resize.parse("50%")))).colour
     assert painted.shape == (HEIGHT // 2, WIDTH // 2, 3)
     doubled = layers().repeat(2, axis=0).repeat(2, axis=1)[::2, ::2]
     assert np.array_equal(doubled, layers()), "nearest samples of what is doubled are what was there"
@@ -213,7 +216,7 @@ def test_guides_follow_the_plate_into_another_size() -> None:
     large = Part(colour, ("R", "G", "B"), ("float",) * 3, window, window)
     big = Part(layers().repeat(2, axis=0).repeat(2, axis=1), aov().channels, ("float",) * 3, window, window)
     frame = replace(plate(), parts=(large,), guides=(big,))
-    resized = engine(frame, before=Before(resize=Resize.parse("50%"))).colour
+    resized = engine(frame, FrameSettings(before=Before(resize=Resize.parse("50%")))).colour
     np.testing.assert_allclose(resized, engine(plate(aov())).colour, atol=1e-4)
 
 

@@ -11,12 +11,7 @@ import pytest
 from impasto.core import metrics
 from impasto.core.errors import UsageError
 from impasto.core.frame import Samples
-
-
-def texture(seed: int = 1, cell: int = 2, height: int = 96, width: int = 128) -> Samples:
-    """Soft noise in colour with grains of `cell` pixels."""
-    coarse = np.random.default_rng(seed).random((height // cell, width // cell, 3), np.float32)
-    return np.asarray(np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1), np.float32)
+from tests.plates import soft_noise
 
 
 def blurred(picture: Samples, side: int = 7) -> Samples:
@@ -33,7 +28,7 @@ def test_sharpness_of_a_ramp_is_its_slope() -> None:
 
 
 def test_blur_lowers_the_sharpness_and_contrast_raises_it() -> None:
-    plate = texture()
+    plate = soft_noise()
     assert metrics.sharpness_ratio(plate, plate) == 1
     assert metrics.sharpness_ratio(blurred(plate), plate) < 0.6
     assert metrics.sharpness_ratio(2 * plate, plate) == pytest.approx(2)
@@ -41,37 +36,37 @@ def test_blur_lowers_the_sharpness_and_contrast_raises_it() -> None:
 
 
 def test_edge_cosine_ignores_contrast_and_knows_the_negative_and_another_picture() -> None:
-    plate = texture(cell=16)
+    plate = soft_noise(cell=16)
     assert metrics.edge_cosine(0.3 * plate + 0.2, plate) == pytest.approx(1, abs=1e-5)
     assert metrics.edge_cosine(1 - plate, plate) == pytest.approx(-1, abs=1e-5)
-    assert abs(metrics.edge_cosine(texture(seed=2, cell=16), plate)) < 0.2
+    assert abs(metrics.edge_cosine(soft_noise(seed=2, cell=16), plate)) < 0.2
     assert math.isnan(metrics.edge_cosine(grey(0.5), grey(0.5)))
 
 
 def test_fine_strokes_over_the_same_forms_keep_the_edge_cosine() -> None:
-    plate = texture(cell=32)
-    strokes = plate + 0.2 * (texture(seed=3, cell=1) - 0.5)
+    plate = soft_noise(cell=32)
+    strokes = plate + 0.2 * (soft_noise(seed=3, cell=1) - 0.5)
     assert metrics.sharpness_ratio(strokes, plate) > 3
     assert metrics.edge_cosine(strokes, plate) > 0.8
 
 
 def test_texture_distance_is_small_for_other_places_of_one_texture_and_large_for_a_blur_or_another_grain() -> None:
-    plate = texture(height=192, width=192)
-    same = metrics.lap_swd(texture(seed=5, height=192, width=192), plate)
+    plate = soft_noise(height=192, width=192)
+    same = metrics.lap_swd(soft_noise(seed=5, height=192, width=192), plate)
     assert metrics.lap_swd(plate, plate) == 0
     assert same < 0.15
     assert metrics.lap_swd(blurred(plate), plate) > 3 * same
-    assert metrics.lap_swd(texture(cell=8, height=192, width=192), plate) > 3 * same
+    assert metrics.lap_swd(soft_noise(cell=8, height=192, width=192), plate) > 3 * same
 
 
 def test_texture_distance_needs_no_equal_sizes_and_repeats() -> None:
-    one, other = texture(height=96, width=128), texture(seed=2, height=130, width=70)
+    one, other = soft_noise(height=96, width=128), soft_noise(seed=2, height=130, width=70)
     assert metrics.lap_swd(one, other) == metrics.lap_swd(one, other)
     assert metrics.lap_swd(grey(0.5, 5, 3), grey(0.5, 5, 3)) == 0
 
 
 def test_laplacian_bands_hold_the_whole_picture() -> None:
-    picture = texture(height=64, width=96)
+    picture = soft_noise(height=64, width=96)
     *bands, rest = metrics.laplacian(picture)
     for band in reversed(bands):
         rest = cv2.resize(rest, band.shape[1::-1], interpolation=cv2.INTER_LINEAR) + band
@@ -103,7 +98,7 @@ def test_psnr_of_a_known_error() -> None:
 
 
 def test_a_faint_lattice_shows_wherever_the_picture_has_detail_and_a_picture_has_none() -> None:
-    plate = texture(cell=3, height=192, width=256)
+    plate = soft_noise(cell=3, height=192, width=256)
     cell = np.random.default_rng(4).standard_normal((4, 4)).astype(np.float32) * 0.004
     shuffled = plate + np.tile(cell, (48, 64))[..., None]
     assert metrics.lattice(plate) < 1.5
@@ -112,7 +107,7 @@ def test_a_faint_lattice_shows_wherever_the_picture_has_detail_and_a_picture_has
 
 def test_a_lattice_cannot_be_told_of_a_flat_or_small_picture() -> None:
     assert math.isnan(metrics.lattice(grey(0.5, 96, 96)))
-    assert math.isnan(metrics.lattice(texture(height=60, width=128)))
+    assert math.isnan(metrics.lattice(soft_noise(height=60, width=128)))
 
 
 def test_a_picture_of_one_pixel_has_no_neighbours() -> None:

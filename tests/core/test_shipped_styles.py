@@ -27,7 +27,7 @@ CLIP = Path(__file__).parent.parent / "media" / "harbour.mp4"
 
 
 @pytest.fixture(scope="module")
-def plate() -> Tensor:
+def clip_frame() -> Tensor:
     """A frame of our own clip, (1, 3, 536, 960)."""
     read, picture = cv2.VideoCapture(str(CLIP)).read()
     assert read
@@ -40,19 +40,19 @@ def network(name: str) -> UNet:
 
 
 @pytest.mark.parametrize("name", MOVING)
-def test_strokes_move_with_the_plate_at_sub_cell_shifts(name: str, plate: Tensor) -> None:
+def test_strokes_move_with_the_plate_at_sub_cell_shifts(name: str, clip_frame: Tensor) -> None:
     net = network(name)
-    errors = {pixels: shift_error(net, plate[:, :, 100:356, 200:720], pixels) for pixels in (1, 2, 4)}
+    errors = {pixels: shift_error(net, clip_frame[:, :, 100:356, 200:720], pixels) for pixels in (1, 2, 4)}
     print(f"{name}: shift error " + ", ".join(f"{pixels} px {error:.3f}" for pixels, error in errors.items()))
     # An untrained network of ordinary initialisation has 1.35 here; below 0.35 strokes do not boil on a pan.
     assert max(errors.values()) < 0.35
 
 
 @pytest.mark.parametrize("name", MOVING)
-def test_no_rim_shows_at_the_edge_of_the_frame(name: str, plate: Tensor) -> None:
+def test_no_rim_shows_at_the_edge_of_the_frame(name: str, clip_frame: Tensor) -> None:
     """What the network paints at the edge is near what it would paint there if the picture went on, mirrored."""
     net = network(name)
-    picture = plate[:, :, 100:356, 200:720]
+    picture = clip_frame[:, :, 100:356, 200:720]
     halo = net.config.halo
     mirrored = torch.nn.functional.pad(picture, (halo,) * 4, mode="reflect")
     with torch.inference_mode():
@@ -64,9 +64,9 @@ def test_no_rim_shows_at_the_edge_of_the_frame(name: str, plate: Tensor) -> None
 
 
 @pytest.mark.parametrize("name", MOVING)
-def test_grain_is_not_painted_as_strokes(name: str, plate: Tensor) -> None:
+def test_grain_is_not_painted_as_strokes(name: str, clip_frame: Tensor) -> None:
     net = network(name)
-    picture = plate[:, :, 100:356, 200:720]
+    picture = clip_frame[:, :, 100:356, 200:720]
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(picture.shape, generator=generator)
     with torch.inference_mode():
@@ -83,15 +83,15 @@ def test_grain_is_not_painted_as_strokes(name: str, plate: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", PAINTED)
-def test_the_result_is_painted_and_not_graded(name: str, plate: Tensor) -> None:
+def test_the_result_is_painted_and_not_graded(name: str, clip_frame: Tensor) -> None:
     """The best colour grade of the plate (any 3x4 matrix) explains little of the result's fine structure.
 
     Of a film print, which is a grade, it must leave the texture.
     """
     with torch.inference_mode():
-        result = styled(network(name), plate).clamp(0, 1)
+        result = styled(network(name), clip_frame).clamp(0, 1)
     # In float32 the fit is off by a third of what it explains.
-    x = torch.cat((plate, torch.ones_like(plate[:, :1])), 1)[0].flatten(1).T.double()
+    x = torch.cat((clip_frame, torch.ones_like(clip_frame[:, :1])), 1)[0].flatten(1).T.double()
     y = result[0].flatten(1).T.double()
     graded = (x @ torch.linalg.lstsq(x, y).solution).float().T.view_as(result)
 
@@ -118,8 +118,8 @@ GAINS_DB = {
 
 @pytest.mark.parametrize("name", REPAIRS)
 @pytest.mark.parametrize("case", DAMAGES)
-def test_a_damaged_plate_comes_back_nearer_to_the_clean_one(name: str, case: str, plate: Tensor) -> None:
-    clean = plate[0].permute(1, 2, 0).numpy()[100:356, 200:720]
+def test_a_damaged_plate_comes_back_nearer_to_the_clean_one(name: str, case: str, clip_frame: Tensor) -> None:
+    clean = clip_frame[0].permute(1, 2, 0).numpy()[100:356, 200:720]
     damaged = to_float(np.rint(degraded(clean, DAMAGES[case], chance_of(case)) * 255).astype(np.uint8))
     with torch.inference_mode():
         result = styled(network(name), torch.from_numpy(damaged).permute(2, 0, 1)[None]).clamp(0, 1)
@@ -129,7 +129,7 @@ def test_a_damaged_plate_comes_back_nearer_to_the_clean_one(name: str, case: str
 
 
 @pytest.mark.parametrize("name", REPAIRS)
-def test_what_is_clean_stays_as_it_is(name: str, plate: Tensor) -> None:
+def test_what_is_clean_stays_as_it_is(name: str, clip_frame: Tensor) -> None:
     with torch.inference_mode():
-        result = styled(network(name), plate).clamp(0, 1)
-    assert psnr(result.numpy(), plate.numpy()) > 36
+        result = styled(network(name), clip_frame).clamp(0, 1)
+    assert psnr(result.numpy(), clip_frame.numpy()) > 36

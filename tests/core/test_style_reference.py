@@ -17,7 +17,7 @@ from impasto.core.frame import Frame
 from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.generators.unet import UNet, UNetConfig
 from impasto.core.style import Style, find_style, load_style, offered_by, read_card, save_style
-from impasto.core.style_reference import mix_from, name_of, split_reference
+from impasto.core.style_reference import name_of, parse_choice, split_reference
 
 CODES = ("wave", "wheat", "dark ink")
 CARD = Card(
@@ -71,18 +71,18 @@ def test_a_choice_stands_behind_the_last_mark_that_belongs_to_no_path(reference:
     ],
 )
 def test_the_same_blend_has_one_spelling(choice: str, spelled: str) -> None:
-    mix = mix_from(choice, CODES, "many")
+    mix = parse_choice(choice, CODES, "many")
     assert str(mix) == spelled
     assert sum(mix.weights) == pytest.approx(1)
 
 
 def test_what_cannot_be_chosen_is_said_with_what_can() -> None:
     with pytest.raises(UnknownName, match="did you mean 'wheat'"):
-        mix_from("weat", CODES, "many")
+        parse_choice("weat", CODES, "many")
     with pytest.raises(UsageError, match="weight of 0 or more for 'wave', got 'much'"):
-        mix_from("wave=much", CODES, "many")
+        parse_choice("wave=much", CODES, "many")
     with pytest.raises(UsageError, match="one weight above 0"):
-        mix_from("wave=0", CODES, "many")
+        parse_choice("wave=0", CODES, "many")
     with pytest.raises(StyleError, match="it holds one"):
         load_style(find_style("identity@wave"))
 

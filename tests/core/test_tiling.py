@@ -42,8 +42,8 @@ def test_tiles_cover_every_pixel_once_and_see_what_they_paint(height: int, width
     covered = torch.zeros(height, width, dtype=torch.int32)
     for tile in tiles_of(height, width, side, halo):
         covered[tile.top : tile.bottom, tile.left : tile.right] += 1
-        assert 0 <= tile.see_top <= tile.top < tile.bottom <= tile.see_bottom <= height
-        assert 0 <= tile.see_left <= tile.left < tile.right <= tile.see_right <= width
-        assert tile.see_top in (0, tile.top - halo) or tile.see_bottom == height
-        assert tile.see_left in (0, tile.left - halo) or tile.see_right == width
+        assert 0 <= tile.view_top <= tile.top < tile.bottom <= tile.view_bottom <= height
+        assert 0 <= tile.view_left <= tile.left < tile.right <= tile.view_right <= width
+        assert tile.view_top in (0, tile.top - halo) or tile.view_bottom == height
+        assert tile.view_left in (0, tile.left - halo) or tile.view_right == width
     assert bool((covered == 1).all())

@@ -55,7 +55,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
-from impasto.server.protocol.messages import DeviceFacts, Done, Look, Picture
+from impasto.server.protocol.messages import DeviceFacts, Done, Picture, RenderSettings
 from impasto.server.protocol.worker_messages import Ready
 from impasto.server.worker.loop import DeviceLost, FrameTask, work
 from impasto.server.worker.parent_watch import die_with_parent
@@ -198,7 +198,7 @@ class FakeStudio:
         notes += ("a note of the fake",) * (script.word == "notes")
         return Done(request.id, seconds, 0, tile, notes, {"style": script.word, "style_sha256": SHA256})
 
-    def painter(self, look: Look, style_path: str) -> FakePainter:
+    def painter(self, look: RenderSettings, style_path: str) -> FakePainter:
         script = Script.of(look.style, style_path)
         self._warm.add(script.word)
         if script.word.removeprefix("crash-") in COMMITS:
@@ -224,7 +224,7 @@ class FakePainter:
         self._script, self._link_file = script, link_file
         self.style = FakeStyle(fake_card(script.word))
 
-    def render(self, frame: Frame, params: Any = None, *, cancelled: Check = lambda: None, **asked: Any) -> Rendered:
+    def render(self, frame: Frame, settings: Any = None, *, cancelled: Check = lambda: None, **asked: Any) -> Rendered:
         from dataclasses import replace
         from types import SimpleNamespace
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from impasto.server.protocol.messages import Look, MattePicture, Picture, Submit
+from impasto.server.protocol.messages import MattePicture, Picture, RenderSettings, Submit
 from impasto.server.protocol.pixels import matte_bytes, matte_view, picture_bytes, view_of
 from impasto.server.protocol.worker_messages import (
     Beat,
@@ -100,7 +100,7 @@ class OneWorker:
         self,
         picture: Picture,
         samples: np.ndarray[Any, Any],
-        look: Look,
+        look: RenderSettings,
         *,
         style_path: str = "",
         matte: MattePicture | None = None,

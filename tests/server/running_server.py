@@ -28,9 +28,9 @@ from impasto.server.protocol.messages import (
     Hello,
     Join,
     Joined,
-    Look,
     OpenRing,
     Picture,
+    RenderSettings,
     RingOffered,
     RingReady,
     Shutdown,
@@ -249,6 +249,6 @@ PIXELS = np.arange(6 * 8 * 4, dtype=np.uint8).reshape(6, 8, 4)
 def request_of(style: str, pixels: np.ndarray[Any, Any], **more: Any) -> Submit:
     height, width, channels = pixels.shape
     picture = Picture(width, height, channels, str(pixels.dtype), width * channels * pixels.itemsize)  # type: ignore[arg-type]
-    look = more.pop("look", None) or Look(style)
+    look = more.pop("look", None) or RenderSettings(style)
     facts = {"id": secrets.token_bytes(16), "look": look, "picture": picture} | more
     return Submit(**facts)

@@ -210,23 +210,23 @@ class Script:
         self.say("data", messages.Done(submit.id, {"server": 0.0}), ())
 
     def _shot(self, shot: messages.SubmitShot) -> None:
-        first = 4 if shot.resume else 0
-        begun = messages.ShotStarted(shot.id, shot.output, 1, FRAMES - first, first, 64, 32, 24.0)
+        first = 4 if shot.job.resume else 0
+        begun = messages.ShotStarted(shot.id, shot.job.output, 1, FRAMES - first, first, 64, 32, 24.0)
         self.say("data", begun, ())
-        if shot.look.style == "hold":
+        if shot.job.look.style == "hold":
             self.held_shots.append(shot)
             return
-        if shot.look.style == "fail":
+        if shot.job.look.style == "fail":
             error = facts_of(StyleError("the style is broken"))
             self.say("data", messages.Failed(shot.id, error, "/out/part", 2), ())
             return
         for number in range(first, FRAMES):
-            if number == 4 and shot.look.style == "die" and not shot.resume:
+            if number == 4 and shot.job.look.style == "die" and not shot.job.resume:
                 self.flush()
                 os._exit(9)
             stored = messages.StoredFrame(number + 1, f"/out.{number + 1}", number + 1 - first, 0)
             self.say("data", messages.ShotProgress(shot.id, (stored,)), ())
-        self.say("data", messages.ShotDone(shot.id, shot.output, FRAMES - first, first, 0, 0.5), ())
+        self.say("data", messages.ShotDone(shot.id, shot.job.output, FRAMES - first, first, 0, 0.5), ())
 
     def flush(self) -> None:
         """Give what was said time to leave."""

@@ -86,10 +86,10 @@ def test_the_server_makes_its_pair_once(folder: Path) -> None:
 
 
 def test_a_client_needs_its_own_keys_and_the_servers(folder: Path) -> None:
-    with pytest.raises(NotPermitted, match="impasto keys new"):
+    with pytest.raises(NotPermitted, match="impasto auth new"):
         client_keys(folder, ADDRESS)
     own = new_pair(folder, "client")
-    with pytest.raises(NotPermitted, match=f"impasto keys trust {ADDRESS}"):
+    with pytest.raises(NotPermitted, match=f"impasto auth trust {ADDRESS}"):
         client_keys(folder, ADDRESS)
     key = someone()
     trust(folder, ADDRESS, key)

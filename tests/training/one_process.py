@@ -16,7 +16,7 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.hosts.terminal.train.torchrun import Place, leave, place
+from impasto.hosts.terminal.train.torchrun import ProcessRank, exit_process, process_rank
 from impasto.training import loop
 from impasto.training.data.domains import Domains
 from impasto.training.data.pairs import Pair
@@ -24,6 +24,7 @@ from impasto.training.distributed import joined
 from impasto.training.objectives import domains as domains_objective
 from impasto.training.objectives import pairs as pairs_objective
 from impasto.training.recipe import Recipe
+from impasto.training.task import Schedule, TrainingTask
 
 STEPS = 20
 RECIPE = Recipe(
@@ -42,26 +43,24 @@ RECIPE = Recipe(
 LIMIT_S = 60.0
 
 
-def smooth(generator: torch.Generator) -> torch.Tensor:
-    coarse = torch.rand(1, 3, 9, 9, generator=generator)
-    return torch.nn.functional.interpolate(coarse, size=(72, 72), mode="bicubic")[0].clamp(0, 1)
-
-
 def pairs(count: int = 3) -> list[Pair]:
+    """Pictures of their own: rounding grows with training, and on these it stays far below what the test allows."""
     generator = torch.Generator().manual_seed(1)
-    plates = [(smooth(generator) * 255).to(torch.uint8) for _ in range(count)]
+    coarse = [torch.rand(1, 3, 9, 9, generator=generator) for _ in range(count)]
+    soft = [torch.nn.functional.interpolate(each, size=(72, 72), mode="bicubic")[0].clamp(0, 1) for each in coarse]
+    plates = [(each * 255).to(torch.uint8) for each in soft]
     return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(plates)]
 
 
-def task(recipe: Recipe, case: str) -> loop.Task:
+def task(recipe: Recipe, case: str) -> TrainingTask:
     if case == "domains":
         plates, wanted = pairs(), pairs(4)
         both = Domains(tuple(pair.before for pair in plates), tuple(pair.after for pair in wanted))
         return domains_objective.task_for(both, recipe)
-    return dataclasses.replace(pairs_objective.task_for(pairs(), recipe), show=lambda net, path: None)
+    return dataclasses.replace(pairs_objective.task_for(pairs(), recipe), preview=lambda net, path: None)
 
 
-def stopped(here: Place, case: str) -> Callable[[], bool]:
+def stopped(here: ProcessRank, case: str) -> Callable[[], bool]:
     """When somebody asks this process to stop, kills it, or stops it dead; each at the eighth step."""
     seen = 0
 
@@ -89,9 +88,9 @@ def main() -> None:
         "uneven": {"batch": 5},
     }
     recipe = dataclasses.replace(RECIPE, **changes.get(case, {}))  # type: ignore[arg-type]
-    here = place()
+    here = process_rank()
     steps: list[int] = []
-    schedule = loop.Schedule(folder, checkpoint_s=0.0 if case == "killed" else 60.0, resume=here.restarts > 0)
+    schedule = Schedule(folder, checkpoint_s=0.0 if case == "killed" else 60.0, resume=here.restarts > 0)
     try:
         with joined(here.rank, here.size, "cpu", start=here.restarts, limit_s=3.0 if case == "hung" else LIMIT_S):
             trained = loop.run(
@@ -100,9 +99,9 @@ def main() -> None:
             )  # fmt: skip
     except TrainingError as error:
         print(f"{here.rank}: {error}", flush=True)
-        leave(7)
+        exit_process(7)
     print(f"{here.rank}: {trained.steps} steps after {here.restarts} restarts, {len(steps)} told", flush=True)
-    leave(0)
+    exit_process(0)
 
 
 if __name__ == "__main__":

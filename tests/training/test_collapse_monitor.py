@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.training.collapse_monitor import BANDS, SETTLED, Monitor, Probe, signs
-from impasto.training.losses.adversarial import CONTESTS
+from impasto.training.collapse_monitor import BANDS, SETTLED, CollapseMonitor, Probe, signs
+from impasto.training.data.pictures import as_float
+from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
+from tests.training.pictures import smooth_tensors
 
 
 class Painter(torch.nn.Module):
@@ -26,9 +28,7 @@ class Painter(torch.nn.Module):
 
 
 def plates() -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    coarse = torch.rand(4, 3, 8, 8, generator=generator)
-    return torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bicubic").clamp(0, 1)
+    return torch.stack([as_float(each) for each in smooth_tensors(4, 64, 64)])
 
 
 def cel(plates: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def seen(paint: Callable[[Tensor], Tensor], wanted: Callable[[Tensor], Tensor]) 
 
 
 def alarm_after(good: dict[str, float], now: dict[str, float]) -> str:
-    monitor = Monitor()
+    monitor = CollapseMonitor()
     assert not monitor.alarm(good, {}, 100, 5.0)
     return monitor.alarm(now, {}, 200, 5.0)
 
@@ -62,7 +62,7 @@ def test_a_style_that_is_met_exactly_shows_no_sign(style: Callable[[Tensor], Ten
 
 @pytest.mark.parametrize("style", [cel, pencil, white])
 def test_a_student_on_its_way_from_the_plate_to_a_style_alarms_nobody(style: Callable[[Tensor], Tensor]) -> None:
-    monitor = Monitor()
+    monitor = CollapseMonitor()
     for step in range(11):
         share = step / 10
         now = seen(lambda plate, share=share: (1 - share) * plate + share * style(plate), style)  # type: ignore[misc]
@@ -95,13 +95,13 @@ def test_a_result_that_is_not_finite_is_told() -> None:
 
 def test_a_critic_that_has_won_is_told() -> None:
     for contest, gap, won in (("hinge", 4.0, False), ("hinge", 6.0, True), ("hinge", -2.0, True), ("lsgan", 3.0, True)):
-        told = Monitor().alarm({}, {"critic_gap": gap}, 100, CONTESTS[contest].widest_gap)
+        told = CollapseMonitor().alarm({}, {"critic_gap": gap}, 100, ADVERSARIAL_FORMS[contest].widest_gap)
         assert bool(told) is won
-    assert not Monitor().alarm({}, {"critic_gap": 400.0}, 100, CONTESTS["wgan-gp"].widest_gap)
+    assert not CollapseMonitor().alarm({}, {"critic_gap": 400.0}, 100, ADVERSARIAL_FORMS["wgan-gp"].widest_gap)
 
 
 def test_a_loss_that_rises_far_above_its_lowest_is_told_once_the_run_has_settled() -> None:
-    monitor = Monitor()
+    monitor = CollapseMonitor()
     for step, loss in ((0, 0.01), (SETTLED, 0.3), (SETTLED + 100, 0.1), (SETTLED + 200, 0.25)):
         assert not monitor.alarm({}, {"reconstruction": loss}, step, 5.0)
     assert "0.31, it was 0.1" in monitor.alarm({}, {"reconstruction": 0.31}, SETTLED + 300, 5.0)

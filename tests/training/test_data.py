@@ -12,8 +12,8 @@ import torch
 from impasto.core.errors import TrainingError, UnknownName
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
-from impasto.training.data.pairs import Pair, as_float, digest, draw_crops, load_pairs
-from impasto.training.data.pictures import read_picture
+from impasto.training.data.pairs import Pair, digest, draw_crops, load_pairs
+from impasto.training.data.pictures import as_float, read_picture
 from impasto.training.recipe import Recipe, recipe_from
 
 
@@ -85,13 +85,13 @@ def test_the_rim_is_judged_only_at_the_true_edge_of_the_picture() -> None:
     pair = coordinates(100, 100)
     crops = draw_crops([pair], 64, 64, 16, torch.Generator().manual_seed(3))
     seen_edges = 0
-    for picture, judged in zip((crops.before * 255).round().int(), crops.judged[:, 0], strict=True):
+    for picture, loss_mask in zip((crops.before * 255).round().int(), crops.loss_mask[:, 0], strict=True):
         top, left = int(picture[0, 0, 0]), int(picture[1, 0, 0])
-        assert judged[20, 20] == 1
-        assert bool(judged[0, 32]) == (top == 0)
-        assert bool(judged[-1, 32]) == (top + 64 == 100)
-        assert bool(judged[32, 0]) == (left == 0)
-        assert bool(judged[32, -1]) == (left + 64 == 100)
+        assert loss_mask[20, 20] == 1
+        assert bool(loss_mask[0, 32]) == (top == 0)
+        assert bool(loss_mask[-1, 32]) == (top + 64 == 100)
+        assert bool(loss_mask[32, 0]) == (left == 0)
+        assert bool(loss_mask[32, -1]) == (left + 64 == 100)
         seen_edges += top == 0
     assert 0 < seen_edges < 64
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
 from impasto.core.colour import decode
-from impasto.core.frame import Samples
 from impasto.core.metrics import psnr, sharpness
 from impasto.training.teachers.degrade import Damage, chance_of, degraded, drawn_damage, noised
+from tests.training.pictures import smooth
 
-
-def plate(height: int = 98, width: int = 131) -> Samples:
-    coarse = np.random.default_rng(1).random((height // 7, width // 7, 3), np.float32)
-    return np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
-
-
+CLEAN = smooth(98, 131, cell=7)
 DAMAGES = {
     "blur": Damage(blur=1.0),
     "a smaller sensor": Damage(scale=0.6),
@@ -30,22 +24,21 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damage_is_seen_stays_in_place_and_is_the_same_each_time(damage: Damage) -> None:
-    clean = plate()
-    one, two = (degraded(clean, damage, chance_of("a")) for _ in range(2))
+    one, two = (degraded(CLEAN, damage, chance_of("a")) for _ in range(2))
     if damage.codec == "h264":
         assert psnr(one, two) > 30  # the codec decides by the clock where it may: see `degraded`
     else:
         np.testing.assert_array_equal(one, two)
-    assert (one.shape, one.dtype) == (clean.shape, np.float32)
+    assert (one.shape, one.dtype) == (CLEAN.shape, np.float32)
     assert 0 <= one.min() <= one.max() <= 1
-    here = psnr(one, clean)
+    here = psnr(one, CLEAN)
     assert 18 < here < 50
     for rows, columns in ((1, 0), (0, 1), (-1, 0), (0, -1)):
-        assert here > psnr(np.roll(one, (rows, columns), (0, 1)), clean)
+        assert here > psnr(np.roll(one, (rows, columns), (0, 1)), CLEAN)
 
 
 def test_no_damage_changes_nothing() -> None:
-    np.testing.assert_array_equal(degraded(plate(), Damage(), chance_of("a")), plate())
+    np.testing.assert_array_equal(degraded(CLEAN, Damage(), chance_of("a")), CLEAN)
 
 
 def test_noise_has_the_variance_in_light_that_the_sensor_gives_it() -> None:
@@ -58,14 +51,14 @@ def test_noise_has_the_variance_in_light_that_the_sensor_gives_it() -> None:
 
 def test_a_stronger_codec_harms_more() -> None:
     for weak, strong in ((DAMAGES["jpeg"], 80), (DAMAGES["h264"], 20)):
-        better = degraded(plate(), replace(weak, strength=strong), chance_of("a"))
-        assert psnr(better, plate()) > psnr(degraded(plate(), weak, chance_of("a")), plate()) + 1
+        better = degraded(CLEAN, replace(weak, strength=strong), chance_of("a"))
+        assert psnr(better, CLEAN) > psnr(degraded(CLEAN, weak, chance_of("a")), CLEAN) + 1
 
 
 def test_a_blur_takes_sharpness_and_no_light() -> None:
-    blurred = degraded(plate(), Damage(blur=1.5), chance_of("a"))
-    assert sharpness(blurred) < 0.9 * sharpness(plate())
-    assert float(decode(blurred).mean()) == pytest.approx(float(decode(plate()).mean()), abs=2e-3)
+    blurred = degraded(CLEAN, Damage(blur=1.5), chance_of("a"))
+    assert sharpness(blurred) < 0.9 * sharpness(CLEAN)
+    assert float(decode(blurred).mean()) == pytest.approx(float(decode(CLEAN).mean()), abs=2e-3)
 
 
 def test_names_draw_all_kinds_of_damage_and_each_its_own_again() -> None:

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from impasto.core.errors import DeviceError, TrainingError, UsageError
-from impasto.hosts.terminal.train.torchrun import Place, device_of, place
-from impasto.training.distributed import ALONE, Team, team
+from impasto.hosts.terminal.train.torchrun import ProcessRank, device_of, process_rank
+from impasto.training.distributed import ONE_PROCESS, ProcessGroup, process_group
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 150
@@ -106,49 +106,51 @@ def test_torchrun_starts_all_anew_from_the_checkpoint_when_one_is_killed(tmp_pat
 
 
 def test_alone_nothing_is_shared_averaged_or_awaited() -> None:
-    assert team() == ALONE
+    assert process_group() == ONE_PROCESS
     batch = torch.rand(4, 2)
-    assert ALONE.share(batch) is batch
-    assert ALONE.whole(batch) is batch
-    assert ALONE.sums(1.5, 2.0) == (1.5, 2.0)
-    assert ALONE.mean({"loss": 3.0}) == {"loss": 3.0}
-    ALONE.require_even(5)
+    assert ONE_PROCESS.shard(batch) is batch
+    assert ONE_PROCESS.gather(batch) is batch
+    assert ONE_PROCESS.sums(1.5, 2.0) == (1.5, 2.0)
+    assert ONE_PROCESS.mean_figures({"loss": 3.0}) == {"loss": 3.0}
+    ONE_PROCESS.require_even(5)
 
 
 def test_the_shares_of_all_are_the_batch() -> None:
     batch = torch.arange(12).view(6, 2)
-    shares = [Team(rank, 3).share(batch) for rank in range(3)]
+    shares = [ProcessGroup(rank, 3).shard(batch) for rank in range(3)]
     assert torch.equal(torch.stack(shares, dim=1).flatten(0, 1), batch)
     with pytest.raises(TrainingError, match="3 processes can share evenly, got 7; give for example --batch 6"):
-        Team(0, 3).require_even(7)
+        ProcessGroup(0, 3).require_even(7)
 
 
 def test_a_place_is_read_from_the_environment_and_alone_there_is_none() -> None:
-    assert place({}) == Place()
+    assert process_rank({}) == ProcessRank()
     told = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "TORCHELASTIC_RESTART_COUNT": "2"}
-    assert dataclasses.replace(place(told), started_by="") == Place(3, 4, 1, 2)
-    assert place(told) == place(told), "the same torchrun is known again"
-    assert not place(told).leads
+    assert dataclasses.replace(process_rank(told), started_by="") == ProcessRank(3, 4, 1, 2)
+    assert process_rank(told) == process_rank(told), "the same torchrun is known again"
+    assert not process_rank(told).leads
     for wrong in ({"RANK": "x"}, {"RANK": "4"}, {"LOCAL_RANK": "-1"}):
         with pytest.raises(UsageError, match="expected a RANK below the WORLD_SIZE"):
-            place(told | wrong)
+            process_rank(told | wrong)
 
 
 def test_every_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert device_of(Place(3, 4, 1), "auto") == "cuda:1"
-    assert device_of(Place(3, 4, 1), "cpu") == "cpu"
+    assert device_of(ProcessRank(3, 4, 1), "auto") == "cuda:1"
+    assert device_of(ProcessRank(3, 4, 1), "cpu") == "cpu"
     with pytest.raises(DeviceError, match="process 3 on this machine, it has 2"):
-        device_of(Place(2, 4, 2), "auto")
+        device_of(ProcessRank(2, 4, 2), "auto")
     with pytest.raises(UsageError, match="--device auto or cpu for 4 processes"):
-        device_of(Place(3, 4, 1), "cuda:0")
+        device_of(ProcessRank(3, 4, 1), "cuda:0")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert device_of(Place(3, 4, 1), "auto") == "cpu"
+    assert device_of(ProcessRank(3, 4, 1), "auto") == "cpu"
 
 
 def test_a_process_of_several_leaves_at_once_and_one_alone_in_good_order() -> None:
-    leave = "from impasto.hosts.terminal.train.torchrun import leave; atexit.register(print, 'ended'); leave(9)"
-    end = f"import atexit, impasto.training.distributed; {leave}"
+    end = (
+        "import atexit, impasto.training.distributed; from impasto.hosts.terminal.train.torchrun import exit_process; "
+        "atexit.register(print, 'ended'); exit_process(9)"
+    )
     for count, said in (("1", "ended\n"), ("2", "")):
         done = subprocess.run(
             [sys.executable, "-c", end], env=environment(WORLD_SIZE=count), capture_output=True, text=True, check=False

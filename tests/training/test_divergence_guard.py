@@ -15,14 +15,14 @@ from impasto.training.divergence_guard import (
     TOO_MANY,
     WARM_UP,
     WINDOW,
-    Guard,
+    DivergenceGuard,
     finite_gradients,
 )
 
 
-def settled(norm: float = 1.0) -> Guard:
+def settled(norm: float = 1.0) -> DivergenceGuard:
     """A guard that has seen enough ordinary steps."""
-    guard = Guard()
+    guard = DivergenceGuard()
     for step in range(FIRST):
         assert guard.admits(norm, step)
     return guard
@@ -46,7 +46,7 @@ def test_what_is_usual_is_learned_from_the_first_steps_however_large_they_are(no
 
 
 def test_early_norms_may_grow_with_the_learning_rate_but_not_explode() -> None:
-    guard = Guard()
+    guard = DivergenceGuard()
     for step in range(FEW):
         guard.admits(1.0, step)
     assert guard.admits(15.0, FEW)
@@ -76,7 +76,7 @@ def test_a_few_spikes_in_a_row_are_an_alarm_and_scattered_ones_only_when_they_ar
 
 
 def test_a_loss_that_is_not_finite_is_named() -> None:
-    guard = Guard()
+    guard = DivergenceGuard()
     for step in range(IN_A_ROW):
         guard.admits(math.nan, step)
     assert guard.alarm() == f"{IN_A_ROW} steps in a row had no finite loss"
@@ -99,7 +99,7 @@ def test_a_guard_comes_back_from_its_facts() -> None:
     guard = settled()
     guard.admits(100.0, FIRST)
     guard.note_return(FIRST)
-    assert Guard(**guard.facts()) == guard
+    assert DivergenceGuard(**guard.facts()) == guard
 
 
 def test_one_gradient_that_is_not_finite_is_found() -> None:

@@ -11,42 +11,33 @@ import pytest
 import torch
 
 from impasto.core.errors import TrainingError
-from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.core.generators.unet import UNet
+from impasto.core.frame import Samples
 from impasto.training.data.domains import Domains, draw_pictures, load_domains
-from impasto.training.loop import Schedule, run
-from impasto.training.losses.adversarial import CONTESTS
+from impasto.training.loop import run
+from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
 from impasto.training.objectives.domains import RECIPE, task_for
 from impasto.training.preview import stylize
+from impasto.training.task import Schedule
+from tests.training.pictures import smooth, stored, weights
+
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 SMALL = dataclasses.replace(
     RECIPE, size="draft", minutes=0.0, steps=4, batch=2, crop=64, rim=8, mixed_precision=False, warm_up=2
 )
 
 
-@pytest.fixture(autouse=True)
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
-
-
-def blobs(seed: int, colour: tuple[float, float, float]) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    light = torch.nn.functional.interpolate(torch.rand(1, 1, 9, 11, generator=generator), size=(72, 96), mode="bicubic")
-    tinted = light[0].clamp(0, 1) * torch.tensor(colour)[:, None, None]
-    return (tinted * 255).to(torch.uint8)
+def grey(seed: int) -> Samples:
+    return smooth(72, 96, seed)[..., :1].repeat(3, axis=2)
 
 
 @pytest.fixture
 def domains() -> Domains:
     """Grey plates, and other pictures that are all orange."""
     return Domains(
-        tuple(blobs(seed, (0.7, 0.7, 0.7)) for seed in range(3)),
-        tuple(blobs(seed, (1.0, 0.6, 0.1)) for seed in range(10, 14)),
+        tuple(stored(grey(seed) * np.float32(0.7)) for seed in range(3)),
+        tuple(stored(grey(seed) * np.array((1.0, 0.6, 0.1), np.float32)) for seed in range(10, 14)),
     )
-
-
-def weights(net: UNet) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
 def test_the_colour_of_the_other_folder_comes_over_and_the_content_stays(domains: Domains, tmp_path: Path) -> None:
@@ -60,7 +51,7 @@ def test_the_colour_of_the_other_folder_comes_over_and_the_content_stays(domains
     assert torch.corrcoef(both)[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("contest", CONTESTS)
+@pytest.mark.parametrize("contest", ADVERSARIAL_FORMS)
 def test_every_contest_runs_and_a_resumed_run_equals_an_undisturbed_one(
     domains: Domains, tmp_path: Path, contest: str
 ) -> None:

@@ -11,24 +11,24 @@ import pytest
 import torch
 
 from impasto.core.engine import Engine
-from impasto.core.frame import Frame, Samples
-from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
-from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.frame import Samples
+from impasto.core.media import open_reader
 from impasto.core.style import load_style
-from impasto.training.data.exported_keys import carried_keys
-from impasto.training.data.keyframes import Key, Plate, load_keyframes
+from impasto.training.data.exported_keys import exported_keys
+from impasto.training.data.keyframes import Key, UnpaintedFrame, load_keyframes
 from impasto.training.data.shot_statistics import camera_moves, noise_of
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
-from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+from impasto.training.loop import run
+from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
+from impasto.training.task import Schedule
+from tests.training.pictures import save, smooth, stored, write_frames
 
 HEIGHT, WIDTH = 120, 200
 
 
 def scene(left: int = 0, *, noise: float = 0.0) -> Samples:
     """A part of a wide ground, `left` pixels into it, with white noise in 1/255; 8 bits in [0, 1]."""
-    chance = np.random.default_rng(1)
-    wide = cv2.resize(chance.random((10, 24, 3), np.float32), (WIDTH + 80, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    wide = smooth(HEIGHT, WIDTH + 80, cell=12)
     picture = (
         0.2
         + 0.6 * wide[:, left : left + WIDTH]
@@ -37,14 +37,9 @@ def scene(left: int = 0, *, noise: float = 0.0) -> Samples:
     return np.asarray(np.rint(255 * np.clip(picture, 0, 1)) / 255, np.float32)
 
 
-def stored(picture: Samples, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
-    planes = torch.from_numpy(picture).permute(2, 0, 1)
-    return (planes * 255).round().to(torch.uint8) if dtype == torch.uint8 else planes.to(dtype)
-
-
 def key(picture: Samples, number: int = 1, dtype: torch.dtype = torch.uint8) -> Key:
-    judged = torch.ones(1, *picture.shape[:2], dtype=torch.bool)
-    return Key(f"k.{number:04}.png", number, stored(picture), stored(1 - picture, dtype), judged)
+    loss_mask = torch.ones(1, *picture.shape[:2], dtype=torch.bool)
+    return Key(f"k.{number:04}.png", number, stored(picture), stored(1 - picture, dtype), loss_mask)
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
@@ -74,7 +69,7 @@ def test_an_actor_before_a_still_camera_moves_no_camera() -> None:
 
 def test_keys_of_8_bits_are_carried_as_they_are() -> None:
     keys = [key(scene(0), 3), key(scene(9), 8)]
-    carried = carried_keys(keys, [Plate(5, stored(scene(5)))])
+    carried = exported_keys(keys, [UnpaintedFrame(5, stored(scene(5)))])
     assert carried is not None
     assert carried.facts.frames == (3, 8)
     assert (carried.facts.samples, carried.facts.height, carried.facts.width) == ("uint8", HEIGHT, WIDTH)
@@ -86,66 +81,60 @@ def test_keys_of_8_bits_are_carried_as_they_are() -> None:
 
 
 def test_one_key_of_half_makes_all_of_them_half() -> None:
-    carried = carried_keys([key(scene(0), 1), key(scene(9), 2, torch.float16)], [])
+    carried = exported_keys([key(scene(0), 1), key(scene(9), 2, torch.float16)], [])
     assert carried is not None
     assert carried.facts.samples == "float16"
     assert carried.plates.dtype == carried.paints.dtype == torch.float16
 
 
 def test_unpainted_parts_are_carried_as_such() -> None:
-    partly = dataclasses.replace(key(scene()), judged=torch.zeros(1, HEIGHT, WIDTH, dtype=torch.bool))
-    partly.judged[:, :, :50] = True
-    carried = carried_keys([partly], [])
+    partly = dataclasses.replace(key(scene()), loss_mask=torch.zeros(1, HEIGHT, WIDTH, dtype=torch.bool))
+    partly.loss_mask[:, :, :50] = True
+    carried = exported_keys([partly], [])
     assert carried is not None
-    assert torch.equal(carried.painted[0] == 255, partly.judged)
+    assert torch.equal(carried.painted[0] == 255, partly.loss_mask)
 
 
 def test_keys_larger_than_the_limit_are_scaled_down() -> None:
     large = cv2.resize(scene(), (4096, 2160), interpolation=cv2.INTER_LINEAR)
-    carried = carried_keys([key(large)], [])
+    carried = exported_keys([key(large)], [])
     assert carried is not None
     assert tuple(carried.paints.shape) == (1, 3, 1080, 2048)
     assert (carried.facts.height, carried.facts.width) == (1080, 2048)
 
 
 def test_keys_of_differing_data_windows_are_not_carried() -> None:
-    assert carried_keys([key(scene(), 1), key(scene()[:-8], 2)], []) is None
+    assert exported_keys([key(scene(), 1), key(scene()[:-8], 2)], []) is None
 
 
-def test_a_trained_style_carries_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+@pytest.mark.usefixtures("small_networks")
+def test_a_trained_style_carries_its_keys(tmp_path: Path) -> None:
     for folder, number, picture in (
         ("plates", 1, scene(0)), ("plates", 2, scene(4)), ("plates", 3, scene(8)), ("keys", 2, 1 - scene(4)),
     ):  # fmt: skip
-        (tmp_path / folder).mkdir(exist_ok=True)
-        cv2.imwrite(str(tmp_path / folder / f"p.{number:04}.png"), np.rint(255 * picture[..., ::-1]).astype(np.uint8))
+        save(tmp_path / folder / f"p.{number:04}.png", picture)
     recipe = dataclasses.replace(
         RECIPE, size="draft", minutes=0.0, steps=2, batch=2, crop=48, rim=8, mixed_precision=False
     )
-    lesson = prepare(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
-    run(task_for(lesson, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
+    split = hold_out(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
+    run(task_for(split, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
     style = load_style(tmp_path / "hero.safetensors")
     assert style.keys is not None
     assert style.keys.facts.frames == (2,)
-    assert torch.equal(style.keys.paints[0], lesson.keys[0].paint)
+    assert torch.equal(style.keys.paints[0], split.keys[0].paint)
 
 
-def test_a_key_painted_in_light_above_one_is_what_its_frame_becomes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+@pytest.mark.usefixtures("small_networks")
+def test_a_key_painted_in_light_above_one_is_what_its_frame_becomes(tmp_path: Path) -> None:
     light = np.ascontiguousarray(scene()[:96, :128] * 4)
     paint = np.ascontiguousarray(light[..., ::-1] * 0.5)
     for folder, pixels in (("plates", light), ("keys", paint)):
-        (tmp_path / folder).mkdir()
-        facts = ShotInfo("", "sequence", 1, 1, 128, 96)
-        with open_writer(str(tmp_path / folder / "f.####.exr"), facts) as writer:
-            writer.write(Frame.from_pixels(pixels, number=1))
+        write_frames(tmp_path / folder / "f.####.exr", [pixels])
     recipe = dataclasses.replace(
         RECIPE, size="draft", minutes=0.0, steps=1, batch=1, crop=48, rim=8, mixed_precision=False
     )
-    lesson = prepare(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
-    run(task_for(lesson, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
+    split = hold_out(load_keyframes(str(tmp_path / "plates"), tmp_path / "keys"), 1)
+    run(task_for(split, recipe, tmp_path / "hero.safetensors", Label("hero")), recipe, Schedule(tmp_path / "run"))
     engine = Engine(tmp_path / "hero.safetensors", device="cpu")
     with open_reader(str(tmp_path / "plates" / "f.####.exr")) as reader:
         result = engine(next(iter(reader))).colour

@@ -12,20 +12,23 @@ import torch
 
 from impasto.core.errors import InconsistentShot, TrainingError, UnknownName, UnreadableMedia, UsageError
 from impasto.core.frame import Attribute, Part, Samples, Window
-from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
+from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.guides import Guide, Reading
 from impasto.core.media.guide_files import find_guides
 from impasto.core.style import load_style
-from impasto.training.data.guides import GuideWish, channels_of, guides_in, reading_of, scale_of
-from impasto.training.data.keyframes import as_samples, digest, load_keyframes
+from impasto.training.data.guides import GuideSpec, channels_of, guides_in, reading_of, scale_of
+from impasto.training.data.keyframes import digest, load_keyframes
+from impasto.training.data.pictures import as_float
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
+from impasto.training.loop import run
 from impasto.training.losses.reconstruction import multi_scale_l1
-from impasto.training.objectives.keyframes import draw_crops, prepare, task_for
-from impasto.training.objectives.pairs import Beside, shift_loss
+from impasto.training.objectives.keyframes import draw_crops, hold_out, task_for
+from impasto.training.objectives.pairs import Conditions, shift_loss
 from impasto.training.preview import stylize
+from impasto.training.task import Schedule
 from tests.core.media.builders import write_layers
-from tests.training.test_keyframes import HEIGHT, QUICK, WIDTH, painted, plate, save
+from tests.training.pictures import HEIGHT, WIDTH, plate, save, stored, write_shot
+from tests.training.test_keyframes import QUICK
 
 
 def aov(number: int) -> Mapping[str, Samples]:
@@ -41,19 +44,12 @@ def aov(number: int) -> Mapping[str, Samples]:
 @pytest.fixture
 def shot(tmp_path: Path) -> str:
     for number in range(1, 9):
-        save(tmp_path / "plates" / f"p.{number:04}.png", plate(number))
         write_layers(tmp_path / "aov" / f"a.{number:04}.exr", aov(number))
-    save(tmp_path / "keys" / "k.0003.png", painted(plate(3)))
-    return str(tmp_path / "plates" / "p.####.png")
+    return write_shot(tmp_path)
 
 
-@pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
-
-
-def wishes(tmp_path: Path, layers: str = "normal,depth") -> list[GuideWish]:
-    return [GuideWish.parse(f"{tmp_path}/aov/a.%04d.exr:{layers}")]
+def wishes(tmp_path: Path, layers: str = "normal,depth") -> list[GuideSpec]:
+    return [GuideSpec.parse(f"{tmp_path}/aov/a.%04d.exr:{layers}")]
 
 
 def part(channels: str, name: str = "") -> Part:
@@ -109,16 +105,16 @@ def test_a_name_says_how_its_channel_is_read(channel: str, reading: Reading) -> 
 
 def test_how_to_read_a_channel_is_asked_where_its_name_does_not_say_it() -> None:
     with pytest.raises(UsageError, match=r"got 'grid\.X'; say how to read it, .*: for example grid\.X=mask"):
-        guides_in([part("grid.X")], GuideWish.parse("a.exr:grid"))
-    assert guides_in([part("grid.X")], GuideWish.parse("a.exr:grid=vector")) == [Guide("grid.X", "vector")]
+        guides_in([part("grid.X")], GuideSpec.parse("a.exr:grid"))
+    assert guides_in([part("grid.X")], GuideSpec.parse("a.exr:grid=vector")) == [Guide("grid.X", "vector")]
     with pytest.raises(UnknownName, match="did you mean 'depth'"):
-        guides_in([part("grid.X")], GuideWish.parse("a.exr:grid=deepth"))
+        guides_in([part("grid.X")], GuideSpec.parse("a.exr:grid=deepth"))
 
 
 @pytest.mark.parametrize("text", ["aov.%04d.exr", "aov.exr:", "aov.exr:normal,", "C:/aov.exr", ""])
 def test_guides_that_name_no_layer_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected guides as PATH:LAYER,LAYER"):
-        GuideWish.parse(text)
+        GuideSpec.parse(text)
 
 
 def test_the_scale_of_depths_is_their_median_and_the_sky_does_not_count() -> None:
@@ -155,7 +151,7 @@ def test_layers_of_the_plate_itself_need_no_path(tmp_path: Path) -> None:
         write_layers(tmp_path / "plates" / f"p.{number:04}.exr", {**colour, **aov(number)})
     write_layers(tmp_path / "keys" / "k.0001.exr", dict(zip("RGB", plate(1).transpose(2, 0, 1), strict=True)))
     found = load_keyframes(
-        str(tmp_path / "plates" / "p.####.exr"), tmp_path / "keys", guides=[GuideWish.parse(":normal")]
+        str(tmp_path / "plates" / "p.####.exr"), tmp_path / "keys", guides=[GuideSpec.parse(":normal")]
     )
     assert [guide.channel for guide in found.guides] == ["normal.X", "normal.Y"]
     assert found.keys[0].guides is not None
@@ -185,9 +181,9 @@ def test_what_is_missing_is_named(shot: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="'albedo'"):
         load_keyframes(shot, keys, guides=wishes(tmp_path, "albedo"))
     with pytest.raises(UnreadableMedia, match=r"nowhere\.####\.exr"):
-        load_keyframes(shot, keys, guides=[GuideWish.parse(f"{tmp_path}/nowhere.####.exr:normal")])
+        load_keyframes(shot, keys, guides=[GuideSpec.parse(f"{tmp_path}/nowhere.####.exr:normal")])
     with pytest.raises(UsageError, match="in pictures, EXR for example"):
-        load_keyframes(shot, keys, guides=[GuideWish.parse(f"{tmp_path}/a.mov:normal")])
+        load_keyframes(shot, keys, guides=[GuideSpec.parse(f"{tmp_path}/a.mov:normal")])
     write_layers(tmp_path / "aov" / "a.0008.exr", {"normal.X": aov(8)["normal.X"]})
     with pytest.raises(UsageError, match=r"'normal\.Y' .* frame 8"):
         load_keyframes(shot, keys, guides=wishes(tmp_path))
@@ -205,16 +201,16 @@ def test_a_still_serves_every_frame(tmp_path: Path) -> None:
 
 def test_crops_keep_plate_paint_and_guides_in_register(shot: str, tmp_path: Path) -> None:
     """The guides of each crop say where it lies: there plate and paint must be those of the frame."""
-    lesson = prepare(load_keyframes(shot, tmp_path / "keys", guides=wishes(tmp_path)), 1)
-    crops = draw_crops(lesson, QUICK, torch.Generator().manual_seed(3))
+    split = hold_out(load_keyframes(shot, tmp_path / "keys", guides=wishes(tmp_path)), 1)
+    crops = draw_crops(split, QUICK, torch.Generator().manual_seed(3))
     assert crops.guides is not None
-    (key,) = lesson.keys
+    (key,) = split.keys
     for index in range(QUICK.batch):
         left, top = (round(float(crops.guides[index, axis, 0, 0]) * side)
                      for axis, side in ((0, WIDTH), (1, HEIGHT)))  # fmt: skip
         there = np.s_[:, top : top + QUICK.crop, left : left + QUICK.crop]
-        assert torch.equal(crops.before[index], as_samples(key.plate[there]))
-        assert torch.equal(crops.after[index], as_samples(key.paint[there]))
+        assert torch.equal(crops.before[index], as_float(key.plate[there]))
+        assert torch.equal(crops.after[index], as_float(key.paint[there]))
 
 
 class Told(ResUNet):
@@ -233,7 +229,7 @@ def test_guides_are_shifted_with_their_plate() -> None:
     net, recipe = Told(), dataclasses.replace(QUICK, noise=0.0)
     torch.manual_seed(1)
     picture = torch.rand(2, 3, 48, 48)
-    shift_loss(net, picture, picture, recipe, Beside(guides=picture[:, :1].clone()))
+    shift_loss(net, picture, picture, recipe, Conditions(guides=picture[:, :1].clone()))
     (shown,) = net.shown
     assert not torch.equal(shown[:, :1], picture[:1, :1]), "or nothing was moved"
     assert torch.allclose(shown[:, 3:], shown[:, :1], atol=1e-5)
@@ -242,15 +238,15 @@ def test_guides_are_shifted_with_their_plate() -> None:
 @pytest.mark.usefixtures("small_networks")
 def test_a_run_leaves_a_style_that_knows_its_guides_and_goes_on_only_with_them(shot: str, tmp_path: Path) -> None:
     output = tmp_path / "hero.safetensors"
-    lesson = prepare(load_keyframes(shot, tmp_path / "keys", guides=wishes(tmp_path)), 1)
-    run(task_for(lesson, QUICK, output, Label("hero")), QUICK, Schedule(tmp_path / "run"))
+    split = hold_out(load_keyframes(shot, tmp_path / "keys", guides=wishes(tmp_path)), 1)
+    run(task_for(split, QUICK, output, Label("hero")), QUICK, Schedule(tmp_path / "run"))
     style = load_style(output)
-    assert style.card.guides == lesson.guides
+    assert style.card.guides == split.guides
     assert style.generator.config.guides == 3
     assert style.keys is not None
     assert style.keys.guides is not None
-    np.testing.assert_array_equal(style.keys.guides[0], lesson.keys[0].guides)
-    without = prepare(load_keyframes(shot, tmp_path / "keys"), 1)
+    np.testing.assert_array_equal(style.keys.guides[0], split.keys[0].guides)
+    without = hold_out(load_keyframes(shot, tmp_path / "keys"), 1)
     with pytest.raises(TrainingError, match="checkpoint"):
         run(task_for(without, QUICK, output, Label("hero")), QUICK, Schedule(tmp_path / "run", resume=True))
 
@@ -263,12 +259,12 @@ def test_what_only_the_guides_show_is_learned(shot: str, tmp_path: Path) -> None
     recipe = dataclasses.replace(QUICK, steps=80, average=0.9, warm_up=5, learning_rate=5e-3, adversarial=0.0)
     errors = []
     for each in (wishes(tmp_path), []):
-        lesson = prepare(load_keyframes(shot, tmp_path / "keys", guides=each), 1)
-        task = task_for(lesson, recipe, tmp_path / "hero.safetensors", Label("hero"))
+        split = hold_out(load_keyframes(shot, tmp_path / "keys", guides=each), 1)
+        task = task_for(split, recipe, tmp_path / "hero.safetensors", Label("hero"))
         trained = run(task, recipe, Schedule(tmp_path / f"run{len(errors)}"))
-        unseen = torch.from_numpy(plate(7).copy()).permute(2, 0, 1)
+        unseen = stored(plate(7), torch.float32)
         if each:
-            frame = next(plate for plate in lesson.unpainted if plate.number != 3)
+            frame = next(plate for plate in split.unpainted if plate.number != 3)
             assert frame.guides is not None
             unseen = torch.cat((unseen, frame.guides.float()))  # of normals, which are those of every frame
         wanted = torch.from_numpy(hidden.astype(np.float32)).permute(2, 0, 1)

@@ -11,62 +11,40 @@ import pytest
 import torch
 
 from impasto.core.errors import OutputError, TrainingError, UnreadableMedia
-from impasto.core.frame import Frame, Samples
-from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
-from impasto.core.media import ShotInfo, open_writer
+from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.style import load_style
-from impasto.training import loop, state
-from impasto.training.best_weights import WORSE, Best
-from impasto.training.data.keyframes import Keyframes, as_samples, load_keyframes
+from impasto.training import state
+from impasto.training.best_weights import WORSE, BestWeights
+from impasto.training.data.keyframes import Keyframes, load_keyframes
+from impasto.training.data.pictures import as_float
 from impasto.training.data.registration import moved_by, register
 from impasto.training.export import Label
-from impasto.training.loop import Schedule, run
+from impasto.training.loop import run
 from impasto.training.losses.reconstruction import multi_scale_l1
-from impasto.training.objectives.keyframes import HELD_SIDE, RECIPE, draw_crops, draw_held_out, prepare, task_for
+from impasto.training.objectives.keyframes import HELD_SIDE, RECIPE, draw_crops, draw_held_out, hold_out, task_for
 from impasto.training.preview import stylize
+from impasto.training.task import Schedule, Trained, TrainingProgress
+from tests.training.pictures import (
+    HEIGHT,
+    WIDTH,
+    painted,
+    plate,
+    save,
+    smooth,
+    stored,
+    weights,
+    write_frames,
+    write_shot,
+)
 
-HEIGHT, WIDTH = 96, 128
 QUICK = dataclasses.replace(
     RECIPE, size="draft", minutes=0.0, steps=4, batch=2, crop=48, rim=8, critic_from=1, mixed_precision=False
 )
 
 
-def plate(number: int) -> Samples:
-    """A ground that stands still and a square that crosses it; in [0, 1]."""
-    ground = np.random.default_rng(1).random((12, 16, 3)).astype(np.float32)
-    picture = cv2.resize(ground, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    picture[40:64, 8 * number : 8 * number + 24] = (0.9, 0.2, 0.1)
-    return np.asarray(picture, np.float32)
-
-
-def painted(picture: Samples) -> Samples:
-    return np.asarray(1 - 0.8 * picture[..., ::-1], np.float32)
-
-
-def save(path: Path, picture: Samples) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.rint(picture[..., ::-1] * 255).astype(np.uint8))
-
-
-def save_exr(path: Path, pixels: Samples, number: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = ShotInfo("", "sequence", number, 1, pixels.shape[1], pixels.shape[0])
-    pattern = path.with_name(path.name.replace(f"{number:04}", "####"))
-    with open_writer(str(pattern), facts, overwrite=True) as writer:
-        writer.write(Frame.from_pixels(pixels, number=number))
-
-
 @pytest.fixture
 def shot(tmp_path: Path) -> str:
-    for number in range(1, 9):
-        save(tmp_path / "plates" / f"p.{number:04}.png", plate(number))
-    save(tmp_path / "keys" / "k.0003.png", painted(plate(3)))
-    return str(tmp_path / "plates" / "p.####.png")
-
-
-@pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
+    return write_shot(tmp_path)
 
 
 def loaded(shot: str, tmp_path: Path, masks: Path | None = None) -> Keyframes:
@@ -77,9 +55,9 @@ def test_a_key_is_paired_with_the_frame_of_its_number(shot: str, tmp_path: Path)
     found = loaded(shot, tmp_path)
     (key,) = found.keys
     assert (key.number, key.plate.dtype, tuple(key.plate.shape)) == (3, torch.uint8, (3, HEIGHT, WIDTH))
-    assert torch.allclose(as_samples(key.plate).permute(1, 2, 0), torch.from_numpy(plate(3)), atol=0.003)
-    assert torch.allclose(as_samples(key.paint).permute(1, 2, 0), torch.from_numpy(painted(plate(3))), atol=0.003)
-    assert key.judged.all()
+    assert torch.allclose(as_float(key.plate).permute(1, 2, 0), torch.from_numpy(plate(3)), atol=0.003)
+    assert torch.allclose(as_float(key.paint).permute(1, 2, 0), torch.from_numpy(painted(plate(3))), atol=0.003)
+    assert key.loss_mask.all()
     assert not found.notes
     assert 3 not in [unpainted.number for unpainted in found.unpainted]
 
@@ -99,24 +77,21 @@ def test_a_shifted_key_is_said_and_moved_back(right: int, down: int, shot: str, 
     found = loaded(shot, tmp_path)
     assert any("does not register with frame 3" in note for note in found.notes)
     (key,) = found.keys
-    kept = key.judged[0].numpy()
+    kept = key.loss_mask[0].numpy()
     assert kept.sum() == (WIDTH - abs(right)) * (HEIGHT - abs(down))
-    assert np.allclose(as_samples(key.paint).permute(1, 2, 0).numpy()[kept], painted(plate(3))[kept], atol=0.003)
+    assert np.allclose(as_float(key.paint).permute(1, 2, 0).numpy()[kept], painted(plate(3))[kept], atol=0.003)
 
 
 def test_how_far_a_key_is_shifted_is_measured_to_half_a_pixel() -> None:
     lies = register(plate(3), moved_by(painted(plate(3)), 6, -3))
     assert (lies.right, lies.down) == (pytest.approx(6, abs=0.5), pytest.approx(-3, abs=0.5))
-    assert "to the right of it" in lies.said()
-    assert "above it" in lies.said()
+    assert "to the right of it" in lies.in_words()
+    assert "above it" in lies.in_words()
     assert not register(plate(3), painted(plate(3))).is_shifted
 
 
 def test_a_key_of_another_frame_is_said(tmp_path: Path) -> None:
-    scenes = [
-        cv2.resize(np.random.default_rng(seed).random((9, 12, 3)).astype(np.float32), (WIDTH, HEIGHT))
-        for seed in (1, 2)
-    ]
+    scenes = [smooth(seed=seed) for seed in (1, 2)]
     for number, scene in enumerate(scenes, 1):
         save(tmp_path / "plates" / f"p.{number:04}.png", scene)
     save(tmp_path / "keys" / "k.0001.png", painted(scenes[1]))
@@ -130,21 +105,21 @@ def test_nothing_is_learned_outside_the_mask(shot: str, tmp_path: Path) -> None:
     save(tmp_path / "masks" / "m.0003.png", mask)
     save(tmp_path / "masks" / "m.0004.png", mask)
     found = loaded(shot, tmp_path, tmp_path / "masks")
-    assert torch.equal(found.keys[0].judged[0], torch.from_numpy(mask.any(2)))
+    assert torch.equal(found.keys[0].loss_mask[0], torch.from_numpy(mask.any(2)))
     assert any("'m.0004.png' belongs to no key" in note for note in found.notes)
-    crops = draw_crops(prepare(found, 1), QUICK, torch.Generator().manual_seed(1))
-    assert 0 < crops.judged.mean() < 1
+    crops = draw_crops(hold_out(found, 1), QUICK, torch.Generator().manual_seed(1))
+    assert 0 < crops.loss_mask.mean() < 1
 
 
 def test_light_of_a_float_key_is_met_exactly_and_an_8_bit_key_is_remarked(tmp_path: Path) -> None:
     light = plate(1) * 4
     paint = light[..., ::-1] * 0.5
-    save_exr(tmp_path / "plates" / "p.0001.exr", light, 1)
-    save_exr(tmp_path / "keys" / "k.0001.exr", np.ascontiguousarray(paint), 1)
+    write_frames(tmp_path / "plates" / "p.####.exr", [light])
+    write_frames(tmp_path / "keys" / "k.####.exr", [np.ascontiguousarray(paint)])
     (key,) = (found := loaded(str(tmp_path / "plates" / "p.0001.exr"), tmp_path)).keys
     assert not found.notes
     assert found.wanted is None
-    answered = as_samples(key.paint).permute(1, 2, 0).numpy()
+    answered = as_float(key.paint).permute(1, 2, 0).numpy()
     decoded = np.where(answered <= 0.04045, answered / 12.92, ((answered + 0.055) / 1.055) ** 2.4)
     gain = np.maximum(light.max(2, keepdims=True), 1)
     assert np.allclose(decoded * gain, paint, atol=0.02)
@@ -158,11 +133,11 @@ def test_light_of_a_float_key_is_met_exactly_and_an_8_bit_key_is_remarked(tmp_pa
 def test_nan_in_a_plate_is_said_and_not_learned_from(tmp_path: Path) -> None:
     light = plate(1)
     light[50, 60] = np.nan
-    save_exr(tmp_path / "plates" / "p.0001.exr", light, 1)
-    save_exr(tmp_path / "keys" / "k.0001.exr", painted(plate(1)), 1)
+    write_frames(tmp_path / "plates" / "p.####.exr", [light])
+    write_frames(tmp_path / "keys" / "k.####.exr", [painted(plate(1))])
     found = loaded(str(tmp_path / "plates" / "p.0001.exr"), tmp_path)
     assert any("1 pixels with NaN" in note for note in found.notes)
-    assert not found.keys[0].judged[0, 50, 60]
+    assert not found.keys[0].loss_mask[0, 50, 60]
     assert torch.isfinite(found.keys[0].plate.float()).all()
 
 
@@ -198,35 +173,35 @@ def test_what_is_held_out_is_small_and_never_learned_from(shot: str, tmp_path: P
     (key,) = loaded(shot, tmp_path).keys
     assert not draw_held_out(key, torch.Generator()).any(), "a key of this size can spare nothing"
     large = dataclasses.replace(
-        key, **{name: getattr(key, name).repeat(1, 3, 3) for name in ("plate", "paint", "judged")}
+        key, **{name: getattr(key, name).repeat(1, 3, 3) for name in ("plate", "paint", "loss_mask")}
     )
     held = draw_held_out(large, torch.Generator())
     assert 0 < held.sum() <= 3 * HELD_SIDE**2
-    lesson = dataclasses.replace(prepare(Keyframes((large,), (), (), None), 1), held_out=(held,))
+    split = dataclasses.replace(hold_out(Keyframes((large,), (), (), None), 1), held_out=(held,))
     everywhere = dataclasses.replace(QUICK, crop=288, batch=1)
-    crops = draw_crops(lesson, everywhere, torch.Generator().manual_seed(1))
-    assert crops.judged.sum() <= 288 * 288 - held[:, :, :288].sum()
+    crops = draw_crops(split, everywhere, torch.Generator().manual_seed(1))
+    assert crops.loss_mask.sum() <= 288 * 288 - held[:, :, :288].sum()
 
 
 def test_weights_that_have_become_plainly_worse_give_way_to_the_best() -> None:
     config = ResUNetConfig(widths=(8, 8, 8), blocks=(0, 0, 0))
     early, late = ResUNet(config), ResUNet(config)
-    best = Best(ResUNet(config))
-    best.look(early, 1.0)
-    best.look(late, 1.0 * WORSE - 0.001)
+    best = BestWeights(ResUNet(config))
+    best.note(early, 1.0)
+    best.note(late, 1.0 * WORSE - 0.001)
     assert best.choose(late) is late
-    best.look(late, 1.0 * WORSE + 0.001)
+    best.note(late, 1.0 * WORSE + 0.001)
     assert torch.equal(best.choose(late).last.weight, early.last.weight)
 
 
 @pytest.mark.usefixtures("small_networks")
 def test_a_run_shows_unpainted_frames_and_leaves_a_style_at_every_look(shot: str, tmp_path: Path) -> None:
     output = tmp_path / "watched" / "hero.safetensors"
-    lesson = prepare(loaded(shot, tmp_path), 1)
-    task = task_for(lesson, QUICK, output, Label("hero"))
+    split = hold_out(loaded(shot, tmp_path), 1)
+    task = task_for(split, QUICK, output, Label("hero"))
     published: list[int] = []
 
-    def note(trained: loop.Trained) -> None:
+    def note(trained: Trained) -> None:
         task.publish(trained)
         card = load_style(output).card
         assert card.training is not None
@@ -244,31 +219,30 @@ def test_a_run_shows_unpainted_frames_and_leaves_a_style_at_every_look(shot: str
 
 @pytest.mark.usefixtures("small_networks")
 def test_a_resumed_run_on_keys_equals_an_undisturbed_one(shot: str, tmp_path: Path) -> None:
-    lesson = prepare(loaded(shot, tmp_path), 1)
-    task = task_for(lesson, QUICK, tmp_path / "hero.safetensors", Label("hero"))
+    split = hold_out(loaded(shot, tmp_path), 1)
+    task = task_for(split, QUICK, tmp_path / "hero.safetensors", Label("hero"))
     whole = run(task, QUICK, Schedule(tmp_path / "whole"))
     asked = iter([False, False, True])
     first = run(task, QUICK, Schedule(tmp_path / "parts", preview_s=-1.0), stopped=lambda: next(asked))
     assert first.steps == 2
     resumed = run(task, QUICK, Schedule(tmp_path / "parts", resume=True))
     assert resumed.steps == whole.steps
-    for ours, theirs in zip(resumed.net.parameters(), whole.net.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    assert torch.equal(weights(resumed.net), weights(whole.net))
 
 
 @pytest.mark.usefixtures("small_networks")
 def test_an_unpainted_frame_comes_nearer_to_what_the_painter_would_do(shot: str, tmp_path: Path) -> None:
     recipe = dataclasses.replace(QUICK, steps=80, average=0.9, warm_up=5, learning_rate=5e-3, adversarial=0.0)
-    task = task_for(prepare(loaded(shot, tmp_path), 1), recipe, tmp_path / "hero.safetensors", Label("hero"))
+    task = task_for(hold_out(loaded(shot, tmp_path), 1), recipe, tmp_path / "hero.safetensors", Label("hero"))
     trained = run(task, recipe, Schedule(tmp_path / "run"))
-    unseen, wanted = (torch.from_numpy(each.copy()).permute(2, 0, 1) for each in (plate(7), painted(plate(7))))
+    unseen, wanted = (stored(each, torch.float32) for each in (plate(7), painted(plate(7))))
     before = multi_scale_l1(unseen[None], wanted[None])
     assert multi_scale_l1(stylize(trained.net, unseen)[None], wanted[None]) < 0.6 * before
 
 
 @pytest.mark.usefixtures("small_networks")
 def test_a_full_disk_is_said_and_the_run_goes_on(shot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = task_for(prepare(loaded(shot, tmp_path), 1), QUICK, tmp_path / "hero.safetensors", Label("hero"))
+    task = task_for(hold_out(loaded(shot, tmp_path), 1), QUICK, tmp_path / "hero.safetensors", Label("hero"))
     saved: list[int] = []
 
     def full_at_first(*facts: object) -> None:
@@ -279,7 +253,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(shot: str, tmp_path: Path, monk
 
     save_checkpoint = state.save_checkpoint
     monkeypatch.setattr(state, "save_checkpoint", full_at_first)
-    seen: list[loop.Progress] = []
+    seen: list[TrainingProgress] = []
     trained = run(task, QUICK, Schedule(tmp_path / "run", checkpoint_s=-1.0), on_progress=seen.append)
     assert trained.steps == 4
     assert sum("no space left" in progress.note for progress in seen) == 2

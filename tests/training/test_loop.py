@@ -14,18 +14,23 @@ from safetensors.torch import load_file, save_file
 
 from impasto.core.engine import Engine
 from impasto.core.errors import TrainingError
-from impasto.core.generators.unet import SIZES, UNet, UNetConfig
+from impasto.core.generators.unet import UNet
 from impasto.core.style import load_style
-from impasto.training import checkpoint, loop
+from impasto.training import checkpoint, loop, run_log, state
 from impasto.training.checkpoint import read_facts
-from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pairs import Pair
+from impasto.training.data.pictures import as_float
 from impasto.training.divergence_guard import IN_A_ROW, MOST_RETURNS
 from impasto.training.export import Label, write_style
-from impasto.training.loop import Progress, Schedule, Step, Task, Trained, run
+from impasto.training.loop import run
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
+from impasto.training.task import Schedule, StepLosses, Trained, TrainingProgress, TrainingTask
+from tests.training.pictures import smooth_tensors, weights
+
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 RECIPE = Recipe(
     generator="unet",
@@ -44,30 +49,15 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def pairs() -> list[Pair]:
-    generator = torch.Generator().manual_seed(1)
-    plates = [
-        torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9, generator=generator), size=(72, 72), mode="bicubic")
-        for _ in range(2)
-    ]
-    plates = [(plate[0].clamp(0, 1) * 255).to(torch.uint8) for plate in plates]
-    return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(plates)]
-
-
-@pytest.fixture(autouse=True)
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SIZES, "draft", UNetConfig(widths=(16, 24), blocks=(1, 1)))
+    return [Pair(f"p{index}", plate, plate.flip(0)) for index, plate in enumerate(smooth_tensors(2))]
 
 
 def train(pairs: list[Pair], recipe: Recipe, schedule: Schedule, **more: Any) -> Trained:
     return run(task_for(pairs, recipe), recipe, schedule, **more)
 
 
-def weights(net: UNet) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
-
-
 def test_a_hundred_steps_bring_the_result_a_quarter_nearer_to_the_target(pairs: list[Pair], tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     recipe = dataclasses.replace(RECIPE, steps=100, average=0.9, adversarial=0.0, warm_up=5, learning_rate=3e-3)
     trained = train(pairs, recipe, Schedule(tmp_path), on_progress=seen.append)
     assert seen[-1].step == 100
@@ -134,10 +124,10 @@ def test_a_trained_network_becomes_a_style_that_renders(pairs: list[Pair], tmp_p
     assert Engine(style.path, device="cpu").style.card == card
 
 
-def spoil(task: Task, from_step: int, until: int) -> Task:
+def spoil(task: TrainingTask, from_step: int, until: int) -> TrainingTask:
     """The same task, whose losses have no finite gradient for some steps."""
 
-    def step(net: UNet, critic: torch.nn.Module, number: int, drawn: torch.Generator) -> Step:
+    def step(net: UNet, critic: torch.nn.Module, number: int, drawn: torch.Generator) -> StepLosses:
         losses = task.step(net, critic, number, drawn)
         wrong = from_step <= number < until
         return dataclasses.replace(losses, generator=losses.generator * torch.nan) if wrong else losses
@@ -146,7 +136,7 @@ def spoil(task: Task, from_step: int, until: int) -> Task:
 
 
 def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(pairs: list[Pair], tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     recipe = dataclasses.replace(RECIPE, steps=10)
     run(spoil(task_for(pairs, recipe), 3, 7), recipe, Schedule(tmp_path), on_progress=seen.append)
     assert [progress.note for progress in seen] == [
@@ -160,7 +150,7 @@ def test_a_run_that_no_rate_helps_ends_with_its_last_good_weights_and_says_why(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "KEEP_EVERY", 4)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     recipe = dataclasses.replace(RECIPE, steps=1000)
     trained = run(spoil(task_for(pairs, recipe), 4, 1000), recipe, Schedule(tmp_path), on_progress=seen.append)
     assert len(seen) == MOST_RETURNS
@@ -180,8 +170,8 @@ def test_results_that_collapse_send_a_run_back(
 ) -> None:
     looks = iter([{"variety": 0.9}, {"variety": 0.01}, {"variety": 0.9}])
     monkeypatch.setattr(loop, "KEEP_EVERY", 4)
-    monkeypatch.setattr(loop, "signs", lambda net, probe: next(looks))
-    seen: list[Progress] = []
+    monkeypatch.setattr(state, "signs", lambda net, probe: next(looks))
+    seen: list[TrainingProgress] = []
     train(pairs, dataclasses.replace(RECIPE, steps=14), Schedule(tmp_path), on_progress=seen.append)
     assert [progress.step for progress in seen] == [8]
     assert "results of different plates differ 0.01 times as much" in seen[0].note
@@ -235,7 +225,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_its_style(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     trained = train(pairs, RECIPE, Schedule(tmp_path, resume=True), on_progress=seen.append)
     assert trained.steps == 6
     assert "No space left on device" in seen[-1].note
@@ -246,7 +236,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_its_style(
 
 def test_a_new_log_has_the_contrast_of_two_folders(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
-    loop.log_figures(path, 50, 2.0, {"loss": 1.0, "contrast": 0.25})
+    run_log.log_figures(path, 50, 2.0, {"loss": 1.0, "contrast": 0.25})
     header, row = (line.split(",") for line in path.read_text().splitlines())
     assert dict(zip(header, row, strict=True))["contrast"] == "0.25000"
 
@@ -254,13 +244,13 @@ def test_a_new_log_has_the_contrast_of_two_folders(tmp_path: Path) -> None:
 def test_a_log_that_is_there_keeps_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,seconds,loss,held_out\n50,2.0,1.00000,0.50000\n")
-    loop.log_figures(path, 100, 4.0, {"loss": 0.5, "held_out": 0.25, "contrast": 0.125})
+    run_log.log_figures(path, 100, 4.0, {"loss": 0.5, "held_out": 0.25, "contrast": 0.125})
     assert path.read_text().splitlines()[1:] == ["50,2.0,1.00000,0.50000", "100,4.0,0.50000,0.25000"]
 
 
 def test_a_full_disk_does_not_end_a_run_for_the_sake_of_its_log(pairs: list[Pair], tmp_path: Path) -> None:
     (tmp_path / "log.csv").mkdir()
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     recipe = dataclasses.replace(RECIPE, steps=50, adversarial=0.0, texture=0.0, consistency=0.0)
     assert train(pairs, recipe, Schedule(tmp_path), on_progress=seen.append).steps == 50
     assert "could not write the log" in seen[-1].note

@@ -7,7 +7,7 @@ import torch
 
 from impasto.training.discriminators import new_critic
 from impasto.training.losses.adversarial import (
-    CONTESTS,
+    ADVERSARIAL_FORMS,
     critic_hinge,
     generator_hinge,
     gradient_penalty,
@@ -82,9 +82,9 @@ def test_what_moves_with_the_plate_is_consistent_and_what_sticks_to_the_screen_i
     assert shift_consistency(picture, picture, offset, rim=8) > 0.05
 
 
-@pytest.mark.parametrize("name", CONTESTS)
+@pytest.mark.parametrize("name", ADVERSARIAL_FORMS)
 def test_a_contest_rewards_each_side_for_winning(name: str) -> None:
-    contest = CONTESTS[name]
+    contest = ADVERSARIAL_FORMS[name]
     low, high = torch.full((2, 1, 3, 3), -0.5), torch.full((2, 1, 3, 3), 0.5)
     assert contest.critic(high, low) < contest.critic(low, high)
     assert contest.generator(high) < contest.generator(low)

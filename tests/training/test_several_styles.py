@@ -9,16 +9,20 @@ import pytest
 import torch
 
 from impasto.core.errors import TrainingError
-from impasto.core.generators.resunet import RES_SIZES, ResUNetConfig
 from impasto.core.style import Style, load_style
 from impasto.training.adapting import adapted, is_adapted, nearest_style, recipe_for
-from impasto.training.data.pairs import Pair, as_float, draw_crops
+from impasto.training.data.pairs import Pair, draw_crops
+from impasto.training.data.pictures import as_float
 from impasto.training.export import Label, write_style
-from impasto.training.loop import Schedule, Trained, run
+from impasto.training.loop import run
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.objectives.pairs import shown_of, task_for
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe
+from impasto.training.task import Schedule, Trained
+from tests.training.pictures import smooth_tensors
+
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 RECIPE = Recipe(
     size="draft", steps=120, batch=4, crop=48, rim=8, adversarial=0.0, consistency=0.0, texture=0.0, noise=0.0,
@@ -26,23 +30,11 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RES_SIZES, "draft", ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1)))
-
-
-def plates() -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    drawn = [torch.rand(1, 3, 9, 9, generator=generator) for _ in range(2)]
-    smooth = [torch.nn.functional.interpolate(each, size=(72, 72), mode="bicubic")[0].clamp(0, 1) for each in drawn]
-    return [(each * 255).to(torch.uint8) for each in smooth]
-
-
 @pytest.fixture
 def pairs() -> list[Pair]:
     """Two styles: one turns light into dark, one exchanges red and blue."""
-    negatives = [Pair(f"n{index}", plate, 255 - plate, style=0) for index, plate in enumerate(plates())]
-    swapped = [Pair(f"s{index}", plate, plate.flip(0), style=1) for index, plate in enumerate(plates())]
+    negatives = [Pair(f"n{index}", plate, 255 - plate, style=0) for index, plate in enumerate(smooth_tensors(2))]
+    swapped = [Pair(f"s{index}", plate, plate.flip(0), style=1) for index, plate in enumerate(smooth_tensors(2))]
     return [*negatives, *swapped]
 
 
@@ -75,7 +67,7 @@ def test_every_crop_knows_its_style(pairs: list[Pair]) -> None:
 
 
 def test_adapting_trains_code_modulation_and_head_alone(base: Style, tmp_path: Path) -> None:
-    darker = [Pair(f"d{index}", plate, plate // 2) for index, plate in enumerate(plates())]
+    darker = [Pair(f"d{index}", plate, plate // 2) for index, plate in enumerate(smooth_tensors(2))]
     trained = trained_on(darker, tmp_path / "dark.run", base, steps=60)
     before, after = base.generator.state_dict(), trained.net.state_dict()
     changed = {name for name in before if name != "codes" and not torch.equal(before[name], after[name])}
@@ -107,17 +99,17 @@ def test_a_new_style_begins_as_the_one_that_paints_most_like_it_whatever_its_col
 def test_what_is_masked_has_no_say_in_how_a_new_style_begins(base: Style, pairs: list[Pair]) -> None:
     plate = as_float(pairs[0].before)
     ours, other = (stylize(base.generator, plate, style).detach() for style in (0, 1))
-    judged = torch.zeros(1, 72, 72, dtype=torch.bool)
-    judged[..., :16] = True
-    target = torch.where(judged, ours, other)
-    assert nearest_style(base.generator, [Pair("masked", plate, target, judged)]) == 0
+    loss_mask = torch.zeros(1, 72, 72, dtype=torch.bool)
+    loss_mask[..., :16] = True
+    target = torch.where(loss_mask, ours, other)
+    assert nearest_style(base.generator, [Pair("masked", plate, target, loss_mask)]) == 0
     assert nearest_style(base.generator, [Pair("open", plate, target)]) == 1
-    nothing = Pair("nothing", plate, target, torch.zeros_like(judged))
+    nothing = Pair("nothing", plate, target, torch.zeros_like(loss_mask))
     assert nearest_style(base.generator, [nothing, Pair("second", plate, other)]) == 1, "every one of a few is asked"
 
 
 def test_an_adapted_run_resumes_only_with_the_base_that_it_began_with(base: Style, tmp_path: Path) -> None:
-    darker = [Pair("d", plates()[0], plates()[0] // 2)]
+    darker = [Pair("d", smooth_tensors(1)[0], smooth_tensors(1)[0] // 2)]
     trained_on(darker, tmp_path / "run", base, steps=4)
     task = task_for(darker, RECIPE)
     with pytest.raises(TrainingError):
@@ -133,7 +125,7 @@ def test_a_style_without_a_code_cannot_be_adapted(pairs: list[Pair], tmp_path: P
 
 
 def test_a_contact_sheet_shows_every_style_and_different_pictures() -> None:
-    plate = plates()[0]
+    plate = smooth_tensors(1)[0]
     many = [Pair(f"{picture}", plate, plate, style=style) for style in range(6) for picture in range(12)]
     shown = shown_of(many)
     assert [pair.style for pair in shown] == [0, 1, 2, 3, 4, 5]

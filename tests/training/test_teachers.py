@@ -13,37 +13,27 @@ from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.core.frame import Samples
 from impasto.training.teachers.flats import flattened, stepped
 from impasto.training.teachers.manners import MANNERS
-from impasto.training.teachers.pairs import TeacherLook, make_pairs
+from impasto.training.teachers.painted_pairs import TeacherSettings, make_pairs
 from impasto.training.teachers.palette import LUMA, fit_palette
-from impasto.training.teachers.patches import PatchLook, put_paint
-from impasto.training.teachers.strokes import StrokeLook, paint, smear, stroke_direction
-
-
-def scene(height: int = 96, width: int = 128, seed: int = 1) -> Samples:
-    coarse = np.random.default_rng(seed).random((height // 8, width // 8, 3), np.float32)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 1)
-
-
-def picture(path: Path, samples: Samples) -> Path:
-    cv2.imwrite(str(path), (samples * 255).astype(np.uint8))
-    return path
+from impasto.training.teachers.patches import PatchSettings, put_paint
+from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
+from tests.training.pictures import save, smooth
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
-    return [picture(folder / f"plate{index}.png", scene(seed=index)) for index in range(count)]
+    return [save(folder / f"plate{index}.png", smooth(seed=index)) for index in range(count)]
 
 
 def test_the_palette_carries_mean_colour_to_the_paintings() -> None:
-    plate = scene(seed=1) * np.float32([0.5, 0.8, 1.0])
-    painting = scene(seed=2) * np.float32([1.0, 0.6, 0.2])
+    plate = smooth(seed=1) * np.float32([0.5, 0.8, 1.0])
+    painting = smooth(seed=2) * np.float32([1.0, 0.6, 0.2])
     palette = fit_palette([plate], [painting], tone=1.0)
     np.testing.assert_allclose(palette.apply(plate).mean((0, 1)), painting.mean((0, 1)), atol=0.04)
 
 
 def test_a_palette_of_no_strength_changes_nothing() -> None:
-    plate = scene()
-    np.testing.assert_allclose(fit_palette([plate], [scene(seed=2)], tone=0, hue=0).apply(plate), plate, atol=1e-6)
+    plate = smooth()
+    np.testing.assert_allclose(fit_palette([plate], [smooth(seed=2)], tone=0, hue=0).apply(plate), plate, atol=1e-6)
 
 
 def test_strokes_run_along_edges() -> None:
@@ -64,9 +54,9 @@ def test_a_smear_averages_along_the_lines_and_not_across() -> None:
 
 
 def test_the_painter_is_repeatable_and_local() -> None:
-    plate = scene(160, 320)
-    palette = fit_palette([plate], [scene(seed=2)])
-    look = StrokeLook()
+    plate = smooth(160, 320)
+    palette = fit_palette([plate], [smooth(seed=2)])
+    look = StrokeSettings()
     whole = paint(plate, palette, look)
     np.testing.assert_array_equal(paint(plate, palette, look), whole)
     changed = plate.copy()
@@ -75,9 +65,9 @@ def test_the_painter_is_repeatable_and_local() -> None:
 
 
 def test_the_painter_paints_and_does_not_only_grade() -> None:
-    plate = scene()
-    palette = fit_palette([plate], [scene(seed=2)])
-    painted, graded = paint(plate, palette, StrokeLook()), np.clip(palette.apply(plate), 0, 1)
+    plate = smooth()
+    palette = fit_palette([plate], [smooth(seed=2)])
+    painted, graded = paint(plate, palette, StrokeSettings()), np.clip(palette.apply(plate), 0, 1)
 
     def fine(picture: Samples) -> float:
         luma = picture @ LUMA
@@ -89,23 +79,23 @@ def test_the_painter_paints_and_does_not_only_grade() -> None:
 def test_the_patch_pass_uses_the_paintings_colours_only() -> None:
     painting = torch.zeros(1, 3, 64, 64)
     painting[:, 0, :, :32], painting[:, 2, :, 32:] = 1.0, 1.0
-    picture = torch.from_numpy(scene()).permute(2, 0, 1)[None]
-    result = put_paint(picture, [painting], PatchLook(patches=500, dimensions=16))
+    picture = torch.from_numpy(smooth()).permute(2, 0, 1)[None]
+    result = put_paint(picture, [painting], PatchSettings(patches=500, dimensions=16))
     assert result.shape == picture.shape
     assert result[:, 1].max() < 1e-4
 
 
 def test_the_patch_pass_is_repeatable() -> None:
-    picture = torch.from_numpy(scene()).permute(2, 0, 1)[None]
-    painting = torch.from_numpy(scene(seed=4)).permute(2, 0, 1)[None]
-    look = PatchLook(patches=400, dimensions=8)
+    picture = torch.from_numpy(smooth()).permute(2, 0, 1)[None]
+    painting = torch.from_numpy(smooth(seed=4)).permute(2, 0, 1)[None]
+    look = PatchSettings(patches=400, dimensions=8)
     assert torch.equal(put_paint(picture, [painting], look), put_paint(picture, [painting], look))
 
 
 def test_pairs_are_made_once_and_shared_among_processes(tmp_path: Path) -> None:
     plates = pictures(tmp_path, 3)
-    look = TeacherLook(patches=PatchLook(patches=300, dimensions=8), plate_sides=(64, 32))
-    painting = picture(tmp_path / "painting.png", scene(144, 160, seed=9))
+    look = TeacherSettings(patches=PatchSettings(patches=300, dimensions=8), plate_sides=(64, 32))
+    painting = save(tmp_path / "painting.png", smooth(144, 160, seed=9))
     for share in ((0, 2), (1, 2)):
         make_pairs(plates, [painting], tmp_path / "pairs", look, share=share)
     before, after = tmp_path / "pairs" / "before", tmp_path / "pairs" / "after"
@@ -116,22 +106,22 @@ def test_pairs_are_made_once_and_shared_among_processes(tmp_path: Path) -> None:
 
 
 def test_a_plate_smaller_than_a_side_is_painted_once(tmp_path: Path) -> None:
-    make_pairs(pictures(tmp_path, 1), [], tmp_path / "pairs", TeacherLook("cel"))
+    make_pairs(pictures(tmp_path, 1), [], tmp_path / "pairs", TeacherSettings("cel"))
     assert [path.name for path in (tmp_path / "pairs" / "after").iterdir()] == ["plate0.png"]
 
 
 def test_another_teacher_does_not_paint_among_the_pictures_of_the_first(tmp_path: Path) -> None:
     plates = pictures(tmp_path, 1)
-    make_pairs(plates, [], tmp_path / "pairs", TeacherLook("cel"))
-    make_pairs(plates, [], tmp_path / "pairs", TeacherLook("cel"))
+    make_pairs(plates, [], tmp_path / "pairs", TeacherSettings("cel"))
+    make_pairs(plates, [], tmp_path / "pairs", TeacherSettings("cel"))
     with pytest.raises(TrainingError, match="same teacher"):
-        make_pairs(plates, [], tmp_path / "pairs", TeacherLook("ink"))
+        make_pairs(plates, [], tmp_path / "pairs", TeacherSettings("ink"))
 
 
 def test_half_of_the_plates_are_seen_at_another_exposure_and_always_the_same_one(tmp_path: Path) -> None:
     plates = pictures(tmp_path, 8)
     for folder in ("one", "two"):
-        make_pairs(plates, [], tmp_path / folder, TeacherLook("cel"))
+        make_pairs(plates, [], tmp_path / folder, TeacherSettings("cel"))
     changed = 0
     for path in plates:
         one, two = (cv2.imread(str(tmp_path / folder / "before" / path.name)) for folder in ("one", "two"))
@@ -142,8 +132,8 @@ def test_half_of_the_plates_are_seen_at_another_exposure_and_always_the_same_one
 
 @pytest.mark.parametrize("manner", MANNERS)
 def test_a_manner_is_local_and_repeatable_and_does_not_move_with_the_frame(manner: str) -> None:
-    plate = scene(176, 400)
-    palette = fit_palette([plate], [scene(seed=2)])
+    plate = smooth(176, 400)
+    palette = fit_palette([plate], [smooth(seed=2)])
     paint_in = MANNERS[manner].paint
     whole = paint_in(plate, palette)
     assert whole.shape == plate.shape
@@ -158,8 +148,8 @@ def test_a_manner_is_local_and_repeatable_and_does_not_move_with_the_frame(manne
 
 @pytest.mark.parametrize("manner", MANNERS)
 def test_a_manner_answers_a_little_noise_with_a_little_change(manner: str) -> None:
-    plate = cv2.GaussianBlur(scene(128, 160), (0, 0), 3)
-    palette = fit_palette([plate], [scene(seed=2)])
+    plate = cv2.GaussianBlur(smooth(128, 160), (0, 0), 3)
+    palette = fit_palette([plate], [smooth(seed=2)])
     noise = np.random.default_rng(3).normal(0, 1 / 255, plate.shape).astype(np.float32)
     change = MANNERS[manner].paint(np.clip(plate + noise, 0, 1), palette) - MANNERS[manner].paint(plate, palette)
     assert np.abs(change).mean() < 0.06
@@ -185,12 +175,12 @@ def test_flat_areas_keep_an_edge() -> None:
 @pytest.mark.parametrize(
     ("look", "painted", "told"),
     [
-        (TeacherLook("oil"), False, "a painting for the manner 'oil'"),
-        (TeacherLook("cel"), True, "no painting for the manner 'cel'"),
-        (TeacherLook("cel", paint_share=0.5), False, "a painting for a paint share of 0.5"),
+        (TeacherSettings("oil"), False, "a painting for the manner 'oil'"),
+        (TeacherSettings("cel"), True, "no painting for the manner 'cel'"),
+        (TeacherSettings("cel", paint_share=0.5), False, "a painting for a paint share of 0.5"),
     ],
 )
-def test_a_manner_and_its_painting_must_agree(tmp_path: Path, look: TeacherLook, painted: bool, told: str) -> None:
+def test_a_manner_and_its_painting_must_agree(tmp_path: Path, look: TeacherSettings, painted: bool, told: str) -> None:
     plates = pictures(tmp_path, 1)
     with pytest.raises(UsageError, match=told):
         make_pairs(plates, plates[:painted], tmp_path / "pairs", look)
@@ -198,17 +188,17 @@ def test_a_manner_and_its_painting_must_agree(tmp_path: Path, look: TeacherLook,
 
 def test_an_unknown_manner_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'pencil'"):
-        TeacherLook("pensil")
+        TeacherSettings("pensil")
 
 
 def test_a_painting_of_twenty_pixels_is_refused(tmp_path: Path) -> None:
-    small = picture(tmp_path / "small.png", scene(24, 24)[:20, :20])
+    small = save(tmp_path / "small.png", smooth(24, 24)[:20, :20])
     with pytest.raises(TrainingError, match=r"at least 128 pixels.*20x20"):
-        make_pairs(pictures(tmp_path, 1), [small], tmp_path / "pairs", TeacherLook())
+        make_pairs(pictures(tmp_path, 1), [small], tmp_path / "pairs", TeacherSettings())
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     odd = tmp_path / "odd.png"
     odd.write_bytes(b"odd")
     with pytest.raises(TrainingError, match=r"odd\.png"):
-        make_pairs([odd], [odd], tmp_path / "pairs", TeacherLook())
+        make_pairs([odd], [odd], tmp_path / "pairs", TeacherSettings())

@@ -14,6 +14,7 @@ from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.training import loop, tuning
 from impasto.training.data.pairs import Pair
 from impasto.training.recipe import Recipe, read_recipe, recipe_from
+from impasto.training.task import Schedule
 from impasto.training.tuning import SPACE, Search, Trial, fitted, search, split, write_recipe
 
 BASE = Recipe(size="draft", steps=4)
@@ -26,12 +27,12 @@ class Trainer:
         self.looks: list[int] = []
         monkeypatch.setattr(loop, "run", self.run)
 
-    def run(self, task: Any, recipe: Recipe, schedule: loop.Schedule, *, stopped: Any) -> None:
+    def run(self, task: Any, recipe: Recipe, schedule: Schedule, *, stopped: Any) -> None:
         self.looks.append(0)
-        for _ in range(tuning.LOOKS + 1):
+        for _ in range(tuning.VALIDATIONS + 1):
             if stopped():
                 break
-            task.judge(recipe)
+            task.validate(recipe)
             self.looks[-1] += 1
 
 
@@ -40,11 +41,11 @@ def distance(recipe: Recipe) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class Validated:
     """As much of a task as a search looks at."""
 
     digest: str = "d"
-    judge: Any = distance
+    validate: Any = distance
     publish: Any = None
 
 
@@ -53,7 +54,7 @@ def plan(folder: Path, trials: int = 12, **more: Any) -> Search:
 
 
 def task_for(recipe: Recipe) -> Any:
-    return Judged()
+    return Validated()
 
 
 def test_the_best_setting_is_found_and_trials_that_fall_behind_are_ended(
@@ -69,7 +70,7 @@ def test_the_best_setting_is_found_and_trials_that_fall_behind_are_ended(
     assert all(trial.settings["crop"] in (64, 96, 128) for trial in tried), "no crop is larger than the pictures"
     pruned = [number for number, trial in enumerate(tried) if trial.ended == "pruned"]
     assert pruned
-    assert all(trainer.looks[number] <= tuning.LOOKS for number in pruned)
+    assert all(trainer.looks[number] <= tuning.VALIDATIONS for number in pruned)
 
 
 def test_a_search_goes_on_where_it_stopped_and_only_with_what_it_began_with(
@@ -83,7 +84,7 @@ def test_a_search_goes_on_where_it_stopped_and_only_with_what_it_began_with(
     # The fifth was under way when it was stopped: it does not count.
     assert len(numbers) == 12 - 4
     with pytest.raises(TrainingError, match="its data differs"):
-        search(lambda recipe: Judged("other"), plan(tmp_path))  # type: ignore[arg-type, return-value]
+        search(lambda recipe: Validated("other"), plan(tmp_path))  # type: ignore[arg-type, return-value]
 
 
 def test_a_search_that_goes_on_tries_nothing_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_no_crop_is_tried_that_the_rim_fills(monkeypatch: pytest.MonkeyPatch, tm
 def test_runs_that_cannot_be_judged_end_the_search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Trainer(monkeypatch)
     with pytest.raises(TrainingError, match="3 in a row could not"):
-        search(lambda recipe: Judged(judge=lambda net: float("nan")), plan(tmp_path))  # type: ignore[arg-type, return-value]
+        search(lambda recipe: Validated(validate=lambda net: float("nan")), plan(tmp_path))  # type: ignore[arg-type, return-value]
 
 
 def test_what_is_written_is_a_recipe(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How well the keys of a shot show what its other frames show."""
+"""How well the keys of a shot cover the content of its other frames."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from impasto.training.data.registration import agreement, outlines
 
 THUMB_SIDE = 160
 PATCH = 8
-"""Side of the patches that are looked for, in pixels of a thumbnail: an eye or a hand in a medium shot."""
+"""Side of the patches that are compared, in pixels of a thumbnail: an eye or a hand in a medium shot."""
 MORE_ALIKE = 0.1
-"""How much better the outlines of another frame must agree before a key is said to be of that one."""
+"""How much better the outlines of another frame must agree before a key is attributed to that frame."""
 
 
 def thumbnail(picture: Samples) -> Samples:
@@ -26,10 +26,10 @@ def thumbnail(picture: Samples) -> Samples:
 
 
 def least_covered(thumbs: Mapping[int, Samples], keys: Sequence[int]) -> int | None:
-    """Number of the frame with most that no key shows, None where all frames are keys.
+    """Number of the frame with most content that no key shows; None where all frames are keys.
 
-    A patch is covered by the most similar patch anywhere in any key, because a network learns
-    wherever it saw it. Only the half of a frame that is covered worst counts, else a static ground drowns an actor.
+    A patch is covered by the most similar patch anywhere in any key, because a network learns wherever it saw
+    it. Only the half of a frame that is covered worst counts, else a static background would hide an actor.
     """
     others = [number for number in sorted(thumbs) if number not in keys]
     if not others:
@@ -53,7 +53,7 @@ def patches(picture: Samples, stride: int) -> Samples:
 
 
 def nearest_frame(painted: Samples, thumbs: Mapping[int, Samples], number: int) -> int | None:
-    """Number of the frame whose outlines agree plainly better with a key than those of its own frame, else None.
+    """Number of the frame whose outlines agree clearly better with a key than those of its own frame, else None.
 
     Frames of another size than the key, whose data window moved, are passed over.
     """

@@ -1,4 +1,4 @@
-"""Two folders of pictures that do not belong together: plates, and pictures that look as plates should."""
+"""Two unpaired folders of pictures: plates, and pictures that look as plates should."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import TrainingError
-from impasto.training.data.pairs import as_float
+from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import FRAMES, pictures_of
 
 FEWEST = 2
-"""Pictures in each folder: from one alone nothing can be told from chance."""
+"""Pictures that each folder needs: one alone says nothing about a domain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The keys that a trained style carries with it."""
+"""The keys as a style file stores them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from torch import Tensor
 from impasto.core.card import KeyFacts
 from impasto.core.frame import Samples
 from impasto.core.keyframe_paint.matching import nearest
-from impasto.core.keyframe_paint.stored import LONGEST_SIDE, Keys
-from impasto.training.data.keyframes import Key, Plate, as_samples
+from impasto.core.keyframe_paint.stored_keys import LONGEST_SIDE, Keys
+from impasto.training.data.keyframes import Key, UnpaintedFrame
+from impasto.training.data.pictures import as_float
 from impasto.training.data.shot_statistics import camera_moves, noise_of
 
 
-def carried_keys(keys: Sequence[Key], unpainted: Sequence[Plate]) -> Keys | None:
-    """The keys as a style file holds them, with what is to be known of the shot; None where they differ in size.
+def exported_keys(keys: Sequence[Key], unpainted: Sequence[UnpaintedFrame]) -> Keys | None:
+    """The keys as a style file stores them, with facts of the shot; None where they differ in size.
 
     Keys whose data windows differ cannot lie upon one frame. Sides beyond `LONGEST_SIDE` are scaled down to it.
     """
@@ -51,13 +52,15 @@ def carried_keys(keys: Sequence[Key], unpainted: Sequence[Plate]) -> Keys | None
         facts,
         torch.stack([_stored(plate, size, samples) for plate in plates]),
         torch.stack([_stored(_picture(key.paint), size, samples) for key in keys]),
-        torch.stack([_stored(key.judged[0].numpy().astype(np.float32)[..., None], size, torch.uint8) for key in keys]),
+        torch.stack(
+            [_stored(key.loss_mask[0].numpy().astype(np.float32)[..., None], size, torch.uint8) for key in keys]
+        ),
         torch.stack(guides) if guides else None,
     )
 
 
 def _picture(stored: Tensor) -> Samples:
-    return np.ascontiguousarray(as_samples(stored).permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(as_float(stored).permute(1, 2, 0).numpy())
 
 
 def _stored(picture: Samples, size: tuple[int, int], dtype: torch.dtype) -> Tensor:

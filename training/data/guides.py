@@ -1,4 +1,4 @@
-"""Guide layers to train with: which channels a person means, how each is read, and their planes for each frame."""
+"""Guide layers to train with: find the channels of a `--guides` option, how each is read, and its planes per frame."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import UnknownName, UsageError
-from impasto.core.frame import Frame, Part, Pixels
-from impasto.core.guide_planes import find_channel, part_name, planes_of
+from impasto.core.frame import Frame, Part, Pixels, find_channel
+from impasto.core.guide_planes import planes_of
 from impasto.core.guides import READINGS, Guide, Reading
 from impasto.core.media.guide_files import GuideFiles, find_guides
 
 NO_END = 1e9
-"""Distances from which on they are a renderer's word for nothing there: Blender writes 1e10."""
+"""Distances from here on mean that nothing is there: Blender writes 1e10."""
 READ_BY_NAME: tuple[tuple[Reading, str], ...] = (
     ("normal", r"normal|(^|\.)nn?\."),
     ("depth", r"depth|^z$|(^|\.)z\.|mist\.z"),
@@ -27,20 +27,20 @@ READ_BY_NAME: tuple[tuple[Reading, str], ...] = (
     ("colour", r"albedo|diff|colou?r|\.[rgb]$|^[rgb]$"),
     ("depth", r"\.z$"),
 )
-"""What the name of a channel, in lower case, says of how to read it; the first that fits."""
+"""How to read a channel, by a pattern of its name in lower case; the first that fits counts."""
 NATURAL_ORDER = "xyzwrgbuv"
 
 
 @dataclass(frozen=True, slots=True)
-class GuideWish:
+class GuideSpec:
     """What one `--guides PATH:LAYER,…` asks for; no path is the plate itself. A layer may be 'NAME=READING'."""
 
     path: str
     layers: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> GuideWish:
-        """'aov.%04d.exr:normal,depth=depth' or ':albedo' as a wish; UsageError for anything else."""
+    def parse(cls, text: str) -> GuideSpec:
+        """'aov.%04d.exr:normal,depth=depth' or ':albedo' as a spec; UsageError for anything else."""
         path, colon, named = text.rpartition(":")
         layers = tuple(each.strip() for each in named.split(","))
         if not colon or not all(layers) or "/" in named:
@@ -52,8 +52,8 @@ class GuideWish:
 
 
 @dataclass(frozen=True, slots=True)
-class Guiding:
-    """The guides that a style will see, and the pictures beside the plates that hold them."""
+class GuideSource:
+    """The guides that a style will see, and the files beside the plates that hold them."""
 
     guides: tuple[Guide, ...] = ()
     files: tuple[GuideFiles, ...] = ()
@@ -67,21 +67,21 @@ class Guiding:
         return torch.from_numpy(planes.astype(np.float16)).permute(2, 0, 1).contiguous()
 
 
-def guiding_for(wishes: Sequence[GuideWish], frames: Iterable[Frame]) -> Guiding:
-    """Find what is wished for in the first of these frames, and fix the scales of it by all of them.
+def resolve_guides(specs: Sequence[GuideSpec], frames: Iterable[Frame]) -> GuideSource:
+    """Find the layers of these specs in the first frame, and fix their scales by all frames.
 
-    Raises UnknownName for a layer that is not there, UsageError for one of which nobody says how to read it, and
-    what the files raise.
+    Raises UnknownName for a layer that is not there, UsageError for one with an unknown reading, and what
+    the files raise.
     """
-    if not wishes:
-        return Guiding()
-    files = {wish.path: find_guides(wish.path) for wish in wishes if wish.path}
+    if not specs:
+        return GuideSource()
+    files = {spec.path: find_guides(spec.path) for spec in specs if spec.path}
     guides: tuple[Guide, ...] = ()
     values: dict[str, list[Pixels]] = {}
     for frame in frames:
         parts = {path: each.parts_of(frame.number) for path, each in files.items()}
         if not guides:
-            found = [guide for wish in wishes for guide in guides_in(parts.get(wish.path, frame.parts), wish)]
+            found = [guide for spec in specs for guide in guides_in(parts.get(spec.path, frame.parts), spec)]
             guides = tuple(dict.fromkeys(found))
         everything = tuple(part for each in parts.values() for part in each) + frame.parts
         for guide in guides:
@@ -90,13 +90,13 @@ def guiding_for(wishes: Sequence[GuideWish], frames: Iterable[Frame]) -> Guiding
                 part, position = located
                 values.setdefault(guide.channel, []).append(part.pixels[..., position])
     scaled = tuple(replace(guide, scale=scale_of(guide.reading, values.get(guide.channel, []))) for guide in guides)
-    return Guiding(scaled, tuple(files.values()))
+    return GuideSource(scaled, tuple(files.values()))
 
 
-def guides_in(parts: Sequence[Part], wish: GuideWish) -> list[Guide]:
-    """The channels of a picture that a wish means, without scales."""
+def guides_in(parts: Sequence[Part], spec: GuideSpec) -> list[Guide]:
+    """The channels of a picture that a spec means, without scales."""
     found = []
-    for layer in wish.layers:
+    for layer in spec.layers:
         name, _, asked = layer.partition("=")
         if asked and asked not in READINGS:
             raise UnknownName("reading of a guide", asked, READINGS)
@@ -115,7 +115,7 @@ def channels_of(parts: Sequence[Part], layer: str) -> list[str]:
     wanted = layer.lower()
     layers: dict[str, list[str]] = {}
     for part in parts:
-        prefix = part_name(part)
+        prefix = part.name
         for channel in part.channels:
             own = find_channel(parts, channel)
             name = channel if own is not None and own[0] is part else f"{prefix}.{channel}"
@@ -136,7 +136,7 @@ def channels_of(parts: Sequence[Part], layer: str) -> list[str]:
 
 
 def reading_of(channel: str) -> Reading:
-    """How a channel of this name is read; UsageError where the name does not say it."""
+    """How a channel of this name is read; UsageError where the name does not show it."""
     for reading, pattern in READ_BY_NAME:
         if re.search(pattern, channel.lower()):
             return reading
@@ -147,7 +147,7 @@ def reading_of(channel: str) -> Reading:
 
 
 def scale_of(reading: Reading, samples: Sequence[Pixels]) -> float:
-    """The median size of what is there, to three digits; 1 where the reading knows no scale or there is nothing."""
+    """The median size of all valid samples, to three digits; 1 where the reading has no scale or there are none."""
     if reading not in ("depth", "vector"):
         return 1.0
     sizes = [np.abs(each.astype(np.float64, copy=False)).ravel() for each in samples]

@@ -14,16 +14,16 @@ from impasto.training.data.pairs import Pair
 
 
 def halved(pairs: Sequence[Pair], smallest: int) -> list[Pair]:
-    """The pairs scaled down by area; those of which a side would fall below `smallest` as they are."""
+    """The pairs scaled down by area; a pair stays as it is where a side would fall below `smallest`."""
     return [_half(pair) if min(pair.before.shape[1:]) // 2 >= smallest else pair for pair in pairs]
 
 
 def _half(pair: Pair) -> Pair:
-    judged = None
-    if pair.judged is not None:
-        # Judged where all that a sample was made of is.
-        judged = _smaller(pair.judged.float()) == 1
-    return replace(pair, before=_smaller(pair.before), after=_smaller(pair.after), judged=judged)
+    loss_mask = None
+    if pair.loss_mask is not None:
+        # A sample is learned where all samples that it was made of are.
+        loss_mask = _smaller(pair.loss_mask.float()) == 1
+    return replace(pair, before=_smaller(pair.before), after=_smaller(pair.after), loss_mask=loss_mask)
 
 
 def _smaller(picture: Tensor) -> Tensor:

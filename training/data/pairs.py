@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
-from impasto.core.working_picture import Seen
-from impasto.training.data.keyframes import in_light_of, laid_in, mask_in, relative, spread
-from impasto.training.data.pictures import as_stored, picture_files, read_one, seen_in
-from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers
-from impasto.training.distributed import Team
+from impasto.core.working_picture import WorkingPicture
+from impasto.training.data.frames import answer_for, mask_of, near_invalid, relative_window, to_window_of
+from impasto.training.data.pictures import as_float, as_stored, picture_files, read_one, seen_in
+from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers, spread
+from impasto.training.distributed import ProcessGroup
 
 TRIES = 12
-"""Places that are drawn in search of one with enough that is judged."""
+"""Windows that are drawn in search of one with enough to learn from."""
 ENOUGH = 0.2
-"""Part of a crop that must be judged."""
+"""Share of a crop that its loss mask must keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +35,40 @@ class Pair:
     name: str
     before: Tensor
     after: Tensor
-    judged: Tensor | None = None
-    """Where it may be learned from, (1, H, W) bool; None for everywhere."""
+    loss_mask: Tensor | None = None
+    """Where there is something to learn, (1, H, W) bool; None for everywhere."""
     style: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """A batch at one place of each pair: (N, 3, crop, crop) float32, and where it may be judged (N, 1, crop, crop).
+    """A batch, one window of each pair: (N, 3, crop, crop) float32, with its loss mask (N, 1, crop, crop).
 
-    `styles`, (N) int64, says in which style each is painted; None stands for the first. `guides` are the guide planes
-    at the same places, (N, planes, crop, crop) float32, None for none.
+    `styles`, (N) int64, is the style in which each is painted; None stands for the first. `guides` are the guide planes
+    in the same windows, (N, planes, crop, crop) float32, None for none.
     """
 
     before: Tensor
     after: Tensor
-    judged: Tensor
+    loss_mask: Tensor
     styles: Tensor | None = None
     guides: Tensor | None = None
 
     def to(self, device: torch.device) -> Crops:
-        """The batch where the networks are, in the memory order that convolutions like."""
-        before, after, judged, guides = (
+        """The batch where the networks are, in the memory order of the convolutions."""
+        before, after, loss_mask, guides = (
             None if tensor is None else tensor.to(device, memory_format=torch.channels_last, non_blocking=True)
-            for tensor in (self.before, self.after, self.judged, self.guides)
+            for tensor in (self.before, self.after, self.loss_mask, self.guides)
         )
         assert before is not None
         assert after is not None
-        assert judged is not None
-        return Crops(before, after, judged, None if self.styles is None else self.styles.to(device), guides)
+        assert loss_mask is not None
+        return Crops(before, after, loss_mask, None if self.styles is None else self.styles.to(device), guides)
 
-    def shared(self, mates: Team) -> Crops:
+    def shard(self, group: ProcessGroup) -> Crops:
         """The part of the batch that this process learns from."""
-        styles, guides = (None if each is None else mates.share(each) for each in (self.styles, self.guides))
-        return Crops(mates.share(self.before), mates.share(self.after), mates.share(self.judged), styles, guides)
+        styles, guides = (None if each is None else group.shard(each) for each in (self.styles, self.guides))
+        return Crops(group.shard(self.before), group.shard(self.after), group.shard(self.loss_mask), styles, guides)
 
 
 def load_pairs(
@@ -82,8 +81,8 @@ def load_pairs(
 ) -> list[Pair]:
     """Pictures of two folders by their names, or frames of movies and sequences by their numbers.
 
-    Of two shots `frames` are taken, spread over them; a folder of numbered pictures beside a shot is used whole. Where
-    there is a mask of the same name or number, black is not judged. `input_space` names the space of float samples.
+    Of two shots `frames` are taken, spread over them; a folder of numbered pictures beside a shot is used whole. The
+    run does not learn what is black in a mask of the same name or number. `input_space` names the space of floats.
 
     Raises TrainingError for an unmatched, unreadable or differently sized picture, naming it, and MediaError for a
     shot that cannot be read.
@@ -138,10 +137,14 @@ def _pairs_by_number(
     if mattes is not None:
         lacking = [number for number in numbers if number not in mattes.numbers]
         if mattes.files is None and lacking:
-            raise TrainingError(f"expected a mask for frame {lacking[0]}, got {mattes.said()}; render the others too")
+            raise TrainingError(
+                f"expected a mask for frame {lacking[0]}, got {mattes.in_words()}; render the others too"
+            )
     masked = [] if mattes is None else [number for number in numbers if number in mattes.numbers]
     if mattes is not None and not masked:
-        raise TrainingError(f"expected masks for frames {numbers[0]}-{numbers[-1]}, got {mattes.said()}; renumber them")
+        raise TrainingError(
+            f"expected masks for frames {numbers[0]}-{numbers[-1]}, got {mattes.in_words()}; renumber them"
+        )
     matte_frames = iter(()) if mattes is None else mattes.read(masked)
     wanted = set(masked)
     for number, plate, target in zip(numbers, ours.read(numbers), theirs.read(numbers), strict=True):
@@ -152,9 +155,9 @@ def _pairs_by_number(
 def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_space: str | None) -> Pair:
     """Two frames as a pair, in the data window of the plate.
 
-    Float targets are kept as the network must answer so that the render equals them, whatever light is carried around
-    it. Not judged is what is black in the mask, what lies outside the target's data window, and all that is near NaN or
-    infinity. Raises TrainingError for sizes that differ, and where nothing is left to judge.
+    A float target is stored as the answer of the network with which the render equals it. The loss mask leaves out what
+    is black in the mask, what lies outside the target's data window, and all that is near NaN or infinity. Raises
+    TrainingError for sizes that differ, and for a mask that leaves nothing.
     """
     size, other = plate.part.display_window, target.part.display_window
     if (size.width, size.height) != (other.width, other.height):
@@ -163,35 +166,35 @@ def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_spa
             f"{other.width}x{other.height} for '{name}'; scale one to the other"
         )
     seen, wanted = seen_in(plate, input_space), seen_in(target, input_space)
-    judged = np.ones(seen.picture.shape[:2], bool)
-    if relative(target) != relative(plate):
-        judged &= laid_in(np.ones(wanted.picture.shape[:2], bool), target, plate)
+    loss_mask = np.ones(seen.picture.shape[:2], bool)
+    if relative_window(target) != relative_window(plate):
+        loss_mask &= to_window_of(plate, target, np.ones(wanted.picture.shape[:2], bool))
     for each in (seen, wanted):
-        if each.carried is not None and each.carried.invalid is not None:
-            near = cv2.dilate(each.carried.invalid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-            judged &= ~laid_in(near, each.frame, plate)
+        holes = near_invalid(each)
+        if holes is not None:
+            loss_mask &= ~to_window_of(plate, each.frame, holes)
     if mask is not None:
-        judged &= mask_in(mask, name, plate)
-        if not judged.any():
+        loss_mask &= mask_of(mask, name, plate)
+        if not loss_mask.any():
             raise TrainingError(f"expected something to learn in '{name}', its mask leaves nothing; check the mask")
-    everywhere = bool(judged.all())
+    everywhere = bool(loss_mask.all())
     return Pair(
         name,
         as_stored(seen),
         _answer(seen, wanted),
-        judged=None if everywhere else torch.from_numpy(judged.copy())[None],
+        loss_mask=None if everywhere else torch.from_numpy(loss_mask.copy())[None],
     )
 
 
-def _answer(plate: Seen, target: Seen) -> Tensor:
-    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.carried is not None:
-        picture = in_light_of(plate, target)
-    elif relative(target.frame) == relative(plate.frame):
+def _answer(plate: WorkingPicture, target: WorkingPicture) -> Tensor:
+    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.residual is not None:
+        picture = answer_for(plate, target)
+    elif relative_window(target.frame) == relative_window(plate.frame):
         return as_stored(target)
     else:
         picture = target.picture
-    laid = laid_in(picture, target.frame, plate.frame).astype(np.float16)
-    return torch.from_numpy(laid).permute(2, 0, 1).contiguous()
+    picture = to_window_of(plate.frame, target.frame, picture).astype(np.float16)
+    return torch.from_numpy(picture).permute(2, 0, 1).contiguous()
 
 
 def digest(pairs: Sequence[Pair]) -> str:
@@ -199,77 +202,79 @@ def digest(pairs: Sequence[Pair]) -> str:
     total = hashlib.sha256()
     for pair in pairs:
         total.update(f"{pair.name}{pair.style or ''}".encode())
-        for picture in (pair.before, pair.after, *(() if pair.judged is None else (pair.judged,))):
+        for picture in (pair.before, pair.after, *(() if pair.loss_mask is None else (pair.loss_mask,))):
             total.update(picture.contiguous().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
 
 
 def draw_crops(pairs: Sequence[Pair], count: int, size: int, rim: int, generator: torch.Generator) -> Crops:
-    """`count` random crops; a rim that is not judged is left where the picture goes on beyond the crop.
+    """`count` random crops. The loss mask leaves out a rim where the picture continues beyond the crop.
 
-    At the true edge of a picture everything is judged: there the network sees what it will see in
-    a render. Edges are drawn a little more often than the middle, so that they are learned too.
+    At the true edge of a picture nothing is left out: there the network sees what it will see in a render. Edges are
+    drawn a little more often than the middle, so that they are learned too.
     """
-    befores, afters, judged, styles = [], [], [], []
+    befores, afters, masks, styles = [], [], [], []
     for _ in range(count):
         pair = pairs[int(torch.randint(len(pairs), (), generator=generator))]
         styles.append(pair.style)
-        place = draw_place(pair.before, size, rim, generator)
-        seen = place.judged
-        if pair.judged is not None:
-            place, seen = draw_judged(pair.judged, place, size, rim, generator)
-        befores.append(pair.before[:, place.rows, place.columns])
-        afters.append(pair.after[:, place.rows, place.columns])
-        judged.append(seen)
+        window = draw_crop_window(pair.before, size, rim, generator, pair.loss_mask)
+        befores.append(pair.before[:, window.rows, window.columns])
+        afters.append(pair.after[:, window.rows, window.columns])
+        masks.append(window.loss_mask)
     return Crops(
-        as_float(torch.stack(befores)), as_float(torch.stack(afters)), torch.stack(judged), torch.tensor(styles)
+        as_float(torch.stack(befores)), as_float(torch.stack(afters)), torch.stack(masks), torch.tensor(styles)
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a crop lies in its picture, and where it may be judged: (1, size, size) of ones and zeros."""
+class CropWindow:
+    """Where a crop lies in its picture, and its loss mask: (1, size, size) of ones and zeros."""
 
     rows: slice
     columns: slice
-    judged: Tensor
+    loss_mask: Tensor
+
+    def within(self, learnable: Tensor) -> CropWindow:
+        """The same window with a loss mask that is 0 where `learnable`, (1, H, W) bool, is False."""
+        return replace(self, loss_mask=self.loss_mask * learnable[:, self.rows, self.columns])
 
 
-def draw_place(picture: Tensor, size: int, rim: int, generator: torch.Generator) -> Place:
-    """A random place for a square crop in a picture (C, H, W); its rim is judged at the picture's true edges alone."""
+def draw_crop_window(
+    picture: Tensor, size: int, rim: int, generator: torch.Generator, learnable: Tensor | None = None
+) -> CropWindow:
+    """A random window for a square crop in a picture (C, H, W); see `draw_crops` for its rim.
+
+    Where `learnable`, (1, H, W) bool, leaves too little of the crop, the best of some windows is taken.
+    """
+    window = _draw_anywhere(picture, size, rim, generator)
+    if learnable is None:
+        return window
+    window = window.within(learnable)
+    for _ in range(TRIES):
+        if window.loss_mask.mean() >= ENOUGH:
+            break
+        other = _draw_anywhere(picture, size, rim, generator).within(learnable)
+        if other.loss_mask.sum() > window.loss_mask.sum():
+            window = other
+    return window
+
+
+def _draw_anywhere(picture: Tensor, size: int, rim: int, generator: torch.Generator) -> CropWindow:
     height, width = picture.shape[1:]
     top = _draw_offset(height, size, rim, generator)
     left = _draw_offset(width, size, rim, generator)
-    judged = torch.ones(1, size, size)
+    loss_mask = torch.ones(1, size, size)
     if top > 0:
-        judged[:, :rim] = 0
+        loss_mask[:, :rim] = 0
     if top + size < height:
-        judged[:, -rim:] = 0
+        loss_mask[:, -rim:] = 0
     if left > 0:
-        judged[:, :, :rim] = 0
+        loss_mask[:, :, :rim] = 0
     if left + size < width:
-        judged[:, :, -rim:] = 0
-    return Place(slice(top, top + size), slice(left, left + size), judged)
-
-
-def draw_judged(wanted: Tensor, place: Place, size: int, rim: int, generator: torch.Generator) -> tuple[Place, Tensor]:
-    """A place with enough to judge and where: the first one, unless (1, H, W) `wanted` leaves too little of it."""
-    seen = place.judged * wanted[:, place.rows, place.columns]
-    for _ in range(TRIES):
-        if seen.mean() >= ENOUGH:
-            break
-        other = draw_place(wanted, size, rim, generator)
-        more = other.judged * wanted[:, other.rows, other.columns]
-        if more.sum() > seen.sum():
-            place, seen = other, more
-    return place, seen
+        loss_mask[:, :, -rim:] = 0
+    return CropWindow(slice(top, top + size), slice(left, left + size), loss_mask)
 
 
 def _draw_offset(length: int, size: int, rim: int, generator: torch.Generator) -> int:
     room = length - size
     return min(max(int(torch.randint(-rim, room + rim + 1, (), generator=generator)), 0), room)
-
-
-def as_float(stored: Tensor) -> Tensor:
-    """A stored picture as float32 in [0, 1]."""
-    return stored.float() / 255 if stored.dtype == torch.uint8 else stored.float()

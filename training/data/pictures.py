@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.core.errors import MediaError, TrainingError
 from impasto.core.frame import Frame
 from impasto.core.media import open_reader
-from impasto.core.working_picture import Seen, see
+from impasto.core.working_picture import WorkingPicture, to_working
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".hdr")
 
@@ -41,16 +41,21 @@ def read_one(path: Path, what: str) -> Frame:
         raise TrainingError(f"could not read a {what}: {error}") from error
 
 
-def seen_in(frame: Frame, input_space: str | None) -> Seen:
+def seen_in(frame: Frame, input_space: str | None) -> WorkingPicture:
     """What the network sees of a frame, whose space is given by name where its samples are float."""
     is_float = np.issubdtype(frame.part.pixels.dtype, np.floating)
-    return see(frame, input_space=input_space if is_float else None)
+    return to_working(frame, input_space=input_space if is_float else None)
 
 
-def as_stored(seen: Seen) -> Tensor:
+def as_stored(seen: WorkingPicture) -> Tensor:
     """What the network sees of a frame, as training keeps it: (3, H, W) uint8 where that is exact, else float16."""
     colour = seen.frame.colour
-    if seen.carried is None and colour.dtype == np.uint8:
+    if seen.residual is None and colour.dtype == np.uint8:
         samples = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
         return torch.from_numpy(np.ascontiguousarray(samples)).permute(2, 0, 1).contiguous()
     return torch.from_numpy(seen.picture.astype(np.float16)).permute(2, 0, 1).contiguous()
+
+
+def as_float(stored: Tensor) -> Tensor:
+    """A stored picture as float32 in [0, 1]."""
+    return stored.float() / 255 if stored.dtype == torch.uint8 else stored.float()

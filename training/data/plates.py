@@ -18,8 +18,8 @@ from impasto.training.data.shots import numbered_frames
 def load_picture(path: Path, long_side: int, input_space: str | None = None) -> Samples:
     """A picture as (H, W, 3) float32, working space, in [0, 1], scaled down to `long_side` where it is longer.
 
-    It is turned upright. 8-bit sRGB is scaled in 8 bits, which keeps pairs that were made before valid; all else in
-    float. Light above 1 is carried around as in a render. `input_space` names the space of float samples. Raises
+    It is turned upright. 8-bit sRGB is scaled in 8 bits, so that pairs that were made before stay valid; all else is
+    scaled in float. Light above 1 is treated as in a render. `input_space` names the space of float samples. Raises
     TrainingError for what is no picture.
     """
     frame = read_one(path, "plate")
@@ -33,7 +33,7 @@ def load_picture(path: Path, long_side: int, input_space: str | None = None) -> 
 def working(frame: Frame, input_space: str | None = None) -> Pixels:
     """What the network sees of a frame, upright: (H, W, 3) uint8 where that is exact, else float32."""
     seen = seen_in(frame, input_space)
-    is_exact = seen.carried is None and frame.colour.dtype == np.uint8
+    is_exact = seen.residual is None and frame.colour.dtype == np.uint8
     picture = as_stored(seen).permute(1, 2, 0).numpy() if is_exact else seen.picture
     return upright(picture, frame)
 
@@ -60,20 +60,28 @@ def frames_of(shot: str, count: int, into: Path, input_space: str | None = None)
     is_sequence = parse_numbered(shot) is not None
     for frame in source.read(chosen):
         name = f"{stem}_{frame.number if is_sequence else chosen[frame.number]:05d}.png"
-        yield kept(frame, into / name, input_space)
+        yield save_frame(frame, into / name, input_space)
 
 
-def kept(frame: Frame, path: Path, input_space: str | None = None) -> Path:
-    """A frame as an sRGB PNG at a path, which is returned: 8 bits where that is exact, else 16."""
+def save_frame(frame: Frame, path: Path, input_space: str | None = None) -> Path:
+    """Write a frame as an sRGB PNG, of 8 bits where that is exact, else 16; returns the path."""
     picture = working(frame, input_space)
-    if picture.dtype != np.uint8:
-        picture = np.rint(np.clip(picture, 0, 1) * 65535).astype(np.uint16)
-    cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1]))
+    deep = picture.dtype != np.uint8
+    save_picture(path, np.asarray(picture if deep else picture / np.float32(255), np.float32), deep=deep)
     return path
 
 
+def save_picture(path: Path, picture: Samples, *, deep: bool = False) -> None:
+    """Write a working picture (H, W, 3) as a PNG of 8 bits, or 16, whole or not at all; it is clipped to [0, 1]."""
+    most, samples = (65535, np.uint16) if deep else (255, np.uint8)
+    stored = np.rint(np.clip(picture, 0, 1) * most).astype(samples)
+    partial = path.with_name(f".{path.stem}.part.png")
+    cv2.imwrite(str(partial), np.ascontiguousarray(stored[..., ::-1]))
+    partial.replace(path)
+
+
 def stem_of(shot: str) -> str:
-    """What frames of a shot are called: the name of a movie, or that of a sequence before its number."""
+    """The stem for frames of a shot: the name of a movie, or that of a sequence before its number."""
     numbered = parse_numbered(shot)
     if numbered is None:
         return Path(shot).stem
@@ -81,9 +89,9 @@ def stem_of(shot: str) -> str:
 
 
 def in_space(path: Path, input_space: str, into: Path) -> Path:
-    """A picture of float samples whose space is given, kept in `into` by its name; any other as it is."""
+    """A picture of float samples whose space is given, as a PNG in `into`; the path of any other as it is."""
     frame = read_one(path, "plate")
     if not np.issubdtype(frame.part.pixels.dtype, np.floating):
         return path
     into.mkdir(parents=True, exist_ok=True)
-    return kept(frame, into / f"{path.stem}.png", input_space)
+    return save_frame(frame, into / f"{path.stem}.png", input_space)

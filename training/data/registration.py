@@ -1,4 +1,4 @@
-"""Whether a painted key lies on its frame, and by how far it does not."""
+"""Registration: whether a painted key lies on its frame, and how far it is shifted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CLEARLY_BETTER = 1.025
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
-    """How a paint lies on its plate: `right` and `down` in pixels, and how well outlines agree then, -1 to 1."""
+class Registration:
+    """How far a paint is shifted on its plate, in pixels, and how well their outlines agree then, -1 to 1."""
 
     right: float
     down: float
@@ -28,10 +28,10 @@ class Register:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether the paint is to be moved."""
+        """Whether the paint must be moved."""
         return bool(self.right or self.down)
 
-    def said(self) -> str:
+    def in_words(self) -> str:
         """'6.0 pixels to the right of it and 3.0 above it'."""
         parts = [
             f"{abs(self.right):.1f} pixels to the {'right' if self.right > 0 else 'left'} of it" if self.right else "",
@@ -40,7 +40,7 @@ class Register:
         return " and ".join(filter(None, parts))
 
 
-def register(plate: Samples, paint: Samples) -> Register:
+def register(plate: Samples, paint: Samples) -> Registration:
     """How far a paint is shifted against its plate, by phase correlation of their outlines; (H, W, 3) of one size.
 
     A shift is reported only where the outlines agree clearly better without it, since strokes have
@@ -52,11 +52,11 @@ def register(plate: Samples, paint: Samples) -> Register:
     (right, down), _ = cv2.phaseCorrelate(ours, theirs, window)
     as_it_lies = agreement(ours, theirs)
     if max(abs(right), abs(down)) < SMALLEST_SHIFT:
-        return Register(0.0, 0.0, as_it_lies)
+        return Registration(0.0, 0.0, as_it_lies)
     moved = agreement(ours, moved_by(theirs, -round(right), -round(down)))
     if moved < max(CLEARLY_BETTER * as_it_lies, 0.1):
-        return Register(0.0, 0.0, as_it_lies)
-    return Register(round(right / scale, 1), round(down / scale, 1), moved)
+        return Registration(0.0, 0.0, as_it_lies)
+    return Registration(round(right / scale, 1), round(down / scale, 1), moved)
 
 
 def outlines(picture: Samples, scale: float = 1.0) -> Samples:

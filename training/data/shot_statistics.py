@@ -1,4 +1,4 @@
-"""What the plates of a shot are like: how noisy, and whether the camera moves."""
+"""Statistics of a shot: the noise of its plates, and whether the camera moves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from impasto.core.frame import Samples
 from impasto.core.keyframe_paint.matching import compared_size, scaled
-from impasto.core.temporal import optical_flow
+from impasto.core.optical_flow import optical_flow
 
 MOVES = 0.5
 """Pixels, of a picture 640 across, by which half of it must have moved for the camera to have."""

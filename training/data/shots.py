@@ -1,4 +1,4 @@
-"""What a run learns from, wherever it is: folders of pictures, movies, sequences and stills."""
+"""Frames by their numbers, from folders of pictures, movies, sequences and stills."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
-from impasto.core.media import open_reader
-from impasto.core.media.numbering import parse_numbered
+from impasto.core.media import FrameRange, ShotInfo, open_reader
+from impasto.core.media.numbering import number_in, parse_numbered
 from impasto.core.media.open import is_live, is_movie
-from impasto.training.data.keyframes import facts_of, numbered, read_frames, spread
 from impasto.training.data.pictures import as_stored, picture_files, read_picture, seen_in
 
 FRAMES = 48
 """Frames of a movie or sequence that a run learns from unless told otherwise, spread over it: what memory allows."""
+SEQUENTIAL = 2000
+"""Movies up to this many frames are read in one go, longer ones by seeking."""
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
-    """Frames that bear numbers: a movie (from 1), a sequence, or a folder whose pictures end in numbers."""
+class NumberedFrames:
+    """Frames that have numbers: a movie (from 1), a sequence, or a folder whose pictures end in numbers."""
 
     path: str
     numbers: tuple[int, ...]
@@ -33,39 +34,91 @@ class Numbered:
     def read(self, numbers: Iterable[int]) -> Iterator[Frame]:
         """The frames of some of its numbers, ascending, one at a time."""
         if self.files is None:
-            yield from read_frames(self.path, facts_of(self.path), numbers)
+            yield from read_frames(self.path, shot_info(self.path), numbers)
             return
         by_number = dict(zip(self.numbers, self.files, strict=True))
         for number in sorted(numbers):
             with open_reader(str(by_number[number])) as reader:
                 yield next(iter(reader))
 
-    def said(self) -> str:
+    def in_words(self) -> str:
         """\"120 frames (1-120) in 'plate.mov'\"."""
         return f"{len(self.numbers)} frames ({self.numbers[0]}-{self.numbers[-1]}) in '{self.path}'"
 
 
 def is_shot(path: str) -> bool:
-    """Whether a path means frames in an order, by its looks: a movie, a live source, or a pattern for numbers."""
+    """Whether a path looks like frames in an order: a movie, a live source, or a pattern for numbers."""
     return not os.path.isdir(path) and (is_movie(path) or is_live(path) or parse_numbered(path) is not None)
 
 
-def numbered_frames(path: str, what: str) -> Numbered:
+def numbered_frames(path: str, what: str) -> NumberedFrames:
     """A movie, a sequence or a folder by the numbers of its frames.
 
     Raises MediaError for what cannot be read, TrainingError for a live source or a name without a number.
     """
     if os.path.isdir(path):
-        files = numbered(Path(path), what)
+        files = pictures_by_number(Path(path), what)
         if not files:
             raise TrainingError(f"expected numbered pictures in '{path}', found none; name them by their frames")
-        return Numbered(path, tuple(files), tuple(files.values()))
-    info = facts_of(path)
-    return Numbered(path, tuple(range(info.first, info.first + (info.frame_count or 1))), None)
+        return NumberedFrames(path, tuple(files), tuple(files.values()))
+    info = shot_info(path)
+    return NumberedFrames(path, tuple(range(info.first, info.first + (info.frame_count or 1))), None)
+
+
+def pictures_by_number(folder: Path, what: str) -> dict[int, Path]:
+    """Frame number -> picture of every picture in a folder, ascending.
+
+    TrainingError where a name has no number, or two have the same.
+    """
+    found: dict[int, Path] = {}
+    for path in picture_files(folder).values():
+        number = number_in(path.name)
+        if number is None:
+            raise TrainingError(
+                f"expected a {what} with the number of its frame at the end of its name, got '{path.name}'; "
+                f"call it for example {path.stem}.0012{path.suffix}"
+            )
+        if number in found:
+            raise TrainingError(
+                f"expected one {what} for frame {number}, got '{found[number].name}' and '{path.name}'; remove one"
+            )
+        found[number] = path
+    return dict(sorted(found.items()))
+
+
+def shot_info(plates: str) -> ShotInfo:
+    """The facts of a shot of known length; TrainingError for a camera or stream."""
+    if is_live(plates):
+        raise TrainingError(f"expected a movie or a sequence, got the live source '{plates}'; record it first")
+    with open_reader(plates) as reader:
+        info = reader.info
+    if info.frame_count is None:
+        raise TrainingError(f"expected a movie that says how long it is, '{plates}' does not; copy it to another file")
+    return info
+
+
+def read_frames(plates: str, shot: ShotInfo, numbers: Iterable[int]) -> Iterator[Frame]:
+    """The frames of these numbers, ascending."""
+    wanted = sorted(set(numbers))
+    if shot.kind == "movie" and (shot.frame_count or 0) <= SEQUENTIAL:
+        with open_reader(plates, frames=FrameRange(wanted[0], wanted[-1])) as reader:
+            yield from (frame for frame in reader if frame.number in wanted)
+        return
+    for number in wanted:
+        with open_reader(plates, frames=None if shot.kind == "still" else FrameRange(number, number)) as reader:
+            yield next(iter(reader))
+
+
+def spread(numbers: Iterable[int], count: int) -> list[int]:
+    """At most `count` of these numbers, evenly spread, with the first and the last."""
+    every = list(numbers)
+    if len(every) <= count:
+        return every
+    return [every[round(index * (len(every) - 1) / (count - 1))] for index in range(count)]
 
 
 def pictures_of(path: str, *, frames: int = FRAMES, input_space: str | None = None) -> dict[str, Tensor]:
-    """Every picture of a folder, or `frames` of a movie or sequence spread over it, as training keeps them, by name.
+    """Every picture of a folder, or `frames` of a movie or sequence spread over it, as training stores them, by name.
 
     `input_space` names the colour space of float pictures. Raises TrainingError for a path that is none of these.
     """
@@ -78,8 +131,8 @@ def pictures_of(path: str, *, frames: int = FRAMES, input_space: str | None = No
     }
 
 
-def same_numbers(first: Numbered, second: Numbered) -> Sequence[int]:
-    """The numbers that two sources are matched by; a folder may hold some frames of a shot.
+def same_numbers(first: NumberedFrames, second: NumberedFrames) -> Sequence[int]:
+    """The numbers by which two sources are matched; a folder may hold some frames of a shot.
 
     Raises TrainingError where frames have no counterpart.
     """
@@ -89,10 +142,10 @@ def same_numbers(first: Numbered, second: Numbered) -> Sequence[int]:
         return sorted(chosen)
     if len(ours) != len(theirs):
         raise TrainingError(
-            f"expected before and after of the same frames, got {first.said()} and {second.said()}; "
+            f"expected before and after of the same frames, got {first.in_words()} and {second.in_words()}; "
             "cut one to the other"
         )
     raise TrainingError(
-        f"expected before and after with the same frame numbers, got {first.said()} and {second.said()}; "
+        f"expected before and after with the same frame numbers, got {first.in_words()} and {second.in_words()}; "
         "renumber one of them (movies count from 1)"
     )

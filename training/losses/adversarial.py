@@ -1,4 +1,4 @@
-"""The contest between generator and critic, in three forms that a recipe may name."""
+"""Adversarial losses of generator and critic, in three forms that a recipe may name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.training.distributed import team
+from impasto.training.distributed import process_group
 
 PENALTY = 10.0
 """Weight of the gradient penalty of `wgan-gp`."""
@@ -19,8 +19,8 @@ DRIFT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
-    """One form: what each side minimises, and what the critic needs to stay well-behaved."""
+class AdversarialForm:
+    """One form: what generator and critic minimise, and how the critic is bounded."""
 
     critic: Callable[[Tensor, Tensor], Tensor]
     """From its scores of real and generated pictures."""
@@ -48,7 +48,7 @@ def critic_least_squares(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_least_squares(fake: Tensor) -> Tensor:
-    """Least squares: generated pictures are to be taken for real."""
+    """Least squares: generated pictures should score as real ones."""
     return 0.5 * (fake - 1).square().mean()
 
 
@@ -61,10 +61,10 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """How far the critic's slope is from 1 between real and generated (Gulrajani et al. 2017, arXiv:1704.00028).
 
     The slope is that of the sum of patch scores, divided by the root of their number: otherwise the penalty would
-    mean something else at every size of crop. Draws from torch's global random state.
+    depend on the size of the crop. Draws from torch's global random state.
     """
-    mates = team()
-    part = mates.share(torch.rand(mates.size * real.shape[0], 1, 1, 1, device=real.device))
+    group = process_group()
+    part = group.shard(torch.rand(group.size * real.shape[0], 1, 1, 1, device=real.device))
     between = (part * real + (1 - part) * fake).detach().requires_grad_(True)
     scores: Tensor = critic(between)
     (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
@@ -74,15 +74,15 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def visible_to_critic(result: Tensor) -> Tensor:
-    """The result as the critic may see it: held near [0, 1], so that range is never what it judges by."""
+    """The result as the critic sees it: clamped near [0, 1], so that the range never gives it away."""
     return result.clamp(-0.05, 1.05)
 
 
-CONTESTS: dict[str, Contest] = {
-    "hinge": Contest(critic_hinge, generator_hinge),
-    "lsgan": Contest(critic_least_squares, generator_least_squares, widest_gap=2.0),
-    "wgan-gp": Contest(
+ADVERSARIAL_FORMS: dict[str, AdversarialForm] = {
+    "hinge": AdversarialForm(critic_hinge, generator_hinge),
+    "lsgan": AdversarialForm(critic_least_squares, generator_least_squares, widest_gap=2.0),
+    "wgan-gp": AdversarialForm(
         critic_wasserstein, generator_hinge, spectral_norm=False, gradient_penalty=True, widest_gap=math.inf
     ),
 }
-"""Name in a recipe -> form of the contest."""
+"""Name in a recipe, as its setting `contest` -> form of the adversarial loss."""

@@ -1,4 +1,4 @@
-"""Whether the result moves with the plate instead of boiling under it."""
+"""Shift consistency: the result must move with the plate."""
 
 from __future__ import annotations
 

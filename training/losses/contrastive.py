@@ -1,4 +1,4 @@
-"""Whether each place of a result still shows what the plate showed there, however it is painted."""
+"""Contrastive loss: each place of a result must show what the plate shows there, however it is painted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEMPERATURE = 0.07
 
 
 class Projections(nn.Module):
-    """A small head for each level of features, so that likeness is learned and not given (CUT, section 3.2)."""
+    """A small head for each level of features, so that the likeness is learned (CUT, section 3.2)."""
 
     def __init__(self, widths: tuple[int, ...], out: int = 64) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ def draw_places(features: tuple[Tensor, ...], count: int) -> list[Tensor]:
 
 
 def patch_nce(queries: list[Tensor], keys: list[Tensor]) -> Tensor:
-    """Mean over levels of the cross-entropy of finding one's own place among K of the same picture.
+    """Mean over levels of the cross-entropy of finding the matching place among K of the same picture.
 
     Queries and keys are unit vectors (N, K, D): of the result, and of the plate at the same places (PatchNCE of
     Park et al. 2020, "Contrastive learning for unpaired image-to-image translation", arXiv:2007.15651). The

@@ -1,4 +1,4 @@
-"""How far a picture is from the one it should be."""
+"""Reconstruction and range losses."""
 
 from __future__ import annotations
 

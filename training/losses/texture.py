@@ -1,4 +1,4 @@
-"""Whether a picture has the same kind of texture as another, wherever it lies."""
+"""Texture loss: the same kinds of patches as in another picture, wherever they lie."""
 
 from __future__ import annotations
 

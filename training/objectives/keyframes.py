@@ -1,7 +1,7 @@
 """Painted frames of one shot: the generator learns from patches of the keys to paint all its other frames.
 
-The losses of a step are those of before/after pairs; what is of its own here is what is drawn, what
-is held out, and what a person is shown.
+The losses of a step are those of before/after pairs. Here is what differs: what is drawn, what is held out, and what
+the contact sheet shows.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide, planes_in
-from impasto.training.data.exported_keys import carried_keys
+from impasto.training.data.exported_keys import exported_keys
 from impasto.training.data.guides import with_guides
-from impasto.training.data.keyframes import Key, Keyframes, Plate, as_samples, digest, spread
-from impasto.training.data.pairs import Crops, draw_judged, draw_place
+from impasto.training.data.keyframes import Key, Keyframes, UnpaintedFrame, digest
+from impasto.training.data.pairs import Crops, draw_crop_window
+from impasto.training.data.pictures import as_float
+from impasto.training.data.shots import spread
 from impasto.training.discriminators import new_critic
 from impasto.training.export import Label, write_style
-from impasto.training.loop import Step, Task, Trained, require_room
 from impasto.training.losses.reconstruction import multi_scale_l1
 from impasto.training.networks import new_network
-from impasto.training.objectives.pairs import probe_of
-from impasto.training.objectives.pairs import step as pairs_step
+from impasto.training.objectives.pairs import probe_of, step
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
+from impasto.training.task import Trained, TrainingTask, require_room
 
 RECIPE = Recipe(
     minutes=5.0,
@@ -37,69 +38,59 @@ RECIPE = Recipe(
     texture=0.0,
     adversarial=0.005,
     gain=0.02,
-    exposure=0.0,
-    compression=0.0,
     average=0.99,
 )
 """For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step."""
 
 HELD_OUT = 3
-"""Squares of each key that are never learned from; the error there says whether the rest is learned by heart."""
+"""Squares of each key that are never learned from; the error there shows whether the run overfits."""
 HELD_SIDE = 32
 MARGIN = 64
-"""Pixels around such a square that the network is shown with it."""
+"""Pixels around such a square that the network sees with it."""
 ROWS = 4
 """Frames on a contact sheet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """The keys, what of each is held out, (1, H, W) bool, and unpainted frames, one of them wanted as a key."""
+class KeyframeSplit:
+    """The keys, the part of each that is held out, (1, H, W) bool, and unpainted frames."""
 
     keys: tuple[Key, ...]
     held_out: tuple[Tensor, ...]
-    unpainted: tuple[Plate, ...]
+    unpainted: tuple[UnpaintedFrame, ...]
     wanted: int | None = None
     guides: tuple[Guide, ...] = ()
 
 
-def prepare(keyframes: Keyframes, seed: int) -> Lesson:
-    """Choose what is held out of each key."""
+def hold_out(keyframes: Keyframes, seed: int) -> KeyframeSplit:
+    """Choose the part of each key that is held out."""
     generator = torch.Generator().manual_seed(seed)
     held = tuple(draw_held_out(key, generator) for key in keyframes.keys)
-    return Lesson(keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides)
+    return KeyframeSplit(keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides)
 
 
-def task_for(lesson: Lesson, recipe: Recipe, output: Path, label: Label) -> Task:
-    """What a run on keyframes does; whenever it shows itself, the weights so far become the style `output`.
+def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -> TrainingTask:
+    """The task of a run on keyframes; at every preview the weights so far become the style `output`.
 
     TrainingError where a crop does not fit into the frames.
     """
-    require_room(min(lesson.keys[0].plate.shape[1:]), recipe)
-    plates = list(seen_by_number(lesson).values())
+    require_room(min(split.keys[0].plate.shape[1:]), recipe)
+    plates = list(seen_by_number(split).values())
     shown = plates[len(plates) // 2]
-    carried = carried_keys(lesson.keys, lesson.unpainted)
+    keys = exported_keys(split.keys, split.unpainted)
 
     def publish(trained: Trained) -> None:
-        write_style(
-            trained,
-            recipe,
-            output,
-            label,
-            pictures=len(lesson.keys),
-            shown=shown,
-            keys=carried,
-            guides=lesson.guides,
-        )
+        pictures, guides = len(split.keys), split.guides
+        write_style(trained, recipe, output, label, pictures=pictures, shown=shown, keys=keys, guides=guides)
 
-    return Task(
-        net=lambda: new_network(recipe.generator, recipe.size, guides=planes_in(lesson.guides)),
-        digest=digest(lesson.keys, lesson.unpainted),
-        step=lambda net, critic, number, drawn: step(net, critic, lesson, recipe, number, drawn),
-        show=lambda net, path: show(net, lesson, path),
+    return TrainingTask(
+        net=lambda: new_network(recipe.generator, recipe.size, guides=planes_in(split.guides)),
+        digest=digest(split.keys, split.unpainted),
+        step=lambda net, critic, number, rng: step(net, critic, draw_crops(split, recipe, rng), recipe, number),
+        preview=lambda net, path: write_preview(net, split, path),
         critic=lambda: new_critic(recipe.contest),
-        probe=lambda: probe_of(draw_crops(lesson, recipe, torch.Generator().manual_seed(0))),
-        judge=(lambda net: judge(net, lesson)) if any(held.any() for held in lesson.held_out) else None,
+        probe=lambda: probe_of(draw_crops(split, recipe, torch.Generator().manual_seed(0))),
+        validate=(lambda net: held_out_error(net, split)) if any(held.any() for held in split.held_out) else None,
         publish=publish,
     )
 
@@ -109,12 +100,12 @@ def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
 
     Never the busiest places: a face or a hand may be the only one of its kind.
     """
-    held = torch.zeros_like(key.judged)
+    held = torch.zeros_like(key.loss_mask)
     if min(held.shape[1:]) < 6 * HELD_SIDE:
         return held
-    slopes = as_samples(key.plate).diff(dim=2).abs().mean(0)[None, None]
+    slopes = as_float(key.plate).diff(dim=2).abs().mean(0)[None, None]
     busy = F.avg_pool2d(F.pad(slopes, (0, 1)), HELD_SIDE)[0, 0]
-    whole = F.avg_pool2d(key.judged[None].float(), HELD_SIDE)[0, 0] == 1
+    whole = F.avg_pool2d(key.loss_mask[None].float(), HELD_SIDE)[0, 0] == 1
     if not whole.any():
         return held
     ordinary = torch.nonzero(whole & (busy <= busy[whole].median()))
@@ -124,37 +115,29 @@ def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
     return held
 
 
-def step(net: UNet, critic: nn.Module, lesson: Lesson, recipe: Recipe, number: int, drawn: torch.Generator) -> Step:
-    """Losses of one batch of crops drawn from the keys; see `impasto.training.objectives.pairs.step`."""
-    device = next(net.parameters()).device
-    crops = draw_crops(lesson, recipe, drawn).to(device)
-    return pairs_step(net, critic, crops, recipe, number)
-
-
-def draw_crops(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> Crops:
-    """Random crops of the keys at places where there is paint; what is held out is not judged."""
-    befores, afters, judged, guides = [], [], [], []
+def draw_crops(split: KeyframeSplit, recipe: Recipe, generator: torch.Generator) -> Crops:
+    """Random crops of the keys where there is paint; the loss mask leaves out what is held out."""
+    befores, afters, masks, guides = [], [], [], []
     for _ in range(recipe.batch):
-        index = int(torch.randint(len(lesson.keys), (), generator=generator))
-        key = lesson.keys[index]
-        learned = key.judged & ~lesson.held_out[index]
-        place = draw_place(learned, recipe.crop, recipe.rim, generator)
-        place, seen = draw_judged(learned, place, recipe.crop, recipe.rim, generator)
-        befores.append(as_samples(key.plate[:, place.rows, place.columns]))
-        afters.append(as_samples(key.paint[:, place.rows, place.columns]))
-        judged.append(seen)
+        index = int(torch.randint(len(split.keys), (), generator=generator))
+        key = split.keys[index]
+        learned = key.loss_mask & ~split.held_out[index]
+        window = draw_crop_window(learned, recipe.crop, recipe.rim, generator, learned)
+        befores.append(as_float(key.plate[:, window.rows, window.columns]))
+        afters.append(as_float(key.paint[:, window.rows, window.columns]))
+        masks.append(window.loss_mask)
         if key.guides is not None:
-            guides.append(key.guides[:, place.rows, place.columns].float())
-    guiding = torch.stack(guides) if guides else None
-    return Crops(torch.stack(befores), torch.stack(afters), torch.stack(judged), guides=guiding)
+            guides.append(key.guides[:, window.rows, window.columns].float())
+    planes = torch.stack(guides) if guides else None
+    return Crops(torch.stack(befores), torch.stack(afters), torch.stack(masks), guides=planes)
 
 
 @torch.no_grad()
-def judge(net: UNet, lesson: Lesson) -> float:
-    """Mean multi-scale L1 on what is held out of the keys, of which there must be some."""
+def held_out_error(net: UNet, split: KeyframeSplit) -> float:
+    """Mean multi-scale L1 on what is held out of the keys; something must be."""
     device = next(net.parameters()).device
     errors = []
-    for key, held in zip(lesson.keys, lesson.held_out, strict=True):
+    for key, held in zip(split.keys, split.held_out, strict=True):
         for row, column in torch.nonzero(held[0, ::HELD_SIDE, ::HELD_SIDE]).tolist():
             top, left = max(0, row * HELD_SIDE - MARGIN), max(0, column * HELD_SIDE - MARGIN)
             around = (slice(None), slice(top, top + 2 * MARGIN + HELD_SIDE), slice(left, left + 2 * MARGIN + HELD_SIDE))
@@ -164,27 +147,27 @@ def judge(net: UNet, lesson: Lesson) -> float:
                 slice(column * HELD_SIDE - left, (column + 1) * HELD_SIDE - left),
             )
             guides = None if key.guides is None else key.guides[around]
-            result = stylize(net, with_guides(as_samples(key.plate[around]), guides).to(device))[inside]
-            target = as_samples(key.paint[around])[inside].to(device)
+            result = stylize(net, with_guides(as_float(key.plate[around]), guides).to(device))[inside]
+            target = as_float(key.paint[around])[inside].to(device)
             errors.append(float(multi_scale_l1(result[None], target[None])))
     return sum(errors) / len(errors)
 
 
-def show(net: UNet, lesson: Lesson, path: Path) -> None:
-    """A contact sheet of plate and result on unpainted frames, the least known among them, or else on the keys."""
+def write_preview(net: UNet, split: KeyframeSplit, path: Path) -> None:
+    """A contact sheet of plate and result on unpainted frames, the least covered among them, or else on the keys."""
     device = next(net.parameters()).device
-    plates = seen_by_number(lesson)
+    plates = seen_by_number(split)
     shown = spread(plates, ROWS)
-    if lesson.wanted is not None and lesson.wanted not in shown:
-        shown = sorted([*spread((number for number in plates if number != lesson.wanted), ROWS - 1), lesson.wanted])
+    if split.wanted is not None and split.wanted not in shown:
+        shown = sorted([*spread((number for number in plates if number != split.wanted), ROWS - 1), split.wanted])
     rows: list[tuple[Tensor, ...]] = []
     for number in shown:
         rows.append((plates[number][:3], stylize(net, plates[number].to(device)).cpu()))
     write_sheet(path, rows)
 
 
-def seen_by_number(lesson: Lesson) -> dict[int, Tensor]:
-    """What the network is shown of the unpainted frames, or else of the keys: (3 + planes, H, W) float32."""
-    plates = {plate.number: (plate.picture, plate.guides) for plate in lesson.unpainted}
-    plates = plates or {key.number: (key.plate, key.guides) for key in lesson.keys}
-    return {number: with_guides(as_samples(picture), guides) for number, (picture, guides) in plates.items()}
+def seen_by_number(split: KeyframeSplit) -> dict[int, Tensor]:
+    """What the network sees of the unpainted frames, or else of the keys: (3 + planes, H, W) float32."""
+    plates = {frame.number: (frame.picture, frame.guides) for frame in split.unpainted}
+    plates = plates or {key.number: (key.plate, key.guides) for key in split.keys}
+    return {number: with_guides(as_float(picture), guides) for number, (picture, guides) in plates.items()}

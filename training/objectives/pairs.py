@@ -16,17 +16,18 @@ from impasto.training.collapse_monitor import Probe
 from impasto.training.data.augmentation import compressed, exposed
 from impasto.training.data.guides import with_guides
 from impasto.training.data.half_size import halved
-from impasto.training.data.pairs import Crops, Pair, as_float, digest, draw_crops
+from impasto.training.data.pairs import Crops, Pair, digest, draw_crops
+from impasto.training.data.pictures import as_float
 from impasto.training.discriminators import new_critic
-from impasto.training.distributed import Team, team
-from impasto.training.loop import Step, Task, require_room
-from impasto.training.losses.adversarial import CONTESTS, gradient_penalty, visible_to_critic
+from impasto.training.distributed import ProcessGroup, process_group
+from impasto.training.losses.adversarial import ADVERSARIAL_FORMS, gradient_penalty, visible_to_critic
 from impasto.training.losses.consistency import shift_consistency, shifted
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
 from impasto.training.losses.texture import laplacian_swd
 from impasto.training.networks import new_network
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
+from impasto.training.task import StepLosses, TrainingTask, require_room
 
 HALF = torch.bfloat16
 """Trains without loss scaling, on every device that has mixed precision at all."""
@@ -34,115 +35,109 @@ HALF = torch.bfloat16
 ROWS = 4
 """Pictures on a contact sheet."""
 PROBED = 6
-"""Crops that are looked at for signs of collapse."""
-HEARD_AFTER = 100
-"""Steps that the critic trains alone before the generator hears it."""
+"""Crops in the probe for signs of collapse."""
+CRITIC_ALONE = 100
+"""Steps that the critic trains before the generator learns from it."""
 
 
-def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -> Task:
-    """What a run on pairs of pictures does; TrainingError where a crop does not fit into the smallest.
+def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -> TrainingTask:
+    """The task of a run on pairs of pictures; TrainingError where a crop does not fit into the smallest.
 
-    With a `base` only what tells its styles apart is trained (`impasto.training.adapting`), and TrainingError is also
-    raised for a base that cannot be adapted.
+    With a `base` only what tells its styles apart is trained (`impasto.training.adapting`); TrainingError for a base
+    that cannot be adapted.
     """
     require_room(min(min(pair.before.shape[1:]) for pair in pairs), recipe)
 
     small = halved(pairs, recipe.crop) if recipe.progressive else pairs
-    seen = _Seen(small)
+    current = small
 
-    def draw_and_step(net: UNet, critic: nn.Module, number: int, drawn: torch.Generator) -> Step:
-        crops = draw_crops(seen.pairs, recipe.batch, recipe.crop, recipe.rim, drawn)
-        return step(net, critic, crops.to(next(net.parameters()).device), recipe, number)
+    def choose_size(fraction: float) -> None:
+        nonlocal current
+        current = small if fraction < recipe.progressive else pairs
+
+    def draw(rng: torch.Generator) -> Crops:
+        return draw_crops(current, recipe.batch, recipe.crop, recipe.rim, rng)
 
     styles = 1 + max(pair.style for pair in pairs)
     if base is not None:
         require_codes_to_adapt(base)
-    return Task(
+    return TrainingTask(
         net=lambda: new_network(recipe.generator, recipe.size, styles=styles) if base is None else adapted(base, pairs),
         digest=digest(pairs) if base is None else digest_over(base, digest(pairs)),
-        step=draw_and_step,
-        show=lambda net, path: show(net, pairs, path),
+        step=lambda net, critic, number, rng: step(net, critic, draw(rng), recipe, number),
+        preview=lambda net, path: write_preview(net, pairs, path),
         critic=lambda: new_critic(recipe.contest),
-        progress=lambda fraction: seen.show(small if fraction < recipe.progressive else pairs),
+        on_fraction=choose_size,
         probe=lambda: probe_of(draw_crops(pairs, PROBED, recipe.crop, recipe.rim, torch.Generator().manual_seed(0))),
     )
 
 
-@dataclass(slots=True)
-class _Seen:
-    """The pairs that a run draws from at this time."""
+def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int) -> StepLosses:
+    """Losses of one batch: multi-scale L1, texture, conditional adversarial loss, shift consistency and range.
 
-    pairs: Sequence[Pair]
-
-    def show(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = pairs
-
-
-def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int) -> Step:
-    """Losses of one batch: multi-scale L1, texture, conditional contest, shift consistency and range.
-
-    Nothing is updated here. Draws from torch's global random state: for the whole batch, of which this process then
-    takes its share.
+    It updates nothing. Draws from torch's global random state: for the whole batch, of which this process then takes
+    its share.
     """
-    device_type, mates = crops.before.device.type, team()
-    whole, painted, given = disturbed(crops.before, recipe), crops.after, beside(net, crops)
-    plate, crops, mine = mates.share(whole), crops.shared(mates), given.shared(mates)
+    crops = crops.to(next(net.parameters()).device)
+    device_type, group = crops.before.device.type, process_group()
+    whole, painted, given = disturbed(crops.before, recipe), crops.after, conditions_of(net, crops)
+    plate, crops, mine = group.shard(whole), crops.shard(group), given.shard(group)
     with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(with_guides(plate, mine.guides), mine.code)
     result = gain.float() * plate + bias.float()
-    # Where the crop ends but the picture goes on, the truth stands in: nothing there is judged.
-    shown = torch.where(crops.judged > 0, result, crops.after)
+    # Outside the loss mask the target stands in for the result, so that the loss is zero there.
+    shown = torch.where(crops.loss_mask > 0, result, crops.after)
     terms = {
         "reconstruction": recipe.reconstruction * multi_scale_l1(shown, crops.after),
         "out_of_range": recipe.out_of_range * range_penalty(result),
     }
     if recipe.texture:
-        terms["texture"] = recipe.texture * laplacian_swd(mates.whole(shown), painted)
+        terms["texture"] = recipe.texture * laplacian_swd(group.gather(shown), painted)
     if recipe.consistency and number % recipe.consistency_every == 0:
         terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe, given)
-    critic_loss, contest = None, CONTESTS[recipe.contest]
+    critic_loss, form = None, ADVERSARIAL_FORMS[recipe.contest]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
         real = torch.cat((crops.after, crops.before), dim=1)
         with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
-            if number >= recipe.critic_from + HEARD_AFTER:
+            if number >= recipe.critic_from + CRITIC_ALONE:
                 critic.requires_grad_(False)
                 weight = recipe.adversarial * recipe.adversarial_every
-                terms["adversarial"] = weight * contest.generator(critic(fake).float())
+                terms["adversarial"] = weight * form.generator(critic(fake).float())
                 critic.requires_grad_(True)
             on_real, on_fake = critic(real).float(), critic(fake.detach()).float()
-        critic_loss = contest.critic(on_real, on_fake)
-        if contest.gradient_penalty:
+        critic_loss = form.critic(on_real, on_fake)
+        if form.gradient_penalty:
             critic_loss = critic_loss + gradient_penalty(critic, real, fake)
     total = torch.stack(list(terms.values())).sum()
     figures = {name: float(term.detach()) for name, term in terms.items()}
     figures["loss"] = float(total.detach())
     if critic_loss is not None:
         figures["critic_gap"] = float((on_real.mean() - on_fake.mean()).detach())
-    return Step(total, critic_loss, figures)
+    return StepLosses(total, critic_loss, figures)
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What a network is given beside a batch of plates: style codes (N, width), and guide planes (N, planes, H, W)."""
+class Conditions:
+    """What a network gets beside a batch of plates: style codes (N, width), and guide planes (N, planes, H, W)."""
 
     code: Tensor | None = None
     guides: Tensor | None = None
 
-    def shared(self, mates: Team) -> Beside:
-        """What belongs to this process's share of the batch."""
-        return Beside(*(None if each is None else mates.share(each) for each in (self.code, self.guides)))
+    def shard(self, group: ProcessGroup) -> Conditions:
+        """The part for this process's share of the batch."""
+        return Conditions(*(None if each is None else group.shard(each) for each in (self.code, self.guides)))
 
 
-def beside(net: UNet, crops: Crops) -> Beside:
-    """What belongs to a batch: codes where the network holds several styles, guides where it sees any."""
+def conditions_of(net: UNet, crops: Crops) -> Conditions:
+    """The conditions of a batch: codes where the network holds several styles, guides where it sees any."""
     code = None if net.codes is None or crops.styles is None else net.codes[crops.styles]
-    return Beside(code, crops.guides)
+    return Conditions(code, crops.guides)
 
 
 def probe_of(crops: Crops) -> Probe:
-    """Crops as what is looked at for signs of collapse."""
-    return Probe(crops.before, crops.after, crops.judged, crops.styles, crops.guides)
+    """Crops as a probe for signs of collapse."""
+    return Probe(crops.before, crops.after, crops.loss_mask, crops.styles, crops.guides)
 
 
 def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
@@ -159,27 +154,27 @@ def disturbed(plate: Tensor, recipe: Recipe) -> Tensor:
     return compressed(plate, recipe.compression) if recipe.compression else plate
 
 
-def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: Beside | None = None) -> Tensor:
+def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: Conditions | None = None) -> Tensor:
     """Shift consistency on half of the batch, to save time: moved by a fraction of a cell and with noise of its own.
 
-    Takes the plates of the whole batch, what is given beside them, and of the results this process's share. Guides move
-    with their plate.
+    Takes the plates and conditions of the whole batch, and this process's share of the results. Guides move with their
+    plate.
     """
-    given = given or Beside()
-    some, mates = max(1, plate.shape[0] // 2), team()
+    given = given or Conditions()
+    some, group = max(1, plate.shape[0] // 2), process_group()
     offset = (torch.rand(some, 2, device=plate.device) - 0.5) * 2 * net.config.shuffle
     moved = shifted(plate[:some], offset)
     moved = moved + 0.5 * recipe.noise * torch.rand(some, 1, 1, 1, device=plate.device) * torch.randn_like(moved)
     code = None if given.code is None else given.code[:some]
-    mine = Beside(code, None if given.guides is None else shifted(given.guides[:some], offset)).shared(mates)
-    moved, offset = mates.share(moved), mates.share(offset)
+    mine = Conditions(code, None if given.guides is None else shifted(given.guides[:some], offset)).shard(group)
+    moved, offset = group.shard(moved), group.shard(offset)
     share = moved.shape[0]
     if share == 0:
         return result.new_zeros(())
     with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
         gain, bias = net(with_guides(moved, mine.guides), mine.code)
     loss = shift_consistency(result[:share], gain.float() * moved + bias.float(), offset, recipe.rim)
-    return loss * (mates.size * share / some)
+    return loss * (group.size * share / some)
 
 
 def shown_of(pairs: Sequence[Pair]) -> list[Pair]:
@@ -194,7 +189,7 @@ def shown_of(pairs: Sequence[Pair]) -> list[Pair]:
     return shown
 
 
-def show(net: UNet, pairs: Sequence[Pair], path: Path) -> None:
+def write_preview(net: UNet, pairs: Sequence[Pair], path: Path) -> None:
     """A contact sheet of pictures spread over the pairs, four or one of every style: plate, result, target."""
     device = next(net.parameters()).device
     rows: list[tuple[Tensor, ...]] = []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from impasto.core.errors import TrainingError, UsageError
 from impasto.training.data.plates import load_picture
 from impasto.training.recipe import Recipe
 from impasto.training.teachers.degrade import chance_of, degraded, drawn_damage
-from impasto.training.teachers.pairs import long_side, note_facts, said_of, save_picture
+from impasto.training.teachers.pair_folder import MadePair, OnPair, PlannedPair, settings_by_name, sides_of, write_pairs
 
 RECIPE = Recipe(
     minutes=60.0,
@@ -26,8 +25,6 @@ RECIPE = Recipe(
     consistency_every=8,
     noise=0.0,
     gain=0.0,
-    exposure=0.0,
-    compression=0.0,
     mixed_precision=False,
 )
 """Plates are near the target as it is, so all of this is for the last decibels: float32, because bfloat16 rounds a gain
@@ -38,7 +35,7 @@ SMALLEST_SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
-class DamageLook:
+class DamageSettings:
     """How many pictures are made of a plate, and how large."""
 
     sides: tuple[int, ...] = (640, 400)
@@ -53,42 +50,37 @@ class DamageLook:
             raise UsageError(f"expected at least one variant of a plate, got {self.variants}; give --variants 3")
 
 
-def wanted_damages(plates: Sequence[Path], look: DamageLook) -> list[tuple[Path, int, str]]:
-    """Each plate with a side and the name of a pair: the first of the look's sides, and those it is larger than."""
-    first, *others = look.sides
+def planned_damages(plates: Sequence[Path], settings: DamageSettings) -> list[PlannedPair]:
+    """A pair for every plate, every long side at which it is used, and every variant."""
     return [
-        (path, side, f"{path.stem}.{side}.{variant}")
+        PlannedPair(path, side, f"{path.stem}.{side}.{variant}")
         for path in plates
-        for side in (first, *(other for other in others if long_side(path) > other))
-        for variant in range(look.variants)
+        for side in sides_of(path, settings.sides)
+        for variant in range(settings.variants)
     ]
 
 
 def make_damaged_pairs(
     plates: Sequence[Path],
     into: Path,
-    look: DamageLook,
+    settings: DamageSettings,
     *,
-    on_pair: Callable[[int, int, Path], None] = lambda done, of, path: None,
+    on_pair: OnPair = lambda done, of, path: None,
 ) -> None:
-    """Write `into`/before/NAME.png (damaged) and `into`/after/NAME.png (clean), 8-bit sRGB; those that exist stay.
+    """Make the pairs of all plates in a folder, damaged before clean, see `write_pairs`; 8 bits.
 
-    What a pair suffers is drawn from its name. Raises TrainingError for what is no picture or too small, and for
-    a folder of pairs that were made otherwise.
+    The name of a pair draws its damage. Raises TrainingError for what is no picture or too small, and for a folder of
+    pairs that were made otherwise.
     """
-    before, after = into / "before", into / "after"
-    for folder in (before, after):
-        folder.mkdir(parents=True, exist_ok=True)
-    note_facts(into, json.dumps({"damage": said_of(look)}, sort_keys=True, indent=1))
-    wanted = wanted_damages(plates, look)
-    for done, (path, side, name) in enumerate(wanted, 1):
-        if not (after / f"{name}.png").exists():
-            plate = load_picture(path, side)
-            if min(plate.shape[:2]) < SMALLEST_SIDE:
-                raise TrainingError(
-                    f"expected plates of at least {SMALLEST_SIDE} pixels on each side, '{path}' has "
-                    f"{plate.shape[1]}x{plate.shape[0]}; leave it out"
-                )
-            save_picture(before / f"{name}.png", degraded(plate, drawn_damage(name), chance_of(f"{name} noise")))
-            save_picture(after / f"{name}.png", plate)
-        on_pair(done, len(wanted), path)
+
+    def make(pair: PlannedPair) -> MadePair:
+        plate = load_picture(pair.plate, pair.side)
+        if min(plate.shape[:2]) < SMALLEST_SIDE:
+            raise TrainingError(
+                f"expected plates of at least {SMALLEST_SIDE} pixels on each side, '{pair.plate}' has "
+                f"{plate.shape[1]}x{plate.shape[0]}; leave it out"
+            )
+        return MadePair(degraded(plate, drawn_damage(pair.name), chance_of(f"{pair.name} noise")), plate)
+
+    facts = {"damage": settings_by_name(settings)}
+    write_pairs(into, facts, planned_damages(plates, settings), make, on_pair)

@@ -1,7 +1,7 @@
-"""What cheap cameras, long transmissions and old archives do to a picture: the teacher of `train enhance`, backwards.
+"""Damage by cheap cameras, long transmissions and old archives: the teacher of `train enhance`, backwards.
 
 In the order in which it happens: the lens blurs light, the sensor samples it coarsely and adds noise that grows with
-the signal, a codec throws away what it thinks nobody sees, and a player scales the picture up again.
+the signal, a codec drops fine detail, and a player scales the picture up again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from impasto.core.colour import decode, encode
 from impasto.core.frame import Samples
+from impasto.training.data.augmentation import through_jpeg
 
 CLIP = 6
 """Frames of the clip that a plate becomes for H.264, so that all kinds of its pictures are seen."""
@@ -28,7 +29,7 @@ Codec = Literal["none", "jpeg", "h264"]
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What happens to one plate; the defaults do nothing."""
+    """The damage to one plate; the defaults do nothing."""
 
     blur: float = 0.0
     """Standard deviation of the lens's blur in pixels."""
@@ -48,7 +49,7 @@ class Damage:
 
 
 def drawn_damage(name: str) -> Damage:
-    """The damage of a pair: its name's own, so that a run which goes on makes the same pictures.
+    """The damage of a pair, drawn from its name, so that a resumed run makes the same pictures.
 
     From hardly any to what is still recognisable. One in twelve is none at all: what is clean must stay as it is.
     """
@@ -114,14 +115,6 @@ def noised(picture: Samples, damage: Damage, chance: np.random.Generator) -> Sam
     return encode(np.clip(light, 0, 1))
 
 
-def through_jpeg(stored: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
-    """An RGB picture (H, W, 3) written as JPEG of this quality and read again."""
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(stored[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    read = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert read is not None
-    return np.ascontiguousarray(read[..., ::-1], np.uint8)
-
-
 def _through_h264(picture: Samples, damage: Damage, chance: np.random.Generator) -> npt.NDArray[np.uint8]:
     """One frame of a short clip in which the picture drifts, each frame with noise of its own, as H.264 shows it."""
     height, width = picture.shape[:2]
@@ -159,7 +152,7 @@ def through_h264(clip: list[npt.NDArray[np.uint8]], crf: int) -> list[npt.NDArra
 
 
 def chance_of(name: str) -> np.random.Generator:
-    """Chance that depends on a name alone."""
+    """Random numbers that depend on a name alone."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
 
 

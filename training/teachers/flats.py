@@ -1,7 +1,6 @@
 """Flat areas of colour: what a cartoonist, a printer or a wash of ink makes of a plate.
 
-Local and repeatable, like everything that paints here: a result depends on its neighbourhood alone, and
-a small change of the plate changes it a little.
+Local and repeatable: a result depends on its neighbourhood alone, and a small change of the plate changes it a little.
 """
 
 from __future__ import annotations

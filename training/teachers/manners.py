@@ -1,9 +1,8 @@
-"""The manners in which a plate can be painted without a network: what the built-in styles learned from.
+"""Manners: painterly filters that paint a plate without a network; the built-in styles learned from them.
 
-Each is a function of the plate and, where the manner takes its colours from a painting, of that style's
-one palette; each is local (a result hardly depends on what is over 80 pixels away, and on nothing over
-200), repeatable, and keyed to the plate alone, so that a small generator can learn it and the paint moves
-with what it lies on.
+Each is a function of the plate and, where its colours come from a painting, of the one palette of the style. Each is
+local (a result hardly depends on what is over 80 pixels away, and on nothing over 200) and repeatable, so that a small
+generator can learn it and the paint moves with the plate.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from impasto.core.frame import Samples
 from impasto.training.teachers.flats import flattened, retoned, smooth, stepped
 from impasto.training.teachers.lines import drawn_lines
 from impasto.training.teachers.palette import LUMA, Palette
-from impasto.training.teachers.strokes import StrokeLook, paint, smear, stroke_direction
+from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
 
 PAPER = np.array([0.965, 0.95, 0.915], np.float32)
 SUMI = np.array([0.07, 0.075, 0.10], np.float32)
@@ -33,8 +32,8 @@ WASHI = np.array([0.97, 0.92, 0.80], np.float32)
 GRAPHITE = np.array([0.13, 0.13, 0.15], np.float32)
 DRAWING_PAPER = np.array([0.97, 0.965, 0.945], np.float32)
 
-OIL = StrokeLook(width=4.0, length=20.0, turn=6.0, body=0.085, relief=0.08)
-LIGHT = StrokeLook(width=5.0, length=24.0, turn=14.0, body=0.07, relief=0.05, isophotes=0.9, drift=0.06)
+OIL = StrokeSettings(width=4.0, length=20.0, turn=6.0, body=0.085, relief=0.08)
+LIGHT = StrokeSettings(width=5.0, length=24.0, turn=14.0, body=0.07, relief=0.05, isophotes=0.9, drift=0.06)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,11 @@ class Manner:
     """How far brightness follows a painting's; see `palette.Palette`."""
     hue: float = 0.0
     paint_share: float = 0.0
-    """How much of the target is a painting's real paint, unless a user says otherwise."""
+    """Share of a painting's real paint in the target, unless the user sets it."""
 
     @property
     def needs_painting(self) -> bool:
-        """Whether its colours come from a painting; otherwise the palette is not looked at."""
+        """Whether its colours come from a painting; otherwise the palette is not used."""
         return self.tone > 0 or self.hue > 0
 
 

@@ -1,7 +1,7 @@
 """One fixed colour map from plates to a painting, for every picture of a style.
 
-Matching colours picture by picture would pump with the exposure and give the student a target
-that depends on the whole frame; so the map is fitted once, on pooled plates.
+Matching colours picture by picture would follow the exposure and give the student a target that
+depends on the whole frame, so the map is fitted once, on pooled plates.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ QUERIES_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
-class PatchLook:
+class PatchSettings:
     """How the painting is cut and matched."""
 
     size: int = 7
@@ -40,31 +40,36 @@ class PatchLook:
     passes: int = 2
 
 
-def put_paint(picture: Tensor, paintings: Sequence[Tensor], look: PatchLook, *, seed: int = 0) -> Tensor:
+def put_paint(picture: Tensor, paintings: Sequence[Tensor], settings: PatchSettings, *, seed: int = 0) -> Tensor:
     """The picture rebuilt from patches of the paintings; all (1, 3, H, W), working space, result in [0, 1].
 
     Bring the picture near to the painting's colours first (`palette`); the same seed gives the
     same result.
     """
     generator = torch.Generator().manual_seed(seed)
-    window = torch.hann_window(look.size + 2, periodic=False)[1:-1]
+    window = torch.hann_window(settings.size + 2, periodic=False)[1:-1]
     window = (window[:, None] * window).flatten().repeat(3) + 1e-3
     result = picture
-    for level in range(look.coarsest, -1, -1):
+    for level in range(settings.coarsest, -1, -1):
         target = _scaled(picture, 2**level)
         paint = [_scaled(painting, 2**level) for painting in paintings]
-        result = _soften(target) if level == look.coarsest else _resized(result, target)
-        result = _fill_level(result, target, paint, window, look, generator)
+        result = _soften(target) if level == settings.coarsest else _resized(result, target)
+        result = _fill_level(result, target, paint, window, settings, generator)
     return result.clamp(0, 1)
 
 
 def _fill_level(
-    result: Tensor, target: Tensor, paint: Sequence[Tensor], window: Tensor, look: PatchLook, generator: torch.Generator
+    result: Tensor,
+    target: Tensor,
+    paint: Sequence[Tensor],
+    window: Tensor,
+    settings: PatchSettings,
+    generator: torch.Generator,
 ) -> Tensor:
-    size, stride = look.size, look.stride
-    weight = look.guide * math.sqrt(3)
+    size, stride = settings.size, settings.stride
+    weight = settings.guide * math.sqrt(3)
     values = torch.cat([_patches(one, size) for one in paint])
-    chosen = torch.randperm(len(values), generator=generator)[: look.patches]
+    chosen = torch.randperm(len(values), generator=generator)[: settings.patches]
     values = values[chosen]
     guides = torch.cat([_patches(_brightness(one), size) for one in paint])[chosen] * weight
     # In the first pass the keys are blurred by an octave, so that strokes are added, not matched.
@@ -73,12 +78,12 @@ def _fill_level(
     pad = (border, border + stride, border, border + stride)
     wanted = _patches(F.pad(_brightness(target), pad, mode="reflect"), size, stride) * weight
     height, width = target.shape[2:]
-    for step in range(look.passes):
+    for step in range(settings.passes):
         keys = torch.cat((values if step else soft, guides), dim=1)
         padded = F.pad(result, pad, mode="reflect")
         queries = torch.cat((_patches(padded, size, stride), wanted), dim=1)
-        centre, basis = _principal(keys, look.dimensions, generator)
-        nearest = _nearest((queries - centre) @ basis, (keys - centre) @ basis, look.evenness * size**2)
+        centre, basis = _principal(keys, settings.dimensions, generator)
+        nearest = _nearest((queries - centre) @ basis, (keys - centre) @ basis, settings.evenness * size**2)
         votes = values[nearest] * window
         shape = padded.shape[2:]
         total = F.fold(votes.T[None], shape, size, stride=stride)

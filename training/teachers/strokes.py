@@ -1,9 +1,9 @@
-"""A painter that needs no network: strokes along the plate's own orientation field.
+"""Strokes along the plate's own orientation field, without a network.
 
 Colour is smeared along the direction in which the plate varies least; a height field of bristles,
 made from the plate's own texture and isophotes and smeared the same way, shades it like thick
-paint under a raking light. All of it is local and repeatable, keyed to the plate and to nothing
-else, so a small network can learn it and strokes stick to what they paint when it moves.
+paint under a raking light. All of it is local and repeatable and depends on the plate alone, so that
+a small network can learn it and strokes follow what they paint when it moves.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BANDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class StrokeLook:
-    """How the painter's hand moves; lengths in pixels of the plate it is given."""
+class StrokeSettings:
+    """How strokes are set; lengths in pixels of the plate."""
 
     width: float = 4.0
     """Half-width of a stroke."""
@@ -42,29 +42,31 @@ class StrokeLook:
     """How far strokes wander between warm and cool."""
 
 
-def paint(plate: Samples, palette: Palette, look: StrokeLook) -> Samples:
-    """The plate (H, W, 3), working space, float32, as the painter sees it; clipped to [0, 1]."""
-    along_x, along_y = stroke_direction(plate @ LUMA, look.turn)
+def paint(plate: Samples, palette: Palette, settings: StrokeSettings) -> Samples:
+    """The plate (H, W, 3), working space, float32, painted in strokes; clipped to [0, 1]."""
+    along_x, along_y = stroke_direction(plate @ LUMA, settings.turn)
     flat = np.asarray(cv2.bilateralFilter(plate, 7, 0.18, 3.0), np.float32)
-    colour = palette.apply(smear(flat, along_x, along_y, 0.8 * look.length))
-    height = paint_height(plate, along_x, along_y, look)
-    light = raking_light(height, look.width)
+    colour = palette.apply(smear(flat, along_x, along_y, 0.8 * settings.length))
+    height = paint_height(plate, along_x, along_y, settings)
+    light = raking_light(height, settings.width)
     warm = np.array([1.0, 0.35, -0.9], np.float32)
-    painted = colour + height[..., None] * (look.body + look.drift * warm) + (look.relief * light)[..., None]
+    painted = (
+        colour + height[..., None] * (settings.body + settings.drift * warm) + (settings.relief * light)[..., None]
+    )
     return np.asarray(np.clip(painted, 0, 1), np.float32)
 
 
-def paint_height(plate: Samples, along_x: Samples, along_y: Samples, look: StrokeLook) -> Samples:
+def paint_height(plate: Samples, along_x: Samples, along_y: Samples, settings: StrokeSettings) -> Samples:
     """Height of the paint in [-1, 1], (H, W): the plate's own texture and isophotes, drawn out into bristles."""
     luma = plate @ LUMA
-    texture = _blur(luma, look.width / 3) - _blur(luma, look.width)
+    texture = _blur(luma, settings.width / 3) - _blur(luma, settings.width)
     # The floor keeps grain and compression from being drawn out into strokes, which would boil.
-    spread = np.sqrt(_blur(texture * texture, 3 * look.width)) + FAINTEST
+    spread = np.sqrt(_blur(texture * texture, 3 * settings.width)) + FAINTEST
     seeds = np.tanh(1.2 * texture / spread) * np.minimum(1, spread / (2 * FAINTEST))
-    calm = _blur(luma, 0.7 * look.width)
+    calm = _blur(luma, 0.7 * settings.width)
     bands = np.sin(2 * np.pi * BANDS * calm)
     bands *= np.clip(1 - spread / 0.05, 0, 1)
-    drawn = smear((seeds + look.isophotes * bands).astype(np.float32), along_x, along_y, look.length)
+    drawn = smear((seeds + settings.isophotes * bands).astype(np.float32), along_x, along_y, settings.length)
     return np.asarray(np.tanh(1.8 * drawn), np.float32)
 
 

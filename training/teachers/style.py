@@ -1,4 +1,4 @@
-"""A trained style as the teacher of a smaller one: what it paints takes the place of painted pictures.
+"""Distillation: the results of a trained style take the place of painted pictures for a smaller one.
 
 Easier to learn from than the pictures themselves: a network paints alike what looks alike.
 """
@@ -13,13 +13,14 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.core.style import find_style, load_style
-from impasto.training.data.pairs import Pair, as_float
+from impasto.training.data.pairs import Pair
+from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import FRAMES, pictures_of
 from impasto.training.preview import stylize
 
 
 def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu", number: int = 0) -> Iterator[Pair]:
-    """The pairs with what the style's network makes of their plates in the place of their painted pictures.
+    """The pairs, each with the style's result on its plate as the target.
 
     `style` is a name or a path, `number` its place among the styles of the network that learns. Raises what
     `load_style` raises, and TrainingError for a style that needs guide layers.

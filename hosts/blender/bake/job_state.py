@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of the strips that are being painted: one job each, with its progress, for the panel to show."""
+"""The state of the jobs of this Blender, one for each strip that is being painted, for the panel to show."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from impasto.core.errors import UsageError
+
 Phase: TypeAlias = Literal["rendering", "waiting", "painting", "finished", "cancelled", "failed"]
 """'rendering' is Blender's own work before the server's; the last three are the end."""
 ENDS: tuple[Phase, ...] = ("finished", "cancelled", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One strip's way to its painted frames."""
+class JobState:
+    """How far the painting of one strip is."""
 
     strip: str
     title: str
@@ -25,7 +27,7 @@ class Job:
     """Frames that are finished in this phase."""
     fps: float = 0.0
     sentence: str = ""
-    """Of a failure: what went wrong and what to do."""
+    """After a failure: what went wrong and what to do."""
     cancel_asked: bool = False
 
     @property
@@ -40,7 +42,7 @@ class Job:
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds until the end at this pace; None where there is no pace yet."""
+        """Seconds until the end at this rate; None where there is no rate yet."""
         return (self.frames - self.done) / self.fps if self.fps > 0 else None
 
     @property
@@ -63,22 +65,24 @@ def left_text(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02} left"
 
 
-class Jobs:
-    """The jobs of this Blender, one for each strip by its name. Safe to use from several threads."""
+class JobStates:
+    """The jobs by the names of their strips. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, JobState] = {}
 
-    def begin(self, job: Job) -> None:
-        """Add a job; the ended one of the same strip makes place. ValueError where one of this strip runs."""
+    def begin(self, job: JobState) -> None:
+        """Add a job in the place of an ended one of its strip. Raises UsageError where one of this strip runs."""
         with self._lock:
             if (old := self._jobs.get(job.strip)) is not None and old.running:
-                raise ValueError(f"a job of '{job.strip}' is running")
+                raise UsageError(
+                    f"expected one job for each strip, '{job.strip}' is being painted; cancel it or wait for its end"
+                )
             self._jobs[job.strip] = job
 
-    def change(self, strip: str, **facts: object) -> Job:
-        """Replace facts of a strip's job and return it as it is now. What has ended stays as it ended."""
+    def change(self, strip: str, **facts: object) -> JobState:
+        """Replace facts of a strip's job and return it as it is now. A job that has ended does not change."""
         with self._lock:
             job = self._jobs[strip]
             if job.running:
@@ -86,37 +90,36 @@ class Jobs:
             return job
 
     def ask_cancel(self, strip: str | None = None) -> int:
-        """Ask one strip's job, or all, to stop; how many that concerns."""
+        """Ask one strip's job, or all, to stop; returns how many run."""
         with self._lock:
             asked = [job for job in self._jobs.values() if job.running and strip in (None, job.strip)]
             for job in asked:
                 self._jobs[job.strip] = replace(job, cancel_asked=True)
             return len(asked)
 
-    def of(self, strip: str) -> Job | None:
+    def of(self, strip: str) -> JobState | None:
         """A strip's job."""
         return self._jobs.get(strip)
 
     def cancelled(self, strip: str) -> bool:
-        """Whether a strip's job is asked to stop: what the client wants to know ten times a second."""
+        """Whether a strip's job is asked to stop; the client asks that ten times a second."""
         job = self._jobs.get(strip)
         return job is None or job.cancel_asked
 
-    def all(self) -> tuple[Job, ...]:
-        """Every job, the ones that run first."""
+    def all(self) -> tuple[JobState, ...]:
+        """Every job, those that run first."""
         with self._lock:
             return tuple(sorted(self._jobs.values(), key=lambda job: not job.running))
 
     @property
-    def running(self) -> tuple[Job, ...]:
-        """Those that have not ended."""
+    def running(self) -> tuple[JobState, ...]:
+        """The jobs that have not ended."""
         return tuple(job for job in self.all() if job.running)
 
     def clear(self) -> None:
-        """Forget those that have ended."""
+        """Forget the jobs that have ended."""
         with self._lock:
             self._jobs = {strip: job for strip, job in self._jobs.items() if job.running}
 
 
-JOBS = Jobs()
-"""Those of this Blender."""
+JOBS = JobStates()

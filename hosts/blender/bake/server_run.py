@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's part of a bake, in a thread of its own: shot jobs one after the other, around pictures that fail."""
+"""The server's part of a bake, in a thread of its own: one shot request after another, around pictures that fail."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from impasto.core.errors import (
     ImpastoError,
@@ -22,36 +21,28 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.server.client import Client
-from impasto.server.client.futures import ShotEvent
-from impasto.server.protocol.messages import Look as AskedLook
-from impasto.server.protocol.messages import ShotProgress, ShotStarted, SubmitShot
+from impasto.server.client.futures import ShotFutureEvent
+from impasto.server.protocol.messages import ShotProgress, ShotStarted
 
-from .plan import Look, file_of, shot_runs, take_over
+from ..failure import sentence_of
+from ..frame_files import file_of, pattern_of
+from ..look.look import Look
+from ..server_connection import Connection
+from ..shot_job import shot_job, shot_runs
+from .folders import take_over
 
 FAILURES: Final = 8
-"""Pictures that may fail before the material as a whole is held to be at fault."""
+"""When more pictures fail, the material as a whole is at fault."""
 WAIT_S: Final = 60.0
-LOOK_S: Final = 0.05
+POLL_S: Final = 0.05
 
-End: TypeAlias = Literal["", "finished", "cancelled", "failed", "unlike"]
-"""'' while it goes on; 'unlike' where the server sees another picture than Blender does."""
-
-
-class Connected(Protocol):
-    """The part of the connection that a bake needs."""
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def sentence(self) -> str: ...
-
-    def client(self) -> Client | None: ...
+End: TypeAlias = Literal["", "finished", "cancelled", "failed", "mismatch"]
+"""'' while it runs; 'mismatch' where the server sees another picture than Blender does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the server is to paint."""
+class BakeRequest:
+    """The pictures that the server paints."""
 
     input: str
     folder: Path
@@ -61,79 +52,79 @@ class Order:
     space: str
     still: bool = False
     size: tuple[int, int] | None = None
-    """Width and height that the server must see; None where whatever it sees is right."""
+    """Width and height that the server must see; None where any size is right."""
     missing: tuple[int, ...] = ()
-    """Pictures of `numbers` whose files are not there."""
+    """Pictures of `numbers` that have no file."""
 
     @property
     def output(self) -> str:
-        """Where the painted pictures go."""
-        return str(self.folder / (f"{self.slug}.exr" if self.still else f"{self.slug}.####.exr"))
+        """Path or pattern of the painted pictures."""
+        return str(self.folder / f"{self.slug}.exr") if self.still else pattern_of(self.folder, self.slug)
 
     def path_of(self, number: int) -> Path:
-        """Where one painted picture goes."""
+        """Path of one painted picture."""
         return self.folder / (f"{self.slug}.exr" if self.still else file_of(self.slug, number))
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """How far the painting is, as another thread may read it at any time."""
+class RunProgress:
+    """How far a run is, as another thread may read it at any time."""
 
     end: End = ""
     done: int = 0
-    """Pictures that are there."""
+    """Pictures that exist."""
     fps: float = 0.0
     sentence: str = ""
-    """Of an end that was not wanted."""
+    """Why it was cancelled, failed, or met a mismatch."""
     failed: tuple[tuple[int, str], ...] = ()
     """Pictures that could not be painted, each with the reason."""
     notes: tuple[str, ...] = ()
     painted: frozenset[int] = frozenset()
 
 
-class _UnlikeError(Exception):
+class _MediaMismatch(Exception):
     """The server sees the material otherwise than Blender does."""
 
 
-@dataclass
-class Painting:
-    """An order under way. `account` is replaced, never changed; the thread touches no `bpy`."""
+class ServerRun:
+    """A bake request that the server works on. `progress` is replaced, never changed; the thread touches no `bpy`."""
 
-    order: Order
-    connection: Connected
-    cancelled: Callable[[], bool]
-    account: Account = field(default_factory=Account)
-    _thread: threading.Thread | None = None
+    def __init__(self, request: BakeRequest, connection: Connection, cancelled: Callable[[], bool]) -> None:
+        self.request, self.connection, self.cancelled = request, connection, cancelled
+        self.progress = RunProgress()
+        self._thread: threading.Thread | None = None
+        self._stored: set[int] = set()
+        self._failed: dict[int, str] = {
+            number: f"'{Path(request.input).name}' has no picture {number}" for number in request.missing
+        }
+        self._notes: dict[str, None] = {}
+        self._begun = 0.0
+        self._skipped = 0
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="impasto-bake", daemon=True)
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end; whether it came."""
+        """Wait for the end; returns whether it came."""
         if self._thread is not None:
             self._thread.join(timeout_s)
-        return bool(self.account.end)
+        return bool(self.progress.end)
 
     def _run(self) -> None:
-        run = _Run(self)
         try:
             client = self._client()
-            _take_over(self.order)
-            run.paint(client)
-        except RequestCancelled as error:
-            run.tell(end="cancelled" if self.cancelled() else "failed", sentence=_said(error))
-        except _UnlikeError as error:
-            run.tell(end="unlike", sentence=str(error))
+            self._take_over()
+            self._paint(client)
+        except _MediaMismatch as error:
+            self._update(end="mismatch", sentence=str(error))
         except ImpastoError as error:
-            run.tell(end="cancelled" if self.cancelled() else "failed", sentence=_said(error))
+            self._update(end="cancelled" if self.cancelled() else "failed", sentence=sentence_of(error))
         except Exception as error:  # noqa: BLE001  # a thread's exception would be lost
-            from ..failure import sentence_of
-
-            run.tell(end="failed", sentence=sentence_of(error))
+            self._update(end="failed", sentence=sentence_of(error))
         else:
-            run.tell(end="finished")
+            self._update(end="finished")
 
     def _client(self) -> Client:
         until = time.monotonic() + WAIT_S
@@ -145,128 +136,96 @@ class Painting:
                 raise ServerUnreachable(self.connection.sentence)
             if self.cancelled():
                 raise RequestCancelled("it was cancelled")
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         raise ServerUnreachable(f"expected a server within {WAIT_S:g} s, it is still starting; stylize again")
 
+    def _take_over(self) -> None:
+        """Make the folder, with the pictures that other looks of the same strip share with this one."""
+        request = self.request
+        try:
+            take_over(request.folder, request.slug, request.look, request.numbers)
+        except OSError as error:
+            raise OutputError(
+                f"expected to write into '{request.folder}', got: {error.strerror}; name another folder for frames in"
+                " the extension's preferences"
+            ) from error
 
-class _Run:
-    """What the thread keeps while it paints."""
-
-    def __init__(self, painting: Painting) -> None:
-        self.painting, self.order = painting, painting.order
-        self.stored: set[int] = set()
-        self.failed: dict[int, str] = {
-            number: f"'{Path(self.order.input).name}' has no picture {number}" for number in self.order.missing
-        }
-        self.notes: dict[str, None] = {}
-        self.begun = 0.0
-        self.skipped = 0
-
-    def paint(self, client: Client) -> None:
-        """Paint run after run; a picture that cannot be read is left out and told."""
-        open_runs = list(shot_runs(set(self.order.numbers) - set(self.failed)))
-        while open_runs:
-            run = open_runs.pop(0)
-            self.begun = time.monotonic()
-            stored_before = len(self.stored)
+    def _paint(self, client: Client) -> None:
+        """Paint range after range, without the pictures that fail."""
+        request = self.request
+        ranges = list(shot_runs(set(request.numbers) - set(self._failed)))
+        while ranges:
+            frames = ranges.pop(0)
+            self._begun = time.monotonic()
+            stored_before = len(self._stored)
             try:
-                self._paint_run(client, run)
+                self._paint_range(client, frames)
             except (MediaError, UsageError) as error:
-                if not self._goes_on(error):
+                if not self._is_of_one_picture(error):
                     raise
-                at = self._failed_in(run)
-                self.failed[at] = _said(error)
-                self.tell()
-                if len(self.failed) - len(self.order.missing) > FAILURES:
+                at = self._failed_in(frames)
+                self._failed[at] = sentence_of(error)
+                self._update()
+                if len(self._failed) - len(request.missing) > FAILURES:
                     raise
-                if at + 1 < run.stop:
-                    open_runs.insert(0, range(at + 1, run.stop))
+                if at + 1 < frames.stop:
+                    ranges.insert(0, range(at + 1, frames.stop))
             else:
-                self.skipped += len(run) - (len(self.stored) - stored_before)
-        if not any(self.order.path_of(number).exists() for number in self.order.numbers):
-            raise UnreadableMedia(next(iter(self.failed.values()), f"expected pictures in '{self.order.input}'"))
+                self._skipped += len(frames) - (len(self._stored) - stored_before)
+        if not any(request.path_of(number).exists() for number in request.numbers):
+            raise UnreadableMedia(next(iter(self._failed.values()), f"expected pictures in '{request.input}'"))
 
-    def tell(self, **facts: object) -> None:
-        """Replace the account."""
-        seconds = time.monotonic() - self.begun if self.begun else 0.0
-        now = Account(
-            done=len(self.stored) + self.skipped,
-            fps=len(self.stored) / seconds if seconds > 0.2 and self.stored else 0.0,
-            failed=tuple(sorted(self.failed.items())),
-            notes=tuple(self.notes),
-        )
+    def _update(self, **facts: Any) -> None:
+        """Replace the progress."""
+        seconds = time.monotonic() - self._begun if self._begun else 0.0
         if facts.get("end"):
-            there = frozenset(number for number in self.order.numbers if self.order.path_of(number).exists())
-            facts["painted"] = there - frozenset(self.failed)
-        self.painting.account = Account(**{**_fields(now), **facts})  # type: ignore[arg-type]
-
-    def _paint_run(self, client: Client, run: range) -> None:
-        order = self.order
-        animated = {
-            name: {number: track[number] for number in run if number in track}
-            for name, track in order.look.animated.items()
-        }
-        request = SubmitShot(
-            id=os.urandom(16),
-            look=AskedLook(style=order.look.style, sha256=order.look.sha256, params=dict(order.look.params)),
-            input=order.input,
-            output=order.output,
-            first=None if order.still else run.start,
-            last=None if order.still else run.stop - 1,
-            matte=order.look.matte,
-            input_space=order.space,
-            output_space="lin_rec709",
-            resume=True,
+            there = frozenset(number for number in self.request.numbers if self.request.path_of(number).exists())
+            facts["painted"] = there - frozenset(self._failed)
+        self.progress = replace(
+            RunProgress(
+                done=len(self._stored) + self._skipped,
+                fps=len(self._stored) / seconds if seconds > 0.2 and self._stored else 0.0,
+                failed=tuple(sorted(self._failed.items())),
+                notes=tuple(self._notes),
+            ),
+            **facts,
         )
-        cancelled = self.painting.cancelled
-        if animated:
-            client.render_shot(request, self._on_event, cancelled, animated=animated)
-        else:
-            client.render_shot(request, self._on_event, cancelled)
 
-    def _on_event(self, event: ShotEvent) -> None:
+    def _paint_range(self, client: Client, frames: range) -> None:
+        request = self.request
+        job = shot_job(
+            request.look,
+            request.input,
+            request.output,
+            None if request.still else frames,
+            input_space=request.space,
+        )
+        client.render_shot(job, self._on_event, self.cancelled)
+
+    def _on_event(self, event: ShotFutureEvent) -> None:
         if isinstance(event, ShotStarted):
-            if self.order.size is not None and (event.width, event.height) != self.order.size:
-                raise _UnlikeError(
-                    f"the server sees {event.width}x{event.height} where Blender shows"
-                    f" {self.order.size[0]}x{self.order.size[1]}"
+            size = self.request.size
+            if size is not None and (event.width, event.height) != size:
+                raise _MediaMismatch(
+                    f"the server sees {event.width}x{event.height} where Blender shows {size[0]}x{size[1]}"
                 )
         elif isinstance(event, ShotProgress):
-            self.stored.update(each.number for each in event.stored)
-            self.notes.update(dict.fromkeys(event.notes))
-            self.tell()
+            self._stored.update(each.number for each in event.stored)
+            self._notes.update(dict.fromkeys(event.notes))
+            self._update()
 
-    def _goes_on(self, error: ImpastoError) -> bool:
-        """Whether an error is one picture's, so that the others are painted; else the shot as a whole is at fault."""
-        if isinstance(error, InconsistentShot | UnreadableMedia) and (self.stored or "#" in self.order.input):
+    def _is_of_one_picture(self, error: ImpastoError) -> bool:
+        """Whether the others can be painted; else the shot as a whole is at fault. Raises where Blender must render."""
+        if isinstance(error, InconsistentShot | UnreadableMedia) and (self._stored or "#" in self.request.input):
             return True
-        # Of the errors of usage only a range that the movie does not have is meant, not a style that is not there.
-        of_material = isinstance(error, MediaError) or (type(error) is UsageError and not self.order.look.matte)
-        if of_material and not self.stored and self.order.size is not None:
-            raise _UnlikeError(_said(error)) from error
+        # A plain UsageError is about a range that the movie does not have; a style that is missing has a subclass.
+        of_material = isinstance(error, MediaError) or (type(error) is UsageError and not self.request.look.matte)
+        if of_material and not self._stored and self.request.size is not None:
+            raise _MediaMismatch(sentence_of(error)) from error
         return False
 
-    def _failed_in(self, run: range) -> int:
-        """The picture at which a run broke off: the first behind those that were stored that is not there."""
-        last = max((number for number in self.stored if number in run), default=run.start - 1)
-        behind = range(last + 1, run.stop)
-        return next((number for number in behind if not self.order.path_of(number).exists()), behind.start)
-
-
-def _take_over(order: Order) -> None:
-    """Make the folder, with what other looks of the same strip have in common with this one."""
-    try:
-        take_over(order.folder, order.slug, order.look, order.numbers)
-    except OSError as error:
-        raise OutputError(
-            f"expected to write into '{order.folder}', got: {error.strerror}; name another folder for frames in the"
-            " extension's preferences"
-        ) from error
-
-
-def _fields(account: Account) -> dict[str, object]:
-    return {name: getattr(account, name) for name in account.__slots__}
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    def _failed_in(self, frames: range) -> int:
+        """The picture at which a range broke off: the first after the stored ones that does not exist."""
+        last = max((number for number in self._stored if number in frames), default=frames.start - 1)
+        rest = range(last + 1, frames.stop)
+        return next((number for number in rest if not self.request.path_of(number).exists()), rest.start)

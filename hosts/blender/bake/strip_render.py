@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A strip alone, rendered by Blender into files, from a copy of the scene that the user never works in."""
+"""Blender renders one strip alone into files, from a copy of the scene that the user never works in."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,7 +12,7 @@ import bpy
 
 from impasto.core.errors import NoSpace, OutputError, UsageError
 
-from ..strips.facts import OWN_MODIFIER
+from ..strips.facts import OWN_MODIFIER, strips_within
 from ..ui.windows import in_a_window
 from ..versions import (
     all_strips_of,
@@ -27,16 +26,16 @@ from ..versions import (
 )
 
 MARK: Final = "impasto_scratch"
-"""A custom property by which a copy is known, also in a file that was saved with it."""
+"""The custom property of a copy, also in a file that was saved with it."""
 PART: Final = ".part_"
 ROOM_BYTES: Final = 32 << 20
 
 
-class Stage:
-    """A copy of a scene in which nothing but one strip is seen, over a range of frames; a context manager.
+class RenderScene:
+    """A copy of a scene that shows one strip alone, over a range of frames; a context manager.
 
-    Position, crop, modifiers, speed and everything else of the strip are rendered as they are; how it is laid over
-    what is below it, its blend mode and opacity, is not. The user's scene is not changed, nor its current frame.
+    Position, crop, modifiers, speed and everything else of the strip are rendered as they are, but not its blend mode
+    and opacity. The user's scene does not change, nor does its current frame.
     """
 
     def __init__(self, scene: Any, strip: Any, frames: range, *, matte: bool = False) -> None:
@@ -54,13 +53,13 @@ class Stage:
             raise
 
     @property
-    def there(self) -> bool:
-        """Whether the copy still exists: undoing, and loading a file, may take it away."""
+    def exists(self) -> bool:
+        """Whether the copy still exists: undo, and loading a file, may remove it."""
         found = bpy.data.scenes.get(self.name)
         return found is not None and MARK in found
 
     def render(self, frame: int, path: Path) -> None:
-        """Render one frame of the timeline into a file, which appears whole or not at all. OutputError, NoSpace."""
+        """Render one frame of the timeline into a file, whole or not at all. Raises OutputError, NoSpace."""
         scene = bpy.data.scenes[self.name]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +81,7 @@ class Stage:
         os.replace(written, path)
 
     def remove(self) -> None:
-        """Take the copy away."""
+        """Remove the copy."""
         found = bpy.data.scenes.get(self.name)
         if found is not None:
             bpy.data.scenes.remove(found)
@@ -101,7 +100,7 @@ class Stage:
         if found is None:
             raise UsageError(f"expected the strip '{name}' in its scene, found none; was it deleted? Select it again")
         _solo(copy, found)
-        self._action = _lay_bare(copy, found)
+        self._action = _remove_blending(copy, found)
         if not matte:  # a matte that ends is black from there on
             found.frame_final_start = min(found.frame_final_start, frames.start)
             found.frame_final_end = max(found.frame_final_end, frames.stop)
@@ -128,7 +127,7 @@ class Stage:
             write_half_exr(copy)
 
     def _explain(self, written: Path, path: Path, error: RuntimeError | None) -> None:
-        """Raise what became of a frame that was not written."""
+        """Raise the reason why a frame was not written."""
         written.unlink(missing_ok=True)
         if shutil.disk_usage(path.parent).free < ROOM_BYTES:
             raise NoSpace(f"expected room for '{path}', but the disk is full; free some space and stylize again")
@@ -136,30 +135,22 @@ class Stage:
         raise OutputError(f"expected '{path}' from Blender, got: {said}; name another folder for frames") from error
 
 
-def is_stage(scene: Any) -> bool:
-    """Whether a scene is a copy that is rendered from, which other parts of the extension leave alone."""
+def is_render_scene(scene: Any) -> bool:
+    """Whether a scene is such a copy, which other parts of the extension leave alone."""
     return MARK in scene
 
 
 def sweep(keep: frozenset[str] = frozenset()) -> int:
-    """Remove copies that undoing or an old file brought back, but for those in use; how many."""
-    left = [scene for scene in bpy.data.scenes if is_stage(scene) and scene.name not in keep]
+    """Remove copies that undo or an old file brought back, except those in use; returns how many."""
+    left = [scene for scene in bpy.data.scenes if is_render_scene(scene) and scene.name not in keep]
     for scene in left:
         if len(bpy.data.scenes) > 1:
             bpy.data.scenes.remove(scene)
     return len(left)
 
 
-def strips_within(strip: Any) -> Iterator[Any]:
-    """The strip and, of a meta, all that are in it."""
-    yield strip
-    if strip.type == "META":
-        for each in strips_of(strip):
-            yield from strips_within(each)
-
-
 def _solo(copy: Any, strip: Any) -> None:
-    """Let nothing be seen but the strip, in whatever metas it is."""
+    """Mute everything except the strip and the metas that it is in."""
     editor = copy.sequence_editor
     chain = [strip]
     while (parent := chain[-1].parent_meta()) is not None:
@@ -174,15 +165,15 @@ def _solo(copy: Any, strip: Any) -> None:
             other.mute = other != level
         holder.channels[level.channel].mute = False
     for parent in chain[1:]:
-        _lay_flat(parent)
+        _reset_meta(parent)
 
 
 def _uses(strip: Any, wanted: Any) -> bool:
     return any(each == wanted or _uses(each, wanted) for each in effect_inputs(strip))
 
 
-def _lay_flat(meta: Any) -> None:
-    """Take from a meta what it does to the strips inside: that stays its own when the result is put beside them."""
+def _reset_meta(meta: Any) -> None:
+    """Undo what a meta does to the strips inside: it does that to the result too, which is placed beside them."""
     transform, crop = meta.transform, meta.crop
     transform.offset_x = transform.offset_y = 0
     transform.scale_x = transform.scale_y = 1.0
@@ -195,8 +186,8 @@ def _lay_flat(meta: Any) -> None:
         meta.modifiers.remove(each)
 
 
-def _lay_bare(copy: Any, strip: Any) -> str | None:
-    """Set the strip's own blending aside, animation and all; the name of the action that was made for that."""
+def _remove_blending(copy: Any, strip: Any) -> str | None:
+    """Remove the strip's blending with its animation; returns the name of the action that was made for that."""
     strip.blend_type, strip.blend_alpha = "ALPHA_OVER", 1.0
     for inner in strips_within(strip):
         for each in list(inner.modifiers):

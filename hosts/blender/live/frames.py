@@ -1,37 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The painted frames of live strips on disk: a folder for each look, its files numbered as the plate's frames.
+"""Live strips, and their painted frames on disk: a folder for each look, its files numbered as the plate's frames.
 
-A file is there whole or not at all, because the server commits it by renaming. So the folder itself says which frames
-are painted, in this Blender, in the next, and on a machine without the extension.
+The server commits a file by renaming, whole or not at all. So the folder itself tells which frames are painted, in this
+Blender, in the next, and on a machine without the extension.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
-import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from ..bake.plan import file_of, pattern_of
+from ..fingerprints import file_stamp, fingerprint
+from ..frame_files import file_of, pattern_of
+from ..look.look import Look
 
 CHUNK: Final = 8
-"""Frames of one request while rendering: the server opens a movie, and finds a place in it, once for all of them."""
+"""Frames of one request while rendering: the server opens a movie and seeks in it once for all of them."""
 NAME_LETTERS: Final = 20
 SLUG: Final = "painted"
-LOOKED_AT: Final = 16
-"""Files of a sequence that are looked at for a change."""
 MISSING: Final = (255, 0, 255)
 """The colour of a frame that could not be painted for a final render."""
 
 _EXR: Final = b"\x76\x2f\x31\x01"
-_NUMBER: Final = re.compile(r"^(?P<before>.*?)#+(?P<after>[^#]*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +44,12 @@ class LivePlate:
     shown_to: int
     """The frames of the timeline on which the strip shows, both inclusive."""
     space: str = ""
-    """The colour space of the strip, where it is not the one that the server takes by itself."""
+    """The colour space of the strip, where it is not the server's default."""
 
     def number_at(self, frame: int) -> int | None:
         """The media's frame number that shows at a frame of the timeline, None where the strip does not show.
 
-        Before and behind the media the strip holds its first and its last frame.
+        Before and after the media the strip holds its first and its last frame.
         """
         if not self.shown_from <= frame <= self.shown_to:
             return None
@@ -72,63 +67,22 @@ class LivePlate:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveLook:
-    """Everything that decides how the frames of a strip come out; equal looks share their frames."""
-
-    input: str
-    stamp: str
-    """Changes with the media's files."""
-    style: str
-    """A name of the library, or the path of a style file."""
-    style_state: str
-    """Changes with the style: its digest, or the time and size of its file."""
-    params: tuple[tuple[tuple[str, float], ...], ...]
-    """Names and values, sorted; one setting for all frames, or where they are animated one for each from `first` on."""
-    first: int = 0
-    space: str = ""
-    matte: str = ""
-    matte_stamp: str = ""
-
-    @property
-    def folder_name(self) -> str:
-        """A name that another look does not have."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:NAME_LETTERS]
-
-    @property
-    def animated(self) -> bool:
-        """Whether a parameter changes from frame to frame."""
-        return len(self.params) > 1
-
-    def params_at(self, number: int) -> dict[str, float]:
-        """The parameters of a frame of the media."""
-        place = min(max(number - self.first, 0), len(self.params) - 1)
-        return dict(self.params[place])
-
-
-def settled(params: Iterable[Mapping[str, float]]) -> tuple[tuple[tuple[str, float], ...], ...]:
-    """Settings as a look holds them: sorted, rounded to what a slider can tell apart, a single one where all agree."""
-    found = [tuple(sorted((name, round(value, 5)) for name, value in each.items())) for each in params]
-    return tuple(found[:1] if len(set(found)) == 1 else found)
-
-
-@dataclass(frozen=True, slots=True)
 class LiveFrames:
-    """The frames of one look."""
+    """The painted frames of one look."""
 
     folder: Path
 
     def path_of(self, number: int) -> Path:
-        """The file of a frame, there or not."""
+        """The file of a frame, whether it exists or not."""
         return self.folder / file_of(SLUG, number)
 
     @property
     def pattern(self) -> str:
-        """All files, as the server writes them."""
+        """The pattern of the files, as the server writes them."""
         return pattern_of(self.folder, SLUG)
 
     def has(self, number: int) -> bool:
-        """Whether the frame is painted; a mark that says it is missing does not count."""
+        """Whether the frame is painted; a mark in its place does not count."""
         try:
             with self.path_of(number).open("rb") as file:
                 return file.read(len(_EXR)) == _EXR
@@ -136,7 +90,7 @@ class LiveFrames:
             return False
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those that are not painted yet."""
+        """The frames that are not painted yet."""
         return [number for number in numbers if not self.has(number)]
 
     def run_from(self, number: int, last: int, longest: int = CHUNK) -> int:
@@ -147,15 +101,37 @@ class LiveFrames:
         return end
 
     def mark(self, number: int, width: int, height: int) -> None:
-        """Put a picture in the place of a frame that nobody could overlook."""
+        """Put a glaring picture in the place of a frame that is missing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path_of(number).write_bytes(one_colour_png(width, height, MISSING))
 
     def unmark(self, number: int) -> None:
-        """Take the mark away, if there is one."""
+        """Remove the mark, if there is one."""
         if not self.has(number):
             with contextlib.suppress(OSError):
                 self.path_of(number).unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStrip:
+    """A live strip as it is now."""
+
+    viewer: str
+    """Names the strip among all of the file."""
+    plate: LivePlate
+    look: Look
+    frames: LiveFrames
+
+    def number_at(self, frame: int) -> int | None:
+        """The media's frame number at a frame of the timeline."""
+        return self.plate.number_at(frame)
+
+
+def live_strip(viewer: str, plate: LivePlate, look: Look, root: Path) -> LiveStrip:
+    """A strip with the folder for its frames: another one for other media, another look or another matte."""
+    stamps = (file_stamp(plate.input), file_stamp(look.matte) if look.matte else "")
+    name = fingerprint([plate.input, plate.space, asdict(look), stamps], NAME_LETTERS)
+    return LiveStrip(viewer, plate, look, LiveFrames(root / name))
 
 
 def one_colour_png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
@@ -172,39 +148,10 @@ def one_colour_png(width: int, height: int, colour: tuple[int, int, int]) -> byt
     )  # fmt: skip
 
 
-def stamp_of(path: str) -> str:
-    """Something that changes with a file, or with the files of a pattern; '' where there is none.
-
-    It is asked for several times a second. So of a sequence a few files, evenly spread, speak for all, besides their
-    number and the time of their folder: one frame that was overwritten in its place may go unnoticed, a new render
-    does not.
-    """
-    match = _NUMBER.match(os.path.basename(path))
-    try:
-        if match is None:
-            return _state(path)
-        folder = os.path.dirname(path) or "."
-        before, after = match["before"], match["after"]
-        names = sorted(name for name in os.listdir(folder) if name.startswith(before) and name.endswith(after))
-        if not names:
-            return ""
-        spread = sorted({round(place * (len(names) - 1) / LOOKED_AT) for place in range(LOOKED_AT + 1)})
-        states = [_state(os.path.join(folder, names[place])) for place in spread]
-        facts = json.dumps([len(names), os.stat(folder).st_mtime_ns, *states])
-        return hashlib.sha256(facts.encode()).hexdigest()[:NAME_LETTERS]
-    except OSError:
-        return ""
-
-
-def _state(path: str) -> str:
-    facts = os.stat(path)
-    return f"{facts.st_size}-{facts.st_mtime_ns}"
-
-
 def trim(root: Path, budget_bytes: int, keep: Iterable[Path]) -> int:
-    """Delete the oldest frames until those below `root` fit into the budget; how many that were.
+    """Delete the oldest frames until those below `root` fit into the budget; returns how many.
 
-    Folders of `keep` are looks that are on screen: their frames go last. An empty folder goes too.
+    Frames in folders of `keep`, the looks that are on screen, go last. Empty folders are deleted too.
     """
     kept = set(keep)
     found: list[tuple[bool, int, int, Path]] = []

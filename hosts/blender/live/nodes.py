@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compositor modifier of a live strip (Blender 5.0): painted frames over the plate, where there are any.
+"""The compositor modifier of a live strip (Blender 5.0): painted frames over the plate.
 
     strip ──────────────┬────────────┬───────────┐
                         │            │           │
     painted frames ── Painted ── Strength ──── Matte ── strip
 
-'Painted' takes the plate wherever the file of a frame is not there (the image node then gives nothing, with alpha 0),
-so that a frame never shows another frame's picture, also without the extension. 'Strength' is the artist's, to turn
-and to animate. 'Matte' is the modifier's mask, where it has one. All mix in the space that the plate is stored in, as
-the engine does.
+'Painted' takes the plate where a frame has no file (the image node then gives nothing, with alpha 0), so that a frame
+never shows another frame's picture, also without the extension. The artist sets and animates 'Strength'. 'Matte' is
+the modifier's mask, where it has one. All mix in the space that the plate is stored in, as the engine does.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ def modifier_of(strip: Any) -> Any:
 
 
 def add(context: bpy.types.Context, scene: Any, strip: Any, plate: LivePlate, frames: LiveFrames) -> Any:
-    """Give a strip a live modifier, before its others, so that they work on the painted picture; return it."""
-    set_sequencer_scene(context, scene)  # without one 5.0 dies of the next line
+    """Give a strip a live modifier before its others, so that they work on the painted picture; return it."""
+    set_sequencer_scene(context, scene)  # without one 5.0 crashes in the next line
     modifier = strip.modifiers.new(MODIFIER, "COMPOSITOR")
     group = bpy.data.node_groups.new(f"{MODIFIER} {strip.name}", "CompositorNodeTree")
     group[MARK] = True
@@ -63,7 +62,7 @@ def add(context: bpy.types.Context, scene: Any, strip: Any, plate: LivePlate, fr
 
 
 def remove(strip: Any) -> None:
-    """Take the live modifier off, with its nodes and its image."""
+    """Remove the live modifier, with its nodes and its image."""
     modifier = modifier_of(strip)
     if modifier is None:
         return
@@ -84,25 +83,25 @@ def image_of(group: Any) -> Any:
 
 
 def strength_of(group: Any) -> Any:
-    """The socket that the artist turns; None where the nodes were rebuilt without it."""
+    """The socket of the strength; None where the nodes were rebuilt without it."""
     node = group.nodes.get(STRENGTH)
     return None if node is None else node.inputs[0]
 
 
 def is_cached(group: Any) -> bool:
-    """Whether the frames are finished files that no server is asked for."""
+    """Whether the frames are finished files that need no server."""
     return bool(group.get(CACHED, False))
 
 
 def set_cached(group: Any, *, cached: bool) -> None:
-    """Say whether the frames are finished files."""
+    """Set whether the frames are finished files."""
     group[CACHED] = cached
 
 
-def part(strips: Iterable[Any]) -> list[Any]:
-    """Give strips that share their nodes, as cutting and copying leave them, nodes and an image each; those changed.
+def separate(strips: Iterable[Any]) -> list[Any]:
+    """Give every strip nodes and an image of its own, where a cut or a copy shares them; returns those changed.
 
-    Blender's count of users does not tell: cutting a strip does not raise it.
+    Blender's count of users does not tell, because cutting a strip does not raise it.
     """
     holders: dict[int, Any] = {}
     changed = []
@@ -125,7 +124,7 @@ def part(strips: Iterable[Any]) -> list[Any]:
 
 
 def follow(group: Any, begins: int) -> bool:
-    """Have finished files stay where their strip is, because nodes count the timeline's frames; whether they moved."""
+    """Move finished files with their strip, because nodes count the timeline's frames; returns whether they moved."""
     node = group.nodes.get(FRAMES)
     if node is None or node.frame_start == begins:
         return False
@@ -134,7 +133,7 @@ def follow(group: Any, begins: int) -> bool:
 
 
 def point(group: Any, plate: LivePlate, frames: LiveFrames) -> bool:
-    """Have the nodes show these frames; whether that is a change. Writes nothing where it is none."""
+    """Point the nodes at these frames; returns whether that is a change. Writes nothing where it is none."""
     node = group.nodes.get(FRAMES)
     if node is None or node.image is None:
         return False
@@ -158,7 +157,7 @@ def point(group: Any, plate: LivePlate, frames: LiveFrames) -> bool:
 
 
 def show_through(modifier: Any, mask: Any) -> bool:
-    """Have the style show where another strip is bright, everywhere where that is None; whether that is a change."""
+    """Show the style where another strip is bright, everywhere for None; returns whether that is a change."""
     if modifier.input_mask_type == "STRIP" and modifier.input_mask_strip == mask:
         return False
     group = modifier.node_group
@@ -175,9 +174,10 @@ def show_through(modifier: Any, mask: Any) -> bool:
 
 
 def convert_where_it_shows(group: Any) -> bool:
-    """Pass the conversions by while nothing is mixed in part, which they alone are for; whether that is a change.
+    """Mute the colour conversions while nothing is mixed in part; returns whether that is a change.
 
-    They take twice the time of everything else. A mask or a curve may mix in part at any frame.
+    Only a partial mix needs them, and they take twice the time of everything else. A mask or a curve may mix in part at
+    any frame.
     """
     strength, matte = strength_of(group), group.nodes.get(MATTE)
     partly = strength is None or matte is None or strength.default_value not in (0.0, 1.0)
@@ -213,7 +213,7 @@ def _stored(path: str) -> str:
 
 
 def _is_linear(strip: Any) -> bool:
-    """Whether the strip's media hold linear light, in which it is then mixed."""
+    """Whether the strip's media are linear, and so is the mix."""
     return "linear" in strip.colorspace_settings.name.lower() or strip.colorspace_settings.name.startswith("ACES")
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Final renders with live strips: each frame waits for its painted pictures, and fails where they do not come.
 
-The handlers run in the thread that renders, which in Blender's window is not the main one: they read the scene, wait
-for files, and write what makes a render fail, and nodes where something changed since the last tick for the screen.
+The handlers run in the thread that renders, which is not the main one in a window: they read the scene, wait for
+files, and write the settings that make a render fail, and nodes that changed since the last tick of the playback.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from impasto.core.errors import ImpastoError
 from .. import main_thread
 from ..connection import current
 from ..failure import guarded_call, remember
+from ..registration import ModuleRegistration
 from ..versions import all_strips_of, still_images
-from .requests import LiveRequests, RenderWait
-from .strips import LiveStrip, brought_up, live_strips, refresh, shows, viewer_of
+from . import playback
+from .frames import LiveStrip
+from .requests import RenderWait
+from .strips import live_strips, refresh, shows, update_nodes, viewer_of
 
 LONGEST_REASON: Final = 180
 
@@ -29,10 +32,8 @@ LONGEST_REASON: Final = 180
 class _Render:
     """A render under way, and what must be undone when it has ended."""
 
-    def __init__(self, requests: LiveRequests) -> None:
-        self.requests = requests
+    def __init__(self) -> None:
         self.waiting = RenderWait(lambda left_s: current().wait_ready(left_s))
-        self.under_way = False
         self.put_back: tuple[str, str, str, str] | None = None
         """Scene, path, media type and format that the user had before the render was made to fail."""
         self.marked: list[tuple[LiveStrip, int]] = []
@@ -41,26 +42,17 @@ class _Render:
 _render: _Render | None = None
 
 
-def under_way() -> bool:
-    """Whether Blender renders: then nothing is asked for the screen."""
-    return _render is not None and _render.under_way
-
-
 @persistent  # type: ignore[untyped-decorator]
 @guarded_call()
 def on_init(scene: Any, depsgraph: Any) -> None:
-    """A render begins: what is asked for the screen would only be in its way."""
-    if _render is None:
-        return
-    _render.under_way = True
-    for strip in live_strips(scene):
-        _render.requests.drop(viewer_of(scene, strip))
+    """A render begins: stop the playback, which would only delay it."""
+    playback.pause([viewer_of(scene, strip) for strip in live_strips(scene)])
 
 
 @persistent  # type: ignore[untyped-decorator]
 @guarded_call()
 def on_pre(scene: Any, depsgraph: Any) -> None:
-    """A frame is to be rendered: wait for every painted frame that shows in it, or let the render fail."""
+    """Before a frame is rendered: wait for every painted frame that shows in it, or let the render fail."""
     if _render is None:
         return
     frame = scene.frame_current
@@ -70,7 +62,7 @@ def on_pre(scene: Any, depsgraph: Any) -> None:
                 continue
             found: LiveStrip | None = None
             try:
-                found = brought_up(owner, strip)
+                found = update_nodes(owner, strip)
                 _wait(found, at, owner.frame_end, scene.impasto_live.budget_s)
             except ImpastoError as error:
                 _fail(scene, strip, found, at, remember(error))
@@ -98,15 +90,15 @@ def _wait(found: LiveStrip, frame: int, last_frame: int, budget_s: float) -> Non
     if number is None:
         return
     last = max(number, found.number_at(last_frame) or found.plate.numbers.stop - 1)
-    _render.waiting.frame(found.viewer, found.look, found.frames, number, last, budget_s)
+    _render.waiting.frame(found, number, last, budget_s)
 
 
 def _fail(scene: Any, strip: Any, found: LiveStrip | None, frame: int, sentence: str) -> None:
     """Let the render of this frame fail, so that no plate is written in the place of a painted frame.
 
-    Blender offers no way to cancel a render from a handler. An animation ends when a frame cannot be written, so it
-    gets a path that cannot be, whose name is the reason; the user's is put back when the render has ended. A single
-    frame is written all the same: it shows the strip in one glaring colour.
+    Blender cannot cancel a render from a handler. An animation ends when a frame cannot be written, so it gets an
+    impossible path, whose name is the reason; the user's path comes back when the render has ended. A single frame is
+    written all the same: it shows the strip in one glaring colour.
     """
     assert _render is not None
     image_settings = scene.render.image_settings
@@ -133,11 +125,11 @@ def _size_of(strip: Any, scene: Any) -> tuple[int, int]:
 @persistent  # type: ignore[untyped-decorator]
 @guarded_call()
 def on_end(scene: Any, depsgraph: Any) -> None:
-    """A render has ended, in whatever way: put back what is the user's, and go on for the screen."""
+    """A render has ended, in whatever way: restore the user's settings, and go on with the playback."""
+    playback.resume()
     if _render is None:
         return
-    _render.waiting.drop()
-    _render.under_way = False
+    _render.waiting.cancel()
     if _render.put_back is not None:
         name, path, media, file_format = _render.put_back
         _render.put_back = None
@@ -160,29 +152,27 @@ def _refresh_all(name: str) -> None:
         refresh(strip)
 
 
-HANDLERS: Final = (
-    ("render_init", on_init),
-    ("render_pre", on_pre),
-    ("render_complete", on_end),
-    ("render_cancel", on_end),
+_registration: Final = ModuleRegistration(
+    handlers=(
+        ("render_init", on_init),
+        ("render_pre", on_pre),
+        ("render_complete", on_end),
+        ("render_cancel", on_end),
+    )
 )
 
 
-def register(requests: LiveRequests) -> None:
-    """Add the handlers. `requests` are those for the screen."""
+def register() -> None:
+    """Add the handlers."""
     global _render
-    _render = _Render(requests)
-    for name, handler in HANDLERS:
-        getattr(bpy.app.handlers, name).append(handler)
+    _render = _Render()
+    _registration.register()
 
 
 def unregister() -> None:
-    """Take them out."""
+    """Remove the handlers, and end what a render waits for."""
     global _render
-    for name, handler in HANDLERS:
-        handlers = getattr(bpy.app.handlers, name)
-        if handler in handlers:
-            handlers.remove(handler)
+    _registration.unregister()
     if _render is not None:
-        _render.waiting.drop()
+        _render.waiting.cancel()
         _render = None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which strips are live, what each of them shows, and how it is to look: read from Blender, in the main thread."""
+"""Which strips are live, what each of them shows, and its look: read from Blender, in the main thread."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,17 +12,15 @@ import bpy
 
 from impasto.core.errors import UnsupportedMedia, UsageError
 
-from ..bake.scratch import scratch_root
-from ..look import parameters
-from ..look.matte import matte_files, matte_strip
-from ..look.pinned import kept_by, look_of_panel, style_state
+from ..look.strip_look import look_of, matte_strip, with_curves
 from ..preferences import of_addon
+from ..scratch import scratch_root
 from ..strips.facts import facts_of
 from ..strips.media import SourcePlan, source_mode
 from ..ui.windows import redraw_sequencers
 from ..versions import all_strips_of
 from . import nodes
-from .frames import LiveFrames, LiveLook, LivePlate, settled, stamp_of
+from .frames import LivePlate, LiveStrip, live_strip
 
 FOLDER: Final = "live"
 OTHER_MODIFIERS: Final = "it has modifiers"
@@ -35,24 +33,9 @@ READ: Final = (
 
 
 _roots: dict[tuple[str, str], Path] = {}
-"""What decides the folder -> the folder, because it is asked for often and tried by writing."""
+"""What decides the folder -> the folder, which is tested by writing a file."""
 _plates: dict[str, tuple[tuple[Any, ...], LivePlate]] = {}
-"""Viewer -> what was read of it last, and the signature it then had."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveStrip:
-    """A live strip as it stands now."""
-
-    viewer: str
-    """Names the strip among all of the file."""
-    plate: LivePlate
-    look: LiveLook
-    frames: LiveFrames
-
-    def number_at(self, frame: int) -> int | None:
-        """The media's frame number at a frame of the timeline."""
-        return self.plate.number_at(frame)
+"""Viewer -> the signature of its strip, and what was read of it then."""
 
 
 def live_strips(scene: Any) -> Iterator[Any]:
@@ -81,18 +64,19 @@ def strip_of(viewer: str) -> tuple[Any, Any] | None:
 
 
 def read(scene: Any, strip: Any) -> LiveStrip:
-    """What a strip shows and how it is to look. Raises UnsupportedMedia, UsageError."""
+    """Read what a strip shows, and its look. Raises UnsupportedMedia, UsageError."""
     viewer, signature = viewer_of(scene, strip), _signature(strip)
     known = _plates.get(viewer)
     if known is None or known[0] != signature:
         known = _plates[viewer] = (signature, plate_of(scene, strip))
     plate = known[1]
-    look = look_of(scene, strip, plate)
-    return LiveStrip(viewer, plate, look, LiveFrames(root() / look.folder_name))
+    frames = {number: plate.frame_of(number) for number in plate.numbers}
+    look = with_curves(look_of(scene, strip), scene, strip, frames).at_full_strength()
+    return live_strip(viewer, plate, look, root())
 
 
-def brought_up(scene: Any, strip: Any) -> LiveStrip:
-    """Read a live strip, and have its nodes show the frames of the look that it has now."""
+def update_nodes(scene: Any, strip: Any) -> LiveStrip:
+    """Read a live strip, and point its nodes at the frames of the look that it has now."""
     found = read(scene, strip)
     modifier = nodes.modifier_of(strip)
     changed = (
@@ -106,11 +90,11 @@ def brought_up(scene: Any, strip: Any) -> LiveStrip:
 
 
 def keep_apart(scene: Any) -> None:
-    """Have strips that were cut, copied or moved show each its own frames where it is now. Main thread."""
+    """Let each strip that was cut, copied or moved show its own frames where it is now. Main thread."""
     if scene.sequence_editor is None:
         return
     strips = list(all_strips_of(scene.sequence_editor))
-    changed = nodes.part(strips)
+    changed = nodes.separate(strips)
     for strip in strips:
         group = nodes.group_of(strip)
         if group is not None and nodes.is_cached(group) and nodes.follow(group, int(strip.frame_start)):
@@ -120,7 +104,7 @@ def keep_apart(scene: Any) -> None:
 
 
 def refresh(strip: Any) -> None:
-    """Have a strip drawn anew: what Blender keeps of it shows another state of its files."""
+    """Draw a strip anew, because its files have changed."""
     image = nodes.image_of(nodes.group_of(strip))
     if image is not None:
         image.reload()
@@ -129,7 +113,7 @@ def refresh(strip: Any) -> None:
 
 
 def selected(scene: Any) -> list[Any]:
-    """The selected strips of a scene. Raises UsageError where none is."""
+    """The selected strips of a scene. Raises UsageError where there is none."""
     editor = scene.sequence_editor
     found = [] if editor is None else [strip for strip in all_strips_of(editor) if strip.select]
     if not found:
@@ -144,7 +128,7 @@ def shows(strip: Any, frame: int) -> bool:
 
 
 def root() -> Path:
-    """Where live frames are kept, with all other frames. Raises OutputError where nothing can be written."""
+    """The folder of live frames, beside all other frames. Raises OutputError where nothing can be written."""
     own = of_addon()
     key = (bpy.data.filepath, "" if own is None else own.scratch)
     if key not in _roots:
@@ -153,33 +137,10 @@ def root() -> Path:
     return _roots[key]
 
 
-def look_of(scene: Any, strip: Any, plate: LivePlate) -> LiveLook:
-    """The strip's own look where it keeps one, else that of the panel. Raises UsageError."""
-    settings, kept = scene.impasto, kept_by(strip)
-    look = look_of_panel(scene) if kept is None else kept
-    params = [dict(look.params)]
-    if kept is None and parameters.is_animated(settings):
-        params = [parameters.look_of(settings, plate.frame_of(number)) for number in plate.numbers]
-    for each in params:
-        each["strength"] = 1.0  # mixed in Blender, where it costs no frame
-    matte = matte_files(settings)
-    return LiveLook(
-        input=plate.input,
-        stamp=stamp_of(plate.input),
-        style=look.style,
-        style_state=style_state(look.style),
-        params=settled(params),
-        first=plate.numbers.start,
-        space=plate.space,
-        matte=matte,
-        matte_stamp=stamp_of(matte) if matte else "",
-    )
-
-
 def plate_of(scene: Any, strip: Any) -> LivePlate:
-    """What a strip shows, where the server can read it itself. Raises UnsupportedMedia, saying what to do instead."""
+    """What a strip shows. Raises UnsupportedMedia where the server cannot read it, with what to do instead."""
     facts = facts_of(scene, strip)
-    # The live modifier is the first: what others do comes after it, as it should.
+    # The live modifier is the first, so that others work on the painted picture.
     plan = source_mode(replace(facts, altered=tuple(text for text in facts.altered if text != OTHER_MODIFIERS)))
     reason = plan if isinstance(plan, str) else unfit(plan)
     if isinstance(plan, str) or reason:
@@ -199,7 +160,7 @@ def plate_of(scene: Any, strip: Any) -> LivePlate:
 
 
 def unfit(plan: SourcePlan) -> str:
-    """Why media that the server can read cannot be live, '' where they can: nodes count frames one by one."""
+    """Why media that the server can read cannot be live, '' where they can. Nodes count frames one by one."""
     if plan.still:
         return "it is a single picture"
     in_a_row = all(number == plan.numbers[0] + place for place, number in enumerate(plan.numbers))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an artist turns, as properties of the scene: `scene.impasto`, made from the table that every host uses."""
+"""The parameters as properties of the scene, `scene.impasto`, made from the table that every host uses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import bpy
 from impasto.core.params import PARAMETERS, Parameter
 
 from ..connection import current
+from ..registration import ModuleRegistration
 from ..ui import thumbnails
 from ..versions import animation_curves
 
 TITLES: Final = {"colour": "Keep colour", "detail": "Keep detail"}
-"""Names of the controls where the parameter's own would not say enough on a slider."""
+"""Titles of the sliders where the parameter's name does not say enough."""
 MATTES: Final = (
     ("NONE", "None", "The style everywhere", "X", 0),
     ("STRIP", "Strip", "Where another strip is white, the style shows; where it is black, the plate", "SEQUENCE", 1),
@@ -33,7 +34,7 @@ def _chosen(settings: Any) -> int:
 
 
 def _choose(settings: Any, number: int) -> None:
-    """Take a style, and its defaults for the sliders that stand as the style before wanted them."""
+    """Choose a style, and set its defaults on the sliders that are at the defaults of the style before."""
     chosen, before = thumbnails.name_of(number), _defaults_of(settings.style_name)
     if not chosen or chosen == settings.style_name:
         return
@@ -94,18 +95,18 @@ def _slider(parameter: Parameter) -> Any:
     )
 
 
-# The table's rows become properties beside those above: written once, for the command line and for Blender.
+# The rows of the table become properties beside those above, so that the command line and Blender agree.
 for _parameter in PARAMETERS:
     ImpastoSettings.__annotations__[_parameter.name] = _slider(_parameter)
 
 
-def look_of(settings: Any, frame: float | None = None) -> dict[str, float]:
-    """Every parameter as it stands, or as its animation has it at a frame of the timeline; the scene is not moved."""
+def values_at(settings: Any, frame: float | None = None) -> dict[str, float]:
+    """Every parameter as it is set, or as its curve has it at a frame of the timeline; the scene is not moved."""
     return {each.name: value_at(settings, each.name, frame) for each in PARAMETERS}
 
 
 def value_at(settings: Any, name: str, frame: float | None) -> float:
-    """One parameter at a frame, clamped into its range as Blender does; without a curve, or a frame, its value now."""
+    """One parameter at a frame, clamped to its range as Blender does; without a curve, or a frame, its value now."""
     value = float(getattr(settings, name))
     if frame is not None and (curve := _curve_of(settings, name)) is not None:
         value = float(curve.evaluate(frame))
@@ -114,12 +115,12 @@ def value_at(settings: Any, name: str, frame: float | None) -> float:
 
 
 def is_animated(settings: Any) -> bool:
-    """Whether the look changes from frame to frame."""
+    """Whether a parameter changes from frame to frame."""
     return any(_curve_of(settings, each.name) is not None for each in PARAMETERS)
 
 
 def take_defaults(settings: Any) -> None:
-    """Set all sliders as the chosen style's card wants them."""
+    """Set all sliders to the defaults of the chosen style's card."""
     for name, default in _defaults_of(settings.style_name).items():
         setattr(settings, name, default)
 
@@ -132,13 +133,5 @@ def _curve_of(settings: Any, name: str) -> Any:
     return next((curve for curve in animation_curves(animation) if curve.data_path == path), None)
 
 
-def register() -> None:
-    """Give every scene its settings."""
-    bpy.utils.register_class(ImpastoSettings)
-    bpy.types.Scene.impasto = bpy.props.PointerProperty(type=ImpastoSettings, name="Impasto")
-
-
-def unregister() -> None:
-    """Take them away; what a .blend file holds of them stays in it."""
-    del bpy.types.Scene.impasto
-    bpy.utils.unregister_class(ImpastoSettings)
+_registration: Final = ModuleRegistration((ImpastoSettings,), {"impasto": ImpastoSettings})
+register, unregister = _registration.register, _registration.unregister

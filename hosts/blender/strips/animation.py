@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What moves one strip, curves and drivers, carried over to another strip of the same scene."""
+"""The animation of one strip, curves and drivers, copied to another strip of the same scene."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..versions import animation_curves, new_curve, remove_curve
 
 LAYING: Final = ("blend_alpha",)
 PLACING: Final = ("blend_alpha", "transform.", "crop.")
-"""The properties, by the beginnings of their names, that a result may take over."""
+"""Beginnings of the names of properties that a result may take over."""
 
 
 def copy_animation(scene: Any, source: Any, target: Any, names: tuple[str, ...]) -> None:
-    """Animate the target's properties as the source's are; what animated them before is taken away."""
+    """Animate the target's properties as the source's are; its own animation is removed."""
     animation = scene.animation_data
     if animation is None:
         return
@@ -30,7 +30,7 @@ def copy_animation(scene: Any, source: Any, target: Any, names: tuple[str, ...])
 
 
 def clear_animation(scene: Any, strip: Any) -> None:
-    """Take away everything that animates a strip."""
+    """Remove everything that animates a strip."""
     animation, own = scene.animation_data, f"{strip.path_from_id()}."
     if animation is None:
         return

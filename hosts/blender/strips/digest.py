@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A few letters that stand for the state of a strip, so that what Blender has rendered of it is known to be good."""
+"""Letters that stand for the state of a strip: while they stay the same, rendered frames of it are still good."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import bpy
 
-from ..bake.plan import key_of
+from ..fingerprints import fingerprint
 from ..versions import animation_curves, frames_per_second
-from .facts import OWN_MODIFIER, media_of
+from .facts import OWN_MODIFIER, media_of, strips_within
 
 PLACE: Final = frozenset({"frame_start", "frame_final_start", "frame_final_end", "frame_offset_start",
                           "frame_offset_end", "frame_final_duration", "channel"})  # fmt: skip
-"""Where a strip is on the timeline: cutting and moving does not change what it shows."""
+"""Where a strip is on the timeline: cutting and moving do not change what it shows."""
 LAYING: Final = frozenset({"blend_type", "blend_alpha", "effect_fader", "mute", "use_default_fade", "name"})
-"""How it is laid over what is below: not rendered."""
+"""How it is blended with the strips below, which the render leaves out."""
 NEVER: Final = frozenset({"rna_type", "select", "select_left_handle", "select_right_handle", "lock", "color_tag",
                           "show_retiming_keys", "show_expanded", "use_proxy", "proxy", "is_active", "scene_camera",
                           "bl_system_properties_get"})  # fmt: skip
@@ -25,17 +25,17 @@ DEPTH: Final = 8
 
 
 @dataclass
-class Digest:
-    """What was found."""
+class StripState:
+    """The properties of a strip and of everything in it."""
 
     values: dict[str, Any] = field(default_factory=dict)
     sure: bool = True
-    """False where something is shown that cannot be compared, such as a scene: then it is rendered each time."""
+    """False where the strip shows what cannot be compared, such as a scene: then it is rendered each time."""
 
 
-def digest_of(scene: Any, strip: Any) -> tuple[str, bool]:
-    """The letters, and whether they say everything."""
-    found = Digest()
+def strip_digest(scene: Any, strip: Any) -> tuple[str, bool]:
+    """The letters, and whether they tell every change."""
+    found = StripState()
     start = int(strip.frame_start)
     _add_strip(found, "strip", strip, start, outermost=True)
     render = scene.render
@@ -44,10 +44,10 @@ def digest_of(scene: Any, strip: Any) -> tuple[str, bool]:
         frames_per_second(scene), scene.sequencer_colorspace_settings.name,
     ]  # fmt: skip
     _add_curves(found, scene, strip, start)
-    return key_of(found.values), found.sure
+    return fingerprint(found.values), found.sure
 
 
-def _add_strip(found: Digest, path: str, strip: Any, start: int, *, outermost: bool) -> None:
+def _add_strip(found: StripState, path: str, strip: Any, start: int, *, outermost: bool) -> None:
     _add_struct(found, path, strip, start, skip=PLACE | LAYING if outermost else frozenset(), depth=0)
     for file in dict.fromkeys(media_of(strip)):
         try:
@@ -57,7 +57,7 @@ def _add_strip(found: Digest, path: str, strip: Any, start: int, *, outermost: b
             found.values[f"{path}/{file}"] = None
 
 
-def _add_struct(found: Digest, path: str, struct: Any, start: int, *, skip: frozenset[str], depth: int) -> None:
+def _add_struct(found: StripState, path: str, struct: Any, start: int, *, skip: frozenset[str], depth: int) -> None:
     if depth > DEPTH:
         found.sure = False
         return
@@ -82,7 +82,7 @@ def _add_struct(found: Digest, path: str, struct: Any, start: int, *, skip: froz
             found.values[inner] = sorted(value) if isinstance(value, set) else value
 
 
-def _add_collection(found: Digest, path: str, items: Any, start: int, depth: int) -> None:
+def _add_collection(found: StripState, path: str, items: Any, start: int, depth: int) -> None:
     for place, each in enumerate(items):
         inner = f"{path}[{place}]"
         if isinstance(each, bpy.types.Strip):
@@ -93,7 +93,7 @@ def _add_collection(found: Digest, path: str, items: Any, start: int, depth: int
             _add_struct(found, inner, each, start, skip=frozenset(), depth=depth + 1)
 
 
-def _add_pointer(found: Digest, path: str, value: Any, start: int, depth: int) -> None:
+def _add_pointer(found: StripState, path: str, value: Any, start: int, depth: int) -> None:
     if value is None:
         return
     if isinstance(value, bpy.types.ID):
@@ -107,13 +107,11 @@ def _add_pointer(found: Digest, path: str, value: Any, start: int, depth: int) -
         _add_struct(found, path, value, start, skip=frozenset(), depth=depth + 1)
 
 
-def _add_curves(found: Digest, scene: Any, strip: Any, start: int) -> None:
+def _add_curves(found: StripState, scene: Any, strip: Any, start: int) -> None:
     """The animation of the strip and of those inside it, in frames from its own beginning."""
     animation = scene.animation_data
     if animation is None:
         return
-    from ..bake.strip_render import strips_within
-
     paths = tuple(f"{each.path_from_id()}." for each in strips_within(strip))
     blending = strip.path_from_id("blend_alpha")
     if any(each.data_path.startswith(paths) and each.data_path != blending for each in animation.drivers):
@@ -122,10 +120,10 @@ def _add_curves(found: Digest, scene: Any, strip: Any, start: int) -> None:
         return
     for curve in animation_curves(animation):
         if curve.data_path.startswith(paths) and curve.data_path != blending:
-            keys = [_key_of(key, start) for key in curve.keyframe_points]
+            keys = [_curve_key(key, start) for key in curve.keyframe_points]
             found.values[f"{curve.data_path}[{curve.array_index}]"] = [keys, curve.extrapolation]
 
 
-def _key_of(key: Any, start: int) -> list[Any]:
+def _curve_key(key: Any, start: int) -> list[Any]:
     points = (key.co, key.handle_left, key.handle_right)
     return [*((point[0] - start, point[1]) for point in points), key.interpolation]

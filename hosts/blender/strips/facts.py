@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The facts of a strip, read from Blender and from the head of its movie."""
+"""The facts of a strip, read from Blender and from the header of its movie."""
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -17,14 +18,14 @@ from .media import Kind, StripFacts
 
 KINDS: Final[dict[str, Kind]] = {"MOVIE": "movie", "IMAGE": "image", "SCENE": "scene", "META": "meta"}
 OWN_MODIFIER: Final = "Impasto"
-"""Modifiers whose names begin so show a live style; what is painted from the strip must not have it twice."""
+"""Modifiers whose names begin so show a live style; a bake must not contain it twice."""
 WITH_ALPHA: Final = (32, 64, 128)
-"""Bits of a pixel, as Blender counts them, where there is alpha."""
+"""Bits of a pixel, as Blender counts them, with alpha."""
 UNTURNED: Final = (1 << 16, 0, 0, 0, 1 << 16)
 
 
 def facts_of(scene: Any, strip: Any) -> StripFacts:
-    """Everything of a strip that decides which pictures it shows when.
+    """Read everything of a strip that decides which pictures it shows when.
 
     Raises UsageError for a strip without pictures of its own.
     """
@@ -65,7 +66,7 @@ def facts_of(scene: Any, strip: Any) -> StripFacts:
 
 
 def alterations(strip: Any) -> tuple[str, ...]:
-    """What Blender does to a strip's pictures that another strip could not take over with them."""
+    """What Blender does to a strip's pictures that cannot be copied to another strip."""
     found = {
         "it is retimed": len(getattr(strip, "retiming_keys", ())) > 0,
         "it has modifiers": any(not each.mute and not each.name.startswith(OWN_MODIFIER) for each in strip.modifiers),
@@ -89,10 +90,18 @@ def media_of(strip: Any) -> tuple[str, ...]:
     return tuple(os.path.join(folder, each.filename) for each in strip.elements[first : max(first + 1, end)])
 
 
-def require_media(strip: Any) -> None:
-    """Raise UnreadableMedia where a file is missing that a movie or still, also one inside a meta strip, is of.
+def strips_within(strip: Any) -> Iterator[Any]:
+    """The strip and, of a meta, all that are in it."""
+    yield strip
+    if strip.type == "META":
+        for each in strips_of(strip):
+            yield from strips_within(each)
 
-    A sequence may have gaps: those frames are told when it is painted.
+
+def require_media(strip: Any) -> None:
+    """Raise UnreadableMedia where the file of a movie or still, also of one inside a meta strip, is missing.
+
+    A sequence may have gaps: the bake names those frames.
     """
     media = media_of(strip)
     if media and not any(os.path.isfile(path) for path in media):
@@ -143,7 +152,7 @@ def _box(file: BinaryIO, wanted: bytes) -> bytes:
 
 
 def _movie_facts(path: str) -> tuple[int, bool]:
-    """Frames of a movie, and whether it has alpha. A strip says neither; an image of the same file does."""
+    """Frames of a movie, and whether it has alpha. An image of the file tells both, a strip tells neither."""
     image = bpy.data.images.load(path, check_existing=False)
     try:
         return int(image.frame_duration), image.depth in WITH_ALPHA

@@ -24,20 +24,20 @@ MOVIES: Final = frozenset(
     {".mov", ".mp4", ".m4v", ".mkv", ".avi", ".webm", ".mxf", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv", ".flv", ".ogv"}
 )
 PICTURES: Final = frozenset({".exr", ".png", ".jpg", ".jpeg", ".hdr"})
-"""What Blender and the server read alike, by the ends of the names. TIFF and DPX are not among them: what Blender
-takes them for depends on more than the strip says."""
+"""File endings that Blender and the server read alike. TIFF and DPX are not among them: how Blender reads them depends
+on more than the strip tells."""
 OPAQUE: Final = frozenset({".jpg", ".jpeg", ".hdr"})
 PREMULTIPLIED: Final = frozenset({".exr"})
 STRAIGHT: Final = frozenset({".png"})
 RUNS: Final = 64
-"""Gaps in the numbering beyond which Blender had better read the pictures."""
+"""Beyond so many gaps in the numbering Blender renders the pictures."""
 
 _NUMBER = re.compile(r"^(?P<prefix>.*?)(?P<number>(?:(?<=[._])-|^-)?\d+)(?P<suffix>\.\w+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class StripFacts:
-    """A strip as far as it matters which pictures it shows when. Frames are those of the timeline."""
+    """The facts that decide which pictures a strip shows when. Frames are those of the timeline."""
 
     name: str
     kind: Kind
@@ -45,16 +45,16 @@ class StripFacts:
     """Where its content would begin if nothing were cut off."""
     shown_first: int
     shown_end: int
-    """The frame behind the last one that is shown."""
+    """The frame after the last one that is shown."""
     length: int
     """Frames that its content takes on the timeline."""
     media: tuple[str, ...] = ()
-    """Of a movie its file; of pictures one file for each frame of the content, or one for all."""
+    """A movie's file; of pictures one file for each frame of the content, or one for all."""
     movie_frames: int = 0
     movie_rate: float = 0.0
     scene_rate: float = 24.0
     cut_first: int = 0
-    """Frames of the media before the content, which a hard cut took away."""
+    """Frames of the media before the content, which a hard cut removed."""
     cut_last: int = 0
     size: tuple[int, int] = (0, 0)
     space: str = "sRGB"
@@ -63,29 +63,29 @@ class StripFacts:
     reversed: bool = False
     strobe: float = 1.0
     altered: tuple[str, ...] = ()
-    """What Blender does to the pictures that is not carried over to another strip: 'it is retimed', …"""
+    """What Blender does to the pictures that cannot be copied to another strip: 'it is retimed', …"""
 
     @property
     def content_end(self) -> int:
-        """The frame behind the content."""
+        """The frame after the content."""
         return self.content_first + self.length
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """How the server gets the pictures from the media."""
+    """How the server reads the pictures from the media."""
 
     input: str
     """A path or a pattern with '####'."""
     space: str
-    """What the samples are in, in the server's words."""
+    """The colour space of the samples, as the server calls it."""
     numbers: tuple[int, ...]
-    """The picture that each frame of the content shows, in the numbers that the server counts by."""
+    """The picture that each frame of the content shows, in the server's numbering."""
     still: bool = False
     """One picture for all frames, whatever its number."""
 
     def number_at(self, frame: int, content_first: int) -> int:
-        """The picture at a frame of the timeline; before and behind the content the outermost one stands still."""
+        """The picture at a frame of the timeline; before and after the content the first and the last stand still."""
         return self.numbers[min(max(frame - content_first, 0), len(self.numbers) - 1)]
 
 

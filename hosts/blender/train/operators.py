@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Train from here: frames of a strip as keyframes, painted over outside, and a style that learns from them meanwhile.
+"""Train from here: mark frames of a strip as keyframes, export them for painting, train a style on them.
 
-The marks are kept on the strip, in the media's own frame numbers, so that they survive saving, moving and trimming.
-The training is a program of its own (see `training_run`); while it runs the strip shows its latest style.
+The training is a program of its own (see `run`); while it runs the strip shows its latest style.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -18,22 +16,23 @@ from bpy.app.handlers import persistent
 from impasto.core.errors import UsageError
 
 from .. import main_thread
-from ..connection import current, found_command
-from ..failure import guarded, guarded_call, remember
+from ..connection import current
+from ..failure import guarded_call, remember
 from ..live.frames import LivePlate
-from ..live.strips import plate_of, viewer_of
-from ..look.pinned import kept_by
+from ..live.strips import plate_of
+from ..look.strip_look import pinned_look
 from ..preferences import command
-from ..ui.windows import redraw_sequencers
-from ..ui.wrapped_text import draw_text
+from ..registration import ModuleRegistration
+from ..server_connection import found_command
+from ..ui.operator import blender_operator
+from ..ui.windows import draw_text, redraw_sequencers
 from ..versions import sequencer_scene
 from . import runs
-from .painting_folder import Ending, Export, PaintedKey, collect, export_plates, painted_keys
-from .run import RUNNING, TrainingOrder, TrainingProgress
-from .runs import folder_of, follow, run_of, slug_of_keys, style_of
+from .keyframes import export_of, folder_of, keys_of, marks_of, style_of, toggle
+from .painting_folder import Export, collect, export_plates
+from .run import RUNNING, TrainingCommand, TrainingStatus
+from .runs import follow, run_of
 
-MARKS: Final = "impasto_keys"
-"""On the strip, as JSON: the frame numbers."""
 TICK_S: Final = 0.5
 CLIENT_S: Final = 30.0
 SIZES: Final = (
@@ -42,11 +41,9 @@ SIZES: Final = (
     ("fine", "Fine", "Large: wants a GPU"),
 )
 
-_exports: dict[str, threading.Thread] = {}
-
 
 class ImpastoTrainingSettings(bpy.types.PropertyGroup):
-    """How a scene's strips are trained on."""
+    """The training settings of a scene."""
 
     size: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Size", description="How large a network is trained", items=SIZES, default="draft"
@@ -65,112 +62,62 @@ class ImpastoTrainingSettings(bpy.types.PropertyGroup):
     )
 
 
-class IMPASTO_OT_key_mark(bpy.types.Operator):  # noqa: N801  # Blender wants names of this form
-    """Mark the frame under the playhead as one that is painted by hand, or take the mark away"""
-
-    bl_idname = "impasto.key_mark"
-    bl_label = "Mark Keyframe"
-    bl_description = "Mark the frame under the playhead as one that is painted by hand, or take the mark away"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Turn the mark of the active strip's frame on or off."""
-        scene = sequencer_scene(context)
-        toggle(scene, active_strip(scene))
-        return {"FINISHED"}
+@blender_operator("Mark Keyframe", undo=True)
+def key_mark(_: Any, context: bpy.types.Context) -> None:
+    """Mark the frame under the playhead as one that is painted by hand, or remove the mark"""
+    scene = sequencer_scene(context)
+    toggle(scene, active_strip(scene))
 
 
-class IMPASTO_OT_keys_export(bpy.types.Operator):  # noqa: N801
+@blender_operator("Export for Painting")
+def keys_export(_: Any, context: bpy.types.Context) -> None:
     """Write the marked frames of the active strip as pictures to be painted over, and open their folder"""
-
-    bl_idname = "impasto.keys_export"
-    bl_label = "Export for Painting"
-    bl_description = "Write the marked frames of the active strip as pictures to be painted over, and open their folder"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Begin; in the background stay until it is done."""
-        scene = sequencer_scene(context)
-        strip = active_strip(scene)
-        export = export_of(scene, strip)
-        current().connect(start=True)
-        if bpy.app.background:
-            export_plates(current().wait_ready(CLIENT_S), export)
-        else:
-            _export_in_thread(viewer_of(scene, strip), export)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    strip = active_strip(scene)
+    export = export_of(scene, strip)
+    current().connect(start=True)
+    if bpy.app.background:
+        export_plates(current().wait_ready(CLIENT_S), export)
+    else:
+        _export_in_thread(export)
 
 
-class IMPASTO_OT_train_start(bpy.types.Operator):  # noqa: N801
+@blender_operator("Train")
+def train_start(_: Any, context: bpy.types.Context) -> None:
     """Train a style on the painted frames of the active strip, and show the strip in it while it learns"""
-
-    bl_idname = "impasto.train_start"
-    bl_label = "Train"
-    bl_description = "Train a style on the painted frames of the active strip, and show the strip in it while it learns"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Check the keys and start the program."""
-        scene = sequencer_scene(context)
-        strip = active_strip(scene)
-        runs.begin(scene, strip, order_of(scene, strip))
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    strip = active_strip(scene)
+    runs.begin(scene, strip, command_of(scene, strip))
 
 
-class IMPASTO_OT_train_stop(bpy.types.Operator):  # noqa: N801
+@blender_operator("Stop Training")
+def train_stop(_: Any, context: bpy.types.Context) -> None:
     """Stop the training; the best style so far is kept"""
-
-    bl_idname = "impasto.train_stop"
-    bl_label = "Stop Training"
-    bl_description = "Stop the training; the best style so far is kept"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Ask it to end."""
-        scene = sequencer_scene(context)
-        run = run_of(scene, active_strip(scene))
-        if run is None:
-            raise UsageError("expected a training of this strip, none runs")
-        run.stop()
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    run = run_of(scene, active_strip(scene))
+    if run is None:
+        raise UsageError("expected a training of this strip, none runs")
+    run.stop()
 
 
-class IMPASTO_OT_train_show(bpy.types.Operator):  # noqa: N801
-    """Show the active strip in the style that it was trained on"""
-
-    bl_idname = "impasto.train_show"
-    bl_label = "Show in Trained Style"
-    bl_description = "Show the active strip in the style that it was trained on; Stylize paints it in that style too"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Have it keep that style."""
-        scene = sequencer_scene(context)
-        strip = active_strip(scene)
-        if not style_of(strip).exists():
-            raise UsageError(f"expected a trained style at '{style_of(strip)}', found none; train one first")
-        runs.show_in_style(scene, strip)
-        return {"FINISHED"}
+@blender_operator("Show in Trained Style", undo=True)
+def train_show(_: Any, context: bpy.types.Context) -> None:
+    """Show the active strip in the style that it was trained on; Stylize paints it in that style too"""
+    scene = sequencer_scene(context)
+    strip = active_strip(scene)
+    if not style_of(strip).exists():
+        raise UsageError(f"expected a trained style at '{style_of(strip)}', found none; train one first")
+    runs.show_in_style(scene, strip)
 
 
-class IMPASTO_OT_keys_folder(bpy.types.Operator):  # noqa: N801
+@blender_operator("Open Folder")
+def keys_folder(_: Any, context: bpy.types.Context) -> None:
     """Open the folder in which the frames are painted"""
-
-    bl_idname = "impasto.keys_folder"
-    bl_label = "Open Folder"
-    bl_description = "Open the folder in which the frames are painted"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Open it with the system's own program."""
-        scene = sequencer_scene(context)
-        folder = folder_of(active_strip(scene))
-        if not folder.is_dir():
-            raise UsageError(f"expected exported frames in '{folder}', there are none; press Export for Painting first")
-        open_folder(folder)
-        return {"FINISHED"}
+    scene = sequencer_scene(context)
+    folder = folder_of(active_strip(scene))
+    if not folder.is_dir():
+        raise UsageError(f"expected exported frames in '{folder}', there are none; press Export for Painting first")
+    open_folder(folder)
 
 
 def active_strip(scene: Any) -> Any:
@@ -181,67 +128,13 @@ def active_strip(scene: Any) -> Any:
     return strip
 
 
-def marks_of(strip: Any) -> tuple[int, ...]:
-    """The marked frames in the media's numbers, ascending."""
-    try:
-        found = json.loads(strip.get(MARKS, "[]"))
-    except ValueError:
-        return ()
-    return tuple(sorted({int(number) for number in found})) if isinstance(found, list) else ()
-
-
-def toggle(scene: Any, strip: Any) -> bool:
-    """Mark the frame under the playhead, or take its mark away; whether it is marked now.
-
-    Raises UsageError where the strip does not show there, UnsupportedMedia for a strip that the server cannot read.
-    """
-    plate = plate_of(scene, strip)
-    number = plate.number_at(scene.frame_current)
-    if number is None:
-        raise UsageError(
-            f"expected the playhead over '{strip.name}', it is on frame {scene.frame_current}; the strip shows from "
-            f"{plate.shown_from} to {plate.shown_to}"
-        )
-    marks = set(marks_of(strip)) ^ {number}
-    strip[MARKS] = json.dumps(sorted(marks))
-    if runs.NAME not in strip:
-        strip[runs.NAME] = strip.name
-    return number in marks
-
-
-def export_of(scene: Any, strip: Any) -> Export:
-    """The export of the marked frames. Raises UsageError where none is marked, and what `plate_of` does."""
-    numbers = marks_of(strip)
-    if not numbers:
-        raise UsageError(f"expected marked frames, '{strip.name}' has none; put the playhead on one and mark it")
-    plate = plate_of(scene, strip)
-    ending: Ending = scene.impasto_training.ending
-    return Export(plate.input, numbers, folder_of(strip), slug_of_keys(strip), ending, plate.space)
-
-
-def keys_of(scene: Any, strip: Any) -> tuple[PaintedKey, ...]:
-    """The pictures of the strip's folder that are painted, each with what is wrong with it."""
-    element = strip.elements[0] if len(strip.elements) else None
-    size = (element.orig_width, element.orig_height) if element is not None else (0, 0)
-    return painted_keys(folder_of(strip), size, size_in)
-
-
-def size_in(path: Path) -> tuple[int, int]:
-    """Width and height of a picture, (0, 0) where Blender cannot read it."""
-    image = bpy.data.images.load(str(path), check_existing=False)
-    try:
-        return image.size[0], image.size[1]
-    finally:
-        bpy.data.images.remove(image)
-
-
-def order_of(scene: Any, strip: Any) -> TrainingOrder:
+def command_of(scene: Any, strip: Any) -> TrainingCommand:
     """The training of a strip. Raises TrainingError for keys that do not fit, UsageError without a command."""
     plate = plate_of(scene, strip)
-    words = found_command(command(), "to train")
+    impasto = found_command(command(), "to train")
     settings = scene.impasto_training
-    return TrainingOrder(
-        command=words,
+    return TrainingCommand(
+        impasto=impasto,
         plates=plate.input,
         keys=collect(folder_of(strip), keys_of(scene, strip)),
         style=style_of(strip),
@@ -252,24 +145,23 @@ def order_of(scene: Any, strip: Any) -> TrainingOrder:
 
 
 def _float_space(plate: LivePlate) -> str:
-    """The space of plates in float that do not say; a movie's is its own."""
+    """The space of EXR plates; a movie tells its own."""
     return plate.space if plate.input.lower().endswith(".exr") else ""
 
 
-def _export_in_thread(viewer: str, export: Export) -> None:
-    """Export without making Blender wait; the folder opens when the pictures are there."""
-    there = current()
+def _export_in_thread(export: Export) -> None:
+    """Export without making Blender wait; the folder opens when the pictures are written."""
+    connection = current()
 
     def work() -> None:
         try:
-            export_plates(there.awaited(CLIENT_S), export)
+            export_plates(connection.wait_connected(CLIENT_S), export)
         except Exception as error:  # noqa: BLE001  # a thread's exception would be lost
             remember(error)
         else:
             main_thread.later(lambda: open_folder(export.folder))
 
-    _exports[viewer] = thread = threading.Thread(target=work, name="impasto-export", daemon=True)
-    thread.start()
+    threading.Thread(target=work, name="impasto-export", daemon=True).start()
 
 
 def open_folder(folder: Path) -> None:
@@ -281,7 +173,7 @@ def open_folder(folder: Path) -> None:
 @persistent  # type: ignore[untyped-decorator]
 @guarded_call()
 def _on_load(*_: object) -> None:
-    """Another file: its strips may be called the same."""
+    """Another file: its strips may have the same names."""
     runs.forget()
 
 
@@ -294,7 +186,7 @@ def _tick() -> float:
 
 
 def draw_section(layout: Any, context: bpy.types.Context) -> None:
-    """Draw the part of the panel."""
+    """Draw the section of the panel."""
     scene = sequencer_scene(context)
     strip = None if scene.sequence_editor is None else scene.sequence_editor.active_strip
     if strip is None or strip.type not in ("MOVIE", "IMAGE"):
@@ -314,8 +206,8 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
     progress = None if run is None else run.progress
     if progress is not None:
         _draw_progress(layout, context, progress)
-        kept = kept_by(strip)
-        if progress.step and (kept is None or kept.style != str(style_of(strip))):
+        pinned = pinned_look(strip)
+        if progress.step and (pinned is None or pinned.style != str(style_of(strip))):
             layout.operator("impasto.train_show", icon="HIDE_OFF")
     if progress is not None and progress.state in RUNNING:
         layout.operator("impasto.train_stop", icon="SNAP_FACE")
@@ -326,7 +218,7 @@ def draw_section(layout: Any, context: bpy.types.Context) -> None:
     layout.operator("impasto.train_start", icon="PLAY")
 
 
-def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingProgress) -> None:
+def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingStatus) -> None:
     if progress.state in RUNNING and hasattr(layout, "progress"):
         layout.progress(factor=progress.fraction, text=progress.text)
     else:
@@ -337,35 +229,24 @@ def _draw_progress(layout: Any, context: bpy.types.Context, progress: TrainingPr
         draw_text(layout, context, note, icon="INFO")
 
 
-CLASSES: Final = (
-    ImpastoTrainingSettings,
-    IMPASTO_OT_key_mark,
-    IMPASTO_OT_keys_export,
-    IMPASTO_OT_keys_folder,
-    IMPASTO_OT_train_start,
-    IMPASTO_OT_train_stop,
-    IMPASTO_OT_train_show,
+_registration: Final = ModuleRegistration(
+    classes=(
+        ImpastoTrainingSettings,
+        key_mark,
+        keys_export,
+        keys_folder,
+        train_start,
+        train_stop,
+        train_show,
+    ),
+    scene_settings={"impasto_training": ImpastoTrainingSettings},
+    handlers=(("load_post", _on_load),),
+    timers={_tick: TICK_S},
 )
-
-
-def register() -> None:
-    """Add operators, settings and the timer."""
-    for each in CLASSES:
-        bpy.utils.register_class(each)
-    bpy.types.Scene.impasto_training = bpy.props.PointerProperty(type=ImpastoTrainingSettings)
-    bpy.app.handlers.load_post.append(_on_load)
-    bpy.app.timers.register(_tick, first_interval=TICK_S, persistent=True)
+register = _registration.register
 
 
 def unregister() -> None:
-    """Take all of it out. A training goes on: it belongs to nobody."""
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
-    if _on_load in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(_on_load)
+    """Take all of it out. A training goes on, because it is a program of its own."""
+    _registration.unregister()
     runs.forget()
-    _exports.clear()
-    if hasattr(bpy.types.Scene, "impasto_training"):
-        del bpy.types.Scene.impasto_training
-    for each in reversed(CLASSES):
-        bpy.utils.unregister_class(each)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder in which an artist paints over plates: what was exported, what of it is painted, what fits. No `bpy`."""
+"""The folder in which an artist paints over plates: what was exported, what is painted, what fits. No `bpy`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,9 +14,10 @@ from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import TrainingError
 from impasto.server.client import Client
-from impasto.server.protocol.messages import Look, SubmitShot
 
-from ..bake.plan import pattern_of, shot_runs
+from ..frame_files import pattern_of
+from ..look.look import Look
+from ..shot_job import LINEAR, shot_job, shot_runs
 
 Ending: TypeAlias = Literal[".png", ".exr"]
 Size: TypeAlias = tuple[int, int]
@@ -25,7 +25,7 @@ Size: TypeAlias = tuple[int, int]
 EXPORTED: Final = "exported.json"
 KEYS: Final = "keys"
 PLATE_STYLE: Final = "identity"
-SPACES: Final[dict[Ending, str]] = {".png": "srgb", ".exr": "lin_rec709"}
+SPACES: Final[dict[Ending, str]] = {".png": "srgb", ".exr": LINEAR}
 PAINTED: Final = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
 
 _NUMBER: Final = re.compile(r"(\d+)\.\w+$")
@@ -33,14 +33,14 @@ _NUMBER: Final = re.compile(r"(\d+)\.\w+$")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Plates that are to be painted over."""
+    """Plates to be painted over."""
 
     input: str
     """The shot, as the server reads it."""
     numbers: tuple[int, ...]
     folder: Path
     slug: str
-    """How the pictures are called, before their number."""
+    """The beginning of the pictures' names."""
     ending: Ending = ".png"
     input_space: str = ""
 
@@ -56,22 +56,20 @@ class PaintedKey:
 
 
 def export_plates(client: Client, export: Export) -> tuple[Path, ...]:
-    """Have the server write the plates, named by their numbers; those of which there is a picture already stay.
+    """Let the server write the plates, named by their numbers; pictures that exist already stay.
 
-    Raises what a shot raises.
+    Returns the new pictures. Raises what a shot raises.
     """
     export.folder.mkdir(parents=True, exist_ok=True)
     there = pictures_in(export.folder)
     wanted = [number for number in export.numbers if number not in there]
     for run in shot_runs(wanted):
         client.render_shot(
-            SubmitShot(
-                id=os.urandom(16),
-                look=Look(style=PLATE_STYLE),
-                input=export.input,
-                output=pattern_of(export.folder, export.slug, export.ending),
-                first=run.start,
-                last=run.stop - 1,
+            shot_job(
+                Look(PLATE_STYLE),
+                export.input,
+                pattern_of(export.folder, export.slug, export.ending),
+                run,
                 input_space=export.input_space,
                 output_space=SPACES[export.ending],
                 overwrite=True,
@@ -85,7 +83,7 @@ def export_plates(client: Client, export: Export) -> tuple[Path, ...]:
 
 
 def pictures_in(folder: Path) -> dict[int, Path]:
-    """Number -> picture of the folder itself, ascending. Of two with one number the newer, which is the paint."""
+    """Number -> picture of the folder itself, ascending; of two with one number the newer, which is the paint."""
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir() if folder.is_dir() else (), key=lambda path: path.stat().st_mtime_ns):
         match = _NUMBER.search(path.name)
@@ -95,7 +93,7 @@ def pictures_in(folder: Path) -> dict[int, Path]:
 
 
 def painted_keys(folder: Path, size: Size, size_of: Callable[[Path], Size]) -> tuple[PaintedKey, ...]:
-    """The pictures that are no longer what was exported, each with what is wrong with it.
+    """The pictures that differ from what was exported, each with what is wrong with it.
 
     `size` is that of the plate; `size_of` reads that of a picture, (0, 0) where it cannot be read.
     """
@@ -109,9 +107,9 @@ def painted_keys(folder: Path, size: Size, size_of: Callable[[Path], Size]) -> t
 
 
 def collect(folder: Path, keys: Iterable[PaintedKey]) -> Path:
-    """Copy the painted keys where the trainer finds them alone, and return that folder.
+    """Copy the painted keys, and nothing else, into a folder for the trainer, and return it.
 
-    Raises TrainingError where there is none, or one does not fit.
+    Raises TrainingError where there are none, or one does not fit.
     """
     painted = tuple(keys)
     if not painted:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`impasto train keyframes` as a program of its own: started, listened to, stopped. No `bpy`, no torch.
+"""`impasto train keyframes` as a program of its own: started, followed, stopped. No `bpy`, no torch.
 
-It writes its JSON lines to a file of its run and belongs to nobody: when Blender quits, or dies, the training goes on
-to its end, and the next Blender that opens the .blend file finds it again by that file. Stopping keeps the best style
-so far.
+It writes its JSON lines to a file and is detached: when Blender quits, or dies, the training goes on to its end, and
+the next Blender that opens the .blend file finds it by that file. Stopping keeps the best style so far.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from impasto.core.errors import TrainingError, UsageError
 from ..bake.job_state import left_text
 
 State: TypeAlias = Literal["starting", "training", "finished", "stopped", "failed", "lost"]
-"""'lost': the process is gone without a last word."""
+"""'lost': the process ended without its last event."""
 RUNNING: Final[frozenset[State]] = frozenset({"starting", "training"})
 STYLE: Final = ".safetensors"
 EVENTS: Final = "events.jsonl"
@@ -36,17 +35,17 @@ _WANTED: Final = re.compile(r"another key would help most on frame (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingOrder:
-    """What is to be trained on."""
+class TrainingCommand:
+    """A training, as the command line takes it."""
 
-    command: tuple[str, ...]
+    impasto: tuple[str, ...]
     """The `impasto` command."""
     plates: str
     """The shot, as the server reads it."""
     keys: Path
     """The painted frames, named by their numbers."""
     style: Path
-    """The style to be written; its run is the folder beside it."""
+    """The style file to write; the folder of the run is beside it."""
     size: str = "draft"
     minutes: float = 5.0
     steps: int = 0
@@ -60,14 +59,14 @@ class TrainingOrder:
         length = ("--steps", str(self.steps)) if self.steps else ("--minutes", f"{self.minutes:g}")
         space = ("--input-space", self.input_space) if self.input_space else ()
         return (
-            *self.command, "train", "keyframes", "--plates", self.plates, "--keys", str(self.keys),
+            *self.impasto, "train", "keyframes", "--plates", self.plates, "--keys", str(self.keys),
             "-o", str(self.style), "--size", self.size, *length, *space,
             "--resume" if self.resume else "--overwrite", "--json",
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingProgress:
+class TrainingStatus:
     """How far a training is, from its lines so far."""
 
     state: State = "starting"
@@ -76,11 +75,11 @@ class TrainingProgress:
     remaining_s: float | None = None
     preview: str = ""
     notes: tuple[str, ...] = ()
-    """What it says of the keys, the last few."""
+    """The last warnings about the keys."""
     wanted: int | None = None
     """The frame on which another key would help most."""
     sentence: str = ""
-    """Of a failure: what went wrong and what to do."""
+    """After a failure: what went wrong and what to do."""
     figures: tuple[tuple[str, float], ...] = field(default=())
 
     @property
@@ -96,12 +95,12 @@ class TrainingProgress:
 
     @property
     def advice(self) -> str:
-        """What would help most, in words; '' where nothing is known."""
+        """The advice to the artist; '' where there is none."""
         return "" if self.wanted is None else f"Paint frame {self.wanted} next"
 
 
-def heard(progress: TrainingProgress, line: str) -> TrainingProgress:
-    """Progress after one more line of JSON. What is not understood is passed over."""
+def status_after(progress: TrainingStatus, line: str) -> TrainingStatus:
+    """The progress after one more line of JSON; a line that is not understood changes nothing."""
     try:
         event: Any = json.loads(line)
     except ValueError:
@@ -130,53 +129,53 @@ def heard(progress: TrainingProgress, line: str) -> TrainingProgress:
 
 
 class TrainingRun:
-    """A training under way, of this Blender or of one before; `look` reads what it said since."""
+    """A training under way, of this Blender or of an earlier one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.progress = TrainingProgress()
+        self.progress = TrainingStatus()
         self._read = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def start(cls, order: TrainingOrder) -> TrainingRun:
-        """Start it. Raises UsageError where it runs already, TrainingError where the command cannot be started."""
-        folder = lines_folder(order.style)
+    def start(cls, command: TrainingCommand) -> TrainingRun:
+        """Start it. Raises UsageError where it runs already, TrainingError where the command does not start."""
+        folder = lines_folder(command.style)
         folder.mkdir(parents=True, exist_ok=True)
         former = cls(folder)
-        if former.look().state in RUNNING and former.is_there():
-            raise UsageError(f"expected no training of '{order.style}', one runs; stop it first")
+        if former.poll().state in RUNNING and former.is_alive():
+            raise UsageError(f"expected no training of '{command.style}', one runs; stop it first")
         (folder / PID).unlink(missing_ok=True)
         detached: dict[str, Any] = {"start_new_session": True}
-        if sys.platform == "win32":  # unverified: nobody has run this branch
+        if sys.platform == "win32":  # never run: there was no such machine
             detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         run = cls(folder)
         try:
             with (folder / EVENTS).open("wb") as lines:
                 run._process = subprocess.Popen(
-                    order.arguments, stdin=subprocess.DEVNULL, stdout=lines, stderr=subprocess.STDOUT,
-                    cwd=folder, env=environment_of(order.command), **detached,
+                    command.arguments, stdin=subprocess.DEVNULL, stdout=lines, stderr=subprocess.STDOUT,
+                    cwd=folder, env=environment_of(command.impasto), **detached,
                 )  # fmt: skip
         except OSError as error:
             raise TrainingError(
-                f"expected to start a training with `{' '.join(order.command)}`, got: {error.strerror}; name the "
+                f"expected to start a training with `{' '.join(command.impasto)}`, got: {error.strerror}; name the "
                 "`impasto` command in the extension's preferences"
             ) from error
-        (folder / PID).write_text(json.dumps({"pid": run._process.pid, "style": str(order.style)}), encoding="utf-8")
+        (folder / PID).write_text(json.dumps({"pid": run._process.pid, "style": str(command.style)}), encoding="utf-8")
         return run
 
     @classmethod
     def found(cls, style: Path) -> TrainingRun | None:
-        """The training that writes this style, if one was ever started from a Blender; None where none was."""
+        """The training that writes this style; None where no Blender ever started one."""
         folder = lines_folder(style)
         if not (folder / EVENTS).exists():
             return None
         run = cls(folder)
-        run.look()
+        run.poll()
         return run
 
-    def look(self) -> TrainingProgress:
-        """Read on, and say how far it is. Never waits."""
+    def poll(self) -> TrainingStatus:
+        """Read the new lines, and return how far it is. Never waits."""
         try:
             with (self.folder / EVENTS).open("rb") as lines:
                 lines.seek(self._read)
@@ -186,12 +185,12 @@ class TrainingRun:
         whole = said[: said.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.decode("utf-8", "replace").splitlines():
-            self.progress = heard(self.progress, line)
-        if self.progress.state in RUNNING and not whole and not self.is_there():
-            self.progress = replace(self.progress, state="lost", sentence=self._last_words())
+            self.progress = status_after(self.progress, line)
+        if self.progress.state in RUNNING and not whole and not self.is_alive():
+            self.progress = replace(self.progress, state="lost", sentence=self._lost_sentence())
         return self.progress
 
-    def is_there(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the process lives."""
         if self._process is not None:
             return self._process.poll() is None
@@ -201,16 +200,16 @@ class TrainingRun:
     def stop(self) -> None:
         """Ask it to end; it keeps the best style so far."""
         pid = self._pid() if self._process is None else self._process.pid
-        if pid is None or not self.is_there():
+        if pid is None or not self.is_alive():
             return
         sent = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
         with contextlib.suppress(OSError):
             os.kill(pid, sent)
 
     def wait(self, timeout_s: float) -> bool:
-        """For scripts: wait until the process has ended; whether it has."""
+        """For scripts: wait until the process has ended; returns whether it has."""
         if self._process is None:
-            return not self.is_there()
+            return not self.is_alive()
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -223,7 +222,7 @@ class TrainingRun:
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
-    def _last_words(self) -> str:
+    def _lost_sentence(self) -> str:
         try:
             lines = (self.folder / EVENTS).read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
@@ -235,18 +234,18 @@ class TrainingRun:
 
 
 def lines_folder(style: Path) -> Path:
-    """Where the lines of a style's training are: beside it, not in its run, which the trainer makes anew."""
+    """The folder for a training's lines: beside the style, not in the run, which the trainer makes anew."""
     return style.with_suffix(".training")
 
 
 def environment_of(command: Sequence[str]) -> dict[str, str]:
-    """Of this process, without what belongs to Blender's own Python."""
+    """The environment of this process without what belongs to Blender's own Python."""
     foreign = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE") if command and command[0] != sys.executable else ()
     return {name: value for name, value in os.environ.items() if name not in foreign}
 
 
 def command_line_of(pid: int) -> str:
-    """The command line of a process, '' where there is none, so that a number used again is not taken for ours."""
+    """The command line of a process, '' where there is none: it tells whether a process id was used again."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 from typing import Any, Final
 
@@ -12,17 +11,23 @@ import bpy
 from impasto.core.params import PARAMETERS
 
 from .. import failure
+from ..bake import operators as bake
 from ..bake.job_state import JOBS
-from ..connection import Connection, State, current
-from ..failure import guarded, guarded_call
+from ..connection import current
+from ..failure import guarded_call
+from ..live import operators as live
 from ..look import parameters
+from ..registration import ModuleRegistration
+from ..server_connection import Connection, State
+from ..train import operators as train
 from ..versions import all_strips_name, sequencer_scene
-from .windows import redraw_sequencers
-from .wrapped_text import draw_text
+from ..wipe import operators as wipe
+from .operator import blender_operator
+from .windows import draw_text, redraw_sequencers
 
 CATEGORY: Final = "Impasto"
-LOOK_S: Final = 0.2
-"""How often it is looked whether there is something new to draw."""
+CHECK_S: Final = 0.2
+"""Seconds between two checks for something new to draw."""
 ICONS: Final[dict[State, str]] = {
     "absent": "UNLINKED",
     "starting": "SORTTIME",
@@ -36,65 +41,40 @@ TITLES: Final[dict[State, str]] = {
     "lost": "Server is lost",
 }
 SECTIONS: Final = (
-    ("bake", "Stylize", False),
-    ("live", "Live", False),
-    ("wipe", "Before and After", True),
-    ("train", "Train from Here", True),
+    ("bake", bake, "Stylize", False),
+    ("live", live, "Live", False),
+    ("wipe", wipe, "Before and After", True),
+    ("train", train, "Train from Here", True),
 )
-"""Folder whose operators.py has a `draw_section(layout, context)`, title, whether it is closed at first."""
+"""Name, module with a `draw_section(layout, context)`, title, whether it is closed at first."""
 
 
 class _Sidebar:
-    """Where every panel of ours is."""
+    """The place of every panel of ours."""
 
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
     bl_category = CATEGORY
 
 
-class IMPASTO_OT_connect(bpy.types.Operator):  # noqa: N801  # Blender wants names of this form
-    """Start the render server, or connect to it"""
-
-    bl_idname = "impasto.connect"
-    bl_label = "Start Server"
-    bl_description = "Connect to the render server, and start it where none runs"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Begin; the panel shows what comes of it."""
-        failure.forget()
-        current().connect(start=True)
-        return {"FINISHED"}
+@blender_operator("Start Server")
+def connect(_: Any, context: bpy.types.Context) -> None:
+    """Connect to the render server, and start it where none runs"""
+    failure.forget()
+    current().connect(start=True)
 
 
-class IMPASTO_OT_style_defaults(bpy.types.Operator):  # noqa: N801
-    """Set all sliders as the style's maker meant them"""
-
-    bl_idname = "impasto.style_defaults"
-    bl_label = "Style Defaults"
-    bl_description = "Set all sliders as the style's maker meant them"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Set them."""
-        parameters.take_defaults(sequencer_scene(context).impasto)
-        return {"FINISHED"}
+@blender_operator("Style Defaults", undo=True)
+def style_defaults(_: Any, context: bpy.types.Context) -> None:
+    """Set all sliders to the defaults of the style"""
+    parameters.take_defaults(sequencer_scene(context).impasto)
 
 
-class IMPASTO_OT_dismiss(bpy.types.Operator):  # noqa: N801
-    """Take the last error out of the panel"""
-
-    bl_idname = "impasto.dismiss"
-    bl_label = "Dismiss"
-    bl_description = "The sentence is read"
-
-    @guarded
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Forget it."""
-        failure.forget()
-        JOBS.clear()
-        return {"FINISHED"}
+@blender_operator("Dismiss")
+def dismiss(_: Any, context: bpy.types.Context) -> None:
+    """Remove the last error and the jobs that have ended from the panel"""
+    failure.forget()
+    JOBS.clear()
 
 
 class IMPASTO_PT_main(_Sidebar, bpy.types.Panel):  # noqa: N801
@@ -104,7 +84,6 @@ class IMPASTO_PT_main(_Sidebar, bpy.types.Panel):  # noqa: N801
 
     @guarded_call()
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw from top to bottom."""
         connection, settings = current(), sequencer_scene(context).impasto
         draw_server(self.layout, context, connection)
         if failure.last_error():
@@ -124,7 +103,6 @@ class IMPASTO_PT_matte(_Sidebar, bpy.types.Panel):  # noqa: N801
 
     @guarded_call()
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the two choices and what belongs to each."""
         scene, layout = sequencer_scene(context), self.layout
         settings, editor = scene.impasto, scene.sequence_editor
         layout.use_property_split, layout.use_property_decorate = True, False
@@ -141,7 +119,7 @@ class IMPASTO_PT_matte(_Sidebar, bpy.types.Panel):  # noqa: N801
 
 
 def draw_server(layout: Any, context: bpy.types.Context, connection: Connection) -> None:
-    """How it is with the server, and the button that starts it."""
+    """The state of the server, and the button that starts it."""
     state = connection.state
     row = layout.row(align=True)
     row.label(text=TITLES[state], icon=ICONS[state])
@@ -154,7 +132,7 @@ def draw_server(layout: Any, context: bpy.types.Context, connection: Connection)
 
 
 def draw_style(layout: Any, context: bpy.types.Context, connection: Connection, settings: Any) -> None:
-    """The style with its picture, title, and to whom it is owed."""
+    """The style with its picture, its title and its description."""
     facts = next((each for each in connection.styles() if each.name == settings.style_name), None)
     column = layout.column()
     column.enabled = bool(connection.styles())
@@ -178,8 +156,8 @@ def draw_sliders(layout: Any, settings: Any) -> None:
         column.prop(settings, each.name, slider=(each.minimum, each.maximum) == (0.0, 1.0))
 
 
-def _section(module: ModuleType, name: str, title: str, closed: bool) -> type:
-    """A panel below the main one, drawn by the operators of its folder."""
+def _section(name: str, module: ModuleType, title: str, closed: bool) -> type:
+    """A panel below the main one, drawn by its module."""
 
     def draw(self: Any, context: bpy.types.Context) -> None:
         module.draw_section(self.layout, context)
@@ -194,41 +172,28 @@ def _section(module: ModuleType, name: str, title: str, closed: bool) -> type:
     return type(f"IMPASTO_PT_{name}", (_Sidebar, bpy.types.Panel), facts)
 
 
-_classes: list[type] = []
 _drawn: list[object] = [None]
 
 
-@guarded_call(LOOK_S)
+@guarded_call(CHECK_S)
 def _redraw() -> float:
-    """Blender's timer: draw the sequencers again where something changed behind their back."""
+    """Blender's timer: draw the sequencers again where something changed that they do not notice."""
     now = (current().revision, failure.last_error(), JOBS.all())
     if now != _drawn[0]:
         _drawn[0] = now
         redraw_sequencers()
-    return LOOK_S
+    return CHECK_S
 
 
-def register() -> None:
-    """Add operators and panels, and look for changes."""
-    _classes[:] = [
-        IMPASTO_OT_connect,
-        IMPASTO_OT_style_defaults,
-        IMPASTO_OT_dismiss,
+_registration: Final = ModuleRegistration(
+    classes=(
+        connect,
+        style_defaults,
+        dismiss,
         IMPASTO_PT_main,
         IMPASTO_PT_matte,
-    ]
-    for name, title, closed in SECTIONS:
-        module = importlib.import_module(f"...{name}.operators", __name__)
-        _classes.append(_section(module, name, title, closed))
-    for each in _classes:
-        bpy.utils.register_class(each)
-    bpy.app.timers.register(_redraw, first_interval=LOOK_S, persistent=True)
-
-
-def unregister() -> None:
-    """Take all of it out."""
-    if bpy.app.timers.is_registered(_redraw):
-        bpy.app.timers.unregister(_redraw)
-    while _classes:
-        bpy.utils.unregister_class(_classes.pop())
-    _drawn[0] = None
+        *(_section(name, module, title, closed) for name, module, title, closed in SECTIONS),
+    ),
+    timers={_redraw: CHECK_S},
+)
+register, unregister = _registration.register, _registration.unregister

@@ -19,11 +19,11 @@ NO_STYLE: Final = ("", "No styles yet", "Start the render server to see its styl
 _pictures: dict[str, Any] = {}
 """'collection': Blender's previews."""
 _names: list[str] = []
-"""Style names; a style's place is its number for as long as Blender runs, so that a choice outlives a reload."""
+"""Style names; a style's place is its number while Blender runs, so that a choice outlives a reload."""
 _items: list[Item] = [NO_STYLE]
-"""Kept here: Blender does not keep the strings that a menu is made of."""
+"""Kept here, because Blender does not keep the strings of a menu."""
 _made_of: list[int] = [-1]
-"""The connection's revision that `_items` is of."""
+"""The connection's revision for which `_items` was made."""
 
 
 def items(settings: Any, context: Any) -> list[Item]:
@@ -38,14 +38,14 @@ def items(settings: Any, context: Any) -> list[Item]:
             if not each.guides
         ]
         if chosen and all(item[0] != chosen for item in found):
-            # What a .blend file was made with is not lost while no server runs, or when its style is gone.
+            # The style of a .blend file is not lost while no server runs, or when the style is deleted.
             found.append((chosen, chosen, "The server does not know this style, or is not there", 0, _place_of(chosen)))
         _items[:] = found or [NO_STYLE]
     return _items
 
 
 def number_of(name: str) -> int:
-    """A style's number in the menu; of no style, that of the first item."""
+    """A style's number in the menu; without a style that of the first item."""
     return _place_of(name) if name else _items[0][4]
 
 
@@ -78,12 +78,12 @@ def _place_of(name: str) -> int:
 
 
 def register() -> None:
-    """Make room for the pictures."""
+    """Make a collection for the pictures."""
     _pictures["collection"] = bpy.utils.previews.new()
 
 
 def unregister() -> None:
-    """Free them."""
+    """Free the pictures."""
     collection = _pictures.pop("collection", None)
     if collection is not None:
         bpy.utils.previews.remove(collection)

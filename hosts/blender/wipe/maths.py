@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the two halves of a wipe lie over the preview, and what colours they have there. Plain numbers, no `bpy`."""
+"""The two halves of a wipe: where they lie over the preview, and their colours. Plain numbers, no `bpy`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Corner:
-    """A corner of a picture: where it is drawn, and where in the picture it is (0 to 1, from the lower left)."""
+    """A corner of a picture: where it is drawn, and its place in the picture (0 to 1, from the lower left)."""
 
     x: float
     y: float
@@ -40,7 +40,7 @@ class Placing:
     rotation: float = 0.0
     """In radians, counter-clockwise."""
     origin: tuple[float, float] = (0.5, 0.5)
-    """What it is turned and scaled about, as a part of the picture from its lower left."""
+    """The pivot of rotation and scale, as a part of the picture from its lower left."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pixels of the picture that are cut off: left, right, bottom, top."""
     flip: tuple[bool, bool] = (False, False)
@@ -82,7 +82,7 @@ def right_of(outline: Outline, x: float) -> Outline:
 
 
 def line_at(outline: Outline, position: float) -> float:
-    """Where the line stands that has this part of the picture's width, 0 to 1, to its left."""
+    """The x of the line that has this part of the picture's width, 0 to 1, to its left."""
     left, right = (edge(corner.x for corner in outline) for edge in (min, max))
     return float(left + (right - left) * min(max(position, 0.0), 1.0))
 
@@ -94,7 +94,7 @@ def position_at(outline: Outline, x: float) -> float:
 
 
 def screen_light(pixels: Samples, exposure: float = 0.0, gamma: float = 1.0, *, encoded: bool = False) -> Samples:
-    """Scene-linear Rec.709, (H, W, 4) with associated alpha, as the light that a screen is to give off.
+    """Scene-linear Rec.709, (H, W, 4) with associated alpha, to the light that a screen emits.
 
     By the view transform 'Standard' with the scene's `exposure` in stops and `gamma`: over black, clamped to [0, 1],
     opaque. Linear, because the framebuffer of a preview encodes what is drawn into it by itself; `encoded` as sRGB
@@ -120,7 +120,7 @@ def _decoded(code: Samples) -> Samples:
 
 
 def step_for(width: int, height: int, longest: int) -> int:
-    """Every how many pixels of a picture are enough for a texture whose sides are at most `longest`."""
+    """The step between the pixels of a picture that fit into a texture whose sides are at most `longest`."""
     return max(1, math.ceil(max(width, height) / longest))
 
 

@@ -1,4 +1,4 @@
-"""`impasto blender`: the extension for Blender, packed into one file, or put into the Blender that is there."""
+"""`impasto blender`: the extension for Blender, packed into one file, or installed into Blender."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def uninstall(blender: Blender = None) -> None:
 
 
 def build(path: Path, platforms: Sequence[str]) -> None:
-    """Write the extension for these systems."""
+    """Write the extension's zip for these systems."""
     with tempfile.TemporaryDirectory(prefix="impasto-") as scratch:
         client = client_wheel(Path(scratch), sources())
         write_extension(path, [client, *fetch(platforms, cache_folder())], platforms)
 
 
 def _blenders(named: str | None) -> tuple[Path | None, list[UserFolder]]:
-    """The program that does it itself, or the folders to work in. Raises UsageError where there is neither."""
+    """Blender's program, or the user folders to work in. Raises UsageError where there is neither."""
     if named is None:
         if folders := found_folders():
             return None, folders

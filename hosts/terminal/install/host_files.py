@@ -1,8 +1,8 @@
-"""Puts an adapter into a folder where its host finds it, and takes it away again without a trace.
+"""Installs an adapter into a folder where its host finds it, and removes it again completely.
 
-An adapter travels as the files that it is: the package folders `impasto/hosts/bridge` and `impasto/hosts/<host>`, the
-words of the `impasto` command of this installation, and the list of styles and parameters. A manifest beside them
-says what was put there, so that nothing of the user's is ever overwritten or removed.
+An adapter consists of `impasto/hosts/events.py`, the folders `impasto/hosts/bridge` and `impasto/hosts/<host>`, the
+words of the `impasto` command of this installation, and the list of styles and parameters. A manifest lists what was
+installed, so that no file of the user is ever overwritten or removed.
 """
 
 from __future__ import annotations
@@ -16,70 +16,56 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.core.errors import OutputError, OutputExists
+from impasto.core.errors import OutputError, OutputExists, UsageError
 from impasto.hosts.bridge import catalogue as catalogues
 from impasto.hosts.bridge import command as commands
-from impasto.hosts.bridge import events
 
 Host = Literal["nuke", "resolve"]
 MANIFEST = "impasto_manifest.json"
 BEGIN = "# impasto: put here by `impasto {host} install`, taken away by `impasto {host} uninstall`"
 END = "# impasto: end"
-REFRESHED = (catalogues.RECORD,)
-"""Files that the adapter itself keeps up to date."""
+REFRESHED = (catalogues.CATALOGUE_FILE,)
+"""Files that the adapter itself updates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of an installation."""
+    """The result of a removal."""
 
     files: int
-    """That were taken away."""
+    """How many were removed."""
     kept: tuple[Path, ...]
-    """That somebody changed since, or put there."""
+    """Files that were changed after the installation."""
 
 
 def adapter_files(host: Host) -> dict[str, bytes]:
-    """Relative path -> contents of what an adapter needs on its path."""
+    """Relative path -> contents of the files that an adapter needs on its Python path."""
     found = {"impasto/hosts/__init__.py": b""}
     hosts = Path(__file__).resolve().parents[2]
-    for package in ("bridge", host):
-        for path in sorted((hosts / package).glob("*.py")):
-            found[f"impasto/hosts/{package}/{path.name}"] = path.read_bytes()
-    # -P: a folder of the user's that the host works in must not shadow a package of ours.
+    for path in (
+        hosts / "events.py",
+        *(each for name in ("bridge", host) for each in sorted((hosts / name).glob("*.py"))),
+    ):
+        found[f"impasto/hosts/{path.relative_to(hosts).as_posix()}"] = path.read_bytes()
+    # -P: the host's working folder must not shadow our packages.
     words = [sys.executable, "-P", "-m", "impasto.hosts.terminal"]
-    found[commands.RECORD] = (json.dumps({"command": words}, indent=1) + "\n").encode()
-    found[catalogues.RECORD] = catalogues.catalogue_text(own_catalogue()).encode()
+    found[commands.COMMAND_FILE] = (json.dumps({"command": words}, indent=1) + "\n").encode()
+    found[catalogues.CATALOGUE_FILE] = catalogues.catalogue_text(own_catalogue()).encode()
     return found
 
 
 def own_catalogue() -> catalogues.Catalogue:
     """Styles and parameters of this installation."""
-    from impasto.core.errors import StyleError
-    from impasto.core.params import PARAMETERS
-    from impasto.core.style import offered_by, style_files
-    from impasto.core.style_reference import name_of
+    from impasto.hosts.terminal.style.listing import controls, installed_styles
 
-    styles = []
-    for path in style_files().values():
-        try:
-            offered = offered_by(path)
-        except StyleError:
-            continue  # `impasto styles` says what is wrong with it
-        for each, card in offered:
-            name = name_of(str(each))
-            styles.append(events.StyleFound(name, card.title, card.description, card.size, card.weights_sha256))
-    controls = [
-        events.ParameterFound(each.name, each.minimum, each.maximum, each.default, each.help) for each in PARAMETERS
-    ]
-    return catalogues.Catalogue(tuple(styles), tuple(controls))
+    return catalogues.Catalogue(tuple(installed_styles()[0]), controls())
 
 
-def place(files: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Write files below a folder, over those of an earlier installation, and note them; what is written.
+def install_files(files: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Write files below a folder, over those of an earlier installation, and list them in the manifest; their paths.
 
-    Raises OutputExists, before anything is written, where a file of somebody else's is in the way; OutputError where
-    the folder takes none.
+    Raises OutputExists, before anything is written, for an existing file that is not ours; OutputError where the folder
+    cannot be written.
     """
     before = _files_of(folder)
     for name in files:
@@ -103,7 +89,7 @@ def place(files: Mapping[str, bytes], folder: Path) -> list[Path]:
 
 
 def remove(folder: Path) -> Removed:
-    """Take away what `place` put below a folder; files that were changed since stay."""
+    """Remove what `install_files` put below a folder; files that were changed since stay."""
     noted = _files_of(folder)
     removed, kept = 0, []
     try:
@@ -119,12 +105,31 @@ def remove(folder: Path) -> Removed:
     return Removed(removed, tuple(kept))
 
 
+def uninstall_from(folder: Path, *, must_exist: bool = True) -> None:
+    """Remove an installation and print what was done. UsageError where there is none, unless that is allowed."""
+    if must_exist and not (folder / MANIFEST).exists():
+        raise UsageError(f"expected an installation in '{folder}', found none; name its folder with --dir")
+    removed = remove(folder)
+    print(f"{folder}: {removed.files} files removed")
+    for path in removed.kept:
+        print(f"kept, because it was changed: {path}")
+
+
+def stale_files(wanted: Mapping[str, bytes], folder: Path) -> list[str]:
+    """The names of files that are missing below a folder or differ from the wanted contents."""
+    return [
+        name
+        for name, contents in wanted.items()
+        if not (folder / name).is_file() or (folder / name).read_bytes() != contents
+    ]
+
+
 def add_block(path: Path, host: Host, lines: Iterable[str]) -> None:
-    """Add marked lines at the end of a user's script, once; everything else in it stays, to the byte."""
+    """Add marked lines at the end of a user's script, once. Everything else in it stays, to the byte."""
     try:
         before = without_block(path.read_bytes(), host) if path.exists() else b""
         line_break = "\r\n" if b"\r\n" in before else "\n"
-        # A last line without its break gets one, and an empty line in the block says so to whoever takes it away.
+        # A last line without a line break gets one; a space in the first marker notes that for the removal.
         joint = line_break if before and not before.endswith(b"\n") else ""
         text = line_break.join([BEGIN.format(host=host) + (" " if joint else ""), *lines, END, ""])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +139,7 @@ def add_block(path: Path, host: Host, lines: Iterable[str]) -> None:
 
 
 def remove_block(path: Path, host: Host) -> bool:
-    """Take the marked lines away and leave the file as it was before; one that held nothing else goes. Whether any."""
+    """Remove the marked lines, and the file where it holds nothing else; whether there were any."""
     if not path.exists():
         return False
     try:
@@ -163,7 +168,7 @@ def without_block(contents: bytes, host: Host) -> bytes:
             end += len(line_break)
             break
     head, tail = contents[:begin], contents[end:]
-    # The line break that the user's last line was given; needed for good once somebody wrote on behind us.
+    # Remove the line break that `add_block` added, unless lines were written after ours.
     if not tail and contents.startswith(b" ", begin + len(BEGIN.format(host=host))):
         head = head.removesuffix(b"\n").removesuffix(b"\r")
     return head + tail
@@ -178,7 +183,7 @@ def _files_of(folder: Path) -> dict[str, str]:
 
 
 def _drop(path: Path, digest: str) -> bool:
-    """Remove a file if it is what was put there; whether it was."""
+    """Remove a file if it is the installed one; whether it was."""
     if not path.is_file() or not _ours(path, digest):
         return False
     path.unlink()
@@ -190,7 +195,7 @@ def _ours(path: Path, digest: str | None) -> bool:
 
 
 def _drop_empty(folder: Path, names: Iterable[str]) -> None:
-    """Remove the folders of these files that are empty now, compiled files of ours not counted."""
+    """Remove the folders of these files that are empty now, with our compiled files."""
     parents = {parent for name in names for parent in (folder / name).parents if parent.is_relative_to(folder)}
     for parent in sorted(parents, key=lambda each: len(each.parts), reverse=True):
         for compiled in parent.glob("__pycache__/*.pyc"):

@@ -1,4 +1,4 @@
-"""`impasto nuke`: put the node into Nuke, take it away, and make a style that runs in Nuke without us."""
+"""`impasto nuke`: put the node into Nuke, remove it, and make a style that NukeX runs by itself."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.errors import OutputExists, UsageError
-from impasto.hosts.terminal.events import CheckDone
+from impasto.core.errors import OutputExists
+from impasto.hosts.events import CheckDone
 from impasto.hosts.terminal.install.host_files import (
     MANIFEST,
     adapter_files,
     add_block,
-    place,
-    remove,
+    install_files,
     remove_block,
+    stale_files,
+    uninstall_from,
     without_block,
 )
+from impasto.hosts.terminal.shared_options import Overwrite
 
 ENTRIES = ("init.py", "menu.py")
-"""What Nuke reads in a folder of its plug-in path."""
+"""Files that Nuke reads in a folder of its plug-in path."""
 
 Dir = Annotated[
     Path | None,
@@ -39,9 +41,9 @@ def install(dir: Dir = None) -> None:
     """
     folder = home_folder() if dir is None else dir.resolve()
     hosts = Path(__file__).resolve().parents[2]
-    files = {f"python/{name}": contents for name, contents in adapter_files("nuke").items()}
+    files = python_files()
     files |= {name: (hosts / "nuke" / name).read_bytes() for name in ENTRIES}
-    placed = place(files, folder)
+    placed = install_files(files, folder)
     print(f"{folder}: {len(placed)} files")
     if dir is None:
         add_block(init_file(), "nuke", ["import nuke", f"nuke.pluginAddPath({folder.as_posix()!r})"])
@@ -55,12 +57,7 @@ def uninstall(dir: Dir = None) -> None:
     """Take the Impasto node out of Nuke; scripts that hold one still open and render."""
     folder = home_folder() if dir is None else dir.resolve()
     named = dir is None and remove_block(init_file(), "nuke")
-    if not (folder / MANIFEST).exists() and not named:
-        raise UsageError(f"expected an installation in '{folder}', found none; name its folder with --dir")
-    removed = remove(folder)
-    print(f"{folder}: {removed.files} files removed")
-    for path in removed.kept:
-        print(f"kept, because it was changed: {path}")
+    uninstall_from(folder, must_exist=not named)
 
 
 def live(
@@ -68,7 +65,7 @@ def live(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the two files go; a .cat joins them.")
     ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a style that NukeX runs live, without a server: a TorchScript file, and a script that builds the .cat of it.
 
@@ -92,24 +89,29 @@ def live(
     print(f"{script}: open it in NukeX, press 'Create .cat file', view the Inference node")
 
 
+def python_files() -> dict[str, bytes]:
+    """Relative path -> contents of the adapter's files below a plug-in folder."""
+    return {f"python/{name}": contents for name, contents in adapter_files("nuke").items()}
+
+
 def home_folder() -> Path:
-    """Where the node is for one user, on every system."""
+    """The plug-in folder for one user, on every system."""
     return Path.home() / ".nuke" / "impasto"
 
 
 def plugin_folders() -> list[Path]:
-    """Where a node may be: the user's own folder, and those of the studio."""
+    """Where the plug-in may be: the user's own folder, and those in NUKE_PATH."""
     return [home_folder(), *(Path(each) for each in os.environ.get("NUKE_PATH", "").split(os.pathsep) if each)]
 
 
 def init_file() -> Path:
-    """What Nuke reads at every start."""
+    """The user's script that Nuke reads at every start."""
     return Path.home() / ".nuke" / "init.py"
 
 
 def host_checks() -> Iterator[CheckDone]:
-    """What `impasto doctor --host nuke` looks at."""
-    from impasto.hosts.bridge.command import RECORD, recorded_command
+    """The checks of `impasto doctor --host nuke`."""
+    from impasto.hosts.bridge.command import COMMAND_FILE, recorded_command
     from impasto.hosts.bridge.errors import BridgeError
 
     again = "run `impasto nuke install`"
@@ -118,12 +120,7 @@ def host_checks() -> Iterator[CheckDone]:
         where = "', '".join(map(str, plugin_folders()))
         yield CheckDone("nuke node", "warning", f"not in '{where}'", f"{again}, or add its folder to NUKE_PATH")
         return
-    wanted = {f"python/{name}": contents for name, contents in adapter_files("nuke").items()}
-    stale = [
-        name
-        for name, contents in wanted.items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != contents
-    ]
+    stale = stale_files(python_files(), folder)
     found = f"'{folder}'" if not stale else f"'{folder}', of another version: {stale[0]} and {len(stale) - 1} more"
     yield CheckDone("nuke node", "ok" if not stale else "warning", found, "" if not stale else again)
     script = init_file()
@@ -134,7 +131,7 @@ def host_checks() -> Iterator[CheckDone]:
         named, found = True, "NUKE_PATH names the folder"
     yield CheckDone("nuke start-up", "ok" if named else "failed", found, "" if named else again)
     try:
-        command = recorded_command(folder / "python" / RECORD)
+        command = recorded_command(folder / "python" / COMMAND_FILE)
     except BridgeError as error:
         yield CheckDone("nuke command", "failed", str(error), again)
     else:

@@ -60,7 +60,7 @@ Inference {{
 
 
 def live_script(network: Path, facts: Mapping[str, str]) -> str:
-    """A script for the TorchScript file at `network`, which says `facts` of itself; the .cat goes beside it."""
+    """A script for the TorchScript file at `network` with its `facts`; the .cat goes beside it."""
     cat = network.with_suffix(".cat")
     note = NOTE.format(**{name: facts[f"impasto.{name}"] for name in ("title", "licence", "colour")})
     return SCRIPT.format(
@@ -75,9 +75,9 @@ def live_script(network: Path, facts: Mapping[str, str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as one word of a script, in which nothing is run.
+    """A text as one word of a script, without TCL evaluation.
 
-    Escaped twice: a script is TCL, and Nuke reads the values of labels and files as TCL once more.
+    It is escaped twice: a script is TCL, and Nuke evaluates the values of labels and files as TCL once more.
     """
     evaluated = re.sub(r"([\\\[\]$])", r"\\\1", text)
     escaped = re.sub(r'([\\"\[\]$])', r"\\\1", evaluated)

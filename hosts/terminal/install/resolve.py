@@ -1,4 +1,4 @@
-"""`impasto resolve`: put the script into DaVinci Resolve Studio, take it out, and run it from a terminal."""
+"""`impasto resolve`: put the script into DaVinci Resolve Studio, remove it, and run it from a terminal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ import typer
 from impasto.core.errors import ImpastoError, UsageError
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
+from impasto.hosts.events import CheckDone, Event, RunCancelled, RunFinished, RunWarning, line_of
 from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of
 from impasto.hosts.resolve.request import PLACES, SCOPES, Request, remember
-from impasto.hosts.resolve.ui import Front, Stopped
+from impasto.hosts.resolve.ui import JobStopped, UserInterface
 from impasto.hosts.terminal.controls import with_parameters
-from impasto.hosts.terminal.events import Cancelled, CheckDone, Event, Finished, Warned, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
-from impasto.hosts.terminal.install.host_files import MANIFEST, adapter_files, place, remove
+from impasto.hosts.terminal.install.host_files import (
+    MANIFEST,
+    adapter_files,
+    install_files,
+    stale_files,
+    uninstall_from,
+)
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.shared_options import Json
 
 SUPPORT = "impasto"
-"""Beside Fusion/, not below its Scripts: every Python file there is an entry of the menu."""
+"""Beside Fusion/, not below its Scripts, where every Python file is an entry of the menu."""
 MENU = "Fusion/Scripts/Utility/Impasto.py"
-"""Utility: listed on all pages."""
+"""Below Utility, which is listed on all pages."""
 OWN_COMMAND = Command((sys.executable, "-P", "-m", "impasto.hosts.terminal"))
 
 Dir = Annotated[
@@ -37,7 +44,6 @@ Folder = Annotated[
     Path | None,
     typer.Option("--folder", metavar="FOLDER", help="Where plates and results are kept; ~/Impasto/Resolve else."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
 
 
 def install(dir: Dir = None) -> None:
@@ -46,20 +52,14 @@ def install(dir: Dir = None) -> None:
     Run it again after an update of impasto, or when impasto has moved.
     """
     folder = home_folder() if dir is None else dir.resolve()
-    placed = place(wanted_files(folder), folder)
+    placed = install_files(wanted_files(folder), folder)
     print(f"{folder}: {len(placed)} files")
     print("it is under Workspace > Scripts > Impasto")
 
 
 def uninstall(dir: Dir = None) -> None:
     """Take Impasto out of Resolve's menu; timelines, plates and results stay."""
-    folder = home_folder() if dir is None else dir.resolve()
-    if not (folder / MANIFEST).exists():
-        raise UsageError(f"expected an installation in '{folder}', found none; name its folder with --dir")
-    removed = remove(folder)
-    print(f"{folder}: {removed.files} files removed")
-    for path in removed.kept:
-        print(f"kept, because it was changed: {path}")
+    uninstall_from(home_folder() if dir is None else dir.resolve())
 
 
 @with_parameters
@@ -95,14 +95,14 @@ def run(
                 {name: value for name, value in controls.items() if value is not None},
                 input_space, str(folder.resolve()) if folder else "",
             )  # fmt: skip
-            front = Printed(json, interrupts.asked)
-            done = _run(request, front, resume=resume)
+            ui = TerminalInterface(json, interrupts.asked)
+            done = _run(request, ui, resume=resume)
         except BridgeError as error:
             raise UsageError(str(error)) from error
-        except Stopped:
-            front.show(Cancelled(None, 0, 0.0))
+        except JobStopped:
+            ui.show(RunCancelled(None, 0, 0.0))
             raise typer.Exit(INTERRUPTED) from None
-        front.show(Finished(str(done)))
+        ui.show(RunFinished(str(done)))
 
 
 def jobs(
@@ -121,24 +121,24 @@ def jobs(
             print(f"{job.id}  {job.what}: {job.message or 'the host was closed'}")
 
 
-class Printed(Front):
-    """A job's words on the terminal."""
+class TerminalInterface(UserInterface):
+    """Prints notes and steps of a job on the terminal."""
 
     def __init__(self, json: bool, asked: Callable[[], bool]) -> None:
         self._json, self._asked, self._step = json, asked, ""
 
     def say(self, text: str) -> None:
         """A note."""
-        self.show(Warned(text))
+        self.show(RunWarning(text))
 
-    def tell(self, fraction: float, text: str) -> None:
+    def show_progress(self, fraction: float, text: str) -> None:
         """A line at every step."""
         if text != self._step and not self._json:
             print(text, file=sys.stderr, flush=True)
         self._step = text
 
-    def stopped(self) -> bool:
-        """Whether somebody pressed Ctrl-C."""
+    def stop_requested(self) -> bool:
+        """Whether Ctrl-C was pressed."""
         return self._asked()
 
     def pause(self, seconds: float) -> None:
@@ -149,13 +149,13 @@ class Printed(Front):
         """An event as a line, for a program or a person."""
         if self._json:
             print(line_of(event), flush=True)
-        elif isinstance(event, Warned):
+        elif isinstance(event, RunWarning):
             print(f"note: {event.message}", file=sys.stderr, flush=True)
-        elif isinstance(event, Finished):
+        elif isinstance(event, RunFinished):
             print(f"done; plates and results are in {event.output}", flush=True)
 
 
-def _run(request: Request, front: Front, *, resume: bool) -> Path:
+def _run(request: Request, ui: UserInterface, *, resume: bool) -> Path:
     from impasto.hosts.resolve.connection import connect
     from impasto.hosts.resolve.pipeline import begin, carry_out
 
@@ -166,15 +166,15 @@ def _run(request: Request, front: Front, *, resume: bool) -> Path:
     if not resume and not request.style:
         raise UsageError("expected --style with the name of a style; `impasto styles` lists them")
     resolve = connect()
-    record = record_of(known[0], root) if resume else begin(resolve, request, front)
+    record = record_of(known[0], root) if resume else begin(resolve, request, ui)
     if not resume:
         remember(request, Request().root())
-    carry_out(resolve, record, front, OWN_COMMAND)
+    carry_out(resolve, record, ui, OWN_COMMAND)
     return record.folder
 
 
 def home_folder() -> Path:
-    """Where Resolve looks for one user's scripts, by system."""
+    """The folder of one user's scripts for Resolve, by system."""
     if sys.platform == "win32":
         roaming = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
         return Path(roaming) / "Blackmagic Design" / "DaVinci Resolve" / "Support"
@@ -184,7 +184,7 @@ def home_folder() -> Path:
 
 
 def wanted_files(folder: Path) -> dict[str, bytes]:
-    """Relative path -> contents of what Resolve needs; the menu's script knows where the rest is."""
+    """Relative path -> contents of the files for Resolve; the script in the menu names the folder of the others."""
     from impasto.hosts.resolve.menu import SCRIPT
 
     files = {f"{SUPPORT}/{name}": contents for name, contents in adapter_files("resolve").items()}
@@ -192,13 +192,12 @@ def wanted_files(folder: Path) -> dict[str, bytes]:
 
 
 def host_checks() -> Iterator[CheckDone]:
-    """What `impasto doctor --host resolve` looks at; a report to paste."""
+    """The checks of `impasto doctor --host resolve`."""
     folder = home_folder()
     if not (folder / MANIFEST).exists():
         yield CheckDone("resolve script", "warning", f"not in '{folder}'", "run `impasto resolve install`")
     else:
-        files = wanted_files(folder)
-        stale = [name for name, wanted in files.items() if not _same(folder / name, wanted)]
+        stale = stale_files(wanted_files(folder), folder)
         hint = "run `impasto resolve install` again" if stale else ""
         found = f"{len(stale)} of its files are of another version: {stale[0]}" if stale else f"in '{folder}'"
         yield CheckDone("resolve script", "warning" if stale else "ok", found, hint)
@@ -211,10 +210,6 @@ def host_checks() -> Iterator[CheckDone]:
             "resolve jobs", "warning", found, "start Impasto in Resolve, or `impasto resolve run --continue`"
         )
     yield _connection_check()
-
-
-def _same(path: Path, wanted: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == wanted
 
 
 def _connection_check() -> CheckDone:

@@ -11,9 +11,10 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.render.order import Order, order_from
-from impasto.hosts.terminal.render.progress import Told
+from impasto.hosts.terminal.render.job import job_from
+from impasto.hosts.terminal.render.progress import ProgressReporter
 from impasto.hosts.terminal.report import Reporter, reporter_for
+from impasto.server.protocol.messages import Cancelled, ShotJob
 
 CLIENT = "impasto render"
 
@@ -93,7 +94,7 @@ def render(
         typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine; paths are ROOT:path."),
     ] = None,
     server_key: Annotated[
-        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto keys trust`.")
+        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto auth trust`.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
     **controls: Any,
@@ -111,7 +112,7 @@ def render(
     after a quarter of an hour without work.
     """
     with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
-        order = order_from(
+        job = job_from(
             input=input,
             output=output,
             style=style,
@@ -133,35 +134,35 @@ def render(
         if local and server is not None:
             raise UsageError("expected --local or --server, got both; give one of them")
         if local:
-            finished = _here(order, reporter, interrupts.asked)
+            finished = _here(job, reporter, interrupts.asked)
         else:
-            finished = _there(order, reporter, interrupts.asked, server, server_key)
+            finished = _there(job, reporter, interrupts.asked, server, server_key)
     if not finished:
         raise typer.Exit(INTERRUPTED)
 
 
-def _here(order: Order, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
+def _here(job: ShotJob, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
     from impasto.core.style import find_style, read_card
     from impasto.hosts.terminal.render.local import render_here
     from impasto.hosts.terminal.style.listing import default_style
 
-    path = find_style(order.style if order.style is not None else default_style())
+    path = find_style(job.look.style or default_style())
     card = read_card(path)
-    told = Told(order.input, card.name, reporter.show)
-    outcome = render_here(order, path, card, told, cancelled)
-    told.ended(outcome)
-    return not outcome.cancelled
+    progress = ProgressReporter(job.input, card.name, reporter.show)
+    end = render_here(job, path, card, progress, cancelled)
+    progress.ended(end)
+    return not isinstance(end, Cancelled)
 
 
 def _there(
-    order: Order, reporter: Reporter, cancelled: Callable[[], bool], server: str | None, server_key: str | None
+    job: ShotJob, reporter: Reporter, cancelled: Callable[[], bool], server: str | None, server_key: str | None
 ) -> bool:
     from impasto.hosts.terminal.render.served import render_there
     from impasto.hosts.terminal.server.connect import connected
 
     notes: list[str] = []
     with connected(CLIENT, server, server_key, start=server is None, lane="batch", warn=notes.append) as client:
-        return render_there(client, order, reporter.show, cancelled, local=server is None, notes=notes)
+        return render_there(client, job, reporter.show, cancelled, local=server is None, notes=notes)
 
 
 def _notice(*, json: bool) -> str:

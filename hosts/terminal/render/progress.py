@@ -1,42 +1,20 @@
-"""What a render tells while it runs, whoever renders: frames, pace, time left."""
+"""What `impasto render` reports while it runs, here or on a server: frames, pace, time left."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from impasto.core.media.frame_numbers import FrameNumbers
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, FrameDone, Started, Warned
+from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFinished, RunStarted, RunWarning
+from impasto.server.protocol.messages import Cancelled, ShotEnd, ShotEvent, ShotProgress, StoredFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a shot; `path` None where nothing was written."""
+class ProgressReporter:
+    """Turns the events of a shot into the events of the command, each frame once.
 
-    path: str | None
-    rendered: int
-    skipped: int
-    invalid_pixels: int
-    seconds: float
-    stages: Mapping[str, float]
-    cancelled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A frame that is safe."""
-
-    number: int
-    path: str
-    invalid_pixels: int
-
-
-class Told:
-    """Turns what happens to a shot into the events of the command, each frame once.
-
-    A shot that was begun anew, because a worker or the server died, goes on in the same account: it starts once, and
-    what an earlier attempt finished counts as finished by this run.
+    A shot that is begun anew, because a worker or the server died, is still one run: it starts once, and what an
+    earlier attempt finished counts as finished by this run.
     """
 
     def __init__(
@@ -48,28 +26,46 @@ class Told:
         *,
         least_s: float = 0.0,
     ) -> None:
-        """`least_s` is how long frames must have been stored before that says something about the pace."""
+        """`least_s` is how long frames must have been stored before a pace is derived from them."""
         self._input, self._style, self._show, self._clock, self._least_s = input, style, show, clock, least_s
-        self._started: Started | None = None
+        self._started: RunStarted | None = None
         self._begun = 0.0
         """When the shot was open for the first time."""
         self._done = 0
         self._first: tuple[float, int] | None = None
-        """When the first frames were stored, and how many there were."""
+        """When the first frames were stored, and how many."""
         self._stored = FrameNumbers()
         self._notes: set[str] = set()
 
-    def started(
-        self, output: str, first: int, frames: int | None, skipped: int, width: int, height: int, rate: float | None
-    ) -> None:
-        """The shot is open; again when it is begun anew, which nobody needs to know."""
-        if self._started is None:
+    def on_event(self, event: ShotEvent) -> None:
+        """Report what happens to the shot. A start that is not the first is a new attempt, and is not shown."""
+        if isinstance(event, ShotProgress):
+            if event.stored:
+                self._stored_frames(event.stored)
+            for text in event.notes:
+                self.note(text)
+        elif self._started is None:
             self._begun = self._clock()
-            self._started = Started(self._input, output, self._style, first, frames, skipped, width, height, rate)
+            self._started = RunStarted(
+                self._input,
+                event.output,
+                self._style,
+                event.first,
+                event.frames,
+                event.skipped,
+                event.width,
+                event.height,
+                event.rate,
+            )
             self._show(self._started)
 
-    def stored(self, *together: Stored) -> None:
-        """Frames are safe, and it was learned of all of them at once."""
+    def note(self, text: str) -> None:
+        """Something an artist should know, shown once."""
+        if text not in self._notes:
+            self._notes.add(text)
+            self._show(RunWarning(text))
+
+    def _stored_frames(self, together: Sequence[StoredFrame]) -> None:
         new = {each.number: each for each in together if each.number not in self._stored}
         self._done += len(new)
         frames = self._started.frames if self._started else None
@@ -80,12 +76,6 @@ class Told:
             left = 0.0 if done == frames else None if frames is None or not fps else max(frames - done, 0) / fps
             self._show(FrameDone(number, each.path, done, frames, round(fps, 3), left, each.invalid_pixels))
 
-    def note(self, text: str) -> None:
-        """Something an artist should know, said once."""
-        if text not in self._notes:
-            self._notes.add(text)
-            self._show(Warned(text))
-
     def fps(self) -> float:
         """Frames per second since the first were stored: loading the style is no pace. 0 before there are more."""
         now = self._clock()
@@ -94,18 +84,19 @@ class Told:
         since, before = self._first
         return (self._done - before) / (now - since) if now > since + self._least_s else 0.0
 
-    def ended(self, outcome: Outcome) -> None:
-        """The event that ends the command."""
-        # An attempt that was lost took its time too; what ended knows of the last one alone.
+    def ended(self, end: ShotEnd) -> None:
+        """Show the event that ends the command."""
+        # The end knows the time of the last attempt alone, and a lost one took its time too.
         since = self._clock() - self._begun if self._started else 0.0
-        seconds = round(max(outcome.seconds, since), 3)
-        if outcome.cancelled:
-            self._show(Cancelled(outcome.path, max(outcome.rendered, len(self._stored)), seconds))
+        seconds = round(max(end.seconds, since), 3)
+        path = end.path or None
+        if isinstance(end, Cancelled):
+            self._show(RunCancelled(path, max(end.rendered, len(self._stored)), seconds))
             return
-        skipped = self._started.skipped if self._started else outcome.skipped
-        rendered = outcome.rendered + outcome.skipped - skipped
-        stages = {name: round(seconds, 4) for name, seconds in outcome.stages.items()}
+        skipped = self._started.skipped if self._started else end.skipped
+        rendered = end.rendered + end.skipped - skipped
+        stages = {name: round(took, 4) for name, took in end.stages.items()}
         # Of a shot so short that it showed no pace, the whole time is the best that is known.
         pace = self.fps() or (rendered / seconds if rendered > 1 and seconds > 0 else 0.0)
         fps = round(pace if rendered else 0.0, 3)
-        self._show(Finished(outcome.path, rendered, skipped, outcome.invalid_pixels, seconds, fps, stages))
+        self._show(RunFinished(path, rendered, skipped, end.invalid_pixels, seconds, fps, stages))

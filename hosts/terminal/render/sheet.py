@@ -81,16 +81,16 @@ def picture_at(path: str, info: ShotInfo, number: int, width: int) -> Samples:
     import cv2
     import numpy as np
 
-    from impasto.core.display_picture import as_seen, turned
+    from impasto.core.display_picture import to_display, upright
     from impasto.core.media import FrameRange, open_reader
 
     wanted = None if info.kind == "still" else FrameRange(number, number)
     with open_reader(path, frames=wanted) as reader:
         frame = next(iter(reader))
-    shown = as_seen(frame)
+    shown = to_display(frame)
     aspect = frame.part.pixel_aspect * shown.shape[1] / shown.shape[0]
     rotation = info.movie.rotation if info.movie is not None else 0
-    shown = turned(shown, rotation)
+    shown = upright(shown, rotation)
     aspect = 1 / aspect if rotation % 180 else aspect
     size = width, min(max(1, round(width / aspect)), 4 * width)
     method = cv2.INTER_AREA if size[0] <= shown.shape[1] else cv2.INTER_LINEAR

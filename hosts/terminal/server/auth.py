@@ -1,4 +1,4 @@
-"""`impasto keys`: who may use a server over the network, and which servers are trusted."""
+"""`impasto auth`: who may use a server over the network, and which servers are trusted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import typer
 
 from impasto.server import auth as store
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the keys that are there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the key pair that is there.")]
 
 
 def new(overwrite: Overwrite = False) -> None:
-    """Make your own keys, with which you go to servers on other machines."""
+    """Make your own key pair, for servers on other machines."""
     pair = store.new_pair(store.keys_folder(), store.CLIENT, replace=overwrite)
     print(f"your public key: {pair.public.decode()}")
-    print(f"on the server's machine: impasto keys add NAME '{pair.public.decode()}'")
+    print(f"on the server's machine: impasto auth add NAME '{pair.public.decode()}'")
 
 
 def add(
@@ -30,7 +30,7 @@ def add(
     print(f"{holder.name} may use the server ({holder.role})")
 
 
-def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `impasto keys list` shows it.")]) -> None:
+def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `impasto auth list` shows it.")]) -> None:
     """Take somebody's key off the list. A running server knows at once."""
     store.revoke(store.keys_folder(), name)
     print(f"{name} may not use the server any more")
@@ -50,7 +50,7 @@ def trust(
 def show() -> None:
     """Show your public keys, who may use your server, and which servers you trust."""
     folder = store.keys_folder()
-    print(f"keys in {folder}")
+    print(f"key files in {folder}")
     for name, text in ((store.CLIENT, "your public key"), (store.SERVER, "your server's public key")):
         public = folder / f"{name}{store.PUBLIC}"
         found = store.public_key(str(public)).decode() if public.exists() else "none yet"

@@ -1,15 +1,15 @@
-"""The way of the commands to the server: connected, or one sentence that says what to do instead."""
+"""Connects a command to the server, or says in one sentence what to do instead."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from impasto.core.errors import IncompatibleServer, ServerError, ServerUnreachable, UsageError
-from impasto.hosts.terminal.server.version_check import replace_idle_server, version_note
+from impasto.core.errors import IncompatibleServer, ServerError, UsageError
+from impasto.hosts.terminal.server.own_server import replace_idle_server, require_running
+from impasto.hosts.terminal.server.version_check import version_note
 from impasto.server.client import Client
 from impasto.server.protocol.messages import Lane
-from impasto.server.runtime_dir import runtime_folder
 
 TIMEOUT_S = 20.0
 
@@ -27,10 +27,10 @@ def connected(
 ) -> Iterator[Client]:
     """A client of the user's own server, or of the one at 'tcp://HOST:PORT'.
 
-    With `start` the server is started where none runs, and one that is older than this command and that nobody uses is
-    replaced. With `control_only` nothing can be rendered, and the client comes in though others leave no room. `warn`
-    is told of a server of another version. Raises what the server refuses with; ServerUnreachable where none answers,
-    or none could be started.
+    With `start` a server is started where none runs, and an idle one of an older version is replaced. With
+    `control_only` the client cannot render, and the server takes it even when other clients leave no room. `warn` is
+    called when the server is of another version. Raises what the server refuses with, and ServerUnreachable where none
+    answers or none could be started.
     """
     if server_key is not None and address is None:
         raise UsageError("expected --server with --server-key; give the address too, or neither")
@@ -54,21 +54,9 @@ def connected(
             if not hint:
                 raise
             raise type(error)(f"{error}{hint}") from error
-        # No silent way round: a render in this process would take the memory and time that the server is there to save.
+        # Never silently local: a render in this process would take the memory and time that the server saves.
         raise type(error)(f"{error}{hint}; --local renders without a server") from error
     with client:
         if (note := version_note(client.welcome.server, local=address is None)) is not None:
             warn(note)
         yield client
-
-
-def require_running() -> None:
-    """Raise ServerUnreachable where the user's own server does not run."""
-    from impasto.server.runtime_dir import running
-
-    folder = runtime_folder()
-    if running(folder) is None:
-        raise ServerUnreachable(
-            f"expected a running server, found none in '{folder}'; `impasto render` starts one when it needs it,"
-            " `impasto serve` keeps one"
-        )

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import ServerError, UsageError
-from impasto.hosts.terminal.events import Cancelled, Finished, Serving, Warned, line_of
+from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, ServerReady, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.shared_options import Json
 from impasto.server.settings import ServerSettings
 
 _LISTEN = re.compile(r"tcp://(\*|\[[0-9a-f:.]+\]|[a-z0-9.-]+):([0-9]{1,5})", re.IGNORECASE)
@@ -42,11 +43,11 @@ def serve(
     metrics: Annotated[
         int | None, typer.Option("--metrics", metavar="PORT", help="Prometheus metrics on this port of loopback.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Run the render server until Ctrl-C.
 
-    `impasto render` starts one by itself where none runs; this one stays, and takes folders of styles and other
+    `impasto render` starts a server by itself where none runs; this one stays, and takes folders of styles and other
     machines. Ctrl-C finishes what runs and leaves; twice leaves at once, with exit code 130 if work was cut off.
     """
     settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
@@ -54,19 +55,19 @@ def serve(
     from impasto.server.front.server import serve as run_server
     from impasto.server.runtime_dir import running
 
-    def greet() -> None:
-        # On a full disk or a closed pipe nobody reads it, and the server serves all the same.
+    def on_ready() -> None:
+        # A full disk or a closed pipe must not end the server.
         with contextlib.suppress(OSError):
-            tell_ready(settings, json=json)
+            print_ready(settings, json=json)
 
     try:
-        code = run_server(settings, on_ready=greet)
+        code = run_server(settings, on_ready=on_ready)
     except ServerError as error:
         first = running(settings.folder)
         note = version_note(first.version, local=True) if first is not None else None
         raise type(error)(f"{error} ({note})" if note else str(error)) from error
     if json:
-        print(line_of(Cancelled(None, 0, 0.0) if code else Finished()), flush=True)
+        print(line_of(RunCancelled(None, 0, 0.0) if code else RunFinished()), flush=True)
     if code:
         raise typer.Exit(INTERRUPTED)
 
@@ -113,8 +114,8 @@ def settings_from(
     )
 
 
-def tell_ready(settings: ServerSettings, *, json: bool) -> None:
-    """Say where the server is, and how other machines get at it."""
+def print_ready(settings: ServerSettings, *, json: bool) -> None:
+    """Print the server's endpoints, and how other machines connect."""
     from impasto.core.style import style_files
     from impasto.hosts.terminal.server.version_check import own_version
     from impasto.server.runtime_dir import control_endpoint
@@ -124,9 +125,9 @@ def tell_ready(settings: ServerSettings, *, json: bool) -> None:
     metrics = None if settings.metrics_port is None else f"http://127.0.0.1:{settings.metrics_port}/metrics"
     key, notes = listening_facts(settings)
     if json:
-        print(line_of(Serving(own_version(), os.getpid(), endpoints, count, metrics, key)), flush=True)
+        print(line_of(ServerReady(own_version(), os.getpid(), endpoints, count, metrics, key)), flush=True)
         for note in notes:
-            print(line_of(Warned(note)), flush=True)
+            print(line_of(RunWarning(note)), flush=True)
         return
     extra = f"; metrics at {metrics}" if metrics else ""
     print(
@@ -135,23 +136,23 @@ def tell_ready(settings: ServerSettings, *, json: bool) -> None:
         flush=True,
     )
     if key is not None:
-        print(f"on a client's machine: impasto keys trust tcp://THIS-HOST:{port_of(settings)} '{key}'", flush=True)
+        print(f"on a client's machine: impasto auth trust tcp://THIS-HOST:{port_of(settings)} '{key}'", flush=True)
     for note in notes:
         typer.echo(f"note: {note}", err=True)
 
 
 def listening_facts(settings: ServerSettings) -> tuple[str | None, list[str]]:
-    """The server's public key, and what is still to be done before clients of other machines can come."""
+    """The server's public key, and notes on what is missing before clients of other machines can connect."""
     if settings.listen is None:
         return None, []
     from impasto.server.auth import AllowList, keys_folder, server_keys
 
     folder = settings.keys or keys_folder()
     known = AllowList(folder)
-    notes = [] if known.entries() else ["nobody may connect yet; run `impasto keys add NAME KEY` with a client's key"]
+    notes = [] if known.entries() else ["nobody may connect yet; run `impasto auth add NAME KEY` with a client's key"]
     return server_keys(folder).public.decode(), [*notes, *known.problems]
 
 
 def port_of(settings: ServerSettings) -> str:
-    """The port that clients of other machines come to."""
+    """The port that clients of other machines connect to."""
     return (settings.listen or "").rpartition(":")[2]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.hosts.terminal.events import Finished, ServerStatus, Warned, line_of
+from impasto.hosts.events import RunFinished, RunWarning, ServerStatus, line_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.report import clock_text, counted
+from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,19 +22,15 @@ if TYPE_CHECKING:
     from impasto.server.protocol.messages import Status
 
 EVERY_S = 1.0
-LOOK_S = 0.1
+POLL_S = 0.1
 COLOURS = {"ok": "green", "starting": "yellow", "degraded": "red", "draining": "yellow"}
 
 
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on, once a second, until Ctrl-C.")] = False,
-    server: Annotated[
-        str | None, typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine.")
-    ] = None,
-    server_key: Annotated[
-        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto keys trust`.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    server: Server = None,
+    server_key: ServerKey = None,
+    json: Json = False,
 ) -> None:
     """Show how the render server is."""
     from impasto.hosts.terminal.server.connect import connected
@@ -44,28 +41,28 @@ def status(
         connected("impasto status", server, server_key, start=False, control_only=True, warn=notes.append) as client,
     ):
         if json:
-            for found in looks(client, interrupts, watch=watch):
+            for found in statuses(client, interrupts, watch=watch):
                 print(line_of(event_of(found)), flush=True)
             for note in notes:
-                print(line_of(Warned(note)), flush=True)
-            print(line_of(Finished()), flush=True)
+                print(line_of(RunWarning(note)), flush=True)
+            print(line_of(RunFinished()), flush=True)
         else:
-            _show(looks(client, interrupts, watch=watch), notes, live=watch)
+            _show(statuses(client, interrupts, watch=watch), notes, live=watch)
 
 
-def looks(client: Client, interrupts: Interrupts, *, watch: bool) -> Iterator[Status]:
-    """The status now and, to be watched, again every second until Ctrl-C."""
+def statuses(client: Client, interrupts: Interrupts, *, watch: bool) -> Iterator[Status]:
+    """The status now; with `watch` again every second until Ctrl-C."""
     while not interrupts.asked():
         yield client.status()
         if not watch:
             return
         until = time.monotonic() + EVERY_S
         while time.monotonic() < until and not interrupts.asked():
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
 
 def event_of(found: Status) -> ServerStatus:
-    """The answer of a server as the event that programs read."""
+    """A server's status as the event that programs read."""
     facts: dict[str, Any] = asdict(found)
     del facts["id"], facts["boot"]
     return ServerStatus(**facts)
@@ -86,7 +83,7 @@ def _show(found: Iterator[Status], notes: Sequence[str], *, live: bool) -> None:
 
 
 def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
-    """The status as a page: what a person asks first stands first, with what to do below the first line."""
+    """The status as a page: health first, then problems with what to do, then devices and clients."""
     from rich.console import Group
     from rich.text import Text
 
@@ -149,12 +146,12 @@ def _table(*headings: str) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Text of a client as rich prints it, its brackets as brackets."""
+    """A client's text with its brackets escaped, since rich reads brackets as markup."""
     from rich.markup import escape
 
     return escape(text)
 
 
 def megabytes(count: int) -> str:
-    """Bytes as a person says them: '350 MiB', '2.1 GiB'."""
+    """Bytes for a person: '350 MiB', '2.1 GiB'."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

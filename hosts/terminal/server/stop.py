@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
 
-from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
-from impasto.hosts.terminal.events import Finished, Warned, line_of
+from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
+from impasto.hosts.events import RunFinished, RunWarning, line_of
+from impasto.hosts.terminal.server.own_server import await_end
+from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 from impasto.server.runtime_dir import running, runtime_folder
 
-LOOK_S = 0.05
-PATIENCE_S = 15.0
-"""What a server may take beyond the time that it promises to drain in."""
+END_S = 15.0
+"""How long a server may take to end after its own drain time."""
 
 
 def stop(
     now: Annotated[bool, typer.Option("--now", help="Cancel what runs instead of finishing it.")] = False,
-    server: Annotated[
-        str | None, typer.Option("--server", metavar="tcp://HOST:PORT", help="A server on another machine.")
-    ] = None,
-    server_key: Annotated[
-        str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto keys trust`.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
+    server: Server = None,
+    server_key: ServerKey = None,
+    json: Json = False,
 ) -> None:
     """End the server once what runs is finished.
 
-    That none runs is no error.
+    It is no error where none runs.
     """
     folder = runtime_folder()
     owner = running(folder)
@@ -43,10 +39,10 @@ def stop(
     except (ServerUnreachable, ServerBusy, IncompatibleServer) as error:
         if server is not None or owner is None:
             raise
-        # It hangs, takes no more clients, or is of another version: a signal still reaches it.
+        # It hangs, takes no more clients, or is of another version. A signal still reaches it.
         raise type(error)(f"{error}; or end it with: kill {owner.pid}") from error
     if server is None:
-        await_end(PATIENCE_S + drain_s())
+        await_end(END_S + drain_s())
         _say("the server has ended", json=json)
     else:
         _say("the server ends", json=json)
@@ -59,22 +55,9 @@ def drain_s() -> float:
     return Limits().drain_s
 
 
-def await_end(timeout_s: float) -> None:
-    """Return once no server holds the runtime folder. ServerError where one still does after this time."""
-    folder = runtime_folder()
-    until = time.monotonic() + timeout_s
-    while (owner := running(folder)) is not None:
-        if time.monotonic() > until:
-            raise ServerError(
-                f"expected the server (process {owner.pid}) to end within {timeout_s:g} s, it still runs; try"
-                " `impasto stop --now`, or end the process"
-            )
-        time.sleep(LOOK_S)
-
-
 def _say(text: str, *, json: bool) -> None:
     if json:
-        print(line_of(Warned(text)))
-        print(line_of(Finished()), flush=True)
+        print(line_of(RunWarning(text)))
+        print(line_of(RunFinished()), flush=True)
     else:
         print(text, flush=True)

@@ -1,4 +1,4 @@
-"""`impasto style`: look into a style, hold two against each other, hand one to other programs."""
+"""`impasto style`: show a style, compare two, export one for other programs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ import typer
 from impasto.core.card import Card, KeyFacts, Training
 from impasto.core.style import file_of, find_style, load_style, read_card
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Cancelled, CardShown, Compared, Finished, StyleExported, line_of
+from impasto.hosts.events import CardShown, RunCancelled, RunFinished, StyleExported, StylesCompared, line_of
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import clock_text, counted, reporter_for
-from impasto.hosts.terminal.style.comparison import LEGEND, Match, Stopped, play, table_of
+from impasto.hosts.terminal.shared_options import Json, Overwrite
+from impasto.hosts.terminal.style.comparison import LEGEND, ComparisonPlan, ComparisonStopped, compare_styles, table_of
 
 StyleName = Annotated[str, typer.Argument(metavar="STYLE", help="A style's name, or its .safetensors file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 
 class Light(StrEnum):
-    """What an exported network takes and gives."""
+    """The light that an exported network takes and gives."""
 
     ENCODED = "encoded"
     LINEAR = "linear"
@@ -40,7 +39,7 @@ def show(style: StyleName, json: Json = False) -> None:
     megabytes = round(file_of(path).stat().st_size / 1e6, 2)
     if json:
         print(line_of(CardShown(name_of(str(path)), str(path), megabytes, loads(card.to_json()))), flush=True)
-        print(line_of(Finished()), flush=True)
+        print(line_of(RunFinished()), flush=True)
         return
     _print_card(card, f"{path} ({megabytes:.1f} MB)")
 
@@ -66,7 +65,7 @@ def compare(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Hold two styles against each other on a clip: a side-by-side movie and a table of figures.
+    """Compare two styles on a clip: a side-by-side movie and a table of figures.
 
     Both paint with the parameters of their cards. The figures are means over the frames: flicker (warp error),
     sharpness, forms kept (edge cosine), texture, colour, lattice. A clip of one frame has no warp error.
@@ -76,23 +75,23 @@ def compare(
         prepare_process()
         from impasto.core.media.shot import FrameRange
 
-        match = Match(
+        plan = ComparisonPlan(
             find_style(first), find_style(second), on, output, FrameRange.parse(frames) if frames else None,
             input_space, device, overwrite, tuple(guides or ()),
         )  # fmt: skip
-        for path in (match.first, match.second):
+        for path in (plan.first, plan.second):
             read_card(path)
         try:
-            findings = play(match, reporter, interrupts.asked)
-        except Stopped as stop:
-            reporter.show(Cancelled(stop.path, stop.frames, round(time.monotonic() - begun, 1)))
+            findings = compare_styles(plan, reporter, interrupts.asked)
+        except ComparisonStopped as stop:
+            reporter.show(RunCancelled(stop.path, stop.frames, round(time.monotonic() - begun, 1)))
             raise typer.Exit(INTERRUPTED) from None
         seconds = round(time.monotonic() - begun, 2)
-        found = Compared(
-            *match.labels, on, findings.frames, asdict(findings.plate),
+        found = StylesCompared(
+            *plan.labels, on, findings.frames, asdict(findings.plate),
             {"first": asdict(findings.first), "second": asdict(findings.second)}, asdict(findings.difference),
         )  # fmt: skip
-        done = Finished(output, findings.frames, seconds=seconds, fps=round(findings.frames / seconds, 3))
+        done = RunFinished(output, findings.frames, seconds=seconds, fps=round(findings.frames / seconds, 3))
         if json:
             reporter.show(found)
             reporter.show(done)
@@ -128,17 +127,17 @@ def export(
     from impasto.core.export.exporting import check_target, export_to
 
     path = find_style(style)
-    # What needs no network is refused before it is loaded.
+    # Refuse what cannot work before the network is loaded.
     check_target(to, output, overwrite=overwrite).backend()
     exported = export_to(to, load_style(path), output, linear=light is Light.LINEAR, overwrite=overwrite)
     megabytes = round(output.stat().st_size / 1e6, 2)
     if json:
         form: Any = to  # one of the two, checked above
-        told = StyleExported(
+        event = StyleExported(
             name_of(str(path)), str(output), form, megabytes, exported.largest_difference, exported.facts
         )
-        print(line_of(told), flush=True)
-        print(line_of(Finished(str(output))), flush=True)
+        print(line_of(event), flush=True)
+        print(line_of(RunFinished(str(output))), flush=True)
         return
     print(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
     for name in ("colour", "input", "axes", "stride", "keys", "licence"):
@@ -162,7 +161,7 @@ def _print_card(card: Card, where: str) -> None:
 
 
 def card_rows(card: Card) -> list[tuple[str, str]]:
-    """A card as names and texts, in the order in which a person asks; what is empty is left out."""
+    """A card as names and texts, the most asked first, without empty ones."""
     tiles = f"tiles with a halo of {card.halo} pixels" if card.tileable else "sees the whole frame, no tiles"
     network = ", ".join(f"{name} {value}" for name, value in card.config.items() if value not in (0, False))
     rows = [
@@ -192,7 +191,7 @@ def keys_text(keys: KeyFacts) -> str:
 
 
 def training_rows(training: Training) -> list[tuple[str, str]]:
-    """How the weights came to be."""
+    """How the weights were trained."""
     steps = f"{counted(training.steps, 'step')} on {counted(training.pictures, 'picture')}"
     return [
         ("trained", f"{steps} in {clock_text(training.seconds)}, {training.date}"),

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 from impasto.core.errors import OutputExists, UsageError
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Compared, FrameDone, Started
+from impasto.hosts.events import FrameDone, RunStarted, StylesCompared
 from impasto.hosts.terminal.report import Reporter
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from impasto.core.comparison import Findings
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame, Samples
     from impasto.core.media import FrameRange, Reader, ShotInfo, Writer
     from impasto.core.media.guide_files import GuideFiles
+    from impasto.core.style_comparison import Findings
 
 
-class Stopped(Exception):
-    """Somebody asked to stop after so many frames; `path` is where the part of the movie is that was made, or None."""
+class ComparisonStopped(Exception):
+    """Ctrl-C after so many frames; `path` is the part of the movie that was made, or None."""
 
     def __init__(self, frames: int) -> None:
         super().__init__(f"stopped after {frames} frames")
@@ -35,8 +35,8 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """What is compared with what, on what, and where the movie goes."""
+class ComparisonPlan:
+    """Two styles, a clip, and where the movie goes."""
 
     first: Path
     second: Path
@@ -47,84 +47,84 @@ class Match:
     device: str
     overwrite: bool
     guides: tuple[str, ...] = ()
-    """Pictures of guide layers, for the style that sees them, or for both."""
+    """Pictures of guide layers, for the styles that see them."""
 
     @property
     def labels(self) -> tuple[str, str]:
-        """Names of the styles; with their folders where the names are the same."""
+        """Names of the styles; with their folders where the names are equal."""
         short = name_of(str(self.first)), name_of(str(self.second))
         return short if short[0] != short[1] else (str(self.first), str(self.second))
 
 
-def play(match: Match, reporter: Reporter, stopped: Callable[[], bool]) -> Findings:
+def compare_styles(plan: ComparisonPlan, reporter: Reporter, stopped: Callable[[], bool]) -> Findings:
     """Render the clip with both styles, frame by frame, write the movie if one is wanted, and measure.
 
-    Raises Stopped between two frames, and the errors of readers, writers and the engine.
+    Raises ComparisonStopped between two frames, and the errors of readers, writers and the engine.
     """
     from impasto.core.media import open_reader
     from impasto.core.media.open import is_live
 
-    if is_live(match.clip):
-        raise UsageError(f"expected a clip that has an end, got '{match.clip}'; record it first")
-    check_output(match)
-    with open_reader(match.clip, frames=match.frames) as reader:
-        movie = movie_for(match, reader.info)
+    if is_live(plan.clip):
+        raise UsageError(f"expected a clip that has an end, got '{plan.clip}'; record it first")
+    check_output(plan)
+    with open_reader(plan.clip, frames=plan.frames) as reader:
+        movie = movie_for(plan, reader.info)
         try:
             with movie:
-                return _rounds(match, reader, movie, reporter, stopped)
-        except Stopped as stop:
-            # A movie has its final name, or that of its part, once it is closed.
+                return _compare(plan, reader, movie, reporter, stopped)
+        except ComparisonStopped as stop:
+            # A movie gets its final name, or that of a part, when it is closed.
             stop.path = None if isinstance(movie, nullcontext) else movie.path
             raise
 
 
-def check_output(match: Match) -> None:
-    """UsageError for a result that is no movie, OutputExists where it is the clip itself."""
+def check_output(plan: ComparisonPlan) -> None:
+    """UsageError for an output that is no movie, OutputExists where it is the clip itself."""
     from impasto.core.media.open import is_movie
 
-    if match.output is None:
+    if plan.output is None:
         return
-    if not is_movie(match.output):
-        raise UsageError(f"expected a movie for --output, got '{match.output}'; write for example compare.mp4")
-    if os.path.exists(match.output) and os.path.exists(match.clip) and os.path.samefile(match.output, match.clip):
-        raise OutputExists(f"expected another name than the clip '{match.clip}'; the input is never overwritten")
+    if not is_movie(plan.output):
+        raise UsageError(f"expected a movie for --output, got '{plan.output}'; write for example compare.mp4")
+    if os.path.exists(plan.output) and os.path.exists(plan.clip) and os.path.samefile(plan.output, plan.clip):
+        raise OutputExists(f"expected another name than the clip '{plan.clip}'; the input is never overwritten")
 
 
-def movie_for(match: Match, info: ShotInfo) -> Writer | nullcontext[None]:
-    """The writer of the movie, silent and at the clip's rate; nothing where none is wanted."""
+def movie_for(plan: ComparisonPlan, info: ShotInfo) -> Writer | nullcontext[None]:
+    """The writer of the movie, without sound and at the clip's rate; nothing where none is wanted."""
     from impasto.core.media import ShotInfo, open_writer
 
-    if match.output is None:
+    if plan.output is None:
         return nullcontext()
     facts = ShotInfo("", "movie", info.first, info.frame_count, info.width, info.height, rate=info.rate)
-    return open_writer(match.output, facts, overwrite=match.overwrite)
+    return open_writer(plan.output, facts, overwrite=plan.overwrite)
 
 
-def _rounds(
-    match: Match,
+def _compare(
+    plan: ComparisonPlan,
     reader: Reader,
     movie: Writer | nullcontext[None],
     reporter: Reporter,
     stopped: Callable[[], bool],
 ) -> Findings:
-    from impasto.core.comparison import Comparison
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame
+    from impasto.core.style_comparison import Comparison
     from impasto.hosts.terminal.style.panels import layout_for, page
 
     info = reader.info
-    engines = [Engine(path, device=match.device) for path in (match.first, match.second)]
-    guides = _guides(match, engines, info)
+    engines = [Engine(path, device=plan.device) for path in (plan.first, plan.second)]
+    guides = _guides(plan, engines, info)
     rate = None if info.rate is None else float(info.rate)
     reporter.show(
-        Started(
-            match.clip, match.output or "", " | ".join(match.labels), info.first, info.frame_count, 0,
+        RunStarted(
+            plan.clip, plan.output or "", " | ".join(plan.labels), info.first, info.frame_count, 0,
             info.width, info.height, rate,
         )
     )  # fmt: skip
     comparison = Comparison()
     begun, layout = time.monotonic(), None
-    for done, (frame, pictures, invalid) in enumerate(_painted(match, reader, engines, guides), 1):
+    for done, (frame, pictures, invalid) in enumerate(_painted(plan, reader, engines, guides), 1):
         comparison.add(*pictures)
         path = ""
         if not isinstance(movie, nullcontext):
@@ -132,23 +132,23 @@ def _rounds(
                 height, width = pictures[0].shape[:2]
                 aspect = frame.part.pixel_aspect
                 layout = layout_for(width, height, 1 / aspect if _rotation(info) % 180 else aspect, 3)
-            sheet = page(pictures, ("plate", *match.labels), layout)
+            sheet = page(pictures, ("plate", *plan.labels), layout)
             path = movie.write(Frame.from_pixels(sheet, number=frame.number))
         pace = done / (time.monotonic() - begun)
         left = None if info.frame_count is None else max(0, info.frame_count - done) / pace
         reporter.show(FrameDone(frame.number, path, done, info.frame_count, round(pace, 3), left, invalid))
         if stopped():
-            raise Stopped(done)
+            raise ComparisonStopped(done)
     return comparison.findings()
 
 
-def _guides(match: Match, engines: list[Engine], info: ShotInfo) -> list[GuideFiles]:
-    """The pictures of guide layers; UsageError where neither style sees any, and what finding them raises."""
+def _guides(plan: ComparisonPlan, engines: list[Engine], info: ShotInfo) -> list[GuideFiles]:
+    """The pictures of guide layers. UsageError where neither style sees any; errors of `find_guides`."""
     from impasto.core.media.guide_files import find_guides
 
-    if match.guides and not any(engine.style.card.guides for engine in engines):
+    if plan.guides and not any(engine.style.card.guides for engine in engines):
         raise UsageError("expected a style that was trained with guides for --guides, neither was; leave them out")
-    found = [find_guides(path) for path in match.guides]
+    found = [find_guides(path) for path in plan.guides]
     for files in found:
         if info.frame_count is not None:
             files.require(info.first, info.first + info.frame_count - 1)
@@ -156,18 +156,20 @@ def _guides(match: Match, engines: list[Engine], info: ShotInfo) -> list[GuideFi
 
 
 def _painted(
-    match: Match, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
+    plan: ComparisonPlan, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
-    """Each frame, its plate and two results as a person sees them, upright, and its invalid pixels."""
-    from impasto.core.display_picture import as_seen, turned
+    """Each frame, its plate and the two results as display pictures, upright, and its invalid pixels."""
+    from impasto.core.display_picture import to_display, upright
+    from impasto.core.frame_settings import FrameSettings
 
     rotation = _rotation(reader.info)
+    settings = FrameSettings(input_space=plan.input_space)
     for plate_alone in reader:
         parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
         frame = replace(plate_alone, guides=parts)
-        first, second = (engine.render(frame, input_space=match.input_space) for engine in engines)
+        first, second = (engine.render(frame, settings) for engine in engines)
         plate, ours, theirs = (
-            turned(as_seen(each, input_space=match.input_space), rotation)
+            upright(to_display(each, input_space=plan.input_space), rotation)
             for each in (frame, first.frame, second.frame)
         )
         yield frame, (plate, ours, theirs), first.report.invalid_pixels
@@ -189,12 +191,12 @@ ROWS = (
     ("colour_distance", "colour", "mean ΔE*ab from the plate: about 2.3 is seen"),
     ("lattice", "lattice", "patterns of 4 pixels over their ground in the spectrum: far above the plate's it shows"),
 )
-"""Field of `Figures`, name in the table, and what it says."""
+"""Field of `Figures`, name in the table, and meaning."""
 
 LEGEND = "\n" + "\n".join(f"{name}: {meaning}" for _, name, meaning in ROWS)
 
 
-def table_of(found: Compared) -> Table:
+def table_of(found: StylesCompared) -> Table:
     """The figures for a person: the plate, the two styles, and the second against the first."""
     from rich.table import Table
 
@@ -213,5 +215,5 @@ def table_of(found: Compared) -> Table:
 
 
 def figure_text(value: float | None) -> str:
-    """'1.36', or 'n/a' for what cannot be told."""
+    """'1.36', or 'n/a' where there is no value."""
     return "n/a" if value is None else f"{value:.2f}"

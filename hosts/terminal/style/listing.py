@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -14,25 +13,18 @@ from impasto.core.errors import StyleError, UsageError
 from impasto.core.params import PARAMETERS
 from impasto.core.style import file_of, offered_by, read_card, style_files
 from impasto.core.style_reference import name_of
-from impasto.hosts.terminal.events import Event, Finished, ParameterFound, StyleFound, Warned, line_of
+from impasto.hosts.events import Event, ParameterFound, RunFinished, RunWarning, StyleFound, line_of
+from impasto.hosts.terminal.shared_options import Json
 
 PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
 
-def styles(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
-) -> None:
+def styles(json: Json = False) -> None:
     """List the styles with size, halo, licence and credit."""
-    found: list[StyleFound] = []
-    notes: list[Warned] = []
-    for path in style_files().values():
-        try:
-            found.extend(style_found(card, each) for each, card in offered_by(path))
-        except StyleError as error:
-            notes.append(Warned(str(error)))
+    found, problems = installed_styles()
+    notes = [RunWarning(str(error)) for error in problems]
     if json:
-        controls = [ParameterFound(**asdict(each)) for each in PARAMETERS]
-        events: list[Event] = [*found, *controls, *notes, Finished()]
+        events: list[Event] = [*found, *controls(), *notes, RunFinished()]
         for event in events:
             print(line_of(event), flush=True)
         return
@@ -41,8 +33,25 @@ def styles(
         typer.echo(f"note: {note.message}", err=True)
 
 
+def installed_styles() -> tuple[list[StyleFound], list[StyleError]]:
+    """Every style of this installation, and an error for each file that is not sound."""
+    found: list[StyleFound] = []
+    problems: list[StyleError] = []
+    for path in style_files().values():
+        try:
+            found.extend(style_found(card, each) for each, card in offered_by(path))
+        except StyleError as error:
+            problems.append(error)
+    return found, problems
+
+
+def controls() -> tuple[ParameterFound, ...]:
+    """The controls that every style has."""
+    return tuple(ParameterFound(**asdict(each)) for each in PARAMETERS)
+
+
 def style_found(card: Card, path: Path) -> StyleFound:
-    """The facts of a style file, or of one of the styles in it, that a person chooses by."""
+    """The facts of a style file, or of one of the styles in it, for a list of choices."""
     megabytes = round(file_of(path).stat().st_size / 1e6, 2)
     return StyleFound(
         name_of(str(path)), card.title, card.description, card.size, card.halo, megabytes, card.licence, card.credits,
@@ -56,7 +65,7 @@ def default_style() -> str:
 
 
 def default_style_of(sizes: Mapping[str, str]) -> str:
-    """Of names and sizes of styles the one that the documentation shows, else the first that paints in standard size.
+    """From names and sizes of styles: the one in the documentation, else the first of standard size.
 
     Raises UsageError where there is none.
     """

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from impasto.core.frame import Samples
 
 PAGE_WIDTH = 3840
-"""Pixels across, at most: what players and encoders take without complaint."""
+"""Largest width in pixels that all players and encoders take."""
 GAP = 4
 GROUND = 20
 INK = (235, 235, 235)
@@ -20,23 +20,23 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Sizes of a page, in pixels; the page's own are even, as video codecs ask."""
+class PageLayout:
+    """Sizes of a page in pixels. Width and height of the page are even, as video codecs need."""
 
     width: int
     height: int
     caption: int
-    """Height of the strip above each picture that bears its name."""
+    """Height of the strip with the name above each picture."""
     page_width: int
     page_height: int
 
 
-def layout_for(width: int, height: int, aspect: float, count: int) -> Layout:
-    """A page for `count` pictures of this size and pixel aspect: as large as they are, or scaled to fit the page."""
+def layout_for(width: int, height: int, aspect: float, count: int) -> PageLayout:
+    """A page for `count` pictures of this size and pixel aspect, at full size or scaled to fit."""
     panel = max(8, min(round(width * aspect), (PAGE_WIDTH - GAP * (count - 1)) // count) // 2 * 2)
     tall = max(2, round(panel * height / (width * aspect)))
     caption = max(18, panel // 24)
-    return Layout(
+    return PageLayout(
         panel,
         tall,
         caption + (caption + tall) % 2,
@@ -45,7 +45,7 @@ def layout_for(width: int, height: int, aspect: float, count: int) -> Layout:
     )
 
 
-def page(pictures: Sequence[Samples], labels: Sequence[str], layout: Layout) -> npt.NDArray[np.uint8]:
+def page(pictures: Sequence[Samples], labels: Sequence[str], layout: PageLayout) -> npt.NDArray[np.uint8]:
     """Pictures (H, W, 3) float32, sRGB-encoded in [0, 1], from left to right: (page_height, page_width, 3) uint8."""
     sheet = np.full((layout.page_height, layout.page_width, 3), GROUND, np.uint8)
     for column, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
@@ -58,7 +58,7 @@ def page(pictures: Sequence[Samples], labels: Sequence[str], layout: Layout) -> 
 
 
 def _write(strip: npt.NDArray[np.uint8], label: str) -> None:
-    """Set a label into a strip, at its left, cut where it is too long; the strip is written to."""
+    """Draw a label at the left of a strip, in place; a label that is too long is cut."""
     height, width = strip.shape[:2]
     scale, weight = cv2.getFontScaleFromHeight(FONT, max(7, round(0.42 * height))), max(1, round(height / 28))
     margin = height // 3

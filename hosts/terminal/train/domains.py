@@ -8,9 +8,9 @@ import typer
 
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train.material import Material, learn
 from impasto.hosts.terminal.train.options import Frames, InputSpace, RunOptions
-from impasto.hosts.terminal.train.session import met, opened
+from impasto.hosts.terminal.train.run import joined_processes, open_run
+from impasto.hosts.terminal.train.training_input import TrainingInput, train_style
 
 
 @flattened
@@ -32,19 +32,19 @@ def domains(
     every place must still show what the plate shows there. Colour, light and texture come over; strokes want painted
     pictures (`painting`, `pairs`, `keyframes`).
     """
-    with opened(options) as session:
+    with open_run(options) as run:
         from impasto.training.data.domains import load_domains
-        from impasto.training.data.pairs import as_float
+        from impasto.training.data.pictures import as_float
         from impasto.training.data.shots import FRAMES
         from impasto.training.objectives.domains import RECIPE, task_for
 
         recipe = options.recipe(RECIPE, contest=contest)
         both = load_domains(plates, wanted, frames=FRAMES if frames is None else frames, input_space=input_space)
-        material = Material(
+        given = TrainingInput(
             task_for(both, recipe),
             f"{counted(len(both.plates), 'plate')} and {counted(len(both.wanted), 'picture')}",
             len(both.plates) + len(both.wanted),
             as_float(both.plates[len(both.plates) // 2]),
         )
-        with met(session.here, options.device) as device:
-            learn(session, material, recipe, device)
+        with joined_processes(run.process, options.device) as device:
+            train_style(run, given, recipe, device)

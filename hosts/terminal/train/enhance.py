@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train.material import Begun, learn, material_of
 from impasto.hosts.terminal.train.options import Frames, InputSpace, RunOptions
-from impasto.hosts.terminal.train.plates import Pairing, Plates, PlateSource, made_by_first
-from impasto.hosts.terminal.train.session import met, opened
+from impasto.hosts.terminal.train.pair_making import PairMaker, Plates, PlateSource, make_pairs_on_first
+from impasto.hosts.terminal.train.run import joined_processes, open_run
+from impasto.hosts.terminal.train.training_input import StartStyles, input_of_pairs, train_style
 
 
 @flattened
@@ -31,20 +31,20 @@ def enhance(
     a small network learns, against a critic, to undo that. It trains for an hour unless told otherwise (--minutes).
     Ctrl-C keeps what there is; --resume goes on.
     """
-    with opened(options, begun_by="pairs/teacher.json") as session:
+    with open_run(options, resumable_from="pairs/teacher.json") as run:
         from impasto.training.data.pairs import load_pairs
-        from impasto.training.teachers.damaged_pairs import RECIPE, DamageLook, make_damaged_pairs, wanted_damages
+        from impasto.training.teachers.damaged_pairs import RECIPE, DamageSettings, make_damaged_pairs, planned_damages
 
         recipe = options.recipe(RECIPE)
-        look = DamageLook(variants=variants, input_space=input_space)
-        made = session.folder / "pairs"
-        damage = Pairing(
+        look = DamageSettings(variants=variants, input_space=input_space)
+        made = run.folder / "pairs"
+        damage = PairMaker(
             "damage",
-            lambda pictures: [name for _, _, name in wanted_damages(pictures, look)],
+            lambda pictures: [pair.name for pair in planned_damages(pictures, look)],
             lambda pictures, on_pair: make_damaged_pairs(pictures, made, look, on_pair=on_pair),
         )
         source = PlateSource(plates, frames, input_space)
-        with met(session.here, options.device) as device:
-            if made_by_first(source, made, damage, session.reporter, session.interrupts):
+        with joined_processes(run.process, options.device) as device:
+            if make_pairs_on_first(source, made, damage, run.reporter, run.interrupts):
                 pairs = load_pairs(made / "before", made / "after")
-                learn(session, material_of(pairs, recipe, Begun(), (options.style_name,)), recipe, device)
+                train_style(run, input_of_pairs(pairs, recipe, StartStyles(), (options.style_name,)), recipe, device)

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from impasto.hosts.terminal.events import Warned
+from impasto.hosts.events import RunWarning
 from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
-from impasto.hosts.terminal.train.session import for_folder, met, opened, told_of
+from impasto.hosts.terminal.train.run import device_text, joined_processes, open_run
+from impasto.hosts.terminal.train.run_folder import require_folder
 
 
 @flattened
@@ -38,36 +39,37 @@ def keyframes(
 
     A style that was trained with --guides wants the same layers of every frame that it paints: see `impasto render`.
     """
-    with opened(options) as session:
-        for_folder(keys, "--keys")
+    with open_run(options) as run:
+        require_folder(keys, "--keys")
         if masks is not None:
-            for_folder(masks, "--masks")
-        from impasto.training.data.guides import GuideWish
+            require_folder(masks, "--masks")
+        from impasto.training import loop
+        from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
-        from impasto.training.loop import Schedule, run
-        from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+        from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
+        from impasto.training.task import Schedule
         from impasto.training.tracking import trackers
 
-        here, tell = session.here, session.reporter.show
+        process, show = run.process, run.reporter.show
         recipe, output, label = options.recipe(RECIPE), options.output, options.label()
-        wishes = [GuideWish.parse(each) for each in guides or ()]
-        with met(here, options.device) as device:
+        wishes = [GuideSpec.parse(each) for each in guides or ()]
+        with joined_processes(process, options.device) as device:
             painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
             for note in painted.notes:
-                tell(Warned(note))
-            told = f"{counted(len(painted.keys), 'key')} on {told_of(device, here.size)}"
-            tell(Warned(f"{told}; what it looks like is in {session.preview}"))
+                show(RunWarning(note))
+            text = f"{counted(len(painted.keys), 'key')} on {device_text(device, process.size)}"
+            show(RunWarning(f"{text}; what it looks like is in {run.preview}"))
             if painted.wanted is not None:
-                tell(Warned(f"another key would help most on frame {painted.wanted}"))
-            with trackers(session.folder, wandb=options.wandb) if here.leads else nullcontext(()) as followed:
-                trained = run(
-                    task_for(prepare(painted, recipe.seed), recipe, output, label),
+                show(RunWarning(f"another key would help most on frame {painted.wanted}"))
+            with trackers(run.folder, wandb=options.wandb) if process.leads else nullcontext(()) as followed:
+                trained = loop.run(
+                    task_for(hold_out(painted, recipe.seed), recipe, output, label),
                     recipe,
                     Schedule(
-                        session.folder, preview_s=10.0, checkpoint_s=20.0, resume=session.resume, device=device,
+                        run.folder, preview_s=10.0, checkpoint_s=20.0, resume=run.resume, device=device,
                         trackers=followed,
                     ),
-                    on_progress=session.tell,
-                    stopped=session.interrupts.asked,
+                    on_progress=run.show_progress,
+                    stopped=run.interrupts.asked,
                 )  # fmt: skip
-        session.tell_end(trained)
+        run.show_end(trained)

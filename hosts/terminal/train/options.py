@@ -1,4 +1,4 @@
-"""The options that all ways of training share, and what becomes of them."""
+"""The options that all ways of training share, and the recipe and label that they give."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from impasto.core.errors import UsageError
+from impasto.hosts.terminal.shared_options import Json
 
 if TYPE_CHECKING:
     from impasto.training.export import Label
@@ -84,12 +85,11 @@ Guides: TypeAlias = Annotated[
 Wandb: TypeAlias = Annotated[
     str | None, typer.Option("--wandb", metavar="PROJECT", help="Follow the run in Weights & Biases as well.")
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What every way of training a style takes; `impasto.hosts.terminal.shared_options` makes an option of each."""
+    """The options of every way of training a style; `shared_options.flattened` makes an option of each field."""
 
     output: Output
     size: Size = None
@@ -112,16 +112,16 @@ class RunOptions:
 
     @property
     def style_name(self) -> str:
-        """The name that the style was given, or that of its file."""
+        """The given name, or the name of the file."""
         return self.name or self.output.stem
 
     def recipe(self, base: Recipe, **more: object) -> Recipe:
-        """The base as `recipe_of` changes it; `more` are options that not every way of training has."""
+        """The base as `recipe_of` changes it; `more` are options of one way of training."""
         asked = {"size": self.size, "minutes": self.minutes, "steps": self.steps, "crop": self.crop}
         return recipe_of(base, self.recipe_file, asked | {"batch": self.batch, "seed": self.seed} | more)
 
     def label(self, codes: tuple[str, ...] = ()) -> Label:
-        """What the style's card is to say of it; `codes` name the styles in a network that holds several."""
+        """The texts of the style's card; `codes` name the styles in a network that holds several."""
         from impasto.training.export import Label
 
         credits_given = tuple(self.credit or ())
@@ -129,9 +129,9 @@ class RunOptions:
 
 
 def recipe_of(base: Recipe, file: Path | None, options: Mapping[str, object]) -> Recipe:
-    """The base with the settings of a recipe file and, before those, the options that were given.
+    """The base, changed by the settings of a recipe file, changed by the given options.
 
-    Raises UsageError for minutes and steps at once, and what `recipe_from` and `read_recipe` raise.
+    Raises UsageError for minutes and steps together, and what `recipe_from` and `read_recipe` raise.
     """
     from impasto.training.recipe import read_recipe, recipe_from
 

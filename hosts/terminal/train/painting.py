@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from impasto.core.errors import UsageError
-from impasto.hosts.terminal.events import Finished
+from impasto.hosts.events import RunFinished
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
-from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train.material import begun_with, learn, material_of
-from impasto.hosts.terminal.train.options import Adapt, DistilFrom, Frames, InputSpace, Json, RunOptions
-from impasto.hosts.terminal.train.plates import Pairing, Plates, PlateSource, made_by_first, make_told
-from impasto.hosts.terminal.train.session import met, opened, stop_notice, training_reporter
-from impasto.hosts.terminal.train.torchrun import place
+from impasto.hosts.terminal.shared_options import Json, flattened
+from impasto.hosts.terminal.train.options import Adapt, DistilFrom, Frames, InputSpace, RunOptions
+from impasto.hosts.terminal.train.pair_making import PairMaker, Plates, PlateSource, make_pairs, make_pairs_on_first
+from impasto.hosts.terminal.train.run import joined_processes, open_run, stop_notice, training_reporter
+from impasto.hosts.terminal.train.torchrun import process_rank, require_single
+from impasto.hosts.terminal.train.training_input import input_of_pairs, start_styles, train_style
 
 if TYPE_CHECKING:
-    from impasto.training.teachers.pairs import TeacherLook
+    from impasto.training.teachers.painted_pairs import TeacherSettings
 
 Paintings: TypeAlias = Annotated[
     list[Path] | None, typer.Argument(metavar="[PAINTING]...", help="Pictures of one painter's paintings.")
@@ -70,31 +70,31 @@ def painting(
         )
     apart = separate(paintings or [], options.output) if styles else {options.output.stem: paintings or []}
     first = f"pairs/{next(iter(apart))}/teacher.json" if styles else "pairs/teacher.json"
-    with opened(options, begun_by=first) as session:
+    with open_run(options, resumable_from=first) as run:
         from impasto.training.data.pairs import Pair, load_pairs
         from impasto.training.recipe import Recipe
-        from impasto.training.teachers.pairs import TeacherLook
+        from impasto.training.teachers.painted_pairs import TeacherSettings
 
-        begun = begun_with(distil_from, adapt, options.size)
-        recipe = begun.recipe(options.recipe(Recipe(minutes=60.0)))
+        start = start_styles(distil_from, adapt, options.size)
+        recipe = start.recipe(options.recipe(Recipe(minutes=60.0)))
         source = PlateSource(plates, frames, input_space)
-        look = TeacherLook(manner, paint_share=paint_share, input_space=input_space)
+        look = TeacherSettings(manner, paint_share=paint_share, input_space=input_space)
         pairs: list[Pair] = []
-        with met(session.here, options.device) as device:
+        with joined_processes(run.process, options.device) as device:
             for number, (stem, own) in enumerate(apart.items()):
-                taught = session.folder / "pairs" / stem if styles else session.folder / "pairs"
-                teacher = teacher_at_work(look, own, taught)
-                if not made_by_first(source, taught, teacher, session.reporter, session.interrupts):
+                taught = run.folder / "pairs" / stem if styles else run.folder / "pairs"
+                teacher = painter_of(look, own, taught)
+                if not make_pairs_on_first(source, taught, teacher, run.reporter, run.interrupts):
                     break
                 loaded = load_pairs(taught / "before", taught / "after")
                 pairs.extend(replace(pair, style=number) for pair in loaded)
             else:
                 names = list(apart) if styles else [options.style_name]
-                learn(session, material_of(pairs, recipe, begun, names), recipe, device)
+                train_style(run, input_of_pairs(pairs, recipe, start, names), recipe, device)
 
 
 def separate(paintings: Sequence[Path], output: Path) -> dict[str, list[Path]]:
-    """Each painting by its name; UsageError for fewer than two, or two of one name."""
+    """Each painting by its name; UsageError for fewer than two, or for equal names."""
     apart = {painting.stem: [painting] for painting in paintings}
     if len(paintings) < 2 or len(apart) < len(paintings):
         raise UsageError(
@@ -119,32 +119,28 @@ def teach(
     The first half of `impasto train painting`, for pictures that you want to choose from or to paint over. Pairs that
     are there already stay, so that a run which was stopped goes on.
     """
-    here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        if here.size > 1:
-            raise UsageError(
-                f"expected one process for `impasto train teach`, got {here.size}, each of which would paint the same; "
-                "start it without torchrun"
-            )
+    process = process_rank()
+    with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        require_single(process, "train teach", "paint the same")
         prepare_process()
-        from impasto.training.teachers.pairs import TeacherLook
+        from impasto.training.teachers.painted_pairs import TeacherSettings
 
         begun = time.monotonic()
-        teacher = teacher_at_work(
-            TeacherLook(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
+        teacher = painter_of(
+            TeacherSettings(manner, paint_share=paint_share, input_space=input_space), paintings or (), into
         )
-        if make_told(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
-            reporter.show(Finished(str(into), seconds=round(time.monotonic() - begun, 1)))
+        if make_pairs(PlateSource(plates, frames, input_space), into, teacher, reporter, interrupts):
+            reporter.show(RunFinished(str(into), seconds=round(time.monotonic() - begun, 1)))
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 
 
-def teacher_at_work(look: TeacherLook, paintings: Sequence[Path], into: Path) -> Pairing:
-    """The painter of some plates."""
-    from impasto.training.teachers.pairs import make_pairs, pair_name, wanted_pairs
+def painter_of(look: TeacherSettings, paintings: Sequence[Path], into: Path) -> PairMaker:
+    """The painter without a network, as a maker of pairs."""
+    from impasto.training.teachers.painted_pairs import make_pairs, planned_pairs
 
-    return Pairing(
+    return PairMaker(
         ", ".join(path.stem for path in paintings) or look.manner,
-        lambda pictures: [pair_name(path, side, look) for path, side in wanted_pairs(pictures, look)],
+        lambda pictures: [pair.name for pair in planned_pairs(pictures, look)],
         lambda pictures, on_pair: make_pairs(pictures, paintings, into, look, on_pair=on_pair),
     )

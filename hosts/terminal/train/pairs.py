@@ -8,9 +8,10 @@ import typer
 
 from impasto.core.errors import UsageError
 from impasto.hosts.terminal.shared_options import flattened
-from impasto.hosts.terminal.train.material import begun_with, learn, material_of
 from impasto.hosts.terminal.train.options import Adapt, DistilFrom, Frames, InputSpace, Masks, RunOptions
-from impasto.hosts.terminal.train.session import for_pictures, met, opened
+from impasto.hosts.terminal.train.run import joined_processes, open_run
+from impasto.hosts.terminal.train.run_folder import require_pictures
+from impasto.hosts.terminal.train.training_input import input_of_pairs, start_styles, train_style
 
 
 @flattened
@@ -38,14 +39,14 @@ def pairs(
     torchrun --nproc-per-node 2 --max-restarts 3 -m impasto.hosts.terminal.app train pairs … A process that is lost is
     started anew with the others, and all go on from the last checkpoint.
     """
-    with opened(options) as session:
-        for_pictures(before, "--before")
+    with open_run(options) as run:
+        require_pictures(before, "--before")
         if (after is None) == (not distil_from):
             raise UsageError("expected --after or --distil-from; give the one from which the style is to be learned")
         if after is not None:
-            for_pictures(after, "--after")
+            require_pictures(after, "--after")
         if masks is not None:
-            for_pictures(masks, "--masks")
+            require_pictures(masks, "--masks")
             if after is None:
                 raise UsageError("expected --masks with --after, got them with --distil-from; leave them out")
         from impasto.training.data.pairs import load_pairs
@@ -53,12 +54,12 @@ def pairs(
         from impasto.training.recipe import Recipe
         from impasto.training.teachers.style import plates_alone
 
-        begun = begun_with(distil_from, adapt, options.size)
-        recipe = begun.recipe(options.recipe(Recipe()))
+        start = start_styles(distil_from, adapt, options.size)
+        recipe = start.recipe(options.recipe(Recipe()))
         count = FRAMES if frames is None else frames
         if after is None:
             pictures = plates_alone(before, frames=count, input_space=input_space)
         else:
             pictures = load_pairs(before, after, masks, frames=count, input_space=input_space)
-        with met(session.here, options.device) as device:
-            learn(session, material_of(pictures, recipe, begun, (options.style_name,)), recipe, device)
+        with joined_processes(run.process, options.device) as device:
+            train_style(run, input_of_pairs(pictures, recipe, start, (options.style_name,)), recipe, device)

@@ -1,4 +1,4 @@
-"""`impasto train tune`: a search for the settings with which your pictures are learned best."""
+"""`impasto train tune`: searches the settings with which your pictures are learned best."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.core.errors import OutputExists, TrainingError, UsageError
-from impasto.hosts.terminal.events import Cancelled, Finished, Tried, Warned
+from impasto.core.errors import TrainingError, UsageError
+from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, TrialDone
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.shared_options import Json
 from impasto.hosts.terminal.train.options import (
     Device,
     Frames,
     Guides,
     InputSpace,
-    Json,
     Masks,
     RecipeFile,
     Seed,
     Size,
     recipe_of,
 )
-from impasto.hosts.terminal.train.session import for_folder, for_pictures, stop_notice, training_reporter
-from impasto.hosts.terminal.train.torchrun import place
+from impasto.hosts.terminal.train.run import stop_notice, training_reporter
+from impasto.hosts.terminal.train.run_folder import check_files, check_options, require_folder, require_pictures
+from impasto.hosts.terminal.train.torchrun import process_rank, require_single
 
 JOURNAL = "trials.journal"
 
 if TYPE_CHECKING:
-    from impasto.training.loop import Task
     from impasto.training.recipe import Recipe
+    from impasto.training.task import TrainingTask
     from impasto.training.tuning import Trial
 
 
@@ -84,13 +85,9 @@ def tune(
     --resume goes on after Ctrl-C or worse; the best so far is in best.toml after every trial. Needs the extra
     impasto[tune].
     """
-    here = place()
-    with training_reporter(here, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
-        if here.size > 1:
-            raise UsageError(
-                f"expected one process for `impasto train tune`, got {here.size}, each of which would search alone; "
-                "start it without torchrun"
-            )
+    process = process_rank()
+    with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+        require_single(process, "train tune", "search alone")
         if importlib.util.find_spec("optuna") is None:
             raise UsageError(
                 "expected Optuna for `impasto train tune`, it is not installed; run: pip install 'impasto[tune]'"
@@ -105,14 +102,14 @@ def tune(
         from impasto.core.engine import choose_device
         from impasto.training import tuning
 
-        given = Given(before, after, plates, keys, masks, tuple(guides or ()), frames, input_space)
-        lesson = given.lesson(recipe_file, {"size": size, "seed": seed})
-        base, names = tuning.fitted(lesson.base, lesson.room), tuple(search or tuning.SPACE)
-        plan = tuning.Search(base, names, trials, minutes_each, folder, lesson.room, choose_device(device))
-        reporter.show(Warned(f"{lesson.told} on {plan.device}; searching {', '.join(plan.names)}"))
-        if base != lesson.base:
+        inputs = SearchInputs(before, after, plates, keys, masks, tuple(guides or ()), frames, input_space)
+        data = inputs.load(recipe_file, {"size": size, "seed": seed})
+        base, names = tuning.fitted(data.base, data.room), tuple(search or tuning.SPACE)
+        plan = tuning.Search(base, names, trials, minutes_each, folder, data.room, choose_device(device))
+        reporter.show(RunWarning(f"{data.text} on {plan.device}; searching {', '.join(plan.names)}"))
+        if base != data.base:
             reporter.show(
-                Warned(f"crops of {base.crop} pixels, not {lesson.base.crop}: the smallest picture has {lesson.room}")
+                RunWarning(f"crops of {base.crop} pixels, not {data.base.crop}: the smallest picture has {data.room}")
             )
 
         tried = 0
@@ -122,37 +119,37 @@ def tune(
             tried += 1
             error = None if trial.error is None else round(trial.error, 6)
             least = None if best is None or best.error is None else round(best.error, 6)
-            reporter.show(Tried(trial.number, trials, trial.settings, error, trial.ended, least))
+            reporter.show(TrialDone(trial.number, trials, trial.settings, error, trial.ended, least))
             if best is not None:
                 tuning.write_recipe(output, base, best)
 
-        best = tuning.search(lesson.task_for, plan, on_trial=on_trial, stopped=interrupts.asked)
+        best = tuning.search(data.task_for, plan, on_trial=on_trial, stopped=interrupts.asked)
         if best is not None:
             tuning.write_recipe(output, base, best)
         if interrupts.asked():
-            reporter.show(Cancelled(str(output) if best is not None else None, 0, seconds(), trials=tried))
+            reporter.show(RunCancelled(str(output) if best is not None else None, 0, seconds(), trials=tried))
         elif best is None:
             raise TrainingError(f"expected a trial that ran to its end, none of {trials} did; give more --trials")
         else:
-            reporter.show(Warned(f"trial {best.number} was the best, with an error of {best.error:.5f}"))
-            reporter.show(Finished(str(output), seconds=seconds(), trials=tried))
+            reporter.show(RunWarning(f"trial {best.number} was the best, with an error of {best.error:.5f}"))
+            reporter.show(RunFinished(str(output), seconds=seconds(), trials=tried))
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """What a search learns from: the task of each recipe, whose judge looks at what is held out."""
+class SearchData:
+    """What a search learns from: a task for each recipe, judged on pictures that are held out."""
 
-    task_for: Callable[[Recipe], Task]
+    task_for: Callable[[Recipe], TrainingTask]
     base: Recipe
     room: int
-    told: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What the options say that is to be learned from."""
+class SearchInputs:
+    """The options that name the pictures."""
 
     before: str | None
     after: str | None
@@ -163,8 +160,8 @@ class Given:
     frames: int | None = None
     input_space: str | None = None
 
-    def lesson(self, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
-        """Read the pictures; UsageError where neither pairs nor keys are given, or both."""
+    def load(self, recipe_file: Path | None, options: Mapping[str, object]) -> SearchData:
+        """Read the pictures. UsageError where neither pairs nor keys are given, or both."""
         if self.before is not None and self.after is not None and self.plates is None and self.keys is None:
             if self.guides:
                 raise UsageError("expected --guides with --plates and --keys, got them with pairs; leave them out")
@@ -175,7 +172,7 @@ class Given:
             return self._keyframes(self.plates, self.keys, recipe_file, options)
         raise UsageError("expected --before and --after, or --plates and --keys; give one of the two")
 
-    def _pairs(self, before: str, after: str, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
+    def _pairs(self, before: str, after: str, recipe_file: Path | None, options: Mapping[str, object]) -> SearchData:
         from impasto.training.data.pairs import load_pairs
         from impasto.training.data.shots import FRAMES
         from impasto.training.objectives.pairs import task_for
@@ -183,61 +180,53 @@ class Given:
         from impasto.training.tuning import error_on, split
 
         for path, option in ((before, "--before"), (after, "--after"), (self.masks or before, "--masks")):
-            for_pictures(path, option)
+            require_pictures(path, option)
         base = recipe_of(Recipe(), recipe_file, options)
         count = FRAMES if self.frames is None else self.frames
         learned, held = split(load_pairs(before, after, self.masks, frames=count, input_space=self.input_space))
 
-        def judged(recipe: Recipe) -> Task:
-            return dataclasses.replace(task_for(learned, recipe), judge=lambda net: error_on(net, held))
+        def judged(recipe: Recipe) -> TrainingTask:
+            return dataclasses.replace(task_for(learned, recipe), validate=lambda net: error_on(net, held))
 
-        told = f"{counted(len(learned), 'pair')} to learn from and {len(held)} held out"
-        return Lesson(judged, base, min(min(pair.before.shape[1:]) for pair in learned), told)
+        text = f"{counted(len(learned), 'pair')} to learn from and {len(held)} held out"
+        return SearchData(judged, base, min(min(pair.before.shape[1:]) for pair in learned), text)
 
-    def _keyframes(self, plates: str, keys: Path, recipe_file: Path | None, options: Mapping[str, object]) -> Lesson:
-        from impasto.training.data.guides import GuideWish
+    def _keyframes(
+        self, plates: str, keys: Path, recipe_file: Path | None, options: Mapping[str, object]
+    ) -> SearchData:
+        from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
         from impasto.training.export import Label
-        from impasto.training.objectives.keyframes import RECIPE, prepare, task_for
+        from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
 
         for path, option in ((keys, "--keys"), (Path(self.masks or keys), "--masks")):
-            for_folder(path, option)
+            require_folder(path, option)
         base = recipe_of(RECIPE, recipe_file, options)
-        masks, wishes = None if self.masks is None else Path(self.masks), [GuideWish.parse(one) for one in self.guides]
+        masks, wishes = None if self.masks is None else Path(self.masks), [GuideSpec.parse(one) for one in self.guides]
         painted = load_keyframes(plates, keys, masks, input_space=self.input_space, guides=wishes)
-        lesson = prepare(painted, base.seed)
+        lesson = hold_out(painted, base.seed)
         if not any(held.any() for held in lesson.held_out):
             raise TrainingError("expected keys large enough to hold some squares out, they are not; use larger frames")
 
-        def task(recipe: Recipe) -> Task:
-            # A trial publishes nothing, so that this style is never written.
+        def task(recipe: Recipe) -> TrainingTask:
+            # A trial publishes nothing, so this style is never written.
             return task_for(lesson, recipe, keys / "tuned.safetensors", Label("tuned"))
 
-        told = f"{counted(len(painted.keys), 'key')}, some squares of which are held out,"
-        return Lesson(task, base, min(painted.keys[0].plate.shape[1:]), told)
+        text = f"{counted(len(painted.keys), 'key')}, some squares of which are held out,"
+        return SearchData(task, base, min(painted.keys[0].plate.shape[1:]), text)
 
 
 def search_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
-    """The folder of a search, fit for use; one that is not there is made only when the search begins.
+    """The folder of a search, checked; a new one is made only when the search begins.
 
     Raises UsageError, OutputExists, OutputError, and TrainingError where there is nothing to resume.
     """
     from impasto.core.media.commit import make_folder
 
-    if resume and overwrite:
-        raise UsageError("expected --overwrite or --resume, got both; give one of them")
-    if output.suffix != ".toml":
-        raise UsageError(f"expected a recipe that ends in .toml, got '{output}'; write {output.with_suffix('.toml')}")
+    check_options(output, ".toml", "recipe", resume=resume, overwrite=overwrite)
     folder = output.with_suffix(".run")
     journal = folder / JOURNAL
-    if resume and not journal.exists():
-        raise TrainingError(f"expected a search to go on with in '{folder}', found none; start one without --resume")
-    if not resume and not overwrite:
-        taken = next((path for path in (output, journal) if path.exists()), None)
-        if taken is not None:
-            raise OutputExists(
-                f"expected no file at '{taken}', but there is one; give --resume, --overwrite or another name"
-            )
+    check_files(output, (journal,), "search", resume=resume, overwrite=overwrite)
     make_folder(str(output))
     if folder.exists():
         make_folder(str(journal))

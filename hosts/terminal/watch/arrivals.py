@@ -1,8 +1,9 @@
-"""What has arrived in a watched folder, and whether its writer has finished: no clock, no file system beyond one look.
+"""The shots that have arrived in a watched folder, and whether their writers have finished.
 
-Nobody tells when a file is complete. Notices of the system (inotify and its kin) do not see what another machine
-writes to a shared disk, which is where renders arrive, and even a local notice says that a file was written to, not
-that this was the last time. So the folder is looked at, and what has not changed for a while is complete.
+No writer says when a file is complete. File events of the system (inotify and the like) do not see what another
+machine writes to a shared disk, which is where renders arrive, and even a local event says that a file was written to,
+not that this was the last time. So the folder is listed again and again, and a shot that has not changed for a while is
+complete. Apart from one listing, this file knows no clock and no file system.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from impasto.core.media.open import is_movie
 from impasto.hosts.terminal.watch.record import LOCK
 
 Stamp = tuple[int, int]
-"""Size in bytes and time of change in nanoseconds. Times are compared with each other alone, never with a clock:
-the clock of a file server is its own."""
-Seen = Mapping[str, Stamp]
-"""What one look found: path below the folder -> stamp."""
+"""Size in bytes and time of change in nanoseconds. Times are compared with each other, never with a clock: a file
+server has its own."""
+Listing = Mapping[str, Stamp]
+"""One listing: path below the folder -> stamp."""
 
 PATIENCE = 3.0
-"""A writer that paused so long before may pause this many times as long again."""
+"""A writer may pause this many times as long as it has paused before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class ArrivedShot:
     """A movie, a still or a numbered sequence, as it lies in the folder now."""
 
     name: str
@@ -38,9 +39,9 @@ class Shot:
     """Of names, sizes and times of its files: another digest, another render."""
     frames: int
     missing: tuple[int, ...]
-    """Numbers between the first and the last frame of which there is no file."""
+    """Numbers between the first and the last frame that have no file."""
     empty: tuple[str, ...]
-    """Files that nothing was written to yet."""
+    """Files of no bytes."""
 
     @property
     def whole(self) -> bool:
@@ -50,41 +51,41 @@ class Shot:
 
 @dataclass(slots=True)
 class _Watched:
-    """How a shot has behaved since it was first seen."""
+    """How a shot has behaved since it was first listed."""
 
-    shot: Shot
+    shot: ArrivedShot
     since: float
-    """When it was last seen to change."""
+    """When it was last found changed."""
     longest_pause: float = 0.0
     handed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at the folder tells."""
+class FolderChanges:
+    """What has changed since the last listing of the folder."""
 
-    complete: tuple[Shot, ...] = ()
-    """Complete since the last look; each is told once, and again when it changes."""
-    broken_off: tuple[Shot, ...] = ()
-    """At rest with frames missing or empty; told once."""
+    complete: tuple[ArrivedShot, ...] = ()
+    """Complete since the last listing; each shot is here once, and again when it changes."""
+    broken_off: tuple[ArrivedShot, ...] = ()
+    """At rest with frames missing or empty; here once."""
     growing: int = 0
     """How many are not at rest yet."""
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Remembers earlier looks, so that it can tell what has come to rest."""
+    """Remembers earlier listings, and finds the shots that have come to rest."""
 
     settle_s: float
     _watched: dict[str, _Watched] = field(default_factory=dict)
-    _looked_at: float = 0.0
+    _listed_at: float = 0.0
 
-    def look(self, seen: Seen, now: float) -> Look:
-        """Compare what is there with what was; `now` is in seconds of any clock that only goes forward."""
-        shots = shots_in(seen)
+    def update(self, listing: Listing, now: float) -> FolderChanges:
+        """Compare a listing with the earlier ones; `now` is in seconds of any clock that only goes forward."""
+        shots = shots_in(listing)
         self._watched = {name: each for name, each in self._watched.items() if name in shots}
-        complete: list[Shot] = []
-        broken_off: list[Shot] = []
+        complete: list[ArrivedShot] = []
+        broken_off: list[ArrivedShot] = []
         growing = 0
         for name, shot in sorted(shots.items()):
             watched = self._compared(name, shot, now)
@@ -95,59 +96,58 @@ class Arrivals:
                 continue
             watched.handed_out = True
             (complete if shot.whole else broken_off).append(shot)
-        self._looked_at = now
-        return Look(tuple(complete), tuple(broken_off), growing)
+        self._listed_at = now
+        return FolderChanges(tuple(complete), tuple(broken_off), growing)
 
-    def _compared(self, name: str, shot: Shot, now: float) -> _Watched:
+    def _compared(self, name: str, shot: ArrivedShot, now: float) -> _Watched:
         watched = self._watched.get(name)
         if watched is None:
             watched = self._watched[name] = _Watched(shot, now)
         elif watched.shot.digest != shot.digest:
-            # Until the last look it certainly rested; since then, which may be long, nobody looked. What was told of
-            # and is whole, or was, begins anew; what still has gaps does not, or each of its frames would be told of.
+            # Until the last listing it rested; since then, which may be long, it was not listed. A shot that was handed
+            # out and is whole, or was, begins anew; one that still has gaps does not, or it would be handed out again
+            # with each of its frames.
             anew = watched.handed_out and (watched.shot.whole or shot.whole)
-            pause = 0.0 if anew else max(watched.longest_pause, self._looked_at - watched.since)
+            pause = 0.0 if anew else max(watched.longest_pause, self._listed_at - watched.since)
             watched = self._watched[name] = _Watched(shot, now, pause)
         return watched
 
 
-def shots_in(seen: Seen) -> dict[str, Shot]:
-    """The shots that the files of a look are, by name."""
+def shots_in(listing: Listing) -> dict[str, ArrivedShot]:
+    """The shots that the files of a listing make up, by name."""
     singles: dict[str, list[str]] = {}
     groups: dict[tuple[str, str, str], list[tuple[NumberedPath, str]]] = defaultdict(list)
-    for path in seen:
+    for path in listing:
         numbered = None if is_movie(path) else named_like(path)
         if numbered is None:
             singles[path] = [path]
         else:
             groups[numbered.folder, numbered.prefix, numbered.suffix].append((numbered, path))
-    shots = {name: _shot(name, paths, (), seen) for name, paths in singles.items()}
+    shots = {name: _shot(name, paths, (), listing) for name, paths in singles.items()}
     for files in groups.values():
-        # Unpadded numbers grow a digit on the way: the shortest tells how they are written.
+        # Unpadded numbers grow a digit on the way: the shortest has the pattern.
         pattern = min((numbered for numbered, _ in files), key=lambda numbered: numbered.padding)
         numbers = {pattern.number_of(os.path.basename(path)): path for _, path in files}
         own = {number: path for number, path in numbers.items() if number is not None}
         if own:
             missing = tuple(number for number in range(min(own), max(own) + 1) if number not in own)
-            shots[str(pattern)] = _shot(str(pattern), list(own.values()), missing, seen)
+            shots[str(pattern)] = _shot(str(pattern), list(own.values()), missing, listing)
     return shots
 
 
-def _shot(name: str, paths: list[str], missing: tuple[int, ...], seen: Seen) -> Shot:
+def _shot(name: str, paths: list[str], missing: tuple[int, ...], listing: Listing) -> ArrivedShot:
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(repr((path, *seen[path])).encode())
-    empty = tuple(path for path in sorted(paths) if not seen[path][0])
-    return Shot(name, digest.hexdigest()[:16], len(paths), missing, empty)
+        digest.update(repr((path, *listing[path])).encode())
+    empty = tuple(path for path in sorted(paths) if not listing[path][0])
+    return ArrivedShot(name, digest.hexdigest()[:16], len(paths), missing, empty)
 
 
-def look_into(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
+def listing_of(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
     """Every movie and picture below a folder with its stamp.
 
-    Hidden files are passed over, folders of results, and the folders `besides`.
-
-    `besides` are real paths. What disappears between the listing and the look at it was never there. OSError where
-    the folder itself cannot be listed.
+    Hidden files, folders of results and the folders `besides` are skipped; `besides` are real paths. A file that
+    disappears meanwhile is left out. OSError where the folder itself cannot be listed.
     """
     found: dict[str, Stamp] = {}
     pending = [""]
@@ -165,7 +165,7 @@ def look_into(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
                 continue
             try:
                 if entry.is_dir():
-                    # What another watcher, or this one with another --into, made would be painted without end.
+                    # The results of another watcher, or of this one with another --into, would be painted without end.
                     if os.path.lexists(os.path.join(entry.path, LOCK)):
                         continue
                     # A link to a folder may lead round in circles.

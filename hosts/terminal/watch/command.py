@@ -1,9 +1,8 @@
-"""`impasto watch`: what is rendered into a folder comes out painted beside it."""
+"""`impasto watch`: shots that are rendered into a folder are painted beside it."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -26,28 +25,39 @@ from impasto.core.errors import (
 )
 from impasto.core.media.movie_codec import CONTAINERS
 from impasto.core.media.open import is_movie
+from impasto.hosts.events import (
+    Event,
+    RunCancelled,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    ShotPainted,
+    ShotSkipped,
+    WatchStarted,
+)
 from impasto.hosts.terminal.controls import with_controls
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, Left, Painted, Started, Warned, Watching
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.render.order import Order, order_from
+from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into
-from impasto.hosts.terminal.watch.record import Entry, Record, held, read_record
+from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
+from impasto.hosts.terminal.watch.record import RecordedShot, WatchRecord, held, read_record
+from impasto.server.protocol.codec import fingerprint
+from impasto.server.protocol.messages import ShotJob
 
 CLIENT = "impasto watch"
 INTO = "painted"
 SETTLE_S = 5.0
-LOOK_S = 1.0
-"""Between two looks at the folder; more where a look takes long, so that a slow disk is not kept busy by looking."""
-LOOK_SHARE = 10
+LISTING_S = 1.0
+"""Between two listings of the folder; longer where a listing takes long, so that a slow disk is not kept busy."""
+LISTING_SHARE = 10
 RETRY_S = 30.0
-"""Until a shot is tried again that failed for a reason outside of itself."""
+"""Until a shot is tried again that failed for no reason of its own."""
 
 Show = Callable[[Event], None]
-Paint = Callable[[Order, Show, Callable[[], bool]], bool]
-"""Paint one shot and tell of it; False where it was cancelled."""
+RenderShot = Callable[[ShotJob, Show, Callable[[], bool]], bool]
+"""Render one shot and show its events; False where it was cancelled."""
 
 
 @with_controls
@@ -87,125 +97,121 @@ def watch(
         source, target = os.path.abspath(folder), os.path.abspath(into or folder / INTO)
         if os.path.realpath(source) == os.path.realpath(target):
             raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
-        order = order_from(
-            input="", output="", style=_known_style(style), frames=None, animate=None, matte=None, layer=None,
-            input_space=input_space, output_space=output_space, tile="auto", precision="auto", device="auto",
-            overwrite=False, resume=False, controls=controls,
-        )  # fmt: skip
-        reporter.show(Watching(source, target, order.style or ""))
+        job = job_from(style=_known_style(style), input_space=input_space, output_space=output_space, controls=controls)
+        reporter.show(WatchStarted(source, target, job.look.style))
         with held(target):
             record = read_record(target, source)
-            watcher = Watcher(source, target, order, record, reporter.show, interrupts.asked, settle)
+            watcher = FolderWatcher(source, target, job, record, reporter.show, interrupts.asked, settle)
             cut_off = watcher.run(once=once)
         seconds = round(time.monotonic() - watcher.begun, 3)
         if cut_off:
-            reporter.show(Cancelled(target, watcher.frames, seconds))
+            reporter.show(RunCancelled(target, watcher.frames, seconds))
             raise typer.Exit(INTERRUPTED)
-        reporter.show(Finished(target, watcher.frames, seconds=seconds))
+        reporter.show(RunFinished(target, watcher.frames, seconds=seconds))
 
 
-def through_server(order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
+def through_server(job: ShotJob, show: Show, cancelled: Callable[[], bool]) -> bool:
     """Paint one shot on the user's server, which is started where none runs."""
     from impasto.hosts.terminal.render.served import render_there
     from impasto.hosts.terminal.server.connect import connected
 
     with connected(CLIENT, start=True, lane="batch") as client:
-        return render_there(client, order, show, cancelled, local=True)
+        return render_there(client, job, show, cancelled, local=True)
 
 
 @dataclass(slots=True)
-class Watcher:
-    """Looks at the folder and paints what is complete, one shot at a time."""
+class FolderWatcher:
+    """Lists the folder and paints what is complete, one shot at a time."""
 
     source: str
     target: str
-    order: Order
+    job: ShotJob
     """What is the same for every shot."""
-    record: Record
+    record: WatchRecord
     show: Show
     asked: Callable[[], bool]
     """Whether the work is to stop."""
     settle_s: float = SETTLE_S
-    paint: Paint = through_server
+    render: RenderShot = through_server
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     frames: int = 0
     """Painted by this run."""
     begun: float = field(default=0.0, init=False)
-    _again: list[tuple[float, Shot]] = field(default_factory=list, init=False)
+    _again: list[tuple[float, ArrivedShot]] = field(default_factory=list, init=False)
     """Shots to be tried once more, and when."""
-    _said: set[str] = field(default_factory=set, init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
 
     def run(self, *, once: bool) -> bool:
-        """Watch until somebody asks to stop, or with `once` until all is done; whether a shot was cut off by that."""
+        """Watch until `asked`, or with `once` until all is done; returns whether a shot was cut off by that."""
         self.begun = self.clock()
-        arrivals, settings = Arrivals(self.settle_s), settings_digest(self.order)
+        arrivals, settings = Arrivals(self.settle_s), settings_digest(self.job)
         besides = {os.path.realpath(self.target)}
         while not self.asked():
             start = self.clock()
             try:
-                seen = look_into(self.source, besides)
+                listing = listing_of(self.source, besides)
             except OSError as error:
-                self._say(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
+                self._warn(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
                 self._rest(RETRY_S)
                 continue
-            looked_s = self.clock() - start
-            look = arrivals.look(seen, self.clock())
-            for shot in look.broken_off:
-                self.show(Left(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
+            listed_s = self.clock() - start
+            changes = arrivals.update(listing, self.clock())
+            for shot in changes.broken_off:
+                self.show(ShotSkipped(os.path.join(self.source, shot.name), "inconsistent_shot", *gap_text(shot)))
             due = [shot for at, shot in self._again if at <= self.clock()]
             self._again = [(at, shot) for at, shot in self._again if at > self.clock()]
-            for shot in (*due, *look.complete):
+            for shot in (*due, *changes.complete):
                 if self.asked():
                     return False
                 if not self.record.finished(shot.name, shot.digest, settings) and not self._painted(shot, settings):
                     return True
-            if once and not look.growing and not self._again and not look.complete and not due:
+            if once and not changes.growing and not self._again and not changes.complete and not due:
                 return False
-            self._rest(max(min(self.settle_s, LOOK_S), LOOK_SHARE * looked_s))
+            self._rest(max(min(self.settle_s, LISTING_S), LISTING_SHARE * listed_s))
         return False
 
-    def _painted(self, shot: Shot, settings: str) -> bool:
-        """Paint a shot, or leave it with a sentence; False where it was cut off."""
-        order = self._order_for(shot)
-        entry = Entry(shot.digest, settings, os.path.relpath(order.output, self.target), "begun")
-        ends: list[Finished | Cancelled] = []
+    def _painted(self, shot: ArrivedShot, settings: str) -> bool:
+        """Paint a shot, or report why it is left; False where it was cut off."""
+        job = self._job_for(shot)
+        entry = RecordedShot(shot.digest, settings, os.path.relpath(job.output, self.target), "begun")
+        ends: list[RunFinished | RunCancelled] = []
 
         def show(event: Event) -> None:
-            if isinstance(event, Started):
-                # From here on the files are ours: the outputs were found free, and nothing is written yet.
+            if isinstance(event, RunStarted):
+                # From here on the output is ours: it was found free, and nothing is written yet.
                 self.record.note(shot.name, entry)
-            if isinstance(event, Finished | Cancelled):
+            if isinstance(event, RunFinished | RunCancelled):
                 ends.append(event)
             else:
                 self.show(event)
 
         try:
-            done = self.paint(order, show, self.asked)
+            done = self.render(job, show, self.asked)
             if done:
                 self.record.finish(shot.name)
         except ImpastoError as error:
             failure = failure_of(error)
             if _passes(error):
-                self._say(f"{failure.message}; trying again in {RETRY_S:g} s")
+                self._warn(f"{failure.message}; trying again in {RETRY_S:g} s")
                 self._again.append((self.clock() + RETRY_S, shot))
             else:
-                self.show(Left(order.input, failure.code, failure.message, failure.hint))
+                self.show(ShotSkipped(job.input, failure.code, failure.message, failure.hint))
             return True
         end = ends[-1]
         self.frames += end.frames
-        if isinstance(end, Cancelled):
-            if end.output is not None and end.output != order.output and is_movie(end.output):
-                # It is begun anew with the next start; half of it is of use to nobody.
+        if isinstance(end, RunCancelled):
+            if end.output is not None and end.output != job.output and is_movie(end.output):
+                # The next start begins it anew; half a movie is of no use.
                 with contextlib.suppress(OSError):
                     os.unlink(end.output)
             return False
-        self._said.clear()
-        self.show(Painted(order.input, order.output, end.frames, end.skipped, end.seconds, end.fps))
+        self._warned.clear()
+        self.show(ShotPainted(job.input, job.output, end.frames, end.skipped, end.seconds, end.fps))
         return True
 
-    def _order_for(self, shot: Shot) -> Order:
-        """What is sent to the server. What an earlier run made of the same shot is replaced, what is foreign never."""
+    def _job_for(self, shot: ArrivedShot) -> ShotJob:
+        """The job of a shot. The output of an earlier run of the same shot is replaced, any other file never."""
         source = os.path.join(self.source, shot.name)
         target = os.path.join(self.target, shot.name)
         stem, extension = os.path.splitext(target)
@@ -213,23 +219,23 @@ class Watcher:
         if movie and extension.lower() not in CONTAINERS:
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
-        return replace(self.order, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
+        return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
 
-    def _say(self, text: str) -> None:
-        """A note, once until something has been painted."""
-        if text not in self._said:
-            self._said.add(text)
-            self.show(Warned(text))
+    def _warn(self, text: str) -> None:
+        """Show a warning, once until something has been painted."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.show(RunWarning(text))
 
     def _rest(self, seconds: float) -> None:
-        """Wait, with an ear for Ctrl-C."""
+        """Wait, and stop waiting once `asked`."""
         until = self.clock() + seconds
         while not self.asked() and (left := until - self.clock()) > 0:
             self.pause(min(left, 0.1))
 
 
-def gap_text(shot: Shot) -> tuple[str, str]:
-    """What is said of a shot that came to rest with frames missing or empty, and what to do about it."""
+def gap_text(shot: ArrivedShot) -> tuple[str, str]:
+    """Message and hint for a shot that came to rest with frames missing or empty."""
     if not shot.missing:
         hint = "it is painted once it is written"
         return f"expected whole files in '{shot.name}', '{shot.empty[0]}' is empty; {hint}", hint
@@ -238,20 +244,14 @@ def gap_text(shot: Shot) -> tuple[str, str]:
     return f"expected an unbroken sequence in '{shot.name}', missing {shown}; {hint}", hint
 
 
-def settings_digest(order: Order) -> str:
-    """Of everything but the shot that decides what a result looks like; another digest, another picture."""
-    facts = (
-        order.style,
-        _style_hash(order.style),
-        order.input_space,
-        order.output_space,
-        sorted(order.controls.items()),
-    )
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+def settings_digest(job: ShotJob) -> str:
+    """A digest of everything but the shot that decides what a result looks like."""
+    shared = replace(job, input="", output="", overwrite=False, resume=False)
+    return fingerprint(shared, _style_hash(job.look.style)).hex()[:16]
 
 
 def _passes(error: ImpastoError) -> bool:
-    """Whether the same shot may well succeed later: the server or the disk failed, not the shot."""
+    """Whether the same shot may succeed later: the server or the disk failed, not the shot."""
     if isinstance(error, InvalidRequest | NotPermitted | WorkerLost | OutputExists):
         return False
     return isinstance(error, ServerError | OutputError)
@@ -276,10 +276,10 @@ def _known_style(style: str | None) -> str:
     return os.path.abspath(path) if os.path.isfile(style) else style
 
 
-def _style_hash(style: str | None) -> str:
+def _style_hash(style: str) -> str:
     from impasto.core.style import find_style, read_card
 
     try:
-        return read_card(find_style(style or "")).weights_sha256
+        return read_card(find_style(style)).weights_sha256
     except ImpastoError:
-        return ""  # a name that the server alone knows
+        return ""  # only the server knows the name

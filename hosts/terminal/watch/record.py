@@ -1,7 +1,7 @@
-"""What a watched folder has been through: a small file beside the results, so that nothing is done twice.
+"""The record of a watched folder: a small file beside the results, so that no shot is painted twice.
 
-A finished sequence could be known by the provenance in its frames; a movie that was taken away, or one whose every
-frame would have to be decoded, could not. The record says of each shot what it was, how it was painted and where to.
+The provenance in its frames would identify a finished sequence, but not a movie that was moved away, or one whose every
+frame would have to be decoded. The record has the digest, the settings and the output of each shot.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from impasto.core.media.commit import committed, make_folder, output_error
 
 NAME = ".impasto-watch.json"
 LOCK = ".impasto-watch.lock"
-"""Held by whoever paints into the folder. It stays, and tells every watcher that what lies beside it are results."""
+"""Locked by the process that paints into the folder. The file stays, and marks the folder as one of results."""
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What was done about one shot."""
+class RecordedShot:
+    """One shot as the record has it."""
 
     digest: str
     """Of the shot as it lay in the folder."""
     settings: str
-    """Of the style and everything that was turned."""
+    """Digest of the style and all settings."""
     output: str
     """Below the folder of results."""
     state: Literal["begun", "finished"]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class WatchRecord:
     """The record of one folder of results. Every change is on disk when the call returns."""
 
     path: str
     source: str
     """The folder that is painted, from this one: names of shots mean files of that folder alone."""
-    entries: dict[str, Entry]
+    entries: dict[str, RecordedShot]
 
     def finished(self, shot: str, digest: str, settings: str) -> bool:
-        """Whether this very shot has been painted in just this way."""
+        """Whether this shot, unchanged, has been painted with these settings."""
         entry = self.entries.get(shot)
         return entry is not None and entry.state == "finished" and (entry.digest, entry.settings) == (digest, settings)
 
     def owns(self, shot: str, output: str) -> bool:
-        """Whether what lies at `output` was made of this shot, so that it may be replaced."""
+        """Whether the file at `output` was made of this shot, so that it may be replaced."""
         entry = self.entries.get(shot)
         return entry is not None and entry.output == output
 
-    def note(self, shot: str, entry: Entry) -> None:
-        """Remember; OutputError where the file cannot be written."""
+    def note(self, shot: str, entry: RecordedShot) -> None:
+        """Store an entry; OutputError where the file cannot be written."""
         self.entries[shot] = entry
         shots = {name: asdict(each) for name, each in sorted(self.entries.items())}
         text = {"version": VERSION, "source": self.source, "shots": shots}
@@ -64,15 +64,15 @@ class Record:
             json.dump(text, stream, indent=1, ensure_ascii=False)
 
     def finish(self, shot: str) -> None:
-        """The shot that was begun is done."""
+        """Note that a shot is finished."""
         self.note(shot, replace(self.entries[shot], state="finished"))
 
 
 @contextlib.contextmanager
 def held(folder: str) -> Iterator[None]:
-    """While it lasts, nobody else paints into a folder of results. UsageError where somebody does.
+    """Hold the lock of a folder of results. UsageError where another process holds it.
 
-    The lock goes with the process, however it dies.
+    The lock ends with the process, however it dies.
     """
     from impasto.server.runtime_dir import take_lock
 
@@ -93,11 +93,11 @@ def held(folder: str) -> Iterator[None]:
         os.close(fd)  # and with it goes the lock
 
 
-def read_record(folder: str, source: str) -> Record:
+def read_record(folder: str, source: str) -> WatchRecord:
     """The record in a folder of results, empty where there is none.
 
-    Raises UsageError for the results of another folder, and for a file that is no record: to go on without it would
-    be to do everything again.
+    Raises UsageError for the results of another folder, and for a file that is no record: without the record every
+    shot would be painted again.
     """
     whence = _from(folder, source)
     path = os.path.join(folder, NAME)
@@ -115,7 +115,7 @@ def read_record(folder: str, source: str) -> Record:
                 f"expected '{folder}' to hold results of '{source}', they are of '{facts['source']}'; name another "
                 "folder with --into"
             )
-        return Record(path, whence, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
+        return WatchRecord(path, whence, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"expected the record of this folder in '{path}', got something else ({error}); remove it, and what is in"
@@ -124,13 +124,13 @@ def read_record(folder: str, source: str) -> Record:
 
 
 def _from(folder: str, source: str) -> str:
-    """Where a folder is from another one, so that both may be moved together."""
+    """The relative path from one folder to another, so that both may be moved together."""
     try:
         return os.path.relpath(os.path.realpath(source), os.path.realpath(folder))
     except ValueError:  # on another drive
         return os.path.realpath(source)
 
 
-def _entry(facts: Mapping[str, str]) -> Entry:
+def _entry(facts: Mapping[str, str]) -> RecordedShot:
     state: Literal["begun", "finished"] = "finished" if facts["state"] == "finished" else "begun"
-    return Entry(facts["digest"], facts["settings"], facts["output"], state)
+    return RecordedShot(facts["digest"], facts["settings"], facts["output"], state)

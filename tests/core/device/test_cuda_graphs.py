@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.core.device.cuda_graphs import KEPT, Graphs, _Recorded
+from impasto.core.device.cuda_graphs import GRAPHS_KEPT, CudaGraphs, _Recorded
 from impasto.core.tiling import Maps
 
 
@@ -48,7 +48,7 @@ def picture(side: int, value: float = 0.5) -> Tensor:
 
 def test_a_shape_is_recorded_when_it_comes_again_and_replayed_from_then_on() -> None:
     recorder = Recorder()
-    graphs = Graphs(net, record=recorder)
+    graphs = CudaGraphs(net, record=recorder)
     for count, value in enumerate((0.1, 0.2, 0.3), 1):
         gain, bias = graphs(picture(8, value))
         assert torch.equal(gain, net(picture(8, value))[0])
@@ -58,7 +58,7 @@ def test_a_shape_is_recorded_when_it_comes_again_and_replayed_from_then_on() -> 
 
 def test_another_type_is_another_shape() -> None:
     recorder = Recorder()
-    graphs = Graphs(net, record=recorder)
+    graphs = CudaGraphs(net, record=recorder)
     for dtype in (torch.float32, torch.float16, torch.float32, torch.float16):
         assert graphs(picture(8).to(dtype))[0].dtype == dtype
     assert len(recorder.recorded) == 2
@@ -66,30 +66,30 @@ def test_another_type_is_another_shape() -> None:
 
 def test_the_graph_that_was_not_used_for_longest_gives_way() -> None:
     recorder = Recorder()
-    graphs = Graphs(net, record=recorder)
-    for side in range(8, 8 + KEPT + 1):
+    graphs = CudaGraphs(net, record=recorder)
+    for side in range(8, 8 + GRAPHS_KEPT + 1):
         graphs(picture(side))
         graphs(picture(side))
         graphs(picture(8))
-    assert len(graphs._recorded) == KEPT
+    assert len(graphs._recorded) == GRAPHS_KEPT
     assert recorder.recorded.count((1, 3, 8, 8)) == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("cannot be captured"), torch.OutOfMemoryError("too large")])
 def test_what_cannot_be_recorded_runs_plainly_and_is_tried_once(error: Exception) -> None:
     recorder = Recorder(error)
-    graphs = Graphs(net, record=recorder)
+    graphs = CudaGraphs(net, record=recorder)
     for _ in range(4):
         assert torch.equal(graphs(picture(8))[0], net(picture(8))[0])
     assert len(recorder.recorded) == 1
 
 
-def test_forgotten_graphs_are_recorded_again() -> None:
+def test_cleared_graphs_are_recorded_again() -> None:
     recorder = Recorder()
-    graphs = Graphs(net, record=recorder)
+    graphs = CudaGraphs(net, record=recorder)
     for _ in range(2):
         graphs(picture(8))
-    graphs.forget()
+    graphs.clear()
     assert not graphs._recorded
     graphs(picture(8))
     assert len(recorder.recorded) == 2

@@ -15,18 +15,20 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.core.device.cuda_graphs import Graphs
-from impasto.core.device.streams import lanes_of, on
-from impasto.core.device.transfer import register, straight_target
+from impasto.core.device.cuda_graphs import CudaGraphs
+from impasto.core.device.streams import on, streams_of
+from impasto.core.device.transfer import direct_target, register
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Pixels
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.blocks import edge_padded
 from impasto.core.generators.unet import SIZES, UNetConfig
 from impasto.core.params import Params
 from impasto.core.style import Style
 from tests.core.device.test_working_picture import engine_on_device, matted
 from tests.core.generators.test_unet import lively
-from tests.core.test_engine import CARD, extremes, plate
+from tests.core.test_engine import CARD, extremes
+from tests.plates import plate
 
 DEVICE = "cuda:0"
 FRAMES = 200
@@ -79,8 +81,8 @@ def test_float32_on_the_gpu_is_near_the_cpu() -> None:
     for dtype in ("uint8", "uint16", "float16", "float32"):
         for params in (Params(), Params(strength=0.7, colour=0.4, detail=0.6, exposure=1), Params(stroke=2.0)):
             frame = replace(plate(64, 81, dtype=dtype), colour_space="sRGB")
-            expected = on_cpu(frame, params).colour.astype(np.float64)
-            ours = on_gpu(frame, params).colour.astype(np.float64)
+            expected = on_cpu(frame, FrameSettings(params)).colour.astype(np.float64)
+            ours = on_gpu(frame, FrameSettings(params)).colour.astype(np.float64)
             greatest = np.iinfo(dtype).max if dtype.startswith("uint") else 1
             np.testing.assert_allclose(ours / greatest, expected / greatest, rtol=2e-3, atol=5e-3)
 
@@ -104,7 +106,7 @@ def test_a_graph_gives_the_pixels_of_the_plain_network(standard: Style) -> None:
     engine = Engine(standard, device=DEVICE)
     frame = plate(270, 480, dtype="float16")
     first = engine(frame).part.pixels.copy()
-    assert isinstance(engine._graphs, Graphs)
+    assert isinstance(engine._graphs, CudaGraphs)
     assert not engine._graphs._recorded
     second, third = engine(frame).part.pixels.copy(), engine(frame).part.pixels.copy()
     assert len(engine._graphs._recorded) == 1, "the shape could not be captured"
@@ -122,7 +124,7 @@ def test_edges_are_repeated_as_torch_repeats_them() -> None:
 def test_registered_memory_is_pinned_and_used_both_ways(ring: Ring, standard: Style) -> None:
     assert ring.registered.pinned, ring.registered.refusal
     into = ring.slots[2]
-    target = straight_target(into)
+    target = direct_target(into)
     assert target is not None
     assert target.is_pinned()
     engine = Engine(standard, device=DEVICE)
@@ -190,10 +192,10 @@ def test_a_frame_too_large_for_the_device_is_painted_all_the_same(standard: Styl
     assert np.nanmedian(difference) < 1e-3
 
 
-def test_lanes_are_three_streams_that_engines_share() -> None:
-    lanes = lanes_of(DEVICE)
-    assert lanes is lanes_of(DEVICE)
-    assert len({lanes.upload, lanes.compute, lanes.download}) == 3
-    with on(lanes.compute):
-        assert torch.cuda.current_stream() == lanes.compute
-    assert engine_on_device("identity")._easel.lanes.compute is None
+def test_engines_share_the_three_streams_of_a_device() -> None:
+    streams = streams_of(DEVICE)
+    assert streams is streams_of(DEVICE)
+    assert len({streams.upload, streams.compute, streams.download}) == 3
+    with on(streams.compute):
+        assert torch.cuda.current_stream() == streams.compute
+    assert engine_on_device("identity")._context.streams.compute is None

@@ -10,17 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.core.colour import fill
-from impasto.core.device.resample import Method, filled, resized
+from impasto.core.device.resample import Interpolation, filled, resized
 from impasto.core.frame import Samples
+from tests.plates import noise
 
 OPENCV = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
-def noise(height: int, width: int) -> Samples:
-    return np.random.default_rng(height + width).random((height, width, 3), np.float32)
-
-
-def by_taps(picture: Samples, size: tuple[int, int], method: Method) -> Samples:
+def by_taps(picture: Samples, size: tuple[int, int], method: Interpolation) -> Samples:
     planes = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
     return np.asarray(resized(planes, size, method).permute(1, 2, 0).numpy())
 
@@ -40,7 +37,7 @@ def by_taps(picture: Samples, size: tuple[int, int], method: Method) -> Samples:
         ("cubic", (2, 3), (4, 6)),
     ],
 )
-def test_a_change_of_size_is_that_of_opencv(method: Method, old: tuple[int, int], new: tuple[int, int]) -> None:
+def test_a_change_of_size_is_that_of_opencv(method: Interpolation, old: tuple[int, int], new: tuple[int, int]) -> None:
     picture = noise(*old)
     expected = cv2.resize(picture, new[::-1], interpolation=OPENCV[method])
     np.testing.assert_allclose(by_taps(picture, new, method), expected.reshape(*new, 3), atol=1e-6)

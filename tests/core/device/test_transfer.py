@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from impasto.core.device.transfer import Registered, download, known_bytes, register, straight_target, upload
+from impasto.core.device.transfer import Registered, direct_target, download, register, registered_bytes, upload
 from impasto.core.errors import DeviceError
 from impasto.core.frame import Pixels
 
@@ -53,13 +53,13 @@ def test_a_registered_segment_is_known_by_its_addresses_and_forgotten_when_close
     with Registered(segment, device="cpu", runtime=runtime) as registered:
         assert registered.pinned
         assert not registered.refusal
-        found = known_bytes(start, 100)
+        found = registered_bytes(start, 100)
         assert found is not None
         assert found.data_ptr() == start
-        assert known_bytes(start, BYTES) is None
-        assert known_bytes(start - 8192, 16) is None
+        assert registered_bytes(start, BYTES) is None
+        assert registered_bytes(start - 8192, 16) is None
         del found
-    assert known_bytes(start, 100) is None
+    assert registered_bytes(start, 100) is None
     assert [name for name, _ in runtime.calls] == ["register", "unregister"]
     registered.close()
     assert len(runtime.calls) == 2
@@ -129,7 +129,7 @@ def test_samples_come_back_to_where_they_are_wanted(
     into = slot(segment, row_samples=row_samples, dtype=dtype)
     into = into[::-1] if bottom_up else into
     with Registered(segment, device="cpu", runtime=Runtime() if known else None):
-        assert (straight_target(into) is not None) == (known and row_samples == 48)
+        assert (direct_target(into) is not None) == (known and row_samples == 48)
         assert download(raw, into)() is into
     np.testing.assert_array_equal(into, result)
     np.testing.assert_array_equal(download(raw, None)(), result)

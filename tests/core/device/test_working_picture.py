@@ -1,4 +1,4 @@
-"""The passage on a device against that of numpy, on the CPU in float32: the same steps, the same pixels."""
+"""The working picture in tensors against that in numpy, on the CPU in float32: the same steps, the same pixels."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ from impasto.core import working_picture as reference
 from impasto.core.colour.closed_form import closed_form
 from impasto.core.device import working_picture
 from impasto.core.device.transfer import upload
+from impasto.core.device.working_picture import DeviceWorkingPicture
 from impasto.core.engine import Engine
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
 from impasto.core.guides import Guide
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
-from impasto.core.working_picture import Output
+from impasto.core.working_picture import Output, WorkingPicture
 from tests.core.generators.test_unet import lively
-from tests.core.test_engine import CARD, extremes, plate
+from tests.core.test_engine import CARD, extremes
+from tests.plates import plate
 
 SPACES = (None, "sRGB", "ACEScg", "ACEScct", "ARRI LogC4", "Camera Rec.709", "Gamma 2.4 Encoded Rec.709")
 LOGARITHMS = ("ACEScct", "ARRI LogC4")
+DEFAULTS = Params()
 CHAIN = 4e-6
 """Units in the last place of a dozen float32 steps, relative to a pixel's largest channel."""
 
 
 def engine_on_device(style: str | Style) -> Engine:
-    """An engine on the CPU that goes the way of a GPU."""
+    """An engine on the CPU that paints as an engine on a GPU does."""
     engine = Engine(style, device="cpu")
     engine._passes_on_device = True
     return engine
@@ -78,12 +82,13 @@ def matted(kind: AlphaKind = AlphaKind.ASSOCIATED, dtype: str = "float32") -> Fr
     return Frame.from_pixels(pixels.astype(dtype), alpha_kind=kind)
 
 
-def seen_twice(frame: Frame, params: Params = Params()) -> tuple[reference.Seen, working_picture.Seen]:  # noqa: B008
+def both_working(frame: Frame, params: Params = DEFAULTS) -> tuple[WorkingPicture, DeviceWorkingPicture]:
+    """The working picture of a frame in numpy and in tensors."""
     with np.errstate(all="ignore"):
-        by_numpy = reference.see(frame, exposure=params.exposure)
-    way = working_picture.way_of(frame, params, None)
-    assert way is not None
-    return by_numpy, working_picture.see(upload(frame.part.pixels, "cpu"), way, params.exposure)
+        by_numpy = reference.to_working(frame, exposure=params.exposure)
+    transform = working_picture.device_transform_of(frame, params, None)
+    assert transform is not None
+    return by_numpy, working_picture.to_working(upload(frame.part.pixels, "cpu"), transform, params.exposure)
 
 
 def interleaved(planes: torch.Tensor) -> Samples:
@@ -129,7 +134,7 @@ def test_the_identity_returns_mattes_and_what_lies_under_them(
     identity: Engine, kind: AlphaKind, params: Params
 ) -> None:
     frame = matted(kind)
-    result = identity(frame, params).part.pixels
+    result = identity(frame, FrameSettings(params)).part.pixels
     if params.detail:
         # What a blur leaves of nothing is not quite nothing.
         assert_close(result, frame.part.pixels, 1e-5)
@@ -140,7 +145,7 @@ def test_the_identity_returns_mattes_and_what_lies_under_them(
 @pytest.mark.parametrize("kind", AlphaKind)
 @pytest.mark.parametrize("exposure", [0.0, -3.0, 2.0])
 def test_the_network_is_shown_what_numpy_shows_it(kind: AlphaKind, exposure: float) -> None:
-    expected, ours = seen_twice(matted(kind), Params(exposure=exposure))
+    expected, ours = both_working(matted(kind), Params(exposure=exposure))
     np.testing.assert_allclose(interleaved(ours.picture), expected.picture, atol=CHAIN)
     assert ours.invalid_pixels == expected.invalid_pixels
 
@@ -153,29 +158,29 @@ values = st.one_of(
 def test_a_nan_beside_a_hole_does_not_spread_into_it() -> None:
     pixels = np.ones((4, 5, 4), np.float16)
     pixels[0, 4, 0], pixels[2, 2, 3] = np.nan, 0
-    expected, ours = seen_twice(Frame.from_pixels(pixels))
+    expected, ours = both_working(Frame.from_pixels(pixels))
     np.testing.assert_allclose(expected.picture, np.ones((4, 5, 3)), atol=CHAIN)
     np.testing.assert_allclose(interleaved(ours.picture), expected.picture, atol=CHAIN)
     assert ours.invalid_pixels == expected.invalid_pixels == 1
 
 
 @given(arrays(np.float16, st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4)), elements=values))
-def test_any_plate_is_seen_as_numpy_sees_it(pixels: Pixels) -> None:
-    expected, ours = seen_twice(Frame.from_pixels(pixels))
+def test_any_plate_is_shown_as_in_numpy(pixels: Pixels) -> None:
+    expected, ours = both_working(Frame.from_pixels(pixels))
     np.testing.assert_allclose(interleaved(ours.picture), expected.picture, atol=CHAIN)
     assert ours.invalid_pixels == expected.invalid_pixels
 
 
 @given(arrays(np.float16, st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4)), elements=values))
-def test_any_plate_is_answered_as_numpy_answers_it(pixels: Pixels) -> None:
-    expected, ours = seen_twice(Frame.from_pixels(pixels))
+def test_any_plate_goes_back_as_in_numpy(pixels: Pixels) -> None:
+    expected, ours = both_working(Frame.from_pixels(pixels))
     styled = np.clip(expected.picture * 0.5 + 0.3, 0, 1)
     matte = np.linspace(0, 1, pixels[..., 0].size, dtype=np.float32).reshape(pixels.shape[:2])
     # A float plate, so that no rounding to half hides what differs.
     with np.errstate(all="ignore"):
-        theirs = reference.answer(expected, styled, strength=0.9, matte=matte).part.pixels
+        theirs = reference.to_plate(expected, styled, strength=0.9, matte=matte).part.pixels
     planes = torch.from_numpy(styled).permute(2, 0, 1)
-    result = working_picture.answer(ours, planes, 0.9, torch.from_numpy(matte)[None]).numpy()
+    result = working_picture.to_plate(ours, planes, 0.9, torch.from_numpy(matte)[None]).numpy()
     np.testing.assert_array_equal(np.isnan(result), np.isnan(theirs))
     np.testing.assert_allclose(result, theirs, rtol=2e-3, atol=2e-3)
 
@@ -185,10 +190,10 @@ def test_any_plate_is_answered_as_numpy_answers_it(pixels: Pixels) -> None:
 @pytest.mark.parametrize("space", SPACES)
 def test_a_painted_plate_goes_back_into_its_own_space(dtype: str, channels: int, space: str | None) -> None:
     frame = replace(plate(dtype=dtype, channels=channels), colour_space=space)
-    expected, ours = seen_twice(frame)
+    expected, ours = both_working(frame)
     styled = np.clip(expected.picture * 0.7 + 0.2, 0, 1)
-    theirs = reference.answer(expected, styled, strength=0.8).part.pixels
-    result = working_picture.answer(ours, torch.from_numpy(styled).permute(2, 0, 1), 0.8, None).numpy()
+    theirs = reference.to_plate(expected, styled, strength=0.8).part.pixels
+    result = working_picture.to_plate(ours, torch.from_numpy(styled).permute(2, 0, 1), 0.8, None).numpy()
     if space not in LOGARITHMS:
         assert_close(result, theirs, CHAIN)
     elif dtype == "float32" and channels == 3:
@@ -205,7 +210,7 @@ ALL = Params(strength=0.7, colour=0.4, detail=0.6, exposure=1)
 def test_a_whole_frame_is_that_of_numpy(by_numpy: Engine, on_device: Engine, dtype: str, params: Params) -> None:
     """The network's own rounding included, which a wild random network and light above 1 magnify."""
     frame = replace(plate(64, 81, dtype=dtype), colour_space="sRGB")
-    expected, ours = by_numpy.render(frame, params), on_device.render(frame, params)
+    expected, ours = by_numpy.render(frame, FrameSettings(params)), on_device.render(frame, FrameSettings(params))
     assert_close(ours.frame.part.pixels, expected.frame.part.pixels, 2e-5)
     assert ours.frame.provenance == expected.frame.provenance
     assert ours.report.seconds.keys() == expected.report.seconds.keys()
@@ -215,8 +220,8 @@ def test_a_matte_of_strength_and_a_matte_of_alpha_are_those_of_numpy(by_numpy: E
     frame = matted()
     matte = np.linspace(-0.1, 1.1, 61 * 93, dtype=np.float32).reshape(61, 93)
     with np.errstate(all="ignore"):
-        expected = by_numpy(frame, ALL, matte=matte).part.pixels
-    result = on_device(frame, ALL, matte=matte).part.pixels
+        expected = by_numpy(frame, FrameSettings(ALL), matte=matte).part.pixels
+    result = on_device(frame, FrameSettings(ALL), matte=matte).part.pixels
     np.testing.assert_array_equal(result[..., 3], frame.alpha)
     assert_close(result[..., :3], expected[..., :3], 1e-4)
     with pytest.raises(UsageError, match="93x61, got 10x9"):
@@ -271,26 +276,26 @@ def test_tiles_and_the_whole_agree() -> None:
         Frame.from_pixels(np.zeros((8, 8, 3), np.float32), colour_space="CanonLog2 CinemaGamut D55"),
     ],
 )
-def test_a_frame_that_a_device_cannot_take_exactly_goes_the_way_of_numpy(frame: Frame) -> None:
-    assert working_picture.way_of(frame, Params(), None) is None
+def test_a_frame_that_a_device_cannot_take_exactly_goes_through_numpy(frame: Frame) -> None:
+    assert working_picture.device_transform_of(frame, Params(), None) is None
 
 
-def test_a_picture_smaller_than_the_blur_of_detail_goes_the_way_of_numpy() -> None:
-    assert working_picture.way_of(plate(6, 40), Params(detail=0.5), None) is None
-    assert working_picture.way_of(plate(6, 40), Params(), None) is not None
+def test_a_picture_smaller_than_the_blur_of_detail_goes_through_numpy() -> None:
+    assert working_picture.device_transform_of(plate(6, 40), Params(detail=0.5), None) is None
+    assert working_picture.device_transform_of(plate(6, 40), Params(), None) is not None
 
 
-def test_grades_sizes_and_other_spaces_go_the_way_of_numpy(by_numpy: Engine, on_device: Engine) -> None:
+def test_grades_sizes_and_other_spaces_go_through_numpy(by_numpy: Engine, on_device: Engine) -> None:
     frame = plate()
     for settings in (
-        {"before": Before(denoise=0.5)},
-        {"after": After(sharpen=1)},
-        {"after": After(resize=Resize.parse("50%"))},
-        {"output": Output("srgb")},
+        FrameSettings(before=Before(denoise=0.5)),
+        FrameSettings(after=After(sharpen=1)),
+        FrameSettings(after=After(resize=Resize.parse("50%"))),
+        FrameSettings(output=Output("srgb")),
     ):
         np.testing.assert_array_equal(
-            on_device.render(frame, **settings).frame.part.pixels,  # type: ignore[arg-type]
-            by_numpy.render(frame, **settings).frame.part.pixels,  # type: ignore[arg-type]
+            on_device.render(frame, settings).frame.part.pixels,
+            by_numpy.render(frame, settings).frame.part.pixels,
         )
 
 
@@ -342,7 +347,7 @@ def test_without_memory_for_colour_on_the_device_the_processor_takes_over(
     def too_large(*_: object) -> None:
         raise torch.OutOfMemoryError("too large")
 
-    monkeypatch.setattr("impasto.core.device.frames.see", too_large)
+    monkeypatch.setattr("impasto.core.device.frame_job.to_working", too_large)
     result = on_device.render(plate())
     np.testing.assert_array_equal(result.frame.part.pixels, by_numpy(plate()).part.pixels)
     assert "memory ran short" in result.report.notes[0]
@@ -350,11 +355,11 @@ def test_without_memory_for_colour_on_the_device_the_processor_takes_over(
 
 def test_a_style_that_invents_nan_paints_it_where_numpy_does(style: Style, by_numpy: Engine, on_device: Engine) -> None:
     """A broken network must be seen and not hidden behind the plate."""
-    expected, ours = seen_twice(plate())
+    expected, ours = both_working(plate())
     styled = expected.picture.copy()
     styled[3, 3] = np.nan
-    theirs = reference.answer(expected, styled, strength=1).part.pixels
-    result = working_picture.answer(ours, torch.from_numpy(styled).permute(2, 0, 1), 1.0, None).numpy()
+    theirs = reference.to_plate(expected, styled, strength=1).part.pixels
+    result = working_picture.to_plate(ours, torch.from_numpy(styled).permute(2, 0, 1), 1.0, None).numpy()
     np.testing.assert_array_equal(np.isnan(result), np.isnan(theirs))
     assert np.isnan(result[3, 3]).all()
 

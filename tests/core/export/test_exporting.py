@@ -17,9 +17,9 @@ from impasto.core.card import COLOUR_CONTRACT, Card, card_from_json
 from impasto.core.engine import Engine
 from impasto.core.errors import OutputError, OutputExists, UnknownName, UsageError
 from impasto.core.export import exporting, parity
-from impasto.core.export.curves import decode, encode
 from impasto.core.export.exporting import FORMATS, Exported, export_to
 from impasto.core.export.facts import LINEAR_CONTRACT, facts_of
+from impasto.core.export.srgb import decode, encode
 from impasto.core.frame import Frame, Samples
 from impasto.core.generators.unet import UNet, UNetConfig
 from impasto.core.guides import Guide

@@ -63,9 +63,9 @@ def test_folding_changes_nothing_but_the_order_of_sums(net: ResUNet) -> None:
 
 def test_a_card_describes_it_completely() -> None:
     for config in RES_SIZES.values():
-        assert GENERATORS["resunet"](config.as_dict()).config == config
+        assert GENERATORS["resunet"].build(config.as_dict()).config == config
     with pytest.raises(ValueError, match="three widths"):
-        GENERATORS["resunet"]({"widths": [8, 8]})
+        GENERATORS["resunet"].build({"widths": [8, 8]})
 
 
 def test_it_starts_near_the_identity() -> None:

@@ -149,7 +149,7 @@ def test_a_new_network_moves_with_the_plate(size: str) -> None:
 
 def test_a_config_survives_the_way_through_a_card() -> None:
     config = SIZES["fine"]
-    assert GENERATORS["unet"](config.as_dict()).config == config
+    assert GENERATORS["unet"].build(config.as_dict()).config == config
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (9, 17)])

@@ -14,8 +14,9 @@ from impasto.core.card import Card, KeyFacts
 from impasto.core.colour import decode
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, KeyMotion, Pixels, Samples
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.style import Style
 from tests.core.generators.test_unet import lively
@@ -73,7 +74,7 @@ def engine() -> Engine:
 
 
 def shown(engine: Engine, pixels: Pixels, params: Params | None = None) -> Pixels:
-    return engine(Frame.from_pixels(pixels), params).colour
+    return engine(Frame.from_pixels(pixels), FrameSettings(params)).colour
 
 
 def apart(one: Pixels, other: Pixels) -> Samples:
@@ -248,14 +249,14 @@ def test_where_keys_cannot_be_used_the_network_paints_and_a_note_says_why(
     engine: Engine, size: tuple[int, int], params: Params, said: str
 ) -> None:
     plate = cv2.resize(PLATE, size[::-1], interpolation=cv2.INTER_AREA)
-    rendered = engine.render(Frame.from_pixels(plate), params)
+    rendered = engine.render(Frame.from_pixels(plate), FrameSettings(params))
     assert any(said in note for note in rendered.report.notes)
     np.testing.assert_array_equal(rendered.frame.colour, shown(engine, plate, replace(params, keys=0)))
 
 
 def test_a_proxy_with_its_stroke_halved_keeps_its_keys(engine: Engine) -> None:
     small = cv2.resize(PLATE, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
-    assert not engine.render(Frame.from_pixels(small), Params(stroke=0.5)).report.notes
+    assert not engine.render(Frame.from_pixels(small), FrameSettings(Params(stroke=0.5))).report.notes
 
 
 def test_light_above_one_comes_back_around_the_paint() -> None:
@@ -266,8 +267,8 @@ def test_light_above_one_comes_back_around_the_paint() -> None:
     gain = np.maximum(light.max(axis=2, keepdims=True), 1)
     seen = engine.style.keys
     assert seen is not None
-    as_seen = np.where(gain > 1, light / gain, light)
-    keys = keys_of((encode16(as_seen), paint))
+    to_display = np.where(gain > 1, light / gain, light)
+    keys = keys_of((encode16(to_display), paint))
     result = shown(engine_with(keys), light)
     np.testing.assert_allclose(result, decode(paint.astype(np.float32)) * gain, atol=0.02, rtol=0.02)
 
@@ -278,7 +279,7 @@ def encode16(light: Samples) -> Pixels:
 
 
 def test_the_result_says_how_much_of_the_keys_is_in_it(engine: Engine) -> None:
-    record = engine.render(Frame.from_pixels(PLATE), Params(keys=0.5)).frame.provenance
+    record = engine.render(Frame.from_pixels(PLATE), FrameSettings(Params(keys=0.5))).frame.provenance
     assert json.loads(record["params"])["keys"] == 0.5
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from impasto.core.frame import KeyMotion, Samples
-from impasto.core.motion.chains import BLOCK, Chains, Step
+from impasto.core.motion.chains import BLOCK, Chains, MotionStep
 from impasto.core.motion.vectors import Field
 
 HEIGHT, WIDTH = 72, 120
@@ -33,7 +33,7 @@ def led(
     for number in range(begin - toward, last - toward, -toward):
         inner = number + toward
         back = field(flow(inner, number)) if leads_back else None
-        found[number] = chains.lengthened(number, Step(field(flow(number, inner)), back))
+        found[number] = chains.lengthened(number, MotionStep(field(flow(number, inner)), back))
     return found
 
 
@@ -138,11 +138,11 @@ def test_a_place_without_a_vector_is_silent_and_where_it_is_led_to_is_lost() -> 
     hole = np.ones(SIZE, np.bool_)
     hole[20:30, 40:60] = False
     still = field(np.zeros((*SIZE, 2)))
-    chains.lengthened(1, Step(Field(still.flow, hole), still))
-    found = chains.lengthened(0, Step(still, still))[2]
+    chains.lengthened(1, MotionStep(Field(still.flow, hole), still))
+    found = chains.lengthened(0, MotionStep(still, still))[2]
     assert found.lost[22:28, 42:58].all()
     assert not found.silent.any()
-    found = Chains((2,), 1).lengthened(1, Step(Field(still.flow, hole), still))[2]
+    found = Chains((2,), 1).lengthened(1, MotionStep(Field(still.flow, hole), still))[2]
     np.testing.assert_array_equal(found.silent > 0, ~hole)
 
 

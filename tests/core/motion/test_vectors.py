@@ -9,13 +9,13 @@ import pytest
 
 from impasto.core.errors import UsageError
 from impasto.core.frame import Part, Pixels, Window
-from impasto.core.motion.conventions import CONVENTIONS, MotionWish
+from impasto.core.motion.conventions import CONVENTIONS, MotionSource
 from impasto.core.motion.layers import read_as
-from impasto.core.motion.vectors import Place, Vectors, vectors_of
+from impasto.core.motion.vectors import PlateWindows, Vectors, vectors_of
 
 HEIGHT, WIDTH = 40, 60
 WINDOW = Window(0, 0, WIDTH, HEIGHT)
-PLACE = Place(WINDOW, WINDOW, (HEIGHT, WIDTH))
+PLACE = PlateWindows(WINDOW, WINDOW, (HEIGHT, WIDTH))
 
 
 def layer_of(x: float, y: float, *, data: Window = WINDOW, display: Window = WINDOW) -> Part:
@@ -25,8 +25,8 @@ def layer_of(x: float, y: float, *, data: Window = WINDOW, display: Window = WIN
     return Part(pixels, ("mv.u", "mv.v"), ("float",) * 2, data, display)
 
 
-def vectors(part: Part, convention: str = "next", place: Place = PLACE) -> Vectors:
-    layer = read_as((part,), MotionWish("", "mv", convention), "v.exr")
+def vectors(part: Part, convention: str = "next", place: PlateWindows = PLACE) -> Vectors:
+    layer = read_as((part,), MotionSource("", "mv", convention), "v.exr")
     return vectors_of((part,), layer, place, "v.exr")
 
 
@@ -101,7 +101,7 @@ def test_half_and_float_files_say_the_same() -> None:
 
 def test_windows_of_their_own_are_honoured() -> None:
     """The plate has overscan to its left and above; the vectors cover the display window's right half alone."""
-    plate = Place(Window(-10, -5, WIDTH + 10, HEIGHT + 5), WINDOW, (HEIGHT + 5, WIDTH + 10))
+    plate = PlateWindows(Window(-10, -5, WIDTH + 10, HEIGHT + 5), WINDOW, (HEIGHT + 5, WIDTH + 10))
     data = Window(WIDTH // 2, 0, WIDTH // 2, HEIGHT)
     part = layer_of(0, 0, data=data)
     part.pixels[..., 0] = np.arange(WIDTH // 2, WIDTH)
@@ -125,7 +125,7 @@ def test_vectors_that_cannot_lie_on_the_plate_are_refused(part: Part, said: str)
 
 
 def test_a_channel_that_a_later_file_lacks_is_named() -> None:
-    layer = read_as((layer_of(0, 0),), MotionWish("", "mv"), "v.1.exr")
+    layer = read_as((layer_of(0, 0),), MotionSource("", "mv"), "v.1.exr")
     bare: Pixels = np.zeros((HEIGHT, WIDTH, 1), np.float32)
     with pytest.raises(UsageError, match=r"the motion channel 'mv\.v' in 'v\.2\.exr' too"):
         vectors_of((Part(bare, ("mv.u",), ("float",), WINDOW, WINDOW),), layer, PLACE, "v.2.exr")

@@ -12,9 +12,9 @@ import numpy as np
 from impasto.core.frame import AlphaKind, Frame
 from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import BUILT_IN
-from tests.hosts.blender.inside import bakes, bakes_under_strain
+from tests.hosts.blender.inside import bake_changes, bake_scenes
 
-WIDTH, HEIGHT = bakes.SIZE
+WIDTH, HEIGHT = bake_scenes.SIZE
 LONG = 30
 """Frames of the clip whose painting is cancelled."""
 
@@ -37,7 +37,7 @@ def write_media(folder: Path) -> Path:
     half = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     half[:, WIDTH // 2 :] = 255
     write_pictures(folder / "matte" / "half.png", [half])
-    shutil.copy(BUILT_IN / f"{bakes_under_strain.STYLE}.safetensors", folder / "painter.safetensors")
+    shutil.copy(BUILT_IN / f"{bake_changes.STYLE}.safetensors", folder / "painter.safetensors")
     return folder
 
 

@@ -39,9 +39,9 @@ def test_calls_of_any_thread_run_where_they_are_drained_and_in_order() -> None:
 
 
 def test_a_flood_of_calls_is_taken_in_turns() -> None:
-    for _ in range(main_thread.AT_ONCE + 3):
+    for _ in range(main_thread.CALLS_AT_ONCE + 3):
         main_thread.later(lambda: None)
-    assert main_thread.drain() == main_thread.AT_ONCE
+    assert main_thread.drain() == main_thread.CALLS_AT_ONCE
     assert main_thread.drain() == 3
 
 

@@ -38,6 +38,6 @@ def test_a_catalogue_that_cannot_be_read_is_empty(tmp_path: Path, text: str | No
     assert load_catalogue(tmp_path / "c.json") == Catalogue()
 
 
-def test_a_command_that_fails_is_said_in_its_own_words(scripted: Scripted) -> None:
+def test_the_error_of_a_command_is_passed_on(scripted: Scripted) -> None:
     with pytest.raises(BridgeError, match="expected the package 'torch'"):
         read_catalogue(scripted("say('failed', message=\"expected the package 'torch'\")"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.hosts.bridge.command import RECORD, Command, clean_environment, find_command
+from impasto.hosts.bridge.command import COMMAND_FILE, Command, clean_environment, find_command
 from impasto.hosts.bridge.errors import BridgeError
 
 
@@ -26,7 +26,7 @@ def test_the_variable_goes_before_the_record_and_the_record_before_the_path(tmp_
     on_path, named = program(tmp_path / "bin"), program(tmp_path / "else")
     environment = {"PATH": str(on_path.parent)}
     assert find_command(environment, tmp_path) == Command((str(on_path),))
-    (tmp_path / RECORD).write_text(json.dumps({"command": [sys.executable, "-m", "impasto"]}))
+    (tmp_path / COMMAND_FILE).write_text(json.dumps({"command": [sys.executable, "-m", "impasto"]}))
     assert find_command(environment, tmp_path) == Command((sys.executable, "-m", "impasto"))
     assert find_command({**environment, "IMPASTO_COMMAND": str(named)}, tmp_path) == Command((str(named),))
 
@@ -43,8 +43,8 @@ def test_a_variable_that_leads_nowhere_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"command": 3}', '{"command": []}', '{"command": ["/gone/python"]}'])
 def test_a_record_that_leads_nowhere_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / RECORD).write_text(text)
-    with pytest.raises(BridgeError, match=RECORD):
+    (tmp_path / COMMAND_FILE).write_text(text)
+    with pytest.raises(BridgeError, match=COMMAND_FILE):
         find_command({"PATH": ""}, tmp_path)
 
 

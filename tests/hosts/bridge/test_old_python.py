@@ -13,7 +13,10 @@ from tests.conftest import ROOT
 from tests.hosts.bridge.old_python import VERSIONS, interpreters
 
 PACKAGES = ("bridge", "nuke", "resolve")
-FILES = [path for package in PACKAGES for path in sorted((ROOT / "hosts" / package).rglob("*.py"))]
+FILES = [
+    ROOT / "hosts" / "events.py",
+    *(path for package in PACKAGES for path in sorted((ROOT / "hosts" / package).rglob("*.py"))),
+]
 OF_THE_HOST = {"nuke", "DaVinciResolveScript", "fusionscript"}
 SINCE_3_8 = {"Literal", "Protocol", "TypedDict", "Final", "final", "runtime_checkable", "get_args", "get_origin"}
 """Names that `typing` got later; allowed where they are only looked at by type checkers."""
@@ -28,7 +31,7 @@ def test_the_syntax_is_that_of_3_7(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=ids)
 def test_only_the_standard_library_the_host_and_the_bridge_are_imported(path: Path) -> None:
-    own = {"impasto.hosts.bridge", f"impasto.hosts.{path.relative_to(ROOT / 'hosts').parts[0]}"}
+    own = {"impasto.hosts.bridge", "impasto.hosts.events", f"impasto.hosts.{path.relative_to(ROOT / 'hosts').parts[0]}"}
     for module, names in runtime_imports(path):
         if module.startswith("impasto"):
             assert any(f"{module}.".startswith(f"{each}.") for each in own), f"{path} imports {module}"

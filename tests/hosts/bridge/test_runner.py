@@ -14,9 +14,9 @@ import pytest
 
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.events import Cancelled, Event, Failed, Finished, FrameDone, Started
-from impasto.hosts.bridge.jobs import runs
+from impasto.hosts.bridge.jobs import process_runs
 from impasto.hosts.bridge.runner import WAITING_LINES, Run, follow
+from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFailed, RunFinished, RunStarted
 from tests.hosts.bridge.conftest import Scripted
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -29,43 +29,43 @@ def never() -> bool:
 def gone(pid: int) -> None:
     """Wait until a process is no more."""
     end = time.monotonic() + 20
-    while runs(pid):
+    while process_runs(pid):
         assert time.monotonic() < end, f"process {pid} is still there"
         time.sleep(0.01)
 
 
-def test_every_event_is_told_in_order(scripted: Scripted) -> None:
+def test_every_event_comes_in_order(scripted: Scripted) -> None:
     command = scripted("say('started', frames=2)\nsay('frame', number=1)\nsay('frame', number=2)\nsay('finished')")
     heard: list[Event] = []
     with Run([], command=command) as run:
         end = follow(run, heard.append, never)
-    assert [type(event) for event in heard] == [Started, FrameDone, FrameDone, Finished]
+    assert [type(event) for event in heard] == [RunStarted, FrameDone, FrameDone, RunFinished]
     assert end == heard[-1] == run.ended
 
 
 def test_the_command_is_asked_for_json_lines(scripted: Scripted) -> None:
     with Run(["render", "a b"], command=scripted("say('finished', output=repr(sys.argv[1:]))")) as run:
         end = follow(run, lambda event: None, never)
-    assert end == Finished(output="['render', 'a b', '--json']")
+    assert end == RunFinished(output="['render', 'a b', '--json']")
 
 
 def test_lines_that_are_no_events_are_passed_over(scripted: Scripted) -> None:
     command = scripted("print('hello'); print('{\"a\": 1}'); say('weather', sun=True); say('finished', moon=1)")
     with Run([], command=command) as run:
-        assert follow(run, lambda event: None, never) == Finished()
+        assert follow(run, lambda event: None, never) == RunFinished()
 
 
 def test_a_newer_contract_is_refused_with_a_sentence(scripted: Scripted) -> None:
     with Run([], command=scripted("print(json.dumps({'impasto': 2, 'event': 'started'}), flush=True)")) as run:
         end = follow(run, lambda event: None, never)
-    assert isinstance(end, Failed)
+    assert isinstance(end, RunFailed)
     assert "expected lines of version 1 from the `impasto` command, got version 2" in end.message
 
 
-def test_a_process_that_dies_without_a_word_is_told_with_its_last_words(scripted: Scripted) -> None:
+def test_a_process_that_dies_without_an_event_fails_with_its_standard_error(scripted: Scripted) -> None:
     with Run([], command=scripted("say('started')\nprint('no such library', file=sys.stderr)\nos._exit(7)")) as run:
         end = follow(run, lambda event: None, never)
-    assert isinstance(end, Failed)
+    assert isinstance(end, RunFailed)
     assert (end.code, end.exit_code) == ("died", 7)
     assert "ended with code 7 instead (no such library)" in end.message
 
@@ -73,7 +73,7 @@ def test_a_process_that_dies_without_a_word_is_told_with_its_last_words(scripted
 def test_a_process_that_falls_silent_is_ended(scripted: Scripted) -> None:
     with Run([], command=scripted("say('started')\ntime.sleep(600)"), silence_s=0.5) as run:
         end = follow(run, lambda event: None, never)
-    assert isinstance(end, Failed)
+    assert isinstance(end, RunFailed)
     assert "no line came for 0.5 s; `impasto status` shows whether the server is busy" in end.message
     gone(run.pid)
 
@@ -86,7 +86,7 @@ def test_a_cancel_lets_the_process_end_in_order(scripted: Scripted) -> None:
     started = threading.Event()
     with Run([], command=scripted(program)) as run:
         end = follow(run, lambda event: started.set(), started.is_set)
-    assert end == Cancelled(frames=3)
+    assert end == RunCancelled(frames=3)
 
 
 def test_a_process_that_does_not_heed_a_cancel_is_killed(scripted: Scripted) -> None:
@@ -94,14 +94,14 @@ def test_a_process_that_does_not_heed_a_cancel_is_killed(scripted: Scripted) -> 
     started = threading.Event()
     with Run([], command=scripted(program), grace_s=0.3) as run:
         end = follow(run, lambda event: started.set(), started.is_set)
-    assert end == Cancelled()
+    assert end == RunCancelled()
     gone(run.pid)
 
 
 def test_leaving_ends_a_process_that_still_runs(scripted: Scripted) -> None:
     with Run([], command=scripted("say('started')\ntime.sleep(600)"), grace_s=5) as run:
-        assert run.next_event(20) == Started()
-    assert not runs(run.pid)
+        assert run.next_event(20) == RunStarted()
+    assert not process_runs(run.pid)
 
 
 def test_lines_that_nobody_reads_make_the_process_wait(scripted: Scripted) -> None:
@@ -112,9 +112,9 @@ def test_lines_that_nobody_reads_make_the_process_wait(scripted: Scripted) -> No
             assert time.monotonic() < end
             time.sleep(0.01)
         assert run._lines.qsize() == WAITING_LINES
-        assert runs(run.pid)
+        assert process_runs(run.pid)
         heard: list[Event] = []
-        assert follow(run, heard.append, never) == Finished()
+        assert follow(run, heard.append, never) == RunFinished()
     assert len(heard) == 20002
 
 
@@ -135,7 +135,7 @@ def test_when_the_host_is_killed_the_command_ends_by_itself(tmp_path: Path, scri
     try:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
-        assert runs(pid)
+        assert process_runs(pid)
         process.send_signal(signal.SIGKILL)
         process.wait(20)
         gone(pid)

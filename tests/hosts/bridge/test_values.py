@@ -1,4 +1,4 @@
-"""Ranges, names of files, fingerprints, orders, colour spaces: the parts that need neither host nor process."""
+"""Ranges, names of files, fingerprints, arguments, colour spaces: the parts that need neither host nor process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from impasto.core.colour.space import plate_space
 from impasto.core.frame import Frame
 from impasto.hosts.bridge.colour import SPACES, space_of
-from impasto.hosts.bridge.digest import digest_of, digest_of_files
+from impasto.hosts.bridge.digest import digest_of, digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.bridge.patterns import files_of, for_view, frame_path, frames_present, to_hashes, to_printf
-from impasto.hosts.bridge.ranges import FrameRange, ranges_text, stretches
-from impasto.hosts.bridge.render_arguments import RenderOrder, arguments_of, store_animation
+from impasto.hosts.bridge.patterns import files_of, for_view, frame_path, frames_present, to_printf
+from impasto.hosts.bridge.ranges import FrameSpan, ranges_text, spans
+from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
 
 
@@ -23,34 +23,35 @@ from impasto.hosts.bridge.server_paths import SharedFolder
     ("text", "first", "last"), [("1001-1100", 1001, 1100), ("7", 7, 7), ("-5--2", -5, -2), (" 1 - 3 ", 1, 3)]
 )
 def test_a_range_is_read(text: str, first: int, last: int) -> None:
-    assert FrameRange.parse(text) == FrameRange(first, last)
+    assert FrameSpan.parse(text) == FrameSpan(first, last)
 
 
 @pytest.mark.parametrize("text", ["", "a-b", "1,3", "5-1"])
-def test_what_is_no_range_is_said(text: str) -> None:
+def test_what_is_no_range_is_an_error(text: str) -> None:
     with pytest.raises(BridgeError, match="expected"):
-        FrameRange.parse(text)
+        FrameSpan.parse(text)
 
 
-def test_missing_frames_are_told_as_stretches() -> None:
-    missing = FrameRange(1001, 1010).missing([1001, 1005, 1010, 2000])
-    assert missing == [FrameRange(1002, 1004), FrameRange(1006, 1009)]
+def test_missing_frames_are_named_as_ranges() -> None:
+    missing = FrameSpan(1001, 1010).missing([1001, 1005, 1010, 2000])
+    assert missing == [FrameSpan(1002, 1004), FrameSpan(1006, 1009)]
     assert ranges_text(missing) == "1002-1004, 1006-1009"
-    assert ranges_text(stretches([1, 3, 5, 7, 9])) == "1, 3, 5, 7, …"
-    assert FrameRange(10, 20).with_handles(8) == FrameRange(2, 28)
+    assert ranges_text(spans([1, 3, 5, 7, 9])) == "1, 3, 5, 7, …"
+    assert FrameSpan(10, 20).overlaps(FrameSpan(20, 28))
+    assert not FrameSpan(10, 20).overlaps(FrameSpan(21, 28))
 
 
 @pytest.mark.parametrize(
-    ("pattern", "hashes", "printf", "file"),
+    ("pattern", "printf", "file"),
     [
-        ("/a/p.####.exr", "/a/p.####.exr", "/a/p.%04d.exr", "/a/p.0007.exr"),
-        ("/a/p.%06d.exr", "/a/p.######.exr", "/a/p.%06d.exr", "/a/p.000007.exr"),
-        ("/a/p.%d.exr", "/a/p.#.exr", "/a/p.%d.exr", "/a/p.7.exr"),
-        ("/a#1/p_#.exr", "/a#1/p_#.exr", "/a#1/p_%d.exr", "/a#1/p_7.exr"),
+        ("/a/p.####.exr", "/a/p.%04d.exr", "/a/p.0007.exr"),
+        ("/a/p.%06d.exr", "/a/p.%06d.exr", "/a/p.000007.exr"),
+        ("/a/p.%d.exr", "/a/p.%d.exr", "/a/p.7.exr"),
+        ("/a#1/p_#.exr", "/a#1/p_%d.exr", "/a#1/p_7.exr"),
     ],
 )
-def test_a_pattern_is_written_as_each_program_likes_it(pattern: str, hashes: str, printf: str, file: str) -> None:
-    assert (to_hashes(pattern), to_printf(pattern), frame_path(pattern, 7)) == (hashes, printf, file)
+def test_a_pattern_is_written_as_each_program_likes_it(pattern: str, printf: str, file: str) -> None:
+    assert (to_printf(pattern), frame_path(pattern, 7)) == (printf, file)
 
 
 def test_a_name_without_a_number_is_no_pattern() -> None:
@@ -58,7 +59,7 @@ def test_a_name_without_a_number_is_no_pattern() -> None:
         frame_path("/a/p.exr", 1)
 
 
-def test_a_view_stands_where_the_pattern_says() -> None:
+def test_a_view_takes_its_place_in_the_pattern() -> None:
     assert for_view("/a/%V/p_%v.%04d.exr", "left") == "/a/left/p_l.%04d.exr"
 
 
@@ -89,9 +90,9 @@ def test_a_fingerprint_of_files_knows_contents_and_not_times(tmp_path: Path) -> 
     first.write_bytes(b"x" * (3 << 20))
     second.write_bytes(b"x" * (3 << 20))
     os.utime(second, (1, 1))
-    assert digest_of_files([str(first)]) == digest_of_files([str(second)])
+    assert digest_of_file(str(first)) == digest_of_file(str(second))
     second.write_bytes(b"x" * (3 << 20) + b"y")
-    assert digest_of_files([str(first)]) != digest_of_files([str(second)])
+    assert digest_of_file(str(first)) != digest_of_file(str(second))
 
 
 @pytest.mark.parametrize(
@@ -103,35 +104,35 @@ def test_a_fingerprint_of_files_knows_contents_and_not_times(tmp_path: Path) -> 
         ("all=/", "/a.exr", "all:a.exr"),
     ],
 )
-def test_a_file_is_named_to_a_server_elsewhere(text: str, path: str, name: str) -> None:
+def test_a_file_is_named_for_a_remote_server(text: str, path: str, name: str) -> None:
     assert SharedFolder.parse(text).name_of(path) == name
 
 
 @pytest.mark.parametrize("path", ["/mnt/workshop/p.exr", "/mnt/work/../p.exr", "p.exr"])
-def test_a_file_that_a_server_elsewhere_cannot_see_is_said(path: str) -> None:
+def test_a_file_that_a_remote_server_cannot_see_is_an_error(path: str) -> None:
     with pytest.raises(BridgeError, match="expected a file below '/mnt/work', which the server shares"):
         SharedFolder.parse("work=/mnt/work").name_of(path)
 
 
 @pytest.mark.parametrize("text", ["", "work", "=/mnt", "work="])
-def test_what_names_no_shared_folder_is_said(text: str) -> None:
+def test_what_names_no_shared_folder_is_an_error(text: str) -> None:
     with pytest.raises(BridgeError, match="expected the folder that this machine shares with the server as NAME="):
         SharedFolder.parse(text)
 
 
-def test_an_order_becomes_the_words_of_the_command(tmp_path: Path) -> None:
-    order = RenderOrder(
-        "p.####.exr", "o.####.exr", "wheatfield", FrameRange(1, 9), {"exposure": -1.0}, {"stroke": {2: 1.5, 1: 1}},
-        matte="-m.exr", input_space="ACEScg", server="tcp://a:1", overwrite=True,
+def test_settings_become_the_words_of_the_command(tmp_path: Path) -> None:
+    render = RenderArguments(
+        "p.####.exr", "o.####.exr", "wheatfield", FrameSpan(1, 9), {"exposure": -1.0}, {"stroke": {2: 1.5, 1: 1}},
+        input_space="-ACEScg", server="tcp://a:1",
     )  # fmt: skip
-    file = store_animation(order, tmp_path / "deep" / "a.json")
+    file = render.store_animation(tmp_path / "deep" / "a.json")
     assert file is not None
     assert json.loads(file.read_text()) == {"stroke": {"1": 1.0, "2": 1.5}}
-    assert arguments_of(order, file) == [
+    assert render.words(file) == [
         "render", "p.####.exr", "o.####.exr", "--style=wheatfield", "--frames=1-9", "--exposure=-1.0",
-        f"--animate={file}", "--matte=-m.exr", "--input-space=ACEScg", "--server=tcp://a:1", "--overwrite", "--resume",
+        f"--animate={file}", "--input-space=-ACEScg", "--server=tcp://a:1", "--resume",
     ]  # fmt: skip
-    assert store_animation(RenderOrder("a", "b", "c"), tmp_path / "none.json") is None
+    assert RenderArguments("a", "b", "c", FrameSpan(1, 1)).store_animation(tmp_path / "none.json") is None
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,12 @@ def test_an_order_becomes_the_words_of_the_command(tmp_path: Path) -> None:
         ("ACES2065-1", "ACES2065-1"),
     ],
 )
-def test_a_host_s_word_for_a_space_is_understood(word: str, space: str) -> None:
+def test_a_host_s_name_of_a_space_is_understood(word: str, space: str) -> None:
     assert space_of(word, where="the settings") == space
 
 
 @pytest.mark.parametrize("word", ["", "Studio Log", "scene_linear", "linear (Studio Log)"])
-def test_a_space_that_is_not_known_is_not_guessed(word: str) -> None:
+def test_an_unknown_space_is_not_guessed(word: str) -> None:
     with pytest.raises(BridgeError, match="expected a colour space that impasto knows in the settings, got"):
         space_of(word, where="the settings")
 

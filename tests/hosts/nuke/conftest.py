@@ -23,7 +23,7 @@ import pytest
 
 from impasto.hosts.bridge import catalogue, command
 from impasto.hosts.terminal.app import run
-from impasto.hosts.terminal.install.host_files import adapter_files, place
+from impasto.hosts.terminal.install.host_files import adapter_files, install_files
 from tests.hosts.nuke.fake_nuke import SHOWN, FakeNuke
 
 IMPASTO = (sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()")
@@ -39,9 +39,9 @@ class Serving:
     """The server that the tests of this folder share."""
 
     runtime: Path
-    """By which programs of this machine find it."""
+    """Its runtime folder, for programs of this machine."""
     address: str
-    """By which those of other machines do, who hold the keys in `keys` and know it by `public_key`."""
+    """Its address for other machines, which need the key files in `keys` and its `public_key`."""
     public_key: str
     keys: Path
     shared: Path
@@ -56,10 +56,10 @@ def server() -> Iterator[Serving]:
         (folder / "shared").mkdir()
         there.setenv("IMPASTO_KEYS", str(folder / "mine"))
         with redirect_stdout(said):
-            run(["keys", "new"])
+            run(["auth", "new"])
         there.setenv("IMPASTO_KEYS", str(folder / "theirs"))
         with redirect_stdout(said):
-            run(["keys", "add", "anna", KEY.findall(said.getvalue())[0]])
+            run(["auth", "add", "anna", KEY.findall(said.getvalue())[0]])
         there.setenv("IMPASTO_RUNTIME", str(folder / "run"))
         address = f"tcp://127.0.0.1:{free_port()}"
         words = ["--device", "cpu", "--json", "--listen", address, "--root", f"work={folder / 'shared'}:rw"]
@@ -117,16 +117,16 @@ def colour_of(path: str | Path) -> np.ndarray:
 
 
 class Session:
-    """Nuke with one plate and one Impasto node, and the hands of an artist."""
+    """Nuke with one plate and one Impasto node, and the actions of an artist."""
 
-    complaining = False
+    expects_errors = False
     """Whether the test expects messages."""
 
     def __init__(self, nuke: FakeNuke, folder: Path) -> None:
         self.nuke, self.folder = nuke, folder
         self.panel = importlib.import_module("impasto.hosts.nuke.panel")
         self.knobs = importlib.import_module("impasto.hosts.nuke.knobs")
-        self.gate = importlib.import_module("impasto.hosts.nuke.render_check")
+        self.render_check = importlib.import_module("impasto.hosts.nuke.render_check")
         self.recovery = importlib.import_module("impasto.hosts.nuke.recovery")
         self.graph = importlib.import_module("impasto.hosts.nuke.graph")
         root = nuke.root()
@@ -157,13 +157,13 @@ class Session:
         self.wait(*nodes)
 
     def wait(self, *nodes: Any) -> None:
-        """Be idle until nothing is painted any more and the last words were said."""
-        desk = importlib.import_module("impasto.hosts.nuke.jobs").desk()
+        """Serve the main thread until no job runs and the states are up to date."""
+        runner = importlib.import_module("impasto.hosts.nuke.jobs").job_runner()
         identities = [node["identity"].value() for node in nodes]
-        self.nuke.pump(lambda: not any(map(desk.busy, identities)))
+        self.nuke.pump(lambda: not any(map(runner.busy, identities)))
         self.nuke.pump(lambda: self.nuke._waiting.empty())
         self.nuke.pump(lambda: not any(node["impasto_state"].value() == "being painted" for node in nodes))
-        assert not self.nuke.said or self.complaining, self.nuke.said
+        assert not self.nuke.said or self.expects_errors, self.nuke.said
 
     def final(self, node: Any, name: str = "final", channels: str = "all") -> Any:
         """A Write behind a node."""
@@ -201,9 +201,9 @@ def plates(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The notes of an installation: where the command is, styles and parameters."""
+    """The files of an installation: the command, styles and parameters."""
     folder = tmp_path / "plugin"
-    place(adapter_files("nuke"), folder)
+    install_files(adapter_files("nuke"), folder)
     for module in (command, catalogue):
         monkeypatch.setattr(module, "installed_folder", lambda: folder)
     return folder
@@ -220,7 +220,7 @@ def open_nuke(plates: Path, installed: Path, tmp_path: Path, monkeypatch: pytest
     def start(*, gui: bool = True, with_impasto: bool = True) -> Session:
         nuke = FakeNuke(gui=gui)
         monkeypatch.setitem(sys.modules, "nuke", nuke)
-        # Our modules take the name `nuke` when they are read: each session reads them anew.
+        # Our modules bind the name `nuke` at import, so each session imports them anew.
         for name in [name for name in sys.modules if name.startswith("impasto.hosts.nuke")]:
             monkeypatch.delitem(sys.modules, name)
         session = Session(nuke, tmp_path)
@@ -260,7 +260,7 @@ def paint(number, **fields):
     say("frame", number=number, path=painted, **fields)
 
 """
-"""A stand-in for `impasto render`, for what a real server does too seldom; it copies plates to paint them."""
+"""A stand-in for `impasto render`, for cases that a real server seldom has; it copies plates to paint them."""
 
 Pretend = Callable[[str], None]
 ALL_GOOD = "for number in range(1001, 1004): paint(number)\nsay('finished', frames=3)"

@@ -65,7 +65,7 @@ class Menu:
 
 
 class FakeNuke(types.ModuleType):
-    """The module of one session; `script` is the way of a test behind the scenes."""
+    """The module of one session; a test reaches its state by `script`."""
 
     def __init__(self, *, gui: bool = True) -> None:
         super().__init__("nuke")
@@ -172,7 +172,7 @@ class FakeNuke(types.ModuleType):
         return done.get(timeout=60)
 
     def pump(self, until: Callable[[], Any], limit_s: float = 60.0) -> None:
-        """Be the main thread at leisure: serve what waits, until something holds."""
+        """Be the idle main thread: serve waiting calls until a condition holds."""
         end = time.monotonic() + limit_s
         while not until():
             assert time.monotonic() < end, f"nothing came of it; Nuke said {self.said}"

@@ -41,7 +41,7 @@ class Root(Group):
 
 
 class FrameRange:
-    """A range as nodes tell it."""
+    """The frame range of a node."""
 
     def __init__(self, first: int, last: int) -> None:
         self._first, self._last = first, last
@@ -67,7 +67,7 @@ class Script:
         self.callbacks: dict[str, list[tuple[Call, tuple[Any, ...], str]]] = {}
         self.executing = False
         self.on_frame: Call = lambda number: None
-        """A test's way into a render: called before each frame."""
+        """Called before each frame, so that a test can act during a render."""
         self.rendered: list[tuple[str, int, str]] = []
         self._children: list[Node] = []
         self._selected: Node | None = None
@@ -172,7 +172,7 @@ class Script:
                 back()
 
     def tell_knob(self, node: Node, name: str) -> None:
-        """What Nuke tells in the place of a knob."""
+        """The names that Nuke gives instead of a knob's."""
         self.this_knob = Knob(name)
         self.call("knobChanged", node)
 

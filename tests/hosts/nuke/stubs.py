@@ -1,4 +1,4 @@
-"""What the public stubs of Nuke (types-nuke) know: classes, methods, functions, and how many words each takes."""
+"""What the public stubs of Nuke (types-nuke) know: classes, methods, functions, and how many arguments each takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILES = ("_nuke.pyi", "callbacks.pyi", "executeInMain.pyi", "overrides.pyi", "ut
 
 @dataclass
 class Arity:
-    """How many positional words a call takes; `most` None for any number, `names` of those that have one."""
+    """How many positional arguments a call takes (`most` None for any number), and the names of arguments."""
 
     least: int
     most: int | None

@@ -26,7 +26,7 @@ CLASSES: dict[str, type] = {
 
 
 def accepts(call: Callable[..., Any], arities: list[Arity], *, bound: bool) -> bool:
-    """Whether some way in which the stubs take the call covers what the fake can be given."""
+    """Whether a signature in the stubs covers the arguments of the fake."""
     words = list(inspect.signature(call).parameters.values())[1 if bound else 0 :]
     least = sum(1 for word in words if word.default is inspect.Parameter.empty and word.kind is not word.VAR_POSITIONAL)
     most = len(words)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from impasto.hosts.bridge.jobs import Job, load, runs, store
+from impasto.hosts.bridge.jobs import HostJob, load, process_runs, store
 from tests.hosts.nuke.conftest import ALL_GOOD, FIRST, STYLE, OpenNuke, Pretend, Session
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -29,7 +29,7 @@ FIRST_THEN_WAIT = (
 def artist(open_nuke: OpenNuke) -> Session:
     """Nuke with its window; the test brings the command."""
     session = open_nuke()
-    session.complaining = True
+    session.expects_errors = True
     return session
 
 
@@ -57,7 +57,7 @@ def test_a_command_that_is_not_there_is_one_sentence(artist: Session, monkeypatc
     left_as_it_was(artist, node)
 
 
-def test_a_server_that_cannot_start_is_said_in_its_own_words(
+def test_the_error_of_a_server_that_cannot_start_is_shown(
     artist: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -70,7 +70,7 @@ def test_a_server_that_cannot_start_is_said_in_its_own_words(
     left_as_it_was(artist, node)
 
 
-def test_a_busy_server_is_said_in_its_own_words(artist: Session, pretend: Pretend) -> None:
+def test_the_error_of_a_busy_server_is_shown(artist: Session, pretend: Pretend) -> None:
     pretend("say('failed', code='busy', message='expected room, the queue is full; try again', exit_code=8)")
     node = artist.node()
     artist.paint(node)
@@ -79,7 +79,7 @@ def test_a_busy_server_is_said_in_its_own_words(artist: Session, pretend: Preten
 
 
 def test_a_frame_that_failed_is_named_and_the_others_are_kept(session: Session) -> None:
-    session.complaining = True
+    session.expects_errors = True
     node = session.node("identity")
     # A folder where a frame should go: the server cannot commit this one.
     in_the_way = session.knobs.plan_of(node).folders.root / "painted" / "main" / f"painted.{FIRST + 1}.exr"
@@ -143,7 +143,7 @@ def test_a_frame_that_was_not_painted_although_all_went_well_is_named(artist: Se
     node = artist.node()
     artist.paint(node)
     assert "expected a painted frame for each of 1001-1003, found none for 1002" in artist.nuke.said[0]
-    assert not artist.knobs.shown_of(node).ready
+    assert not artist.knobs.shown_frames(node).ready
 
 
 def test_cancel_while_plates_are_written(artist: Session, pretend: Pretend) -> None:
@@ -160,7 +160,7 @@ def test_cancel_while_plates_are_written(artist: Session, pretend: Pretend) -> N
     left_as_it_was(artist, node)
 
 
-def test_a_path_that_holds_the_word_is_no_cancel(artist: Session, pretend: Pretend) -> None:
+def test_a_path_that_contains_cancelled_is_no_cancel(artist: Session, pretend: Pretend) -> None:
     pretend(ALL_GOOD)
     node = artist.node()
 
@@ -192,7 +192,7 @@ def test_a_render_of_the_artist_s_own_is_waited_for(artist: Session, pretend: Pr
     assert state(node).startswith("up to date")
 
 
-def test_what_nobody_thought_of_is_said_too(artist: Session, pretend: Pretend) -> None:
+def test_an_unexpected_exception_is_shown_too(artist: Session, pretend: Pretend) -> None:
     pretend("say('frame', number=1001, remaining_s='soon')")
     node = artist.node()
     artist.paint(node)
@@ -200,7 +200,7 @@ def test_what_nobody_thought_of_is_said_too(artist: Session, pretend: Pretend) -
     assert state(node).startswith("expected to paint")
 
 
-def test_a_node_without_its_insides_says_so(artist: Session) -> None:
+def test_a_node_without_its_inner_nodes_is_an_error(artist: Session) -> None:
     node = artist.node()
     artist.nuke.script.delete(node.node("Painted"))
     artist.press(node, "reload")
@@ -243,12 +243,12 @@ def test_reload_while_it_paints_leaves_the_job_its_place(artist: Session, preten
     artist.nuke.pump(lambda: artist.bars and any("painted 1001" in message for message in artist.bars[0].messages))
     artist.press(node, "reload")
     artist.nuke.pump(lambda: len(node["style"].values()) > 1)
-    assert artist.panel.desk().busy(node["identity"].value())
+    assert artist.panel.job_runner().busy(node["identity"].value())
     artist.press(node, "cancel")
     artist.wait(node)
 
 
-def test_cancel_of_an_idle_node_says_so(artist: Session) -> None:
+def test_cancel_of_an_idle_node_is_an_error(artist: Session) -> None:
     artist.press(artist.node(), "cancel")
     assert artist.nuke.said == ["expected Impasto1 to be painted, it is idle; there is nothing to cancel"]
 
@@ -268,11 +268,11 @@ def test_a_node_that_another_nuke_paints_is_left_to_it(artist: Session, pretend:
     node = artist.node()
     root = artist.knobs.folders_of(node).root
     other = f"{os.uname().nodename}:{os.getppid()}"
-    store(Job("a", "nuke", "painting", owner=other, touched=time.time()), root)
+    store(HostJob("a", "nuke", "painting", owner=other, touched=time.time()), root)
     artist.press(node)
     assert artist.nuke.said.pop().startswith(f"expected nobody else to paint Impasto1, {other} does; wait for it")
     # The same without a word for long: its number belongs to somebody else by now.
-    store(Job("a", "nuke", "painting", owner=other, touched=time.time() - 3600), root)
+    store(HostJob("a", "nuke", "painting", owner=other, touched=time.time() - 3600), root)
     artist.paint(node)
     assert state(node).startswith("up to date")
 
@@ -283,8 +283,8 @@ def test_a_node_that_was_deleted_meanwhile_is_not_missed(artist: Session, preten
     artist.press(node)
     artist.nuke.pump(lambda: any("painted 1001" in message for message in artist.bars[0].messages))
     artist.nuke.script.delete(node)
-    desk = artist.panel.desk()
-    artist.nuke.pump(lambda: not desk.busy(node["identity"].value()))
+    runner = artist.panel.job_runner()
+    artist.nuke.pump(lambda: not runner.busy(node["identity"].value()))
     artist.nuke.pump(artist.nuke._waiting.empty)
     assert artist.nuke.said == []
 
@@ -351,7 +351,7 @@ def test_a_nuke_that_was_closed_in_the_middle_offers_to_paint_on(
     job = load(artist.knobs.plan_of(node).folders.root)
     assert job is not None
     assert (job.state, job.done) == ("painting", 1)
-    assert not runs(int(job.owner.rpartition(":")[2]))
+    assert not process_runs(int(job.owner.rpartition(":")[2]))
     (plate,) = artist.painted(node)
     before = plate.stat().st_mtime_ns
 
@@ -364,7 +364,7 @@ def test_a_nuke_that_was_closed_in_the_middle_offers_to_paint_on(
     artist.wait(node)
     assert state(node).startswith("up to date")
     assert plate.stat().st_mtime_ns == before
-    assert artist.recovery.cut_off() == []
+    assert artist.recovery.jobs_cut_off() == []
 
 
 def test_who_does_not_want_to_paint_on_is_asked_once(artist: Session) -> None:

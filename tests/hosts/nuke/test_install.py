@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.bridge.catalogue import load_catalogue
-from impasto.hosts.bridge.command import RECORD, find_command
+from impasto.hosts.bridge.command import COMMAND_FILE, find_command
 from impasto.hosts.terminal.app import run
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.hosts.terminal.install.host_files import add_block, own_catalogue, remove_block
@@ -93,7 +93,7 @@ def test_a_file_of_somebody_else_s_is_never_overwritten(home: Path, capsys: pyte
     assert contents(folder) == {"menu.py": b"# the studio's own"}
 
 
-def test_a_file_that_was_changed_since_is_kept_and_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_was_changed_since_is_kept_and_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nuke("install")
     changed = home / ".nuke" / "impasto" / "menu.py"
     changed.write_text(changed.read_text() + "# mine too\n")
@@ -124,7 +124,7 @@ def test_a_studio_s_folder_takes_the_files_and_no_script_is_touched(
     assert not (home / "studio").exists()
 
 
-def test_uninstall_without_an_installation_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uninstall_without_an_installation_is_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert nuke("uninstall") == USAGE
     assert "expected an installation in" in capsys.readouterr().err
 
@@ -133,12 +133,12 @@ def test_the_installation_finds_the_command_that_made_it(home: Path) -> None:
     nuke("install")
     folder = home / ".nuke" / "impasto" / "python"
     words = find_command({"PATH": ""}, folder).words
-    assert json.loads((folder / RECORD).read_text())["command"] == list(words)
+    assert json.loads((folder / COMMAND_FILE).read_text())["command"] == list(words)
     said = subprocess.run([*words, "--version"], capture_output=True, text=True, check=False, cwd=home)
     assert said.stdout.startswith("impasto ")
 
 
-def test_doctor_says_whether_the_node_is_there(home: Path) -> None:
+def test_doctor_reports_whether_the_node_is_installed(home: Path) -> None:
     assert [(check.state, check.name) for check in host_checks()] == [("warning", "nuke node")]
     nuke("install")
     assert [check.state for check in host_checks()] == ["ok", "ok", "ok"]

@@ -55,10 +55,10 @@ def test_showing_what_was_painted_is_one_step_of_undo(session: Session) -> None:
     node = session.node("identity")
     session.nuke.script._undo.clear()
     session.paint(node)
-    states = [session.knobs.shown_of(node).ready]
+    states = [session.knobs.shown_frames(node).ready]
     while session.nuke.script.steps:
         session.nuke.script.undo()
-        states.append(session.knobs.shown_of(node).ready)
+        states.append(session.knobs.shown_frames(node).ready)
     assert states == [True, False]
     assert node.node("PlateWrite")["disable"].value() is True
 
@@ -73,7 +73,7 @@ def test_a_new_node_goes_between_the_selected_one_and_what_it_feeds(alone: Sessi
     assert (below.input(0), below.input(1)) == (alone.plate, node)
 
 
-def test_what_the_panel_says_is_no_step_of_undo_and_no_change_of_the_script(alone: Session) -> None:
+def test_the_state_in_the_panel_is_no_step_of_undo_and_no_change_of_the_script(alone: Session) -> None:
     node = alone.node()
     node.showControlPanel()
     said, steps = node["impasto_state"], alone.nuke.script.steps
@@ -84,7 +84,7 @@ def test_what_the_panel_says_is_no_step_of_undo_and_no_change_of_the_script(alon
     assert alone.nuke.script.steps == steps
 
 
-def test_while_the_panel_is_closed_a_new_wire_makes_nobody_look_at_the_tree(
+def test_while_the_panel_is_closed_a_new_wire_starts_no_walk_of_the_tree(
     alone: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = alone.node()
@@ -129,7 +129,7 @@ def test_a_pasted_node_does_not_show_the_frames_of_the_first(session: Session) -
         session.render(session.final(copy))
 
 
-def test_a_setting_that_changes_is_told_at_once(session: Session) -> None:
+def test_a_changed_setting_shows_in_the_state_at_once(session: Session) -> None:
     node = session.node("identity")
     session.paint(node)
     node["detail"].setValue(0.5)
@@ -179,7 +179,7 @@ def test_without_a_plate_one_sentence_says_what_to_do(alone: Session) -> None:
     assert alone.nuke.said == ["expected a plate at the first input of Impasto1, it is not connected; connect it"]
 
 
-def test_a_matte_that_is_missing_is_said_and_never_taken_for_black(alone: Session) -> None:
+def test_a_missing_matte_is_an_error_and_not_black(alone: Session) -> None:
     node = alone.node()
     node["use_matte"].setValue(True)
     alone.press(node)
@@ -193,7 +193,7 @@ def test_a_matte_that_is_missing_is_said_and_never_taken_for_black(alone: Sessio
         ("last", 1000, "expected a range whose end is not before its start, got 1001-1000"),
     ],
 )
-def test_what_cannot_be_meant_is_said(alone: Session, knob: str, value: object, said: str) -> None:
+def test_a_setting_that_cannot_work_is_an_error(alone: Session, knob: str, value: object, said: str) -> None:
     node = alone.node()
     node["range"].setValue("custom")
     node["first"].setValue(FIRST)
@@ -209,7 +209,7 @@ def test_a_working_space_that_is_not_known_is_never_guessed(alone: Session) -> N
     alone.press(node)
     assert "got 'Studio Log'" in alone.nuke.said[0]
     node["plate_space"].setValue("ACEScg")
-    assert alone.knobs.plan_of(node).space == "ACEScg"
+    assert alone.knobs.plan_of(node).render.input_space == "ACEScg"
 
 
 def test_a_script_never_renders_the_plate_of_a_node_by_itself(alone: Session) -> None:
@@ -249,7 +249,7 @@ def test_a_missing_frame_fails_where_impasto_is_not_installed(session: Session) 
         session.render(session.final(node))
 
 
-def test_a_button_says_where_impasto_is_not_installed(alone: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_button_without_impasto_shows_a_message(alone: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     node = alone.node()
     monkeypatch.setitem(sys.modules, "impasto.hosts.nuke", None)
     alone.press(node)
@@ -274,7 +274,7 @@ def test_reload_reads_the_list_of_styles_again(session: Session, installed: obje
     assert node["style"].value() == "identity"
 
 
-def test_frames_lie_beside_the_script_or_where_the_artist_says(alone: Session) -> None:
+def test_frames_lie_beside_the_script_or_in_the_chosen_folder(alone: Session) -> None:
     node = alone.node()
     identity = node["identity"].value()
     assert alone.knobs.plan_of(node).folders.root == alone.folder / "impasto" / "shot_v001" / identity
@@ -282,15 +282,15 @@ def test_frames_lie_beside_the_script_or_where_the_artist_says(alone: Session) -
     assert str(alone.knobs.plan_of(node).folders.root) == f"/mnt/fast/shot_v001/{identity}"
 
 
-def test_files_are_found_where_the_studio_s_filter_says(session: Session) -> None:
+def test_files_are_found_where_a_filename_filter_says(session: Session) -> None:
     node = session.node("identity")
     session.paint(node)
     folder = session.folder.as_posix()
     for read in (session.plate, node.node("Painted")):
         read["file"].setValue(read["file"].value().replace(folder, "P:"))
     session.nuke.filters = lambda name: name.replace("P:", folder)
-    shown = session.knobs.shown_of(node)
-    assert shown.mark.key
+    shown = session.knobs.shown_frames(node)
+    assert shown.settings.key
     assert len(session.graph._files_of(session.plate)) == 3
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.hosts.bridge.catalogue import RECORD
+from impasto.hosts.bridge.catalogue import CATALOGUE_FILE
 from tests.hosts.nuke.conftest import ALL_GOOD, FIRST, OpenNuke, Pretend, Session
 
 
@@ -70,7 +70,7 @@ def test_a_farm_without_the_list_of_styles_checks_all_the_same(
     painted: tuple[Session, object], installed: Path
 ) -> None:
     session, node = painted
-    (installed / RECORD).unlink()
+    (installed / CATALOGUE_FILE).unlink()
     assert len(session.render(session.final(node))) == 3
 
 
@@ -123,7 +123,7 @@ def test_a_style_that_was_trained_anew_makes_its_frames_old(
 
 def test_stylize_is_refused_inside_a_render(painted: tuple[Session, object]) -> None:
     session, node = painted
-    session.complaining = True
+    session.expects_errors = True
     session.nuke.script.on_frame = lambda number: session.panel.stylize(node)
     session.render(session.final(node))
     assert session.nuke.said[0].startswith("expected Nuke to be idle, it renders")
@@ -133,7 +133,7 @@ def test_of_two_nodes_in_a_row_the_upper_one_must_be_painted_before_the_lower(se
     upper = session.node("identity")
     lower = session.node("identity")
     lower.setInput(0, upper)
-    session.complaining = True
+    session.expects_errors = True
     session.paint(lower)
     assert "Impasto1 to be there and up to date, it was never painted" in session.nuke.said[0]
     session.nuke.said.clear()

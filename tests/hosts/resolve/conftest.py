@@ -1,4 +1,4 @@
-"""A fake Resolve with a film on its timeline, a front that remembers, and painters: quick ones and the real one."""
+"""A fake Resolve with a film on its timeline, a recording user interface, and painters: quick ones and the real one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import pytest
 
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.patterns import frame_path, frames_present
-from impasto.hosts.resolve.job_record import Record
+from impasto.hosts.resolve.job_record import JobRecord
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.ui import Front
+from impasto.hosts.resolve.ui import UserInterface
 from tests.hosts.resolve.fake import Habits, World, cut
 
 IMPASTO = Command((sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()"))
@@ -42,28 +42,28 @@ say(event="finished", output=target, frames=int(last) - int(first) + 1)
 
 
 @dataclass
-class Heard(Front):
-    """Remembers what was said, and asks to stop when it is told to."""
+class RecordingUi(UserInterface):
+    """Records texts and steps, and asks to stop where the test wants it."""
 
     said: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     stops: Callable[[str], bool] = lambda step: False
-    """Whether somebody asks to stop while this step is under way."""
+    """Whether to ask for a stop during this step."""
 
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def tell(self, fraction: float, text: str) -> None:
+    def show_progress(self, fraction: float, text: str) -> None:
         assert 0.0 <= fraction <= 1.0
         self.steps.append(text)
 
-    def stopped(self) -> bool:
+    def stop_requested(self) -> bool:
         return self.stops(self.steps[-1] if self.steps else "")
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def ui() -> RecordingUi:
+    return RecordingUi()
 
 
 @pytest.fixture
@@ -96,11 +96,11 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Command:
 def copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """Painting is copying, in this process: for tests that carry out hundreds of jobs to look at Resolve alone."""
 
-    def copy(record: Record, front: Front, command: Command | None = None) -> None:
-        record.note("painting")
-        for part in record.order.parts:
-            for number, path in frames_present(part.plate().pattern).items():
-                target = Path(frame_path(part.painted().pattern, number))
+    def copy(record: JobRecord, ui: UserInterface, command: Command | None = None) -> None:
+        record.store("painting")
+        for saved in record.job.pieces:
+            for number, path in frames_present(saved.plate().pattern).items():
+                target = Path(frame_path(saved.painted().pattern, number))
                 target.parent.mkdir(exist_ok=True)
                 shutil.copyfile(path, target)
 

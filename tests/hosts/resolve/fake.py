@@ -1,7 +1,7 @@
-"""A Resolve of our own: as strict as its stubs, and as slow to say anything as the real one.
+"""A fake Resolve, as strict as its stubs, with the terse answers of the real one.
 
-It proves what our script does and that its calls are of names, arities and keys which the stubs have. It does not prove
-that Resolve takes them.
+It proves what our script does, and that its calls have names, arities and keys of the stubs. It does not prove that
+Resolve accepts them.
 
 Documented (scripting README, or the stubs made from it): names and arities; `False` or `None` for what cannot be done;
 `StartRendering` returns at once; render settings can be saved as a preset and loaded, and not be read;
@@ -54,7 +54,7 @@ DEFAULTS = {
 
 
 class Gone(BaseException):
-    """The host was closed under the script: nothing of it runs any more."""
+    """The host was closed while the script ran."""
 
 
 @dataclass
@@ -90,12 +90,12 @@ class Habits:
 
 @dataclass
 class World:
-    """Everything behind the proxies; lives on when the script does not."""
+    """The state behind the proxies; it outlives the script."""
 
     habits: Habits = field(default_factory=Habits)
     calls: list[str] = field(default_factory=list)
     refuse: Callable[[int, str], bool] = lambda number, name: False
-    """Whether the call of this number, counted from 1, is answered with a No and not done."""
+    """Whether the call of this number, counted from 1, is refused and not done."""
     gone_at: int = 0
     """The call at which the host is closed; 0 for never."""
     render_fails_after: int | None = None
@@ -128,7 +128,7 @@ class World:
             "rendering": project.running is not None,
         }
 
-    def laid(self) -> dict[str, Any]:
+    def placed(self) -> dict[str, Any]:
         """What is on the timeline and in the user's own bins, as values."""
         timeline = self.project.timelines[0]
         return {
@@ -139,7 +139,7 @@ class World:
 
 
 class Strict:
-    """Refuses what the stubs do not know, counts and logs every call, and answers No when it is told to."""
+    """Rejects what the stubs do not have, logs every call, and refuses the calls that the test wants refused."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -18,14 +18,14 @@ from impasto.hosts.resolve import menu
 from impasto.hosts.resolve.connection import MODULE
 from impasto.hosts.resolve.job_record import open_jobs
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.ui import Front
+from impasto.hosts.resolve.ui import UserInterface
 from impasto.hosts.terminal import app
 from impasto.hosts.terminal.exit_codes import DONE, INTERRUPTED, USAGE
 from impasto.hosts.terminal.install import resolve
 from tests.hosts.bridge.old_python import interpreters
-from tests.hosts.resolve.conftest import Heard, made
+from tests.hosts.resolve.conftest import RecordingUi, made
 from tests.hosts.resolve.fake import World
-from tests.hosts.resolve.test_words import CATALOGUE
+from tests.hosts.resolve.test_values import CATALOGUE
 
 MENU = "Fusion/Scripts/Utility/Impasto.py"
 
@@ -194,9 +194,9 @@ def test_doctor_looks_at_script_jobs_and_connection(
     assert run("install") == DONE
     assert report()["resolve script"][0] == "ok"
     assert report()["resolve"] == ("ok", "DaVinci Resolve Studio 21.0.0 answers")
-    (resolve.home_folder() / "impasto/impasto/hosts/resolve/work.py").write_text("older")
-    assert "work.py" in report()["resolve script"][1]
-    job = jobs.Job("7", "resolve", "failed", "Reel 1", message="the disk was full")
+    (resolve.home_folder() / "impasto/impasto/hosts/resolve/pipeline.py").write_text("older")
+    assert "pipeline.py" in report()["resolve script"][1]
+    job = jobs.HostJob("7", "resolve", "failed", "Reel 1", message="the disk was full")
     jobs.store(job, home / "Impasto/Resolve/7")
     assert "the disk was full" in report()["resolve jobs"][1]
     monkeypatch.setitem(sys.modules, MODULE, None)
@@ -204,7 +204,7 @@ def test_doctor_looks_at_script_jobs_and_connection(
 
 
 def test_the_menu_does_one_job_and_ends(
-    world: World, heard: Heard, quick: Command, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, quick: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMPASTO_COMMAND", str(program_of(quick)))
     monkeypatch.setattr(menu, "load_catalogue", lambda: CATALOGUE)
@@ -214,23 +214,23 @@ def test_the_menu_does_one_job_and_ends(
         asked.append(last)
         return Request("identity"), None
 
-    assert menu.run(world.resolve, ask, heard) is True
-    assert menu.run(world.resolve, ask, heard) is True
+    assert menu.run(world.resolve, ask, ui) is True
+    assert menu.run(world.resolve, ask, ui) is True
     assert [request.style for request in asked] == ["", "identity"]
-    assert heard.said[-1] == "done: A001.mov on the timeline"
+    assert ui.said[-1] == "done: A001.mov on the timeline"
 
 
-def test_the_menu_says_every_failure(world: World, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_menu_reports_every_error(world: World, ui: RecordingUi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(menu, "load_catalogue", lambda: CATALOGUE)
 
     def ask(*_: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
-    assert menu.run(made(product="DaVinci Resolve").resolve, ask, heard) is False
-    assert menu.run(world.resolve, ask, heard) is False
-    assert "impasto watch" in heard.said[0]
-    assert "ZeroDivisionError" in heard.said[1]
-    assert menu.run(world.resolve, lambda *_: None, heard) is False
+    assert menu.run(made(product="DaVinci Resolve").resolve, ask, ui) is False
+    assert menu.run(world.resolve, ask, ui) is False
+    assert "impasto watch" in ui.said[0]
+    assert "ZeroDivisionError" in ui.said[1]
+    assert menu.run(world.resolve, lambda *_: None, ui) is False
 
 
 def program_of(command: Command) -> Path:
@@ -244,7 +244,7 @@ def program_of(command: Command) -> Path:
 @pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="no screen: run under xvfb-run to try the window")
 def test_the_window_asks_and_shows_how_far_it_is(tmp_path: Path) -> None:
     dialog = pytest.importorskip("impasto.hosts.resolve.dialog")
-    waiting = jobs.Job("7", "resolve", "painting", "Reel 1")
+    waiting = jobs.HostJob("7", "resolve", "painting", "Reel 1")
     with dialog.opened() as window:
         questions = dialog.Questions(window.root, CATALOGUE, Request("wheatfield"), (waiting,))
         questions.fields["strength"].set("7")
@@ -260,16 +260,16 @@ def test_the_window_asks_and_shows_how_far_it_is(tmp_path: Path) -> None:
         assert again.wait()[1] == waiting
         window.open_bar()
         assert window.root.protocol("WM_DELETE_WINDOW").endswith("stop")
-        window.tell(0.5, "painting")
+        window.show_progress(0.5, "painting")
         window.pause(0.01)
-        assert not window.stopped()
+        assert not window.stop_requested()
         window.stop()
-        assert window.stopped()
+        assert window.stop_requested()
 
 
-def test_a_front_that_says_nothing_is_enough() -> None:
-    front = Front()
-    front.say("x")
-    front.tell(0.5, "x")
-    front.pause(0.0)
-    assert front.stopped() is False
+def test_a_silent_user_interface_is_enough() -> None:
+    ui = UserInterface()
+    ui.say("x")
+    ui.show_progress(0.5, "x")
+    ui.pause(0.0)
+    assert ui.stop_requested() is False

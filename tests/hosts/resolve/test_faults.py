@@ -22,8 +22,8 @@ from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.resolve.job_record import open_jobs, record_of
 from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request
-from impasto.hosts.resolve.ui import Stopped
-from tests.hosts.resolve.conftest import Heard, made
+from impasto.hosts.resolve.ui import JobStopped
+from tests.hosts.resolve.conftest import RecordingUi, made
 from tests.hosts.resolve.fake import Gone, World, cut
 
 RequestIn = Callable[..., Request]
@@ -45,14 +45,14 @@ def a_world(way: str) -> World:
     return world
 
 
-def go(world: World, request: Request, heard: Heard, command: Command | None = None) -> None:
+def go(world: World, request: Request, ui: RecordingUi, command: Command | None = None) -> None:
     resolve: Any = world.resolve
-    carry_out(resolve, begin(resolve, request, heard), heard, command)
+    carry_out(resolve, begin(resolve, request, ui), ui, command)
 
 
 def calls_of(way: str, request_in: RequestIn) -> int:
     world = a_world(way)
-    go(world, request_in(**WAYS[way][0]), Heard())
+    go(world, request_in(**WAYS[way][0]), RecordingUi())
     return len(world.calls)
 
 
@@ -65,17 +65,17 @@ def test_whatever_call_is_refused_all_that_is_the_users_is_put_back(
     count = calls_of(way, request_in)
     assert count > 60
     for refused in range(1, count + 1):
-        world, heard = a_world(way), Heard()
-        state, laid = world.state(), world.laid()
+        world, ui = a_world(way), RecordingUi()
+        state, laid = world.state(), world.placed()
         world.refuse = lambda number, name, at=refused: number == at
-        said = sentence_of(lambda world=world, heard=heard: go(world, request_in(**WAYS[way][0]), heard))
+        said = sentence_of(lambda world=world, ui=ui: go(world, request_in(**WAYS[way][0]), ui))
         name = f"{refused}: {world.calls[refused - 1]}"
         assert said is None or "; " in said, f"{name}: {said}"
         if way == "18.5":
             del state["marks"]  # which it does not tell
         assert {key: value for key, value in world.state().items() if key in state} == state, name
         if said is not None and way != "marks":
-            assert world.laid() == laid, name
+            assert world.placed() == laid, name
 
 
 def sentence_of(work: Callable[[], None]) -> str | None:
@@ -88,13 +88,15 @@ def sentence_of(work: Callable[[], None]) -> str | None:
 
 
 @pytest.mark.parametrize("way", ["track", "handles"])
-def test_what_cannot_be_put_back_is_said_and_the_preset_stays(way: str, request_in: RequestIn, quick: Command) -> None:
-    world, heard = a_world(way), Heard()
+def test_settings_that_cannot_be_restored_are_reported_and_the_preset_stays(
+    way: str, request_in: RequestIn, quick: Command
+) -> None:
+    world, ui = a_world(way), RecordingUi()
     world.refuse = lambda number, name: name in ("Project.LoadRenderPreset", "Resolve.OpenPage")
     world.looked = lambda: setattr(world, "page", "deliver")
-    go(world, request_in(**WAYS[way][0]), heard, quick)
-    assert any("preset 'impasto" in text for text in heard.said)
-    assert any("the page" in text for text in heard.said)
+    go(world, request_in(**WAYS[way][0]), ui, quick)
+    assert any("preset 'impasto" in text for text in ui.said)
+    assert any("the page" in text for text in ui.said)
     assert [name for name in world.project.presets if name.startswith("impasto")] != []
     assert world.state()["format"] == ("mov", "H264", 0)
 
@@ -104,22 +106,22 @@ def test_a_job_whose_settings_could_not_be_put_back_can_be_continued(request_in:
     world.refuse = lambda number, name: name == "Project.LoadRenderPreset"
     world.render_fails_after = 1
     with pytest.raises(BridgeError, match="The disk is full"):
-        go(world, request_in(), Heard())
+        go(world, request_in(), RecordingUi())
     world.refuse, world.render_fails_after = lambda number, name: False, None
     (job,) = open_jobs(request_in().root())
     resolve: Any = world.resolve
     with pytest.raises(BridgeError, match="0 of 3 frames"):  # what it renders here are no pictures
-        carry_out(resolve, record_of(job, request_in().root()), Heard(), Command((sys.executable, "-c", "")))
+        carry_out(resolve, record_of(job, request_in().root()), RecordingUi(), Command((sys.executable, "-c", "")))
     assert world.calls.count("Project.StartRendering") == 2
 
 
-def test_who_begins_anew_after_a_crash_is_told_where_the_render_settings_are(request_in: RequestIn) -> None:
-    world, heard = a_world("track"), Heard()
+def test_a_new_job_after_a_crash_names_the_preset_with_the_render_settings(request_in: RequestIn) -> None:
+    world, ui = a_world("track"), RecordingUi()
     closed_at(world, calls_until("Project.StartRendering", request_in), request_in())
     reopened(world)
     resolve: Any = world.resolve
-    record = begin(resolve, request_in(), heard)
-    (text,) = [text for text in heard.said if "cut off" in text]
+    record = begin(resolve, request_in(), ui)
+    (text,) = [text for text in ui.said if "cut off" in text]
     (preset,) = [name for name in world.project.presets if name.startswith("impasto")]
     assert f"'{preset}'" in text
     assert record.id not in text
@@ -130,7 +132,7 @@ def calls_until(name: str, request_in: RequestIn) -> int:
     world = a_world("track")
     world.refuse = lambda number, called: called == name
     with pytest.raises(BridgeError):
-        go(world, request_in(folder=str(request_in().root() / "counted")), Heard())
+        go(world, request_in(folder=str(request_in().root() / "counted")), RecordingUi())
     return world.calls.index(name) + 1
 
 
@@ -138,7 +140,7 @@ def closed_at(world: World, call: int, request: Request) -> None:
     """A job whose host is closed at a call; its process is gone then."""
     world.gone_at = call
     with pytest.raises(Gone):
-        go(world, request, Heard())
+        go(world, request, RecordingUi())
     world.gone_at = 0
     for path in request.root().rglob(jobs.NAME):
         job = jobs.load(path.parent)
@@ -163,7 +165,7 @@ def test_a_host_that_was_closed_finds_the_job_and_ends_it(way: str, tmp_path: Pa
         continued += 1
         reopened(world)
         resolve: Any = world.resolve
-        carry_out(resolve, record_of(offered[0], request.root()), Heard())
+        carry_out(resolve, record_of(offered[0], request.root()), RecordingUi())
         name = f"{call}: {world.calls[call - 1]}"
         now = world.state()
         # What a render job that was cut off left in the queue is Resolve's to show; a preset is ours.
@@ -184,22 +186,22 @@ def reopened(world: World) -> None:
 
 @pytest.mark.parametrize("step", ["Resolve renders the plate", "painting A001.mov", "placing"])
 def test_a_stop_at_any_step_is_clean_and_can_be_continued(
-    step: str, world: World, heard: Heard, request_in: RequestIn, quick: Command
+    step: str, world: World, ui: RecordingUi, request_in: RequestIn, quick: Command
 ) -> None:
-    state, laid = world.state(), world.laid()
+    state, laid = world.state(), world.placed()
     request = request_in(scope="marks")
     world.project.timelines[0].marks = {"video": {"in": 25, "out": 45}}
     state = world.state()
-    heard.stops = lambda now: now.startswith(step)
-    with pytest.raises(Stopped):
-        go(world, request, heard, quick)
+    ui.stops = lambda now: now.startswith(step)
+    with pytest.raises(JobStopped):
+        go(world, request, ui, quick)
     assert world.state() == state
     if step != "placing":
-        assert world.laid() == laid
+        assert world.placed() == laid
     (job,) = open_jobs(request.root())
     assert job.state == "cancelled"
     resolve: Any = world.resolve
-    again = Heard()
+    again = RecordingUi()
     carry_out(resolve, record_of(job, request.root()), again, quick)
     assert again.said == []
     assert len(world.project.timelines[0].tracks[1]) == 2
@@ -209,72 +211,74 @@ def test_a_stop_at_any_step_is_clean_and_can_be_continued(
 @pytest.mark.parametrize(
     "said", ["no room now; try again later", "expected room for 'o.exr', but the disk is full; free some"]
 )
-def test_what_the_server_refuses_is_said_in_its_words_and_can_be_continued(
-    said: str, world: World, heard: Heard, request_in: RequestIn, quick: Command, tmp_path: Path
+def test_an_error_of_the_server_is_shown_and_the_job_can_be_continued(
+    said: str, world: World, ui: RecordingUi, request_in: RequestIn, quick: Command, tmp_path: Path
 ) -> None:
     refusing = tmp_path / "refusing.py"
     event = json.dumps({"impasto": 1, "event": "failed", "code": "busy", "message": said, "hint": "", "exit_code": 8})
     refusing.write_text(f"print({event!r})")
     state = world.state()
     with pytest.raises(BridgeError, match=re.escape(said)):
-        go(world, request_in(), heard, Command((sys.executable, "-S", str(refusing))))
+        go(world, request_in(), ui, Command((sys.executable, "-S", str(refusing))))
     assert world.state() == state
     (job,) = open_jobs(request_in().root())
     assert said in job.message
     resolve: Any = world.resolve
-    carry_out(resolve, record_of(job, request_in().root()), heard, quick)
+    carry_out(resolve, record_of(job, request_in().root()), ui, quick)
     assert len(world.project.timelines[0].tracks[1]) == 1
 
 
-def test_a_render_job_that_fails_is_told_with_its_reason(
-    world: World, heard: Heard, request_in: RequestIn, quick: Command
+def test_a_failed_render_job_is_reported_with_its_reason(
+    world: World, ui: RecordingUi, request_in: RequestIn, quick: Command
 ) -> None:
     world.render_fails_after = 7
     state = world.state()
     with pytest.raises(BridgeError, match="The disk is full"):
-        go(world, request_in(), heard, quick)
+        go(world, request_in(), ui, quick)
     assert world.state() == state
     world.render_fails_after = None
     (job,) = open_jobs(request_in().root())
     resolve: Any = world.resolve
-    carry_out(resolve, record_of(job, request_in().root()), heard, quick)
+    carry_out(resolve, record_of(job, request_in().root()), ui, quick)
     assert len(world.project.timelines[0].tracks[1]) == 1
 
 
 def test_a_full_disk_under_the_record_is_a_sentence(
-    world: World, heard: Heard, request_in: RequestIn, quick: Command, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, request_in: RequestIn, quick: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     state = world.state()
     resolve: Any = world.resolve
-    record = begin(resolve, request_in(), heard)
+    record = begin(resolve, request_in(), ui)
     monkeypatch.setattr(jobs, "store", full)
     with pytest.raises(BridgeError, match="free some space"):
-        carry_out(resolve, record, heard, quick)
+        carry_out(resolve, record, ui, quick)
     assert world.state() == state
 
 
-def test_another_project_is_not_painted_on(world: World, heard: Heard, request_in: RequestIn, quick: Command) -> None:
+def test_another_project_is_not_painted_on(
+    world: World, ui: RecordingUi, request_in: RequestIn, quick: Command
+) -> None:
     resolve: Any = world.resolve
-    record = begin(resolve, request_in(), heard)
+    record = begin(resolve, request_in(), ui)
     other: Any = made().resolve
     with pytest.raises(BridgeError, match="open the other"):
-        carry_out(other, record, heard, quick)
+        carry_out(other, record, ui, quick)
 
 
-def test_a_render_that_the_user_began_meanwhile_goes_on(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_a_render_that_the_user_began_meanwhile_goes_on(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
     resolve: Any = world.resolve
-    record = begin(resolve, request_in(), heard)
+    record = begin(resolve, request_in(), ui)
     own = world.project.running = iter([True] * 99)
     with pytest.raises(BridgeError, match="wait for it"):
-        carry_out(resolve, record, heard)
+        carry_out(resolve, record, ui)
     assert world.project.running is own
     assert not [call for call in world.calls if ".Set" in call or ".Stop" in call]
 
 
-def test_a_render_that_begins_just_before_ours_goes_on(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_a_render_that_begins_just_before_ours_goes_on(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
     own = iter([True] * 99)
 
     def begin_to_render(number: int, name: str) -> bool:
@@ -284,35 +288,35 @@ def test_a_render_that_begins_just_before_ours_goes_on(world: World, heard: Hear
 
     world.refuse = begin_to_render
     with pytest.raises(BridgeError, match="start the render job"):
-        go(world, request_in(), heard)
+        go(world, request_in(), ui)
     assert world.project.running is own
 
 
-def test_a_render_job_that_fails_in_another_language_is_told_with_its_reason(
-    heard: Heard, request_in: RequestIn
+def test_a_render_job_that_failed_in_another_language_is_reported_with_its_reason(
+    ui: RecordingUi, request_in: RequestIn
 ) -> None:
     world = made(words={"Failed": "Non riuscito"})
     world.render_fails_after = 7
     with pytest.raises(BridgeError, match="The disk is full"):
-        go(world, request_in(), heard)
+        go(world, request_in(), ui)
 
 
 def test_a_failure_that_is_no_sentence_leaves_a_job_that_can_be_continued(
-    world: World, heard: Heard, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
         raise TypeError("'NoneType' object is not callable")
 
     monkeypatch.setattr("impasto.hosts.resolve.pipeline.paint", broken)
     with pytest.raises(TypeError):
-        go(world, request_in(), heard)
+        go(world, request_in(), ui)
     (job,) = open_jobs(request_in().root())
     assert job.state == "failed"
 
 
-def test_a_resolve_that_renders_is_left_alone(world: World, heard: Heard, request_in: RequestIn) -> None:
+def test_a_resolve_that_renders_is_left_alone(world: World, ui: RecordingUi, request_in: RequestIn) -> None:
     world.project.running = iter([True] * 9)
     resolve: Any = world.resolve
     with pytest.raises(BridgeError, match="wait for it"):
-        begin(resolve, request_in(), heard)
+        begin(resolve, request_in(), ui)
     assert not [call for call in world.calls if ".Set" in call]

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal import exit_codes
-from impasto.hosts.terminal.commands import COMMANDS, application
+from impasto.hosts.terminal.commands import COMMANDS, CommandEntry, application
 from tests.hosts.terminal.conftest import IMPASTO, Impasto
 
 
 def test_help_lists_commands_and_exit_codes(impasto: Impasto) -> None:
     done = impasto("--help")
     assert done.code == 0
-    for name in COMMANDS:
-        assert name in done.out
+    for entry in COMMANDS:
+        assert f"{entry.name} " in done.out
     for code in exit_codes.EXIT_CODES:
         assert f"{code.number:>5}  {code.meaning}" in done.out
 
@@ -26,13 +26,13 @@ def test_no_arguments_show_the_help(impasto: Impasto) -> None:
     assert impasto().out == impasto("--help").out
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_is_summed_up_as_it_sums_itself_up(name: str) -> None:
-    app = application([name])
-    loaded = [each.help or "" for each in app.registered_commands if each.name in (None, name)]
-    groups = [each.typer_instance.info.help for each in app.registered_groups if each.name == name]
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_a_command_is_summed_up_as_it_sums_itself_up(entry: CommandEntry) -> None:
+    app = application([entry.name])
+    loaded = [each.help or "" for each in app.registered_commands if each.name == entry.name]
+    groups = [each.typer_instance.info.help for each in app.registered_groups if each.name == entry.name]
     (text,) = loaded + [str(each) for each in groups]
-    assert text.split("\n\n")[0] == COMMANDS[name].summary
+    assert text.split("\n\n")[0] == entry.summary
 
 
 def test_version(impasto: Impasto) -> None:
@@ -96,7 +96,7 @@ def without(package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])
-def test_a_base_installation_says_what_to_install(package: str) -> None:
+def test_a_base_installation_names_what_to_install(package: str) -> None:
     done = without(package, "--help")
     assert done.returncode == exit_codes.INTERNAL
     assert done.stderr == (
@@ -122,7 +122,7 @@ def test_help_loads_neither_network_nor_media() -> None:
     assert done.stderr == "[] 0\n"
 
 
-def test_nobody_reading_is_no_fault() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     shell = f"{' '.join(repr(part) for part in IMPASTO)} styles --json | head -n 0"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""

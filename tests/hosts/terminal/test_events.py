@@ -9,29 +9,29 @@ from typing import Any
 
 import pytest
 
-from impasto.hosts.terminal.events import (
+from impasto.hosts.events import (
     NAMES,
     VERSION,
-    Cancelled,
     CardShown,
     CheckDone,
-    Compared,
     Event,
-    Failed,
-    Finished,
     FrameDone,
-    Left,
-    Painted,
     ParameterFound,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    ServerReady,
     ServerStatus,
-    Serving,
-    Started,
-    Step,
+    ShotPainted,
+    ShotSkipped,
     StyleExported,
     StyleFound,
-    Tried,
-    Warned,
-    Watching,
+    StylesCompared,
+    TrainingStep,
+    TrialDone,
+    WatchStarted,
     line_of,
 )
 
@@ -39,35 +39,35 @@ RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "events_v1.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 EXAMPLES: list[Event] = [
-    Started("plate.mp4", "out/o.####.exr", "identity", 1, 48, 0, 960, 540, 24.0),
+    RunStarted("plate.mp4", "out/o.####.exr", "identity", 1, 48, 0, 960, 540, 24.0),
     FrameDone(7, "out/o.0007.exr", 7, 48, 2.5, 16.4, 0),
-    Step(50, 0.25, 12.5, 37.5, {"loss": 0.125}, "my.run/preview.png"),
+    TrainingStep(50, 0.25, 12.5, 37.5, {"loss": 0.125}, "my.run/preview.png"),
     StyleFound(
         "identity", "Identity", "Changes nothing.", "draft", 72, 0.9, "Apache-2.0", ("A. Painter",),
         "identity.safetensors", "0",
     ),
     ParameterFound("stroke", 0.25, 4.0, 1.0, "Size of the brush strokes: 2 paints twice as broad."),
     CheckDone("python", "ok", "3.11.7 on Linux x86_64", ""),
-    Warned("'o.####.dpx' cannot bear how a frame was made"),
-    Finished("out/o.####.exr", 48, 0, 0, 19.2, 2.5, {"network": 17.1}),
-    Cancelled("o.partial.mp4", 12, 4.8),
-    Failed("unknown_name", "no style is called 'x'; there is: identity", "there is: identity", 2),
-    Serving("impasto 0.2.0", 4711, ("ipc:///run/user/1000/impasto/control.sock",), 3, None, None),
+    RunWarning("'o.####.dpx' cannot bear how a frame was made"),
+    RunFinished("out/o.####.exr", 48, 0, 0, 19.2, 2.5, {"network": 17.1}),
+    RunCancelled("o.partial.mp4", 12, 4.8),
+    RunFailed("unknown_name", "no style is called 'x'; there is: identity", "there is: identity", 2),
+    ServerReady("impasto 0.2.0", 4711, ("ipc:///run/user/1000/impasto/control.sock",), 3, None, None),
     ServerStatus(
         "impasto 0.2.0", 4711, 12.5, "degraded", ("a worker was lost",), ({"device": "cpu"},), ({"client": "blender"},),
         ({"code": "style"},), 3, 2, 1, 1, 480, 2.5, 73400320, ("ipc:///run/user/1000/impasto/control.sock",),
         {"frames": 480},
     ),
     CardShown("wheatfield", "wheatfield.safetensors", 2.6, {"schema": 1, "licence": "Apache-2.0"}),
-    Compared(
+    StylesCompared(
         "a", "b", "plate.mp4", 48, {"warp_error": 1.68},
         {"first": {"warp_error": 3.31}, "second": {"warp_error": None}}, {"psnr": 30.2},
     ),
     StyleExported("wheatfield", "w.onnx", "onnx", 4.7, 2.5e-06, {"impasto.licence": "Apache-2.0"}),
-    Watching("in", "in/painted", "wheatfield"),
-    Painted("in/a.mov", "in/painted/a.mov", 48, 0, 19.2, 2.5),
-    Left("in/b.mov", "unreadable_media", "expected a movie in 'in/b.mov', got none; render it", "render it"),
-    Tried(3, 20, {"learning_rate": 0.001, "crop": 96}, 0.0625, "pruned", 0.05),
+    WatchStarted("in", "in/painted", "wheatfield"),
+    ShotPainted("in/a.mov", "in/painted/a.mov", 48, 0, 19.2, 2.5),
+    ShotSkipped("in/b.mov", "unreadable_media", "expected a movie in 'in/b.mov', got none; render it", "render it"),
+    TrialDone(3, 20, {"learning_rate": 0.001, "crop": 96}, 0.0625, "pruned", 0.05),
 ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_every_event_is_recorded() -> None:
 
 
 def test_an_event_is_one_line() -> None:
-    line = line_of(Warned("two\nlines, and ü"))
+    line = line_of(RunWarning("two\nlines, and ü"))
     assert "\n" not in line
     assert "ü" in line
     assert json.loads(line) == {"impasto": VERSION, "event": "warning", "message": "two\nlines, and ü"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from impasto.hosts.terminal.events import FrameDone, Started, Step
-from impasto.hosts.terminal.report import LINE_EVERY_S, Bar
+from impasto.hosts.events import FrameDone, RunStarted, TrainingStep
+from impasto.hosts.terminal.report import LINE_EVERY_S, BarReporter
 
 
 class Clock:
@@ -18,9 +18,9 @@ class Clock:
 
 def test_a_log_shows_life_of_a_training_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with Bar(clock) as bar:
+    with BarReporter(clock) as bar:
         for step in range(1, 10):
-            bar.show(Step(step * 50, step / 10, clock.now - 100, 187, {"loss": 0.25}))
+            bar.show(TrainingStep(step * 50, step / 10, clock.now - 100, 187, {"loss": 0.25}))
             clock.now += LINE_EVERY_S / 3
     assert capsys.readouterr().err.splitlines() == [
         "training: step 200, loss 0.2500, 3:07 left",
@@ -30,8 +30,8 @@ def test_a_log_shows_life_of_a_training_now_and_then(capsys: pytest.CaptureFixtu
 
 def test_a_log_shows_life_of_a_long_render(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with Bar(clock) as bar:
-        bar.show(Started("plate.mov", "o.mov", "fake", 1, 3, 0, 32, 16, 24.0))
+    with BarReporter(clock) as bar:
+        bar.show(RunStarted("plate.mov", "o.mov", "fake", 1, 3, 0, 32, 16, 24.0))
         for number in range(1, 4):
             clock.now += LINE_EVERY_S
             bar.show(FrameDone(number, "o.mov", number, 3, 0.0, None, 0))

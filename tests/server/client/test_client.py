@@ -501,7 +501,7 @@ def test_a_busy_server_is_asked_again_within_the_time_limit() -> None:
 def test_a_style_by_a_path_that_no_message_carries_is_refused_before_it_is_sent(stage: Stage) -> None:
     with pytest.raises(UsageError, match=r"as style, got '/a.nb.safetensors'.*rename it"):
         stage.client.submit(np.zeros((4, 4, 3), np.uint8), style="/a\nb.safetensors")
-    shot = messages.SubmitShot(b"i" * 16, messages.Look("identity"), "/in\n.exr", "/out.exr")
+    shot = messages.ShotJob(messages.RenderSettings("identity"), "/in\n.exr", "/out.exr")
     with pytest.raises(UsageError, match="as input"):
         stage.client.submit_shot(shot)
     with stage.client.submit(np.zeros((4, 4, 3), np.uint8), style="echo").result(5) as painted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ import pytest
 from impasto.core.errors import RequestCancelled, ServerError, ServerUnreachable, StyleError
 from impasto.server.client import requests
 from impasto.server.client.ring import RingPairs
-from impasto.server.client.session import MISSED_PONGS, new_id
+from impasto.server.client.session import MISSED_PONGS
 from impasto.server.protocol import messages
-from impasto.server.protocol.messages import Failed, Look, ShotProgress, ShotStarted, SubmitShot
+from impasto.server.protocol.messages import Failed, RenderSettings, ShotJob, ShotProgress, ShotStarted, SubmitShot
 from tests.server.client.test_client import LIMIT_S, Stage, plate
 
 
@@ -26,8 +27,8 @@ def stage() -> Iterator[Stage]:
     made.close()
 
 
-def shot(style: str = "echo") -> SubmitShot:
-    return SubmitShot(new_id(), Look(style), "/in.####.exr", "/out.####.exr")
+def shot(style: str = "echo") -> ShotJob:
+    return ShotJob(RenderSettings(style), "/in.####.exr", "/out.####.exr")
 
 
 def test_a_running_frame_is_asked_for_again_under_its_id_when_the_connection_comes_back(stage: Stage) -> None:
@@ -221,12 +222,11 @@ def test_a_shot_goes_on_with_the_same_server_without_being_started_again(stage: 
             stage.transports[-1].lose()
         elif len(events) == 2:
             stage.script.held_shots.clear()
-            done = messages.ShotDone(request.id, "/out", 10, 0, 0, 0.1)
+            done = messages.ShotDone(event.id, "/out", 10, 0, 0, 0.1)
             stage.transports[-1].push(lambda: stage.script.say("data", done, ()))
 
-    request = shot("hold")
-    assert stage.client.render_shot(request, heard).rendered == 10
-    assert not any(message.resume for message in stage.script.seen_of(SubmitShot))
+    assert stage.client.render_shot(shot("hold"), heard).rendered == 10
+    assert not any(message.job.resume for message in stage.script.seen_of(SubmitShot))
 
 
 def test_a_shot_is_resumed_on_a_new_server_and_counted_over_both(stage: Stage) -> None:
@@ -236,22 +236,21 @@ def test_a_shot_is_resumed_on_a_new_server_and_counted_over_both(stage: Stage) -
         events.append(event)
         if isinstance(event, ShotStarted) and len(events) == 1:
             stored = tuple(messages.StoredFrame(number, f"/out.{number}", number, 0) for number in range(1, 5))
-            stage.transports[-1].push(lambda: stage.script.say("data", ShotProgress(request.id, stored), ()))
+            stage.transports[-1].push(lambda: stage.script.say("data", ShotProgress(event.id, stored), ()))
         elif isinstance(event, ShotProgress) and len(events) == 2:
             stage.script.boot, stage.script.resumes = os.urandom(16), False
             stage.transports[-1].lose()
 
-    request = shot("hold")
     original = stage.script._shot
 
     def again(asked: SubmitShot) -> None:
-        if asked.resume:
-            asked = messages.SubmitShot(asked.id, Look("echo"), asked.input, asked.output, resume=True)
+        if asked.job.resume:
+            asked = replace(asked, job=replace(asked.job, look=RenderSettings("echo")))
         original(asked)
 
     stage.script._shot = again  # type: ignore[method-assign]
-    done = stage.client.render_shot(request, heard)
-    assert [message.resume for message in stage.script.seen_of(SubmitShot)] == [False, True]
+    done = stage.client.render_shot(shot("hold"), heard)
+    assert [message.job.resume for message in stage.script.seen_of(SubmitShot)] == [False, True]
     told = [each for event in events if isinstance(event, ShotProgress) for each in event.stored]
     assert [each.number for each in told] == [each.done for each in told] == list(range(1, 11))
     assert (done.rendered, done.skipped) == (10, 0)

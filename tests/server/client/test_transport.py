@@ -406,7 +406,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 
 
 def test_a_network_is_never_entered_without_keys() -> None:
-    with pytest.raises(UsageError, match="impasto keys new"):
+    with pytest.raises(UsageError, match="impasto auth new"):
         Client.connect("tcp://127.0.0.1:7000")
 
 
@@ -476,9 +476,9 @@ def test_a_shot_is_resumed_on_a_server_that_is_started_again(
     with Client.connect(folder, command=command) as client:
         first = client.welcome.pid
         events: list[Any] = []
-        request = messages.SubmitShot(os.urandom(16), messages.Look("die"), "/in", "/out.####.exr")
+        job = messages.ShotJob(messages.RenderSettings("die"), "/in", "/out.####.exr")
         try:
-            done = client.render_shot(request, events.append)
+            done = client.render_shot(job, events.append)
             assert client.welcome.pid != first
             stored = [each for event in events if isinstance(event, messages.ShotProgress) for each in event.stored]
             assert [each.number for each in stored] == list(range(1, 11))

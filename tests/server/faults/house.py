@@ -32,7 +32,7 @@ from impasto.server.client import Client
 from impasto.server.client.requests import Visitor
 from impasto.server.client.transport import Route
 from impasto.server.client_keys import ClientKeys
-from impasto.server.protocol.messages import Look, Status, SubmitShot
+from impasto.server.protocol.messages import RenderSettings, ShotJob, Status
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
 from impasto.server.shared_memory import NAMED
 from tests.server.fake_worker import COMMAND, write_style
@@ -320,8 +320,8 @@ def write_plates(folder: Path, count: int) -> str:
     return pattern
 
 
-def shot(plates: str, output: Path, style: str = "echo", **more: Any) -> SubmitShot:
-    return SubmitShot(os.urandom(16), Look(style), plates, str(output / "painted.####.exr"), **more)
+def shot(plates: str, output: Path, style: str = "echo", **more: Any) -> ShotJob:
+    return ShotJob(RenderSettings(style), plates, str(output / "painted.####.exr"), **more)
 
 
 def frames_in(folder: Path) -> Mapping[str, bytes]:

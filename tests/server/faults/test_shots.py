@@ -17,7 +17,7 @@ import pytest
 from impasto.core.errors import OutputExists, ServerUnreachable
 from impasto.core.media.commit import remove_abandoned
 from impasto.server.client import Client
-from impasto.server.protocol.messages import ShotDone, ShotProgress, SubmitShot
+from impasto.server.protocol.messages import ShotDone, ShotJob, ShotProgress
 from tests.server.fake_worker import COMMITS, write_style
 from tests.server.faults.house import House, frames_in, parts_of, shot, until, write_plates
 
@@ -27,10 +27,10 @@ LIMIT_S = 60.0
 class Watched:
     """A shot that is followed in a thread of its own."""
 
-    def __init__(self, client: Client, request: SubmitShot, *, retries: int = 8) -> None:
+    def __init__(self, client: Client, job: ShotJob, *, retries: int = 8) -> None:
         self.told: list[int] = []
         self.ended: Future[ShotDone] = Future()
-        self._client, self._request, self._retries = client, request, retries
+        self._client, self._job, self._retries = client, job, retries
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
@@ -48,7 +48,7 @@ class Watched:
                 self.told += [each.number for each in event.stored]
 
         try:
-            self.ended.set_result(self._client.render_shot(self._request, heard, retries=self._retries))
+            self.ended.set_result(self._client.render_shot(self._job, heard, retries=self._retries))
         except BaseException as error:  # noqa: BLE001  # goes to whoever asks for the end
             self.ended.set_exception(error)
 

@@ -18,10 +18,11 @@ from impasto.server.protocol import compression
 from impasto.server.protocol.messages import (
     Done,
     Failed,
-    Look,
     OpenRing,
     Ping,
     Pong,
+    RenderSettings,
+    ShotJob,
     Shutdown,
     ShuttingDown,
     SubmitShot,
@@ -176,7 +177,7 @@ def test_paths_are_below_a_root(studio: Studio, path: str) -> None:
             {**inside, "guides": ("plates:g.exr", path)},
             {**inside, "motion": path},
         ):
-            anna.send(anna.data, SubmitShot(secrets.token_bytes(16), Look("echo"), **more))
+            anna.send(anna.data, SubmitShot(secrets.token_bytes(16), ShotJob(RenderSettings("echo"), **more)))
             failed, _ = anna.answer()
             assert failed.error.code in ("not_permitted", "unreadable_media")
             assert str(studio.server.settings.roots["plates"].folder) not in failed.error.message
@@ -195,7 +196,9 @@ def test_a_shot_below_a_root_is_told_by_its_root(studio: Studio) -> None:
     write_sequence(folder, range(1, 4))
     with studio.client("anna") as anna:
         anna.greet()
-        request = SubmitShot(secrets.token_bytes(16), Look("echo"), "plates:plate.####.exr", "plates:out/o.####.exr")
+        request = SubmitShot(
+            secrets.token_bytes(16), ShotJob(RenderSettings("echo"), "plates:plate.####.exr", "plates:out/o.####.exr")
+        )
         anna.send(anna.data, request)
         said = []
         while not said or type(said[-1]).TYPE in ("shot_started", "shot_progress"):

@@ -16,8 +16,9 @@ from impasto.server.protocol.messages import (
     Failed,
     Hello,
     Join,
-    Look,
+    RenderSettings,
     ShotDone,
+    ShotJob,
     ShotProgress,
     ShotStarted,
     SubmitShot,
@@ -79,7 +80,13 @@ def listen(client: Raw, told: Told | None = None, timeout_s: float = 20) -> Told
 
 
 def job(plate: str, output: Path, style: str = "echo", **more: Any) -> SubmitShot:
-    return SubmitShot(secrets.token_bytes(16), Look(style), plate, str(output / "o.####.exr"), **more)
+    return SubmitShot(
+        secrets.token_bytes(16), ShotJob(RenderSettings(style), plate, str(output / "o.####.exr"), **more)
+    )
+
+
+def with_job(request: SubmitShot, **changed: Any) -> SubmitShot:
+    return replace(request, job=replace(request.job, **changed))
 
 
 def run(client: Raw, request: SubmitShot) -> Told:
@@ -190,14 +197,14 @@ BAD = {
     "half a range": {"first": 3},
     "a range backwards": {"first": 5, "last": 1},
     "a range without end": {"first": 1, "last": 999_999_999},
-    "an unknown style": {"look": Look("ecko")},
+    "an unknown style": {"look": RenderSettings("ecko")},
     "no such plate": {"input": "/nowhere/a.####.exr"},
 }
 
 
 @pytest.mark.parametrize("fields", BAD.values(), ids=BAD.keys())
 def test_a_job_that_cannot_be_meant_fails(client: Raw, plate: str, tmp_path: Path, fields: dict[str, Any]) -> None:
-    told = run(client, replace(job(plate, tmp_path), **fields))
+    told = run(client, with_job(job(plate, tmp_path), **fields))
     assert isinstance(told.terminal, Failed)
     assert told.terminal.error.code in ("usage", "unknown_name", "unreadable_media", "media")
     client.still_served()
@@ -210,7 +217,7 @@ def test_a_session_that_is_replaced_lets_go_of_its_shot_at_once(server: Server, 
         assert isinstance(before.answer()[0], ShotStarted)
         assert before.welcome is not None
         after.greet(lane="batch", replaces=before.welcome.session)
-        told = listen_until_free(after, replace(request, look=Look("echo"), resume=True))
+        told = listen_until_free(after, with_job(request, look=RenderSettings("echo"), resume=True))
         assert isinstance(told.terminal, ShotDone)
         assert len(list(tmp_path.glob("o.*.exr"))) == FRAMES
         before.welcome = None

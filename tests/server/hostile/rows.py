@@ -19,6 +19,7 @@ from impasto.server.protocol.messages import (
     Failed,
     Ping,
     Rejected,
+    ShotJob,
     SubmitShot,
 )
 from tests.server.running_server import PIXELS, request_of
@@ -274,7 +275,9 @@ def looks() -> Iterator[Row]:
     yield submit_row(0, "a device that is not there", code="device", look__device="cuda:63")
     yield submit_row(0, "65 parameters", answer=Rejected, look__params={f"p{n}": 0.0 for n in range(65)})
     for name, more in SHOTS.items():
-        plain = msgpack.unpackb(codec.encode(SubmitShot(id_of(name), request_of("echo", PIXELS).look, **more))[1])
+        plain = msgpack.unpackb(
+            codec.encode(SubmitShot(id_of(name), ShotJob(request_of("echo", PIXELS).look, **more)))[1]
+        )
         yield Row(0, name, (PREAMBLE, msgpack.packb(plain)), Failed, "", sockets="data")
 
 

@@ -11,7 +11,7 @@ import msgpack
 from hypothesis import strategies as st
 
 from impasto.server.protocol.codec import Table, encode
-from impasto.server.protocol.messages import Blob, Bytes, Many, Real, Text, Whole
+from impasto.server.protocol.messages import Blob, Bytes, Flat, Many, Real, Text, Whole
 
 LETTERS = st.sampled_from("aZ09 _-./\\:é麦ق🌾\u200f")
 """A few of every length in UTF-8, and a mark that is no override."""
@@ -55,6 +55,8 @@ def bounded(base: Any, bound: Any) -> st.SearchStrategy[Any]:
             return st.dictionaries(values(key), values(value), max_size=min(most, 3))
         case Many(most):
             return st.lists(values(get_args(base)[0]), max_size=min(most, 3)).map(tuple)
+        case Flat():
+            return records(base)
         case _:
             raise AssertionError(bound)
 

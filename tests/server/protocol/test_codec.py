@@ -17,14 +17,23 @@ from impasto.core.errors import ImpastoError, IncompatibleServer, InvalidRequest
 from impasto.server.protocol import codec, limits, messages, worker_messages
 from impasto.server.protocol.codec import FROM_CLIENT, FROM_FRONT, FROM_SERVER, FROM_WORKER, Malformed
 from impasto.server.protocol.fields import reader_of, record_reader
-from impasto.server.protocol.messages import Hello, Look, MattePicture, Picture, Ping, ShowPreview, Slot, Submit
+from impasto.server.protocol.messages import (
+    Hello,
+    MattePicture,
+    Picture,
+    Ping,
+    RenderSettings,
+    ShowPreview,
+    Slot,
+    Submit,
+)
 from tests.server.protocol.generators import anything, headers, messages_of
 
 PREAMBLE = b"IMPA" + bytes((limits.MAJOR, limits.MINOR, 0, 0))
 ID = bytes(range(16))
 SUBMIT = Submit(
     ID,
-    Look("wheatfield", params={"strength": 0.5, "exposure": -0.0}, before={"denoise": 1.0}),
+    RenderSettings("wheatfield", params={"strength": 0.5, "exposure": -0.0}, before={"denoise": 1.0}),
     Picture(1920, 1080, 4, "float32", 1920 * 16, bottom_up=True, colour_space="ACEScg"),
     Slot(1, 2, 33),
     matte=MattePicture("uint8", 1920, 1920 * 1080 * 16),
@@ -333,7 +342,7 @@ def test_messages_of_the_other_side_are_unknown() -> None:
 def test_a_message_beyond_64_kib_is_not_sent() -> None:
     settings_of = {f"{'x' * 250}{number}": 0.0 for number in range(400)}
     with pytest.raises(codec.TooLong, match="less in its field look"):
-        codec.encode(replace(SUBMIT, look=Look("a", params=settings_of)))
+        codec.encode(replace(SUBMIT, look=RenderSettings("a", params=settings_of)))
 
 
 @pytest.mark.parametrize("value", ["\udc80", object(), 1 << 64])
@@ -344,9 +353,10 @@ def test_a_value_that_cannot_be_packed_is_an_error_of_ours(value: Any) -> None:
 
 def test_the_longest_request_still_fits_between_front_and_worker() -> None:
     long = {f"{number:03}{'x' * 252}": 0.5 for number in range(64)}
-    look = Look("s" * 4096, "", long, long, long)
+    look = RenderSettings("s" * 4096, "", long, long, long)
     shot = messages.SubmitShot(
-        ID, look, "i" * 4096, "o" * 4096, matte="m" * 4096, guides=("g" * 4096,) * 4, motion="v" * 4096
+        ID,
+        messages.ShotJob(look, "i" * 4096, "o" * 4096, matte="m" * 4096, guides=("g" * 4096,) * 4, motion="v" * 4096),
     )
     work = worker_messages.RunShot(shot, "p" * 4096, 1)
     assert codec.decode_link(codec.encode_link(work), FROM_FRONT) == work

@@ -182,12 +182,12 @@ def test_garbage_is_refused(garbage: bytes) -> None:
 DAMAGE = """
 import random, sys
 import numpy as np
-from impasto.server.protocol import payload
+from impasto.server.protocol import compression
 from impasto.server.protocol.codec import Malformed
 random.seed(3)
 array = (np.arange(60_000) // 7 % 251).astype(np.uint8)
 array[:3000] = np.random.default_rng(1).integers(0, 255, 3000)
-part, encoding = payload.pack_samples(array, 2, ("blosc2", "raw"))
+part, encoding = compression.pack_samples(array, 2, ("blosc2", "raw"))
 assert encoding == "blosc2"
 sound = damaged = 0
 for _ in range(1500):
@@ -196,7 +196,7 @@ for _ in range(1500):
         hurt[random.randint(random.choice([0, 32, 32]), random.choice([60, len(hurt) - 1]))] = random.randint(0, 255)
     memory = bytearray(array.nbytes + 64)
     try:
-        payload.unpack_samples(hurt, "blosc2", memoryview(memory)[: array.nbytes])
+        compression.unpack_samples(hurt, "blosc2", memoryview(memory)[: array.nbytes])
         sound += 1
     except Malformed:
         damaged += 1

@@ -14,7 +14,7 @@ from impasto.core.errors import UsageError
 from impasto.server.protocol import pixels
 from impasto.server.protocol.codec import Malformed
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Dtype, Look, MattePicture, Picture, Slot, Submit
+from impasto.server.protocol.messages import Dtype, MattePicture, Picture, RenderSettings, Slot, Submit
 
 ID = bytes(16)
 LIMITS = Limits()
@@ -22,7 +22,7 @@ DTYPES: tuple[Dtype, ...] = ("uint8", "uint16", "float16", "float32")
 
 
 def request(picture: Picture, **changes: Any) -> Submit:
-    return Submit(ID, Look("wheatfield"), picture, **changes)
+    return Submit(ID, RenderSettings("wheatfield"), picture, **changes)
 
 
 def dense(width: int, height: int, channels: int = 4, dtype: Dtype = "float32", **changes: Any) -> Picture:

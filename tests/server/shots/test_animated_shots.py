@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impasto.core.animation import animation_of
 from impasto.core.engine import Rendered, Report
 from impasto.core.frame import Frame
-from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
+from impasto.core.frame_settings import FrameSettings
+from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
-from impasto.server.shots.frame_settings import Looks
-from impasto.server.shots.render import ShotJob, ShotResult, render_shot
-from tests.server.shots.test_shots import CARD, FakeStyle
+from impasto.server.protocol.animation import animated_of
+from impasto.server.protocol.messages import RenderSettings, ShotDone, ShotJob
+from impasto.server.shots.frame_settings import ShotSettings
+from impasto.server.shots.render import render_shot
+from tests.server.shots.test_shots import CARD, STYLE, FakeStyle, with_params
 
 DEFAULTS = Params(detail=0.25)
 
@@ -30,11 +32,17 @@ class ParamsPainter:
     def __init__(self) -> None:
         self.asked: dict[int, Params] = {}
 
-    def render(self, frame: Frame, params: Params | None = None, **settings: object) -> Rendered:
-        assert params is not None
-        self.asked[frame.number] = params
+    def render(self, frame: Frame, settings: FrameSettings | None = None, **more: object) -> Rendered:
+        assert settings is not None
+        assert settings.params is not None
+        self.asked[frame.number] = settings.params
         record = {"style_sha256": self.style.card.weights_sha256, "precision": self.precision}
         return Rendered(replace(frame, provenance=record), Report(0, {}, None))
+
+
+def all_params(**changed: float) -> RenderSettings:
+    """Every parameter, so that none is left to the style."""
+    return with_params(**Params(**changed).as_dict())
 
 
 @pytest.fixture
@@ -44,13 +52,14 @@ def job(tmp_path: Path) -> ShotJob:
     with open_writer(plate, ShotInfo("", "sequence", 1001, 10, 8, 8)) as writer:
         for number in range(1001, 1011):
             writer.write(Frame.from_pixels(np.full((8, 8, 3), 0.5, np.float16), number=number))
-    animation = animation_of({"strength": {1001: 0.0, 1010: 0.9}})
-    return ShotJob(plate, str(tmp_path / "out" / "o.####.exr"), animation=animation)
+    animated = animated_of({"strength": {1001: 0.0, 1010: 0.9}})
+    return ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr"), animated=animated)
 
 
-def rendered(job: ShotJob) -> tuple[dict[int, Params], ShotResult]:
+def rendered(job: ShotJob) -> tuple[dict[int, Params], ShotDone]:
     painter = ParamsPainter()
     result = render_shot(job, painter)
+    assert isinstance(result, ShotDone)
     return dict(sorted(painter.asked.items())), result
 
 
@@ -72,36 +81,36 @@ def test_every_frame_bears_its_own_parameters(job: ShotJob) -> None:
 
 def test_running_again_renders_only_the_frames_whose_values_changed(job: ShotJob) -> None:
     values = {number: (number - 1001) / 10 for number in range(1001, 1011)}
-    job = replace(job, resume=True, animation=animation_of({"strength": values}))
+    job = replace(job, resume=True, animated=animated_of({"strength": values}))
     assert len(rendered(job)[0]) == 10
     assert rendered(job)[0] == {}
 
     values |= {1004: 1.0, 1008: 1.0}
-    asked, result = rendered(replace(job, animation=animation_of({"strength": values})))
+    asked, result = rendered(replace(job, animated=animated_of({"strength": values})))
     assert list(asked) == [1004, 1008]
     assert (result.rendered, result.skipped) == (2, 8)
 
 
 def test_frames_rendered_with_a_parameter_that_stood_still_agree_where_it_still_has_that_value(job: ShotJob) -> None:
-    rendered(replace(job, animation=None, params=Params(strength=0.5)))
-    animation = animation_of({"strength": {1005: 0.5, 1006: 0.75}})
-    asked, _ = rendered(replace(job, params=Params(), animation=animation, resume=True))
+    rendered(replace(job, animated=(), look=all_params(strength=0.5)))
+    animated = animated_of({"strength": {1005: 0.5, 1006: 0.75}})
+    asked, _ = rendered(replace(job, look=all_params(), animated=animated, resume=True))
     assert list(asked) == [1006, 1007, 1008, 1009, 1010]
 
 
 def test_a_range_of_a_shot_is_brought_up_to_date_alone(job: ShotJob) -> None:
-    rendered(replace(job, animation=None, params=Params(strength=0.5)))
-    changed = replace(job, params=Params(strength=0.75), animation=None, resume=True, frames=FrameRange(1003, 1005))
+    rendered(replace(job, animated=(), look=all_params(strength=0.5)))
+    changed = replace(job, look=all_params(strength=0.75), animated=(), resume=True, first=1003, last=1005)
     assert list(rendered(changed)[0]) == [1003, 1004, 1005]
     assert rendered(changed)[0] == {}
-    assert list(rendered(replace(changed, frames=None))[0]) == [1001, 1002, 1006, 1007, 1008, 1009, 1010]
+    assert list(rendered(replace(changed, first=None, last=None))[0]) == [1001, 1002, 1006, 1007, 1008, 1009, 1010]
 
 
 def test_the_defaults_of_a_style_are_the_same_whether_they_are_given_or_not(job: ShotJob) -> None:
-    rendered(replace(job, animation=None, params=None))
-    assert rendered(replace(job, animation=None, params=DEFAULTS, resume=True))[0] == {}
+    rendered(replace(job, animated=(), look=STYLE))
+    assert rendered(replace(job, animated=(), look=with_params(**DEFAULTS.as_dict()), resume=True))[0] == {}
 
 
 def test_a_parameter_at_its_default_is_not_noted_so_that_a_new_one_makes_no_frame_stale(job: ShotJob) -> None:
-    settings = Looks(replace(job, params=Params(stroke=2.0), animation=None), DEFAULTS).settings(1001)
+    settings = ShotSettings(replace(job, look=all_params(stroke=2.0), animated=()), DEFAULTS).text(1001)
     assert json.loads(settings) == {"params": {"stroke": 2.0}}

@@ -23,18 +23,16 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
-from impasto.core.grade import Before
 from impasto.core.keyframe_paint.stored import Keys
-from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.motion.vectors import Place
-from impasto.core.params import Params
-from impasto.core.resize import Resize
 from impasto.core.style import Style
-from impasto.server.shots import motion
-from impasto.server.shots.render import ShotAdvanced, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
+from impasto.server.protocol.messages import Cancelled, ShotEvent, ShotJob, ShotProgress, ShotStarted
+from impasto.server.shots import motion, motion_to_keys
+from impasto.server.shots.render import render_shot
 from tests.core.keyframe_paint.test_painted_frames import CARD, HEIGHT, NET, WIDTH, apart, ground, keys_of
 from tests.core.media.builders import write_layers
+from tests.server.shots.test_shots import STYLE, with_params
 
 FIRST, LAST = 10, 17
 KEYS = (12, 15)
@@ -86,7 +84,7 @@ def job(tmp_path: Path) -> ShotJob:
     """Eight frames of a wall that moves, two keys among them, and vectors for all of them."""
     plate = write_plates(tmp_path, range(FIRST, LAST + 1))
     vectors = write_vectors(tmp_path, range(FIRST, LAST + 1))
-    return ShotJob(plate, str(tmp_path / "out" / "o.####.png"), motion=MotionWish(vectors))
+    return ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.png"), motion=vectors)
 
 
 def rendered(job: ShotJob, style: Engine) -> tuple[list[int], list[ShotEvent]]:
@@ -113,13 +111,13 @@ def results(job: ShotJob) -> dict[int, Pixels]:
 
 
 def notes(events: list[ShotEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, ShotNote)]
+    return [text for event in events if isinstance(event, ShotProgress) for text in event.notes]
 
 
 def test_the_paint_of_keys_moves_with_a_wall_on_which_nothing_is_seen(job: ShotJob) -> None:
     assert rendered(job, engine())[0] == list(range(FIRST, LAST + 1))
     by_vectors = results(job)
-    rendered(replace(job, motion=None, overwrite=True), engine(follow=True))
+    rendered(replace(job, motion="", overwrite=True), engine(follow=True))
     by_flow = results(job)
     for number in by_vectors:
         assert np.median(apart(by_vectors[number], painted(number))[SHARED]) <= 1
@@ -132,10 +130,10 @@ def test_a_frame_is_the_same_whatever_else_is_rendered(job: ShotJob, tmp_path: P
     rendered(job, style)
     whole = results(job)
     for number in (FIRST, 13, LAST):
-        alone = replace(job, frames=FrameRange(number, number), output=str(tmp_path / f"{number}" / "o.####.png"))
+        alone = replace(job, first=number, last=number, output=str(tmp_path / f"{number}" / "o.####.png"))
         rendered(alone, style)
         np.testing.assert_array_equal(results(alone)[number], whole[number])
-    part = replace(job, frames=FrameRange(13, 16), output=str(tmp_path / "part" / "o.####.png"))
+    part = replace(job, first=13, last=16, output=str(tmp_path / "part" / "o.####.png"))
     rendered(part, style)
     for number, picture in results(part).items():
         np.testing.assert_array_equal(picture, whole[number])
@@ -144,7 +142,7 @@ def test_a_frame_is_the_same_whatever_else_is_rendered(job: ShotJob, tmp_path: P
 def test_a_key_outside_the_frames_that_are_rendered_is_reached_over_the_files_between(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1))
     vectors = write_vectors(tmp_path, range(FIRST - 2, LAST + 1))
-    job = ShotJob(plate, str(tmp_path / "o.####.png"), motion=MotionWish(vectors), frames=FrameRange(12, 13))
+    job = ShotJob(STYLE, plate, str(tmp_path / "o.####.png"), motion=vectors, first=12, last=13)
     rendered(job, engine(keys=(FIRST - 2,)))
     for number, picture in results(job).items():
         assert np.median(apart(picture, painted(number))[12:-12, 50:-25]) <= 1
@@ -155,7 +153,7 @@ def test_a_frame_is_painted_again_where_a_file_on_its_way_changed(job: ShotJob, 
     assert len(rendered(job, engine())[0]) == 8
     asked, events = rendered(job, engine())
     assert asked == []
-    assert not any(isinstance(event, ShotAdvanced) for event in events), "nothing is read for nothing"
+    assert [type(event) for event in events] == [ShotStarted], "nothing is read for nothing"
     path = tmp_path / "v" / "v.0016.exr"
     write_layers(path, {name: np.zeros((HEIGHT, WIDTH), np.float16) for name in
                         ("forward.u", "forward.v", "backward.u", "backward.v", "more.Z")})  # fmt: skip
@@ -163,19 +161,18 @@ def test_a_frame_is_painted_again_where_a_file_on_its_way_changed(job: ShotJob, 
     assert rendered(job, engine())[0] == [16, 17]
     write_vectors(tmp_path, range(14, 15), "forward backward extra")
     assert rendered(job, engine())[0] == [10, 11, 12, 13, 14, 15, 16, 17]
-    assert rendered(replace(job, motion=None), engine())[0] == list(range(10, 18))
-    assert rendered(replace(job, motion=None), engine())[0] == []
+    assert rendered(replace(job, motion=""), engine())[0] == list(range(10, 18))
+    assert rendered(replace(job, motion=""), engine())[0] == []
 
 
 def test_the_layer_and_its_convention_are_settings(job: ShotJob) -> None:
     job = replace(job, resume=True)
     rendered(job, engine())
-    assert job.motion is not None
-    named = replace(job, motion=replace(job.motion, convention="nuke"))
+    named = replace(job, motion_layer="=nuke")
     assert len(rendered(named, engine())[0]) == 8
     with open_reader(job.output) as reader:
         noted = json.loads(next(iter(reader)).provenance["settings"])["motion"]
-    assert noted == [job.motion.path, "=nuke"]
+    assert noted == [job.motion, "=nuke"]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +185,7 @@ def test_the_layer_and_its_convention_are_settings(job: ShotJob) -> None:
 def test_where_one_direction_is_given_a_note_says_what_becomes_of_the_other(
     job: ShotJob, layer: str, follow: bool, said: str
 ) -> None:
-    assert job.motion is not None
-    _, events = rendered(replace(job, motion=replace(job.motion, layer=layer)), engine(keys=(13,), follow=follow))
+    _, events = rendered(replace(job, motion_layer=layer), engine(keys=(13,), follow=follow))
     assert [said in note for note in notes(events)] == [True]
     for number, picture in results(job).items():
         off = np.median(apart(picture, painted(number))[SHARED])
@@ -205,7 +201,9 @@ def test_the_layer_may_be_in_the_plates(tmp_path: Path) -> None:
             f"vector.{leaf}": np.full((HEIGHT, WIDTH), -STEP if leaf in "XZ" else 0, np.float32) for leaf in "XYZW"
         }
         write_layers(pattern.replace("####", f"{number:04}"), {"R": grey, "G": grey, "B": grey, **vector})
-    job = ShotJob(pattern, str(tmp_path / "out" / "o.####.exr"), motion=MotionWish("", "vector"), output_space="srgb")
+    job = ShotJob(
+        STYLE, pattern, str(tmp_path / "out" / "o.####.exr"), motion=pattern, motion_layer="vector", output_space="srgb"
+    )
     with open_reader(pattern) as reader:
         level = round(255 * (1.055 * 0.2 ** (1 / 2.4) - 0.055))
         assert next(iter(reader)).colour.shape == (HEIGHT, WIDTH, 3)
@@ -225,7 +223,7 @@ def test_a_missing_file_is_named_before_the_first_frame(job: ShotJob, tmp_path: 
     assert events == []
     assert not list((tmp_path / "out").glob("*"))
     # Frames and keys on one side of the gaps need none of them.
-    assert rendered(replace(job, frames=FrameRange(16, 17)), engine(keys=(15,)))[0] == [16, 17]
+    assert rendered(replace(job, first=16, last=17), engine(keys=(15,)))[0] == [16, 17]
 
 
 def test_files_between_the_shot_and_a_key_far_off_are_asked_for(job: ShotJob) -> None:
@@ -241,49 +239,49 @@ def textured(number: int) -> Pixels:
 
 def test_vectors_that_contradict_the_plates_are_refused_with_what_to_say(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    wrong = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), "motion", -STEP))
-    job = ShotJob(plate, str(tmp_path / "out" / "o.####.png"), motion=wrong)
+    wrong = write_vectors(tmp_path, range(FIRST, LAST + 1), "motion", -STEP)
+    job = ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.png"), motion=wrong)
     style = engine(plates=textured)
     said = r"'motion' of '.*v\.0010\.exr' .* with x turned around.*say it as --motion PATH:motion=previous"
     with pytest.raises(UsageError, match=said):
         rendered(job, style)
     assert not list((tmp_path / "out").glob("*"))
     # Whoever names the convention is told, and served.
-    asked, events = rendered(replace(job, motion=replace(wrong, convention="next")), style)
+    asked, events = rendered(replace(job, motion_layer="=next"), style)
     assert len(asked) == 8
     assert any("than was said" in note for note in notes(events))
     # What the sentence offers is right.
-    _, events = rendered(replace(job, motion=replace(wrong, convention="previous"), overwrite=True), style)
+    _, events = rendered(replace(job, motion_layer="=previous", overwrite=True), style)
     assert not any("turned around" in note for note in notes(events))
 
 
 def test_vectors_in_widths_of_the_picture_are_refused(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    small = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=STEP / WIDTH))
+    small = write_vectors(tmp_path, range(FIRST, LAST + 1), step=STEP / WIDTH)
     with pytest.raises(UsageError, match=r"expected motion vectors in pixels, .* says that next to nothing moves"):
-        rendered(ShotJob(plate, str(tmp_path / "o.####.png"), motion=small), engine(plates=textured))
+        rendered(ShotJob(STYLE, plate, str(tmp_path / "o.####.png"), motion=small), engine(plates=textured))
 
 
 def test_what_moves_and_has_no_vectors_is_a_note_and_renders(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    still = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=0))
-    _, events = rendered(ShotJob(plate, str(tmp_path / "o.####.png"), motion=still), engine(plates=textured))
+    still = write_vectors(tmp_path, range(FIRST, LAST + 1), step=0)
+    _, events = rendered(ShotJob(STYLE, plate, str(tmp_path / "o.####.png"), motion=still), engine(plates=textured))
     assert any("right for water, smoke" in note for note in notes(events))
 
 
 def test_a_single_frame_is_held_against_its_neighbours(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    wrong = MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1), step=-STEP))
-    job = ShotJob(plate, str(tmp_path / "o.####.png"), frames=FrameRange(FIRST, FIRST), motion=wrong)
+    wrong = write_vectors(tmp_path, range(FIRST, LAST + 1), step=-STEP)
+    job = ShotJob(STYLE, plate, str(tmp_path / "o.####.png"), first=FIRST, last=FIRST, motion=wrong)
     with pytest.raises(UsageError, match="with x turned around"):
         rendered(job, engine(plates=textured))
-    alone = ShotJob(plate.replace("####", f"{FIRST:04}"), str(tmp_path / "one.png"), motion=wrong)
+    alone = ShotJob(STYLE, plate.replace("####", f"{FIRST:04}"), str(tmp_path / "one.png"), motion=wrong)
     _, events = rendered(alone, engine(plates=textured))
     assert any("no two neighbouring plates" in note for note in notes(events))
 
 
 def test_another_stroke_than_the_keys_needs_no_vectors(job: ShotJob) -> None:
-    _, events = rendered(replace(job, params=Params(stroke=2.0)), engine())
+    _, events = rendered(replace(job, look=with_params(stroke=2.0)), engine())
     assert "the painted keys are turned off, or not of this stroke: the motion vectors are not looked at" in notes(
         events
     )
@@ -291,9 +289,7 @@ def test_another_stroke_than_the_keys_needs_no_vectors(job: ShotJob) -> None:
 
 def test_right_vectors_agree_and_lead_textured_plates_too(tmp_path: Path) -> None:
     plate = write_plates(tmp_path, range(FIRST, LAST + 1), textured)
-    job = ShotJob(
-        plate, str(tmp_path / "o.####.png"), motion=MotionWish(write_vectors(tmp_path, range(FIRST, LAST + 1)))
-    )
+    job = ShotJob(STYLE, plate, str(tmp_path / "o.####.png"), motion=write_vectors(tmp_path, range(FIRST, LAST + 1)))
     _, events = rendered(job, engine(plates=textured))
     assert notes(events) == []
     for number, picture in results(job).items():
@@ -307,7 +303,7 @@ def test_a_style_without_keys_refuses_vectors(job: ShotJob) -> None:
 
 def test_keys_that_are_turned_off_need_no_vectors(job: ShotJob, tmp_path: Path) -> None:
     (tmp_path / "v" / "v.0011.exr").unlink()
-    asked, events = rendered(replace(job, params=Params(keys=0)), engine())
+    asked, events = rendered(replace(job, look=with_params(keys=0)), engine())
     assert len(asked) == 8
     assert notes(events) == [
         "the painted keys are turned off, or not of this stroke: the motion vectors are not looked at"
@@ -317,11 +313,15 @@ def test_keys_that_are_turned_off_need_no_vectors(job: ShotJob, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"path": "v.mov"}, UsageError, r"expected motion vectors in pictures, EXR for example, got 'v\.mov'"),
-        ({"path": "v/none.####.exr"}, ImpastoError, "expected pictures with motion vectors at .* found none"),
-        ({"path": "v/v.0010.exr"}, UsageError, "numbered like the shot, got the still"),
-        ({"layer": "forwrad"}, UnknownName, "did you mean 'forward'"),
-        ({"path": ""}, UsageError, "expected one layer of motion vectors in '.*plate.0010.png', found none"),
+        ({"motion": "v.mov"}, UsageError, r"expected motion vectors in pictures, EXR for example, got 'v\.mov'"),
+        ({"motion": "v/none.####.exr"}, ImpastoError, "expected pictures with motion vectors at .* found none"),
+        ({"motion": "v/v.0010.exr"}, UsageError, "numbered like the shot, got the still"),
+        ({"motion_layer": "forwrad"}, UnknownName, "did you mean 'forward'"),
+        (
+            {"input": "plate.####.png", "motion": "plate.####.png"},
+            UsageError,
+            "expected one layer of motion vectors in '.*plate.0010.png', found none",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence_before_the_start(
@@ -333,9 +333,8 @@ def test_what_cannot_be_meant_is_one_sentence_before_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert job.motion is not None
     with pytest.raises(error, match=said):
-        rendered(replace(job, motion=replace(job.motion, **change)), engine())
+        rendered(replace(job, **change), engine())
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -362,13 +361,14 @@ def test_a_job_that_is_taken_back_while_the_vectors_are_read_stores_nothing(job:
         return len(events) > 4
 
     result = render_shot(job, engine(), on_event=events.append, cancelled=is_under_way)
-    assert (result.cancelled, result.rendered) == (True, 0)
+    assert isinstance(result, Cancelled)
+    assert result.rendered == 0
     assert isinstance(events[0], ShotStarted)
     assert not list((tmp_path / "out").glob("*"))
 
 
 def test_a_proxy_is_led_by_the_same_vectors(job: ShotJob) -> None:
-    rendered(replace(job, before=Before(resize=Resize.parse("50%"))), engine())
+    rendered(replace(job, before_resize="50%"), engine())
     for number, picture in results(job).items():
         assert picture.shape == (HEIGHT // 2, WIDTH // 2, 3)
         wanted = painted(number).reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean((1, 3))
@@ -384,7 +384,7 @@ def test_a_long_way_to_the_keys_is_announced(job: ShotJob, monkeypatch: pytest.M
 def test_a_full_disk_is_said_before_the_first_frame(
     job: ShotJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(motion, "_temporary", lambda: io.FileIO("/dev/full", "r+"))
+    monkeypatch.setattr(motion_to_keys, "_temporary", lambda: io.FileIO("/dev/full", "r+"))
     with pytest.raises(OutputError, match="got 'No space left on device'; free some, or name another folder in TMPDIR"):
         rendered(job, engine())
     assert not list((tmp_path / "out").glob("*"))
@@ -396,17 +396,17 @@ def test_what_is_kept_comes_back_to_a_64th_of_a_pixel() -> None:
     flow = chance.uniform(-900, 900, (HEIGHT, WIDTH, 2)).astype(np.float32)
     lost, silent = (chance.integers(0, 2, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(2))
     with TemporaryFile(buffering=0) as kept:
-        moves = motion.Moves(kept, Place(window, window, (HEIGHT, WIDTH)), (3, 9))
-        moves.keep(5, 9, KeyMotion(flow, lost, silent))
-        moves.keep(6, 9, KeyMotion(-flow, silent, lost))
-        nothing, found = moves.of(Frame.from_pixels(FLAT, number=5))
+        store = motion_to_keys.MotionStore(kept, Place(window, window, (HEIGHT, WIDTH)), (3, 9))
+        store.add(5, 9, KeyMotion(flow, lost, silent))
+        store.add(6, 9, KeyMotion(-flow, silent, lost))
+        nothing, found = store.of(Frame.from_pixels(FLAT, number=5))
         assert nothing is None
         assert found is not None
         assert np.abs(found.flow - flow).max() <= 1 / 64 + 1e-4
         np.testing.assert_array_equal(found.lost, lost)
         np.testing.assert_array_equal(found.silent, silent)
-        at_key = moves.of(Frame.from_pixels(FLAT, number=9))[1]
+        at_key = store.of(Frame.from_pixels(FLAT, number=9))[1]
         assert at_key is not None
         assert not at_key.flow.any()
         elsewhere = Frame.from_pixels(FLAT[1:], number=5)
-        assert moves.of(elsewhere) == (), "another data window"
+        assert store.of(elsewhere) == (), "another data window"

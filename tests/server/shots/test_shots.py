@@ -25,17 +25,27 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.frame import Frame, Samples
-from impasto.core.grade import After, Before
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.guide_planes import planes_of
 from impasto.core.guides import Guide
-from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
-from impasto.core.params import Params
-from impasto.core.resize import Resize, resize_frame
+from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.resize import resize_frame
 from impasto.core.working_picture import Output
-from impasto.server.shots.render import FrameStored, ShotEvent, ShotJob, ShotNote, ShotStarted, render_shot
+from impasto.server.protocol.messages import (
+    Cancelled,
+    RenderSettings,
+    ShotDone,
+    ShotEvent,
+    ShotJob,
+    ShotProgress,
+    ShotStarted,
+    StoredFrame,
+)
+from impasto.server.shots.render import render_shot
 from tests.core.media.builders import write_layers
 
 WIDTH, HEIGHT = 32, 16
+STYLE = RenderSettings("fake")
 CARD = Card(
     name="fake", title="Fake", description="", generator="unet", config={}, size="draft", halo=72, stride=8,
     licence="CC0-1.0", weights_sha256="f" * 64, canary=(0.0, 0.0),
@@ -79,25 +89,30 @@ class FakePainter:
     def render(
         self,
         frame: Frame,
-        params: Params | None = None,
+        settings: FrameSettings | None = None,
         *,
         matte: Samples | None = None,
-        before: Before | None = None,
-        after: After | None = None,
-        input_space: str | None = None,
-        output: Output | None = None,
         cancelled: Callable[[], None] = lambda: None,
     ) -> Rendered:
         self._before_frame(frame.number)
         cancelled()
-        self._asked[frame.number] = (matte, output)
+        assert settings is not None
+        self._asked[frame.number] = (matte, settings.output)
         self.planes[frame.number] = planes_of(frame, self.style.card.guides)
-        if before is not None and before.resize is not None:
-            frame = resize_frame(frame, before.resize)
+        if settings.before.resize is not None:
+            frame = resize_frame(frame, settings.before.resize)
         record = {"style": "fake", "style_sha256": self.style.card.weights_sha256, "precision": self.precision}
         return Rendered(
             replace(frame, provenance=record), Report(2, {"before": 0.1, "network": 0.8, "after": 0.1}, None)
         )
+
+
+def with_params(**params: float) -> RenderSettings:
+    return replace(STYLE, params=params)
+
+
+def stored_in(events: list[ShotEvent]) -> list[StoredFrame]:
+    return [frame for event in events if isinstance(event, ShotProgress) for frame in event.stored]
 
 
 @pytest.fixture(autouse=True)
@@ -135,28 +150,29 @@ def test_a_sequence_comes_out_frame_for_frame(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1001, 1011))
     events: list[ShotEvent] = []
     result = render_shot(
-        ShotJob(plate, str(tmp_path / "out" / "painted.####.exr")), FakePainter(), on_event=events.append
+        ShotJob(STYLE, plate, str(tmp_path / "out" / "painted.####.exr")), FakePainter(), on_event=events.append
     )
     assert names(tmp_path / "out") == [f"painted.{number}.exr" for number in range(1001, 1011)]
-    assert (result.rendered, result.skipped, result.invalid_pixels, result.cancelled) == (10, 0, 20, False)
+    assert isinstance(result, ShotDone)
+    assert (result.rendered, result.skipped, result.invalid_pixels) == (10, 0, 20)
     assert result.stages["network"] == pytest.approx(8.0)
-    started, *stored = events
+    started = events[0]
     assert isinstance(started, ShotStarted)
-    assert started.to_render == 10
-    assert [each.number for each in stored if isinstance(each, FrameStored)] == list(range(1001, 1011))
-    assert [each.done for each in stored if isinstance(each, FrameStored)] == list(range(1, 11))
+    assert started.frames == 10
+    assert [each.number for each in stored_in(events)] == list(range(1001, 1011))
+    assert [each.done for each in stored_in(events)] == list(range(1, 11))
 
 
 def test_a_range_is_rendered_alone(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1, 11))
     painter = FakePainter()
-    render_shot(ShotJob(plate, str(tmp_path / "o.####.exr"), frames=FrameRange(4, 6)), painter)
+    render_shot(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), first=4, last=6), painter)
     assert painter.numbers == [4, 5, 6]
 
 
 def test_a_frame_bears_how_it_was_made(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1, 3))
-    render_shot(ShotJob(plate, str(tmp_path / "o.####.exr"), params=Params(strength=0.5)), FakePainter())
+    render_shot(ShotJob(with_params(strength=0.5), plate, str(tmp_path / "o.####.exr")), FakePainter())
     with open_reader(str(tmp_path / "o.0002.exr")) as reader:
         record = next(iter(reader)).provenance
     assert record["style"] == "fake"
@@ -168,9 +184,11 @@ def test_a_cancelled_sequence_keeps_its_finished_frames(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1, 21))
     painter = FakePainter()
     result = render_shot(
-        ShotJob(plate, str(tmp_path / "out" / "o.####.exr")), painter, cancelled=lambda: len(painter.numbers) >= 3
+        ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr")),
+        painter,
+        cancelled=lambda: len(painter.numbers) >= 3,
     )
-    assert result.cancelled
+    assert isinstance(result, Cancelled)
     assert 2 <= result.rendered <= 4, "what is in flight is finished or dropped, nothing more is begun"
     assert names(tmp_path / "out") == [f"o.{number:04d}.exr" for number in range(1, result.rendered + 1)]
 
@@ -179,7 +197,7 @@ def test_a_cancelled_movie_bears_another_name(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1, 21))
     painter = FakePainter()
     result = render_shot(
-        ShotJob(plate, str(tmp_path / "out" / "o.mp4")), painter, cancelled=lambda: len(painter.numbers) >= 3
+        ShotJob(STYLE, plate, str(tmp_path / "out" / "o.mp4")), painter, cancelled=lambda: len(painter.numbers) >= 3
     )
     assert names(tmp_path / "out") == ["o.partial.mp4"]
     assert result.path == str(tmp_path / "out" / "o.partial.mp4")
@@ -191,7 +209,9 @@ def test_a_cancelled_movie_leaves_an_earlier_part_and_the_input_alone(tmp_path: 
     plate = write_movie(tmp_path / "o.partial.mp4", 12)
     kept = (tmp_path / "o.partial.mp4").read_bytes()
     painter = FakePainter()
-    result = render_shot(ShotJob(plate, str(tmp_path / "o.mp4")), painter, cancelled=lambda: len(painter.numbers) >= 3)
+    result = render_shot(
+        ShotJob(STYLE, plate, str(tmp_path / "o.mp4")), painter, cancelled=lambda: len(painter.numbers) >= 3
+    )
     assert names(tmp_path) == ["o.partial-2.mp4", "o.partial.mp4"]
     assert result.path == str(tmp_path / "o.partial-2.mp4")
     assert (tmp_path / "o.partial.mp4").read_bytes() == kept
@@ -216,9 +236,10 @@ def test_a_stopped_recording_is_a_whole_movie(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("impasto.server.shots.render.open_reader", lambda path, **asked: FakeCamera())
     painter = FakePainter()
-    job = ShotJob("camera:0", str(tmp_path / "o.mp4"))
+    job = ShotJob(STYLE, "camera:0", str(tmp_path / "o.mp4"))
     result = render_shot(job, painter, cancelled=lambda: len(painter.numbers) >= 3)
-    assert (result.path, result.cancelled) == (job.output, True)
+    assert isinstance(result, Cancelled)
+    assert result.path == job.output
     assert result.rendered >= 2
     assert names(tmp_path) == ["o.mp4"]
 
@@ -232,19 +253,20 @@ def test_cancelling_reaches_into_a_frame(tmp_path: Path) -> None:
         asked = asked or number == 2
 
     painter = FakePainter(before_frame=ask)
-    result = render_shot(ShotJob(plate, str(tmp_path / "o.####.exr")), painter, cancelled=lambda: asked)
+    result = render_shot(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr")), painter, cancelled=lambda: asked)
     assert 2 not in painter.numbers
-    assert (result.rendered, result.cancelled) == (1, True)
+    assert isinstance(result, Cancelled)
+    assert result.rendered == 1
 
 
 def test_a_damaged_plate_stops_the_shot_after_the_frames_before_it(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1, 7))
     (tmp_path / "plate.0004.exr").write_bytes(b"\x76\x2f\x31\x01 and then nothing")
     with pytest.raises(UnreadableMedia, match=r"plate\.0004\.exr"):
-        render_shot(ShotJob(plate, str(tmp_path / "out" / "o.####.exr")), FakePainter())
+        render_shot(ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr")), FakePainter())
     assert names(tmp_path / "out") == ["o.0001.exr", "o.0002.exr", "o.0003.exr"]
     with pytest.raises(UnreadableMedia):
-        render_shot(ShotJob(plate, str(tmp_path / "movie" / "o.mov")), FakePainter())
+        render_shot(ShotJob(STYLE, plate, str(tmp_path / "movie" / "o.mov")), FakePainter())
     assert names(tmp_path / "movie") == ["o.partial.mov"]
 
 
@@ -259,9 +281,9 @@ def test_two_frames_are_in_flight_and_come_out_in_order(tmp_path: Path) -> None:
 
     plate = write_sequence(tmp_path, range(1, 7))
     events: list[ShotEvent] = []
-    job = ShotJob(plate, str(tmp_path / "out" / "o.####.exr"))
+    job = ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr"))
     render_shot(job, FakePainter(before_frame=wait_for_the_next), on_event=events.append)
-    assert [each.number for each in events if isinstance(each, FrameStored)] == list(range(1, 7))
+    assert [each.number for each in stored_in(events)] == list(range(1, 7))
 
 
 def test_a_painter_that_fails_is_heard(tmp_path: Path) -> None:
@@ -271,7 +293,7 @@ def test_a_painter_that_fails_is_heard(tmp_path: Path) -> None:
 
     plate = write_sequence(tmp_path, range(1, 7))
     with pytest.raises(NoSpace, match="made up"):
-        render_shot(ShotJob(plate, str(tmp_path / "out" / "o.####.exr")), FakePainter(before_frame=fail))
+        render_shot(ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr")), FakePainter(before_frame=fail))
     assert names(tmp_path / "out") == ["o.0001.exr", "o.0002.exr"]
 
 
@@ -282,20 +304,20 @@ def test_a_result_that_cannot_be_written_is_heard(tmp_path: Path) -> None:
 
     plate = write_sequence(tmp_path, range(1, 30))
     with pytest.raises(OutputExists, match=r"o\.0002\.exr"):
-        render_shot(ShotJob(plate, str(tmp_path / "o.####.exr")), FakePainter(before_frame=take_the_name))
+        render_shot(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr")), FakePainter(before_frame=take_the_name))
     assert (tmp_path / "o.0002.exr").read_text() == "somebody else's"
 
 
 def test_the_input_is_never_the_output(tmp_path: Path) -> None:
     plate = write_sequence(tmp_path, range(1, 3))
     with pytest.raises(OutputExists, match="never overwritten"):
-        render_shot(ShotJob(plate, plate, overwrite=True), FakePainter())
+        render_shot(ShotJob(STYLE, plate, plate, overwrite=True), FakePainter())
 
 
 class TestResume:
     def job(self, tmp_path: Path) -> ShotJob:
         plate = str(tmp_path / "plate.####.exr")
-        return ShotJob(plate, str(tmp_path / "o.####.exr"), resume=True)
+        return ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), resume=True)
 
     def again(self, job: ShotJob, sha256: str = CARD.weights_sha256) -> list[int]:
         """The frames that a resumed run renders."""
@@ -325,7 +347,7 @@ class TestResume:
         assert self.again(self.job(tmp_path)) == [3]
 
     def test_other_settings_render_all(self, tmp_path: Path) -> None:
-        assert len(self.again(replace(self.job(tmp_path), params=Params(stroke=2.0)))) == 6
+        assert len(self.again(replace(self.job(tmp_path), look=with_params(stroke=2.0)))) == 6
 
     def test_another_style_renders_all(self, tmp_path: Path) -> None:
         assert len(self.again(self.job(tmp_path), sha256="e" * 64)) == 6
@@ -353,17 +375,18 @@ class TestResume:
         painter = FakePainter()
         render_shot(job, painter, on_event=events.append)
         assert len(painter.numbers) == 6
-        assert any(isinstance(event, ShotNote) for event in events)
+        assert any(event.notes for event in events if isinstance(event, ShotProgress))
 
 
 def test_a_resumed_sequence_out_of_a_movie_renders_what_is_missing(tmp_path: Path) -> None:
-    job = ShotJob(write_movie(tmp_path / "plate.mp4", 6), str(tmp_path / "o.####.png"), resume=True)
+    job = ShotJob(STYLE, write_movie(tmp_path / "plate.mp4", 6), str(tmp_path / "o.####.png"), resume=True)
     render_shot(job, FakePainter())
     (tmp_path / "o.0002.png").unlink()
     (tmp_path / "o.0004.png").unlink()
     painter = FakePainter()
     result = render_shot(job, painter)
     assert painter.numbers == [2, 4]
+    assert isinstance(result, ShotDone)
     assert (result.rendered, result.skipped) == (2, 4)
 
 
@@ -375,50 +398,50 @@ class TestColours:
 
     def test_a_movie_becomes_linear_in_exr(self, tmp_path: Path) -> None:
         movie = write_movie(tmp_path / "plate.mp4", 2)
-        assert self.asked(ShotJob(movie, str(tmp_path / "o.####.exr"))) == Output("scene_linear", "half")
+        assert self.asked(ShotJob(STYLE, movie, str(tmp_path / "o.####.exr"))) == Output("scene_linear", "half")
 
     def test_linear_pictures_become_display_encoded_in_a_movie(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 3))
-        asked = self.asked(ShotJob(plate, str(tmp_path / "o.mp4")))
+        asked = self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.mp4")))
         assert asked is not None
         assert asked.space == "srgb"
 
-    def test_where_customs_agree_the_plate_keeps_its_own(self, tmp_path: Path) -> None:
+    def test_where_plate_and_result_agree_the_plate_keeps_its_own(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 3))
-        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.exr"))) is None
+        assert self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"))) is None
         movie = write_movie(tmp_path / "plate.mp4", 2)
-        assert self.asked(ShotJob(movie, str(tmp_path / "o.####.png"))) is None
+        assert self.asked(ShotJob(STYLE, movie, str(tmp_path / "o.####.png"))) is None
 
     def test_a_named_space_goes_first(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 3))
-        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.exr"), output_space="ACEScg")) == Output(
+        assert self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), output_space="ACEScg")) == Output(
             "ACEScg", "half"
         )
 
     def test_pixels_in_log_do_not_go_into_display_encoded_files(self, tmp_path: Path) -> None:
         plate = write_tagged(tmp_path / "plate.0001.dpx", "cineon_log")
         for name in ("o.mp4", "o.####.png", "o.####.tif"):
-            asked = self.asked(ShotJob(plate, str(tmp_path / name)))
+            asked = self.asked(ShotJob(STYLE, plate, str(tmp_path / name)))
             assert asked is not None
             assert asked.space == "srgb"
 
     def test_pixels_in_log_stay_where_the_file_says_so(self, tmp_path: Path) -> None:
         plate = write_tagged(tmp_path / "plate.0001.dpx", "cineon_log")
-        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.dpx"))) is None
+        assert self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.####.dpx"))) is None
 
     def test_pixels_in_log_by_the_users_word_stay_in_files_of_the_same_kind(self, tmp_path: Path) -> None:
         plate = write_tagged(tmp_path / "plate.0001.png", None)
         log = "ARRI LogC3 (EI800)"
-        assert self.asked(ShotJob(plate, str(tmp_path / "o.####.png"), input_space=log)) is None
-        asked = self.asked(ShotJob(plate, str(tmp_path / "o.mp4"), input_space=log))
+        assert self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.####.png"), input_space=log)) is None
+        asked = self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.mp4"), input_space=log))
         assert asked is not None
         assert asked.space == "srgb"
 
     @pytest.mark.parametrize("space", ["pq2020", "hlg2020"])
     def test_a_wide_movie_stays_so_in_a_movie_alone(self, tmp_path: Path, space: str) -> None:
         plate = write_tagged(tmp_path / "plate.mp4", space)
-        assert self.asked(ShotJob(plate, str(tmp_path / "o.mp4"))) is None
-        asked = self.asked(ShotJob(plate, str(tmp_path / "o.####.png")))
+        assert self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.mp4"))) is None
+        asked = self.asked(ShotJob(STYLE, plate, str(tmp_path / "o.####.png")))
         assert asked is not None
         assert asked.space == "srgb"
 
@@ -426,7 +449,7 @@ class TestColours:
     def test_a_space_that_is_not_there_is_named_before_the_start(self, tmp_path: Path, option: str) -> None:
         plate = write_sequence(tmp_path, range(1, 3))
         events: list[ShotEvent] = []
-        job = ShotJob(plate, str(tmp_path / "o.####.exr"), **{option: "ACEScgg"})  # type: ignore[arg-type]
+        job = ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), **{option: "ACEScgg"})  # type: ignore[arg-type]
         with pytest.raises(UnknownName, match=f"mean 'ACEScg'.*--{option.replace('_', '-')}"):
             render_shot(job, FakePainter(), on_event=events.append)
         assert events == []
@@ -454,21 +477,21 @@ class TestMattes:
     def test_a_still_serves_every_frame(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 4))
         matte = self.write_still(tmp_path / "matte.png", 255)
-        mattes = self.mattes(ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte))
+        mattes = self.mattes(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte))
         assert len(mattes) == 3
         assert all(each.shape == (HEIGHT, WIDTH) and each.dtype == np.float32 and (each == 1).all() for each in mattes)
 
     def test_a_sequence_serves_by_number(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 6))
         matte = write_sequence(tmp_path, range(1, 10), "matte")
-        mattes = self.mattes(ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte, frames=FrameRange(3, 4)))
+        mattes = self.mattes(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte, first=3, last=4))
         assert [round(float(each[0, 0]), 2) for each in mattes] == [0.03, 0.04]
 
     def test_a_missing_matte_is_named(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 6))
         matte = write_sequence(tmp_path, range(1, 4), "matte")
         with pytest.raises(InconsistentShot, match="missing 4-5"):
-            self.mattes(ShotJob(plate, str(tmp_path / "out" / "o.####.exr"), matte=matte))
+            self.mattes(ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr"), matte=matte))
         assert names(tmp_path / "out") == []
 
     @pytest.mark.parametrize("matte", ["nope.png", "nope.####.exr", "damaged.png", "wide.png"])
@@ -478,7 +501,7 @@ class TestMattes:
         whole = Path(self.write_still(tmp_path / "damaged.png", 255)).read_bytes()
         (tmp_path / "damaged.png").write_bytes(whole[: len(whole) // 2])
         events: list[ShotEvent] = []
-        job = ShotJob(plate, str(tmp_path / "o.####.exr"), matte=str(tmp_path / matte))
+        job = ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=str(tmp_path / matte))
         with pytest.raises(ImpastoError, match=matte.partition(".")[0]):
             render_shot(job, FakePainter(), on_event=events.append)
         assert events == []
@@ -497,8 +520,10 @@ class TestMattes:
         write_sequence(tmp_path / "mattes", range(1, 3), "matte")
         plate = write_sequence(tmp_path, range(1, 3))
         folder = tmp_path / "mattes"
-        frames = FrameRange(1, 1) if "#" not in output and "%" not in output else None
-        job = ShotJob(plate, str(folder / output), matte=str(folder / matte), overwrite=True, frames=frames)
+        number = 1 if "#" not in output and "%" not in output else None
+        job = ShotJob(
+            STYLE, plate, str(folder / output), matte=str(folder / matte), overwrite=True, first=number, last=number
+        )
         kept = (folder / "matte.0001.exr").read_bytes()
         with pytest.raises(OutputExists, match="a matte is never overwritten"):
             render_shot(job, FakePainter())
@@ -508,18 +533,18 @@ class TestMattes:
         plate = write_sequence(tmp_path, range(1, 3))
         matte = self.write_still(tmp_path / "matte.png", 128, width=WIDTH * 2)
         with pytest.raises(UsageError, match="expected a matte of 32x16"):
-            self.mattes(ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte))
+            self.mattes(ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte))
 
     def test_a_matte_follows_the_plate_into_its_new_size(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 3))
         matte = self.write_still(tmp_path / "matte.png", 255)
-        job = ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte, before=Before(resize=Resize.parse("50%")))
+        job = ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte, before_resize="50%")
         assert [each.shape for each in self.mattes(job)] == [(HEIGHT // 2, WIDTH // 2)] * 2
 
     def test_a_matte_that_changed_is_noticed_on_resuming(self, tmp_path: Path) -> None:
         plate = write_sequence(tmp_path, range(1, 4))
         matte = write_sequence(tmp_path, range(1, 4), "matte")
-        job = ShotJob(plate, str(tmp_path / "o.####.exr"), matte=matte, resume=True)
+        job = ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte, resume=True)
         self.mattes(job)
         write_sequence(tmp_path, range(2, 3), "matte", np.float32)
         assert len(self.mattes(job)) == 1
@@ -536,7 +561,7 @@ class TestGuides:
                 path = folder / name.partition(".")[0] / f"a.{number:04}.exr"
                 write_layers(path, {name: np.full((HEIGHT, WIDTH), value, np.float32)})
         guides = (str(folder / "normal" / "a.####.exr"), str(folder / "depth" / "a.%04d.exr"))
-        return ShotJob(plate, str(folder / "out" / "o.####.exr"), guides=guides)
+        return ShotJob(STYLE, plate, str(folder / "out" / "o.####.exr"), guides=guides)
 
     def painted(self, job: ShotJob) -> dict[int, tuple[float, ...]]:
         painter = FakePainter(guides=self.GUIDES)
@@ -550,7 +575,7 @@ class TestGuides:
     def test_each_frame_gets_the_layers_of_its_own_number(self, tmp_path: Path) -> None:
         found = self.painted(self.shot(tmp_path))
         assert found == {number: (number / 10, number / 100) for number in range(1, 5)}
-        part = replace(self.shot(tmp_path), frames=FrameRange(3, 4), output=str(tmp_path / "part" / "o.####.exr"))
+        part = replace(self.shot(tmp_path), first=3, last=4, output=str(tmp_path / "part" / "o.####.exr"))
         assert self.painted(part) == {3: (0.3, 0.03), 4: (0.4, 0.04)}
 
     def test_no_layer_of_another_file_lands_in_the_result(self, tmp_path: Path) -> None:

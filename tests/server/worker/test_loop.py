@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from impasto.server.helm import Helm
-from impasto.server.protocol.messages import Done, Look
+from impasto.server.protocol.messages import Done, RenderSettings
 from impasto.server.protocol.pixels import picture_of
 from impasto.server.protocol.worker_messages import (
     CheckStyle,
@@ -54,7 +54,7 @@ def test_a_worker_says_what_it_is(shared: OneWorker) -> None:
 
 
 def test_the_result_is_in_the_out_slot_when_the_answer_comes(shared: OneWorker) -> None:
-    id = shared.frame(PICTURE, PLATE, Look("invert"), pair=1)
+    id = shared.frame(PICTURE, PLATE, RenderSettings("invert"), pair=1)
     painted = shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
     assert isinstance(painted, FramePainted)
     assert set(painted.done.seconds) == {"upload", "before", "network", "after", "download"}
@@ -63,14 +63,14 @@ def test_the_result_is_in_the_out_slot_when_the_answer_comes(shared: OneWorker) 
 
 @pytest.mark.parametrize(("style", "code"), [("fail", "style"), ("oom", "out_of_memory"), ("bug", "server")])
 def test_a_request_that_fails_leaves_the_worker_well(shared: OneWorker, style: str, code: str) -> None:
-    id = shared.frame(PICTURE, PLATE, Look(style))
+    id = shared.frame(PICTURE, PLATE, RenderSettings(style))
     assert shared.answer(WorkFailed, id=id).error.code == code
-    id = shared.frame(PICTURE, PLATE, Look("echo"))
+    id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
     assert shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
 
 
 def test_a_bug_is_noted_with_its_traceback_under_an_incident(shared: OneWorker) -> None:
-    id = shared.frame(PICTURE, PLATE, Look("bug"))
+    id = shared.frame(PICTURE, PLATE, RenderSettings("bug"))
     incident = shared.answer(WorkFailed, id=id).error.incident
     note = shared.until(lambda each: isinstance(each, WorkerNote) and each.facts.get("incident") == incident)
     assert isinstance(note, WorkerNote)
@@ -88,7 +88,7 @@ def test_a_result_that_no_message_can_carry_is_answered_with_an_error() -> None:
     thread.start()
     worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
     try:
-        id = worker.frame(PICTURE, PLATE, Look("echo"))
+        id = worker.frame(PICTURE, PLATE, RenderSettings("echo"))
         assert worker.answer(WorkFailed, 10.0, id=id).error.code == "invalid_request"
     finally:
         worker.send(Quit())
@@ -119,7 +119,7 @@ def test_an_error_in_who_listens_ends_the_worker(monkeypatch: pytest.MonkeyPatch
     thread.start()
     worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
     try:
-        slow = worker.frame(PICTURE, PLATE, Look("delay-30000ms"))
+        slow = worker.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"))
         until = time.monotonic() + 10
         while not any(slow in beat.moved for beat in worker.beats):
             assert time.monotonic() < until
@@ -147,8 +147,8 @@ def test_where_a_link_cannot_change_hands_frames_are_painted_all_the_same(monkey
     thread.start()
     worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
     try:
-        slow = worker.frame(PICTURE, PLATE, Look("delay-30000ms"), pair=0)
-        quick = worker.frame(PICTURE, PLATE, Look("invert"), pair=1)
+        slow = worker.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"), pair=0)
+        quick = worker.frame(PICTURE, PLATE, RenderSettings("invert"), pair=1)
         worker.until(lambda each: isinstance(each, FramePainted) and each.done.id == quick, 10.0)
         assert np.array_equal(worker.result(PICTURE, pair=1), 255 - PLATE)
         worker.send(StopWork(slow))
@@ -162,37 +162,37 @@ def test_where_a_link_cannot_change_hands_frames_are_painted_all_the_same(monkey
 
 
 def test_work_is_stopped_within_a_tile_and_answered_once(shared: OneWorker) -> None:
-    id = shared.frame(PICTURE, PLATE, Look("delay-30000ms"))
+    id = shared.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"))
     begun = time.monotonic()
     shared.send(StopWork(id))
     shared.send(StopWork(id))
     shared.answer(WorkStopped, id=id)
     assert time.monotonic() - begun < 5
-    other = shared.frame(PICTURE, PLATE, Look("echo"))
+    other = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
     shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == other)
     assert sum(isinstance(each, WorkStopped) and each.id == id for each in shared.heard) == 1
 
 
 def test_stopping_what_has_ended_is_no_answer(shared: OneWorker) -> None:
-    id = shared.frame(PICTURE, PLATE, Look("echo"))
+    id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
     shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
     shared.send(StopWork(id))
     shared.send(StopWork(new_id()))
-    other = shared.frame(PICTURE, PLATE, Look("echo"))
+    other = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
     shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == other)
     assert not any(isinstance(each, WorkStopped) and each.id == id for each in shared.heard)
 
 
 def test_two_frames_are_painted_at_once(shared: OneWorker) -> None:
-    slow = shared.frame(PICTURE, PLATE, Look("delay-30000ms"), pair=0)
-    quick = shared.frame(PICTURE, PLATE, Look("echo"), pair=1)
+    slow = shared.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"), pair=0)
+    quick = shared.frame(PICTURE, PLATE, RenderSettings("echo"), pair=1)
     shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == quick, 5)
     shared.send(StopWork(slow))
     shared.answer(WorkStopped, id=slow)
 
 
 def test_beats_go_on_and_name_what_moves(shared: OneWorker) -> None:
-    moving = shared.frame(PICTURE, PLATE, Look("delay-30000ms"), pair=0)
+    moving = shared.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"), pair=0)
     until = time.monotonic() + 10
     while not any(moving in beat.moved and beat.device.state == "busy" for beat in shared.beats):
         assert time.monotonic() < until
@@ -203,7 +203,7 @@ def test_beats_go_on_and_name_what_moves(shared: OneWorker) -> None:
 
 def test_what_hangs_does_not_move_and_the_worker_still_beats() -> None:
     with one_worker(COMMAND) as worker:
-        id = worker.frame(PICTURE, PLATE, Look("hang"))
+        id = worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         until = time.monotonic() + 10
         while not any(id in beat.moved for beat in worker.beats):
             assert time.monotonic() < until
@@ -219,7 +219,7 @@ def test_what_hangs_does_not_move_and_the_worker_still_beats() -> None:
 def test_a_ring_that_is_not_mapped_fails_the_request_alone() -> None:
     with one_worker(COMMAND) as worker:
         worker.send(DropRing(1))
-        id = worker.frame(PICTURE, PLATE, Look("echo"))
+        id = worker.frame(PICTURE, PLATE, RenderSettings("echo"))
         assert worker.answer(WorkFailed, id=id).error.code == "invalid_request"
 
 
@@ -237,7 +237,7 @@ def test_a_style_is_checked(shared: OneWorker, tmp_path: Path) -> None:
 
 def test_an_error_of_the_device_ends_the_process_with_86_and_without_an_answer() -> None:
     with one_worker(COMMAND) as worker:
-        id = worker.frame(PICTURE, PLATE, Look("sticky"))
+        id = worker.frame(PICTURE, PLATE, RenderSettings("sticky"))
         assert worker.gone() == 86
         assert not any(isinstance(each, WorkFailed) and each.id == id for each in worker.heard)
         assert worker.answer(WorkerNote, event="device_failed").level == "error"
@@ -251,21 +251,21 @@ def test_a_device_that_is_not_there_is_said_before_the_worker_leaves() -> None:
 
 def test_garbage_on_the_link_is_noticed() -> None:
     with one_worker(COMMAND) as worker:
-        worker.frame(PICTURE, PLATE, Look("garbage"))
+        worker.frame(PICTURE, PLATE, RenderSettings("garbage"))
         with pytest.raises(LinkClosed, match="at most"):
             worker.until(lambda each: False, 10)
 
 
 def test_quit_ends_a_worker_in_the_middle_of_its_work() -> None:
     with one_worker(COMMAND) as worker:
-        worker.frame(PICTURE, PLATE, Look("hang"))
+        worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         worker.send(Quit())
         assert worker.gone(5) == 0
 
 
 def test_a_worker_ends_when_the_link_closes() -> None:
     with one_worker(COMMAND) as worker:
-        worker.frame(PICTURE, PLATE, Look("hang"))
+        worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         worker.listen()
         worker.link.close()
         assert worker.process.wait(5) == 0
@@ -274,7 +274,7 @@ def test_a_worker_ends_when_the_link_closes() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_a_worker_at_once(number: int) -> None:
     with one_worker(COMMAND) as worker:
-        worker.frame(PICTURE, PLATE, Look("hang"))
+        worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         worker.process.send_signal(number)
         assert worker.process.wait(5) == -number
 
@@ -282,7 +282,7 @@ def test_a_signal_ends_a_worker_at_once(number: int) -> None:
 def test_ctrl_c_is_the_fronts_to_answer() -> None:
     with one_worker(COMMAND) as worker:
         worker.process.send_signal(signal.SIGINT)
-        id = worker.frame(PICTURE, PLATE, Look("echo"))
+        id = worker.frame(PICTURE, PLATE, RenderSettings("echo"))
         worker.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
 
 
@@ -331,7 +331,7 @@ def test_the_memory_of_many_small_frames_is_flat(shared: OneWorker) -> None:
 
     def paint(count: int) -> None:
         for _ in range(count):
-            id = shared.frame(PICTURE, PLATE, Look("echo"))
+            id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
             shared.until(lambda each, id=id: isinstance(each, FramePainted) and each.done.id == id)
             shared.heard.clear()
 

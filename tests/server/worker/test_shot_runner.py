@@ -14,12 +14,13 @@ import pytest
 
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.frame import Frame
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import Before
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
-from impasto.core.motion.conventions import MotionWish
+from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.core.resize import Resize
-from impasto.server.protocol.messages import Look, SubmitShot
+from impasto.server.protocol.messages import RenderSettings, ShotJob, ShotProgress, StoredFrame, SubmitShot
 from impasto.server.protocol.worker_messages import (
     FramesSafe,
     FromWorker,
@@ -33,9 +34,10 @@ from impasto.server.protocol.worker_messages import (
     WorkFailed,
     WorkStopped,
 )
-from impasto.server.shots.render import FrameStored, ShotAdvanced, ShotNote
+from impasto.server.shots.frame_settings import ShotSettings
+from impasto.server.shots.job import frames_of, motion_of
 from impasto.server.worker.scheduled_painter import TurnPainter
-from impasto.server.worker.shot_runner import ShotWork, for_attempt, job_of
+from impasto.server.worker.shot_runner import ShotRunner, for_attempt
 from impasto.server.worker.work_items import Unit
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
 from tests.server.one_worker import OneWorker, new_id, one_worker
@@ -58,7 +60,7 @@ def write_plate(folder: Path, numbers: range, ending: str = ".####.exr") -> str:
 
 
 def shot(style: str, plate: str, output: Path, **more: Any) -> SubmitShot:
-    return SubmitShot(new_id(), Look(style), plate, str(output), **more)
+    return SubmitShot(new_id(), ShotJob(RenderSettings(style), plate, str(output), **more))
 
 
 def safe_frames(worker: OneWorker) -> list[int]:
@@ -66,19 +68,19 @@ def safe_frames(worker: OneWorker) -> list[int]:
 
 
 def run_to_the_end(request: SubmitShot, style_path: Path, attempts: int = 6) -> tuple[int, list[int]]:
-    """Attempts with a new worker each until one answers; how many it took, and the frames that were told of."""
-    told: list[int] = []
+    """Attempts with a new worker each until one answers; how many it took, and the frames that were reported."""
+    reported: list[int] = []
     for attempt in range(1, attempts + 1):
         with one_worker(COMMAND) as worker:
             worker.send(RunShot(request, str(style_path), attempt))
             try:
                 worker.answer(ShotEnded)
-            except Exception:  # noqa: BLE001  # it died, which is what it was told to do
+            except Exception:  # noqa: BLE001  # it died, which is what its style asks for
                 assert worker.process.wait(5) == -9
                 continue
             finally:
-                told += safe_frames(worker)
-            return attempt, told
+                reported += safe_frames(worker)
+            return attempt, reported
     raise AssertionError(f"no end after {attempts} attempts")
 
 
@@ -90,7 +92,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_every_frame_is_told_once_and_has_its_turn(tmp_path: Path) -> None:
+def test_every_frame_is_reported_once_and_has_its_turn(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 201))
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
     with one_worker(COMMAND) as worker:
@@ -126,7 +128,7 @@ def test_at_most_two_turns_are_asked_for_at_once(tmp_path: Path) -> None:
         assert worker.answer(WorkStopped).id == request.id
 
 
-def test_frames_before_a_stop_are_kept_and_said(tmp_path: Path) -> None:
+def test_frames_before_a_stop_are_kept_and_counted(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 21))
     request = shot("delay-20ms", plate, tmp_path / "out" / "p.####.exr")
     with one_worker(COMMAND) as worker:
@@ -135,12 +137,12 @@ def test_frames_before_a_stop_are_kept_and_said(tmp_path: Path) -> None:
         worker.send(StopWork(request.id))
         stopped = worker.answer(WorkStopped)
         assert 1 <= stopped.rendered < 20
-        assert stopped.path == request.output
+        assert stopped.path == request.job.output
         assert safe_frames(worker) == list(range(1, stopped.rendered + 1))
         assert len(list((tmp_path / "out").iterdir())) == stopped.rendered
 
 
-def test_frames_before_an_error_are_kept_and_said(tmp_path: Path) -> None:
+def test_frames_before_an_error_are_kept_and_counted(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 9))
     (tmp_path / "plate.0005.exr").write_bytes(b"damaged")
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
@@ -148,11 +150,11 @@ def test_frames_before_an_error_are_kept_and_said(tmp_path: Path) -> None:
         worker.send(RunShot(request, "", 1))
         failed = worker.answer(WorkFailed)
         assert failed.error.code == "unreadable_media"
-        assert (failed.path, failed.rendered) == (request.output, 4)
+        assert (failed.path, failed.rendered) == (request.job.output, 4)
         assert safe_frames(worker) == [1, 2, 3, 4]
 
 
-def test_what_there_is_of_a_movie_after_an_error_is_said(tmp_path: Path) -> None:
+def test_what_there_is_of_a_movie_after_an_error_is_named(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 9))
     (tmp_path / "plate.0005.exr").write_bytes(b"damaged")
     request = shot("echo", plate, tmp_path / "p.mkv")
@@ -176,15 +178,15 @@ def test_a_kill_at_any_point_of_a_commit_tears_no_frame(tmp_path: Path, point: s
         if overwrite:
             folder.mkdir()
             (folder / "p.0002.exr").write_bytes(b"an older result")
-        attempts, told = run_to_the_end(request, style_path)
+        attempts, reported = run_to_the_end(request, style_path)
         assert attempts == 2
         assert digests(folder) == digests(undisturbed)
-        assert len(told) == len(set(told)), "no frame is told twice"
+        assert len(reported) == len(set(reported)), "no frame is reported twice"
 
 
 def test_a_later_attempt_keeps_what_is_stored() -> None:
-    job = job_of(shot("echo", "in.####.exr", Path("out.####.exr"), overwrite=True), Params())
-    order = RunShot(shot("echo", "in.####.exr", Path("out.####.exr")), "", 2)
+    order = RunShot(shot("echo", "in.####.exr", Path("out.####.exr"), overwrite=True), "", 2)
+    job = order.request.job
     assert for_attempt(job, replace(order, attempt=1)) == job
     assert for_attempt(job, order) == replace(job, resume=True, overwrite=False)
 
@@ -208,84 +210,84 @@ def test_a_movie_is_rendered_again_from_its_beginning(tmp_path: Path) -> None:
         assert len(list(reader)) == 8
 
 
-def test_a_request_becomes_the_job_that_it_asks_for() -> None:
-    look = Look("echo", params={"strength": 1, "stroke": 2.0}, before={"denoise": 0.5})
-    job = job_of(
-        SubmitShot(
-            ID, look, "in", "out", first=3, last=9, layer="diffuse", matte="m.png", input_space="a", output_space="b",
-            before_resize="50%", after_resize="x720", resume=True, motion="v.####.exr", motion_layer="vector=blender",
-        ),
-        Params(),
+def test_the_texts_of_a_job_become_what_rendering_takes() -> None:
+    look = RenderSettings("echo", params={"strength": 1, "stroke": 2.0}, before={"denoise": 0.5})
+    job = ShotJob(
+        look, "in", "out", first=3, last=9, input_space="a", before_resize="50%", after_resize="x720",
+        motion="v.####.exr", motion_layer="vector=blender",
     )  # fmt: skip
-    assert job.frames == FrameRange(3, 9)
-    assert job.params == Params(strength=1.0, stroke=2.0)
-    assert job.params is not None
-    assert isinstance(job.params.strength, float), "a whole number is the same setting, also where it is noted"
-    assert job.before == Before(denoise=0.5, resize=Resize(scale=0.5))
-    assert job.after.resize == Resize(height=720)
-    assert (job.layer, job.matte, job.input_space, job.output_space) == ("diffuse", "m.png", "a", "b")
-    assert job.motion == MotionWish("v.####.exr", "vector", "blender")
-    assert job.resume
-    plain = job_of(SubmitShot(ID, Look("echo"), "in", "out"), Params())
-    assert (plain.params, plain.layer, plain.matte, plain.frames, plain.motion) == (None,) * 5
+    settings = ShotSettings(job, Params()).of_frame(3)
+    assert settings.params == Params(strength=1.0, stroke=2.0)
+    assert isinstance(settings.params.strength, float), "a whole number is the same setting, also where it is noted"
+    assert settings.before == Before(denoise=0.5, resize=Resize(scale=0.5))
+    assert settings.after.resize == Resize(height=720)
+    assert settings.input_space == "a"
+    assert frames_of(job) == FrameRange(3, 9)
+    assert motion_of(job) == MotionSource("v.####.exr", "vector", "blender")
+    assert motion_of(replace(job, motion=job.input, motion_layer="")) == MotionSource("")
+    plain = ShotJob(RenderSettings("echo"), "in", "out")
+    assert (frames_of(plain), motion_of(plain)) == (None, None)
+    assert ShotSettings(plain, Params(stroke=2.0)).of_frame(1) == FrameSettings(Params(stroke=2.0))
 
 
 def test_parameters_that_are_not_given_are_those_of_the_style() -> None:
+    job = ShotJob(RenderSettings("echo", params={"strength": 0.5}), "in", "out")
     defaults = Params(stroke=2.0, detail=0.25)
-    job = job_of(SubmitShot(ID, Look("echo", params={"strength": 0.5}), "in", "out"), defaults)
-    assert job.params == Params(strength=0.5, stroke=2.0, detail=0.25)
+    assert ShotSettings(job, defaults).params(1) == Params(strength=0.5, stroke=2.0, detail=0.25)
 
 
 def test_an_unknown_control_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'strength'"):
-        job_of(SubmitShot(ID, Look("echo", params={"strengt": 1.0}), "in", "out"), Params())
+        ShotSettings(ShotJob(RenderSettings("echo", params={"strengt": 1.0}), "in", "out"), Params())
     with pytest.raises(UsageError, match="both"):
-        job_of(SubmitShot(ID, Look("echo"), "in", "out", last=3), Params())
+        frames_of(ShotJob(RenderSettings("echo"), "in", "out", last=3))
 
 
-def quiet(told: list[FromWorker]) -> tuple[ShotWork, Callable[..., None]]:
-    """A job of which only the telling is tried."""
-    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), Unit(ID, lambda id: None), told.append)
-    return work, work._told
+def runner(sent: list[FromWorker], moved: Callable[[bytes], None] = lambda id: None) -> ShotRunner:
+    """A job of which only the reports are tried."""
+    request = SubmitShot(ID, ShotJob(RenderSettings("echo"), "in", "out"))
+    return ShotRunner(RunShot(request, "", 1), Unit(ID, moved), sent.append)
 
 
-def test_a_burst_of_frames_is_told_in_handfuls_and_whole() -> None:
-    told: list[FromWorker] = []
-    work, tell = quiet(told)
+def test_a_burst_of_frames_is_sent_in_batches_and_whole() -> None:
+    sent: list[FromWorker] = []
+    job = runner(sent)
     for number in range(1, 301):
-        tell(FrameStored(number, f"p.{number}.exr", number, 0))
+        job._on_event(ShotProgress(ID, (StoredFrame(number, f"p.{number}.exr", number, 0),)))
         if number % 50 == 0:
-            tell(ShotNote("note\n" + "x" * 9000))
-    work.tell_if_due(time.monotonic() + 1)
-    assert all(isinstance(each, FramesSafe) and len(each.stored) <= 64 for each in told)
-    numbers = [frame.number for each in told if isinstance(each, FramesSafe) for frame in each.stored]
+            job._on_event(ShotProgress(ID, notes=("note\n" + "x" * 9000,)))
+    job.report_if_due(time.monotonic() + 1)
+    assert all(isinstance(each, FramesSafe) and len(each.stored) <= 64 for each in sent)
+    numbers = [frame.number for each in sent if isinstance(each, FramesSafe) for frame in each.stored]
     assert numbers == list(range(1, 301))
-    notes = [text for each in told if isinstance(each, FramesSafe) for text in each.notes]
+    notes = [text for each in sent if isinstance(each, FramesSafe) for text in each.notes]
     assert len(notes) == 6
     assert all(text.startswith("note x") and len(text.encode()) <= 4096 for text in notes)
-    assert work.due == float("inf")
+    assert job.due == float("inf")
 
 
 def test_a_painter_that_raises_gives_its_turn_back() -> None:
-    told: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, told.append, lambda: None)
+    sent: list[FromWorker] = []
+    painter = TurnPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, sent.append, lambda: None)
     painter.grant(0)
     with pytest.raises(Exception, match="expected a style that paints"):
         painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8), number=5))
-    assert told == [TurnAsked(ID, 0, 5, 24), TurnOver(ID, 0)]
+    assert sent == [TurnAsked(ID, 0, 5, 24), TurnOver(ID, 0)]
 
 
 def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
-    told: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, told.append, lambda: None)
+    sent: list[FromWorker] = []
+    painter = TurnPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, sent.append, lambda: None)
     painter.grant(0)
-    painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), before=Before(resize=Resize(scale=2.0)))
-    assert told[0] == TurnAsked(ID, 0, 0, 96)
+    painter.render(
+        Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), FrameSettings(before=Before(resize=Resize(scale=2.0)))
+    )
+    assert sent[0] == TurnAsked(ID, 0, 0, 96)
 
 
-def test_work_before_the_first_frame_is_progress_and_nothing_to_tell() -> None:
-    told: list[FromWorker] = []
+def test_work_before_the_first_frame_is_progress_and_nothing_is_sent() -> None:
+    sent: list[FromWorker] = []
     moves: list[bytes] = []
-    work = ShotWork(RunShot(SubmitShot(ID, Look("echo"), "in", "out"), "", 1), Unit(ID, moves.append), told.append)
-    work._told(ShotAdvanced())
-    assert (moves, told, work.due) == ([ID], [], float("inf"))
+    job = runner(sent, moves.append)
+    job._on_event(ShotProgress(ID))
+    assert (moves, sent, job.due) == ([ID], [], float("inf"))

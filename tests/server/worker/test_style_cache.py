@@ -19,8 +19,9 @@ from impasto.core.card import KeyFacts
 from impasto.core.engine import Engine, Rendered, Report
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
 from impasto.core.frame import Frame
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import Before
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
@@ -48,7 +49,7 @@ class FakeEngine:
     def __init__(self, style: Style, precision: str, tile: Any, errors: list[Exception]) -> None:
         self.style, self.precision, self.tile, self._errors = style, "float32", tile, errors
 
-    def render(self, frame: Frame, params: Params | None = None, **asked: Any) -> Rendered:
+    def render(self, frame: Frame, settings: FrameSettings | None = None, **asked: Any) -> Rendered:
         if self._errors:
             raise self._errors.pop(0)
         return Rendered(frame, Report(0, {"network": 0.0}, self.tile if isinstance(self.tile, int) else None))
@@ -318,9 +319,9 @@ def test_the_footprint_counts_the_size_after_the_resize_and_the_stroke(disk: Dis
     small = painter_of(warm, "a", free=200 << 20)
     small.render(plate(640, 360))
     with pytest.raises(OutOfMemory):
-        small.render(plate(640, 360), before=Before(resize=Resize(scale=8.0)))
+        small.render(plate(640, 360), FrameSettings(before=Before(resize=Resize(scale=8.0))))
     with pytest.raises(OutOfMemory):
-        small.render(plate(1280, 720), Params(stroke=0.25))
+        small.render(plate(1280, 720), FrameSettings(Params(stroke=0.25)))
 
 
 def keyed(style: Style) -> Style:

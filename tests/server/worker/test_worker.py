@@ -16,13 +16,14 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.frame import AlphaKind, Frame
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade import After, Before
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
 from impasto.core.style import BUILT_IN, save_style
-from impasto.server.protocol.messages import Done, Look, SubmitShot
+from impasto.server.protocol.messages import Done, RenderSettings, ShotJob, SubmitShot
 from impasto.server.protocol.pixels import matte_of, picture_of
 from impasto.server.protocol.worker_messages import (
     CheckStyle,
@@ -101,7 +102,7 @@ def test_a_frame_equals_the_engines_bit_for_bit(
         id = worker.frame(
             picture,
             plate,
-            Look(style),
+            RenderSettings(style),
             style_path=STYLES[style],
             matte=matte,
             matte_samples=matte_samples,
@@ -120,7 +121,7 @@ def test_every_control_reaches_the_engine(worker: OneWorker, engines: dict[str, 
     plate = samples("float16", 3)
     params = Params(strength=0.7, stroke=1.5, colour=0.3, detail=0.4, exposure=-1.0)
     before, after = Before(denoise=0.2, gamma=1.2), After(sharpen=0.5, saturation=0.5)
-    look = Look(
+    look = RenderSettings(
         "wheatfield-draft",
         params=params.as_dict(),
         before={"denoise": 0.2, "gamma": 1.2},
@@ -132,23 +133,23 @@ def test_every_control_reaches_the_engine(worker: OneWorker, engines: dict[str, 
     assert painted(worker, id).tile == 64
     frame = Frame.from_pixels(plate, colour_space="lin_rec709")
     engine = Engine(engines["wheatfield-draft"].style, device="cpu", tile=64)
-    wanted = engine.render(frame, params, before=before, after=after)
+    wanted = engine.render(frame, FrameSettings(params, before, after))
     assert np.array_equal(worker.result(picture), wanted.frame.part.pixels)
 
 
 @pytest.mark.parametrize(
     ("look", "code", "said"),
     [
-        (Look("identity", params={"strenght": 1.0}), "unknown_name", "strength"),
-        (Look("identity", params={"stroke": 100.0}), "usage", "stroke"),
-        (Look("identity", before={"resize": 2.0}), "unknown_name", "resize"),
-        (Look("identity", after={"__class__": 2.0}), "unknown_name", "control"),
-        (Look("identity", precision="float16"), "usage", "float32"),
-        (Look("identity", sha256="0" * 64), "style", "SHA-256"),
-        (Look("identity", tile=3), "usage", "tile"),
+        (RenderSettings("identity", params={"strenght": 1.0}), "unknown_name", "strength"),
+        (RenderSettings("identity", params={"stroke": 100.0}), "usage", "stroke"),
+        (RenderSettings("identity", before={"resize": 2.0}), "unknown_name", "resize"),
+        (RenderSettings("identity", after={"__class__": 2.0}), "unknown_name", "control"),
+        (RenderSettings("identity", precision="float16"), "usage", "float32"),
+        (RenderSettings("identity", sha256="0" * 64), "style", "SHA-256"),
+        (RenderSettings("identity", tile=3), "usage", "tile"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(worker: OneWorker, look: Look, code: str, said: str) -> None:
+def test_what_cannot_be_asked_for_is_said(worker: OneWorker, look: RenderSettings, code: str, said: str) -> None:
     plate = samples("uint8", 3)
     id = worker.frame(picture_of(plate), plate, look, style_path=STYLES["identity"])
     failed = worker.answer(WorkFailed, id=id)
@@ -161,7 +162,7 @@ def test_pixels_of_a_host_cannot_feed_a_style_that_sees_guides(worker: OneWorker
     path = tmp_path / "guided.safetensors"
     save_style(path, replace(CARD, name="guided", guides=(Guide("depth.Z", "depth"),)), net)
     plate = samples("uint8", 3)
-    id = worker.frame(picture_of(plate), plate, Look("guided"), style_path=str(path))
+    id = worker.frame(picture_of(plate), plate, RenderSettings("guided"), style_path=str(path))
     failed = worker.answer(WorkFailed, id=id)
     assert failed.error.code == "usage"
     assert "'guided' sees depth.Z too; render the shot from its files" in failed.error.message
@@ -170,7 +171,7 @@ def test_pixels_of_a_host_cannot_feed_a_style_that_sees_guides(worker: OneWorker
 def test_an_unknown_colour_space_names_the_nearest(worker: OneWorker) -> None:
     plate = samples("uint8", 3)
     id = worker.frame(
-        picture_of(plate, colour_space="lin_rec70"), plate, Look("identity"), style_path=STYLES["identity"]
+        picture_of(plate, colour_space="lin_rec70"), plate, RenderSettings("identity"), style_path=STYLES["identity"]
     )
     assert worker.answer(WorkFailed, id=id).error.code == "unknown_name"
 
@@ -193,7 +194,7 @@ def test_no_value_ends_the_worker(worker: OneWorker, engines: dict[str, Engine],
         with np.errstate(over="ignore", under="ignore"):
             plate = np.full((8, 8, channels), BAD[what]).astype(dtype)
         picture = picture_of(plate)
-        id = worker.frame(picture, plate, Look("identity"), style_path=STYLES["identity"])
+        id = worker.frame(picture, plate, RenderSettings("identity"), style_path=STYLES["identity"])
         done = painted(worker, id)
         with np.errstate(all="ignore"):
             wanted = engines["identity"].render(Frame.from_pixels(plate))
@@ -205,7 +206,7 @@ def test_no_value_ends_the_worker(worker: OneWorker, engines: dict[str, Engine],
 def test_odd_sizes_are_painted(worker: OneWorker, engines: dict[str, Engine], shape: tuple[int, int, int]) -> None:
     plate = np.random.default_rng(3).random(shape).astype(np.float32)
     picture = picture_of(plate)
-    id = worker.frame(picture, plate, Look("wheatfield-draft"), style_path=STYLES["wheatfield-draft"])
+    id = worker.frame(picture, plate, RenderSettings("wheatfield-draft"), style_path=STYLES["wheatfield-draft"])
     painted(worker, id)
     wanted = engines["wheatfield-draft"](Frame.from_pixels(plate)).part.pixels
     assert np.array_equal(worker.result(picture), wanted)
@@ -215,7 +216,9 @@ def test_two_frames_at_once_are_each_their_own(worker: OneWorker, engines: dict[
     plates = [samples("float32", 4, seed=seed) for seed in range(4)]
     pictures = [picture_of(plate) for plate in plates]
     ids = [
-        worker.frame(picture, plate, Look("wheatfield-draft"), style_path=STYLES["wheatfield-draft"], pair=pair)
+        worker.frame(
+            picture, plate, RenderSettings("wheatfield-draft"), style_path=STYLES["wheatfield-draft"], pair=pair
+        )
         for pair, (picture, plate) in enumerate(zip(pictures, plates, strict=True))
     ]
     for pair, id in enumerate(ids):
@@ -230,7 +233,7 @@ def test_a_new_style_takes_the_place_of_the_old_and_a_broken_one_does_not(worker
     picture = picture_of(plate)
 
     def paint() -> np.ndarray[Any, Any]:
-        painted(worker, worker.frame(picture, plate, Look("mine"), style_path=str(path)))
+        painted(worker, worker.frame(picture, plate, RenderSettings("mine"), style_path=str(path)))
         return worker.result(picture)
 
     def check(style: str) -> StyleChecked:
@@ -266,7 +269,7 @@ def test_a_file_that_a_client_named_in_another_way_is_looked_at_with_every_reque
     picture = picture_of(plate)
 
     def paint() -> np.ndarray[Any, Any]:
-        look = Look(f"{tmp_path}/./named.safetensors")
+        look = RenderSettings(f"{tmp_path}/./named.safetensors")
         painted(worker, worker.frame(picture, plate, look, style_path=str(path)))
         return worker.result(picture)
 
@@ -278,7 +281,7 @@ def test_a_file_that_a_client_named_in_another_way_is_looked_at_with_every_reque
 
 def test_a_style_that_is_not_there_fails_the_request(worker: OneWorker, tmp_path: Path) -> None:
     plate = samples("uint8", 3)
-    id = worker.frame(picture_of(plate), plate, Look("gone"), style_path=str(tmp_path / "gone.safetensors"))
+    id = worker.frame(picture_of(plate), plate, RenderSettings("gone"), style_path=str(tmp_path / "gone.safetensors"))
     assert worker.answer(WorkFailed, id=id).error.code == "style"
 
 
@@ -295,7 +298,9 @@ def test_a_shot_is_painted_frame_by_frame_in_turns(
 ) -> None:
     plate = write_plate(tmp_path, range(1001, 1007))
     id = new_id()
-    request = SubmitShot(id, Look("wheatfield-draft"), plate, str(tmp_path / "out" / "painted.####.exr"))
+    request = SubmitShot(
+        id, ShotJob(RenderSettings("wheatfield-draft"), plate, str(tmp_path / "out" / "painted.####.exr"))
+    )
     worker.grants = False
     try:
         worker.send(RunShot(request, STYLES["wheatfield-draft"], 1))
@@ -324,7 +329,7 @@ def test_a_shot_that_is_stopped_while_it_waits_gives_its_turns_back(worker: OneW
     worker.grants = False
     try:
         output = str(tmp_path / "out" / "painted.####.exr")
-        worker.send(RunShot(SubmitShot(id, Look("identity"), plate, output), STYLES["identity"], 1))
+        worker.send(RunShot(SubmitShot(id, ShotJob(RenderSettings("identity"), plate, output)), STYLES["identity"], 1))
         worker.answer(TurnAsked, job=id, turn=0)
         worker.send(StopWork(id))
         stopped = worker.answer(WorkStopped, id=id)
@@ -352,7 +357,9 @@ def test_a_shot_that_cannot_be_done_is_answered(
 ) -> None:
     plate = write_plate(tmp_path, range(1, 3))
     id = new_id()
-    request = replace(SubmitShot(id, Look("identity"), plate, str(tmp_path / "out.####.exr")), **change)
+    request = SubmitShot(
+        id, replace(ShotJob(RenderSettings("identity"), plate, str(tmp_path / "out.####.exr")), **change)
+    )
     worker.send(RunShot(request, STYLES["identity"], 1))
     assert worker.answer(WorkFailed, id=id).error.code == code
 
@@ -360,7 +367,7 @@ def test_a_shot_that_cannot_be_done_is_answered(
 def test_a_killed_worker_leaves_a_shot_that_the_next_attempt_finishes(tmp_path: Path) -> None:
     plate = write_plate(tmp_path, range(1, 9))
     id = new_id()
-    request = SubmitShot(id, Look("identity"), plate, str(tmp_path / "out" / "painted.####.exr"))
+    request = SubmitShot(id, ShotJob(RenderSettings("identity"), plate, str(tmp_path / "out" / "painted.####.exr")))
     with one_worker(REAL) as first:
         first.send(RunShot(request, STYLES["identity"], 1))
         first.until(lambda each: isinstance(each, FramesSafe) and bool(each.stored))
@@ -386,7 +393,7 @@ def test_the_memory_of_many_frames_is_flat(worker: OneWorker) -> None:
 
     def paint(count: int) -> None:
         for index in range(count):
-            look = Look("wheatfield-draft", params={"stroke": 1.0 if index % 10 else 100.0})
+            look = RenderSettings("wheatfield-draft", params={"stroke": 1.0 if index % 10 else 100.0})
             id = worker.frame(picture, plate, look, style_path=STYLES["wheatfield-draft"])
             worker.until(
                 lambda each, id=id: (

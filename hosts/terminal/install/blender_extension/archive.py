@@ -39,7 +39,7 @@ def write_extension(path: Path, wheels: Sequence[Path], platforms: Sequence[str]
 
 
 def manifest(template: str, own_version: str, wheels: Sequence[str], platforms: Sequence[str]) -> str:
-    """The manifest, with what is known only now in front of its first table."""
+    """The manifest with version, platforms and wheels in front of its first table."""
     head, table, tail = template.partition("\n[")
     facts = {
         "version": f'"{own_version}"',

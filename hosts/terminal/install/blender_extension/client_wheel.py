@@ -1,4 +1,4 @@
-"""The client as a wheel of its own: what the extension imports of impasto, and what that imports, and no more."""
+"""The client as a wheel of its own: exactly the modules of impasto that the extension imports, directly or not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST: Final = "impasto.hosts.blender"
 def client_wheel(folder: Path, extension: Path) -> Path:
     """Write the wheel for the extension whose sources are in a folder, and return its path.
 
-    The version bears a digest of the contents: Blender leaves a wheel alone whose version it has already.
+    The version contains a digest of the contents, because Blender does not replace a wheel of the same version.
     """
     contents = closure_of(imports_of(extension.rglob("*.py")))
     digest = hashlib.sha256(b"".join(name.encode() + data for name, data in sorted(contents.items()))).hexdigest()[:12]
@@ -29,7 +29,7 @@ def client_wheel(folder: Path, extension: Path) -> Path:
 
 
 def imports_of(files: Iterable[Path]) -> set[str]:
-    """The modules of impasto that some files name absolutely, inside of functions too; hosts excepted."""
+    """The modules of impasto that these files import absolutely, also inside functions, except hosts."""
     named: set[str] = set()
     for path in files:
         named |= _imports(path.read_bytes(), path.name)
@@ -72,7 +72,7 @@ def write_wheel(folder: Path, wheel_version: str, contents: Mapping[str, bytes])
 
 
 def _imports(source: bytes, name: str) -> set[str]:
-    """Every module of impasto that a source names; of `from a import b`, both `a` and `a.b`."""
+    """Every module of impasto that a source imports; for `from a import b` both `a` and `a.b`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source, name)):
         if isinstance(node, ast.Import):

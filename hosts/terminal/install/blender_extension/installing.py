@@ -1,4 +1,4 @@
-"""The extension put into a user folder, or taken out of it, without Blender; or by Blender itself if it is named."""
+"""Install the extension into a user folder, or remove it, without Blender; or let Blender do it where it is named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT_S: Final = 120.0
 
 
 def install(folder: UserFolder, extension: Path) -> bool:
-    """Unpack the extension in the place of an older one; whether there was one. Raises OutputError."""
+    """Unpack the extension in the place of an older one; returns whether there was one. Raises OutputError."""
     target = folder.extension
     fresh, old = target.with_name(".impasto.new"), target.with_name(".impasto.old")
     there = target.exists()
@@ -47,7 +47,7 @@ def install(folder: UserFolder, extension: Path) -> bool:
 
 
 def uninstall(folder: UserFolder) -> bool:
-    """Remove the extension and what it knows; whether it was there. Raises OutputError."""
+    """Remove the extension and its data; returns whether it was installed. Raises OutputError."""
     there = folder.extension.exists()
     try:
         for each in (folder.extension, folder.facts):
@@ -61,7 +61,7 @@ def uninstall(folder: UserFolder) -> bool:
 
 
 def record_command(folder: UserFolder, command: tuple[str, ...]) -> None:
-    """Tell the extension what starts the render server. Raises OutputError."""
+    """Record for the extension what starts the render server. Raises OutputError."""
     path = folder.facts / COMMAND_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,12 +80,12 @@ def own_command(arguments: list[str] | None = None) -> tuple[str, ...]:
 
 
 def install_by(program: Path, extension: Path) -> None:
-    """Have Blender itself install and enable the extension. Raises UsageError with what Blender says."""
+    """Let Blender install and enable the extension. Raises UsageError with Blender's own message."""
     _run(program, "install-file", "--repo", REPOSITORY, "--enable", str(extension))
 
 
 def uninstall_by(program: Path) -> None:
-    """Have Blender itself remove the extension. Raises UsageError with what Blender says."""
+    """Let Blender remove the extension. Raises UsageError with Blender's own message."""
     _run(program, "remove", f"{REPOSITORY}.{PACKAGE}")
 
 

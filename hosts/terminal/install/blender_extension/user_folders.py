@@ -1,4 +1,4 @@
-"""Where the Blenders of this user keep what belongs to them."""
+"""The user folders of the Blenders on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 OLDEST: Final = (4, 2)
-"""The first Blender with extensions; what is tested is 4.5 and 5.0."""
+"""The first Blender with extensions; 4.5 and 5.0 are tested."""
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -25,12 +25,12 @@ class UserFolder:
 
     @property
     def extension(self) -> Path:
-        """Where the extension goes: into the repository that Blender has for files from disk."""
+        """The folder of the extension, in Blender's repository for files from disk."""
         return self.path / "extensions" / "user_default" / "impasto"
 
     @property
     def facts(self) -> Path:
-        """What belongs to the extension and outlives its updates, as `bpy.utils.extension_path_user` has it."""
+        """The extension's own data, which updates keep: `bpy.utils.extension_path_user`."""
         return self.path / "extensions" / ".user" / "user_default" / "impasto"
 
 
@@ -55,7 +55,7 @@ def configuration(environ: Mapping[str, str] = os.environ, system: str = sys.pla
 
 
 def folder_at(path: Path) -> UserFolder:
-    """The user folder that somebody names."""
+    """The user folder at a path."""
     version = _version(path)
     return UserFolder(path, f"Blender {path.name}" if version is not None else f"the Blender of '{path}'")
 

@@ -1,4 +1,4 @@
-"""The wheels of others that travel in the extension: fetched by pip, for other systems too, and kept."""
+"""The third-party wheels in the extension: fetched by pip, for other systems too, and cached."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from impasto.core.errors import OutputError, UnknownName, UsageError
 PACKAGES: Final = ("msgpack", "pyzmq")
 """Numpy is Blender's own."""
 PYTHONS: Final = ("3.11", "3.13")
-"""Of Blender 4.2 to 5.0, and of 5.1 and later."""
+"""The Pythons of Blender 4.2 to 5.0, and of 5.1 and later."""
 PLATFORMS: Final[Mapping[str, Sequence[str]]] = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_26_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
     "macos-arm64": ("macosx_11_0_arm64", "macosx_11_0_universal2", "macosx_10_15_universal2"),
     "macos-x64": ("macosx_11_0_x86_64", "macosx_10_15_universal2", "macosx_10_13_x86_64", "macosx_10_9_x86_64"),
     "windows-x64": ("win_amd64",),
 }
-"""Blender's name of a system -> what wheels for it call it, as the oldest Blender that is served can load it."""
+"""Blender's name of a system -> the tags of wheels that the oldest Blender in question can load."""
 LIMIT_S: Final = 180.0
 
 
 def fetch(platforms: Iterable[str], cache: Path) -> list[Path]:
     """The wheels for these systems and every Python, from the cache or else from the package index.
 
-    The versions are those of this installation. Raises UnknownName for a system, OutputError where a wheel is not
-    to be had.
+    The versions are those of this installation. Raises UnknownName for a system, OutputError where a wheel cannot be
+    fetched.
     """
     found: dict[str, Path] = {}
     for platform in platforms:
@@ -40,12 +40,12 @@ def fetch(platforms: Iterable[str], cache: Path) -> list[Path]:
         for python in PYTHONS:
             for package in PACKAGES:
                 wheel = _wheel(package, version(package), platform, python, cache)
-                found[wheel.name] = wheel  # a universal2 wheel serves both kinds of Mac
+                found[wheel.name] = wheel  # both kinds of Mac use a universal2 wheel
     return sorted(found.values())
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's own folder for what can be fetched again, by the custom of the system."""
+    """The user's cache folder, where the system has it."""
     if sys.platform == "win32":
         return Path(environ.get("LOCALAPPDATA") or Path.home()) / "impasto" / "cache" / "wheels"
     if sys.platform == "darwin":

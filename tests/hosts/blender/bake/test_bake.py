@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.blender.bake_answers import Answers, answer
+from tests.hosts.blender.answers import Answers, answer
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender, python_of
-from tests.hosts.blender.inside import bakes, bakes_under_strain
+from tests.hosts.blender.inside import bake_changes, bake_scenes
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 
@@ -27,7 +27,7 @@ def rated_media(media: Path) -> Path:
     """The clips, and Blender files with movies of another rate than their scene's, which 4.5 makes without a window."""
     python_of("4.5")
     movies = [str(media / "lossless_24.mkv"), str(media / "lossless_2997.mkv")]
-    made = in_blender("4.5", bakes_under_strain.rated, movies, str(media), extension=False)
+    made = in_blender("4.5", bake_changes.rated, movies, str(media), extension=False)
     assert len(made) == 4
     return media
 
@@ -36,10 +36,10 @@ def rated_media(media: Path) -> Path:
 def plain(
     version: str, rated_media: Path, render_server: RenderServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Answers:
-    """What came of the scenarios of `bakes`."""
+    """What came of the scenarios of `bake_scenes`."""
     folder = tmp_path_factory.mktemp(f"plain {version}")
     return in_blender(
-        version, bakes.run_all, str(folder), str(rated_media), PLAIN,
+        version, bake_scenes.run_all, str(folder), str(rated_media), PLAIN,
         environment=render_server.environment, timeout_s=TIMEOUT_S,
     )  # fmt: skip
 

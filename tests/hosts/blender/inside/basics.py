@@ -21,7 +21,7 @@ def settings() -> dict[str, Any]:
     from impasto.hosts.blender.look import parameters
 
     found = bpy.context.scene.impasto
-    defaults = parameters.look_of(found)
+    defaults = parameters.values_at(found)
     ranges = {
         each.name: [(rna := found.bl_rna.properties[each.name]).hard_min, rna.hard_max, rna.description]
         for each in PARAMETERS
@@ -30,7 +30,7 @@ def settings() -> dict[str, Any]:
     found.keyframe_insert("strength", frame=1)
     found.strength = 1.0
     found.keyframe_insert("strength", frame=11)
-    halfway = parameters.look_of(found, 6)["strength"]
+    halfway = parameters.values_at(found, 6)["strength"]
     return {"defaults": defaults, "ranges": ranges, "halfway": halfway, "frame": bpy.context.scene.frame_current,
             "animated": parameters.is_animated(found)}  # fmt: skip
 

@@ -51,8 +51,8 @@ def enable_broken(archive: str) -> dict[str, Any]:
     import bpy
 
     bpy.ops.extensions.package_install_files(repo="user_default", filepath=archive, enable_on_install=True)
-    wheels = importlib.import_module(f"{NAME}.wheels")
-    found = {**state(), "absence": hasattr(bpy.types, "IMPASTO_PT_absence"), "sentence": wheels.problem()}
+    missing = importlib.import_module(f"{NAME}.missing_wheels")
+    found = {**state(), "absence": hasattr(bpy.types, "IMPASTO_PT_absence"), "sentence": missing.problem()}
     bpy.ops.preferences.addon_disable(module=NAME)
     return {**found, "left": hasattr(bpy.types, "IMPASTO_PT_absence")}
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from impasto.hosts.blender.live.frames import (
-    LiveFrames,
-    LiveLook,
-    LivePlate,
-    one_colour_png,
-    settled,
-    stamp_of,
-    trim,
-)
+from impasto.hosts.blender.fingerprints import file_stamp
+from impasto.hosts.blender.live.frames import LiveFrames, LivePlate, live_strip, one_colour_png, trim
+from impasto.hosts.blender.look.look import Look
 
 EXR = b"\x76\x2f\x31\x01 and more"
 PLATE = LivePlate("plate.####.exr", first=1001, count=10, begins=21, shown_from=18, shown_to=40)
-LOOK = LiveLook("plate.####.exr", "stamp", "wheatfield", "sha", settled([{"strength": 1.0, "stroke": 2.0}]))
+LOOK = Look("wheatfield", {"strength": 1.0, "stroke": 2.0}, "sha")
 
 
 @pytest.mark.parametrize(
@@ -37,27 +32,47 @@ def test_a_trimmed_strip_shows_a_part_of_its_media() -> None:
     assert PLATE.frame_of(1003) == 23
 
 
+def folder_of(look: Look = LOOK, plate: LivePlate = PLATE) -> Path:
+    return live_strip("a", plate, look.at_full_strength(), Path("/live")).frames.folder
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"input": "other"}, {"stamp": "later"}, {"style": "identity"}, {"style_state": "other"}, {"space": "ACEScg"},
-        {"matte": "m.png"}, {"matte_stamp": "later"}, {"params": settled([{"strength": 1.0, "stroke": 1.9}])},
+        {"style": "identity"}, {"style_state": "other"}, {"matte": "m.png"},
+        {"params": {"strength": 1.0, "stroke": 1.9}}, {"animated": {"stroke": {1001: 1.0, 1002: 2.0}}},
     ],
 )  # fmt: skip
-def test_frames_of_another_look_lie_elsewhere(change: dict[str, object]) -> None:
-    assert replace(LOOK, **change).folder_name != LOOK.folder_name  # type: ignore[arg-type]
+def test_frames_of_another_look_lie_elsewhere(change: dict[str, Any]) -> None:
+    assert folder_of(replace(LOOK, **change)) != folder_of()
 
 
-def test_equal_looks_share_their_frames() -> None:
-    again = replace(LOOK, params=settled([{"stroke": 2.0, "strength": 1.0}] * 3))
-    assert again == LOOK
-    assert again.folder_name == LOOK.folder_name
+@pytest.mark.parametrize("change", [{"input": "other"}, {"space": "ACEScg"}])
+def test_frames_of_other_media_lie_elsewhere(change: dict[str, Any]) -> None:
+    assert folder_of(plate=replace(PLATE, **change)) != folder_of()
+
+
+def test_frames_of_media_and_mattes_that_were_rendered_anew_lie_elsewhere(tmp_path: Path) -> None:
+    plate, look = replace(PLATE, input=str(tmp_path / "plate.mov")), replace(LOOK, matte=str(tmp_path / "matte.png"))
+    folders = {folder_of(look, plate)}
+    for name in ("plate.mov", "matte.png"):
+        (tmp_path / name).write_bytes(b"anew")
+        folders.add(folder_of(look, plate))
+    assert len(folders) == 3
+
+
+def test_looks_that_a_slider_cannot_tell_apart_share_their_frames_at_any_strength_and_place() -> None:
+    again = Look("wheatfield", {"stroke": 2.0000001, "strength": 0.3}, "sha", {"strength": {1001: 0.0, 1002: 1.0}})
+    assert folder_of(again) == folder_of()
+    assert folder_of(plate=replace(PLATE, begins=5, shown_to=30)) == folder_of()
 
 
 def test_an_animated_look_has_its_own_parameters_for_each_frame() -> None:
-    look = replace(LOOK, params=settled([{"stroke": 1.0}, {"stroke": 1.5}]), first=1001)
-    assert look.animated
-    assert [look.params_at(number)["stroke"] for number in (1000, 1001, 1002, 1003)] == [1.0, 1.0, 1.5, 1.5]
+    values = {1001: {"stroke": 1.0, "detail": 0.2}, 1002: {"stroke": 1.5, "detail": 0.2}}
+    look = replace(LOOK, params={"stroke": 9.0, "detail": 0.2}).animated_by(values)
+    assert {number: look.params_at(number) for number in values} == values
+    assert list(look.animated) == ["stroke"]
+    assert look.at(1002) == replace(LOOK, params=values[1002])
 
 
 def test_only_a_whole_painted_frame_is_there(tmp_path: Path) -> None:
@@ -97,15 +112,15 @@ def test_a_stamp_changes_when_a_sequence_is_rendered_anew(tmp_path: Path) -> Non
     files = [tmp_path / f"plate.{number:04d}.exr" for number in range(1, 41)]
     for file in files:
         file.write_bytes(b"one")
-    before = stamp_of(str(tmp_path / "plate.####.exr"))
-    assert stamp_of(str(tmp_path / "plate.####.exr")) == before
+    before = file_stamp(str(tmp_path / "plate.####.exr"))
+    assert file_stamp(str(tmp_path / "plate.####.exr")) == before
     for file in files:
         file.write_bytes(b"another")
-    again = stamp_of(str(tmp_path / "plate.####.exr"))
+    again = file_stamp(str(tmp_path / "plate.####.exr"))
     assert again != before
     (tmp_path / "plate.0041.exr").write_bytes(b"another")
-    assert stamp_of(str(tmp_path / "plate.####.exr")) not in (before, again)
-    assert stamp_of(str(tmp_path / "none.mov")) == ""
+    assert file_stamp(str(tmp_path / "plate.####.exr")) not in (before, again)
+    assert file_stamp(str(tmp_path / "none.mov")) == ""
 
 
 def test_the_oldest_frames_go_first_and_those_on_screen_last(tmp_path: Path) -> None:

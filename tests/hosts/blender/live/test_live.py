@@ -11,12 +11,13 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.params import Params
 from tests.hosts.blender import clips
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender
-from tests.hosts.blender.inside import living, living_longer
+from tests.hosts.blender.inside import live_changes, live_scenes
 
 pytestmark = pytest.mark.blender
 
@@ -94,7 +95,7 @@ def in_every_order(
     for name in PICTURES:
         (out / name).mkdir()
     asked = {name: str(made[name]) for name in PICTURES}
-    in_blender(LIVE, living.every_order, asked, str(out), FRAMES, environment=render_server.environment)
+    in_blender(LIVE, live_scenes.every_order, asked, str(out), FRAMES, environment=render_server.environment)
     return out
 
 
@@ -120,7 +121,7 @@ def looked(
     made: dict[str, Path], render_server: RenderServer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("looks")
-    return out, in_blender(LIVE, living.looks, str(made["png"]), str(out), environment=render_server.environment)
+    return out, in_blender(LIVE, live_scenes.looks, str(made["png"]), str(out), environment=render_server.environment)
 
 
 def test_until_a_frame_is_painted_the_plate_shows_and_never_another_frame(
@@ -146,7 +147,7 @@ def test_frames_behind_the_playhead_are_painted_ahead(looked: tuple[Path, dict[s
 def test_half_the_strength_in_the_node_is_half_the_strength_of_the_engine(
     looked: tuple[Path, dict[str, Any]], made: dict[str, Path], engine: Engine
 ) -> None:
-    painted = engine(plates(made["png"])[3], Params(strength=0.5))
+    painted = engine(plates(made["png"])[3], FrameSettings(Params(strength=0.5)))
     assert differs(shown(looked[0] / "half_0004.exr"), in_light(painted)) < 2 * DISPLAY
 
 
@@ -154,7 +155,10 @@ def test_a_slider_and_another_style_show_at_once_when_they_are_painted(
     looked: tuple[Path, dict[str, Any]], made: dict[str, Path], engine: Engine
 ) -> None:
     plate = plates(made["png"])[3]
-    assert differs(shown(looked[0] / "colour_0004.exr"), in_light(engine(plate, Params(colour=1.0)))) < DISPLAY
+    assert (
+        differs(shown(looked[0] / "colour_0004.exr"), in_light(engine(plate, FrameSettings(Params(colour=1.0)))))
+        < DISPLAY
+    )
     assert differs(shown(looked[0] / "identity_0004.exr"), in_light(plate)) < DISPLAY
 
 
@@ -175,7 +179,7 @@ def test_blender_renders_nothing_ahead_while_a_strip_is_live(looked: tuple[Path,
 @pytest.fixture(scope="module")
 def animated(made: dict[str, Path], render_server: RenderServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("animated")
-    in_blender(LIVE, living.animated_strength, str(made["exr"]), str(out), environment=render_server.environment)
+    in_blender(LIVE, live_scenes.animated_strength, str(made["exr"]), str(out), environment=render_server.environment)
     return out
 
 
@@ -184,7 +188,7 @@ def test_what_an_artist_animates_is_in_each_frame(
     name: str, parameter: str, animated: Path, made: dict[str, Path], engine: Engine
 ) -> None:
     for place, plate in enumerate(plates(made["exr"])):
-        painted = engine(plate, Params(**{parameter: place / 4}))
+        painted = engine(plate, FrameSettings(Params(**{parameter: place / 4})))
         assert differs(shown(animated / f"{name}_{place + 1:04d}.exr"), in_light(painted)) < 2 * HALF
 
 
@@ -194,7 +198,7 @@ def more(
 ) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("several")
     found = in_blender(
-        LIVE, living.several, str(made["exr"]), str(made["png"]), str(out), environment=render_server.environment
+        LIVE, live_scenes.several, str(made["exr"]), str(made["png"]), str(out), environment=render_server.environment
     )
     return out, found
 
@@ -225,7 +229,7 @@ def cut(
 ) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("cut")
     return out, in_blender(
-        LIVE, living_longer.cut_and_moved, str(made["exr"]), str(out), environment=render_server.environment
+        LIVE, live_changes.cut_and_moved, str(made["exr"]), str(out), environment=render_server.environment
     )
 
 
@@ -247,7 +251,7 @@ def test_the_bake_of_a_meta_strip_never_waits_for_a_live_strip_inside_it(
     made: dict[str, Path], render_server: RenderServer, tmp_path: Path
 ) -> None:
     asked = (str(made["movie"]), str(tmp_path))
-    found = in_blender(LIVE, living_longer.baked_with_its_meta, *asked, environment=render_server.environment)
+    found = in_blender(LIVE, live_changes.baked_with_its_meta, *asked, environment=render_server.environment)
     assert found == {"waited": [], "phases": ["finished"], "scenes": 1, "live": True}
 
 
@@ -255,7 +259,7 @@ def test_another_file_is_not_shown_the_frames_that_were_being_cached_for_this_on
     made: dict[str, Path], render_server: RenderServer, tmp_path: Path
 ) -> None:
     asked = (str(made["exr"]), str(tmp_path))
-    found = in_blender(LIVE, living_longer.other_file_while_caching, *asked, environment=render_server.environment)
+    found = in_blender(LIVE, live_changes.other_file_while_caching, *asked, environment=render_server.environment)
     assert not found["cached"]
     assert (found["phase"], "another file was opened" in found["said"]) == ("cancelled", True)
 
@@ -267,9 +271,9 @@ def saved(
     """Files that were saved with live and cached strips, and rendered where there is no extension."""
     out = tmp_path_factory.mktemp("saved")
     found = in_blender(
-        LIVE, living_longer.saved_files, str(made["exr"]), str(out), environment=render_server.environment
+        LIVE, live_changes.saved_files, str(made["exr"]), str(out), environment=render_server.environment
     )
-    in_blender(LIVE, living_longer.opened_without, str(out), FRAMES, extension=False)
+    in_blender(LIVE, live_changes.opened_without, str(out), FRAMES, extension=False)
     return out, found
 
 
@@ -311,7 +315,7 @@ def test_live_frames_lie_beside_the_file_and_leave_nothing_to_be_saved(saved: tu
 def unserved(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("unserved")
     nowhere = {"IMPASTO_COMMAND": str(out / "no-such-impasto"), "IMPASTO_RUNTIME": str(out / "run")}
-    return out, in_blender(LIVE, living_longer.no_server, str(made["exr"]), str(out), environment=nowhere)
+    return out, in_blender(LIVE, live_changes.no_server, str(made["exr"]), str(out), environment=nowhere)
 
 
 @pytest.mark.parametrize("kind", ["pictures", "movie"])
@@ -341,7 +345,7 @@ def test_without_a_server_the_screen_shows_the_plate_before_and_after_a_failed_r
 def test_a_render_outlives_the_server(server_environment: dict[str, str], tmp_path: Path, engine: Engine) -> None:
     clips.sequence(tmp_path / "plates", frames=12)
     asked = (str(tmp_path / "plates"), str(tmp_path))
-    found = in_blender(LIVE, living_longer.server_dies, *asked, environment=server_environment)
+    found = in_blender(LIVE, live_changes.server_dies, *asked, environment=server_environment)
     assert found == {"killed": 1, "now": True}
     for place, plate in enumerate(plates(tmp_path / "plates")):
         assert differs(shown(tmp_path / f"killed_{place + 1:04d}.exr"), in_light(engine(plate))) < HALF
@@ -352,7 +356,7 @@ def left(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dic
     """Both Blenders, left to end by themselves after the extension was used and switched off."""
     nowhere = {"IMPASTO_RUNTIME": str(tmp_path_factory.mktemp("none") / "run"), "IMPASTO_COMMAND": "no-such-impasto"}
     return {
-        version: in_blender(version, living_longer.left_alone, str(made["exr"]), environment=nowhere, leave=True)
+        version: in_blender(version, live_changes.left_alone, str(made["exr"]), environment=nowhere, leave=True)
         for version in ("4.5", "5.0")
     }
 

@@ -12,6 +12,7 @@ import pytest
 
 from impasto.core import colour
 from impasto.core.engine import Engine
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.style import read_card
 from impasto.core.working_picture import Output
@@ -19,7 +20,7 @@ from impasto.hosts.blender.train.run import TrainingRun
 from tests.hosts.blender import clips
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender
-from tests.hosts.blender.inside import keying
+from tests.hosts.blender.inside import train_scenes
 
 pytestmark = pytest.mark.blender
 
@@ -47,7 +48,7 @@ def exported(
     """What marking and exporting came to in each Blender."""
     return {
         version: in_blender(
-            version, keying.marked_and_exported, str(plates), str(tmp_path_factory.mktemp("marked")),
+            version, train_scenes.marked_and_exported, str(plates), str(tmp_path_factory.mktemp("marked")),
             environment=render_server.environment,
         )
         for version in VERSIONS
@@ -101,7 +102,7 @@ def learned(
     """A training to its end, and the strip in its style."""
     out = tmp_path_factory.mktemp("train")
     asked = (str(shot), str(out))
-    return out, in_blender("5.0", keying.trained, *asked, environment=render_server.environment, timeout_s=110)
+    return out, in_blender("5.0", train_scenes.trained, *asked, environment=render_server.environment, timeout_s=110)
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def test_a_training_ends_with_a_style_in_which_the_strip_is_shown(
     out, found = learned
     assert (found["state"], found["sentence"]) == ("finished", "")
     assert found["step"] > 0
-    assert json.loads(found["kept"])["style"] == found["style"]
+    assert json.loads(found["pinned"])["style"] == found["style"]
     with open_reader(str(shot)) as reader:
         plate = next(iter(reader))
     painted = colour.decode(colour.to_float(Engine(found["style"])(plate).colour))
@@ -130,7 +131,7 @@ def test_stylize_paints_a_strip_in_the_style_that_it_was_trained_on(
     with open_reader(str(shot)) as reader:
         plate = next(iter(reader))
     engine = Engine(found["style"], device="cpu")
-    wanted = engine.render(plate, input_space="srgb", output=Output("lin_rec709", "half"))
+    wanted = engine.render(plate, FrameSettings(input_space="srgb", output=Output("lin_rec709", "half")))
     with open_reader(found["painted"]) as reader:
         np.testing.assert_array_equal(next(iter(reader)).colour, wanted.frame.colour.astype(np.float16))
 
@@ -139,7 +140,7 @@ def test_stylize_paints_a_strip_in_the_style_that_it_was_trained_on(
 def test_a_strip_that_follows_the_panel_again_is_left_alone_until_it_is_asked_back(
     learned: tuple[Path, dict[str, Any]],
 ) -> None:
-    assert learned[1]["released"]
+    assert learned[1]["unpinned"]
     assert learned[1]["shown_again"]
 
 
@@ -156,18 +157,18 @@ def test_a_second_training_of_the_same_strip_is_refused(learned: tuple[Path, dic
 @pytest.fixture
 def left_behind(shot: Path, render_server: RenderServer, tmp_path: Path) -> Iterator[TrainingRun]:
     """A training whose Blender is gone, as the next one finds it."""
-    style = in_blender("4.5", keying.left_behind, str(shot), str(tmp_path), environment=render_server.environment)
+    style = in_blender("4.5", train_scenes.left_behind, str(shot), str(tmp_path), environment=render_server.environment)
     run = TrainingRun.found(Path(style))
     assert run is not None
     yield run
     run.stop()
-    keying.wait_for(lambda: not run.is_there())
+    train_scenes.wait_for(lambda: not run.is_alive())
 
 
 @pytest.mark.slow
 def test_a_training_goes_on_when_blender_quits_and_stopping_it_keeps_the_best(left_behind: TrainingRun) -> None:
-    keying.wait_for(lambda: left_behind.look().step > 0)
-    assert left_behind.is_there()
+    train_scenes.wait_for(lambda: left_behind.poll().step > 0)
+    assert left_behind.is_alive()
     left_behind.stop()
-    keying.wait_for(lambda: left_behind.look().state == "stopped")
+    train_scenes.wait_for(lambda: left_behind.poll().state == "stopped")
     assert read_card(left_behind.folder.with_suffix(".safetensors")).name == "hero"

@@ -16,8 +16,8 @@ from impasto.hosts.blender.train.painting_folder import (
     painted_keys,
     pictures_in,
 )
-from impasto.server.protocol.messages import SubmitShot
-from impasto.training.data.keyframes import numbered
+from impasto.server.protocol.messages import ShotJob
+from impasto.training.data.shots import pictures_by_number
 
 SIZE = (96, 64)
 
@@ -26,14 +26,14 @@ class Writer:
     """A client whose server writes what it is asked for."""
 
     def __init__(self) -> None:
-        self.requests: list[SubmitShot] = []
+        self.jobs: list[ShotJob] = []
 
-    def render_shot(self, request: SubmitShot) -> None:
-        self.requests.append(request)
-        assert request.first is not None
-        assert request.last is not None
-        for number in range(request.first, request.last + 1):
-            Path(request.output.replace("####", f"{number:04d}")).write_bytes(f"plate {number}".encode())
+    def render_shot(self, job: ShotJob) -> None:
+        self.jobs.append(job)
+        assert job.first is not None
+        assert job.last is not None
+        for number in range(job.first, job.last + 1):
+            Path(job.output.replace("####", f"{number:04d}")).write_bytes(f"plate {number}".encode())
 
 
 @pytest.fixture
@@ -52,18 +52,16 @@ def painted(folder: Path, size: tuple[int, int] = SIZE) -> tuple[PaintedKey, ...
 
 
 def test_plates_are_written_unchanged_as_a_screen_shows_them(export: Export) -> None:
-    requests = exported(export).requests
-    assert [(each.first, each.last) for each in requests] == [(1, 2), (7, 7)]
-    assert {(each.look.style, each.input_space, each.output_space) for each in requests} == {
-        ("identity", "srgb", "srgb")
-    }
+    jobs = exported(export).jobs
+    assert [(each.first, each.last) for each in jobs] == [(1, 2), (7, 7)]
+    assert {(each.look.style, each.input_space, each.output_space) for each in jobs} == {("identity", "srgb", "srgb")}
     assert [path.name for path in pictures_in(export.folder).values()] == [f"hero.000{n}.png" for n in (1, 2, 7)]
 
 
 def test_the_trainer_finds_the_numbers_of_the_painted_frames_alone(export: Export) -> None:
     exported(export)
     (export.folder / "hero.0007.png").write_bytes(b"paint")
-    found: Any = numbered(collect(export.folder, painted(export.folder)), "key")
+    found: Any = pictures_by_number(collect(export.folder, painted(export.folder)), "key")
     assert {number: path.read_bytes() for number, path in found.items()} == {7: b"paint"}
 
 
@@ -71,7 +69,7 @@ def test_exporting_again_keeps_paint_and_adds_what_is_new(export: Export, tmp_pa
     exported(export)
     (export.folder / "hero.0001.png").write_bytes(b"paint")
     again = exported(Export(export.input, (1, 2, 9), export.folder, "hero", ".png", "srgb"))
-    assert [each.first for each in again.requests] == [9]
+    assert [each.first for each in again.jobs] == [9]
     assert [key.number for key in painted(export.folder)] == [1]
 
 

@@ -24,7 +24,7 @@ from impasto.hosts.blender.wipe.maths import (
 )
 from tests.hosts.blender import clips
 from tests.hosts.blender.in_blender import in_blender
-from tests.hosts.blender.inside import living
+from tests.hosts.blender.inside import live_scenes
 
 SQUARE = (Corner(0, 0, 0, 0), Corner(10, 0, 1, 0), Corner(10, 10, 1, 1), Corner(0, 10, 0, 1))
 
@@ -103,7 +103,7 @@ def placed(
     out = tmp_path_factory.mktemp("placings")
     clips.sequence(out / "white", frames=2)
     asked = (str(out / "white"), str(out))
-    return out, in_blender(request.param, living.placings, *asked)
+    return out, in_blender(request.param, live_scenes.placings, *asked)
 
 
 @pytest.mark.blender

@@ -14,8 +14,9 @@ from impasto.core.errors import IncompatibleServer
 from impasto.core.media import open_reader
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client import Client
-from impasto.server.client.shots import require_animation
-from impasto.server.protocol.messages import AnimatedParameter, Look, SubmitShot
+from impasto.server.client.shots import require_minor
+from impasto.server.protocol.animation import animated_of
+from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
 from tests.compat.samples import SERVERS
 from tests.hosts.terminal.conftest import Impasto
 
@@ -82,15 +83,15 @@ def test_a_file_that_is_not_there_is_said(sequence: str, impasto: Impasto) -> No
 
 def test_a_server_that_would_pass_over_what_a_shot_asks_for_is_not_asked() -> None:
     old = SERVERS["welcome"]
-    plain = SubmitShot(b"i" * 16, Look("identity"), "/i.exr", "/o.exr")
-    require_animation(plain, old)  # type: ignore[arg-type]  # it is a welcome
+    plain = ShotJob(RenderSettings("identity"), "/i.exr", "/o.exr")
+    require_minor(plain, old)  # type: ignore[arg-type]  # it is a welcome
     for shot, what in (
         (replace(plain, animated=(AnimatedParameter("strength", ()),)), "parameters that change over a shot"),
         (replace(plain, guides=("/g.exr",)), "guide layers"),
         (replace(plain, motion="/v.exr"), "motion vectors"),
     ):
         with pytest.raises(IncompatibleServer, match=rf"for {what}, .* speaks 1\.0; upgrade it"):
-            require_animation(shot, old)  # type: ignore[arg-type]  # it is a welcome
+            require_minor(shot, old)  # type: ignore[arg-type]  # it is a welcome
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
@@ -101,13 +102,11 @@ def test_the_server_paints_changing_parameters_as_this_process_does(
     try:
         assert served("render", sequence, "there/o.####.exr", *arguments).code == 0
         with Client.connect(start=False) as client:
-            shot = SubmitShot(
-                os.urandom(16), Look("wheatfield-draft"), sequence, str(Path("python/o.####.exr").absolute())
-            )
+            shot = ShotJob(RenderSettings("wheatfield-draft"), sequence, str(Path("python/o.####.exr").absolute()))
             keys = {name: {int(frame): value for frame, value in track.items()} for name, track in KEYS.items()}
-            assert client.render_shot(shot, animated=keys).rendered == 6
+            assert client.render_shot(replace(shot, animated=animated_of(keys))).rendered == 6
             with pytest.raises(Exception, match="strength between 0 and 1 at frame 5, got 7"):
-                client.render_shot(shot, animated={"strength": {5: 7}})
+                animated_of({"strength": {5: 7}})
     finally:
         served("stop")
     assert impasto("render", sequence, "here/o.####.exr", *arguments).code == 0

@@ -11,10 +11,10 @@ import pytest
 
 from impasto.core.errors import UsageError
 from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.core.params import Params
-from impasto.hosts.terminal.controls import after_from, before_from, params_from
-from impasto.hosts.terminal.render.order import parse_tile
+from impasto.hosts.terminal.render.job import job_from, tile_number
 from impasto.hosts.terminal.style.listing import default_style_of
+from impasto.server.protocol.messages import RenderSettings, ShotJob
+from impasto.server.shots.job import tile_of
 from tests.hosts.terminal.conftest import HEIGHT, WIDTH, Impasto, names, picture
 
 
@@ -150,19 +150,26 @@ def test_tiles_make_no_difference(sequence: str, impasto: Impasto) -> None:
     assert np.array_equal(frames_of("o.####.exr"), frames_of(sequence))
 
 
-def test_given_parameters_go_over_those_of_the_card() -> None:
-    defaults = Params(strength=0.8, stroke=2.0)
-    assert params_from({"stroke": 0.5, "detail": None}, defaults) == Params(strength=0.8, stroke=0.5)
+def test_the_options_that_were_given_are_those_of_the_job() -> None:
+    controls = {"stroke": 0.5, "detail": None, "after_sharpen": 0.5, "before_resize": "50%"}
+    job = job_from(input="i", output="o", frames="3-9", motion=":vector", controls=controls)
+    assert job == ShotJob(
+        RenderSettings("", params={"stroke": 0.5}, after={"sharpen": 0.5}), "i", "o", first=3, last=9,
+        before_resize="50%", motion="i", motion_layer="vector",
+    )  # fmt: skip
 
 
-def test_grades_are_off_unless_asked_for() -> None:
-    assert before_from({}).is_off
-    assert after_from({"after_sharpen": 0.5, "before_gamma": 2.0}).sharpen == 0.5
+@pytest.mark.parametrize(
+    "controls", [{"stroke": 9.0}, {"before_denoise": 2.0}, {"after_white": 0.0}, {"after_resize": "big"}]
+)
+def test_a_control_that_cannot_work_is_refused_before_anything_is_opened(controls: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        job_from(input="i", output="o", controls=controls)
 
 
 @pytest.mark.parametrize(("text", "tile"), [("auto", "auto"), ("off", "off"), ("512", 512)])
 def test_tiles_as_they_are_written(text: str, tile: object) -> None:
-    assert parse_tile(text) == tile
+    assert tile_of(tile_number(text)) == tile
 
 
 def test_without_a_name_the_first_standard_style_that_paints_is_used() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.media import open_reader
 from impasto.core.style import save_style
 from impasto.hosts.terminal.exit_codes import INPUT, USAGE

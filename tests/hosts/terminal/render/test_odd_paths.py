@@ -10,10 +10,11 @@ import pytest
 from impasto.core.errors import UsageError
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client.paths import require_sendable, require_sendable_shot
-from impasto.server.protocol.messages import Look, SubmitShot
+from impasto.server.protocol.messages import RenderSettings, ShotJob
 from tests.hosts.terminal.conftest import Impasto
 
-SHOT = SubmitShot(b"i" * 16, Look("identity"), "/in.exr", "/out.exr")
+LOOK = RenderSettings("identity")
+SHOT = ShotJob(LOOK, "/in.exr", "/out.exr")
 LATIN = os.fsdecode(b"caf\xe9")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="such names are those of POSIX")
 
@@ -40,15 +41,15 @@ def test_paths_in_any_script_are_sendable() -> None:
 @pytest.mark.parametrize(
     "shot",
     [
-        SubmitShot(b"i" * 16, Look("identity"), "/in\n", "/o"),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o\n"),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", matte="/m\n"),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", guides=("/g", "/h\n")),
-        SubmitShot(b"i" * 16, Look("identity"), "/in", "/o", motion="/v\n"),
-        SubmitShot(b"i" * 16, Look("/s\n.safetensors"), "/in", "/o"),
+        ShotJob(LOOK, "/in\n", "/o"),
+        ShotJob(LOOK, "/in", "/o\n"),
+        ShotJob(LOOK, "/in", "/o", matte="/m\n"),
+        ShotJob(LOOK, "/in", "/o", guides=("/g", "/h\n")),
+        ShotJob(LOOK, "/in", "/o", motion="/v\n"),
+        ShotJob(RenderSettings("/s\n.safetensors"), "/in", "/o"),
     ],
 )
-def test_every_path_of_a_shot_is_looked_at(shot: SubmitShot) -> None:
+def test_every_path_of_a_shot_is_looked_at(shot: ShotJob) -> None:
     require_sendable_shot(SHOT)
     with pytest.raises(UsageError, match="rename it"):
         require_sendable_shot(shot)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -29,20 +28,12 @@ from tests.core.generators.test_unet import lively
 from tests.core.media.builders import write_layers
 from tests.core.test_engine import CARD
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
 
 LIMIT_S = 60.0
 STYLE = ("--style", "identity")
-
-
-def until(what: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """What a condition becomes, once it is true."""
-    end = time.monotonic() + limit_s
-    while not (found := what()):
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
-    return found
 
 
 def end(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keys from the command line, and a render on another machine: this one, in two roles."""
+"""Key files from the command line, and a render on another machine: this one, in two roles."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def free_port() -> int:
             return int(port)
 
 
-def test_keys_are_made_listed_and_revoked(impasto: Impasto) -> None:
-    done = impasto("keys", "new")
+def test_key_pairs_are_made_listed_and_revoked(impasto: Impasto) -> None:
+    done = impasto("auth", "new")
     assert done.code == 0
     mine = KEY.search(done.out)
     assert mine is not None
-    assert impasto("keys", "new").code == USAGE
-    assert impasto("keys", "add", "anna", mine[1], "--role", "admin").out == "anna may use the server (admin)\n"
-    listed = impasto("keys", "list")
+    assert impasto("auth", "new").code == USAGE
+    assert impasto("auth", "add", "anna", mine[1], "--role", "admin").out == "anna may use the server (admin)\n"
+    listed = impasto("auth", "list")
     assert f"your public key: {mine[1]}" in listed.out
     assert f"  anna  admin  {mine[1]}" in listed.out
-    assert impasto("keys", "trust", "tcp://render1:7780", mine[1]).code == 0
-    assert f"  tcp://render1:7780  {mine[1]}" in impasto("keys", "list").out
-    assert impasto("keys", "revoke", "anna").code == 0
-    assert "nobody may use your server" in impasto("keys", "list").out
-    gone = impasto("keys", "revoke", "anna")
+    assert impasto("auth", "trust", "tcp://render1:7780", mine[1]).code == 0
+    assert f"  tcp://render1:7780  {mine[1]}" in impasto("auth", "list").out
+    assert impasto("auth", "revoke", "anna").code == 0
+    assert "nobody may use your server" in impasto("auth", "list").out
+    gone = impasto("auth", "revoke", "anna")
     assert (gone.code, len(gone.err.splitlines())) == (USAGE, 1)
 
 
-def test_keys_that_others_can_read_are_refused_with_what_to_run(impasto: Impasto) -> None:
-    impasto("keys", "new")
+def test_key_files_that_others_can_read_are_refused_with_what_to_run(impasto: Impasto) -> None:
+    impasto("auth", "new")
     Path("keys").chmod(0o755)
     done = impasto("render", "plates:p.exr", "out:o.exr", "--style", "identity")
     assert done.code != 0
@@ -98,19 +98,19 @@ def test_a_shot_is_rendered_on_another_machine(
     machine: tuple[str, str, Path, Path], sequence: str, served: Impasto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, server_key, theirs, out = machine
-    mine = KEY.search(served("keys", "new").out)
+    mine = KEY.search(served("auth", "new").out)
     assert mine is not None
     render = ("render", "plates:plate.####.exr", "out:o.####.exr", "--style", "identity", "--server", address, "--json")
 
     stranger = served("render", *render[1:])
-    assert (stranger.code, "impasto keys trust" in stranger.events[-1]["message"]) == (SERVER, True)
-    served("keys", "trust", address, server_key)
+    assert (stranger.code, "impasto auth trust" in stranger.events[-1]["message"]) == (SERVER, True)
+    served("auth", "trust", address, server_key)
     denied = served(*render)
     assert (denied.code, [event["event"] for event in denied.events]) == (SERVER, ["failed"])
 
     with monkeypatch.context() as there:
         there.setenv("IMPASTO_KEYS", str(theirs))
-        assert served("keys", "add", "anna", mine[1]).code == 0
+        assert served("auth", "add", "anna", mine[1]).code == 0
     done = served(*render)
     assert done.code == 0, done.events[-1]
     assert names(out) == [f"o.{number}.exr" for number in range(1001, 1007)]
@@ -126,5 +126,5 @@ def test_a_shot_is_rendered_on_another_machine(
 
     with monkeypatch.context() as there:
         there.setenv("IMPASTO_KEYS", str(theirs))
-        served("keys", "revoke", "anna")
+        served("auth", "revoke", "anna")
     assert served(*render).code == SERVER

@@ -12,7 +12,7 @@ from impasto.server.front import server
 from tests.hosts.terminal.conftest import Impasto
 
 
-def test_a_greeting_that_cannot_be_written_ends_no_server(
+def test_a_ready_line_that_cannot_be_written_ends_no_server(
     tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = []
@@ -23,11 +23,11 @@ def test_a_greeting_that_cannot_be_written_ends_no_server(
         served.append(settings)
         return 0
 
-    def tell_ready(settings: object, *, json: bool) -> None:
+    def print_ready(settings: object, *, json: bool) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setenv("IMPASTO_RUNTIME", str(tmp_path / "runtime"))
     monkeypatch.setattr(server, "serve", run_server)
-    monkeypatch.setattr(serve, "tell_ready", tell_ready)
+    monkeypatch.setattr(serve, "print_ready", print_ready)
     assert impasto("serve").code == 0
     assert served

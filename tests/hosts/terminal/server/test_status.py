@@ -43,7 +43,7 @@ def shown(status: Status, width: int = 160) -> str:
     return captured.get()
 
 
-def test_the_first_line_says_how_it_is_and_the_second_why() -> None:
+def test_the_first_line_shows_the_health_and_the_second_the_problem() -> None:
     first, second, *_ = shown(STATUS).splitlines()
     assert first == "impasto 0.2.0, process 4711, up for 1:02:05: degraded"
     assert second == "  a worker was lost"
@@ -75,5 +75,5 @@ def test_programs_get_every_field_but_the_ids() -> None:
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 MiB"), (350 << 20, "350 MiB"), (2 << 30, "2.0 GiB")])
-def test_memory_as_a_person_says_it(count: int, text: str) -> None:
+def test_memory_for_a_person(count: int, text: str) -> None:
     assert megabytes(count) == text

@@ -41,7 +41,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, error: ImpastoError) -> None:
         IncompatibleServer("expected protocol 1"),
     ],
 )
-def test_a_server_that_cannot_be_told_to_end_is_named_by_its_process(
+def test_a_server_that_cannot_be_stopped_is_named_by_its_process(
     held: None, impasto: Impasto, monkeypatch: pytest.MonkeyPatch, error: ImpastoError
 ) -> None:
     refuse(monkeypatch, error)

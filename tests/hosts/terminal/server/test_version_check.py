@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal.exit_codes import SERVER
-from impasto.hosts.terminal.server import version_check
+from impasto.hosts.terminal.server import own_server, version_check
 from impasto.server.client import Client
 from impasto.server.launcher import launch
 from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder, running
@@ -37,7 +37,7 @@ def warnings(events: list[dict[str, object]]) -> list[object]:
     return [event["message"] for event in events if event["event"] == "warning"]
 
 
-def test_a_server_of_this_version_is_nothing_to_talk_about() -> None:
+def test_a_server_of_this_version_gives_no_note() -> None:
     assert version_check.version_note(version_check.own_version(), local=True) is None
 
 
@@ -79,17 +79,15 @@ def test_an_old_server_is_replaced_as_soon_as_nobody_uses_it(
     assert found.pid != old.pid
 
 
-def test_a_server_that_somebody_started_by_hand_is_left_alone(upgraded: str, runtime: Path) -> None:
+def test_a_server_that_a_user_started_is_left_alone(upgraded: str, runtime: Path) -> None:
     script = Script()
     with serving(runtime, script):
-        version_check.replace_idle_server("test")
+        own_server.replace_idle_server("test")
     assert script.seen == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
-def test_a_second_server_says_that_the_first_is_of_before_the_upgrade(
-    upgraded: str, runtime: Path, served: Impasto
-) -> None:
+def test_a_second_server_reports_that_the_first_is_older(upgraded: str, runtime: Path, served: Impasto) -> None:
     with hold_lock(prepare_folder(runtime), Owner(os.getpid(), "impasto 98.0.0", "00", 0.0)):
         refused = served("serve", "--device", "cpu")
     assert refused.code == SERVER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from impasto.core.card import card_from_json
+from impasto.core.comparison import Findings
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.style import find_style, read_card
 from impasto.hosts.terminal.exit_codes import INPUT, INTERNAL, INTERRUPTED, STYLE, USAGE
+from impasto.hosts.terminal.report import Reporter
 from impasto.hosts.terminal.style import comparison
 from tests.hosts.terminal.conftest import Impasto, names
 
@@ -84,13 +87,12 @@ def test_one_frame_has_no_warp_error(sequence: str, impasto: Impasto) -> None:
 def test_an_interrupted_comparison_keeps_what_it_made(
     movie: str, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
+    compare_styles, asked = comparison.compare_styles, itertools.count(1)
 
-    def stop_after_two(match: comparison.Match, reporter: object, stopped: object) -> object:
-        return play(match, reporter, lambda: bool(seen.append(1)) or len(seen) == 2)  # type: ignore[arg-type, func-returns-value]
+    def stop_after_two(plan: comparison.ComparisonPlan, reporter: Reporter, stopped: object) -> Findings:
+        return compare_styles(plan, reporter, lambda: next(asked) == 2)
 
-    play = comparison.play
-    monkeypatch.setattr("impasto.hosts.terminal.style.command.play", stop_after_two)
+    monkeypatch.setattr("impasto.hosts.terminal.style.command.compare_styles", stop_after_two)
     done = impasto("style", "compare", "identity", "identity", "--on", movie, "-o", "c.mp4", "--json")
     assert done.code == INTERRUPTED
     last = done.events[-1]
@@ -161,10 +163,10 @@ def test_a_missing_package_names_the_extra_and_nothing_is_written(package: str) 
 
 
 def test_frames_of_a_sequence_are_compared_in_its_own_colour(sequence: str) -> None:
-    from impasto.core.display_picture import as_seen
+    from impasto.core.display_picture import to_display
 
     with open_reader(sequence, frames=FrameRange(1001, 1001)) as reader:
-        shown = as_seen(next(iter(reader)))
+        shown = to_display(next(iter(reader)))
     assert shown.dtype == np.float32
     assert shown.min() >= 0
     assert shown.max() == pytest.approx(1.055 * 0.55 ** (1 / 2.4) - 0.055, abs=2e-3)

@@ -52,7 +52,7 @@ def test_a_style_comes_out_and_paints_the_shot(impasto: Impasto) -> None:
     assert resumed.events[-1]["steps"] == 5
 
 
-def test_a_style_with_guides_paints_the_shot_with_them_and_says_what_is_missing(impasto: Impasto) -> None:
+def test_a_style_with_guides_paints_the_shot_with_them_and_names_missing_ones(impasto: Impasto) -> None:
     slope = np.tile(np.linspace(-1, 1, 80, dtype=np.float32), (64, 1))
     for number in range(1, 5):
         write_layers(f"aov/a.{number:04}.exr", {"normal.X": slope, "normal.Y": -slope, "depth.Z": slope + number})
@@ -110,9 +110,7 @@ def test_an_interrupted_training_still_gives_a_style() -> None:
         (("--steps", "5", "--minutes", "5"), USAGE, "got both"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_sentence(
-    changed: tuple[str, ...], code: int, said: str, impasto: Impasto
-) -> None:
+def test_what_cannot_work_is_one_sentence(changed: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
     for number in (3, 4):
         Path(f"plates/p.{number:04}.png").rename(f"keys/p.{number:04}.png")
     if changed[1] != "plates":

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from impasto.core.style import read_card
 from tests.hosts.terminal.conftest import Impasto, names
+from tests.plates import write_pairs
 
 SMALL = ("--size", "draft", "--crop", "48", "--batch", "2", "--device", "cpu")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -22,12 +21,7 @@ LIMIT_S = 240
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path) -> None:
-    for folder in ("before", "after"):
-        (tmp_path / folder).mkdir()
-    for number in range(2):
-        plate = np.random.default_rng(number).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
-        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+    write_pairs(tmp_path)
 
 
 def together(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +36,7 @@ def together(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_one_process_speaks_and_writes_for_all() -> None:
+def test_one_process_reports_and_writes_for_all() -> None:
     done = together("pairs", "--before", "before", "--after", "after", "-o", "my.safetensors", "--steps", "50")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]

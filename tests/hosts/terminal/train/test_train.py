@@ -16,18 +16,14 @@ from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
+from tests.plates import write_pairs
 
 SMALL = ("--size", "draft", "--crop", "48", "--batch", "2")
 
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path) -> None:
-    for folder in ("before", "after"):
-        (tmp_path / folder).mkdir()
-    for number in range(2):
-        plate = np.random.default_rng(number).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
-        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+    write_pairs(tmp_path)
 
 
 def paint_a_picture(side: int) -> None:
@@ -94,9 +90,7 @@ def test_an_interrupted_training_still_gives_a_style() -> None:
         (("--steps", "0"), TRAINING, "at least 1"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_sentence(
-    changed: tuple[str, ...], code: int, said: str, impasto: Impasto
-) -> None:
+def test_what_cannot_work_is_one_sentence(changed: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
     done = impasto(*arguments(*changed))
     assert done.code == code
     assert said in done.err.splitlines()[-1]
@@ -117,7 +111,7 @@ def test_pairs_are_made_from_a_painting(impasto: Impasto) -> None:
     assert names(Path("taught/before")) == names(Path("taught/after")) == ["0.png", "1.png"]
 
 
-def test_plates_that_are_not_there_are_said(impasto: Impasto) -> None:
+def test_missing_plates_are_an_error(impasto: Impasto) -> None:
     Path("none").mkdir()
     done = impasto("train", "teach", "before/0.png", "--plates", "none", "--into", "taught")
     assert (done.code, "found none" in done.err) == (TRAINING, True)
@@ -170,7 +164,7 @@ def test_pairs_of_other_plates_from_a_run_that_was_stopped_are_not_learned_from(
         (("--manner", "cel", "--plates", "before", "--recipe", "broken.toml"), TRAINING, "expected TOML"),
     ],
 )
-def test_what_a_painting_cannot_be_trained_from_is_said(
+def test_inputs_that_a_painting_cannot_be_trained_from_are_an_error(
     impasto: Impasto, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
     paint_a_picture(20)
@@ -355,7 +349,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(impasto: Impasto)
     assert names(Path("my.run")).count(".checkpoint.safetensors.part") == 0
 
 
-def test_one_pair_is_enough_to_train_and_none_is_said(impasto: Impasto) -> None:
+def test_one_pair_is_enough_to_train_and_none_is_an_error(impasto: Impasto) -> None:
     Path("none").mkdir()
     empty = impasto(*arguments("--before", "none", "--after", "none"))
     assert (empty.code, "expected pictures in 'none', found none" in empty.err) == (TRAINING, True)
@@ -380,7 +374,7 @@ def test_nan_in_a_plate_spoils_no_training(impasto: Impasto) -> None:
     assert not [event for event in done.events if "diverged" in event.get("message", "")]
 
 
-def test_a_recipe_of_another_generator_than_the_checkpoint_is_said(impasto: Impasto) -> None:
+def test_a_recipe_of_another_generator_than_the_checkpoint_is_an_error(impasto: Impasto) -> None:
     assert impasto(*arguments("--steps", "1")).code == 0
     Path("other.toml").write_text('generator = "unet"\n')
     done = impasto(*arguments("--steps", "2", "--resume", "--recipe", "other.toml"))

@@ -12,16 +12,12 @@ import pytest
 from impasto.hosts.terminal.exit_codes import TRAINING, USAGE
 from impasto.training.recipe import read_recipe
 from tests.hosts.terminal.conftest import Impasto, names
+from tests.plates import write_pairs
 
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path) -> None:
-    for folder in ("before", "after"):
-        (tmp_path / folder).mkdir()
-    for number in range(3):
-        plate = np.random.default_rng(number).integers(0, 256, (72, 72, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / "before" / f"{number}.png"), plate)
-        cv2.imwrite(str(tmp_path / "after" / f"{number}.png"), 255 - plate)
+    write_pairs(tmp_path, count=3, side=72)
     (tmp_path / "base.toml").write_text('generator = "unet"\nsize = "draft"\nbatch = 2\ncrop = 64\n')
 
 
@@ -84,7 +80,7 @@ def test_shots_are_searched_under_their_masks(impasto: Impasto) -> None:
         (("--guides", "aov.####.exr:depth"), USAGE, "got them with pairs"),
     ],
 )
-def test_what_cannot_be_searched_is_said(more: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
+def test_what_cannot_be_searched_is_an_error(more: tuple[str, ...], code: int, said: str, impasto: Impasto) -> None:
     done = impasto(*arguments(*more))
     assert (done.code, said in done.err) == (code, True), done.err
     assert not Path("best.toml").exists()
@@ -113,7 +109,7 @@ def test_what_one_process_does_is_not_done_by_several(
     assert not Path("taught").exists()
 
 
-def test_where_optuna_is_missing_it_is_said_how_to_get_it(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_the_error_names_the_extra(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else find_spec(name))
     done = impasto(*arguments())

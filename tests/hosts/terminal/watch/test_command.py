@@ -19,15 +19,17 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.errors import ImpastoError, NoSpace, ServerUnreachable, UnreadableMedia, UsageError, WorkerLost
+from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.hosts.terminal.events import Cancelled, Event, Finished, Left, Painted, Started, Warned
+from impasto.hosts.events import Event, RunCancelled, RunFinished, RunStarted, RunWarning, ShotPainted, ShotSkipped
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, USAGE
-from impasto.hosts.terminal.render.order import Order, order_from
-from impasto.hosts.terminal.watch.arrivals import Arrivals, Shot, look_into, shots_in
-from impasto.hosts.terminal.watch.command import RETRY_S, Show, Watcher, settings_digest
+from impasto.hosts.terminal.render.job import job_from
+from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of, shots_in
+from impasto.hosts.terminal.watch.command import RETRY_S, FolderWatcher, Show, settings_digest
 from impasto.hosts.terminal.watch.record import LOCK, NAME, held, read_record
+from impasto.server.protocol.messages import ShotJob
 from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
-from tests.hosts.terminal.render.test_served import until
+from tests.waiting import until
 
 SECOND = 1_000_000_000
 
@@ -58,58 +60,58 @@ class Clock:
 
 def test_a_movie_is_complete_when_it_has_rested() -> None:
     arrivals = Arrivals(5.0)
-    assert arrivals.look({"a.mov": (10, 1)}, 0.0).growing == 1
-    assert arrivals.look({"a.mov": (20, 2)}, 4.0).complete == ()
-    assert arrivals.look({"a.mov": (20, 2)}, 8.9).complete == ()
-    (shot,) = arrivals.look({"a.mov": (20, 2)}, 100.0).complete
+    assert arrivals.update({"a.mov": (10, 1)}, 0.0).growing == 1
+    assert arrivals.update({"a.mov": (20, 2)}, 4.0).complete == ()
+    assert arrivals.update({"a.mov": (20, 2)}, 8.9).complete == ()
+    (shot,) = arrivals.update({"a.mov": (20, 2)}, 100.0).complete
     assert (shot.name, shot.frames) == ("a.mov", 1)
 
 
 def test_a_complete_shot_is_told_once_and_again_when_it_changes() -> None:
     arrivals = Arrivals(5.0)
-    arrivals.look({"a.mov": (20, 2)}, 0.0)
-    assert len(arrivals.look({"a.mov": (20, 2)}, 5.0).complete) == 1
-    assert arrivals.look({"a.mov": (20, 2)}, 50.0).complete == ()
-    assert arrivals.look({"a.mov": (30, 3)}, 60.0).growing == 1
-    assert len(arrivals.look({"a.mov": (30, 3)}, 65.0).complete) == 1
+    arrivals.update({"a.mov": (20, 2)}, 0.0)
+    assert len(arrivals.update({"a.mov": (20, 2)}, 5.0).complete) == 1
+    assert arrivals.update({"a.mov": (20, 2)}, 50.0).complete == ()
+    assert arrivals.update({"a.mov": (30, 3)}, 60.0).growing == 1
+    assert len(arrivals.update({"a.mov": (30, 3)}, 65.0).complete) == 1
 
 
 def test_a_slow_writer_is_given_three_times_its_longest_pause() -> None:
     arrivals = Arrivals(5.0)
     for now in range(9):
-        arrivals.look(frames(*range(1, 2 + now // 4)), now)
-    assert arrivals.look(frames(1, 2, 3), 16.9).complete == ()
-    assert len(arrivals.look(frames(1, 2, 3), 17.0).complete) == 1
+        arrivals.update(frames(*range(1, 2 + now // 4)), now)
+    assert arrivals.update(frames(1, 2, 3), 16.9).complete == ()
+    assert len(arrivals.update(frames(1, 2, 3), 17.0).complete) == 1
 
 
 def test_time_in_which_nobody_looked_is_no_pause_of_the_writer() -> None:
     arrivals = Arrivals(5.0)
-    arrivals.look(frames(1), 0.0)
-    arrivals.look(frames(1, 2), 600.0)
-    assert len(arrivals.look(frames(1, 2), 605.0).complete) == 1
+    arrivals.update(frames(1), 0.0)
+    arrivals.update(frames(1, 2), 600.0)
+    assert len(arrivals.update(frames(1, 2), 605.0).complete) == 1
 
 
 def test_a_sequence_with_a_gap_waits_for_its_frame() -> None:
     arrivals = Arrivals(5.0)
-    arrivals.look(frames(1, 2, 4), 0.0)
-    look = arrivals.look(frames(1, 2, 4), 5.0)
+    arrivals.update(frames(1, 2, 4), 0.0)
+    look = arrivals.update(frames(1, 2, 4), 5.0)
     assert look.complete == ()
     assert [shot.missing for shot in look.broken_off] == [(3,)]
-    assert arrivals.look(frames(1, 2, 4), 50.0).broken_off == ()
-    arrivals.look(frames(1, 2, 3, 4), 60.0)
-    (shot,) = arrivals.look(frames(1, 2, 3, 4), 65.0).complete
+    assert arrivals.update(frames(1, 2, 4), 50.0).broken_off == ()
+    arrivals.update(frames(1, 2, 3, 4), 60.0)
+    (shot,) = arrivals.update(frames(1, 2, 3, 4), 65.0).complete
     assert (shot.name, shot.frames) == ("cut.####.exr", 4)
 
 
 def test_an_empty_file_is_not_written_yet() -> None:
     arrivals = Arrivals(5.0)
     seen = {**frames(1), **frames(2, size=0)}
-    arrivals.look(seen, 0.0)
-    look = arrivals.look(seen, 5.0)
+    arrivals.update(seen, 0.0)
+    look = arrivals.update(seen, 5.0)
     assert (look.complete, look.growing, look.broken_off[0].empty) == ((), 0, ("cut.0002.exr",))
-    assert arrivals.look(seen, 500.0).broken_off == ()
-    arrivals.look(frames(1, 2), 500.0)
-    assert len(arrivals.look(frames(1, 2), 5000.0).complete) == 1
+    assert arrivals.update(seen, 500.0).broken_off == ()
+    arrivals.update(frames(1, 2), 500.0)
+    assert len(arrivals.update(frames(1, 2), 5000.0).complete) == 1
 
 
 def test_a_render_farm_that_fills_a_gap_now_and_then_is_not_told_of_every_time() -> None:
@@ -117,7 +119,7 @@ def test_a_render_farm_that_fills_a_gap_now_and_then_is_not_told_of_every_time()
     told = 0
     for now in range(200):
         there = [1, *range(3, 4 + now // 10)]
-        told += len(arrivals.look(frames(*there), float(now)).broken_off)
+        told += len(arrivals.update(frames(*there), float(now)).broken_off)
     assert told == 1
 
 
@@ -141,7 +143,7 @@ def test_a_look_passes_over_what_is_no_media_and_the_results(tmp_path: Path) -> 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     os.symlink(tmp_path, tmp_path / "sub" / "round")
-    assert set(look_into(str(tmp_path), {os.path.realpath(tmp_path / "painted")})) == {"a.mov", "sub/b.0001.exr"}
+    assert set(listing_of(str(tmp_path), {os.path.realpath(tmp_path / "painted")})) == {"a.mov", "sub/b.0001.exr"}
 
 
 # What is done about it
@@ -152,10 +154,10 @@ class Room:
     """A watched folder with a painter that does as it is told, and a clock of the test's own."""
 
     folder: Path
-    order: Order
+    job: ShotJob
     clock: Clock = field(default_factory=Clock)
     shown: list[Event] = field(default_factory=list)
-    painted: list[Order] = field(default_factory=list)
+    painted: list[ShotJob] = field(default_factory=list)
     errors: list[ImpastoError | None] = field(default_factory=list)
     """What becomes of the next shots; afterwards all is well."""
     stop: bool = False
@@ -164,25 +166,25 @@ class Room:
     takes_s: float = 1.0
     """How long a shot is painted."""
 
-    def paint(self, order: Order, show: Show, cancelled: Callable[[], bool]) -> bool:
+    def render(self, job: ShotJob, show: Show, cancelled: Callable[[], bool]) -> bool:
         self.stop = self.stop or len(self.painted) == self.stops_in
-        self.painted.append(order)
+        self.painted.append(job)
         self.clock.now += self.takes_s
-        show(Started(order.input, order.output, "s", 1, 2, 0, 8, 8, None))
+        show(RunStarted(job.input, job.output, "s", 1, 2, 0, 8, 8, None))
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
         if cancelled():
-            show(Cancelled(order.output, 1, 1.0))
+            show(RunCancelled(job.output, 1, 1.0))
             return False
-        show(Finished(order.output, 2, seconds=1.0, fps=2.0))
+        show(RunFinished(job.output, 2, seconds=1.0, fps=2.0))
         return True
 
     def run(self, *, once: bool = True) -> bool:
         record = read_record(str(self.folder / "painted"), str(self.folder))
-        watcher = Watcher(
-            str(self.folder), str(self.folder / "painted"), self.order, record, self.shown.append, lambda: self.stop,
-            5.0, self.paint, self.clock, self.clock.pause,
+        watcher = FolderWatcher(
+            str(self.folder), str(self.folder / "painted"), self.job, record, self.shown.append, lambda: self.stop,
+            5.0, self.render, self.clock, self.clock.pause,
         )  # fmt: skip
         return watcher.run(once=once)
 
@@ -190,17 +192,15 @@ class Room:
         return [event for event in self.shown if isinstance(event, kind)]
 
 
-def order(style: str = "identity", **controls: float) -> Order:
-    nothing = dict.fromkeys(("frames", "animate", "matte", "layer", "input_space", "output_space"))
-    plain = {"input": "", "output": "", "tile": "auto", "precision": "auto", "device": "auto"}
-    return order_from(**nothing, **plain, style=style, overwrite=False, resume=False, controls=controls)
+def job(style: str = "identity", **controls: float) -> ShotJob:
+    return job_from(style=style, controls=controls)
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     folder = tmp_path / "renders"
     folder.mkdir()
-    return Room(folder, order())
+    return Room(folder, job())
 
 
 def test_a_shot_is_painted_under_its_own_name(room: Room) -> None:
@@ -211,7 +211,7 @@ def test_a_shot_is_painted_under_its_own_name(room: Room) -> None:
     room.run()
     outputs = [os.path.relpath(each.output, room.folder) for each in room.painted]
     assert outputs == ["painted/reel/cut.####.exr", "painted/tape.mov"]
-    assert [event.frames for event in room.of(Painted)] == [2, 2]
+    assert [event.frames for event in room.of(ShotPainted)] == [2, 2]
 
 
 def test_it_looks_again_at_once_after_a_shot_that_took_long(room: Room) -> None:
@@ -236,10 +236,10 @@ def test_after_a_restart_only_what_is_new_or_changed_is_painted(room: Room) -> N
 def test_other_settings_are_another_picture(room: Room) -> None:
     (room.folder / "a.mov").write_bytes(b"x")
     room.run()
-    room.order = order(strength=0.5)
+    room.job = job(strength=0.5)
     room.run()
     assert len(room.painted) == 2
-    assert settings_digest(order(strength=0.5)) != settings_digest(order())
+    assert settings_digest(job(strength=0.5)) != settings_digest(job())
 
 
 @pytest.mark.parametrize(("name", "again"), [("a.mov", (True, False)), ("b.####.exr", (False, True))])
@@ -262,7 +262,7 @@ def test_what_may_pass_is_tried_again(error: ImpastoError, room: Room) -> None:
     room.run()
     assert len(room.painted) == 3
     assert room.clock.now >= 2 * RETRY_S
-    assert (len(room.of(Warned)), len(room.of(Painted)), room.of(Left)) == (1, 1, [])
+    assert (len(room.of(RunWarning)), len(room.of(ShotPainted)), room.of(ShotSkipped)) == (1, 1, [])
 
 
 @pytest.mark.parametrize("error", [UnreadableMedia("broken; render it again"), WorkerLost("it died twice")])
@@ -271,8 +271,8 @@ def test_a_broken_shot_is_reported_and_the_next_is_painted(error: ImpastoError, 
         (room.folder / name).write_bytes(b"x")
     room.errors = [error]
     room.run()
-    assert [event.message for event in room.of(Left)] == [str(error)]
-    assert [Path(event.input).name for event in room.of(Painted)] == ["b.mov"]
+    assert [event.message for event in room.of(ShotSkipped)] == [str(error)]
+    assert [Path(event.input).name for event in room.of(ShotPainted)] == ["b.mov"]
     assert (room.folder / "a.mov").read_bytes() == b"x"
 
 
@@ -282,7 +282,7 @@ def test_a_broken_shot_is_tried_again_when_it_changes(room: Room) -> None:
     rest = [lambda: None] * 80
     room.clock.waited = [*rest, lambda: void((room.folder / "a.mov").write_bytes(b"whole")), *rest, stop(room)]
     room.run(once=False)
-    assert (len(room.of(Left)), len(room.of(Painted))) == (1, 1)
+    assert (len(room.of(ShotSkipped)), len(room.of(ShotPainted))) == (1, 1)
 
 
 def test_a_folder_that_goes_away_is_waited_for(room: Room) -> None:
@@ -296,7 +296,7 @@ def test_a_folder_that_goes_away_is_waited_for(room: Room) -> None:
     ]
     room.clock.waited += [lambda: None] * 600 + [stop(room)]
     room.run(once=False)
-    assert [len(room.of(Warned)), len(room.of(Painted))] == [1, 1]
+    assert [len(room.of(RunWarning)), len(room.of(ShotPainted))] == [1, 1]
 
 
 def test_a_record_that_is_none_is_refused(room: Room) -> None:
@@ -322,13 +322,13 @@ def test_only_one_paints_into_a_folder_and_nobody_paints_what_another_made(tmp_p
         with pytest.raises(UsageError, match="another `impasto watch`"), held(str(into)):
             pass
     with held(str(into)):
-        assert look_into(str(tmp_path / "renders"), ()) == {}
+        assert listing_of(str(tmp_path / "renders"), ()) == {}
 
 
 def test_an_empty_file_does_not_keep_once_waiting(room: Room) -> None:
     (room.folder / "a.mov").write_bytes(b"")
     room.run()
-    (left,) = room.of(Left)
+    (left,) = room.of(ShotSkipped)
     assert "'a.mov' is empty" in left.message
 
 
@@ -336,7 +336,7 @@ def test_a_gap_is_said_with_the_frames_that_are_missing(room: Room) -> None:
     for number in (1, 4):
         (room.folder / f"cut.{number:04}.exr").write_bytes(b"x")
     room.run()
-    (left,) = room.of(Left)
+    (left,) = room.of(ShotSkipped)
     assert "missing 2, 3" in left.message
     assert room.painted == []
 
@@ -396,7 +396,7 @@ class TestServed:
         engine = Engine("wheatfield-draft", device="cpu")
         with open_reader(sequence) as plates, open_reader(str(folder / "painted" / "plate.####.exr")) as results:
             for plate, result in zip(plates, results, strict=True):
-                wanted = engine.render(plate, replace(engine.style.card.defaults, strength=0.7)).frame
+                wanted = engine.render(plate, FrameSettings(replace(engine.style.card.defaults, strength=0.7))).frame
                 assert np.array_equal(result.colour, wanted.colour)
 
     def test_nothing_is_done_twice_and_nothing_foreign_is_touched(self, movie: str, served: Impasto) -> None:
@@ -500,6 +500,6 @@ def test_what_cannot_work_is_one_sentence(arguments: tuple[str, ...], said: str,
 
 
 def test_a_shot_knows_what_it_is() -> None:
-    assert shots_in(frames(7, 8))["cut.####.exr"] == Shot(
+    assert shots_in(frames(7, 8))["cut.####.exr"] == ArrivedShot(
         "cut.####.exr", shots_in(frames(8, 7))["cut.####.exr"].digest, 2, (), ()
     )

@@ -1,0 +1,45 @@
+"""Samples of a file as float32 fractions of their greatest value, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.core.errors import UnsupportedMedia
+from impasto.core.frame import Pixels, Samples
+
+
+def to_float(pixels: Pixels) -> Samples:
+    """Samples of a file as float32: integers divided by their greatest value, floats as they are.
+
+    float16 and integers up to 16 bits convert without loss of a step. float32 is returned itself.
+    """
+    if np.issubdtype(pixels.dtype, np.floating):
+        return pixels.astype(np.float32, copy=False)
+    fractions = pixels.astype(np.float32)
+    fractions *= np.float32(1.0 / _greatest(pixels.dtype))
+    return fractions
+
+
+def to_samples(fractions: Samples, dtype: npt.DTypeLike) -> Pixels:
+    """float32 as samples of a file: the inverse of `to_float`.
+
+    Integers are rounded to the nearest (ties to even) and clipped to their range, NaN becomes 0.
+    float16 overflows to infinity above 65519, as the half type does; no float is clipped.
+    """
+    kind = np.dtype(dtype)
+    if np.issubdtype(kind, np.floating):
+        with np.errstate(over="ignore"):
+            return fractions.astype(kind, copy=False)
+    greatest = _greatest(kind)
+    scaled = fractions * np.float32(greatest)
+    np.rint(scaled, out=scaled)
+    np.nan_to_num(scaled, copy=False, nan=0.0, posinf=greatest, neginf=0.0)
+    return np.clip(scaled, 0, greatest, out=scaled).astype(kind)
+
+
+def _greatest(dtype: npt.DTypeLike) -> int:
+    kind = np.dtype(dtype)
+    if kind not in (np.uint8, np.uint16):
+        raise UnsupportedMedia(f"expected a colour layer of uint8, uint16 or float samples, got {kind}")
+    return int(np.iinfo(kind).max)

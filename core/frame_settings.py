@@ -1,0 +1,30 @@
+"""How one frame is painted, apart from the style itself and a matte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from impasto.core.frame import Frame
+from impasto.core.grade import After, Before
+from impasto.core.params import Params
+from impasto.core.working_picture import Output
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSettings:
+    """The parameters of a style, what is done to the plate and to the painting, and the colours at both ends."""
+
+    params: Params | None = None
+    """None: the defaults of the style's card."""
+    before: Before = field(default_factory=Before)
+    after: After = field(default_factory=After)
+    input_space: str | None = None
+    """None: the space that the frame states, or the usual one of its samples."""
+    output: Output | None = None
+    """None: the colours and samples of the frame."""
+
+    def network_size(self, frame: Frame) -> tuple[int, int]:
+        """Width and height of the frame's display window after the resize before the network."""
+        window = frame.part.display_window
+        size = window.width, window.height
+        return size if self.before.resize is None else self.before.resize.size_for(*size)

@@ -1,0 +1,123 @@
+"""The options of `impasto render` as a shot job, checked as far as they can be before anything is opened."""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from impasto.core.controls import after_of, before_of, params_of
+from impasto.core.errors import UsageError
+from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+from impasto.core.media.shot import FrameRange
+from impasto.core.motion.conventions import MotionSource
+from impasto.core.params import PARAMETERS, Params
+from impasto.core.resize import Resize
+from impasto.hosts.terminal.controls import given
+from impasto.hosts.terminal.render.animation_file import read_animation
+from impasto.server.protocol.animation import animated_from
+from impasto.server.protocol.messages import AnimatedParameter, Precision, RenderSettings, ShotJob
+
+TILES = {"auto": 0, "off": -1}
+
+
+def job_from(
+    *,
+    input: str = "",
+    output: str = "",
+    style: str | None = None,
+    frames: str | None = None,
+    matte: str | None = None,
+    guides: tuple[str, ...] = (),
+    motion: str | None = None,
+    layer: str | None = None,
+    input_space: str | None = None,
+    output_space: str | None = None,
+    tile: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    animate: str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    controls: Mapping[str, Any],
+) -> ShotJob:
+    """The job that these options describe, with paths as they were typed; no style is an empty one.
+
+    `controls` has the options of the tables, None where they were not given. Raises UsageError for what cannot work.
+    """
+    paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion}
+    for what, path in (*paths.items(), *(("guides", path) for path in guides)):
+        require_utf8(what, path or "")
+    look = RenderSettings(
+        style or "",
+        params=given("", PARAMETERS, controls),
+        before=given("before_", BEFORE_CONTROLS, controls),
+        after=given("after_", AFTER_CONTROLS, controls),
+        precision=precision_of(precision),
+        tile=tile_number(tile),
+        device="" if device == "auto" else device,
+    )
+    params_of(look.params, Params()), before_of(look.before), after_of(look.after)
+    sizes = [controls.get(name) or "" for name in ("before_resize", "after_resize")]
+    for size in filter(None, sizes):
+        Resize.parse(size)
+    run = None if frames is None else FrameRange.parse(frames)
+    vectors = None if motion is None else MotionSource.parse(motion)
+    return ShotJob(
+        look,
+        input,
+        output,
+        first=None if run is None else run.first,
+        last=None if run is None else run.last,
+        layer=layer or "",
+        matte=matte or "",
+        input_space=input_space or "",
+        output_space=output_space or "",
+        before_resize=sizes[0],
+        after_resize=sizes[1],
+        overwrite=overwrite,
+        resume=resume,
+        animated=() if animate is None else animated_in(animate, controls),
+        guides=guides,
+        motion="" if vectors is None else vectors.path or input,
+        motion_layer="" if vectors is None else vectors.named,
+    )
+
+
+def require_utf8(what: str, path: str) -> None:
+    """Raise UsageError for a path that is not UTF-8, which no codec opens, no message carries and no note can name."""
+    for each in (path, os.path.abspath(path)):
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            shown = each.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise UsageError(f"expected a path in UTF-8 as {what}, got '{shown}'; rename it") from None
+
+
+def animated_in(path: str, controls: Mapping[str, Any]) -> tuple[AnimatedParameter, ...]:
+    """The parameters that change, from a file. UsageError for a parameter that is given beside it too."""
+    animation = read_animation(path)
+    for track in animation.tracks:
+        if controls.get(track.name) is not None:
+            raise UsageError(
+                f"expected {track.name} as --{track.name} or among the keys of '{path}', got both; leave one out"
+            )
+    return animated_from(animation)
+
+
+def precision_of(text: str) -> Precision:
+    """A precision by its name; UsageError for one that does not exist."""
+    known = typing.get_args(Precision)
+    if text not in known:
+        raise UsageError(f"expected a precision among {', '.join(known)}, got '{text}'")
+    return typing.cast("Precision", text)
+
+
+def tile_number(text: str) -> int:
+    """'auto', 'off' or a number of pixels as the tile of a job; UsageError for anything else."""
+    if text in TILES:
+        return TILES[text]
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"expected --tile as auto, off or a number of pixels, got '{text}'; leave it at auto")
+    return int(text)

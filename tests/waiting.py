@@ -1,0 +1,21 @@
+"""Waiting in tests for what another thread or process does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+WAIT_S = 60.0
+"""Nothing that a test waits for takes longer, on a busy machine too."""
+
+
+def until(condition: Callable[[], Found], limit_s: float = WAIT_S, what: str = "") -> Found:
+    """The value of a condition as soon as it is true; AssertionError after `limit_s`, naming `what`."""
+    end = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"waited {limit_s:g} s in vain {what}".rstrip()
+        time.sleep(0.005)
+    return found

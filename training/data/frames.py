@@ -1,0 +1,83 @@
+"""Two frames over each other: data windows, masks, and what a network must answer for a painted frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from impasto.core import colour
+from impasto.core.errors import TrainingError
+from impasto.core.frame import Frame, Pixels, Samples, Window
+from impasto.core.working_picture import WorkingPicture
+
+PAINTED = 0.25
+"""Mask or alpha from which a pixel counts as painted: object masks of many colours, their edges included."""
+INVALID_REACH = 3
+"""Pixels around NaN or infinity that are not learned from: the fill reaches into them."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+def relative_window(frame: Frame) -> Window:
+    """The data window as seen from the corner of the display window."""
+    data, display = frame.part.data_window, frame.part.display_window
+    return Window(data.x - display.x, data.y - display.y, data.width, data.height)
+
+
+def to_window_of(plate: Frame, frame: Frame, samples: Pixels) -> Pixels:
+    """Samples of a frame's data window, (H, W) or (H, W, C), in the data window of a plate; zeros where it has none.
+
+    The display windows of both lie upon each other.
+    """
+    target, source = relative_window(plate), relative_window(frame)
+    if target == source:
+        return samples
+    result = np.zeros((target.height, target.width, *samples.shape[2:]), samples.dtype)
+    left, top = max(source.x, target.x), max(source.y, target.y)
+    right = min(source.x + source.width, target.x + target.width)
+    bottom = min(source.y + source.height, target.y + target.height)
+    if left < right and top < bottom:
+        result[top - target.y : bottom - target.y, left - target.x : right - target.x] = samples[
+            top - source.y : bottom - source.y, left - source.x : right - source.x
+        ]
+    return result
+
+
+def mask_of(frame: Frame, name: str, plate: Frame) -> Mask:
+    """Where a mask is not black, (H, W), in the plate's data window; object masks of many colours are one mask.
+
+    TrainingError for a mask of another size than the plate.
+    """
+    window, own = plate.part.display_window, frame.part.display_window
+    if (own.width, own.height) != (window.width, window.height):
+        raise TrainingError(
+            f"expected masks of the plate's size {window.width}x{window.height}, got {own.width}x{own.height} "
+            f"in '{name}'; render or scale the mask to the plate"
+        )
+    return to_window_of(plate, frame, colour.to_float(frame.colour).max(axis=2) >= PAINTED)
+
+
+def near_invalid(picture: WorkingPicture) -> Mask | None:
+    """Where NaN or infinity is at most `INVALID_REACH` pixels away, (H, W); None where there is none."""
+    if picture.residual is None or picture.residual.invalid is None:
+        return None
+    side = 2 * INVALID_REACH + 1
+    return cv2.dilate(picture.residual.invalid.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+
+
+def answer_for(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
+    """The picture (H, W, 3) that the network must answer so that the render equals a paint in float.
+
+    The render puts back what the working picture of the plate does not hold, so it is removed from the paint here;
+    what does not fit into [0, 1] then is clipped. Where the two windows differ, or there is nothing to put back, the
+    answer is the working picture of the paint.
+    """
+    if plate.residual is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
+        return paint.picture
+    light, _ = colour.fill_invalid(paint.linear)
+    if plate.residual.floor is not None:
+        light = light - plate.residual.floor
+    if plate.residual.gain is not None:
+        light = light / plate.residual.gain
+    return colour.encode(np.clip(light, 0, 1))

@@ -1,0 +1,103 @@
+"""A folder of pairs that a teacher makes: PNGs in `before` and `after`, and a note on how they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import OpenImageIO as oiio
+
+from impasto.core.errors import TrainingError
+from impasto.core.frame import Samples
+from impasto.training.data.plates import save_picture
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+NOTE = "teacher.json"
+"""The file in a folder of pairs that says how they are made."""
+
+OnPair: TypeAlias = Callable[[int, int, Path], None]
+"""Receives after every pair: how many are there, of how many, and its plate."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedPair:
+    """A pair to make: its plate, the plate's long side in pixels, and the stem of both pictures."""
+
+    plate: Path
+    side: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MadePair:
+    """Both pictures of a pair, (H, W, 3) float32, working space; `deep` stores them with 16 bits instead of 8."""
+
+    before: Samples
+    after: Samples
+    deep: bool = False
+
+
+def sides_of(plate: Path, sides: Sequence[int]) -> list[int]:
+    """The long sides at which a plate is used: the first, and those others that the plate is larger than."""
+    first, *others = sides
+    longest = long_side(plate)
+    return [first, *(side for side in others if longest > side)]
+
+
+def write_pairs(
+    into: Path,
+    facts: dict[str, Any],
+    planned: Sequence[PlannedPair],
+    make: Callable[[PlannedPair], MadePair],
+    on_pair: OnPair,
+) -> None:
+    """Write `into`/before/NAME.png and `into`/after/NAME.png (sRGB) for every pair; those that exist stay.
+
+    `facts` say how they are made. TrainingError for a folder whose pairs were made otherwise.
+    """
+    before, after = into / "before", into / "after"
+    for folder in (before, after):
+        folder.mkdir(parents=True, exist_ok=True)
+    _note_facts(into, json.dumps(facts, sort_keys=True, indent=1))
+    for done, pair in enumerate(planned, 1):
+        name = f"{pair.name}.png"
+        if not (after / name).exists():
+            made = make(pair)
+            save_picture(before / name, made.before, deep=made.deep)
+            save_picture(after / name, made.after, deep=made.deep)
+        on_pair(done, len(planned), pair.plate)
+
+
+def settings_by_name(settings: DataclassInstance) -> dict[str, Any]:
+    """The settings by name; `input_space` only where one was given, as in folders from before there were spaces."""
+    facts = dataclasses.asdict(settings)
+    if facts["input_space"] is None:
+        del facts["input_space"]
+    return facts
+
+
+def long_side(path: Path) -> int:
+    """The long side of a picture, from its header; 0 for a file that is none, since reading it raises the error."""
+    opened = oiio.ImageInput.open(str(path))
+    return max(opened.spec().width, opened.spec().height) if opened else 0
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a picture has more than 8 bits a sample, from its header."""
+    opened = oiio.ImageInput.open(str(path))
+    return opened is not None and opened.spec().format != oiio.TypeUInt8
+
+
+def _note_facts(into: Path, facts: str) -> None:
+    """Write how the pairs in a folder are made, or check that those in it were made so."""
+    note = into / NOTE
+    if note.exists() and note.read_text(encoding="utf-8") != facts:
+        raise TrainingError(
+            f"expected pictures of the same teacher in '{into}', others are there; remove that folder or name another"
+        )
+    note.write_text(facts, encoding="utf-8")
