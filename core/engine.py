@@ -33,13 +33,14 @@ from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
+from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pack, to_cells
 from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
-from impasto.core.tiling import Maps, run_tiled
+from impasto.core.tiling import run_tiled
 from impasto.core.working_picture import check_matte, to_plate, to_working
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
@@ -107,11 +108,13 @@ class Engine:
             be_deterministic()
         config = self.style.generator.config
         self._stride, self._halo = config.stride, config.halo
-        net = self.style.generator.fold()
-        self._net = net.to(self.device, PRECISIONS[self.precision])
+        self._cell = config.shuffle
+        self._net = pack(self.style.generator.fold()).to(self.device, PRECISIONS[self.precision])
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
         self._graphs = CudaGraphs(self._net) if self._on_cuda else None
-        self._context = DeviceContext(self.device, PRECISIONS[self.precision], self._stride, streams_of(self.device))
+        self._context = DeviceContext(
+            self.device, PRECISIONS[self.precision], self._stride, self._cell, streams_of(self.device)
+        )
         self._keys = None if self.style.keys is None else KeyBlend(self.style.keys)
         if self._on_cuda:
             # The weights came on torch's default stream, which the engine's streams do not wait for.
@@ -270,19 +273,26 @@ class Engine:
             inputs = np.asarray(scaled, np.float32)
         padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
         with torch.inference_mode(), on(self._context.streams.compute):
-            batch = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
-            (gain, bias), tile = self._maps(batch, cancelled)
-            maps = torch.cat((gain, bias), dim=1)[:, :, : size[1], : size[0]].float()
-            if size != (width, height):
-                maps = F.interpolate(maps, size=(height, width), mode="bilinear", antialias=stroke < 1)
-            rgb = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(self.device)
-            painted = maps[:, :3] * rgb + maps[:, 3:]
-            return painted[0].permute(1, 2, 0).contiguous().cpu().numpy(), tile
+            whole = torch.from_numpy(padded).to(self.device)
+            cells = to_cells(whole, self._cell)
+            maps, tile = self._maps(cells.to(PRECISIONS[self.precision]), cancelled)
+            maps = maps.float()
+            if size == (width, height):
+                colours = cells if guides is None else to_cells(whole[..., :3], self._cell)
+                painted = from_cells(apply_maps(maps, colours), self._cell)[:height, :width]
+            else:
+                rgb = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+                planes = full_maps(maps, self._cell)[: size[1], : size[0]].permute(2, 0, 1)[None]
+                planes = F.interpolate(planes, size=(height, width), mode="bilinear", antialias=stroke < 1)
+                gain, bias = planes[0].permute(1, 2, 0).chunk(2, dim=2)
+                painted = torch.addcmul(bias, gain, rgb).add_(rgb)
+            return painted.contiguous().cpu().numpy(), tile
 
-    def _maps(self, inputs: Tensor, cancelled: Callable[[], None]) -> tuple[Maps, int | None]:
-        """Gain and bias for the network's input (1, C, H, W), in ever smaller tiles while memory runs short."""
+    def _maps(self, cells: Tensor, cancelled: Callable[[], None]) -> tuple[Tensor, int | None]:
+        """The maps of a picture in cells, in ever smaller tiles while memory runs short."""
         net = self._graphs or self._net
-        height, width = inputs.shape[2:]
+        cell = self._cell
+        height, width = (cell * each for each in cells.shape[2:])
         first: int | None = self.tile if isinstance(self.tile, int) else None
         if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
             first = AUTO_TILE
@@ -292,9 +302,9 @@ class Engine:
             try:
                 if side is None:
                     cancelled()
-                    return net(inputs), None
-                maps = run_tiled(net, inputs, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
-                return maps, side
+                    return net(cells), None
+                sizes = {"side": -(-side // cell), "halo": self._halo // cell, "stride": self._stride // cell}
+                return run_tiled(net, cells, **sizes, cancelled=cancelled), side
             except (torch.OutOfMemoryError, MemoryError):
                 # Leave the handler before trying again: the traceback holds the tensors alive.
                 pass
