@@ -1,4 +1,4 @@
-"""CURVE keys of the server and its clients: who may talk to a server that listens on a network.
+"""Key pairs and the allow-list: who may use a server that listens on a network (CURVE).
 
     client.key, client.key_secret    the user's own pair, with which they go to servers
     server.key, server.key_secret    the pair of the server that this user runs
@@ -21,7 +21,6 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from impasto.core.errors import NotPermitted, UnknownName, UsageError
-from impasto.server.client_keys import ClientKeys
 from impasto.server.runtime_dir import TCP
 
 Role: TypeAlias = Literal["render", "admin"]
@@ -49,16 +48,25 @@ class KeyPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """Who a key belongs to, and what they may do."""
+class ClientAuth:
+    """What a client proves itself with: its own pair, and the public key of the server that it wants to reach."""
+
+    public: bytes
+    secret: bytes
+    server: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedClient:
+    """An entry of the allow-list: whose key it is, and what its holder may do."""
 
     name: str
     role: Role
     public: bytes = b""
 
 
-def keys_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's folder of keys: $IMPASTO_KEYS, else the one of the system's custom."""
+def auth_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's folder of key files: $IMPASTO_KEYS, else the one of the system's custom."""
     if named := environ.get("IMPASTO_KEYS"):
         return Path(named).absolute()
     if sys.platform == "win32":
@@ -66,7 +74,7 @@ def keys_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "impasto" / "keys"
 
 
-def prepare_keys(folder: Path) -> Path:
+def prepare_auth_folder(folder: Path) -> Path:
     """Make the folder where there is none. NotPermitted where others can reach into it."""
     for path in (folder, folder / ALLOWED, folder / SERVERS):
         try:
@@ -103,7 +111,7 @@ def new_pair(folder: Path, name: str, *, replace: bool = False) -> KeyPair:
     """Make the pair `name` ('client' or 'server'). UsageError where there is one already."""
     import zmq.auth
 
-    prepare_keys(folder)
+    prepare_auth_folder(folder)
     if (folder / f"{name}{SECRET}").exists() and not replace:
         raise UsageError(
             f"expected no {name} keys in '{folder}', but there are; keep them, or give --overwrite: whoever knows the"
@@ -120,62 +128,62 @@ def new_pair(folder: Path, name: str, *, replace: bool = False) -> KeyPair:
     return _pair(folder, name)
 
 
-def server_keys(folder: Path) -> KeyPair:
+def server_pair(folder: Path) -> KeyPair:
     """The server's pair, made when it is first asked for. NotPermitted where others can read it."""
-    prepare_keys(folder)
+    prepare_auth_folder(folder)
     return _pair(folder, SERVER) if (folder / f"{SERVER}{SECRET}").exists() else new_pair(folder, SERVER)
 
 
-def own_keys(folder: Path) -> KeyPair:
+def own_pair(folder: Path) -> KeyPair:
     """The user's own pair. NotPermitted where there is none, or where others can read it."""
     if not (folder / f"{CLIENT}{SECRET}").exists():
         raise NotPermitted(
             f"expected your keys in '{folder}', found none; run `impasto auth new`, and `impasto auth add` with what it"
             " prints on the server's machine"
         )
-    prepare_keys(folder)
+    prepare_auth_folder(folder)
     return _pair(folder, CLIENT)
 
 
-def client_keys(folder: Path, address: str, server: str | None = None) -> ClientKeys:
+def client_auth(folder: Path, address: str, server: str | None = None) -> ClientAuth:
     """What a client needs to reach the server at 'tcp://HOST:PORT': its own pair and the server's public key.
 
     `server` is that key; None takes the one that `trust` stored. NotPermitted where one of them is missing.
     """
-    own = own_keys(folder)
+    own = own_pair(folder)
     if server is not None:
-        return ClientKeys(own.public, own.secret, public_key(server))
+        return ClientAuth(own.public, own.secret, public_key(server))
     known = folder / SERVERS / f"{_file_of(address)}{PUBLIC}"
     if not known.exists():
         raise NotPermitted(
             f"expected to know the public key of {address}, which is how a server is told from a stranger; run"
             f" `impasto auth trust {address} KEY` with the key that `impasto serve --listen` prints there"
         )
-    return ClientKeys(own.public, own.secret, public_key(str(known)))
+    return ClientAuth(own.public, own.secret, public_key(str(known)))
 
 
 def trust(folder: Path, address: str, key: str) -> None:
     """Remember the public key of a server. UsageError for what is no address or no key."""
     name = _file_of(address)
     public = public_key(key)
-    prepare_keys(folder)
+    prepare_auth_folder(folder)
     _write(folder / SERVERS / f"{name}{PUBLIC}", public, {"address": address})
 
 
-def add(folder: Path, name: str, key: str, role: str = "render") -> Allowed:
+def add(folder: Path, name: str, key: str, role: str = "render") -> AllowedClient:
     """Let the holder of a public key use this user's server. UsageError for a name that is taken, or no name or key."""
     if role not in ROLES:
         raise UsageError(f"expected the role render or admin, got '{role}'; give --role render")
     path = _allowed_path(folder, name)
     public = public_key(key)
-    prepare_keys(folder)
+    prepare_auth_folder(folder)
     if path.exists():
         raise UsageError(f"expected a new name, '{name}' has a key already; run `impasto auth revoke {name}` before")
     holder = AllowList(folder).user_of(public)
     if holder is not None:
         raise UsageError(f"expected a new key, '{holder.name}' has this one; run `impasto auth revoke {holder.name}`")
     _write(path, public, {"role": role})
-    return Allowed(name, cast("Role", role), public)
+    return AllowedClient(name, cast("Role", role), public)
 
 
 def revoke(folder: Path, name: str) -> None:
@@ -231,11 +239,11 @@ class AllowList:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / ALLOWED
         self._state: tuple[tuple[str, int, int, int], ...] | None = None
-        self._known: dict[bytes, Allowed] = {}
+        self._known: dict[bytes, AllowedClient] = {}
         self.problems: tuple[str, ...] = ()
         """Files that are no keys; nobody enters by them."""
 
-    def user_of(self, public: bytes) -> Allowed | None:
+    def user_of(self, public: bytes) -> AllowedClient | None:
         """Who holds a public key (32 bytes, or its 40 letters); None for a stranger."""
         from zmq.utils import z85
 
@@ -243,7 +251,7 @@ class AllowList:
         self._refresh()
         return self._known.get(letters)
 
-    def entries(self) -> tuple[Allowed, ...]:
+    def entries(self) -> tuple[AllowedClient, ...]:
         """Everybody who is allowed, by name."""
         self._refresh()
         return tuple(sorted(self._known.values(), key=lambda each: each.name))
@@ -253,7 +261,7 @@ class AllowList:
         state = tuple(each for each in map(_stamp, (self._folder, *files)) if each is not None)
         if state == self._state:
             return
-        known: dict[bytes, Allowed] = {}
+        known: dict[bytes, AllowedClient] = {}
         problems = []
         for path in files:
             try:
@@ -275,13 +283,13 @@ def _stamp(path: Path) -> tuple[str, int, int, int] | None:
     return path.name, facts.st_ino, facts.st_mtime_ns, facts.st_mode
 
 
-def _holder(path: Path) -> Allowed:
+def _holder(path: Path) -> AllowedClient:
     require_private(path, 0o600)
     fields = _fields(path)
     role = fields.get("role", "render")
     if role not in ROLES or not _NAME.fullmatch(path.stem):
         raise UsageError(f"expected a name and a role, got '{path.stem}' and '{role}'")
-    return Allowed(path.stem, cast("Role", role), public_key(fields.get("public-key", "")))
+    return AllowedClient(path.stem, cast("Role", role), public_key(fields.get("public-key", "")))
 
 
 def _pair(folder: Path, name: str) -> KeyPair:

@@ -2,7 +2,7 @@
 
 A name is taken apart by strict rules before it meets the disk, and then followed folder by folder without ever
 following a link. Nothing is expanded: no '~', no variable, no wildcard. The answer holds for the moment of the
-question; who may write into a root can still change what is there.
+question: a program that may write into a root can still change what is there.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _ROOT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{1,62}", re.IGNORECASE)
 _NUMBER = re.compile(r"#+|%0[1-9]d")
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
 _SIGNS = frozenset('\\:*?[]{}<>|"$~%@#`')
-"""What a shell, a pattern or another system would read as more than a letter."""
+"""Characters that a shell, a pattern or another system reads as more than themselves."""
 _SLASHES = frozenset("\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c\u2571\u2572")
-"""What looks like a slash or backslash to a person."""
+"""Characters that look like a slash or backslash."""
 
 
 def root_of(text: str) -> tuple[str, Root]:

@@ -1,4 +1,4 @@
-"""How a server was asked to be."""
+"""The settings of a server, as plain values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Everything that decides how a server runs, as plain values."""
+    """Everything that decides how a server runs."""
 
     folder: Path
     """The runtime folder: sockets, lock and log."""

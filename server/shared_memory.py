@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from impasto.core.errors import ServerBusy, ServerError
+from impasto.server.free_memory import free_memory_bytes
 from impasto.server.processes import has_ended
 
 NONCE_BYTES: Final = 16
@@ -328,29 +329,9 @@ def _free_bytes(folder: Path) -> int:
 
 def _check_memory(wanted: int) -> None:
     """Raise NoRoom if the segment would take more than half of the memory that this process may still have."""
-    free = _free_memory()
+    free = free_memory_bytes()
     if free is not None and wanted > free // 2:
         raise NoRoom(f"expected {wanted >> 20} MiB for shared memory within half of the {free >> 20} MiB that are free")
-
-
-def _free_memory() -> int | None:
-    """Bytes that the machine, and a container's limit where there is one, leave; None where nobody says."""
-    found = []
-    try:
-        words = Path("/proc/meminfo").read_text(encoding="ascii").split()
-        found.append(int(words[words.index("MemAvailable:") + 1]) * 1024)
-    except (OSError, ValueError, IndexError):
-        pass
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(encoding="ascii"), re.MULTILINE)
-        if limit != "max":
-            found.append(max(0, int(limit) - used + (int(cached[1]) if cached else 0)))
-    except (OSError, ValueError):
-        pass
-    return min(found, default=None)
 
 
 def _no_room(layout: Layout, where: str) -> NoRoom:

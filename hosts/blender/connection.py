@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from impasto.core.errors import UsageError
-from impasto.server.auth import client_keys, keys_folder
+from impasto.server.auth import auth_folder, client_auth
 
 from . import preferences
 from .server_connection import Connection, ServerTarget
@@ -23,7 +23,7 @@ def target() -> ServerTarget:
             f"expected to reach '{address}', Blender is set to work offline; tick Allow Online Access under Preferences"
             f" > System, or leave the address empty for a server on this machine"
         )
-    return ServerTarget(address, keys=client_keys(keys_folder(), address, None))
+    return ServerTarget(address, auth=client_auth(auth_folder(), address, None))
 
 
 _current: Connection | None = None

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError, ServerUnreachable, UsageError
+from impasto.server.auth import ClientAuth
 from impasto.server.client import Client
-from impasto.server.client_keys import ClientKeys
 from impasto.server.launcher import ARGUMENTS
 from impasto.server.protocol.messages import StyleFacts
 from impasto.server.runtime_dir import running, runtime_folder
@@ -38,7 +38,7 @@ class ServerTarget:
     """'tcp://HOST:PORT', or '' for the user's own on this machine."""
     command: tuple[str, ...] = ()
     """The `impasto` command; () where it is not known."""
-    keys: ClientKeys | None = None
+    auth: ClientAuth | None = None
 
 
 class Connection:
@@ -183,7 +183,7 @@ class Connection:
             timeout_s=CONNECT_S,
             name="blender",
             command=command,
-            keys=target.keys,
+            auth=target.auth,
         )
         client.on_styles_changed(lambda revision: self._read_styles())
         return client

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from impasto.core.errors import ServerUnreachable, UsageError
-from impasto.server.client.transport import Route
-from impasto.server.client_keys import ClientKeys
+from impasto.server.auth import ClientAuth
+from impasto.server.client.transport import Endpoints
 from impasto.server.launcher import last_line, launch
 from impasto.server.runtime_dir import (
     TCP,
@@ -24,8 +24,8 @@ from impasto.server.runtime_dir import (
 )
 
 
-class Place(Protocol):
-    """A place where a server is, or should be."""
+class ServerAddress(Protocol):
+    """Where a server is, or should be."""
 
     @property
     def local(self) -> bool:
@@ -35,18 +35,18 @@ class Place(Protocol):
     def far(self) -> bool:
         """Whether samples are packed before the connection has been measured."""
 
-    def reach(self, *, start: bool, timeout_s: float) -> Route:
-        """The way to it; with `start` it is started if it is not there. Raises ServerUnreachable."""
+    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
+        """Its sockets; with `start` it is started if it does not run. Raises ServerUnreachable."""
 
-    def still_there(self) -> bool:
+    def may_run(self) -> bool:
         """Whether waiting for an answer makes sense."""
 
-    def last_words(self) -> str:
-        """What a lost server left to say, to be put behind a sentence; may be empty."""
+    def log_hint(self) -> str:
+        """What the log of a lost server says, to be put behind a sentence; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
-class LocalPlace:
+class LocalAddress:
     """The server of a runtime folder."""
 
     folder: Path
@@ -62,8 +62,8 @@ class LocalPlace:
         """It is not."""
         return False
 
-    def reach(self, *, start: bool, timeout_s: float) -> Route:
-        """The way to the server of the folder, which is started where none runs and `start` says so."""
+    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
+        """The sockets of the folder's server, which is started where none runs and `start` says so."""
         if sys.platform == "win32":
             raise ServerUnreachable(
                 "on Windows a server is reached by address: run `impasto serve --listen tcp://127.0.0.1:PORT` and "
@@ -77,13 +77,13 @@ class LocalPlace:
                     f"with start=True"
                 )
             launch(self.folder, self.command, timeout_s)
-        return Route(control_endpoint(self.folder), data_endpoint(self.folder), f"the server in '{self.folder}'")
+        return Endpoints(control_endpoint(self.folder), data_endpoint(self.folder), f"the server in '{self.folder}'")
 
-    def still_there(self) -> bool:
-        """Whether somebody holds the folder."""
+    def may_run(self) -> bool:
+        """Whether a server holds the folder."""
         return running(self.folder) is not None
 
-    def last_words(self) -> str:
+    def log_hint(self) -> str:
         """The last line of the log, and where it is."""
         log = log_path(self.folder)
         line = last_line(log)
@@ -91,23 +91,23 @@ class LocalPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class RemotePlace:
+class RemoteAddress:
     """A server at an address; it is never started from here."""
 
     host: str
     port: int
-    keys: ClientKeys
+    auth: ClientAuth
 
-    def reach(self, *, start: bool, timeout_s: float) -> Route:
+    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
         """Both sockets: data is on the port behind that of control."""
         control, data = (f"tcp://{self.host}:{port}" for port in (self.port, self.port + 1))
-        return Route(control, data, f"the server at {control}", self.keys)
+        return Endpoints(control, data, f"the server at {control}", self.auth)
 
-    def still_there(self) -> bool:
-        """Nobody can say from here."""
+    def may_run(self) -> bool:
+        """Always: it cannot be told from here."""
         return True
 
-    def last_words(self) -> str:
+    def log_hint(self) -> str:
         """Nothing: its log is on the other machine."""
         return ""
 
@@ -127,21 +127,21 @@ class RemotePlace:
             return True
 
 
-def place_of(
-    address: str | Path | None, *, command: Sequence[str] | None = None, keys: ClientKeys | None = None
-) -> LocalPlace | RemotePlace:
-    """The place that an address names: 'tcp://HOST:PORT', a runtime folder, or None for the user's own folder.
+def parse_address(
+    address: str | Path | None, *, command: Sequence[str] | None = None, auth: ClientAuth | None = None
+) -> LocalAddress | RemoteAddress:
+    """What an address names: 'tcp://HOST:PORT', a runtime folder, or None for the user's own folder.
 
     Raises UsageError.
     """
     if address is None or isinstance(address, Path) or "://" not in address:
-        return LocalPlace(runtime_folder() if address is None else Path(address).absolute(), command)
+        return LocalAddress(runtime_folder() if address is None else Path(address).absolute(), command)
     match = TCP.fullmatch(address)
     if match is None or not 0 < int(match["port"]) < 65535:
         raise UsageError(f"expected tcp://HOST:PORT with a port below 65535, or a runtime folder, got '{address}'")
-    if keys is None:
+    if auth is None:
         raise UsageError(
             f"expected keys to connect to '{address}', because a server on a network takes no others; make them with "
             f"`impasto auth new` and have the server's owner run `impasto auth add`"
         )
-    return RemotePlace(match["host"], int(match["port"]), keys)
+    return RemoteAddress(match["host"], int(match["port"]), auth)

@@ -7,8 +7,11 @@
 
 Two frames under way at once keep the server busy; three results that nobody releases make it wait. Every call that
 waits has a time limit and raises an error of `impasto.core.errors` beyond it. The client may be used from several
-threads. Callbacks of futures run in whichever thread reads what the server says: one of the client's own, or one of the
-host's that waits in a call of the client just then. They must not wait for the server, nor long for anything else.
+threads. Callbacks of futures run in a thread of the client's own. They must not wait for the server, nor long for
+anything else.
+
+A frame whose connection is lost fails with ServerUnreachable; the next call connects again. `render_shot` resumes its
+shot by itself.
 """
 
 from __future__ import annotations
@@ -24,15 +27,16 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import ServerError
-from impasto.server.client.address import Place, place_of
-from impasto.server.client.futures import FrameFuture, ShotFuture, ShotFutureEvent, ShotRequest
+from impasto.server.auth import ClientAuth
+from impasto.server.client.address import ServerAddress, parse_address
+from impasto.server.client.frame_slot import FrameOptions, FrameSlot
+from impasto.server.client.futures import FrameFuture, PendingShot, ShotFuture, ShotFutureEvent
 from impasto.server.client.paths import require_sendable_shot
-from impasto.server.client.requests import Desk, Visitor
-from impasto.server.client.ring_writes import FrameSlot, LookWords, RingKeeper
+from impasto.server.client.requests import ClientOptions, ClientRequests
+from impasto.server.client.ring import RingClient
 from impasto.server.client.session import new_id
 from impasto.server.client.shots import follow_shot, require_minor
 from impasto.server.client.transport import OpenTransport, SocketTransport
-from impasto.server.client_keys import ClientKeys
 from impasto.server.protocol.messages import (
     Alpha,
     AskStatus,
@@ -71,18 +75,18 @@ class Client:
 
     def __init__(
         self,
-        place: Place,
-        visitor: Visitor,
+        address: ServerAddress,
+        options: ClientOptions,
         *,
         pairs: int = PAIRS,
         timeout_s: float = TIMEOUT_S,
         open_transport: OpenTransport = SocketTransport,
     ) -> None:
-        self._place, self._visitor, self._open_transport = place, visitor, open_transport
+        self._address, self._options, self._open_transport = address, options, open_transport
         self._pairs, self._timeout_s = pairs, timeout_s
-        self._inherited: list[tuple[Desk, RingKeeper]] = []
-        self._desk, self._rings = Desk(place, visitor, open_transport), RingKeeper(pairs)
-        self._desk.talk(timeout_s)
+        self._inherited: list[tuple[ClientRequests, RingClient]] = []
+        self._requests, self._ring = ClientRequests(address, options, open_transport), RingClient(pairs)
+        self._requests.session(timeout_s)
 
     @classmethod
     def connect(
@@ -94,19 +98,19 @@ class Client:
         lane: Lane = "interactive",
         name: str = "python",
         command: Sequence[str] | None = None,
-        keys: ClientKeys | None = None,
+        auth: ClientAuth | None = None,
         pairs: int = PAIRS,
         control_only: bool = False,
     ) -> Client:
-        """Connect to the user's server, to that of a runtime folder, or to 'tcp://HOST:PORT' with keys.
+        """Connect to the user's server, to that of a runtime folder, or to 'tcp://HOST:PORT' with `auth`.
 
         With `start` a local server that does not run is started, by `command` where it is given. `lane` is the one
         of requests that name none, `name` how the status calls this program. `timeout_s` bounds this call and is the
         default of the others. With `control_only` nothing can be rendered, and the server has room for the client where
         it has none for others. Raises ServerUnreachable, IncompatibleServer, NotPermitted, UsageError.
         """
-        place = place_of(address, command=command, keys=keys)
-        return cls(place, Visitor(name, lane, start, control_only), pairs=pairs, timeout_s=timeout_s)
+        where = parse_address(address, command=command, auth=auth)
+        return cls(where, ClientOptions(name, lane, start, control_only), pairs=pairs, timeout_s=timeout_s)
 
     def submit(
         self,
@@ -118,7 +122,7 @@ class Client:
         alpha: Alpha = "associated",
         bottom_up: bool = False,
         timeout_s: float | None = None,
-        **words: Unpack[LookWords],
+        **options: Unpack[FrameOptions],
     ) -> FrameFuture:
         """Have a plate painted: (height, width, 1 to 4 channels) of uint8, uint16, float16 or float32.
 
@@ -135,7 +139,7 @@ class Client:
             np.copyto(slot.pixels, pixels if pixels.ndim == 3 else pixels[:, :, None])
             if matte is not None and slot.matte is not None:
                 np.copyto(slot.matte, matte)
-            return slot.submit(str(style), timeout_s=max(0.0, until - time.monotonic()), **words)
+            return slot.submit(str(style), timeout_s=max(0.0, until - time.monotonic()), **options)
 
     def slot(
         self,
@@ -198,7 +202,7 @@ class Client:
     def preview(self, style: str) -> bytes:
         """The picture of a style, as a PNG. Raises UnknownName."""
         id = new_id()
-        _, parts = self._here().talk(self._timeout_s).ask(ShowPreview(id, style), PreviewFound, id, self._timeout_s)
+        _, parts = self._here().session(self._timeout_s).ask(ShowPreview(id, style), PreviewFound, id, self._timeout_s)
         if len(parts) != 1:
             raise ServerError(f"expected a preview in one part, got {len(parts)}; upgrade the server")
         return bytes(parts[0])
@@ -208,36 +212,36 @@ class Client:
         self._here().on_styles_changed(call)
 
     def status(self, *, timeout_s: float | None = None) -> Status:
-        """How the server is."""
+        """How the server is doing."""
         id = new_id()
         limit = self._limit(timeout_s)
-        return self._here().talk(limit).ask(AskStatus(id), Status, id, limit)[0]
+        return self._here().session(limit).ask(AskStatus(id), Status, id, limit)[0]
 
     def ping(self, *, timeout_s: float | None = None) -> float:
         """Seconds until the server has answered."""
         limit = self._limit(timeout_s)
-        return self._here().talk(limit).ping(limit)
+        return self._here().session(limit).ping(limit)
 
     def shut_down(self, *, at_once: bool = False) -> float:
         """Have the server finish what runs, or with `at_once` cancel it, and leave; the seconds it may take at most."""
         id = new_id()
-        talk = self._here().talk(self._timeout_s, start=False)
-        return talk.ask(Shutdown(id, at_once), ShuttingDown, id, self._timeout_s)[0].seconds
+        session = self._here().session(self._timeout_s, start=False)
+        return session.ask(Shutdown(id, at_once), ShuttingDown, id, self._timeout_s)[0].seconds
 
     @property
     def welcome(self) -> Welcome:
         """What the server said of itself: version, process, credit, devices, controls with their ranges."""
-        return self._here().talk(self._timeout_s).welcome
+        return self._here().session(self._timeout_s).welcome
 
     @property
     def transport(self) -> Literal["ring", "inline"]:
         """How the pixels of the last frame travelled; 'inline' before the first."""
-        return self._rings.transport
+        return self._ring.transport
 
     @property
     def transport_problem(self) -> str:
         """Why pixels travel inside the messages; empty while they do not."""
-        return self._rings.problem
+        return self._ring.problem
 
     def close(self) -> None:
         """Leave the server, within about a second; requests under way fail, results stay good."""
@@ -253,42 +257,42 @@ class Client:
 
     def _post_shot(self, request_for: Callable[[Welcome], SubmitShot], timeout_s: float | None = None) -> ShotFuture:
         """Send the shot job that fits the session."""
-        desk = self._here()
-        talk = desk.talk(self._limit(timeout_s))
-        request = request_for(talk.welcome)
-        require_minor(request.job, talk.welcome)
+        requests = self._here()
+        session = requests.session(self._limit(timeout_s))
+        request = request_for(session.welcome)
+        require_minor(request.job, session.welcome)
         require_sendable_shot(request.job)
-        future = ShotFuture(request.id, desk.take_back)
-        desk.post(talk, ShotRequest(request, future))
+        future = ShotFuture(request.id, requests.cancel)
+        requests.post(session, PendingShot(request, future))
         return future
 
-    def _here(self) -> Desk:
-        """The desk of this process."""
-        if self._desk.pid != os.getpid():
+    def _here(self) -> ClientRequests:
+        """The requests of this process."""
+        if self._requests.pid != os.getpid():
             # Kept, because the memory and locks of the parent's threads must not be collected here.
-            self._inherited.append((self._desk, self._rings))
-            self._desk = Desk(self._place, self._visitor, self._open_transport)
-            self._rings = RingKeeper(self._pairs)
-        return self._desk
+            self._inherited.append((self._requests, self._ring))
+            self._requests = ClientRequests(self._address, self._options, self._open_transport)
+            self._ring = RingClient(self._pairs)
+        return self._requests
 
     def _limit(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else timeout_s
 
     def _slot_for(self, picture: Picture, matte: Samples | None, until: float) -> FrameSlot:
         layout = None if matte is None else matte_of(matte, picture)
-        desk = self._here()
-        talk = desk.talk(max(0.0, until - time.monotonic()))
-        ring = self._rings.enter(talk, slot_bytes_needed(picture, layout), until)
-        return FrameSlot(desk, talk, ring, picture, layout).take(until)
+        requests = self._here()
+        session = requests.session(max(0.0, until - time.monotonic()))
+        ring = self._ring.enter(session, slot_bytes_needed(picture, layout), until)
+        return FrameSlot(requests, session, ring, picture, layout, until)
 
     def _styles(self) -> tuple[StyleFacts, ...] | None:
         """One pass over the pages; None where the library changed on the way."""
-        talk = self._here().talk(self._timeout_s)
+        session = self._here().session(self._timeout_s)
         found: list[StyleFacts] = []
         revision: int | None = None
         while True:
             id = new_id()
-            page, _ = talk.ask(ListStyles(id, len(found)), StyleList, id, self._timeout_s)
+            page, _ = session.ask(ListStyles(id, len(found)), StyleList, id, self._timeout_s)
             if page.offset != len(found) or revision not in (None, page.revision):
                 return None
             revision = page.revision

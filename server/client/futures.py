@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import queue
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -15,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import DeadlineExpired, ImpastoError, RequestCancelled, ServerError
-from impasto.server.client.ring import RingPairs
+from impasto.server.client.ring import TakenPair
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.compression import unpack_samples
 from impasto.server.protocol.errors import error_of
@@ -31,7 +29,7 @@ from impasto.server.protocol.messages import (
     SubmitShot,
     Terminal,
 )
-from impasto.server.protocol.pixels import picture_bytes, slot_bytes_needed, view_of
+from impasto.server.protocol.pixels import picture_bytes, view_of
 
 Samples: TypeAlias = npt.NDArray[Any]
 ShotFutureEvent: TypeAlias = Queued | ShotEvent | Failed | Cancelled
@@ -84,30 +82,22 @@ class FrameResult:
 
 
 class FrameFuture(Future[FrameResult]):
-    """A frame that is being painted.
-
-    Callbacks run in the connection's thread, or in one that waits for a result: they must not wait for the server.
-    """
+    """A frame that is being painted. Callbacks run in the transport's thread: they must not wait for the server."""
 
     def __init__(
-        self,
-        id: bytes,
-        take_back: Callable[[bytes], None],
-        steer: Callable[[Callable[[], bool], float], None] = lambda over, until: None,
+        self, id: bytes, cancel: Callable[[bytes], None], require_may_wait: Callable[[], None] = lambda: None
     ) -> None:
-        """`steer` reads in the calling thread what the server says, until its first argument says that it is over."""
+        """`require_may_wait` raises UsageError where a wait would not end."""
         super().__init__()
         self.id = id
-        self._take_back, self._steer = take_back, steer
+        self._cancel, self._require_may_wait = cancel, require_may_wait
         self.set_running_or_notify_cancel()
 
     def result(self, timeout: float | None = None) -> FrameResult:
         """The painted frame. Raises what befell it, TimeoutError after so many seconds."""
-        if self.done():
-            return super().result(0)
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        self._steer(self.done, until)
-        return super().result(None if timeout is None else max(0.0, until - time.monotonic()))
+        if not self.done():
+            self._require_may_wait()
+        return super().result(timeout)
 
     def cancel(self) -> bool:
         """Ask the server to drop the frame; whether it was still under way.
@@ -116,17 +106,17 @@ class FrameFuture(Future[FrameResult]):
         """
         if self.done():
             return False
-        self._take_back(self.id)
+        self._cancel(self.id)
         return True
 
 
 class ShotFuture(Future[ShotDone]):
     """A shot that is being rendered. `next_event` tells how far it is."""
 
-    def __init__(self, id: bytes, take_back: Callable[[bytes], None]) -> None:
+    def __init__(self, id: bytes, cancel: Callable[[bytes], None]) -> None:
         super().__init__()
         self.id = id
-        self._take_back = take_back
+        self._cancel = cancel
         self._events: queue.SimpleQueue[ShotFutureEvent | None] = queue.SimpleQueue()
         self.set_running_or_notify_cancel()
 
@@ -134,45 +124,35 @@ class ShotFuture(Future[ShotDone]):
         """Ask the server to stop after the frames that are begun; whether the shot was still under way."""
         if self.done():
             return False
-        self._take_back(self.id)
+        self._cancel(self.id)
         return True
 
     def next_event(self, timeout_s: float) -> ShotFutureEvent | None:
         """The next thing that happened, None when the shot has ended. Raises `queue.Empty` after `timeout_s`."""
         return self._events.get(timeout=timeout_s)
 
-    def tell(self, event: ShotFutureEvent | None) -> None:
-        """Add an event; None is the last."""
+    def add_event(self, event: ShotFutureEvent | None) -> None:
+        """Add an event for `next_event`; None is the last."""
         self._events.put(event)
 
 
 @dataclass(slots=True)
-class FrameRequest:
+class PendingFrame:
     """A frame request that has no terminal message yet."""
 
     message: Submit
     parts: Sequence[Part]
     future: FrameFuture
-    ring: RingPairs | None = None
+    pair: TakenPair | None = None
     sent_at: float = 0.0
     alone: bool = False
     """Nothing else was under way when it was sent, so that its time says something about the connection."""
-    sent_again: int = 0
-    taken_back: bool = False
 
-    @property
-    def size(self) -> int:
-        """Bytes of samples, as the server counts them against the credit."""
-        return slot_bytes_needed(self.message.picture, self.message.matte)
-
-    def hear(self, event: Queued | ShotEvent) -> None:
-        """News that are not the end."""
+    def note(self, event: Queued | ShotEvent) -> None:
+        """Pass on news that are not the end: a frame has no use for them."""
 
     def end(self, message: Terminal, parts: Sequence[Part]) -> None:
         """Give the future its result or error, and the pair back where the result does not need it."""
-        if self.future.done():  # given up
-            self._free_pair()
-            return
         try:
             if isinstance(message, Done):
                 self.future.set_result(self._result(message, parts))
@@ -187,27 +167,14 @@ class FrameRequest:
         if not self.future.done():
             self.future.set_exception(error)
 
-    def give_up(self, error: ImpastoError) -> None:
-        """End the future. The pair stays away until `end`, because the server may still paint into it."""
-        self.future.set_exception(error)
-
-    def lose_pair(self) -> None:
-        """The pair is not used again: nobody will say when the server is done with it."""
-        if self.ring is not None:
-            self.ring.leave()
-            self.ring = None
-
     def _result(self, done: Done, parts: Sequence[Part]) -> FrameResult:
         picture = self.message.picture
         if picture.bottom_up:
             picture = replace(picture, bottom_up=False)  # rows in the order in which they were sent
         if not done.inline:
-            ring, slot = self.ring, self.message.slot
-            if ring is None or slot is None:
+            if self.pair is None:
                 raise ServerError("expected the samples of the result behind the message, got none; submit it again")
-            self.ring = None  # first: a Ctrl-C in between may lose the pair, but does not give it back twice
-            lent, back = ring.lend(slot.pair)
-            ring.leave()
+            lent, back = self.pair.lend()
             return FrameResult(view_of(picture, lent.data), done, back)
         if len(parts) != 1:
             raise ServerError(f"expected the samples of the result in one part, got {len(parts)}; submit it again")
@@ -225,43 +192,39 @@ class FrameRequest:
         return result
 
     def _free_pair(self) -> None:
-        if self.ring is not None and self.message.slot is not None:
-            self.ring.give_back(self.message.slot.pair)
-            self.ring.leave()
-            self.ring = None
+        if self.pair is not None:
+            self.pair.give_back()
 
 
 @dataclass(slots=True)
-class ShotRequest:
+class PendingShot:
     """A shot job that has no terminal message yet."""
 
     message: SubmitShot
     future: ShotFuture
-    sent_again: int = 0
-    taken_back: bool = False
     parts: Sequence[Part] = field(default=())
 
-    def hear(self, event: Queued | ShotEvent) -> None:
-        """News that are not the end."""
-        self.future.tell(event)
+    def note(self, event: Queued | ShotEvent) -> None:
+        """Pass on news that are not the end."""
+        self.future.add_event(event)
 
     def end(self, message: Terminal, parts: Sequence[Part]) -> None:
         """Give the future its result or error."""
         if isinstance(message, ShotDone):
             self.future.set_result(message)
-            self.future.tell(None)
+            self.future.add_event(None)
             return
         if isinstance(message, Failed | Cancelled):
-            self.future.tell(message)
+            self.future.add_event(message)
         self.fail(_error(message))
 
     def fail(self, error: ImpastoError) -> None:
         """End without a result."""
         self.future.set_exception(error)
-        self.future.tell(None)
+        self.future.add_event(None)
 
 
-Request: TypeAlias = FrameRequest | ShotRequest
+Pending: TypeAlias = PendingFrame | PendingShot
 
 
 def _error(message: Terminal) -> ImpastoError:

@@ -1,4 +1,4 @@
-"""One session with a server, from hello to goodbye or loss: who answers what, and whether anybody is still there."""
+"""One session with a server, from hello to goodbye or loss: questions with their answers, pings, and the handshake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
-from impasto.server.client.transport import Channel, OpenTransport, Route
+from impasto.server.client.transport import ChannelName, Endpoints, OpenTransport
 from impasto.server.protocol.codec import FROM_SERVER, Part, decode, encode
 from impasto.server.protocol.errors import error_of
 from impasto.server.protocol.messages import (
@@ -50,23 +50,23 @@ MISSED_PONGS: Final = 4
 LOOK_S: Final = 0.1
 """How often a handshake looks whether the server is still there."""
 
-About: TypeAlias = Queued | Done | ShotStarted | ShotProgress | ShotDone | Failed | Cancelled | Expired
-"""What is said about a request."""
+RequestNews: TypeAlias = Queued | Done | ShotStarted | ShotProgress | ShotDone | Failed | Cancelled | Expired
+"""What a server says about a request."""
 Answer: TypeAlias = tuple[FromServer, Sequence[Part]]
 Asked = TypeVar("Asked", Welcome, Joined, RingOffered, RingReady, StyleList, PreviewFound, Status, ShuttingDown, Pong)
 
 
-class Ears(Protocol):
-    """Whoever is told what concerns no question, in the connection's thread. Held weakly."""
+class SessionListener(Protocol):
+    """Hears what answers no question, in the transport's thread. A session holds it weakly."""
 
-    def about_request(self, talk: Conversation, message: About, parts: Sequence[Part]) -> None:
+    def request_news(self, message: RequestNews, parts: Sequence[Part]) -> None:
         """A message about a frame request or a shot job."""
 
     def styles_changed(self, revision: int) -> None:
         """The library changed."""
 
-    def lost(self, talk: Conversation, error: ImpastoError) -> None:
-        """The conversation is over, not by our own wish."""
+    def session_lost(self, session: ClientSession, error: ImpastoError) -> None:
+        """The session ended, and not by `close`."""
 
 
 def new_id() -> bytes:
@@ -74,7 +74,7 @@ def new_id() -> bytes:
     return secrets.token_bytes(16)
 
 
-class Conversation:
+class ClientSession:
     """A session with one server over one transport. When it is lost it stays lost: `error` says why.
 
     Construction shakes hands: it returns once the server takes requests. Raises ServerUnreachable where it does not
@@ -84,31 +84,32 @@ class Conversation:
     def __init__(
         self,
         open_transport: OpenTransport,
-        route: Route,
+        endpoints: Endpoints,
         hello: Hello,
-        ears: Ears,
+        listener: SessionListener,
         timeout_s: float,
-        still_there: Callable[[], bool] = lambda: True,
+        may_answer: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.route = route
+        """`may_answer` is asked while the server is silent: False ends the wait."""
+        self.endpoints = endpoints
         self.error: ImpastoError | None = None
-        self._ears = weakref.ref(ears)
+        self._listener = weakref.ref(listener)
         self._lock = threading.RLock()
-        """Again by the thread that has it, where a garbage collection closes a client that nobody holds."""
+        """Reentrant: a garbage collection may close a client in the thread that holds it."""
         self._questions: dict[object, Future[Answer]] = {}
         self._tokens = itertools.count(1)
-        self._unheard = 0
+        self._pings_unanswered = 0
         self._ping_at = float("inf")
         self._heartbeat_s = 2.0
-        self._hearing: set[int] = set()
-        """The threads in which we are told something."""
+        self._hearing_thread = 0
+        """The transport's thread, once it has told us something."""
         self._closed = False
         self._joined = False
         until = time.monotonic() + timeout_s
-        self._transport = open_transport(route, self)
+        self._transport = open_transport(endpoints, self)
         try:
-            self.welcome = self._shake(hello, Welcome, until, still_there)
-            self._shake(Join(self.welcome.session), Joined, until, still_there)
+            self.welcome = self._shake_hands(hello, Welcome, until, may_answer)
+            self._shake_hands(Join(self.welcome.session), Joined, until, may_answer)
         except BaseException:
             self._closed = True
             self._transport.close()
@@ -127,13 +128,11 @@ class Conversation:
         self.require_other_thread()
         question = self._expect(key)
         try:
-            until = time.monotonic() + timeout_s
-            self.tell("control", message)
-            self.steer(question.done, until)
-            answer, parts = question.result(max(0.0, until - time.monotonic()))
+            self.send("control", message)
+            answer, parts = question.result(max(0.0, timeout_s))
         except FutureTimeout:
             raise ServerUnreachable(
-                f"{self.route.name} did not answer '{message.TYPE}' within {timeout_s:g} s; try again, or look at "
+                f"{self.endpoints.name} did not answer '{message.TYPE}' within {timeout_s:g} s; try again, or look at "
                 f"`impasto status`"
             ) from None
         finally:
@@ -142,7 +141,9 @@ class Conversation:
         if isinstance(answer, Failed):
             raise error_of(answer.error)
         if not isinstance(answer, kind):
-            raise ServerError(f"expected '{kind.TYPE}' from {self.route.name}, got '{answer.TYPE}'; upgrade the older")
+            raise ServerError(
+                f"expected '{kind.TYPE}' from {self.endpoints.name}, got '{answer.TYPE}'; upgrade the older"
+            )
         return answer, parts
 
     def ping(self, timeout_s: float) -> float:
@@ -152,91 +153,76 @@ class Conversation:
         self.ask(Ping(token), Pong, token, timeout_s)
         return time.perf_counter() - begun
 
-    def tell(self, channel: Channel, message: FromClient, parts: Sequence[Part] = ()) -> None:
-        """Send a message, with samples behind it, that must not change any more. Does not wait."""
-        self.hand_over(channel, encode(message), parts)
+    def send(self, channel: ChannelName, message: FromClient) -> None:
+        """Send a message without samples. Does not wait."""
+        self.send_encoded(channel, encode(message), ())
 
-    def hand_over(self, channel: Channel, header: Sequence[bytes], parts: Sequence[Part]) -> None:
-        """Send a message that is encoded already."""
+    def send_encoded(self, channel: ChannelName, header: Sequence[bytes], parts: Sequence[Part]) -> None:
+        """Send an encoded message, with samples behind it that must not change any more. Does not wait."""
         self._transport.send(channel, [*header, *parts])
 
-    def steer(self, over: Callable[[], bool], until: float) -> None:
-        """Carry messages in this thread, which has to wait anyway; see `Transport.steer`."""
-        self.require_other_thread()
-        self._transport.steer(over, until)
-
     def close(self) -> None:
-        """Say goodbye and let go, within a second."""
+        """Say goodbye and release the sockets, within a second."""
         if not self._closed:
             self._closed = True
             if self.error is None:
-                self.tell("control", Goodbye())
+                self.send("control", Goodbye())
                 self._end(ServerError("the client was closed"))
             self._transport.close()
 
     def require_other_thread(self) -> None:
-        """Raise UsageError in a callback, which would wait for itself."""
-        if threading.get_ident() in self._hearing:
+        """Raise UsageError in the callback of a future, which would wait for its own thread."""
+        if threading.get_ident() == self._hearing_thread:
             raise UsageError(
                 "expected a call that waits for the server to come from a thread of the host, got one from the "
                 "callback of a future; hand it over to another thread"
             )
 
-    # As a listener of the transport, in a thread of its own or in one that waits.
+    # As a listener of the transport, in its thread.
 
-    def heard(self, channel: Channel, parts: Sequence[Part]) -> None:
-        """Give a message to whom it concerns. What breaks the rules of the wire ends the conversation."""
-        self._unheard = 0
-        thread = threading.get_ident()
-        self._hearing.add(thread)
+    def heard(self, channel: ChannelName, parts: Sequence[Part]) -> None:
+        """Pass a message on to whatever it concerns. What breaks the rules of the wire ends the session."""
+        self._pings_unanswered = 0
+        self._hearing_thread = threading.get_ident()
         try:
-            self._hear(*decode(parts, FROM_SERVER))
+            message, rest = decode(parts, FROM_SERVER)
+            if isinstance(message, Rejected):
+                self._lose(error_of(message.error))
+            elif self._answer(message, rest) or (listener := self._listener()) is None:
+                pass
+            elif isinstance(message, StylesChanged):
+                listener.styles_changed(message.revision)
+            elif isinstance(message, RequestNews):
+                listener.request_news(message, rest)
         except ImpastoError as error:
-            self._give_up(error)
-        finally:
-            self._hearing.discard(thread)
+            self._lose(error)
 
     def lost(self, error: ImpastoError) -> None:
         """The transport is gone."""
-        thread = threading.get_ident()
-        self._hearing.add(thread)
-        try:
-            self._give_up(error)
-        finally:
-            self._hearing.discard(thread)
+        self._hearing_thread = threading.get_ident()
+        self._lose(error)
 
     def tick(self, now: float) -> float:
         """Ping when it is time, and notice a server that has gone silent."""
         if self.error is not None or self._closed:
             return LOOK_S
         if now >= self._ping_at:
-            if self._unheard >= MISSED_PONGS:
+            if self._pings_unanswered >= MISSED_PONGS:
                 self.lost(
                     ServerUnreachable(
-                        f"{self.route.name} (process {self.welcome.pid}) has not answered for "
-                        f"{self._unheard * self._heartbeat_s:g} s"
+                        f"{self.endpoints.name} (process {self.welcome.pid}) has not answered for "
+                        f"{self._pings_unanswered * self._heartbeat_s:g} s"
                     )
                 )
                 return LOOK_S
             # One ping for all that were missed while this process slept: only silence of the server counts.
-            self._unheard += 1
+            self._pings_unanswered += 1
             self._ping_at = now + self._heartbeat_s
-            self.tell("control", Ping(next(self._tokens)))
+            self.send("control", Ping(next(self._tokens)))
         return min(1.0, max(0.0, self._ping_at - now))
 
-    def _hear(self, message: FromServer, rest: Sequence[Part]) -> None:
-        if isinstance(message, Rejected):
-            self._give_up(error_of(message.error))
-        elif isinstance(message, StylesChanged):
-            if (ears := self._ears()) is not None:
-                ears.styles_changed(message.revision)
-        elif self._answer(message, rest) or not isinstance(message, About):
-            pass
-        elif (ears := self._ears()) is not None:
-            ears.about_request(self, message, rest)
-
     def _answer(self, message: FromServer, parts: Sequence[Part]) -> bool:
-        """Give an answer to its question; whether there was one."""
+        """Hand an answer to its question; whether there was one."""
         key: object
         if isinstance(message, Welcome | Joined):
             key = type(message)
@@ -258,13 +244,13 @@ class Conversation:
             self._questions[key] = question
         return question
 
-    def _give_up(self, error: ImpastoError) -> None:
-        # Before it has joined, whoever constructs it is told, by what its questions raise.
-        if self._end(error) and self._joined and not self._closed and (ears := self._ears()) is not None:
-            ears.lost(self, error)
+    def _lose(self, error: ImpastoError) -> None:
+        # Before it has joined, the constructor raises the error.
+        if self._end(error) and self._joined and not self._closed and (listener := self._listener()) is not None:
+            listener.session_lost(self, error)
 
     def _end(self, error: ImpastoError) -> bool:
-        """Fail every question that is open; whether this was the first to end the conversation."""
+        """Fail every question that is open; whether this was the first to end the session."""
         with self._lock:
             first = self.error is None
             self.error = self.error or error
@@ -274,20 +260,22 @@ class Conversation:
             question.set_exception(error)
         return first
 
-    def _shake(self, message: Hello | Join, kind: type[Asked], until: float, still_there: Callable[[], bool]) -> Asked:
+    def _shake_hands(
+        self, message: Hello | Join, kind: type[Asked], until: float, may_answer: Callable[[], bool]
+    ) -> Asked:
         """One step of the handshake, given up as soon as the server is known to be gone."""
         question = self._expect(kind)
-        self.tell("control" if isinstance(message, Hello) else "data", message)
+        self.send("control" if isinstance(message, Hello) else "data", message)
         while True:
             left = until - time.monotonic()
             try:
                 answer, _ = question.result(max(0.0, min(LOOK_S, left)))
             except FutureTimeout:
-                if not still_there():
-                    raise ServerUnreachable(f"{self.route.name} ended before it answered") from None
+                if not may_answer():
+                    raise ServerUnreachable(f"{self.endpoints.name} ended before it answered") from None
                 if left <= 0:
                     raise ServerUnreachable(
-                        f"{self.route.name} did not answer in time; make sure that it runs and can be reached"
+                        f"{self.endpoints.name} did not answer in time; make sure that it runs and can be reached"
                     ) from None
                 continue
             assert isinstance(answer, kind)
@@ -295,7 +283,7 @@ class Conversation:
 
 
 def user_name() -> str:
-    """Who this process belongs to, for the server's status."""
+    """The user of this process, for the server's status."""
     for variable in ("USER", "LOGNAME", "USERNAME"):
         if name := os.environ.get(variable):
             return name[:64]

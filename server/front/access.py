@@ -1,53 +1,68 @@
-"""Who may come in over the network: the allow-list as ZeroMQ's authentication and the front ask it.
+"""Access over the network: the allow-list, as ZeroMQ's authentication and the front ask it.
 
-ZeroMQ asks in a thread of its own whenever a connection is made; the front asks again for what comes over it, so that
-a key that was taken off the list ends at once what it began.
+ZeroMQ asks in a thread of its own whenever a connection is made. The front asks again for every message, so that
+nothing more is taken by a key that was removed from the list.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-from impasto.server.auth import Allowed, AllowList
-from impasto.server.front.sessions import Visitor
+from impasto.server.auth import AllowedClient, AllowList
 
 DENIALS_KEPT: Final = 256
 
 
-class Gate:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The proven identity of a connection."""
+
+    key: str = ""
+    """The name of the CURVE key; empty on the local socket, where everybody is the same user."""
+    admin: bool = True
+    """Whether it may end the server."""
+
+
+LOCAL_USER: Final = Identity()
+"""Every client of the local socket."""
+
+
+class NetworkAccess:
     """An allow-list that several threads ask."""
 
     def __init__(self, allowed: AllowList) -> None:
         self._allowed = allowed
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
         self._denied: deque[str] = deque(maxlen=DENIALS_KEPT)
-        self._visitors: dict[str, Visitor] = {}
+        self._identities: dict[str, Identity] = {}
+        self.refresh()
 
     def callback(self, domain: str, key: bytes) -> bool:
-        """Whether a connection with this public key is let in; what ZeroMQ's authenticator calls."""
+        """Whether a connection with this public key is allowed; ZeroMQ's authenticator calls it."""
         holder = self._holder(key)
         if holder is None:
             self._denied.append(key.decode("ascii", "replace"))
         return holder is not None
 
-    def visitor(self, key: str) -> Visitor | None:
-        """Who the holder of this public key (Z85) is; None once it is on the list no more."""
-        known = self._visitors.get(key)
+    def identity(self, key: str) -> Identity | None:
+        """The holder of this public key (Z85); None once it is not on the list any more."""
+        known = self._identities.get(key)
         if known is None and (holder := self._holder(key.encode("ascii", "replace"))) is not None:
-            known = self._visitors[key] = Visitor(holder.name, holder.role == "admin")
+            known = self._identities[key] = Identity(holder.name, holder.role == "admin")
         return known
 
     def refresh(self) -> None:
-        """Look at the list again; call it about once a second."""
-        with self._asking:
+        """Read the list again; call it about once a second."""
+        with self._lock:
             entries = self._allowed.entries()
-        self._visitors = {each.public.decode(): Visitor(each.name, each.role == "admin") for each in entries}
+        self._identities = {each.public.decode(): Identity(each.name, each.role == "admin") for each in entries}
 
     def names(self) -> set[str]:
-        """Who is on the list."""
-        return {visitor.key for visitor in self._visitors.values()}
+        """The names of all keys on the list."""
+        return {identity.key for identity in self._identities.values()}
 
     def denied(self) -> list[str]:
         """The public keys that were refused since the last time."""
@@ -56,6 +71,6 @@ class Gate:
             found.append(self._denied.popleft())
         return found
 
-    def _holder(self, key: bytes) -> Allowed | None:
-        with self._asking:
+    def _holder(self, key: bytes) -> AllowedClient | None:
+        with self._lock:
             return self._allowed.user_of(key)

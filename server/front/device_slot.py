@@ -1,35 +1,36 @@
-"""A device, the process that works on it, how long that may take for what, and how often it went wrong."""
+"""One device: its worker process, the time limits of that, and how often it failed."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.messages import DeviceFacts
 from impasto.server.worker_pipe import Link
 
-LONGEST_BACKOFF_S = 32.0
+LONGEST_BACKOFF_S: Final = 32.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a worker may take for what, in seconds."""
+class Timeouts:
+    """How long a worker may take, in seconds."""
 
     ready_s: float = 120.0
     """From its start to `Ready`."""
     silent_s: float = 60.0
-    """Without a word, once it was ready: it beats twice a second."""
+    """Without a message, once it was ready: it sends one twice a second."""
     linger_s: float = 1.0
     """From the end of its link to the end of its process."""
     quit_s: float = 5.0
     """From `Quit` to the end of its process."""
     unkilled_s: float = 5.0
-    """From SIGKILL to the end: a driver may hold a process for ever."""
+    """From SIGKILL to its end: a driver may hold a process for ever."""
     long_life_s: float = 60.0
-    """A worker that was ready for so long is replaced at once, and earlier losses are forgotten."""
+    """A worker that was ready for so long is replaced at once, and earlier losses do not count any more."""
 
 
 @dataclass(slots=True)
@@ -40,41 +41,43 @@ class WorkerProcess:
     process: subprocess.Popen[bytes]
     link: Link[worker_messages.FromWorker]
     watch: int | None
-    """A file number that becomes readable when the process ends, where the system has such."""
+    """A file number that becomes readable when the process ends, where the system has one."""
     started_s: float
-    heard_s: float
+    last_message_s: float
     ready_s: float | None = None
-    gone_s: float | None = None
+    closed_s: float | None = None
     """When its link ended."""
     quit_s: float | None = None
     killed_s: float | None = None
     why: str = ""
-    """Why it was told to go, where it was."""
+    """Why it was told to end, where it was."""
+    segments: set[int] = field(default_factory=set)
+    """Numbers of the shared memory that it has mapped."""
 
-    def deadline_s(self, patience: Patience) -> float | None:
+    def deadline_s(self, timeouts: Timeouts) -> float | None:
         """When a worker is to be killed if nothing changes; None once it was."""
         if self.killed_s is not None:
             return None
-        if self.gone_s is not None:
-            return self.gone_s + patience.linger_s
+        if self.closed_s is not None:
+            return self.closed_s + timeouts.linger_s
         if self.quit_s is not None:
-            return self.quit_s + patience.quit_s
+            return self.quit_s + timeouts.quit_s
         if self.ready_s is None:
-            return self.started_s + patience.ready_s
-        return self.heard_s + patience.silent_s
+            return self.started_s + timeouts.ready_s
+        return self.last_message_s + timeouts.silent_s
 
-    def offence(self, patience: Patience) -> str:
-        """Why a worker is killed that is beyond its deadline."""
-        if self.gone_s is not None:
+    def overdue_reason(self, timeouts: Timeouts) -> str:
+        """Why a worker is killed that is past its deadline."""
+        if self.closed_s is not None:
             return f"{self.why}, and it did not end: killed"
         if self.quit_s is not None:
             return self.why
         if self.ready_s is None:
-            return f"killed: not ready after {patience.ready_s:g} s"
-        return f"killed: silent for {patience.silent_s:g} s"
+            return f"killed: not ready after {timeouts.ready_s:g} s"
+        return f"killed: silent for {timeouts.silent_s:g} s"
 
-    def epitaph(self) -> str:
-        """Why a worker is dead, in a few words."""
+    def exit_reason(self) -> str:
+        """Why the process ended, in a few words."""
         code = self.process.returncode
         if code is None:
             return f"{self.why}; it does not end"
@@ -90,15 +93,15 @@ class WorkerProcess:
 
 
 @dataclass(slots=True)
-class Workplace:
-    """A device, who works there, and how often that went wrong."""
+class DeviceSlot:
+    """A device with at most one worker, and how often its workers were lost early."""
 
     device: str
     start_s: float | None
     """When the next worker is due; None while there is one."""
     worker: WorkerProcess | None = None
-    known: DeviceFacts | None = None
-    """What the last worker said of itself."""
+    reported: DeviceFacts | None = None
+    """What the last worker reported of itself."""
     starts: int = 0
     short_lives: int = 0
     problem: str = ""
@@ -111,19 +114,19 @@ class Workplace:
     def facts(self) -> DeviceFacts:
         """The device and its worker, as the status shows them."""
         unknown = DeviceFacts(self.device, "", "starting", 0, "auto", 0, (), 0, 0, 0)
-        known = self.known or unknown
+        known = self.reported or unknown
         restarts = max(0, self.starts - 1)
         if self.worker is None:
             lost = bool(self.starts or self.problem)
             return replace(unknown, name=known.name, state="lost" if lost else "starting", restarts=restarts)
         if self.worker.ready_s is None:
             return replace(unknown, name=known.name, pid=self.worker.process.pid, restarts=restarts)
-        state = "lost" if self.worker.gone_s is not None or self.worker.killed_s is not None else known.state
+        state = "lost" if self.worker.closed_s is not None or self.worker.killed_s is not None else known.state
         return replace(known, state=state, pid=self.worker.process.pid, restarts=restarts)
 
 
 def watch_process(pid: int) -> int | None:
-    """A file number that becomes readable when the process ends; None where there is no such thing."""
+    """A file number that becomes readable when the process ends; None where the system has none."""
     if not hasattr(os, "pidfd_open"):
         return None
     try:

@@ -1,37 +1,48 @@
-"""What the front writes down: one line of the log for each event, and the counters and figures that go with it."""
+"""The event log: one line of JSON for each event, and the counters that go with it.
+
+Requests are written down when their answer has left, and frames that went well in batches.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
+import os
+import secrets
+import stat
+import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from io import TextIOWrapper
+from logging import LogRecord, makeLogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError, ServerError
-from impasto.server.front.telemetry import Level, Log, Telemetry, incident
+from impasto.server.front.counters import Counters
+from impasto.server.front.sessions import Session
 from impasto.server.protocol.errors import facts_of
-from impasto.server.protocol.messages import (
-    Cancelled,
-    Done,
-    ErrorFacts,
-    Expired,
-    Failed,
-    ShotDone,
-    Terminal,
-)
+from impasto.server.protocol.messages import Cancelled, Done, ErrorFacts, Expired, Failed, ShotDone, Terminal
+from impasto.server.protocol.text import cleaned
 
-if TYPE_CHECKING:
-    from impasto.server.front.requests import Task
-    from impasto.server.front.sessions import Session
+LogLevel: TypeAlias = Literal["info", "warning", "error"]
 
-HANDFUL: Final = 16
+LINE_BYTES: Final = 2048
+LOG_BYTES: Final = 64 << 20
+LOGS_KEPT: Final = 8
+BATCH: Final = 16
 """Lines that are written together: a line alone takes several times as long, while the next request waits."""
 
-_FRAMES: Final[Mapping[type[Terminal], str]] = {
+_FRAME_COUNTERS: Final[Mapping[type[Terminal], str]] = {
     Failed: "frames_failed",
     Cancelled: "frames_cancelled",
     Expired: "frames_expired",
 }
-_JOBS: Final[Mapping[type[Terminal], str]] = {
+_JOB_COUNTERS: Final[Mapping[type[Terminal], str]] = {
     ShotDone: "jobs_done",
     Failed: "jobs_failed",
     Cancelled: "jobs_cancelled",
@@ -39,114 +50,214 @@ _JOBS: Final[Mapping[type[Terminal], str]] = {
 }
 
 
-class Journal:
-    """The log and the figures of a server."""
+class LogFile(RotatingFileHandler):
+    """A file of JSON lines that never gets in the way: writing to it never raises and never waits.
 
-    def __init__(self, log: Log, telemetry: Telemetry, clock: Callable[[], float]) -> None:
-        self.log = log
-        self.telemetry = telemetry
+    Every line is one write of at most `LINE_BYTES` of ASCII: no value can end a line or steer a terminal, and values
+    that are too long are cut. At `largest` bytes the file becomes `NAME.1`, that `NAME.2`, and so on; `kept` files
+    remain in all. A line that cannot be written is lost and counted in the next one that can; `problem` says so
+    meanwhile. The file is the user's own (mode 0600).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        largest: int = LOG_BYTES,
+        kept: int = LOGS_KEPT,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Nothing is opened before the first event."""
+        super().__init__(path, maxBytes=largest, backupCount=kept - 1, delay=True)
+        self.problem = ""
+        """Why the last event could not be written; empty where it was."""
+        self.lost = 0
+        """Events that could not be written since one could."""
+        self._wall_clock = wall_clock
+
+    def write(self, event: str, level: LogLevel = "info", age_s: float = 0.0, /, **facts: object) -> None:
+        """Add a line: time (UTC) at which it happened, `age_s` ago, level, event, and the facts."""
+        if self.lost:
+            facts["lines_lost_before"] = self.lost
+        lost = self.lost
+        self.handle(makeLogRecord({"msg": _line(self._wall_clock() - age_s, level, event, facts)}))
+        if self.lost == lost:
+            self.problem, self.lost = "", 0
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802  # the name is logging's
+        """Note why the line was lost, and close the file; another event opens it again."""
+        error = sys.exc_info()[1]
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        self.problem = f"could not write the log '{cleaned(self.baseFilename)}': {why}"
+        self.lost += 1
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def _open(self) -> TextIOWrapper:
+        """Open the file if it is one, and end a line that a full disk has torn."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        file = os.open(self.baseFilename, flags, 0o600)
+        try:
+            facts = os.fstat(file)
+            if not stat.S_ISREG(facts.st_mode):
+                raise OSError("it is not a plain file; move it away")
+            if facts.st_size and os.pread(file, 1, facts.st_size - 1) != b"\n":
+                os.write(file, b"\n")
+            return os.fdopen(file, "a", encoding="ascii", newline="\n")
+        except BaseException:
+            os.close(file)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutcome:
+    """A request or job with its terminal message, as the log needs it."""
+
+    id: bytes
+    session: Session
+    label: str
+    is_job: bool
+    attempt: int
+    arrived_s: float
+    ended_s: float
+    terminal: Terminal
+
+
+class EventLog:
+    """The log file and the counters of a server. One owner, one thread."""
+
+    def __init__(self, file: LogFile, counters: Counters, clock: Callable[[], float]) -> None:
+        self.file = file
+        self.counters = counters
         self._clock = clock
-        self._settled: list[tuple[Task, Terminal, float]] = []
-        self._unwritten: list[tuple[Task, Terminal, float]] = []
+        self._uncounted: list[RequestOutcome] = []
+        self._unwritten: list[RequestOutcome] = []
 
-    def note(self, level: Level, event: str, **facts: object) -> None:
-        """A line in the log."""
-        self.write_down()
-        self.log.write(event, level, **facts)
+    def note(self, level: LogLevel, event: str, **facts: object) -> None:
+        """Write a line."""
+        self.write_pending()
+        self.file.write(event, level, **facts)
 
     def session(self, event: str, session: Session, **facts: object) -> None:
-        """A line about a client; its token is a secret and stays out."""
-        self.write_down()
+        """Write a line about a client; its token is a secret and stays out."""
         hello = session.hello
-        self.log.write(
-            event,
-            "info",
-            client=hello.client,
-            pid=hello.pid,
-            user=session.user,
-            local=session.local,
-            lane=hello.lane,
-            **facts,
-        )
+        about = {"client": hello.client, "pid": hello.pid, "user": session.user, "local": session.local}
+        self.note("info", event, **about, lane=hello.lane, **facts)
 
     def refused(self, error: ImpastoError, facts: ErrorFacts, **more: object) -> None:
-        """A message or a client that was not taken."""
-        self.telemetry.failed(self._clock(), facts)
-        self.write_down()
-        self.log.write("refused", "warning", code=facts.code, message=facts.message, field=facts.field, **more)
+        """A message or a client was refused."""
+        self.counters.failed(self._clock(), facts)
+        self.note("warning", "refused", code=facts.code, message=facts.message, field=facts.field, **more)
 
-    def settled(self, task: Task, terminal: Terminal, now: float) -> None:
-        """A request or job has its terminal message. It is written down by `catch_up`, when the message has left."""
-        self._settled.append((task, terminal, now))
+    def request_ended(self, outcome: RequestOutcome) -> None:
+        """A request or job has its terminal message. `catch_up` counts and writes it, when the message has left."""
+        self._uncounted.append(outcome)
 
     def catch_up(self) -> None:
-        """Count what was settled, and write it down. Frames that went well are written in handfuls, soon."""
-        settled, self._settled = self._settled, []
-        for each in settled:
-            self._count(*each)
-        self._unwritten += settled
-        if len(self._unwritten) >= HANDFUL or not all(isinstance(terminal, Done) for _, terminal, _ in settled):
-            self.write_down()
+        """Count the requests that ended, and write them down. Frames that went well are written in batches."""
+        ended, self._uncounted = self._uncounted, []
+        for each in ended:
+            self._count(each)
+        self._unwritten += ended
+        if len(self._unwritten) >= BATCH or not all(isinstance(each.terminal, Done) for each in ended):
+            self.write_pending()
 
-    def write_down(self) -> None:
+    def write_pending(self) -> None:
         """Write what was counted, one line each, in its order among the other lines."""
         unwritten, self._unwritten = self._unwritten, []
         for each in unwritten:
-            self._write(*each)
+            self._write(each)
 
-    def _count(self, task: Task, terminal: Terminal, now: float) -> None:
+    def error_facts(self, error: Exception) -> ErrorFacts:
+        """An error as it is answered.
+
+        One that is no error of ours is a bug: the client gets the mark by which the log can be searched, and nothing
+        of our inside.
+        """
+        if isinstance(error, ImpastoError):
+            return facts_of(error, field=getattr(error, "field", ""))
+        mark = incident()
+        trace = "".join(traceback.format_exception(error))
+        self.note("error", "bug", incident=mark, error=type(error).__name__, trace=trace[-1800:])
+        return facts_of(
+            ServerError(f"the server went wrong over this; its log says more under {mark}: please report it"),
+            incident=mark,
+        )
+
+    def _count(self, outcome: RequestOutcome) -> None:
+        terminal = outcome.terminal
         if isinstance(terminal, Done):
-            self.telemetry.painted(now, terminal.seconds)
-        elif (counter := (_JOBS if task.is_job else _FRAMES).get(type(terminal))) is not None:
-            self.telemetry.count(counter)
+            self.counters.painted(outcome.ended_s, terminal.seconds)
+        elif (counter := (_JOB_COUNTERS if outcome.is_job else _FRAME_COUNTERS).get(type(terminal))) is not None:
+            self.counters.count(counter)
         if isinstance(terminal, Failed):
-            self.telemetry.failed(now, terminal.error)
+            self.counters.failed(outcome.ended_s, terminal.error)
 
-    def _write(self, task: Task, terminal: Terminal, now: float) -> None:
-        outcome = type(terminal).TYPE
-        job = task.is_job
+    def _write(self, outcome: RequestOutcome) -> None:
+        terminal = outcome.terminal
         facts: dict[str, object] = {}
-        level: Level = "info"
         if isinstance(terminal, Failed):
-            level = "warning"
-            facts = {
-                "code": terminal.error.code,
-                "message": terminal.error.message,
-                "incident": terminal.error.incident,
-            }
+            error = terminal.error
+            facts = {"code": error.code, "message": error.message, "incident": error.incident}
         elif isinstance(terminal, Done):
             facts = {stage: round(seconds * 1e3, 2) for stage, seconds in terminal.seconds.items()}
         elif isinstance(terminal, Cancelled):
             facts = {"reason": terminal.reason}
         elif isinstance(terminal, ShotDone):
             facts = {"rendered": terminal.rendered, "skipped": terminal.skipped}
-        self.log.write(
-            "job" if job else "frame",
-            level,
-            self._clock() - now,
-            id=task.id,
-            client=task.session.hello.client,
-            user=task.session.user,
-            what=task.label,
-            outcome=outcome,
-            attempt=task.attempt,
-            ms=round((now - task.arrived_s) * 1e3, 2),
+        self.file.write(
+            "job" if outcome.is_job else "frame",
+            "warning" if isinstance(terminal, Failed) else "info",
+            self._clock() - outcome.ended_s,
+            id=outcome.id,
+            client=outcome.session.hello.client,
+            user=outcome.session.user,
+            what=outcome.label,
+            outcome=type(terminal).TYPE,
+            attempt=outcome.attempt,
+            ms=round((outcome.ended_s - outcome.arrived_s) * 1e3, 2),
             **facts,
         )
 
-    def facts_of_any(self, error: Exception) -> ErrorFacts:
-        """An error as it is answered.
 
-        One that is no error of ours is a bug: the client learns the mark by which the log can be searched, and nothing
-        of our inside.
-        """
-        if isinstance(error, ImpastoError):
-            return facts_of(error, field=getattr(error, "field", ""))
-        self.write_down()
-        mark = incident()
-        trace = "".join(traceback.format_exception(error))
-        self.log.write("bug", "error", incident=mark, error=type(error).__name__, trace=trace[-1800:])
-        return facts_of(
-            ServerError(f"the server went wrong over this; its log says more under {mark}: please report it"),
-            incident=mark,
-        )
+def incident() -> str:
+    """A new mark by which an answer and the line of the log that belongs to it are found together."""
+    return secrets.token_hex(4)
+
+
+def _line(seconds: float, level: LogLevel, event: str, facts: Mapping[str, object]) -> str:
+    """One event as a line of JSON in ASCII, at most `LINE_BYTES` with its end."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03}Z"
+    head: dict[str, object] = {"time": stamp, "level": level, "event": event[:64]}
+    values = {name[:64]: _value(value) for name, value in facts.items()}
+    text = json.dumps(head | values | head)  # the head comes first and wins
+    for longest in (1600, 1200, 800, 400, 100, 30):
+        if len(text) < LINE_BYTES:
+            break
+        cut = {name: _cut(value, longest) for name, value in values.items()}
+        text = json.dumps(head | cut | head)
+    if len(text) < LINE_BYTES:
+        return text
+    return json.dumps(head | {"facts": "too many for a line"})
+
+
+def _value(value: object) -> object:
+    """A value as JSON takes it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):  # a boolean too
+        return value if value.bit_length() <= 64 else hex(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def _cut(value: object, longest: int) -> object:
+    """Both ends of a text: a message begins with what matters, a traceback ends with it."""
+    if not isinstance(value, str) or len(value) <= longest:
+        return value
+    return f"{value[: longest // 2]}…{value[-longest // 2 :]}"

@@ -1,9 +1,9 @@
-"""The styles that a server offers: which names there are, and which file stands behind each.
+"""The styles that a server offers: their names, and the file of each.
 
-The folders are looked at, not listened to: a look is a `scandir` of each, which behaves the same on every file system.
-A file that is new or changed is left alone until a further look finds it unchanged, because somebody may be writing it
-still. Then its card is read, and a worker is asked to load and verify it. Only a file that passed takes the place of
-the one before it; one that did not leaves the old entry as it was, with the problem beside it. Torch is never imported.
+The folders are scanned, not watched by the system: a look is a `scandir` of each, which behaves the same on every file
+system. A file that is new or changed is left alone until a further look finds it unchanged, because it may still be
+written. Then its card is read, and a worker is asked to load and verify it. Only a file that passed replaces the one
+before it; one that did not leaves the old entry as it was, with the problem beside it. Torch is never imported.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from impasto.core.card import Card
+from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.style import BUILT_IN, ENDING, PICKLES
+from impasto.core.params import Params
+from impasto.core.style import BUILT_IN, ENDING, PICKLES, file_of
 from impasto.core.style_reference import chosen_sha256, joined, parse_choice, split_reference
 from impasto.server.front.style_facts import (
-    Signature,
-    Version,
+    FileState,
+    StyleVersion,
     card_of,
     read_version,
-    signature_of,
+    state_of,
     style_files,
     weight_of,
 )
-from impasto.server.protocol.messages import StyleFacts
+from impasto.server.protocol.messages import ErrorFacts, RenderSettings, StyleFacts
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 
@@ -49,7 +51,7 @@ _PATHS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StyleFile:
     """The file behind a style that a client named, and the SHA-256 of its weights as its card says.
 
     Where one of the styles in a file was chosen, or a blend, all three say so (`impasto.core.style_reference`).
@@ -62,14 +64,14 @@ class Found:
 
 @dataclass(slots=True)
 class _File:
-    """What is known of one path: the version that is offered, and the newer one that is on its way."""
+    """One path: the version that is offered, and the newer one that is being checked."""
 
     path: Path
-    seen: Signature
-    judged: Signature | None = None
+    state: FileState
+    read_state: FileState | None = None
     """The state whose card was read last."""
-    good: Version | None = None
-    candidate: Version | None = None
+    good: StyleVersion | None = None
+    candidate: StyleVersion | None = None
     """Its card is sound; a worker has been asked about the weights."""
     asked: int = 0
     asked_s: float = 0.0
@@ -88,17 +90,17 @@ class Library:
         """Changes with whatever `facts` returns."""
         self._folders = tuple(dict.fromkeys(folder.absolute() for folder in (*folders, BUILT_IN)))
         self._files: dict[Path, _File] = {}
-        self._entries: dict[str, tuple[_File, Version]] = {}
+        self._entries: dict[str, tuple[_File, StyleVersion]] = {}
         self._facts: tuple[StyleFacts, ...] = ()
         self._folder_problems: tuple[str, ...] = ()
-        self._paths: dict[Path, tuple[Signature, Card]] = {}
-        for path, signature in self._scan().items():
-            file = self._files[path] = _File(path, signature, judged=signature)
+        self._paths: dict[Path, tuple[FileState, Card]] = {}
+        for path, state in self._scan().items():
+            file = self._files[path] = _File(path, state, read_state=state)
             try:
-                file.good = read_version(path, signature)
+                file.good = read_version(path, state)
             except StyleError as error:
                 file.problem = cleaned(str(error))
-        self._settle()
+        self._update_offer()
         self.next_look = clock() + LOOK_S
         """When `poll` does something again."""
 
@@ -129,7 +131,7 @@ class Library:
             return None
         return self._entries[name][1].preview or None
 
-    def find(self, style: str, *, paths_allowed: bool) -> Found:
+    def find(self, style: str, *, paths_allowed: bool) -> StyleFile:
         """The file of a style, given its name or, where those are allowed, the absolute path of a file.
 
         Behind either, a choice among the styles in the file. Raises UnknownName with the nearest name, NotPermitted for
@@ -144,15 +146,15 @@ class Library:
             raise UnknownName("style", cleaned(style, 80), self._entries, hint)
         else:
             file, version = self._entries[style]
-            found, codes = Found(style, file.path, version.facts.sha256), version.facts.codes
+            found, codes = StyleFile(style, file.path, version.facts.sha256), version.facts.codes
         if not choice:
             return found
         mix = parse_choice(cleaned(choice, 500), codes, cleaned(style, 80))
         path = Path(joined(str(found.path), str(mix)))
-        return Found(joined(found.name, str(mix)), path, chosen_sha256(found.sha256, mix))
+        return StyleFile(joined(found.name, str(mix)), path, chosen_sha256(found.sha256, mix))
 
     def poll(self, now: float) -> list[CheckStyle]:
-        """Look at the folders, unless the last look was just now; return what a worker is to be asked.
+        """RenderSettings at the folders, unless the last look was just now; return what a worker is to be asked.
 
         Call it when a worker is there: a check that goes unanswered for `ANSWER_S` counts as failed.
         """
@@ -163,20 +165,20 @@ class Library:
         files: dict[Path, _File] = {}
         taken: set[str] = set()
         cards = CARDS_A_LOOK
-        for path, signature in self._scan().items():
-            file = files[path] = self._files.get(path) or _File(path, signature)
-            if path not in self._files or file.seen != signature:
-                file.seen, file.candidate = signature, None
+        for path, state in self._scan().items():
+            file = files[path] = self._files.get(path) or _File(path, state)
+            if path not in self._files or file.state != state:
+                file.state, file.candidate = state, None
             elif path.stem not in taken:
-                if file.judged != signature and cards:
+                if file.read_state != state and cards:
                     cards -= 1
-                    _judge(file)
+                    _read_candidate(file)
                 if _is_to_be_checked(file, now):
                     checks.append(CheckStyle(path.stem, str(path)))
             if file.good is not None:
                 taken.add(path.stem)
         self._files = files
-        self._settle()
+        self._update_offer()
         return checks
 
     def checked(self, answer: StyleChecked) -> None:
@@ -194,7 +196,7 @@ class Library:
         else:
             file.good, file.problem = file.candidate, ""
         file.candidate = None
-        self._settle()
+        self._update_offer()
 
     def unanswered(self, check: CheckStyle) -> None:
         """The worker that was asked is lost: the file is asked for again, or given up where that happened before."""
@@ -202,7 +204,7 @@ class Library:
         if file is not None:
             file.asked_s = -math.inf
 
-    def _find_path(self, style: str, paths_allowed: bool) -> tuple[Found, tuple[str, ...]]:
+    def _find_path(self, style: str, paths_allowed: bool) -> tuple[StyleFile, tuple[str, ...]]:
         """The file at a path, and the names of the styles in it."""
         shown = cleaned(style, 500)
         if not paths_allowed:
@@ -225,21 +227,21 @@ class Library:
             facts = None  # reading it below says what is wrong, in the words of every other reader
         if facts is not None and not stat.S_ISREG(facts.st_mode):
             raise StyleError(f"expected a style file, '{shown}' is a folder or a device; check the path")
-        signature = None if facts is None else signature_of(facts)
+        state = None if facts is None else state_of(facts)
         kept = self._paths.pop(path, None)
-        if kept is None or kept[0] != signature:
-            kept = None if signature is None else (signature, card_of(path))
+        if kept is None or kept[0] != state:
+            kept = None if state is None else (state, card_of(path))
         if kept is None:
             card_of(path)
             raise StyleError(f"expected '{shown}' to stay as it is while it is read; try again")
         self._paths[path] = kept
         while len(self._paths) > _PATHS_KEPT:
             del self._paths[next(iter(self._paths))]
-        return Found(name, path, kept[1].weights_sha256), kept[1].codes
+        return StyleFile(name, path, kept[1].weights_sha256), kept[1].codes
 
-    def _scan(self) -> dict[Path, Signature]:
+    def _scan(self) -> dict[Path, FileState]:
         """Every style file of the folders, in their order, sorted by name within each."""
-        found: dict[Path, Signature] = {}
+        found: dict[Path, FileState] = {}
         problems: list[str] = []
         for folder in self._folders:
             try:
@@ -250,14 +252,14 @@ class Library:
                 continue
             except OSError as error:
                 # A share that does not answer for a while has not lost its files.
-                found |= {path: file.seen for path, file in self._files.items() if path.parent == folder}
+                found |= {path: file.state for path, file in self._files.items() if path.parent == folder}
                 problems.append(
                     f"could not look for styles in '{cleaned(str(folder))}': {error.strerror}; check its permissions"
                 )
                 continue
-            for name, signature in here:
+            for name, state in here:
                 if _NAMES.fullmatch(name.removesuffix(ENDING)):
-                    found[folder / name] = signature
+                    found[folder / name] = state
                 else:
                     problems.append(
                         f"expected a style's file name of at most 64 letters, digits, spaces, '.', '_' and '-', got "
@@ -277,9 +279,9 @@ class Library:
             if file.good is not None:
                 taken.add(file.path.stem)
 
-    def _settle(self) -> None:
+    def _update_offer(self) -> None:
         """Work out what is offered, and raise the revision if that is not what was offered before."""
-        entries: dict[str, tuple[_File, Version]] = {}
+        entries: dict[str, tuple[_File, StyleVersion]] = {}
         problems: dict[str, str] = {}
         for file in self._offered():
             if file.problem:
@@ -291,21 +293,21 @@ class Library:
             for name, (_, version) in entries.items()
             for each in (replace(version.facts, problem=problems.get(name, "")), *version.choices)
         )
-        offered = [(file.path, version.signature) for file, version in entries.values()]
-        before = [(file.path, version.signature) for file, version in self._entries.values()]
+        offered = [(file.path, version.state) for file, version in entries.values()]
+        before = [(file.path, version.state) for file, version in self._entries.values()]
         if facts != self._facts or offered != before:
             self.revision += 1
         self._entries, self._facts = entries, facts
 
 
-def _judge(file: _File) -> None:
+def _read_candidate(file: _File) -> None:
     """Read the card of a file that has settled, and say what to do with it."""
-    file.judged, file.candidate, file.problem = file.seen, None, ""
+    file.read_state, file.candidate, file.problem = file.state, None, ""
     file.asked = 0
-    if file.good is not None and file.good.signature == file.seen:
+    if file.good is not None and file.good.state == file.state:
         return  # put back as it was
     try:
-        file.candidate = read_version(file.path, file.seen)
+        file.candidate = read_version(file.path, file.state)
     except StyleError as error:
         file.problem = cleaned(str(error))
 
@@ -340,3 +342,27 @@ def _resolved(path: Path) -> Path:
         return real if real.suffix.lower() == path.suffix.lower() else path.parent.resolve() / path.name
     except (OSError, ValueError, RuntimeError):
         return path  # reading it says what is wrong, in the words of every other reader
+
+
+def style_of(library: Library, look: RenderSettings, *, local: bool) -> StyleFile:
+    """The style of a look whose settings are checked here. Raises UnknownName, UsageError, StyleError."""
+    if look.params:
+        params_of(look.params, Params())
+    if look.before:
+        before_of(look.before)
+    if look.after:
+        after_of(look.after)
+    found = library.find(look.style, paths_allowed=local)
+    if look.sha256 and look.sha256 != found.sha256:
+        raise StyleError(
+            f"expected the style '{found.name}' with SHA-256 {look.sha256[:12]}…, the server has {found.sha256[:12]}…; "
+            f"bring the same file there, or ask without a digest"
+        )
+    return found
+
+
+def error_in_client_words(error: ErrorFacts, look: RenderSettings, style: StyleFile) -> ErrorFacts:
+    """An error with the style as the client named it in place of its path: by its name, or by the path that it gave."""
+    name = look.style if os.path.isabs(look.style) else style.name
+    message = error.message.replace(str(style.path), name)
+    return replace(error, message=message.replace(str(file_of(style.path)), split_reference(name)[0]))

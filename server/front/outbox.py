@@ -1,7 +1,7 @@
-"""What is on its way to clients: an outbox for each socket of each client, bounded, so that a slow one holds up nobody.
+"""Messages on their way to clients: a bounded queue for each socket of each client, so that a slow one delays no other.
 
-Nothing here knows sockets. `Post` is given a function that tries to send and says what became of it; what a client
-does not take yet waits in its outbox, in order, and is tried again. A client that lets too much wait is given up.
+Nothing here knows sockets. `Outbox` is given a function that tries to send and returns the result. What a client does
+not take yet waits in its queue, in order, and is tried again. A client that lets too much wait is given up.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final, Protocol, TypeAlias
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import FromServer
 
-LETTERS: Final = 1024
-"""That may wait for one socket of a client, however small they are."""
-STRANGERS: Final = 256
+QUEUE_MESSAGES: Final = 1024
+"""Messages that may wait for one socket of a client, however small they are."""
+UNBOUND_MESSAGES: Final = 256
 """Answers to peers without a session that are kept until the next flush."""
 
 
 class Channel(Enum):
-    """Which of the two sockets: pixels, or everything else."""
+    """Which of a client's two sockets: pixels, or everything else."""
 
     CONTROL = "control"
     DATA = "data"
@@ -31,7 +31,7 @@ class Channel(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class PeerAddress:
     """How a peer is reached: the socket of ours that it is connected to, and the id that ZeroMQ gave it there."""
 
     local: bool
@@ -39,130 +39,133 @@ class Route:
     peer: bytes
 
 
-class Receipt(Protocol):
-    """Says when ZeroMQ has let go of the memory of a letter (`zmq.MessageTracker`)."""
+class SendTracker(Protocol):
+    """Says when ZeroMQ has let go of the memory of a message (`zmq.MessageTracker`)."""
 
     @property
     def done(self) -> bool: ...
 
 
-class Delivery(Enum):
-    """What became of an attempt to send."""
+class SendResult(Enum):
+    """The result of an attempt to send."""
 
     SENT = "sent"
     FULL = "full"
-    """The peer does not read fast enough; to be tried again."""
+    """The peer does not read fast enough; try again."""
     GONE = "gone"
     """There is no such peer any more."""
 
 
-Send: TypeAlias = Callable[[Route, Sequence[codec.Part], bool], tuple[Delivery, Receipt | None]]
-"""Tries to send without waiting; the receipt is asked for where the flag is set."""
+Send: TypeAlias = Callable[[PeerAddress, Sequence[codec.Part], bool], tuple[SendResult, SendTracker | None]]
+"""Tries to send without waiting; with the flag it returns a tracker too."""
+OnSent: TypeAlias = Callable[[SendTracker | None], None]
+"""Called once, when a message is sent (with a tracker, while its memory is still read) or dropped (None)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+@dataclass(slots=True)
+class OutgoingMessage:
     """A message as it goes over the wire."""
 
     parts: tuple[codec.Part, ...]
     bytes: int
-    over: Callable[[Receipt | None], None] | None = None
-    """Told once, when the letter is sent (with a receipt, where its memory is still read from) or dropped (None)."""
+    on_sent: OnSent | None = None
+
+    def drop(self) -> None:
+        """It will not be sent."""
+        if self.on_sent is not None:
+            self.on_sent(None)
 
 
-def letter(
-    message: FromServer, payload: codec.Part | None = None, over: Callable[[Receipt | None], None] | None = None
-) -> Letter:
+def outgoing(message: FromServer, payload: codec.Part | None = None) -> OutgoingMessage:
     """A message, and one part of samples behind it, ready to be sent. Raises as `codec.encode` does."""
     head = codec.encode(message)
     if payload is None:
-        return Letter(head, len(head[1]), over)
+        return OutgoingMessage(head, len(head[1]))
     size = payload.nbytes if isinstance(payload, memoryview) else len(payload)
-    return Letter((*head, payload), len(head[1]) + size, over)
+    return OutgoingMessage((*head, payload), len(head[1]) + size)
 
 
 @dataclass(slots=True, eq=False)
-class Line:
-    """One socket of one client. Without a route, while the client reconnects, letters wait."""
+class OutgoingQueue:
+    """Messages for one socket of one client. Without an address, while the client reconnects, they wait."""
 
     most_bytes: int
-    route: Route | None = None
-    waiting: deque[Letter] = field(default_factory=deque)
+    address: PeerAddress | None = None
+    waiting: deque[OutgoingMessage] = field(default_factory=deque)
     bytes: int = 0
 
     def clear(self) -> None:
-        """Drop what waits."""
+        """Drop everything that waits."""
         for each in self.waiting:
-            if each.over is not None:
-                each.over(None)
+            each.drop()
         self.waiting.clear()
         self.bytes = 0
 
 
-class Post:
-    """Every outbox that has something in it."""
+class Outbox:
+    """Every queue that has something in it."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._stirred: dict[Line, None] = {}
-        self._strangers: list[tuple[Route, Letter]] = []
+        self._filled: dict[OutgoingQueue, None] = {}
+        self._unbound: list[tuple[PeerAddress, OutgoingMessage]] = []
         self.blocked = False
-        """Whether the last flush met a peer that takes nothing now, so that the next one should not be far."""
+        """Whether the last flush met a peer that takes nothing now, so that the next one should be soon."""
 
-    def put(self, line: Line, item: Letter) -> None:
-        """Append to an outbox; it is sent by the next `flush`."""
-        line.waiting.append(item)
-        line.bytes += item.bytes
-        self._stirred[line] = None
+    def put(self, queue: OutgoingQueue, message: OutgoingMessage) -> None:
+        """Append to a queue; the next `flush` sends it."""
+        queue.waiting.append(message)
+        queue.bytes += message.bytes
+        self._filled[queue] = None
 
-    def put_first(self, line: Line, item: Letter) -> None:
-        """Put before everything that waits: the answer by which a client that came back knows where it is."""
-        line.waiting.appendleft(item)
-        line.bytes += item.bytes
-        self._stirred[line] = None
+    def put_first(self, queue: OutgoingQueue, message: OutgoingMessage) -> None:
+        """Put before everything that waits: the answer to a client that reconnected."""
+        queue.waiting.appendleft(message)
+        queue.bytes += message.bytes
+        self._filled[queue] = None
 
     @property
     def pending(self) -> bool:
-        """Whether anything waits for a peer that is there."""
-        return any(line.waiting and line.route is not None for line in self._stirred)
+        """Whether anything waits for a peer that is connected."""
+        return any(queue.waiting and queue.address is not None for queue in self._filled)
 
-    def toss(self, route: Route, item: Letter) -> None:
-        """Send to a peer that has no session, as far as it goes: what cannot be sent at once is lost."""
-        if len(self._strangers) < STRANGERS:
-            self._strangers.append((route, item))
+    def put_unbound(self, address: PeerAddress, message: OutgoingMessage) -> None:
+        """Send to a peer that has no session, at the next `flush` or never."""
+        if len(self._unbound) < UNBOUND_MESSAGES:
+            self._unbound.append((address, message))
 
-    def forget(self, line: Line) -> None:
-        """Drop an outbox with what is in it."""
-        self._stirred.pop(line, None)
-        line.clear()
+    def forget(self, queue: OutgoingQueue) -> None:
+        """Drop a queue with everything in it."""
+        self._filled.pop(queue, None)
+        queue.clear()
 
-    def flush(self) -> list[tuple[Line, Delivery]]:
-        """Send what can be sent now; the lines whose peer is gone, and those that let too much wait (FULL)."""
-        strangers, self._strangers = self._strangers, []
-        for route, item in strangers:
-            self._send(route, item.parts, False)
-        lost: list[tuple[Line, Delivery]] = []
+    def flush(self) -> list[tuple[OutgoingQueue, SendResult]]:
+        """Send what can be sent now; the queues whose peer is gone (GONE), or lets too much wait (FULL)."""
+        unbound, self._unbound = self._unbound, []
+        for address, message in unbound:
+            self._send(address, message.parts, False)
+        failed: list[tuple[OutgoingQueue, SendResult]] = []
         self.blocked = False
-        for line in list(self._stirred):
-            outcome = self._drain(line)
-            if outcome is Delivery.SENT:
-                self._stirred.pop(line, None)
-            elif outcome is Delivery.GONE or line.bytes > line.most_bytes or len(line.waiting) > LETTERS:
-                lost.append((line, outcome))
-            elif line.route is not None:
+        for queue in list(self._filled):
+            result = self._drain(queue)
+            if result is SendResult.SENT:
+                self._filled.pop(queue, None)
+            elif result is SendResult.GONE or queue.bytes > queue.most_bytes or len(queue.waiting) > QUEUE_MESSAGES:
+                failed.append((queue, result))
+            elif queue.address is not None:
                 self.blocked = True
-        return lost
+        return failed
 
-    def _drain(self, line: Line) -> Delivery:
-        while line.waiting:
-            if line.route is None:
-                return Delivery.FULL
-            first = line.waiting[0]
-            outcome, receipt = self._send(line.route, first.parts, first.over is not None)
-            if outcome is not Delivery.SENT:
-                return outcome
-            line.waiting.popleft()
-            line.bytes -= first.bytes
-            if first.over is not None:
-                first.over(receipt)
-        return Delivery.SENT
+    def _drain(self, queue: OutgoingQueue) -> SendResult:
+        while queue.waiting:
+            if queue.address is None:
+                return SendResult.FULL
+            first = queue.waiting[0]
+            result, tracker = self._send(queue.address, first.parts, first.on_sent is not None)
+            if result is not SendResult.SENT:
+                return result
+            queue.waiting.popleft()
+            queue.bytes -= first.bytes
+            if first.on_sent is not None:
+                first.on_sent(tracker)
+        return SendResult.SENT

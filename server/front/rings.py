@@ -1,17 +1,17 @@
-"""Rings on the front's side: made, offered, proven, and given back when nobody uses them any more."""
+"""Rings on the front's side: made, offered, proven, and closed when nobody uses them any more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy, ServerError
-from impasto.server.front.background_work import Errands
-from impasto.server.front.event_log import Journal
-from impasto.server.front.outbox import Post, letter
-from impasto.server.front.requests import Dispatch
-from impasto.server.front.segments import Ring
+from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
+from impasto.server.front.event_log import EventLog
+from impasto.server.front.outbox import Outbox, outgoing
+from impasto.server.front.segments import SessionRing
 from impasto.server.front.sessions import Session
+from impasto.server.front.wakeups import BackgroundWork
+from impasto.server.front.workers import Workers
 from impasto.server.protocol.errors import facts_of
 from impasto.server.protocol.messages import AttachRing, CloseRing, ErrorFacts, Failed, OpenRing, RingOffered, RingReady
 from impasto.server.shared_memory import NoRoom, Segment, create_segment
@@ -19,22 +19,28 @@ from impasto.server.shared_memory import NoRoom, Segment, create_segment
 INLINE = "send the samples in the message instead"
 
 
-class RingDesk:
-    """Takes `OpenRing`, `AttachRing` and `CloseRing`."""
+class RingHandlers:
+    """Handles `OpenRing`, `AttachRing` and `CloseRing`."""
 
     def __init__(
-        self, dispatch: Dispatch, post: Post, errands: Errands, journal: Journal, number: Callable[[], int]
+        self,
+        workers: Workers,
+        outbox: Outbox,
+        background: BackgroundWork,
+        event_log: EventLog,
+        number: Callable[[], int],
     ) -> None:
-        self._dispatch = dispatch
-        self._post = post
-        self._errands = errands
-        self._journal = journal
+        """`number` gives each ring a number of its own."""
+        self._workers = workers
+        self._outbox = outbox
+        self._background = background
+        self._event_log = event_log
         self._number = number
 
     def open(self, session: Session, asked: OpenRing) -> None:
         """Make a segment, in a thread because its memory is allocated now, and offer it.
 
-        Of a session one is made at a time; of several that are asked for meanwhile the newest is next, and the others
+        Of a session one is made at a time. Of several that are asked for meanwhile the newest is next, and the others
         are refused as busy.
         """
         session.require_work()
@@ -43,7 +49,7 @@ class RingDesk:
         if session.making is None:
             self._make(session, asked)
             return
-        overtaken, session.wanted = session.wanted, asked
+        overtaken, session.next_ring = session.next_ring, asked
         if overtaken is not None:
             self._refuse(session, overtaken, facts_of(ServerBusy(f"a newer request for a ring came; {INLINE}")))
 
@@ -61,10 +67,9 @@ class RingDesk:
                 f"other memory (in a container, for instance): {INLINE}"
             )
         ring.ready = True
-        if session.ring is not None:
-            self._retire(session.ring)
+        self._retire(session.ring)
         session.ring = ring
-        self._post.put(session.control, letter(RingReady(asked.id, ring.number)))
+        self._outbox.put(session.control, outgoing(RingReady(asked.id, ring.number)))
 
     def close(self, session: Session, asked: CloseRing) -> None:
         """The client uses its ring no more."""
@@ -75,61 +80,52 @@ class RingDesk:
             self._retire(session.offered)
             session.offered = None
 
-    def leave(self, session: Session) -> None:
-        """The session is over: its rings go as soon as no worker uses them."""
-        for ring in (session.ring, session.offered):
-            if ring is not None:
-                self._retire(ring)
+    def close_all(self, session: Session) -> None:
+        """The session is over: its rings are closed as soon as no worker uses them."""
+        self._retire(session.ring)
+        self._retire(session.offered)
         session.ring = session.offered = None
-
-    def let_go(self, ring: Ring) -> None:
-        """Give the memory back, if the ring is out of use and no request is on it."""
-        if ring.retired and not ring.busy:
-            self._dispatch.hide(ring)
-            ring.segment.close()
 
     def _make(self, session: Session, asked: OpenRing) -> None:
         session.making = asked
 
         def made(future: Future[Segment]) -> None:
-            wanted = session.wanted
-            session.making = session.wanted = None
+            following = session.next_ring
+            session.making = session.next_ring = None
             try:
-                self._made(session, asked, future)
+                self._offer(session, asked, future)
             finally:
-                if wanted is not None and not session.closed:
-                    self._make(session, wanted)
+                if following is not None and not session.closed:
+                    self._make(session, following)
 
-        self._errands.run(lambda: create_segment(asked.slot_bytes, asked.pairs), made)
+        self._background.run(lambda: create_segment(asked.slot_bytes, asked.pairs), made)
 
     def _refuse(self, session: Session, asked: OpenRing, facts: ErrorFacts) -> None:
-        self._journal.telemetry.count("rings_refused")
-        self._journal.session("ring_refused", session, message=facts.message)
+        self._event_log.counters.count("rings_refused")
+        self._event_log.session("ring_refused", session, message=facts.message)
         if not session.closed:
-            self._post.put(session.control, letter(Failed(asked.id, facts)))
+            self._outbox.put(session.control, outgoing(Failed(asked.id, facts)))
 
-    def _retire(self, ring: Ring) -> None:
-        ring.retired = True
-        self.let_go(ring)
+    def _retire(self, ring: SessionRing | None) -> None:
+        if ring is not None:
+            ring.retired = True
+            close_unused(ring, self._workers)
 
-    def _made(self, session: Session, asked: OpenRing, future: Future[Segment]) -> None:
-        error = None if future.cancelled() else future.exception()
-        if error is not None or future.cancelled():
-            facts = (
-                facts_of(ServerBusy(f"{error}; until then, {INLINE}"))
-                if isinstance(error, NoRoom)
-                else self._journal.facts_of_any(error if isinstance(error, Exception) else ServerError("closing"))
-            )
-            self._refuse(session, asked, facts)
+    def _offer(self, session: Session, asked: OpenRing, future: Future[Segment]) -> None:
+        try:
+            segment = future.result()
+        except NoRoom as error:
+            self._refuse(session, asked, facts_of(ServerBusy(f"{error}; until then, {INLINE}")))
             return
-        segment = future.result()
+        except Exception as error:  # noqa: BLE001  # the client is answered, whatever it was
+            self._refuse(session, asked, self._event_log.error_facts(error))
+            return
         if session.closed:
             segment.close()
             return
-        self._journal.telemetry.count("rings_opened")
-        if session.offered is not None:
-            self._retire(session.offered)
-        ring = session.offered = Ring(self._number(), segment)
+        self._event_log.counters.count("rings_opened")
+        self._retire(session.offered)
+        ring = session.offered = SessionRing(self._number(), segment)
         offer = RingOffered(
             asked.id,
             ring.number,
@@ -140,4 +136,11 @@ class RingDesk:
             segment.first_slot,
             segment.nonce_offset,
         )
-        self._post.put(session.control, letter(offer))
+        self._outbox.put(session.control, outgoing(offer))
+
+
+def close_unused(ring: SessionRing, workers: Workers) -> None:
+    """Give the memory back, if the ring is out of use and no request is on it."""
+    if ring.retired and not ring.busy:
+        workers.unmap_segment(ring)
+        ring.segment.close()

@@ -7,31 +7,32 @@ place of a dead one can be given them too.
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from impasto.server.front.outbox import Receipt
+from impasto.server.front.outbox import OnSent, SendTracker
 from impasto.server.protocol.codec import Malformed
 from impasto.server.protocol.messages import Slot
 from impasto.server.shared_memory import Segment, create_segment, map_segment
 
 IDLE_S: Final = 60.0
-"""After which a segment of the front's own that nobody needed is given back."""
+"""After which an unused segment of the front's own is closed."""
 SMALLEST: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SlotPair:
     """Where the samples of a request are, and where its result goes."""
 
-    segment: Mapped
+    segment: MappedSegment
     in_offset: int
     out_offset: int
 
 
-class Mapped(Protocol):
-    """A segment as workers are told of it."""
+class MappedSegment(Protocol):
+    """A segment that workers map, by its number."""
 
     @property
     def number(self) -> int: ...
@@ -40,25 +41,25 @@ class Mapped(Protocol):
 
 
 @dataclass(slots=True)
-class _Pair:
+class _PairState:
     generation: int = 0
     before: int = 0
     busy: bool = False
 
 
 @dataclass(slots=True, eq=False)
-class Ring:
-    """The ring of one session: which pairs are the server's now, and each pair's last generation."""
+class SessionRing:
+    """The ring of one session: which pairs are in use by the server, and each pair's last generation."""
 
     number: int
     segment: Segment
     ready: bool = False
     retired: bool = False
-    """Another ring took its place, or its session ended: it goes when the last request on it does."""
-    pairs: list[_Pair] = field(init=False)
+    """Another ring replaced it, or its session ended: it is closed after the last request on it."""
+    pairs: list[_PairState] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pairs = [_Pair() for _ in range(self.segment.pairs)]
+        self.pairs = [_PairState() for _ in range(self.segment.pairs)]
 
     @property
     def busy(self) -> bool:
@@ -69,7 +70,7 @@ class Ring:
         """Whether the client has read the nonce in its own mapping."""
         return hmac.compare_digest(nonce, self.segment.nonce)
 
-    def claim(self, slot: Slot) -> Place:
+    def claim(self, slot: Slot) -> SlotPair:
         """Take a pair for a request. Raises Malformed for one that is busy, stale or not there."""
         if slot.ring != self.number or not self.ready or self.retired:
             raise Malformed(
@@ -91,7 +92,7 @@ class Ring:
                 field="slot.generation",
             )
         pair.before, pair.generation, pair.busy = pair.generation, slot.generation, True
-        return Place(self, self.segment.in_offset(slot.pair), self.segment.out_offset(slot.pair))
+        return SlotPair(self, self.segment.in_offset(slot.pair), self.segment.out_offset(slot.pair))
 
     def release(self, slot: Slot, *, used: bool) -> None:
         """The pair is the client's again. One that no worker saw may be named with the same generation again."""
@@ -112,79 +113,91 @@ class Ring:
 
 
 @dataclass(slots=True, eq=False)
-class Stage:
+class StagingSegment:
     """A segment of the front's own with one pair, mapped here too."""
 
     number: int
     segment: Segment
     memory: memoryview
     taken: bool = True
-    receipt: Receipt | None = None
+    tracker: SendTracker | None = None
     """Of the message that is still being sent out of it."""
     idle_since: float = 0.0
 
     @property
     def free(self) -> bool:
         """Whether nothing reads from it or writes into it any more."""
-        return not self.taken and (self.receipt is None or self.receipt.done)
+        return not self.taken and (self.tracker is None or self.tracker.done)
 
-    def place(self) -> Place:
-        """Where the one pair is."""
-        return Place(self, self.segment.in_offset(0), self.segment.out_offset(0))
+    @property
+    def pair(self) -> SlotPair:
+        """Its one pair."""
+        return SlotPair(self, self.segment.in_offset(0), self.segment.out_offset(0))
 
 
 class Staging:
     """Segments for requests whose pixels are in the message, kept for the next of about the same size.
 
-    Only what a worker is painting has one, so there are as many as turns at once, and a few that are still being
-    sent. Opening one takes time in proportion to its bytes: `open_stage` is meant for a thread.
+    Only frames that a worker paints have one, so there are as many as slots of the workers, and a few that are still
+    being sent. Opening one takes time in proportion to its bytes, so `open` is meant for a thread; the other methods
+    are quick. Any thread may call them.
     """
 
-    def __init__(self, number: Callable[[], int]) -> None:
+    def __init__(self, number: Callable[[], int], clock: Callable[[], float]) -> None:
+        """`number` gives each segment a number of its own."""
         self._number = number
-        self._stages: list[Stage] = []
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._segments: list[StagingSegment] = []
 
-    def take(self, slot_bytes: int) -> Stage | None:
-        """A free stage of at least this size and at most twice; None where the caller has to open one."""
+    def reuse(self, slot_bytes: int) -> StagingSegment | None:
+        """A free segment of at least this size and at most twice; None where there is none."""
         need = _rounded(slot_bytes)
-        fit = [stage for stage in self._stages if stage.free and need <= stage.segment.slot_bytes <= 2 * need]
-        if not fit:
-            return None
-        best = min(fit, key=lambda stage: stage.segment.slot_bytes)
-        best.taken, best.receipt = True, None
-        return best
+        with self._lock:
+            fit = [each for each in self._segments if each.free and need <= each.segment.slot_bytes <= 2 * need]
+            if not fit:
+                return None
+            best = min(fit, key=lambda each: each.segment.slot_bytes)
+            best.taken, best.tracker = True, None
+            return best
 
-    def adopt(self, segment: Segment, memory: memoryview) -> Stage:
-        """Keep a segment that was opened in a thread; it is taken by whoever asked for it."""
-        stage = Stage(self._number(), segment, memory)
-        self._stages.append(stage)
-        return stage
+    def open(self, slot_bytes: int) -> StagingSegment:
+        """A free segment as `reuse` finds it, or else a new one. Raises `shared_memory.NoRoom`."""
+        if (found := self.reuse(slot_bytes)) is not None:
+            return found
+        segment = create_segment(_rounded(slot_bytes), 1)
+        try:
+            memory = memoryview(map_segment(segment.fd if segment.fd >= 0 else segment.path, segment.segment_bytes))
+        except BaseException:
+            segment.close()
+            raise
+        made = StagingSegment(self._number(), segment, memory)
+        with self._lock:
+            self._segments.append(made)
+        return made
 
-    def give_back(self, stage: Stage, receipt: Receipt | None, now: float) -> None:
-        """The request is over; with a receipt, the stage is free once that says so."""
-        stage.taken, stage.receipt, stage.idle_since = False, receipt, now
+    def give_back(self, segment: StagingSegment, tracker: SendTracker | None = None) -> None:
+        """The request is over; with a tracker, the segment is free once that says so."""
+        with self._lock:
+            segment.taken, segment.tracker, segment.idle_since = False, tracker, self._clock()
 
-    def stale(self, now: float) -> list[Stage]:
-        """Take out the stages that nobody needed for a while; the caller tells the workers and closes them."""
-        old = [stage for stage in self._stages if stage.free and now - stage.idle_since > IDLE_S]
-        self._stages = [stage for stage in self._stages if stage not in old]
+    def give_back_when_sent(self, segment: StagingSegment) -> OnSent:
+        """A callback for the message that is sent out of this segment."""
+        return lambda tracker: self.give_back(segment, tracker)
+
+    def stale(self) -> list[StagingSegment]:
+        """Take out the segments that were unused for a while; the caller has workers unmap them and closes them."""
+        with self._lock:
+            now = self._clock()
+            old = [each for each in self._segments if each.free and now - each.idle_since > IDLE_S]
+            self._segments = [each for each in self._segments if each not in old]
         return old
 
     def close(self) -> None:
         """Close every segment."""
-        for stage in self._stages:
-            stage.segment.close()
-        self._stages.clear()
-
-
-def open_stage(slot_bytes: int) -> tuple[Segment, memoryview]:
-    """A new segment with one pair, and the front's own mapping of it. Raises `ring.NoRoom`."""
-    segment = create_segment(_rounded(slot_bytes), 1)
-    try:
-        return segment, memoryview(map_segment(segment.fd if segment.fd >= 0 else segment.path, segment.segment_bytes))
-    except BaseException:
-        segment.close()
-        raise
+        for each in self._segments:
+            each.segment.close()
+        self._segments.clear()
 
 
 def _rounded(slot_bytes: int) -> int:

@@ -1,7 +1,7 @@
-"""The front: one process, one thread, one loop that owns the sockets and the links to the workers.
+"""The front: one process, one thread, one loop that owns the sockets and the pipes to the workers.
 
-What clients send goes to the reception, what workers say to the dispatcher; both only change what is known and put
-letters into outboxes. At the end of each pass the loop sends what can be sent. Torch is never imported here.
+Messages of clients go to `handlers`, messages of workers to `worker_events`; both only change what is known and fill
+the outbox. At the end of each pass the loop sends what can be sent. Torch is never imported here.
 """
 
 from __future__ import annotations
@@ -11,37 +11,44 @@ import itertools
 import math
 import os
 import secrets
-import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-from impasto.server.auth import AllowList, keys_folder, server_keys
-from impasto.server.front.access import Gate
-from impasto.server.front.background_work import Errands
-from impasto.server.front.event_log import Journal
-from impasto.server.front.frames import FrameDesk
-from impasto.server.front.handlers import Desks, Reception, house_of
+import zmq
+
+from impasto.server.auth import AllowList, auth_folder, server_pair
+from impasto.server.front.access import LOCAL_USER, Identity, NetworkAccess
+from impasto.server.front.counters import Counters
+from impasto.server.front.event_log import EventLog, LogFile
+from impasto.server.front.frames import FrameContext
+from impasto.server.front.handlers import ControlHandler, ControlHandlers, MessageHandlers, RequestHandlers
+from impasto.server.front.handshake import SessionHandlers, server_info
 from impasto.server.front.library import Library
-from impasto.server.front.metrics import Metrics, Snapshot
-from impasto.server.front.open_files import free_files, raise_file_limit
-from impasto.server.front.outbox import Delivery, Post, letter
-from impasto.server.front.requests import Dispatch
-from impasto.server.front.rings import RingDesk
+from impasto.server.front.outbox import Outbox, SendResult, outgoing
+from impasto.server.front.requests import Requests
+from impasto.server.front.rings import RingHandlers
 from impasto.server.front.segments import Staging
-from impasto.server.front.sessions import Session, Sessions, Visitor
-from impasto.server.front.shots import ShotDesk
-from impasto.server.front.sockets import Doors, Network
-from impasto.server.front.status import Condition
-from impasto.server.front.telemetry import Log, Telemetry
-from impasto.server.front.wakeups import Bell
-from impasto.server.front.worker_news import Foreman
-from impasto.server.front.workers import Supervisor
-from impasto.server.processes import has_ended
-from impasto.server.protocol.messages import Pong, ShuttingDown, Status, StylesChanged
+from impasto.server.front.sessions import Sessions
+from impasto.server.front.shots import ShotContext
+from impasto.server.front.sockets import ListenSettings, ServerSockets
+from impasto.server.front.status import MetricsServer, MetricsSnapshot, StatusReporter
+from impasto.server.front.wakeups import BackgroundWork, StopSignals, free_files, raise_file_limit
+from impasto.server.front.worker_events import WorkerEventHandlers
+from impasto.server.front.workers import Workers
+from impasto.server.protocol.messages import (
+    AttachRing,
+    Cancel,
+    CloseRing,
+    Goodbye,
+    OpenRing,
+    Pong,
+    ShuttingDown,
+    StylesChanged,
+)
 from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder
 from impasto.server.scheduler import events as plan
 from impasto.server.scheduler.scheduler import Scheduler
@@ -49,32 +56,30 @@ from impasto.server.settings import ServerSettings
 from impasto.server.shared_memory import sweep
 
 AT_ONCE: Final = 64
-"""Messages of one socket that are taken before the others have their turn."""
+"""Messages of one socket that are taken before those of the others."""
 LONGEST_WAIT_S: Final = 0.5
 BLOCKED_WAIT_S: Final = 0.002
-CHORES_S: Final = 0.25
-"""Between two looks at leases, keys, idle memory and the figures."""
+HOUSEKEEPING_S: Final = 0.25
+"""Between two checks of leases, keys, idle memory and figures."""
 PROBES_S: Final = (0.0, 0.02, 0.1, 0.4, 1.0)
-"""After a connection ended: when every client is asked whether it is still there."""
+"""After a connection ended: when every client is probed."""
 ASLEEP_S: Final = 2.0
-"""A pass of the loop that took so long was no pass: the process was stopped, or the machine slept."""
+"""A pass of the loop that took so long: the process was stopped, or the machine slept."""
 CUT_OFF_S: Final = 3.0
 """How long work that is told to stop may take at the end."""
 FLUSH_S: Final = 1.0
 SPARE_FILES: Final = 16
-"""File numbers that are kept for workers and rings of the clients that are there."""
+"""File numbers that are kept for workers and rings of the clients that are connected."""
 LOG_NAME: Final = "events.log"
-OWNER: Final = Visitor()
-"""Whoever comes over the local socket."""
 
 
 def serve(settings: ServerSettings, *, on_ready: Callable[[], None] = lambda: None) -> int:
-    """Be the server of a runtime folder until it is told to leave; returns the exit code of the process.
+    """Run the server of a runtime folder until it is told to leave; returns the exit code of the process.
 
     `on_ready` is called once clients can connect; what they ask waits for the first worker. 0 says that everything
     under way was finished, 1 that some of it was cut off. Raises ServerError where another server holds the folder or
-    an address cannot be had, NotPermitted for a folder or keys that others can reach. SIGTERM and SIGINT drain, a
-    second one ends at once; the handlers are only set in the main thread.
+    an address is taken, NotPermitted for a folder or keys that others can reach. SIGTERM and SIGINT drain, a second one
+    ends at once; the handlers are only set in the main thread.
     """
     raise_file_limit()
     folder = prepare_folder(settings.folder)
@@ -82,12 +87,12 @@ def serve(settings: ServerSettings, *, on_ready: Callable[[], None] = lambda: No
     server = f"impasto {version('impasto')}"
     with hold_lock(folder, Owner(os.getpid(), server, boot.hex(), time.time(), settings.listen or "")):
         sweep()
-        with _Front(settings, server, boot) as front:
+        with _Server(settings, server, boot) as front:
             return front.run(on_ready)
 
 
 @dataclass(slots=True)
-class _Leaving:
+class _Shutdown:
     """The server is on its way out."""
 
     deadline_s: float
@@ -95,277 +100,249 @@ class _Leaving:
     cut_off: bool = False
 
 
-class _Front:
-    """Everything that a server consists of, and the loop."""
+class _Server:
+    """The parts of a server, and the loop."""
 
     def __init__(self, settings: ServerSettings, server: str, boot: bytes) -> None:
         self._settings = settings
-        self._limits = limits = settings.limits
-        self._clock = clock = time.monotonic
-        self._open = ExitStack()
+        self._clock = time.monotonic
+        self._resources = ExitStack()
         try:
-            self._gate, network = self._network()
-            log = Log(settings.folder / LOG_NAME)
-            self._open.callback(log.close)
-            self._journal = journal = Journal(log, Telemetry(), clock)
-            self._doors = self._open.enter_context(Doors(settings.folder, limits.raw_bytes, network))
-            self._errands = errands = self._open.enter_context(Errands())
-            self._bell = self._open.enter_context(Bell())
-            self._post = post = Post(self._doors.send)
-            self._sessions = Sessions(limits, self._has_room)
-            self._library = library = Library(settings.styles)
-            self._crew = Supervisor(settings.devices, command=settings.worker_command, log=None, limits=limits)
-            self._open.callback(self._crew.stop, 1.0)
-            number = itertools.count(1).__next__
-            self._staging = Staging(number)
-            self._open.callback(self._staging.close)
-            self._dispatch = dispatch = Dispatch(Scheduler(limits, settings.devices), self._crew, post, journal, clock)
-            rings = RingDesk(dispatch, post, errands, journal, number)
-            frames = FrameDesk(dispatch, library, rings, self._staging, errands, limits, clock)
-            self._shots = ShotDesk(dispatch, library, settings.roots, limits, clock)
-            self._foreman = Foreman(self._crew, dispatch, self._shots, library, journal)
-            house = house_of(server, boot)
-            self._condition = Condition(
-                house, self._sessions, dispatch, self._shots, library, journal, self._doors.endpoints, clock
-            )
-            self._reception = Reception(
-                house,
-                limits,
-                self._sessions,
-                dispatch,
-                Desks(frames, self._shots, rings),
-                library,
-                post,
-                journal,
-                self._condition.status,
-                self.leave,
-                clock,
-            )
-            self._snapshot: Snapshot | None = None
-            if settings.metrics_port is not None:
-                self._open.enter_context(Metrics(settings.metrics_port, lambda: self._snapshot))
+            self._open(settings, server, boot)
         except BaseException:
-            self._open.close()
+            self._resources.close()
             raise
-        self._boot = boot
-        self._leaving: _Leaving | None = None
-        self._revision = library.revision
+        self._shutdown: _Shutdown | None = None
+        self._revision = self._library.revision
         self._probes: list[float] = []
-        self._chores_s = 0.0
-        self._busy_s = clock()
-        self._files = select.poll()
-        self._watched: set[int] = set()
-        """Files of the workers."""
-        self._crew_due_s = -math.inf
-        self._tick_due_s = math.inf
+        self._housekeeping_s = 0.0
+        self._busy_s = self._clock()
+        self._poller = zmq.Poller()
+        self._worker_files: set[int] = set()
+        self._workers_due_s = -math.inf
+        self._requests_due_s = math.inf
 
-    def __enter__(self) -> _Front:
+    def _open(self, settings: ServerSettings, server: str, boot: bytes) -> None:
+        """Make every part, the ones that others need first; they are closed in the opposite order."""
+        limits, clock, resources = settings.limits, self._clock, self._resources
+        self._access = NetworkAccess(AllowList(settings.keys or auth_folder())) if settings.listen else None
+        listen = None
+        if settings.listen and self._access is not None:
+            listen = ListenSettings(settings.listen, server_pair(settings.keys or auth_folder()), self._access)
+        file = LogFile(settings.folder / LOG_NAME)
+        resources.callback(file.close)
+        self._log = log = EventLog(file, Counters(), clock)
+        self._sockets = resources.enter_context(ServerSockets(settings.folder, limits.raw_bytes, listen))
+        self._signals = resources.enter_context(StopSignals())
+        self._outbox = outbox = Outbox(self._sockets.send)
+        self._sessions = sessions = Sessions(limits, lambda: free_files() > SPARE_FILES)
+        self._library = library = Library(settings.styles)
+        self._workers = workers = Workers(settings.devices, command=settings.worker_command, log=None, limits=limits)
+        resources.callback(workers.stop, 1.0)
+        number = itertools.count(1).__next__
+        self._staging = Staging(number, clock)
+        resources.callback(self._staging.close)
+        self._background = background = resources.enter_context(BackgroundWork())
+        scheduler = Scheduler(limits, settings.devices)
+        self._requests = requests = Requests(scheduler, workers, outbox, background, log, clock)
+        self._worker_events = WorkerEventHandlers(requests, library, log)
+        rings = RingHandlers(workers, outbox, background, log, number)
+        info = server_info(server, boot, self._sockets.endpoints, limits)
+        self._status = StatusReporter(info, sessions, requests, library, log, clock)
+        self._handshake = handshake = SessionHandlers(info, sessions, requests, rings, outbox, log)
+        frames = FrameContext(library, limits, workers, self._staging, clock)
+        shots = ShotContext(library, settings.roots, limits, workers, clock)
+        submissions = RequestHandlers(requests, frames, shots, outbox, log, clock)
+        control = ControlHandlers(library, outbox, log, limits.drain_s, self._status.status, self.leave)
+        table: dict[type, ControlHandler] = {
+            OpenRing: rings.open,
+            AttachRing: rings.attach,
+            CloseRing: rings.close,
+            Cancel: submissions.cancel,
+            Goodbye: handshake.goodbye,
+            **control.table(),
+        }
+        self._handlers = MessageHandlers(sessions, handshake, submissions, table, outbox, log)
+        self._snapshot: MetricsSnapshot | None = None
+        if settings.metrics_port is not None:
+            resources.enter_context(MetricsServer(settings.metrics_port, lambda: self._snapshot))
+        log.note("info", "server_started", pid=os.getpid(), boot=boot, at=self._sockets.endpoints)
+
+    def __enter__(self) -> _Server:
         return self
 
     def __exit__(self, *_: object) -> None:
         for session in self._sessions:
-            self._reception.dismiss(session, "the server left")
-        self._journal.write_down()
-        self._open.close()
+            self._handshake.close(session, "the server left")
+        self._log.write_pending()
+        self._resources.close()
         gc.unfreeze()
 
     def run(self, on_ready: Callable[[], None]) -> int:
         """The loop."""
-        for file in (*self._doors.files(), self._errands.fileno(), self._bell.fileno()):
-            self._files.register(file, select.POLLIN)
-        self._crew.start()
-        self._journal.note("info", "server_started", pid=os.getpid(), boot=self._boot, at=self._doors.endpoints)
+        self._sockets.register(self._poller)
+        for file in (self._background.fileno(), self._signals.fileno()):
+            self._poller.register(file, zmq.POLLIN)
+        self._workers.start()
         # What is there now stays: a full collection would look at all of it while frames wait.
         gc.collect()
         gc.freeze()
         on_ready()
         passed_s = self._clock()
-        while not self._over():
+        while not self._is_over():
             wait_s = self._wait_s()
             ready = self._poll(wait_s)
             now = self._clock()
             if now - passed_s - wait_s > ASLEEP_S:
-                self._sessions.forgive(now - passed_s - wait_s)
-                self._foreman.see_to_workers(now)  # before anybody is blamed for having been silent
+                self._sessions.extend_leases(now - passed_s - wait_s)
+                self._worker_events.tick(now)  # before a worker is killed for having been silent
             passed_s = now
-            if self._bell.fileno() in ready:
-                self._heed_signals()
-            for arrival in self._doors.arrivals(ready, AT_ONCE):
-                visitor = OWNER if arrival.route.local else self._visitor(arrival.key)
-                if visitor is not None:
-                    self._reception.take(arrival.route, visitor, arrival.parts)
-            if self._errands.fileno() in ready:
-                self._errands.settle(self._journal.facts_of_any)
-            if self._crew_due_s <= now:
-                self._foreman.see_to_workers(now)
-            elif not ready.isdisjoint(self._watched):
-                self._foreman.hear(self._crew.receive(ready))
-            self._keep_time(now, disconnected=self._doors.disconnected(ready))
-            self._flush()
-            self._journal.catch_up()
-        self._journal.note("info", "server_left", cut_off=bool(self._leaving and self._leaving.cut_off))
-        return 1 if self._leaving is not None and self._leaving.cut_off else 0
+            self._pass(ready, now)
+        cut_off = self._shutdown is not None and self._shutdown.cut_off
+        self._log.note("info", "server_left", cut_off=cut_off)
+        return 1 if cut_off else 0
 
     def leave(self, at_once: bool) -> None:
         """Take no more work, finish what runs, or cancel it, and end the loop."""
         now = self._clock()
-        first = self._leaving is None
+        first = self._shutdown is None
         if not first and not at_once:
             return
-        seconds = CUT_OFF_S if at_once else self._limits.drain_s
-        self._leaving = _Leaving(now + seconds, at_once, cut_off=at_once and len(self._dispatch) > 0)
-        self._reception.draining = self._condition.draining = True
-        self._journal.note("info", "draining", at_once=at_once)
+        seconds = CUT_OFF_S if at_once else self._settings.limits.drain_s
+        self._shutdown = _Shutdown(now + seconds, at_once, cut_off=at_once and len(self._requests) > 0)
+        self._handshake.draining = self._status.draining = True
+        self._log.note("info", "draining", at_once=at_once)
         if first:
             for session in self._sessions:
-                self._post.put(session.control, letter(ShuttingDown(None, 0.0 if at_once else seconds)))
-        self._dispatch.feed(plan.Draining(at_once))
+                self._outbox.put(session.control, outgoing(ShuttingDown(None, 0.0 if at_once else seconds)))
+        self._requests.schedule(plan.Draining(at_once))
 
-    def _over(self) -> bool:
-        leaving = self._leaving
-        if leaving is None:
+    def _pass(self, ready: Container[object], now: float) -> None:
+        """Take everything that has come and do everything that is due, then send."""
+        if self._signals.fileno() in ready:
+            for _ in range(self._signals.count()):
+                self.leave(at_once=self._shutdown is not None)
+        for incoming in self._sockets.receive(ready, AT_ONCE):
+            identity: Identity | None = LOCAL_USER
+            if not incoming.sender.local:
+                identity = None if self._access is None else self._access.identity(incoming.key)
+            if identity is not None:
+                self._handlers.handle(incoming, identity, now)
+        if self._background.fileno() in ready:
+            self._background.run_callbacks(self._log.error_facts)
+        if self._workers_due_s <= now:
+            self._worker_events.tick(now)
+        elif any(file in ready for file in self._worker_files):
+            self._worker_events.handle(self._workers.receive(ready))
+        if self._requests_due_s <= now:
+            self._requests.tick(now)
+        self._probe_clients(now, disconnected=self._sockets.disconnected(ready))
+        if now - self._housekeeping_s >= HOUSEKEEPING_S:
+            self._housekeeping_s = now
+            self._housekeep(now)
+        self._flush()
+        self._log.catch_up()
+
+    def _is_over(self) -> bool:
+        shutdown = self._shutdown
+        if shutdown is None:
             return False
         now = self._clock()
-        if not len(self._dispatch):
-            self._leaving = _Leaving(min(leaving.deadline_s, now + FLUSH_S), leaving.at_once, leaving.cut_off)
-            return not self._post.pending or now >= self._leaving.deadline_s
-        if now < leaving.deadline_s:
+        if not len(self._requests):
+            shutdown.deadline_s = min(shutdown.deadline_s, now + FLUSH_S)
+            return not self._outbox.pending or now >= shutdown.deadline_s
+        if now < shutdown.deadline_s:
             return False
-        if not leaving.at_once:
+        if not shutdown.at_once:
             self.leave(at_once=True)
             return False
-        leaving.cut_off = True
+        shutdown.cut_off = True
         return True
 
     def _wait_s(self) -> float:
+        """How long the loop may wait for something to come."""
         now = self._clock()
-        self._crew_due_s = _or_never(self._crew.next_wake())
-        self._tick_due_s = _or_never(self._dispatch.next_wake())
+        workers_due_s = self._workers.next_wake()
+        self._workers_due_s = math.inf if workers_due_s is None else workers_due_s
+        self._requests_due_s = self._requests.next_wake()
         soonest = min(
-            self._crew_due_s,
-            self._tick_due_s,
-            _or_never(self._shots.tick(now)),
+            self._workers_due_s,
+            self._requests_due_s,
             self._probes[0] if self._probes else math.inf,
-            self._leaving.deadline_s if self._leaving else math.inf,
-            self._chores_s + CHORES_S,
+            self._shutdown.deadline_s if self._shutdown else math.inf,
+            self._housekeeping_s + HOUSEKEEPING_S,
         )
         wait_s = min(LONGEST_WAIT_S, max(0.0, soonest - now))
-        return min(wait_s, BLOCKED_WAIT_S) if self._post.blocked else wait_s
+        return min(wait_s, BLOCKED_WAIT_S) if self._outbox.blocked else wait_s
 
-    def _poll(self, wait_s: float) -> set[int]:
-        """Wait until a file is ready, or for so long."""
-        workers = set(self._crew.filenos())
-        if workers != self._watched:
-            for gone in self._watched - workers:
-                self._files.unregister(gone)
-            for come in workers - self._watched:
-                self._files.register(come, select.POLLIN)
-            self._watched = workers
-        if self._doors.pending():
-            wait_s = 0.0
+    def _poll(self, wait_s: float) -> Container[object]:
+        """Wait until a socket or file is ready, or for so long; those that are."""
+        workers = set(self._workers.filenos())
+        if workers != self._worker_files:
+            for gone in self._worker_files - workers:
+                self._poller.unregister(gone)
+            for added in workers - self._worker_files:
+                self._poller.register(added, zmq.POLLIN)
+            self._worker_files = workers
         # Rounded up: a wait that ends too early is another pass.
-        return {file for file, _ in self._files.poll(-int(-wait_s * 1000 // 1))}
+        return {each for each, _ in self._poller.poll(math.ceil(wait_s * 1000))}
 
-    def _heed_signals(self) -> None:
-        for _ in range(self._bell.rung()):
-            self.leave(at_once=self._leaving is not None)
-
-    def _visitor(self, key: str) -> Visitor | None:
-        return self._gate.visitor(key) if self._gate is not None else None
-
-    def _keep_time(self, now: float, *, disconnected: bool) -> None:
-        if self._tick_due_s <= now:
-            self._dispatch.feed(plan.Tick())
+    def _probe_clients(self, now: float, *, disconnected: bool) -> None:
+        """Find the clients whose connection ended: only sending tells which."""
         if disconnected:
             self._probes = sorted({*self._probes, *(now + delay_s for delay_s in PROBES_S)})[-len(PROBES_S) :]
         if self._probes and self._probes[0] <= now:
             self._probes = [each for each in self._probes if each > now]
             for session in self._sessions:
-                if session.control.route is None:
-                    self._dismiss_if_dead(session)  # a process that is killed closes its sockets before it is dead
+                if session.control.address is None:
+                    self._handshake.close_if_dead(session)  # a killed process closes its sockets before it is dead
                 elif not session.control.waiting:
-                    self._post.put(session.control, letter(Pong(0)))
-        if now - self._chores_s >= CHORES_S:
-            self._chores_s = now
-            self._do_chores(now)
+                    self._outbox.put(session.control, outgoing(Pong(0)))
 
-    def _do_chores(self, now: float) -> None:
+    def _housekeep(self, now: float) -> None:
         for session in self._sessions.expired(now):
-            self._journal.telemetry.count("sessions_lost")
-            self._reception.dismiss(session, "silent for longer than its lease")
-        self._watch_styles(now)
-        self._watch_keys()
-        self._journal.write_down()
-        for stage in self._staging.stale(now):
-            self._dispatch.hide(stage)
-            stage.segment.close()
-        for worker in self._crew.overgrown():
-            if self._dispatch.is_idle(worker):
-                self._crew.replace(worker)
-        if self._settings.metrics_port is not None:
-            status: Status = self._condition.status(bytes(16))
-            self._snapshot = Snapshot(status, self._journal.telemetry.stages.facts())
-        if len(self._sessions) or len(self._dispatch):
-            self._busy_s = now
-        idle_exit_s = self._settings.idle_exit_s
-        if idle_exit_s is not None and now - self._busy_s > idle_exit_s and self._leaving is None:
-            self._journal.note("info", "idle", seconds=idle_exit_s)
-            self.leave(at_once=False)
-
-    def _watch_styles(self, now: float) -> None:
-        self._foreman.ask_for_checks(now)
+            self._handshake.close(session, "silent for longer than its lease", lost=True)
+        self._worker_events.check_styles(now)
         if self._library.revision != self._revision:
             self._revision = self._library.revision
             for session in self._sessions:
-                self._post.put(session.control, letter(StylesChanged(self._revision)))
+                self._outbox.put(session.control, outgoing(StylesChanged(self._revision)))
+        self._check_keys()
+        self._log.write_pending()
+        for unused in self._staging.stale():
+            self._workers.unmap_segment(unused)
+            unused.segment.close()
+        for worker in self._workers.overgrown():
+            if self._requests.is_idle(worker):
+                self._workers.replace(worker)
+        if self._settings.metrics_port is not None:
+            self._snapshot = MetricsSnapshot(self._status.status(bytes(16)), self._log.counters.stages.facts())
+        if len(self._sessions) or len(self._requests):
+            self._busy_s = now
+        idle_exit_s = self._settings.idle_exit_s
+        if idle_exit_s is not None and now - self._busy_s > idle_exit_s and self._shutdown is None:
+            self._log.note("info", "idle", seconds=idle_exit_s)
+            self.leave(at_once=False)
 
-    def _watch_keys(self) -> None:
-        if self._gate is None:
+    def _check_keys(self) -> None:
+        if self._access is None:
             return
-        for key in self._gate.denied():
-            self._journal.telemetry.count("keys_refused")
-            self._journal.note("warning", "key_refused", key=key)
-        self._gate.refresh()
-        names = self._gate.names()
+        for key in self._access.denied():
+            self._log.counters.count("keys_refused")
+            self._log.note("warning", "key_refused", key=key)
+        self._access.refresh()
+        names = self._access.names()
         for session in self._sessions:
-            if not session.local and session.visitor.key not in names:
-                self._reception.dismiss(session, "its key was taken off the list")
+            if not session.local and session.identity.key not in names:
+                self._handshake.close(session, "its key was taken off the list")
 
     def _flush(self) -> None:
-        for line, outcome in self._post.flush():
-            session = self._sessions.of_line(line)
+        for queue, result in self._outbox.flush():
+            session = self._sessions.of_queue(queue)
             if session is None:
-                self._post.forget(line)
-            elif outcome is Delivery.FULL:
-                self._journal.telemetry.count("sessions_lost")
-                self._reception.dismiss(session, "did not read what was sent to it")
+                self._outbox.forget(queue)
+            elif result is SendResult.FULL:
+                self._handshake.close(session, "did not read what was sent to it", lost=True)
             else:
-                self._sessions.unbind(session, line)
-                self._dismiss_if_dead(session)
-
-    def _dismiss_if_dead(self, session: Session) -> None:
-        if _left_for_good(session):
-            self._journal.telemetry.count("sessions_lost")
-            self._reception.dismiss(session, "its process ended")
-
-    def _network(self) -> tuple[Gate | None, Network | None]:
-        if self._settings.listen is None:
-            return None, None
-        folder = self._settings.keys or keys_folder()
-        keys = server_keys(folder)
-        gate = Gate(AllowList(folder))
-        gate.refresh()
-        return gate, Network(self._settings.listen, keys, gate)
-
-    def _has_room(self) -> bool:
-        """Whether there are file numbers left for another client."""
-        return free_files() > SPARE_FILES
-
-
-def _or_never(time_s: float | None) -> float:
-    return math.inf if time_s is None else time_s
-
-
-def _left_for_good(session: Session) -> bool:
-    """Whether the process of a client of this machine has ended, so that it will not come back to its session."""
-    return session.local and has_ended(session.hello.pid)
+                self._sessions.unbind(session, queue)
+                self._handshake.close_if_dead(session)

@@ -1,17 +1,15 @@
 """The server's sockets: control and data, for this machine and, where it listens, for others.
 
-Nothing waits here. Each socket has a file that becomes readable when ZeroMQ has news of it; what the news are, and
-whether there are more, is asked of the socket itself. ROUTER sockets say when a peer is gone or takes no more, instead
-of dropping what is sent to it; identities are ZeroMQ's own, so that nobody can take another's answers; nothing lingers.
+Nothing waits here; the loop polls. ROUTER sockets say when a peer is gone or takes no more, instead of dropping what is
+sent to it. Identities are ZeroMQ's own, so that no client can take another's answers. Nothing lingers.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import zmq
@@ -20,8 +18,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from impasto.core.errors import ServerError, UsageError
 from impasto.server.auth import KeyPair
-from impasto.server.front.access import Gate
-from impasto.server.front.outbox import Channel, Delivery, Receipt, Route
+from impasto.server.front.access import NetworkAccess
+from impasto.server.front.outbox import Channel, PeerAddress, SendResult, SendTracker
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.limits import HEADER_BYTES, PARTS
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
@@ -30,82 +28,70 @@ from impasto.server.zmq_parts import receive_frames, send_parts
 LINGER_MS: Final = 500
 HANDSHAKE_MS: Final = 5_000
 BACKLOG: Final = 64
-CONTROL_LETTERS: Final = 64
-DATA_LETTERS: Final = 16
-"""What ZeroMQ keeps for one peer; what is more waits in the front's own outboxes, where its bytes are counted."""
+CONTROL_MESSAGES: Final = 64
+DATA_MESSAGES: Final = 16
+"""Messages that ZeroMQ keeps for one peer. More wait in the front's own queues, where their bytes are counted."""
 LARGEST_CONTROL: Final = 4 * HEADER_BYTES
-"""Of one part. Above a header's limit, so that a header that is too long can be answered instead of cut off."""
+"""Of one part. Above the limit of a header, so that too long a header can be answered instead of cut off."""
 DOMAIN: Final = "impasto"
-"""Of ZeroMQ's authentication: sockets without one are not asked about, and nobody is let into one that is unknown."""
+"""Of ZeroMQ's authentication: sockets without a domain are not checked, and an unknown domain admits nobody."""
 HEARTBEAT_MS: Final = 2_000
 HEARTBEAT_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_TTL_MS: Final = 10_000
-ROUTES: Final = 4096
-"""Peers of one socket whose routes are kept."""
+ADDRESSES: Final = 4096
+"""Peers of one socket whose addresses are kept."""
 
 _NOW: Final = int(zmq.NOBLOCK)
-_EVENTS: Final = int(zmq.EVENTS)
-_READ: Final = int(zmq.POLLIN)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message as it came, by whom."""
+class IncomingMessage:
+    """A message as it came, and its sender."""
 
-    route: Route
+    sender: PeerAddress
     key: str
     """The public key of the connection (Z85); empty on this machine."""
     parts: Sequence[Part]
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """Where to listen for other machines, and by which keys."""
+class ListenSettings:
+    """The address to listen on for other machines, the server's keys, and the clients that are allowed."""
 
-    listen: str
+    endpoint: str
     """'tcp://HOST:PORT'; data is on the next port."""
     keys: KeyPair
-    gate: Gate
+    access: NetworkAccess
 
 
 @dataclass(slots=True, eq=False)
-class _Door:
-    """One of our sockets, and who has come through it."""
+class BoundSocket:
+    """One of our sockets, and the peers that are connected to it."""
 
     socket: zmq.Socket[bytes]
-    file: int
     local: bool
     channel: Channel
-    routes: dict[bytes, Route] = field(default_factory=dict)
+    addresses: dict[bytes, PeerAddress] = field(default_factory=dict)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether a message is there to be read; its file tells of later ones again."""
-        return bool(int(self.socket.getsockopt(_EVENTS)) & _READ)
-
-    def route(self, peer: bytes) -> Route:
+    def address(self, peer: bytes) -> PeerAddress:
         """How this peer is reached; the same object for each of its messages."""
-        route = self.routes.get(peer)
-        if route is None:
-            if len(self.routes) >= ROUTES:
-                self.routes.clear()
-            route = self.routes[peer] = Route(self.local, self.channel, peer)
-        return route
+        address = self.addresses.get(peer)
+        if address is None:
+            if len(self.addresses) >= ADDRESSES:
+                self.addresses.clear()
+            address = self.addresses[peer] = PeerAddress(self.local, self.channel, peer)
+        return address
 
 
-class Doors:
+class ServerSockets:
     """The sockets of a server, from `bind` to `close`. One owner, one thread."""
 
-    def __init__(self, folder: Path, largest_bytes: int, network: Network | None = None) -> None:
-        """Binds. Raises ServerError where an address cannot be had, UsageError where it is none."""
-        self._context = zmq.Context(1 if network is None else 2)
+    def __init__(self, folder: Path, largest_bytes: int, listen: ListenSettings | None = None) -> None:
+        """Binds. Raises ServerError where an address is taken or not ours, UsageError where it is none."""
+        self._context = zmq.Context(1 if listen is None else 2)
         self._context.linger = 0
-        self._doors: list[_Door] = []
-        self._by_channel: dict[tuple[bool, Channel], _Door] = {}
-        self._used: set[_Door] = set()
-        """Those that may have taken news in without our asking, while something else was done with them."""
-        self._monitors: dict[int, zmq.Socket[bytes]] = {}
-        """By the file of each."""
+        self._bound: dict[tuple[bool, Channel], BoundSocket] = {}
+        self._monitors: list[zmq.Socket[bytes]] = []
         self._authenticator: ThreadAuthenticator | None = None
         self.endpoints: tuple[str, ...] = ()
         try:
@@ -115,69 +101,61 @@ class Doors:
             ):
                 self._bind(True, channel, endpoint, largest_bytes)
                 Path(endpoint.removeprefix("ipc://")).chmod(0o600)
-            if network is not None:
-                self._open_network(network, largest_bytes)
+            if listen is not None:
+                self._open_network(listen, largest_bytes)
         except BaseException:
             self.close(linger_ms=0)
             raise
 
-    def files(self) -> list[int]:
-        """What to poll for reading, before `arrivals` and `disconnected`."""
-        return [*(door.file for door in self._doors), *self._monitors]
+    def register(self, poller: zmq.Poller) -> None:
+        """Have the poller report messages and lost connections, for `receive` and `disconnected`."""
+        for socket in (*(each.socket for each in self._bound.values()), *self._monitors):
+            poller.register(socket, zmq.POLLIN)
 
-    def pending(self) -> bool:
-        """Whether messages are there that no file tells of; to be asked before every wait."""
-        if self._used:
-            self._used = {door for door in self._used if door.has_news}
-        return bool(self._used)
+    def receive(self, ready: Container[object], most: int) -> Iterator[IncomingMessage]:
+        """The messages of the sockets that are ready, control before data, at most so many of each."""
+        for bound in self._bound.values():
+            if bound.socket in ready:
+                yield from _received(bound, most)
 
-    def arrivals(self, ready: Container[int], most: int) -> Iterator[Arrival]:
-        """What has come over the sockets whose files are ready, control before data, at most so many of each."""
-        for door in self._doors:
-            if door.file in ready or door in self._used:
-                self._used.add(door)
-                yield from _arrivals(door, most)
-
-    def disconnected(self, ready: Iterable[int]) -> bool:
-        """Whether a connection has ended since the last time; whose, only sending can tell."""
+    def disconnected(self, ready: Container[object]) -> bool:
+        """Whether a connection has ended since the last time; which one, only sending can tell."""
         found = False
-        for monitor in [self._monitors[file] for file in ready if file in self._monitors]:
-            with contextlib.suppress(zmq.Again):
-                while True:
-                    recv_monitor_message(monitor, zmq.NOBLOCK)
-                    found = True
+        for monitor in self._monitors:
+            if monitor in ready:
+                with contextlib.suppress(zmq.Again):
+                    while True:
+                        recv_monitor_message(monitor, zmq.NOBLOCK)
+                        found = True
         return found
 
-    def send(self, route: Route, parts: Sequence[Part], tracked: bool) -> tuple[Delivery, Receipt | None]:
-        """Send without waiting. With `tracked` the samples are read where they are until the receipt says done."""
-        door = self._by_channel.get((route.local, route.channel))
-        if door is None:
-            return Delivery.GONE, None
-        self._used.add(door)
+    def send(self, to: PeerAddress, parts: Sequence[Part], tracked: bool) -> tuple[SendResult, SendTracker | None]:
+        """Send without waiting. With `tracked` the samples are read where they are until the tracker says done."""
+        bound = self._bound.get((to.local, to.channel))
+        if bound is None:
+            return SendResult.GONE, None
         try:
             if tracked:
-                receipt = door.socket.send_multipart((route.peer, *parts), _NOW, copy=False, track=True)
-                return Delivery.SENT, receipt
-            send_parts(door.socket, (route.peer, *parts), copy=True)
+                tracker = bound.socket.send_multipart((to.peer, *parts), _NOW, copy=False, track=True)
+                return SendResult.SENT, tracker
+            send_parts(bound.socket, (to.peer, *parts), copy=True)
         except zmq.Again:
-            return Delivery.FULL, None
+            return SendResult.FULL, None
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.ENOTSUP):
-                return Delivery.GONE, None
+                return SendResult.GONE, None
             raise
-        return Delivery.SENT, None
+        return SendResult.SENT, None
 
     def close(self, linger_ms: int = LINGER_MS) -> None:
-        """Close every socket; what was handed to ZeroMQ may still leave for a moment."""
-        for door in self._doors:
+        """Close every socket; messages that ZeroMQ has taken may still leave for a moment."""
+        for bound in self._bound.values():
             with contextlib.suppress(zmq.ZMQError):
-                door.socket.disable_monitor()
-            door.socket.close(linger_ms)
-        for monitor in self._monitors.values():
+                bound.socket.disable_monitor()
+            bound.socket.close(linger_ms)
+        for monitor in self._monitors:
             monitor.close(0)
-        self._doors.clear()
-        self._by_channel.clear()
-        self._used.clear()
+        self._bound.clear()
         self._monitors.clear()
         if self._authenticator is not None:
             self._authenticator.stop()
@@ -187,35 +165,31 @@ class Doors:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open_network(self, network: Network, largest_bytes: int) -> None:
-        host, _, port = network.listen.rpartition(":")
+    def _open_network(self, listen: ListenSettings, largest_bytes: int) -> None:
+        host, _, port = listen.endpoint.rpartition(":")
         if not host.startswith("tcp://") or not port.isdigit() or not 0 < int(port) < 65535:
-            raise UsageError(f"expected tcp://HOST:PORT to listen on, got '{network.listen}'")
-        # Before the first connection can be made, or ZeroMQ would let everybody in who knows the server's key.
+            raise UsageError(f"expected tcp://HOST:PORT to listen on, got '{listen.endpoint}'")
+        # Before the first connection can be made: without it ZeroMQ admits everybody that knows the server's key.
         self._authenticator = ThreadAuthenticator(self._context)
         self._authenticator.start()
-        self._authenticator.configure_curve_callback(domain=DOMAIN, credentials_provider=network.gate)
-        self._bind(False, Channel.CONTROL, network.listen, largest_bytes, network.keys)
-        self._bind(False, Channel.DATA, f"{host}:{int(port) + 1}", largest_bytes, network.keys)
+        self._authenticator.configure_curve_callback(domain=DOMAIN, credentials_provider=listen.access)
+        self._bind(False, Channel.CONTROL, listen.endpoint, largest_bytes, listen.keys)
+        self._bind(False, Channel.DATA, f"{host}:{int(port) + 1}", largest_bytes, listen.keys)
 
     def _bind(
         self, local: bool, channel: Channel, endpoint: str, largest_bytes: int, keys: KeyPair | None = None
     ) -> None:
         control = channel is Channel.CONTROL
         socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        door = _Door(socket, int(socket.fd), local, channel)
-        self._by_channel[local, channel] = door
-        self._doors.append(door)
-        self._used.add(door)
-        self._doors.sort(key=lambda each: (each.channel is Channel.DATA, not each.local))
+        self._bound[local, channel] = BoundSocket(socket, local, channel)
+        by_urgency = sorted(self._bound.values(), key=lambda each: (each.channel is Channel.DATA, not each.local))
+        self._bound = {(each.local, each.channel): each for each in by_urgency}
         socket.linger = 0
         socket.router_mandatory = True
-        socket.sndhwm = socket.rcvhwm = CONTROL_LETTERS if control else DATA_LETTERS
+        socket.sndhwm = socket.rcvhwm = CONTROL_MESSAGES if control else DATA_MESSAGES
         socket.maxmsgsize = LARGEST_CONTROL if control else largest_bytes + HEADER_BYTES
         socket.handshake_ivl = HANDSHAKE_MS
         socket.backlog = BACKLOG
@@ -227,9 +201,7 @@ class Doors:
                 socket.heartbeat_ivl = HEARTBEAT_MS
                 socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
                 socket.heartbeat_ttl = HEARTBEAT_TTL_MS
-        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._monitors[int(monitor.fd)] = monitor
-        monitor.getsockopt(_EVENTS)  # before which its file would tell of nothing
+        self._monitors.append(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -240,23 +212,21 @@ class Doors:
         self.endpoints = (*self.endpoints, str(socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\x00"))
 
 
-def _arrivals(door: _Door, most: int) -> Iterator[Arrival]:
-    for taken in range(most):
-        if taken and not door.has_news:  # the first one is looked for as such
-            return
+def _received(bound: BoundSocket, most: int) -> Iterator[IncomingMessage]:
+    for _ in range(most):
         try:
-            frames = receive_frames(door.socket)
+            frames = receive_frames(bound.socket)
         except zmq.Again:
             return
         key = ""
-        if not door.local:
+        if not bound.local:
             try:
                 key = str(frames[-1].get("User-Id"))
             except zmq.ZMQError:
-                continue  # cannot be: ZeroMQ lets in nobody without
-        # Small parts as bytes; samples where they are. Of thousands of parts only so many as show that it is wrong.
+                continue  # cannot be: ZeroMQ admits no connection without a key
+        # Small parts as bytes, samples where they are. Of thousands of parts only as many as show that it is wrong.
         parts = [
             frame.bytes if index < 2 and len(frame) <= HEADER_BYTES else frame.buffer
             for index, frame in enumerate(frames[1 : PARTS + 2])
         ]
-        yield Arrival(door.route(frames[0].bytes), key, parts)
+        yield IncomingMessage(bound.address(frames[0].bytes), key, parts)

@@ -1,4 +1,4 @@
-"""What a style file says of itself, read with suspicion: it becomes messages to every client."""
+"""Facts from the card of a style file. Nothing on it is trusted: it becomes messages to every client."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
-    """By which two states of one file are told apart without reading it."""
+class FileState:
+    """What tells two states of one file apart without reading it."""
 
     mtime_ns: int
     size: int
@@ -32,17 +32,17 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class StyleVersion:
     """One state of a file, and what its card says."""
 
-    signature: Signature
+    state: FileState
     facts: StyleFacts
     preview: bytes
     choices: tuple[StyleFacts, ...] = ()
     """Each of several styles in the file, so that a host that knows nothing of choices can offer them."""
 
 
-def style_files(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, Signature]]:
+def style_files(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, FileState]]:
     """Name and state of the style files among a folder's entries: no hidden ones, no folders, no pipes."""
     for entry in entries:
         if entry.name.startswith(".") or not entry.name.endswith(ENDING):
@@ -52,15 +52,15 @@ def style_files(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, Sign
         except OSError:
             continue  # gone since, or a link to nothing
         if stat.S_ISREG(facts.st_mode):
-            yield entry.name, signature_of(facts)
+            yield entry.name, state_of(facts)
 
 
-def signature_of(facts: os.stat_result) -> Signature:
+def state_of(facts: os.stat_result) -> FileState:
     """The state of a file."""
-    return Signature(facts.st_mtime_ns, facts.st_size, facts.st_ino)
+    return FileState(facts.st_mtime_ns, facts.st_size, facts.st_ino)
 
 
-def read_version(path: Path, signature: Signature) -> Version:
+def read_version(path: Path, state: FileState) -> StyleVersion:
     """The facts of a style file, from its card alone; StyleError where there is none that could be offered."""
     card = card_of(path)
     preview = _preview(card)
@@ -72,7 +72,7 @@ def read_version(path: Path, signature: Signature) -> Version:
             size=cleaned(card.size, 64) or "unknown",
             sha256=cleaned(card.weights_sha256, 64),
             halo=int(card.halo),
-            megabytes=signature.size / 1e6,
+            megabytes=state.size / 1e6,
             licence=cleaned(card.licence, 255),
             credits=tuple(cleaned(text, 500) for text in card.credits[:32]),
             guides=tuple(cleaned(each.channel, 64) or "unnamed" for each in card.guides[:32]),
@@ -82,7 +82,7 @@ def read_version(path: Path, signature: Signature) -> Version:
         )
     except (TypeError, AttributeError) as error:
         raise StyleError(f"expected text on the card in '{path}', got something else; fetch the file again") from error
-    return Version(signature, facts, preview, _choices(facts, card))
+    return StyleVersion(state, facts, preview, _choices(facts, card))
 
 
 def _choices(facts: StyleFacts, card: Card) -> tuple[StyleFacts, ...]:

@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Lane
-from impasto.server.scheduler.events import FrameSubmitted, JobSubmitted, Reason
-from impasto.server.scheduler.workers import Turn
+from impasto.server.scheduler.events import CancelReason, FrameSubmitted, JobSubmitted
+from impasto.server.scheduler.workers import FrameTask
 
-Ending: TypeAlias = Reason | Literal["deadline"]
+EndReason: TypeAlias = CancelReason | Literal["deadline"]
 """Why something is stopped."""
 
 
@@ -19,7 +19,7 @@ class Work:
     """A frame request or shot job that has no terminal message yet."""
 
     asked: FrameSubmitted | JobSubmitted
-    account: Account
+    credit: SessionCredit
     order: int
     since: float
     """When it came."""
@@ -29,9 +29,9 @@ class Work:
     """How often it was started."""
     deaths: int = 0
     """Of workers, that it was blamed for; of a job, since it last made progress."""
-    ending: Ending | None = None
+    ending: EndReason | None = None
     """Why its worker was told to stop it."""
-    turns: dict[int, Turn] = field(default_factory=dict)
+    tasks: dict[int, FrameTask] = field(default_factory=dict)
     """Those that wait or run: one of a frame request, any number of a job."""
 
     @property
@@ -41,7 +41,7 @@ class Work:
 
     @property
     def session(self) -> bytes:
-        """Who gets the terminal message."""
+        """The session that gets the terminal message."""
         return self.asked.session
 
     @property
@@ -51,7 +51,7 @@ class Work:
 
     @property
     def viewer(self) -> str:
-        """Whose newest request counts; empty: each counts."""
+        """Of this viewer only the newest request counts; empty: each counts."""
         return self.asked.viewer if isinstance(self.asked, FrameSubmitted) else ""
 
     @property
@@ -69,7 +69,7 @@ class _Viewer:
 
 
 @dataclass(slots=True, eq=False)
-class Account:
+class SessionCredit:
     """A session: its credit, and what it asked for."""
 
     session: bytes
@@ -116,8 +116,8 @@ class Account:
                 del self._viewers[work.viewer]
 
 
-def open_account(session: bytes, user: str, lane: Lane, limits: Limits) -> Account:
-    """The account of a new session, with the credit of its lane."""
+def credit_of(session: bytes, user: str, lane: Lane, limits: Limits) -> SessionCredit:
+    """The credit of a new session, with the credit of its lane."""
     if lane == "interactive":
-        return Account(session, user, limits.interactive_frames, limits.interactive_bytes)
-    return Account(session, user, limits.batch_frames, limits.batch_bytes)
+        return SessionCredit(session, user, limits.interactive_frames, limits.interactive_bytes)
+    return SessionCredit(session, user, limits.batch_frames, limits.batch_bytes)

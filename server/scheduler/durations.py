@@ -1,4 +1,4 @@
-"""How long turns took lately, in each lane."""
+"""How long tasks took lately, in each lane."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from impasto.server.protocol.messages import Lane
 
 RECENT: Final = 64
-"""Turns of a lane that count."""
+"""Tasks of a lane that count."""
 
 
-class Pace:
-    """The medians of the newest turn times."""
+class DurationMedians:
+    """The medians of the newest task times."""
 
     def __init__(self) -> None:
         lanes: tuple[Lane, Lane] = ("interactive", "batch")
@@ -21,7 +21,7 @@ class Pace:
         self._ordered: dict[Lane, list[float]] = {lane: [] for lane in lanes}
 
     def took(self, lane: Lane, seconds: float) -> None:
-        """A turn of this lane ran to its end."""
+        """A task of this lane ran to its end."""
         recent, ordered = self._recent[lane], self._ordered[lane]
         if len(recent) == RECENT:
             del ordered[bisect_left(ordered, recent.popleft())]
@@ -29,6 +29,6 @@ class Pace:
         insort(ordered, seconds)
 
     def median(self, lane: Lane) -> float | None:
-        """None before the first turn of the lane ended."""
+        """None before the first task of the lane ended."""
         ordered = self._ordered[lane]
         return ordered[len(ordered) // 2] if ordered else None

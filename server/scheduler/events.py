@@ -1,7 +1,8 @@
-"""What the scheduler is told and what it says: its events and its instructions.
+"""The events that the scheduler takes and the instructions that it returns.
 
-The unit of scheduling is a *turn*: one frame on one worker. A frame request is one turn; a shot job asks for a turn
-for each of its frames, and stays on the worker that it was started on until it ends or that worker is lost.
+The unit of scheduling is a *frame task*: one frame on one slot of one worker. A frame request is one task. A shot job
+asks for a slot for each of its frames, and stays on the worker that it was started on until it ends or
+that worker is lost.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import Literal, TypeAlias
 
 from impasto.server.protocol.messages import Lane
 
-Reason: TypeAlias = Literal["asked", "superseded", "session", "shutdown"]
+CancelReason: TypeAlias = Literal["asked", "superseded", "session", "shutdown"]
+
+WorkOutcome: TypeAlias = Literal["done", "failed", "stopped"]
+RefusalReason: TypeAlias = Literal["busy", "credit", "draining", "quarantined", "lost", "no_device"]
 
 
 # Events
@@ -19,7 +23,7 @@ Reason: TypeAlias = Literal["asked", "superseded", "session", "shutdown"]
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """A client was welcomed. `user` is who is served fairly, however many sessions they have."""
+    """A client connected. Fairness is among users: `user` counts once, however many sessions it has."""
 
     session: bytes
     user: str
@@ -41,9 +45,9 @@ class FrameSubmitted:
     session: bytes
     lane: Lane
     style: str
-    """By which a worker that has it warm is preferred."""
+    """A worker that has it loaded is preferred."""
     digest: bytes
-    """Of what was asked for: two deaths of workers on one digest quarantine it."""
+    """Of everything that was asked for. Two workers lost over one digest quarantine it."""
     megapixels: float
     bytes: int
     viewer: str = ""
@@ -65,7 +69,7 @@ class JobSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The client takes a request or job back; from another session than its own it does nothing."""
+    """The client cancels a request or job. From another session than its own this does nothing."""
 
     id: bytes
     session: bytes
@@ -73,7 +77,7 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker is there and takes turns, `depth` at once."""
+    """A worker is ready for frames, `depth` of them at once."""
 
     worker: int
     device: str
@@ -83,27 +87,27 @@ class WorkerReady:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerLost:
+class WorkerExited:
     """A worker died, or was killed because it hung. Its number is not used again."""
 
     worker: int
 
 
 @dataclass(frozen=True, slots=True)
-class TurnWanted:
-    """A shot job has its next frame in memory. `turn` is the job's own count, from 0."""
+class SlotWanted:
+    """A shot job has its next frame in memory and needs a slot for it. `number` is the job's own count, from 0."""
 
     job: bytes
-    turn: int
+    number: int
     megapixels: float
 
 
 @dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """The frame of a job's turn is painted, or failed, or was cancelled."""
+class SlotFreed:
+    """The frame of a job is painted, or failed, or was cancelled: its slot is free."""
 
     job: bytes
-    turn: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,12 @@ class FrameEnded:
 
     id: bytes
     worker: int
-    outcome: Literal["done", "failed", "stopped"]
+    outcome: WorkOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed:
-    """A frame of the job is safe: a later death of its worker is not the job's doing."""
+    """A frame of the job is stored: a later loss of its worker is not blamed on the frames before."""
 
     id: bytes
 
@@ -128,7 +132,7 @@ class JobEnded:
 
     id: bytes
     worker: int
-    outcome: Literal["done", "failed", "stopped"]
+    outcome: WorkOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +147,16 @@ class Tick:
     """Time has passed."""
 
 
-Event: TypeAlias = (
+SchedulerEvent: TypeAlias = (
     SessionOpened
     | SessionClosed
     | FrameSubmitted
     | JobSubmitted
     | CancelAsked
     | WorkerReady
-    | WorkerLost
-    | TurnWanted
-    | TurnEnded
+    | WorkerExited
+    | SlotWanted
+    | SlotFreed
     | FrameEnded
     | JobProgressed
     | JobEnded
@@ -184,11 +188,11 @@ class StartJob:
 
 
 @dataclass(frozen=True, slots=True)
-class GrantTurn:
-    """The job may paint this frame now."""
+class GrantSlot:
+    """The job may paint this frame now: it holds a slot of the worker."""
 
     job: bytes
-    turn: int
+    number: int
     worker: int
 
 
@@ -196,7 +200,7 @@ class GrantTurn:
 class Stop:
     """Tell the worker to stop this request or job at its next cancel point; its end is still awaited.
 
-    To wait for a turn is a cancel point: a job that was told to stop is granted none any more.
+    A job that was told to stop is granted no more slots, so that waiting for one is a cancel point.
     """
 
     id: bytes
@@ -205,7 +209,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class KillWorker:
-    """The worker made no progress on a turn for too long."""
+    """The worker made no progress on a task for too long."""
 
     worker: int
     silent_s: float
@@ -221,8 +225,8 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The worker's own answer is the terminal message: pass it on."""
+class ForwardAnswer:
+    """Terminal: pass the worker's own answer on."""
 
     id: bytes
     session: bytes
@@ -234,21 +238,21 @@ class Refuse:
 
     id: bytes
     session: bytes
-    why: Literal["busy", "credit", "draining", "quarantined", "lost", "no_device"]
+    why: RefusalReason
     retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Terminal: the request was taken back."""
+class AnswerCancelled:
+    """Terminal: the request was cancelled."""
 
     id: bytes
     session: bytes
-    reason: Reason
+    reason: CancelReason
 
 
 @dataclass(frozen=True, slots=True)
-class Expired:
+class AnswerExpired:
     """Terminal: the deadline passed."""
 
     id: bytes
@@ -257,5 +261,14 @@ class Expired:
 
 
 Instruction: TypeAlias = (
-    StartFrame | StartJob | GrantTurn | Stop | KillWorker | Wait | Answer | Refuse | Cancelled | Expired
+    StartFrame
+    | StartJob
+    | GrantSlot
+    | Stop
+    | KillWorker
+    | Wait
+    | ForwardAnswer
+    | Refuse
+    | AnswerCancelled
+    | AnswerExpired
 )

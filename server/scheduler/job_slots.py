@@ -1,7 +1,7 @@
-"""Which shot jobs are open on the workers, and which wait for a place.
+"""Which shot jobs are open on the workers, and which wait for a slot.
 
 A job holds readers, writers and frames in memory, so a worker has few at once. Jobs are long and cannot be put aside;
-therefore a user who has none open gets a place beyond the usual number, and nobody waits for another's whole shot.
+therefore a user who has none open gets a slot beyond the usual number, and nobody waits for another's whole shot.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MOST_JOBS: Final = 8
 """The same, counting those that are the only ones of their users."""
 
 
-class JobPlaces:
+class JobSlots:
     """The jobs that wait, by user and device, and how many each user has open."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], OrderedDict[int, Work]] = {}
+        self._queues: dict[tuple[str, str], OrderedDict[int, Work]] = {}
         self._open: dict[str, int] = {}
         self._length = 0
 
@@ -32,41 +32,41 @@ class JobPlaces:
 
     @property
     def open(self) -> int:
-        """Jobs that have a place."""
+        """Jobs that have a slot."""
         return sum(self._open.values())
 
     def waiting_of(self, user: str) -> int:
         """Jobs of this user that have none."""
-        return sum(len(line) for (owner, _), line in self._lines.items() if owner == user)
+        return sum(len(queue) for (owner, _), queue in self._queues.items() if owner == user)
 
     def add(self, work: Work, *, first: bool = False) -> None:
         """Let a job wait, behind everything of its user or, with `first`, before it."""
-        line = self._lines.setdefault((work.account.user, work.asked.device), OrderedDict())
-        line[work.order] = work
+        queue = self._queues.setdefault((work.credit.user, work.asked.device), OrderedDict())
+        queue[work.order] = work
         if first:
-            line.move_to_end(work.order, last=False)
+            queue.move_to_end(work.order, last=False)
         self._length += 1
 
     def remove(self, work: Work) -> None:
         """Take out a job that waits."""
-        key = work.account.user, work.asked.device
-        del self._lines[key][work.order]
-        if not self._lines[key]:
-            del self._lines[key]
+        key = work.credit.user, work.asked.device
+        del self._queues[key][work.order]
+        if not self._queues[key]:
+            del self._queues[key]
         self._length -= 1
 
     def take(self, workers: Collection[Worker]) -> tuple[Work, Worker] | None:
-        """Give a place to the next job that can have one: of the user with the fewest open, the oldest."""
+        """Give a slot to the next job that can have one: of the user with the fewest open, the oldest."""
         if not self._length:
             return None
         rooms = [worker for worker in workers if worker.takes_jobs and len(worker.jobs) < MOST_JOBS]
         if not rooms:
             return None
-        heads = [next(iter(line.values())) for line in self._lines.values()]
-        for work in sorted(heads, key=lambda work: (self._open.get(work.account.user, 0), work.order)):
-            user = work.account.user
+        heads = [next(iter(queue.values())) for queue in self._queues.values()]
+        for work in sorted(heads, key=lambda work: (self._open.get(work.credit.user, 0), work.order)):
+            user = work.credit.user
             most = JOBS if user in self._open else MOST_JOBS
-            fitting = [room for room in rooms if len(room.jobs) < most and work.asked.device in room.places]
+            fitting = [room for room in rooms if len(room.jobs) < most and work.asked.device in room.targets]
             if not fitting:
                 continue
             self.remove(work)
@@ -76,7 +76,7 @@ class JobPlaces:
         return None
 
     def leave(self, user: str) -> None:
-        """A job of this user gave its place back."""
+        """A job of this user gave its slot back."""
         self._open[user] -= 1
         if not self._open[user]:
             del self._open[user]

@@ -1,4 +1,4 @@
-"""Which turn starts on which worker, and which of those that run hang."""
+"""Which frame task starts on which worker, and which of the running ones hang."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from impasto.server.protocol.messages import Lane
-from impasto.server.scheduler.durations import Pace
+from impasto.server.scheduler.durations import DurationMedians
 from impasto.server.scheduler.fair_queue import BatchShare, FairQueue
-from impasto.server.scheduler.workers import Turn, Worker
+from impasto.server.scheduler.workers import FrameTask, Worker
 
 HANG_MEDIANS: Final = 10.0
-"""A turn hangs after this many medians of its lane without progress."""
+"""A task hangs after this many medians of its lane without progress."""
 UNKNOWN_S: Final = 0.1
-"""What a turn is taken to last before one was seen."""
+"""What a task is taken to last before one was seen."""
 
 
-class Floor:
-    """The workers, the turns that they run, and the turns that wait for them."""
+class Placement:
+    """The workers, the tasks that they run, and the tasks that wait for them."""
 
     def __init__(self, batch_share: float, hang_floor_s: float) -> None:
         self._hang_floor_s = hang_floor_s
         self._workers: dict[int, Worker] = {}
         self._queues: dict[Lane, FairQueue] = {"interactive": FairQueue(), "batch": FairQueue()}
         self._share = BatchShare(batch_share)
-        self._pace = Pace()
+        self._durations = DurationMedians()
 
     @property
     def workers(self) -> Mapping[int, Worker]:
@@ -32,13 +32,13 @@ class Floor:
         return self._workers
 
     @property
-    def running(self) -> list[Turn]:
-        """The turns that run now."""
-        return [turn for worker in self._workers.values() for turn in worker.turns.values()]
+    def running(self) -> list[FrameTask]:
+        """The tasks that run now."""
+        return [task for worker in self._workers.values() for task in worker.tasks.values()]
 
     @property
     def slots(self) -> int:
-        """How many turns can run at once."""
+        """How many tasks can run at once."""
         return sum(worker.depth for worker in self._workers.values())
 
     def pass_time(self, now: float) -> None:
@@ -46,8 +46,8 @@ class Floor:
         slots = running = 0
         for worker in self._workers.values():
             slots += worker.depth
-            for turn in worker.turns.values():
-                running += turn.lane == "batch"
+            for task in worker.tasks.values():
+                running += task.lane == "batch"
         self._share.pass_time(
             now,
             slots=slots,
@@ -57,119 +57,124 @@ class Floor:
         )
 
     def add_worker(self, worker: Worker) -> None:
-        """A worker takes turns from now on."""
+        """A worker takes tasks from now on."""
         self._workers[worker.number] = worker
 
     def drop_worker(self, worker: Worker) -> None:
-        """A worker is gone; its turns were let go before."""
+        """A worker is gone; its tasks were let go before."""
         self.free_reserved(worker)
         del self._workers[worker.number]
 
-    def wait(self, turn: Turn, *, first: bool = False) -> None:
-        """Let a turn wait, behind everything of its user or, with `first`, before it."""
-        self._queues[turn.lane].add(turn, first=first)
+    def wait(self, task: FrameTask, *, first: bool = False) -> None:
+        """Let a task wait, behind everything of its user or, with `first`, before it."""
+        self._queues[task.lane].add(task, first=first)
 
-    def replace(self, old: Turn, new: Turn) -> None:
-        """Let a turn wait where another one of the same user did, as far as it may."""
+    def replace(self, old: FrameTask, new: FrameTask) -> None:
+        """Let a task wait where another one of the same user did, as far as it may."""
         if old.lane == new.lane and self._reserved_for(old) is None:
             self._queues[new.lane].replace(old, new)
         else:
-            self.let_go(old)
+            self.release(old)
             self.wait(new)
 
-    def let_go(self, turn: Turn) -> None:
-        """Take a turn off its worker, or out of the queue."""
-        room = self._reserved_for(turn)
-        if turn.worker is not None:
-            del self._workers[turn.worker].turns[turn.order]
-            turn.worker = None
+    def release(self, task: FrameTask) -> None:
+        """Take a task off its worker, or out of the queue."""
+        room = self._reserved_for(task)
+        if task.worker is not None:
+            del self._workers[task.worker].tasks[task.order]
+            task.worker = None
         elif room is not None:
             room.reserved = None
         else:
-            self._queues[turn.lane].remove(turn)
+            self._queues[task.lane].remove(task)
 
-    def took(self, turn: Turn, now: float) -> None:
-        """A running turn comes to its end, as it should."""
-        self._pace.took(turn.lane, now - turn.started)
+    def took(self, task: FrameTask, now: float) -> None:
+        """A running task comes to its end, as it should."""
+        self._durations.took(task.lane, now - task.started)
 
-    def start(self, now: float) -> Iterator[tuple[Turn, Worker]]:
-        """Put turns on workers for as long as one that waits has room; each is told as it starts."""
+    def start(self, now: float) -> Iterator[tuple[FrameTask, Worker]]:
+        """Put tasks on workers for as long as one that waits has room; yields each as it starts."""
         for worker in self._workers.values():
-            if worker.reserved is not None and not worker.turns:
-                turn, worker.reserved = worker.reserved, None
-                yield self._start(turn, worker, now)
+            if (task := worker.reserved) is not None and (idle := self._idle_for(task, worker)) is not None:
+                worker.reserved = None
+                yield self._start(task, idle, now)
         first, second = self._queues.values()
         while len(first) or len(second):
-            free = [worker for worker in self._workers.values() if worker.takes_turns]
+            free = [worker for worker in self._workers.values() if worker.takes_tasks]
             chosen = self._choose(free, now) if free else None
             if chosen is None:
                 return
-            turn, worker = chosen
-            if turn.alone and worker.turns:
-                worker.reserved = turn
+            task, worker = chosen
+            if task.alone and worker.tasks:
+                worker.reserved = task
             else:
-                yield self._start(turn, worker, now)
+                yield self._start(task, worker, now)
 
     def hung(self, now: float) -> Iterator[tuple[Worker, float]]:
-        """Workers that made no progress on a turn for too long, and for how long; each is told once."""
+        """Workers that made no progress on a task for too long, and for how long; each is reported once."""
         for worker in self._workers.values():
-            if not worker.turns or worker.hung is not None:
+            if not worker.tasks or worker.hung is not None:
                 continue
-            hung = [turn for turn in worker.turns.values() if self._hangs_at(turn) <= now]
+            hung = [task for task in worker.tasks.values() if self._hangs_at(task) <= now]
             if hung:
-                worker.hung = frozenset(turn.owner for turn in hung)
+                worker.hung = frozenset(task.owner for task in hung)
                 self.free_reserved(worker)
-                yield worker, max(now - turn.moved for turn in hung)
+                yield worker, max(now - task.moved for task in hung)
 
     def next_hang(self) -> float | None:
-        """When the first turn that runs is taken as hung, if nothing is heard of it."""
+        """When the first task that runs counts as hung, if it makes no progress."""
         times = [
-            self._hangs_at(turn)
+            self._hangs_at(task)
             for worker in self._workers.values()
-            if worker.turns and worker.hung is None
-            for turn in worker.turns.values()
+            if worker.tasks and worker.hung is None
+            for task in worker.tasks.values()
         ]
         return min(times) if times else None
 
     def free_reserved(self, worker: Worker) -> None:
-        """Let the turn that this worker was kept for wait for another one."""
-        turn, worker.reserved = worker.reserved, None
-        if turn is not None:
-            self.wait(turn, first=True)
+        """Let the task that this worker was kept for wait for another one."""
+        task, worker.reserved = worker.reserved, None
+        if task is not None:
+            self.wait(task, first=True)
 
-    def place_of(self, turn: Turn) -> int:
-        """About at which place of its lane the newest turn of a user waits, from 1."""
-        return max(1, self._queues[turn.lane].place_of(turn.user))
+    def position_of(self, task: FrameTask) -> int:
+        """About at which place of its lane the newest task of a user waits, from 1."""
+        return max(1, self._queues[task.lane].position_of(task.user))
 
     def backlog_s(self) -> float:
         """How long the workers have work for, by the recent pace."""
-        ahead = sum(len(queue) * (self._pace.median(lane) or UNKNOWN_S) for lane, queue in self._queues.items())
+        ahead = sum(len(queue) * (self._durations.median(lane) or UNKNOWN_S) for lane, queue in self._queues.items())
         return ahead / max(1, self.slots)
 
     def rest(self) -> None:
-        """Forget who was served how much, when nothing waits or runs any more."""
+        """Forget how much each user was served, when nothing waits or runs any more."""
         for queue in self._queues.values():
             queue.rest()
 
-    def _choose(self, free: Sequence[Worker], now: float) -> tuple[Turn, Worker] | None:
+    def _choose(self, free: Sequence[Worker], now: float) -> tuple[FrameTask, Worker] | None:
         first, second = self._queues["interactive"], self._queues["batch"]
         if first and second and self._share.is_owed(self._batch_ahead_s(now)):
             first, second = second, first
         return first.take(free, now) or second.take(free, now)
 
     def _batch_ahead_s(self, now: float) -> float:
-        """How long the batch turns that run will yet take."""
-        usual = self._pace.median("batch") or 0.0
-        return sum(max(0.0, usual - (now - turn.started)) for turn in self.running if turn.lane == "batch")
+        """How long the batch tasks that run will yet take."""
+        usual = self._durations.median("batch") or 0.0
+        return sum(max(0.0, usual - (now - task.started)) for task in self.running if task.lane == "batch")
 
-    def _start(self, turn: Turn, worker: Worker, now: float) -> tuple[Turn, Worker]:
-        turn.worker, turn.started, turn.moved = worker.number, now, now
-        worker.turns[turn.order] = turn
-        worker.used(turn.style)
-        return turn, worker
+    def _start(self, task: FrameTask, worker: Worker, now: float) -> tuple[FrameTask, Worker]:
+        task.worker, task.started, task.moved = worker.number, now, now
+        worker.tasks[task.order] = task
+        worker.used(task.style)
+        return task, worker
 
-    def _hangs_at(self, turn: Turn) -> float:
-        return turn.moved + max(self._hang_floor_s, HANG_MEDIANS * (self._pace.median(turn.lane) or 0.0))
+    def _hangs_at(self, task: FrameTask) -> float:
+        return task.moved + max(self._hang_floor_s, HANG_MEDIANS * (self._durations.median(task.lane) or 0.0))
 
-    def _reserved_for(self, turn: Turn) -> Worker | None:
-        return next((worker for worker in self._workers.values() if worker.reserved is turn), None)
+    def _idle_for(self, task: FrameTask, reserved: Worker) -> Worker | None:
+        """A worker that runs nothing, for a task that has to run alone: the reserved one, or else any other."""
+        others = (each for each in self._workers.values() if each.takes_tasks and task.target in each.targets)
+        return next((each for each in (reserved, *others) if not each.tasks), None)
+
+    def _reserved_for(self, task: FrameTask) -> Worker | None:
+        return next((worker for worker in self._workers.values() if worker.reserved is task), None)

@@ -1,4 +1,4 @@
-"""Which requests may kill workers, by the digest of what they ask for."""
+"""Requests that may have killed workers, by the digest of what they ask for; one that killed two is banned."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class _Record:
     until: float
 
 
-class Suspicion:
-    """A ledger of the deaths that each digest may have caused, the oldest first."""
+class Quarantine:
+    """The deaths of workers that each digest may have caused, the oldest first."""
 
     def __init__(self) -> None:
         self._records: OrderedDict[bytes, _Record] = OrderedDict()
@@ -26,28 +26,28 @@ class Suspicion:
     def __len__(self) -> int:
         return len(self._records)
 
-    def suspects(self, digest: bytes) -> bool:
-        """Whether a worker died of it, perhaps."""
+    def has_deaths(self, digest: bytes) -> bool:
+        """Whether a worker died while it worked on this."""
         return digest in self._records
 
-    def blame(self, digest: bytes, now: float) -> None:
+    def record_death(self, digest: bytes, now: float) -> None:
         """A worker died, and this may be why."""
         record = self._records.pop(digest, None)
         self._records[digest] = _Record((record.deaths if record else 0) + 1, now + QUARANTINE_S)
 
-    def condemn(self, digest: bytes, now: float) -> None:
-        """Quarantine it, whatever is in the ledger."""
+    def ban(self, digest: bytes, now: float) -> None:
+        """Ban it, whatever was recorded."""
         self._records.pop(digest, None)
         self._records[digest] = _Record(DEATHS, now + QUARANTINE_S)
 
     def clear(self, digest: bytes) -> None:
-        """It was finished by a worker that lives: it is not guilty, unless it is in quarantine."""
+        """A worker finished it and lives: forget its deaths, unless it is banned."""
         record = self._records.get(digest)
         if record is not None and record.deaths < DEATHS:
             del self._records[digest]
 
-    def quarantined_s(self, digest: bytes, now: float) -> float:
-        """For how long it is refused yet; 0 if it is not."""
+    def banned_s(self, digest: bytes, now: float) -> float:
+        """For how long it is still refused; 0 if it is not."""
         record = self._records.get(digest)
         return max(0.0, record.until - now) if record is not None and record.deaths >= DEATHS else 0.0
 

@@ -1,4 +1,4 @@
-"""The workers as the scheduler keeps them, and the turns that they run."""
+"""The workers as the scheduler keeps them, and the frame tasks that they run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final, TypeAlias
 
 from impasto.server.protocol.messages import Lane
 
-Place: TypeAlias = str | int
-"""Where a turn may run: '' or 'auto' anywhere, a device or family of devices ('cuda:1', 'cuda'), or one worker."""
+Target: TypeAlias = str | int
+"""Where a task may run: '' or 'auto' anywhere, a device or family of devices ('cuda:1', 'cuda'), or one worker."""
 
 WARM_STYLES: Final = 4
 """Styles that a worker ran last and that are taken to be warm there."""
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class FrameTask:
     """One frame that waits for a worker or is on one."""
 
     owner: bytes
@@ -26,14 +26,14 @@ class Turn:
     user: str
     lane: Lane
     style: str
-    place: Place
+    target: Target
     megapixels: float
     order: int
     """Unique; a lower one came before."""
     since: float
     """When it began to wait."""
     alone: bool = False
-    """It may be what killed a worker: no other turn runs beside it."""
+    """It may be what killed a worker: no other task runs beside it."""
     worker: int | None = None
     """Where it runs; None while it waits."""
     started: float = 0.0
@@ -48,33 +48,33 @@ class Worker:
     number: int
     device: str
     depth: int
-    turns: dict[int, Turn] = field(default_factory=dict)
-    """What runs, by `Turn.order`."""
+    tasks: dict[int, FrameTask] = field(default_factory=dict)
+    """What runs, by `FrameTask.order`."""
     jobs: set[bytes] = field(default_factory=set)
-    reserved: Turn | None = None
-    """A turn that is to run alone and starts once the others have ended."""
+    reserved: FrameTask | None = None
+    """A task that is to run alone and starts once the others have ended."""
     hung: frozenset[bytes] | None = None
-    """Whose turns hung when the worker was told to be killed; None: it was not."""
+    """Owners of the tasks that hung when the worker was to be killed; None: it was not."""
     warm: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    places: tuple[Place, ...] = field(init=False)
-    """Every way in which a turn may name this worker."""
+    targets: tuple[Target, ...] = field(init=False)
+    """Every target that means this worker."""
 
     def __post_init__(self) -> None:
-        self.places = "", "auto", self.number, *names_of(self.device)
+        self.targets = "", "auto", self.number, *names_of(self.device)
 
     @property
     def is_alone(self) -> bool:
-        """Whether a turn runs here that none may run beside."""
-        return bool(self.turns) and any(turn.alone for turn in self.turns.values())
+        """Whether a task runs here that none may run beside."""
+        return bool(self.tasks) and any(task.alone for task in self.tasks.values())
 
     @property
-    def takes_turns(self) -> bool:
-        """Whether another turn may start here now."""
-        return len(self.turns) < self.depth and self.reserved is None and self.hung is None and not self.is_alone
+    def takes_tasks(self) -> bool:
+        """Whether another task may start here now."""
+        return len(self.tasks) < self.depth and self.reserved is None and self.hung is None and not self.is_alone
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether a job may come here now, as far as its turns are concerned."""
+        """Whether a job may come here now, as far as its tasks are concerned."""
         return self.reserved is None and self.hung is None and not self.is_alone
 
     def used(self, style: str) -> None:

@@ -1,4 +1,4 @@
-"""A real device as a worker's studio: its styles, its facts, and the proof that it paints as it should."""
+"""A torch device: its styles, its facts, and the proof that it paints as it should."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from impasto.server.protocol.messages import DeviceFacts, Done, RenderSettings
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import Ready
 from impasto.server.shots.job import tile_of
-from impasto.server.worker.fitting_painter import Reservations, StylePainter
 from impasto.server.worker.frames import paint_frame
-from impasto.server.worker.loop import DeviceLost, FrameTask
-from impasto.server.worker.style_cache import Tile, WarmStyles
+from impasto.server.worker.memory_budget import MemoryBudget, Tile
+from impasto.server.worker.painting_device import DeviceLost, FrameTask
+from impasto.server.worker.style_cache import StyleCache
+from impasto.server.worker.style_painter import StylePainter
 
 CANARY_STYLES: Final = ("identity", "wheatfield-draft")
 CANARY_TOLERANCE: Final = 8
 """In steps of 8 bits, between this device and the processor's float32."""
 
 
-class DeviceStudio:
-    """Styles on one device. `warm_bytes` bounds their weights; by default a quarter of the device's memory."""
+class TorchDevice:
+    """Styles on one device. `cache_bytes` bounds their weights; by default a quarter of the device's memory."""
 
-    def __init__(self, device: str, warm_bytes: int | None = None) -> None:
-        self._asked, self._warm_bytes = device, warm_bytes
-        self._room = Reservations()
+    def __init__(self, device: str, cache_bytes: int | None = None) -> None:
+        self._asked, self._cache_bytes = device, cache_bytes
+        self._memory = MemoryBudget()
         self._process = psutil.Process()
 
     def open(self) -> Ready:
         """Find the device and let it paint a test picture. DeviceError if it is not there, DeviceLost if it fails."""
         self._device = choose_device(self._asked)
         self._name, self._total = device_name(self._device), device_bytes(self._device)
-        budget = self._warm_bytes or (self._total or psutil.virtual_memory().total) // 4
-        self._warm = WarmStyles(budget, load_style, self._engine, self._empty_cache)
+        budget = self._cache_bytes or (self._total or psutil.virtual_memory().total) // 4
+        self._styles = StyleCache(budget, load_style, self._engine, self._empty_cache)
         try:
             prove(self._device)
         except (DeviceError, RuntimeError) as error:
@@ -54,7 +55,7 @@ class DeviceStudio:
         return Ready(self.facts(busy=False), 2, others_than(self._device, self._asked, torch.cuda.device_count()))
 
     def facts(self, *, busy: bool) -> DeviceFacts:
-        """Name, memory and warm styles."""
+        """Name, memory and cached styles."""
         used = 0
         if self._device.startswith("cuda"):
             used = int(torch.cuda.memory_reserved(self._device))
@@ -65,7 +66,7 @@ class DeviceStudio:
             os.getpid(),
             choose_precision("auto", self._device),  # type: ignore[arg-type]  # one of the three
             0,
-            tuple(cleaned(name, NAME_BYTES) for name in self._warm.names()[-64:]),
+            tuple(cleaned(name, NAME_BYTES) for name in self._styles.names()[-64:]),
             int(self._process.memory_info().rss),
             used,
             self._total,
@@ -78,11 +79,11 @@ class DeviceStudio:
         return paint_frame(task, painter, check)
 
     def painter(self, look: RenderSettings, style_path: str) -> StylePainter:
-        """The style of a look, loaded where it is not warm. StyleError where its digest is not the one asked for."""
+        """The style of a look, loaded where it is not cached. StyleError where its digest is not the one asked for."""
         # The library has new files of its folders checked; of a file that a client named by its path it hears nothing.
         named_by_path = os.path.isabs(look.style)
-        held = self._warm.unwatched_style(style_path) if named_by_path else self._warm.style(style_path)
-        digest = held.style.card.weights_sha256
+        cached = self._styles.unwatched_style(style_path) if named_by_path else self._styles.style(style_path)
+        digest = cached.style.card.weights_sha256
         if look.sha256 and look.sha256 != digest:
             raise StyleError(
                 f"expected the style '{look.style}' with SHA-256 {look.sha256[:12]}…, got {digest[:12]}…; "
@@ -90,15 +91,15 @@ class DeviceStudio:
             )
         precision: Precision = look.precision
         choose_precision(precision, self._device)
-        return StylePainter(self._warm, held, self._device, precision, tile_of(look.tile), self._room)
+        return StylePainter(self._styles, cached, self._device, precision, tile_of(look.tile), self._memory)
 
     def adopt(self, segment: mmap.mmap) -> Callable[[], None]:
         """Let the device copy frames straight out of the segment and into it, where it can."""
         return register(segment, device=self._device).close
 
     def check_style(self, path: str) -> str:
-        """See `impasto.server.worker.style_cache.WarmStyles.check`."""
-        return self._warm.check(path)
+        """See `impasto.server.worker.style_cache.StyleCache.check`."""
+        return self._styles.check(path)
 
     def _engine(self, style: Style, precision: Precision, tile: Tile) -> Engine:
         return Engine(style, device=self._device, precision=precision, tile=tile)

@@ -20,8 +20,8 @@ from impasto.server.protocol.pixels import matte_view, view_of
 from impasto.server.protocol.text import cleaned
 
 if TYPE_CHECKING:
-    from impasto.server.worker.fitting_painter import StylePainter
-    from impasto.server.worker.loop import FrameTask
+    from impasto.server.worker.painting_device import FrameTask
+    from impasto.server.worker.style_painter import StylePainter
 
 ALPHA: Mapping[str, AlphaKind] = {"associated": AlphaKind.ASSOCIATED, "unassociated": AlphaKind.UNASSOCIATED}
 _ENTRIES = 32

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from impasto.core.engine import Rendered
 
 LOOK_S: Final = 0.1
-"""The longest that a frame waits for its turn before it asks again whether the job still wants it."""
+"""How often a frame that waits for its turn asks whether the job still wants it."""
 
 
-class TurnPainter:
-    """Paints as another painter does, frame by frame, each in a turn that was asked for and granted.
+class ScheduledPainter:
+    """Paints as another painter does, each frame in a turn that the scheduler grants.
 
     Several threads may paint at once, each in a turn of its own. Every turn that was asked for is given back, also
-    when the frame fails, or is no longer wanted before its turn came.
+    when the frame fails, or is cancelled before its turn came.
     """
 
     def __init__(

@@ -15,8 +15,8 @@ from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.render import render_shot
-from impasto.server.worker.scheduled_painter import TurnPainter
-from impasto.server.worker.work_items import Unit
+from impasto.server.worker.scheduled_painter import ScheduledPainter
+from impasto.server.worker.work_items import WorkItem
 
 REPORT_S: Final = 0.1
 """Notes are sent at most ten times a second; a stored frame at once."""
@@ -27,13 +27,13 @@ NOTES_PER_MESSAGE: Final = 16
 class ShotRunner:
     """One shot job of a worker. `run` is called in a thread of its own, the other methods by the thread of the loop."""
 
-    def __init__(self, order: RunShot, unit: Unit, send: Callable[[FromWorker], None]) -> None:
+    def __init__(self, order: RunShot, unit: WorkItem, send: Callable[[FromWorker], None]) -> None:
         self._order, self._unit, self._send = order, unit, send
         self._lock = threading.Lock()
         self._stored: deque[StoredFrame] = deque()
         self._notes: deque[str] = deque()
         self._reported_at = 0.0
-        self._painter: TurnPainter | None = None
+        self._painter: ScheduledPainter | None = None
         self._cut = ""
         self._count = 0
 
@@ -71,7 +71,7 @@ class ShotRunner:
         try:
             unit.moved()
             painter = painter_of(request.job.look, self._order.style_path)
-            self._painter = TurnPainter(painter, unit.id, self._send, unit.moved)
+            self._painter = ScheduledPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()
             end = render_shot(
                 for_attempt(request.job, self._order),

@@ -1,8 +1,8 @@
-"""Styles that stay loaded, and the painter that makes a frame fit into the memory there is.
+"""Styles that stay loaded.
 
 A style is read from disk once. What happens to its file afterwards changes nothing until `check` has verified the new
-one beside the old; where it is broken the old one stays, and is not let go, because nothing could bring it back. A file
-that nobody watches, because a client named its path, is looked at with every request instead.
+one beside the old; where it is broken the old one stays, and is not evicted, because nothing could bring it back. A
+file that the library does not watch, because a client named its path, is compared with every request instead.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from impasto.core.errors import ImpastoError
 from impasto.core.style_reference import name_of, split_reference
-from impasto.server.worker.memory_budget import KEY_BYTES
+from impasto.server.worker.memory_budget import KEY_BYTES, Tile
 
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Precision
     from impasto.core.style import Style
 
-Tile: TypeAlias = Literal["auto", "off"] | int
 Asked: TypeAlias = "tuple[Precision, Tile]"
 BYTES_OF: Final = {"float32": 4, "float16": 2, "bfloat16": 2}
 
@@ -34,7 +33,7 @@ Signature: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class CachedStyle:
     """A verified style and the engines that were built of it."""
 
     path: str
@@ -47,8 +46,8 @@ class Held:
     building: threading.Lock = field(default_factory=threading.Lock)
 
 
-class WarmStyles:
-    """The styles of one device, least recently used first; those beyond the budget are let go. Any thread may ask.
+class StyleCache:
+    """The styles of one device, least recently used first; those beyond the budget are evicted. Any thread may ask.
 
     `load` reads and verifies a file, `build` makes an engine of a style.
     """
@@ -58,35 +57,35 @@ class WarmStyles:
         budget_bytes: int,
         load: Callable[[Path], Style],
         build: Callable[[Style, Precision, Tile], Engine],
-        on_let_go: Callable[[], None] = lambda: None,
+        on_evicted: Callable[[], None] = lambda: None,
     ) -> None:
         self._budget = budget_bytes
-        self._load, self._build, self._on_let_go = load, build, on_let_go
+        self._load, self._build, self._on_evicted = load, build, on_evicted
         self._lock = threading.Lock()
-        self._held: OrderedDict[str, Held] = OrderedDict()
-        self._loading: dict[str, Future[Held]] = {}
+        self._cached: OrderedDict[str, CachedStyle] = OrderedDict()
+        self._loading: dict[str, Future[CachedStyle]] = {}
 
     @property
     def bytes(self) -> int:
         """Weights in memory, all engines counted."""
         with self._lock:
-            return sum(held.bytes for held in self._held.values())
+            return sum(cached.bytes for cached in self._cached.values())
 
     def names(self) -> tuple[str, ...]:
-        """The styles that are warm, the one that was used last at the end."""
+        """The styles that are loaded, the one that was used last at the end."""
         with self._lock:
-            return tuple(name_of(path) for path in self._held)
+            return tuple(name_of(path) for path in self._cached)
 
-    def style(self, path: str) -> Held:
-        """The style of a file, read now where it is not warm; several threads that ask at once read it once.
+    def style(self, path: str) -> CachedStyle:
+        """The style of a file, read now where it is not loaded; several threads that ask at once read it once.
 
         Raises what `load` raises.
         """
         with self._lock:
-            held = self._held.get(path)
-            if held is not None:
-                self._held.move_to_end(path)
-                return held
+            cached = self._cached.get(path)
+            if cached is not None:
+                self._cached.move_to_end(path)
+                return cached
             future = self._loading.get(path)
             first = future is None
             if future is None:
@@ -98,34 +97,34 @@ class WarmStyles:
                     loaded = self._read(path)  # it was replaced in between
                 with self._lock:
                     # A check that ended meanwhile has read a newer file.
-                    loaded = self._held.setdefault(path, loaded)
+                    loaded = self._cached.setdefault(path, loaded)
                 future.set_result(loaded)
             except BaseException as error:  # noqa: BLE001  # raised again in every thread that asked
                 future.set_exception(error)
             finally:
                 with self._lock:
                     del self._loading[path]
-            self._trim(path)
+            self._evict(path)
         return future.result()
 
-    def unwatched_style(self, path: str) -> Held:
+    def unwatched_style(self, path: str) -> CachedStyle:
         """The style of a file as it is now: read again where it was changed since. Raises what `load` raises."""
-        held = self.style(path)
-        if held.signature == signature_of(path):
-            return held
+        cached = self.style(path)
+        if cached.signature == signature_of(path):
+            return cached
         self.check(path)
         return self.style(path)
 
-    def engine(self, held: Held, precision: Precision, tile: Tile) -> Engine:
+    def engine(self, cached: CachedStyle, precision: Precision, tile: Tile) -> Engine:
         """An engine of a style, built where there is none yet. Raises what `build` raises."""
         asked = precision, tile
-        with held.building:
-            engine = held.engines.get(asked)
+        with cached.building:
+            engine = cached.engines.get(asked)
             if engine is not None:
                 return engine
-            engine = held.engines[asked] = self._build(held.style, precision, tile)
-            held.bytes += BYTES_OF[engine.precision] * weights_of(held.style) + sketch_bytes(held.style)
-        self._trim(held.path)
+            engine = cached.engines[asked] = self._build(cached.style, precision, tile)
+            cached.bytes += BYTES_OF[engine.precision] * weights_of(cached.style) + sketch_bytes(cached.style)
+        self._evict(cached.path)
         return engine
 
     def check(self, path: str) -> str:
@@ -138,53 +137,53 @@ class WarmStyles:
             fresh = self._read(path)
         except ImpastoError:
             with self._lock:
-                for held in self._held.values():
-                    held.pinned = held.pinned or file_of(held.path) == path
+                for cached in self._cached.values():
+                    cached.pinned = cached.pinned or file_of(cached.path) == path
             raise
         digest = fresh.style.card.weights_sha256
         with self._lock:
-            old = self._held.get(path)
+            old = self._cached.get(path)
             if old is not None and old.style.card == fresh.style.card:
                 old.pinned, old.signature = False, fresh.signature
                 return digest
-            self._held[path] = fresh
-            self._held.move_to_end(path)
-            for other in [other for other in self._held if other != path and file_of(other) == path]:
-                del self._held[other]  # what was chosen of the file as it was
-        self._trim(path)
+            self._cached[path] = fresh
+            self._cached.move_to_end(path)
+            for other in [other for other in self._cached if other != path and file_of(other) == path]:
+                del self._cached[other]  # what was chosen of the file as it was
+        self._evict(path)
         return digest
 
-    def let_others_go(self, kept: Held) -> list[str]:
-        """Drop the engines of all other styles, and what of them can be read again; the names of those concerned."""
+    def evict_others(self, kept: CachedStyle) -> list[str]:
+        """Drop the engines of all other styles, and the styles that can be read again; the names of those concerned."""
         with self._lock:
-            others = [held for held in self._held.values() if held is not kept and held.engines]
-            for held in others:
-                held.engines.clear()
-                held.bytes = bytes_of(held.style)
-                if not held.pinned:
-                    del self._held[held.path]
-        self._on_let_go()
-        return [name_of(held.path) for held in others]
+            others = [cached for cached in self._cached.values() if cached is not kept and cached.engines]
+            for cached in others:
+                cached.engines.clear()
+                cached.bytes = bytes_of(cached.style)
+                if not cached.pinned:
+                    del self._cached[cached.path]
+        self._on_evicted()
+        return [name_of(cached.path) for cached in others]
 
-    def _read(self, path: str) -> Held:
+    def _read(self, path: str) -> CachedStyle:
         signature = signature_of(path)
         style = self._load(Path(path))
-        return Held(path, style, bytes_of(style), signature)
+        return CachedStyle(path, style, bytes_of(style), signature)
 
-    def _trim(self, kept: str) -> None:
-        """Let go what was used longest ago until the rest is within the budget; never what is kept or pinned."""
+    def _evict(self, kept: str) -> None:
+        """Evict what was used longest ago until the rest is within the budget; never what is kept or pinned."""
         dropped = False
         with self._lock:
-            total = sum(held.bytes for held in self._held.values())
-            for path, held in list(self._held.items()):
+            total = sum(cached.bytes for cached in self._cached.values())
+            for path, cached in list(self._cached.items()):
                 if total <= self._budget:
                     break
-                if path != kept and not held.pinned:
-                    total -= held.bytes
-                    del self._held[path]
+                if path != kept and not cached.pinned:
+                    total -= cached.bytes
+                    del self._cached[path]
                     dropped = True
         if dropped:
-            self._on_let_go()
+            self._on_evicted()
 
 
 def signature_of(path: str) -> Signature | None:

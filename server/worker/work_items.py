@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 
 class Stopped(Exception):
-    """Leaves the work on a frame request that the front took back."""
+    """Leaves the work on a frame request that the front cancelled."""
 
 
-class Ring:
-    """A mapped segment, let go when it is dropped and the last frame that uses it has ended."""
+class MappedRing:
+    """A mapped segment, released when it is dropped and the last frame that uses it has ended."""
 
-    def __init__(self, segment: mmap.mmap, let_go: Callable[[], None]) -> None:
-        self._segment, self._let_go = segment, let_go
+    def __init__(self, segment: mmap.mmap, release: Callable[[], None]) -> None:
+        self._segment, self._release = segment, release
         self._lock = threading.Lock()
         self._users = 1
         """The front's own interest, and one for each frame."""
@@ -37,10 +37,10 @@ class Ring:
             self._users -= 1
             last = self._users == 0
         if last:
-            self._let_go()
+            self._release()
 
 
-class Unit:
+class WorkItem:
     """A request or job under way: whether it is to stop, and whether it moves."""
 
     def __init__(self, id: bytes, moved: Callable[[bytes], None]) -> None:
@@ -53,7 +53,7 @@ class Unit:
         self._moved(self.id)
 
     def check(self) -> None:
-        """Note progress, and raise Stopped where the unit was told to stop."""
+        """Note progress, and raise Stopped where the item was told to stop."""
         self.moved()
         if self.stopped:
             raise Stopped

@@ -25,7 +25,7 @@ from impasto.core.engine import Engine
 from impasto.core.errors import ServerUnreachable
 from impasto.core.frame import Frame
 from impasto.core.malloc_settings import keep_freed_pages
-from impasto.server.client import Client, ring_writes
+from impasto.server.client import Client, ring
 from impasto.server.shared_memory import NoMapping
 from tests.server.fake_worker import write_style
 
@@ -189,7 +189,7 @@ def _round_trip(run: Path, name: str, plate: npt.NDArray[np.floating]) -> RoundT
                 pass
 
         def inline() -> None:
-            with mock.patch.object(ring_writes, "map_segment", side_effect=NoMapping("measured without")):
+            with mock.patch.object(ring, "map_segment", side_effect=NoMapping("measured without")):
                 sender.submit(plate, style="echo").result(20).release()
 
         def memcpy() -> None:

@@ -57,8 +57,9 @@ import numpy as np
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
 from impasto.server.protocol.messages import DeviceFacts, Done, Picture, RenderSettings
 from impasto.server.protocol.worker_messages import Ready
-from impasto.server.worker.loop import DeviceLost, FrameTask, work
-from impasto.server.worker.parent_watch import die_with_parent
+from impasto.server.worker.__main__ import die_with_parent
+from impasto.server.worker.loop import work
+from impasto.server.worker.painting_device import DeviceLost, FrameTask
 from impasto.server.worker_pipe import worker_end
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Script:
         return before < times
 
 
-class FakeStudio:
+class FakeDevice:
     """A device that needs no time."""
 
     def __init__(self, device: str, link_file: int) -> None:
@@ -309,7 +310,7 @@ def main() -> None:
     asked = parser.parse_args()
     die_with_parent(asked.fd)
     link = worker_end(asked.fd)
-    os._exit(work(link, FakeStudio(asked.device, asked.fd)))
+    os._exit(work(link, FakeDevice(asked.device, asked.fd)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 import zmq
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerUnreachable, StyleError, UnknownName
-from impasto.server.client.transport import Channel, Listener, Route
+from impasto.server.client.transport import ChannelName, Endpoints, TransportListener
 from impasto.server.protocol import limits, messages, pixels
 from impasto.server.protocol.codec import FROM_CLIENT, Part, decode, encode
 from impasto.server.protocol.errors import facts_of
@@ -56,13 +56,13 @@ class Script:
         self.seen: list[Any] = []
         self.sent_encodings: list[str] = []
         self.revision = 1
-        self.say: Callable[[Channel, Any, Sequence[Part]], None] = lambda channel, message, parts: None
+        self.say: Callable[[ChannelName, Any, Sequence[Part]], None] = lambda channel, message, parts: None
 
     def close(self) -> None:
         if self.segment is not None:
             self.segment.close()
 
-    def take(self, channel: Channel, parts: Sequence[Part]) -> None:
+    def take(self, channel: ChannelName, parts: Sequence[Part]) -> None:
         message, rest = decode(parts, FROM_CLIENT)
         self.seen.append(message)
         if self.silent:
@@ -80,7 +80,7 @@ class Script:
         for submit in held:
             self._paint(submit, self._held_parts.pop(submit.id))
 
-    def _answer(self, channel: Channel, message: Any, parts: list[bytes]) -> None:
+    def _answer(self, channel: ChannelName, message: Any, parts: list[bytes]) -> None:
         match message:
             case messages.Hello():
                 if self.busy_hellos:
@@ -250,7 +250,7 @@ def _status(id: bytes, boot: bytes) -> messages.Status:
 class ScriptedTransport:
     """A transport without a socket: one thread that asks the script. `lose` cuts it."""
 
-    def __init__(self, script: Script, listener: Listener) -> None:
+    def __init__(self, script: Script, listener: TransportListener) -> None:
         self._script, self._listener = script, listener
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.closed = threading.Event()
@@ -258,11 +258,8 @@ class ScriptedTransport:
         script.say = self._say
         self._thread.start()
 
-    def send(self, channel: Channel, parts: Sequence[Part]) -> None:
+    def send(self, channel: ChannelName, parts: Sequence[Part]) -> None:
         self._inbox.put((channel, [bytes(part) for part in parts]))
-
-    def steer(self, over: Callable[[], bool], until: float) -> None:
-        """Its own thread tells everything."""
 
     def push(self, act: Callable[[], None]) -> None:
         """Run something of the script in the thread."""
@@ -277,7 +274,7 @@ class ScriptedTransport:
         if threading.current_thread() is not self._thread:
             self._thread.join(LIMIT_S)
 
-    def _say(self, channel: Channel, message: Any, parts: Sequence[Part]) -> None:
+    def _say(self, channel: ChannelName, message: Any, parts: Sequence[Part]) -> None:
         self._listener.heard(channel, [*encode(message), *parts])
 
     def _run(self) -> None:
@@ -298,7 +295,7 @@ class ScriptedTransport:
                 self._script.take(*found)
 
 
-class ScriptedPlace:
+class ScriptedAddress:
     """Where the scripted server is, without a folder or an address."""
 
     def __init__(self, *, local: bool = True, far: bool = False) -> None:
@@ -306,18 +303,18 @@ class ScriptedPlace:
         self.gone = False
         self.started = 0
 
-    def reach(self, *, start: bool, timeout_s: float) -> Route:
+    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
         if self.gone and not start:
             raise ServerUnreachable("no server runs there")
         self.started += self.gone
         self.gone = False
-        return Route("control", "data", "the scripted server")
+        return Endpoints("control", "data", "the scripted server")
 
-    def still_there(self) -> bool:
+    def may_run(self) -> bool:
         return not self.gone
 
-    def last_words(self) -> str:
-        return "; its last words"
+    def log_hint(self) -> str:
+        return "; the last line of its log"
 
 
 class SocketServer:
@@ -327,7 +324,7 @@ class SocketServer:
         self._script = script
         self._context = zmq.Context()
         self._stop = threading.Event()
-        self._routers: dict[Channel, zmq.Socket[bytes]] = {}
+        self._routers: dict[ChannelName, zmq.Socket[bytes]] = {}
         for channel, endpoint in (("control", control), ("data", data)):
             router = self._context.socket(zmq.ROUTER)
             router.setsockopt(zmq.LINGER, 200)
@@ -340,9 +337,9 @@ class SocketServer:
         poller = zmq.Poller()
         for router in self._routers.values():
             poller.register(router, zmq.POLLIN)
-        routes: dict[Channel, bytes] = {}
+        routes: dict[ChannelName, bytes] = {}
 
-        def say(channel: Channel, message: Any, parts: Sequence[Part]) -> None:
+        def say(channel: ChannelName, message: Any, parts: Sequence[Part]) -> None:
             self._routers[channel].send_multipart([routes[channel], *encode(message), *parts])
 
         self._script.say = say

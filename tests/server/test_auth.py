@@ -12,16 +12,16 @@ import zmq.auth
 
 from impasto.core.errors import NotPermitted, UnknownName, UsageError
 from impasto.server.auth import (
-    Allowed,
+    AllowedClient,
     AllowList,
     add,
-    client_keys,
-    keys_folder,
+    auth_folder,
+    client_auth,
     new_pair,
-    own_keys,
+    own_pair,
     public_key,
     revoke,
-    server_keys,
+    server_pair,
     trust,
     trusted,
 )
@@ -60,7 +60,7 @@ def test_what_others_can_read_is_refused(name: str, mode: int, folder: Path) -> 
     new_pair(folder, "client")
     (folder / name).chmod(mode)
     with pytest.raises(NotPermitted, match=r"run: chmod [67]00"):
-        own_keys(folder)
+        own_pair(folder)
 
 
 def test_a_public_key_is_no_option_of_a_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,27 +77,27 @@ def test_a_pair_is_not_replaced_by_accident(folder: Path) -> None:
     first = new_pair(folder, "client")
     with pytest.raises(UsageError, match="--overwrite"):
         new_pair(folder, "client")
-    assert own_keys(folder) == first
+    assert own_pair(folder) == first
     assert new_pair(folder, "client", replace=True) != first
 
 
 def test_the_server_makes_its_pair_once(folder: Path) -> None:
-    assert server_keys(folder) == server_keys(folder)
+    assert server_pair(folder) == server_pair(folder)
 
 
 def test_a_client_needs_its_own_keys_and_the_servers(folder: Path) -> None:
     with pytest.raises(NotPermitted, match="impasto auth new"):
-        client_keys(folder, ADDRESS)
+        client_auth(folder, ADDRESS)
     own = new_pair(folder, "client")
     with pytest.raises(NotPermitted, match=f"impasto auth trust {ADDRESS}"):
-        client_keys(folder, ADDRESS)
+        client_auth(folder, ADDRESS)
     key = someone()
     trust(folder, ADDRESS, key)
     assert trusted(folder) == {ADDRESS: key.encode()}
-    keys = client_keys(folder, ADDRESS)
+    keys = client_auth(folder, ADDRESS)
     assert (keys.public, keys.secret, keys.server) == (own.public, own.secret, key.encode())
     other = someone()
-    assert client_keys(folder, ADDRESS, other).server == other.encode()
+    assert client_auth(folder, ADDRESS, other).server == other.encode()
 
 
 def test_whoever_is_added_is_known_until_revoked(folder: Path) -> None:
@@ -105,7 +105,7 @@ def test_whoever_is_added_is_known_until_revoked(folder: Path) -> None:
     known = AllowList(folder)
     assert known.user_of(key.encode()) is None
     anna = add(folder, "anna", key, "admin")
-    assert anna == Allowed("anna", "admin", key.encode())
+    assert anna == AllowedClient("anna", "admin", key.encode())
     assert known.user_of(key.encode()) == anna
     assert known.user_of(zmq.utils.z85.decode(key)) == anna
     assert known.user_of(someone().encode()) is None
@@ -178,13 +178,13 @@ def test_a_change_of_role_is_seen(folder: Path) -> None:
     key = someone()
     add(folder, "anna", key)
     known = AllowList(folder)
-    assert known.user_of(key.encode()) == Allowed("anna", "render", key.encode())
+    assert known.user_of(key.encode()) == AllowedClient("anna", "render", key.encode())
     path = folder / "allowed" / "anna.key"
     path.write_text(path.read_text().replace("render", "admin"))
     os.utime(path, ns=(0, time.time_ns() + 10**9))
-    assert known.user_of(key.encode()) == Allowed("anna", "admin", key.encode())
+    assert known.user_of(key.encode()) == AllowedClient("anna", "admin", key.encode())
 
 
 def test_the_folder_is_named_by_the_environment(tmp_path: Path) -> None:
-    assert keys_folder({"IMPASTO_KEYS": str(tmp_path)}) == tmp_path
-    assert keys_folder({"XDG_CONFIG_HOME": "/c"}) == Path("/c/impasto/keys")
+    assert auth_folder({"IMPASTO_KEYS": str(tmp_path)}) == tmp_path
+    assert auth_folder({"XDG_CONFIG_HOME": "/c"}) == Path("/c/impasto/keys")

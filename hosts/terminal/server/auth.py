@@ -13,7 +13,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the key pa
 
 def new(overwrite: Overwrite = False) -> None:
     """Make your own key pair, for servers on other machines."""
-    pair = store.new_pair(store.keys_folder(), store.CLIENT, replace=overwrite)
+    pair = store.new_pair(store.auth_folder(), store.CLIENT, replace=overwrite)
     print(f"your public key: {pair.public.decode()}")
     print(f"on the server's machine: impasto auth add NAME '{pair.public.decode()}'")
 
@@ -26,13 +26,13 @@ def add(
     ] = "render",
 ) -> None:
     """Let somebody use your server over the network. A running server knows at once."""
-    holder = store.add(store.keys_folder(), name, key, role)
+    holder = store.add(store.auth_folder(), name, key, role)
     print(f"{holder.name} may use the server ({holder.role})")
 
 
 def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `impasto auth list` shows it.")]) -> None:
     """Take somebody's key off the list. A running server knows at once."""
-    store.revoke(store.keys_folder(), name)
+    store.revoke(store.auth_folder(), name)
     print(f"{name} may not use the server any more")
 
 
@@ -43,13 +43,13 @@ def trust(
     ],
 ) -> None:
     """Remember the public key of a server on another machine."""
-    store.trust(store.keys_folder(), address, key)
+    store.trust(store.auth_folder(), address, key)
     print(f"{address} is trusted; use it with --server {address}")
 
 
 def show() -> None:
     """Show your public keys, who may use your server, and which servers you trust."""
-    folder = store.keys_folder()
+    folder = store.auth_folder()
     print(f"key files in {folder}")
     for name, text in ((store.CLIENT, "your public key"), (store.SERVER, "your server's public key")):
         public = folder / f"{name}{store.PUBLIC}"

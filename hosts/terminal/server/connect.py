@@ -34,18 +34,18 @@ def connected(
     """
     if server_key is not None and address is None:
         raise UsageError("expected --server with --server-key; give the address too, or neither")
-    keys = None
+    auth = None
     if address is not None:
-        from impasto.server.auth import client_keys, keys_folder
+        from impasto.server.auth import auth_folder, client_auth
 
-        keys = client_keys(keys_folder(), address, server_key)
+        auth = client_auth(auth_folder(), address, server_key)
     elif start:
         replace_idle_server(name)
     else:
         require_running()
     try:
         client = Client.connect(
-            address, start=start, timeout_s=TIMEOUT_S, lane=lane, name=name, keys=keys, control_only=control_only
+            address, start=start, timeout_s=TIMEOUT_S, lane=lane, name=name, auth=auth, control_only=control_only
         )
     except ServerError as error:
         stop = isinstance(error, IncompatibleServer) and address is None

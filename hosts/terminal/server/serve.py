@@ -145,12 +145,12 @@ def listening_facts(settings: ServerSettings) -> tuple[str | None, list[str]]:
     """The server's public key, and notes on what is missing before clients of other machines can connect."""
     if settings.listen is None:
         return None, []
-    from impasto.server.auth import AllowList, keys_folder, server_keys
+    from impasto.server.auth import AllowList, auth_folder, server_pair
 
-    folder = settings.keys or keys_folder()
+    folder = settings.keys or auth_folder()
     known = AllowList(folder)
     notes = [] if known.entries() else ["nobody may connect yet; run `impasto auth add NAME KEY` with a client's key"]
-    return server_keys(folder).public.decode(), [*notes, *known.problems]
+    return server_pair(folder).public.decode(), [*notes, *known.problems]
 
 
 def port_of(settings: ServerSettings) -> str:

@@ -24,10 +24,10 @@ from impasto.core.errors import (
 )
 from impasto.core.params import Params
 from impasto.server.client import Client
-from impasto.server.client.requests import Visitor
-from impasto.server.client.transport import Listener, Route
+from impasto.server.client.requests import ClientOptions
+from impasto.server.client.transport import Endpoints, TransportListener
 from impasto.server.protocol import messages
-from tests.server.scripted_server import Script, ScriptedPlace, ScriptedTransport
+from tests.server.scripted_server import Script, ScriptedAddress, ScriptedTransport
 
 LIMIT_S = 10.0
 
@@ -37,16 +37,16 @@ class Stage:
 
     def __init__(self, *, far: bool = False, local: bool = True, timeout_s: float = 5.0, **script: Any) -> None:
         self.script = Script(**script)
-        self.place = ScriptedPlace(local=local, far=far)
+        self.address = ScriptedAddress(local=local, far=far)
         self.transports: list[ScriptedTransport] = []
         self.client = Client(
-            self.place,
-            Visitor("test", "interactive", start=False),
+            self.address,
+            ClientOptions("test", "interactive", start=False),
             timeout_s=timeout_s,
             open_transport=self._open,
         )
 
-    def _open(self, route: Route, listener: Listener) -> ScriptedTransport:
+    def _open(self, endpoints: Endpoints, listener: TransportListener) -> ScriptedTransport:
         self.transports.append(ScriptedTransport(self.script, listener))
         return self.transports[-1]
 
@@ -493,7 +493,9 @@ def test_a_busy_server_is_asked_again_within_the_time_limit() -> None:
     stage = Stage(**script)
     stage.transports[-1].lose()
     stage.script.busy_hellos = 2
-    stage.await_that(lambda: stage.client._desk._talk is not None and stage.client._desk._talk.error is not None)
+    stage.await_that(
+        lambda: stage.client._requests._session is not None and stage.client._requests._session.error is not None
+    )
     assert stage.client.ping(timeout_s=LIMIT_S)
     stage.close()
 

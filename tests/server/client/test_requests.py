@@ -1,4 +1,4 @@
-"""Connections that are lost: what was under way goes on, or ends with an error in time."""
+"""Connections that are lost: frames end with an error at once, shots go on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import RequestCancelled, ServerError, ServerUnreachable, StyleError
-from impasto.server.client import requests
-from impasto.server.client.ring import RingPairs
 from impasto.server.client.session import MISSED_PONGS
 from impasto.server.protocol import messages
 from impasto.server.protocol.messages import Failed, RenderSettings, ShotJob, ShotProgress, ShotStarted, SubmitShot
@@ -31,73 +29,19 @@ def shot(style: str = "echo") -> ShotJob:
     return ShotJob(RenderSettings(style), "/in.####.exr", "/out.####.exr")
 
 
-def test_a_running_frame_is_asked_for_again_under_its_id_when_the_connection_comes_back(stage: Stage) -> None:
+def test_a_frame_whose_connection_is_lost_fails_at_once_and_the_next_one_connects_again(stage: Stage) -> None:
     future = stage.client.submit(plate(), style="hold")
     stage.await_that(lambda: stage.script.held)
     stage.transports[-1].lose()
-    stage.await_that(lambda: len(stage.script.seen_of(messages.Submit)) == 2)
-    first, again = stage.script.seen_of(messages.Submit)
-    assert first == again
-    stage.release()
-    assert np.array_equal(future.result(LIMIT_S).pixels, plate())
-    assert stage.script.seen_of(messages.Hello)[-1].resume == stage.script.sessions[0]
-
-
-def test_a_call_without_patience_does_not_cost_the_frames_that_are_under_way(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
-    stage.script.busy_hellos = 2
-    stage.transports[-1].lose()
-    stage.await_that(lambda: stage.transports[-1].closed.is_set())
-    with pytest.raises(ServerError):
-        stage.client.ping(timeout_s=0.01)
-    stage.await_that(lambda: len(stage.script.seen_of(messages.Submit)) == 2)
-    stage.release()
-    assert np.array_equal(future.result(LIMIT_S).pixels, plate())
-
-
-def test_a_frame_that_is_cancelled_during_a_loss_is_taken_back_when_the_connection_comes_back(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
-    stage.script.busy_hellos = 2
-    stage.transports[-1].lose()
-    stage.await_that(lambda: stage.transports[-1].closed.is_set())
-    assert future.cancel()
-    with pytest.raises(RequestCancelled):
-        future.result(LIMIT_S)
-    assert [asked.id for asked in stage.script.seen_of(messages.Cancel)] == [future.id]
-
-
-def test_a_frame_that_is_given_up_keeps_its_pair_until_the_server_is_done_with_it(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free: list[int] = []
-    give_back = RingPairs.give_back
-    monkeypatch.setattr(RingPairs, "give_back", lambda pairs, pair: (free.append(pair), give_back(pairs, pair))[0])
-    monkeypatch.setattr(stage.script, "_cancel", lambda message: None)
-    future = stage.client.submit(plate(), style="hold")
-    for times in range(1, requests.SENT_AGAIN + 2):
-        stage.await_that(lambda times=times: len(stage.script.seen_of(messages.Submit)) == times)
-        stage.transports[-1].lose()
     with pytest.raises(ServerUnreachable, match="sent again"):
         future.result(LIMIT_S)
-    stage.await_that(lambda: stage.script.seen_of(messages.Cancel))
-    assert free == []
-    shown = [stage.client.submit(plate(), style="echo").result(LIMIT_S) for _ in range(2)]
-    assert all(np.array_equal(each.pixels, plate()) for each in shown)
-    assert {submit.slot.pair for submit in stage.script.seen_of(messages.Submit) if submit.id != future.id} == {1, 2}
-    stage.release()
-    stage.await_that(lambda: free == [0])
+    assert np.array_equal(stage.client.submit(plate() + 1, style="echo").result(LIMIT_S).pixels, plate() + 1)
+    assert len(stage.script.seen_of(messages.Submit)) == 2
 
 
-def test_a_session_whose_frames_were_given_up_is_not_gone_on_with(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Its server may paint them yet, so that their pairs of slots are not free.
-    monkeypatch.setattr(requests, "RECOVER_S", 0.1)
+def test_a_session_that_lost_frames_is_replaced_because_its_server_may_still_paint_into_the_ring(stage: Stage) -> None:
     future = stage.client.submit(plate(), style="hold")
     stage.await_that(lambda: stage.script.held)
-    stage.script.busy_hellos = 1
     stage.transports[-1].lose()
     with pytest.raises(ServerUnreachable):
         future.result(LIMIT_S)
@@ -107,13 +51,37 @@ def test_a_session_whose_frames_were_given_up_is_not_gone_on_with(
     assert len(stage.script.opened) == 2
 
 
-def test_frames_of_a_server_that_is_gone_fail_at_once_with_its_last_words(stage: Stage) -> None:
+def test_a_session_without_frames_is_resumed_with_its_ring(stage: Stage) -> None:
+    stage.client.submit(plate(), style="echo").result(LIMIT_S).release()
+    stage.transports[-1].lose()
+    stage.await_that(lambda: stage.transports[-1].closed.is_set())
+    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    assert stage.script.seen_of(messages.Hello)[-1].resume == stage.script.sessions[0]
+    assert len(stage.script.opened) == 1
+
+
+def test_frames_of_a_lost_session_leave_those_of_the_next_alone(stage: Stage) -> None:
+    futures = [stage.client.submit(plate(), style="hold") for _ in range(3)]
+    second: list[Any] = []
+    futures[0].add_done_callback(lambda _: second.append(stage.client.submit(plate(), style="hold")))
+    stage.await_that(lambda: len(stage.script.held) == 3)
+    stage.transports[-1].lose()
+    for future in futures:
+        assert isinstance(future.exception(LIMIT_S), ServerUnreachable)
+    stage.await_that(lambda: second)
+    stage.release()
+    assert np.array_equal(second[0].result(LIMIT_S).pixels, plate())
+
+
+def test_frames_of_a_server_that_is_gone_fail_at_once_with_the_end_of_its_log(stage: Stage) -> None:
     futures = [stage.client.submit(plate(), style="hold") for _ in range(2)]
-    stage.place.gone = True
+    stage.address.gone = True
     begun = time.monotonic()
     stage.transports[-1].lose()
     for future in futures:
-        with pytest.raises(ServerUnreachable, match=rf"\(process {os.getpid()}\); its last words; .*sent again"):
+        with pytest.raises(
+            ServerUnreachable, match=rf"\(process {os.getpid()}\); the last line of its log; .*sent again"
+        ):
             future.result(LIMIT_S)
     assert time.monotonic() - begun < 2
 
@@ -141,29 +109,20 @@ def test_a_server_that_falls_silent_is_lost_after_a_few_pings() -> None:
     stage = Stage(heartbeat_s=0.1)
     future = stage.client.submit(plate(), style="hold")
     stage.await_that(lambda: stage.script.held)
-    stage.place.gone = stage.script.silent = True
+    stage.address.gone = stage.script.silent = True
     with pytest.raises(ServerUnreachable, match="has not answered for"):
         future.result(LIMIT_S)
     assert len(stage.script.seen_of(messages.Ping)) >= MISSED_PONGS
     stage.close()
 
 
-def test_a_request_that_ends_every_connection_is_not_carried_over_for_ever(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    for lost in range(1, 5):
-        stage.await_that(lambda lost=lost: len(stage.script.seen_of(messages.Submit)) == lost)
-        stage.transports[-1].lose()
-    with pytest.raises(ServerUnreachable):
-        future.result(LIMIT_S)
-
-
 def test_what_breaks_the_rules_of_the_wire_ends_the_connection(stage: Stage) -> None:
     future = stage.client.submit(plate(), style="hold")
     stage.await_that(lambda: stage.script.held)
-    stage.place.gone = True
-    talk = stage.client._desk._talk
-    assert talk is not None
-    stage.transports[-1].push(lambda: talk.heard("data", [b"IMPA", b"\xc1"]))
+    stage.address.gone = True
+    session = stage.client._requests._session
+    assert session is not None
+    stage.transports[-1].push(lambda: session.heard("data", [b"IMPA", b"\xc1"]))
     with pytest.raises(ServerUnreachable):
         future.result(LIMIT_S)
 
@@ -229,6 +188,32 @@ def test_a_shot_goes_on_with_the_same_server_without_being_started_again(stage: 
     assert not any(message.job.resume for message in stage.script.seen_of(SubmitShot))
 
 
+def test_what_a_resumed_session_says_before_the_shot_is_posted_again_is_told(stage: Stage) -> None:
+    request = shot("hold")
+    frames = [messages.StoredFrame(number, f"/out.{number}", number, 0) for number in (1, 2)]
+    answer = stage.script._answer
+
+    def joined(channel: Any, message: Any, parts: Any) -> None:
+        answer(channel, message, parts)
+        if isinstance(message, messages.Join) and len(stage.transports) == 2:
+            id = stage.script.seen_of(SubmitShot)[0].id
+            for frame in frames:
+                stage.script.say("data", ShotProgress(id, (frame,)), ())
+            stage.script.say("data", messages.ShotDone(id, "/out", 2, 0, 0, 0.1), ())
+
+    stage.script._answer = joined  # type: ignore[method-assign]
+    events: list[Any] = []
+
+    def heard(event: Any) -> None:
+        events.append(event)
+        if len(events) == 1:
+            stage.transports[-1].lose()
+
+    assert stage.client.render_shot(request, heard).rendered == 2
+    assert [each.number for event in events[1:] for each in event.stored] == [1, 2]
+    assert len(stage.script.seen_of(SubmitShot)) == 1
+
+
 def test_a_shot_is_resumed_on_a_new_server_and_counted_over_both(stage: Stage) -> None:
     events: list[Any] = []
 
@@ -271,7 +256,7 @@ def test_a_shot_is_given_up_after_attempts_without_a_frame(stage: Stage) -> None
 def test_a_server_that_cannot_be_reached_at_first_is_not_tried_for_long(stage: Stage) -> None:
     stage.transports[-1].lose()
     stage.await_that(lambda: stage.transports[-1].closed.is_set())
-    stage.place.gone = True
+    stage.address.gone = True
     begun = time.monotonic()
     with pytest.raises(ServerUnreachable, match="no server runs there"):
         stage.client.render_shot(shot())

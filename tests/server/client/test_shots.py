@@ -57,12 +57,12 @@ class Servers:
         events, ending = self.lives.pop(0)
         future = ShotFuture(request.id, lambda id: None)
         for event in events:
-            future.tell(event)
+            future.add_event(event)
         if isinstance(ending, Exception):
             future.set_exception(ending)
         else:
             future.set_result(ending)
-        future.tell(None)
+        future.add_event(None)
         return future
 
     def session_of(self, life: int) -> bytes:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +20,9 @@ import pytest
 import zmq
 
 from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
-from impasto.server.client import Client, requests, transport
-from impasto.server.client.futures import FrameRequest
-from impasto.server.client.session import Conversation
-from impasto.server.client.transport import push
-from impasto.server.client_keys import ClientKeys
-from impasto.server.helm import Helm
+from impasto.server.auth import ClientAuth
+from impasto.server.client import Client
+from impasto.server.client.transport import SocketTransport
 from impasto.server.protocol import messages
 from tests.server.scripted_server import LIMIT_S, Script, SocketServer, serving
 
@@ -100,123 +96,16 @@ def test_threads_share_a_client(folder: Path) -> None:
         assert not any(thread.is_alive() for thread in threads)
 
 
-def test_where_a_caller_cannot_read_itself_the_connections_own_thread_does(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Helm, "take_over", lambda self, **asked: False)
-    with serving(folder, Script()), Client.connect(folder, start=False) as client:
-        for step in range(3):
-            with client.submit(plate() + step, style="echo").result(LIMIT_S) as painted:
-                assert np.array_equal(painted.pixels, plate() + step)
-        assert client.ping() < LIMIT_S
-
-
-def test_ctrl_c_in_the_middle_of_a_message_costs_no_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard, interrupts = Conversation.heard, iter([KeyboardInterrupt()])
-
-    def hear(self: Conversation, channel: Any, parts: Any) -> None:
-        # Where the connection's own thread was faster than the caller there is nobody to interrupt.
-        guest = threading.current_thread() is threading.main_thread()
-        if channel == "data" and guest and (interrupt := next(interrupts, None)) is not None:
-            raise interrupt
-        heard(self, channel, parts)
-
-    with serving(folder, Script()), Client.connect(folder, start=False) as client:
-        monkeypatch.setattr(Conversation, "heard", hear)
-        interrupted = 0
-        for step in range(5):
-            future = client.submit(plate() + step, style="echo")
-            try:
-                painted = future.result(LIMIT_S)
-            except KeyboardInterrupt:
-                interrupted += 1
-                painted = future.result(LIMIT_S)
-            with painted:
-                assert np.array_equal(painted.pixels, plate() + step)
-        if sys.platform == "linux":
-            assert interrupted == 1
-
-
-def test_room_that_comes_while_a_message_finds_none_is_not_overlooked() -> None:
-    """ZeroMQ tells of it once, and may do so inside of any call: a hello that is not sent then waits for ever."""
-
-    class Socket:
-        sent: tuple[bytes, ...] = ()
-        connected = False
-
-        def send(self, part: bytes, flags: int, copy: bool) -> None:
-            if not self.connected:
-                raise zmq.Again
-            self.sent += (part,)
-
-        def getsockopt(self, option: int) -> int:
-            assert option == zmq.EVENTS
-            self.connected = True
-            return int(zmq.POLLOUT)
-
-    opened = Socket()
-    waiting: deque[Any] = deque([(b"hello", b"there")])
-    assert not push(opened, waiting)  # type: ignore[arg-type]
-    assert opened.sent == (b"hello", b"there")
-    assert not waiting
-
-
-def test_ctrl_c_in_the_middle_of_an_answer_ends_its_frame_and_no_other(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    end, interrupts = FrameRequest.end, iter([KeyboardInterrupt()])
-
-    def interrupted(self: FrameRequest, message: Any, parts: Any) -> None:
-        if threading.current_thread() is threading.main_thread() and (interrupt := next(interrupts, None)) is not None:
-            raise interrupt
-        end(self, message, parts)
-
-    with serving(folder, Script()), Client.connect(folder, start=False) as client:
-        monkeypatch.setattr(FrameRequest, "end", interrupted)
-        caught = 0
-        for step in range(8):
-            future = client.submit(plate() + step, style="echo")
-            try:
-                painted = future.result(LIMIT_S)
-            except KeyboardInterrupt:
-                caught += 1
-                with pytest.raises(ServerUnreachable, match="interrupted"):
-                    future.result(LIMIT_S)
-                continue
-            with painted:
-                assert np.array_equal(painted.pixels, plate() + step)
-        if sys.platform == "linux":
-            assert caught == 1
-
-
-def test_ctrl_c_in_the_middle_of_sending_costs_no_later_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half_sent(opened: Any, waiting: deque[Any]) -> bool:
-        if threading.current_thread() is not threading.main_thread() or not waiting:
-            return push(opened, waiting)
-        monkeypatch.setattr(transport, "push", push)
-        opened.send(waiting[0][0], zmq.SNDMORE)
-        raise KeyboardInterrupt
-
-    with serving(folder, Script()), Client.connect(folder, start=False) as client:
-        client.submit(plate(), style="echo").result(LIMIT_S).release()
-        monkeypatch.setattr(transport, "push", half_sent)
-        with pytest.raises(KeyboardInterrupt):
-            client.submit(plate(), style="echo")
-        for step in range(4):
-            with client.submit(plate() + step, style="echo").result(LIMIT_S) as painted:
-                assert np.array_equal(painted.pixels, plate() + step)
-
-
-def test_a_client_that_is_collected_while_its_own_thread_uses_a_socket_says_goodbye(
+def test_a_client_that_is_collected_in_the_thread_of_its_own_sockets_says_goodbye(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script(heartbeat_s=0.1)
     others = threading.enumerate()
+    send = SocketTransport._send_what_fits
 
-    def collecting(opened: Any, waiting: deque[Any]) -> bool:
-        if threading.current_thread().name == "impasto-connection":
-            gc.collect()
-        return push(opened, waiting)
+    def collecting(self: SocketTransport) -> None:
+        gc.collect()
+        send(self)
 
     with serving(folder, script):
         client = Client.connect(folder, start=False)
@@ -225,7 +114,7 @@ def test_a_client_that_is_collected_while_its_own_thread_uses_a_socket_says_good
             holder: list[Any] = [client]
             holder.append(holder)
             del client, holder
-            monkeypatch.setattr(transport, "push", collecting)
+            monkeypatch.setattr(SocketTransport, "_send_what_fits", collecting)
             await_that(lambda: script.seen_of(messages.Goodbye))
         finally:
             gc.enable()
@@ -290,9 +179,8 @@ def test_a_client_goes_on_with_the_next_server(folder: Path) -> None:
 
 
 def test_a_stopped_server_is_given_up_in_time_and_closing_takes_less_than_a_second(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
 ) -> None:
-    monkeypatch.setattr(requests, "RECOVER_S", 0.5)
     with server_process(folder, "--heartbeat", "0.2") as server:
         client = Client.connect(folder, start=False)
         future = client.submit(plate(), style="hold")
@@ -441,13 +329,13 @@ def network_server() -> Iterator[tuple[str, bytes]]:
 def test_frames_pass_over_a_network_with_keys() -> None:
     with (
         network_server() as (address, key),
-        Client.connect(address, keys=ClientKeys(*zmq.curve_keypair(), key)) as client,
+        Client.connect(address, auth=ClientAuth(*zmq.curve_keypair(), key)) as client,
     ):
         for _ in range(2):
             assert np.array_equal(client.submit(plate(256), style="echo").result(LIMIT_S).pixels, plate(256))
         assert client.transport == "inline"
-        assert client._desk.rate.bytes_per_s is not None
-        assert client._desk.rate.bytes_per_s > 1e6
+        assert client._requests.rate.bytes_per_s is not None
+        assert client._requests.rate.bytes_per_s > 1e6
 
 
 def test_the_key_of_another_server_is_noticed_in_time() -> None:
@@ -455,7 +343,7 @@ def test_the_key_of_another_server_is_noticed_in_time() -> None:
         stranger = zmq.curve_keypair()[0]
         begun = time.monotonic()
         with pytest.raises(ServerUnreachable, match="make sure that its public key"):
-            Client.connect(address, keys=ClientKeys(*zmq.curve_keypair(), stranger), timeout_s=2.0)
+            Client.connect(address, auth=ClientAuth(*zmq.curve_keypair(), stranger), timeout_s=2.0)
         assert time.monotonic() - begun < 4
 
 
@@ -463,7 +351,7 @@ def test_a_port_where_nobody_listens_is_given_up_in_time() -> None:
     begun = time.monotonic()
     with pytest.raises(ServerUnreachable, match="make sure that it runs"):
         Client.connect(
-            "tcp://127.0.0.1:9", keys=ClientKeys(*zmq.curve_keypair(), zmq.curve_keypair()[0]), timeout_s=0.5
+            "tcp://127.0.0.1:9", auth=ClientAuth(*zmq.curve_keypair(), zmq.curve_keypair()[0]), timeout_s=0.5
         )
     assert time.monotonic() - begun < 2
 

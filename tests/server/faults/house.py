@@ -28,10 +28,10 @@ import psutil
 
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.server.auth import ClientAuth
 from impasto.server.client import Client
-from impasto.server.client.requests import Visitor
-from impasto.server.client.transport import Route
-from impasto.server.client_keys import ClientKeys
+from impasto.server.client.requests import ClientOptions
+from impasto.server.client.transport import Endpoints
 from impasto.server.protocol.messages import RenderSettings, ShotJob, Status
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
 from impasto.server.shared_memory import NAMED
@@ -244,24 +244,24 @@ def house() -> Iterator[House]:
 
 
 class Via:
-    """The two sockets of a server behind relays, and a `Place` by which a client goes through them."""
+    """The two sockets of a server behind relays, and a `ServerAddress` by which a client goes through them."""
 
-    def __init__(self, control: str, data: str, outer: Callable[[str], str], keys: ClientKeys | None = None) -> None:
+    def __init__(self, control: str, data: str, outer: Callable[[str], str], auth: ClientAuth | None = None) -> None:
         self.control, self.data = Relay(control, outer("control")), Relay(data, outer("data"))
-        self.keys = keys
-        self.local, self.far = keys is None, False
+        self.auth = auth
+        self.local, self.far = auth is None, False
 
-    def reach(self, *, start: bool, timeout_s: float) -> Route:
-        return Route(self.control.endpoint, self.data.endpoint, "the server behind the relay", self.keys)
+    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
+        return Endpoints(self.control.endpoint, self.data.endpoint, "the server behind the relay", self.auth)
 
-    def still_there(self) -> bool:
+    def may_run(self) -> bool:
         return True
 
-    def last_words(self) -> str:
+    def log_hint(self) -> str:
         return ""
 
     def client(self, *, timeout_s: float = WAIT_S) -> Client:
-        return Client(self, Visitor("relayed", "interactive", start=False), timeout_s=timeout_s)
+        return Client(self, ClientOptions("relayed", "interactive", start=False), timeout_s=timeout_s)
 
     def cut(self) -> None:
         self.control.cut()

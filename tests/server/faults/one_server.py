@@ -56,13 +56,13 @@ def let_the_wall_clock_jump() -> None:
 
 def let_no_ring_be_made() -> None:
     """Behave as a machine whose memory is taken, for rings alone."""
-    import impasto.server.front.rings as desk
+    import impasto.server.front.rings as rings
     from impasto.server.shared_memory import NoRoom
 
     def refuse(slot_bytes: int, pairs: int) -> Any:
         raise NoRoom(f"expected memory for {pairs} pairs of {slot_bytes} bytes, there is none")
 
-    desk.create_segment = refuse
+    rings.create_segment = refuse
 
 
 def let_segments_be_files() -> None:

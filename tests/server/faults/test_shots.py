@@ -242,10 +242,7 @@ def test_a_server_that_stood_still_in_a_shot_stores_and_tells_each_frame_once(ho
     assert stand_still(home, 2.0) == list(range(1, 41))
 
 
-def test_a_shot_whose_client_gave_up_a_server_that_lives_is_found_again(
-    home: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("impasto.server.client.requests.RECOVER_S", 0.5)
+def test_a_shot_whose_client_gave_up_a_server_that_lives_is_found_again(home: House) -> None:
     told = stand_still(home, 2.5)
     # What the server said into the broken connection is lost; nothing is said twice.
     assert len(set(told)) == len(told)

@@ -20,7 +20,7 @@ from impasto.core.style import BUILT_IN, offered_by
 from impasto.core.style_reference import name_of
 from impasto.server.front import library as library_file
 from impasto.server.front import style_facts
-from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Found, Library
+from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Library, StyleFile
 from impasto.server.protocol.messages import ErrorFacts, StyleFacts
 from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 
@@ -108,7 +108,7 @@ def test_the_library_needs_no_torch() -> None:
 def test_a_style_of_ones_own_comes_before_the_built_in_one(folder: Path) -> None:
     path = write(folder / "wheatfield.safetensors", title="Mine")
     watched = Watched(folder)
-    assert watched.library.find("wheatfield", paths_allowed=False) == Found("wheatfield", path, "ab" * 32)
+    assert watched.library.find("wheatfield", paths_allowed=False) == StyleFile("wheatfield", path, "ab" * 32)
     path.unlink()
     watched.look()
     assert watched.library.find("wheatfield", paths_allowed=False).path.parent == BUILT_IN
@@ -426,7 +426,7 @@ def test_an_unknown_name_names_the_nearest() -> None:
 def test_a_path_is_for_clients_of_the_same_machine_alone(folder: Path) -> None:
     path = write(folder / "mine.safetensors")
     library = Library()
-    assert library.find(str(path), paths_allowed=True) == Found("mine", path, "ab" * 32)
+    assert library.find(str(path), paths_allowed=True) == StyleFile("mine", path, "ab" * 32)
     with pytest.raises(NotPermitted, match="expected the name of a style"):
         library.find(str(path), paths_allowed=False)
 
@@ -450,7 +450,7 @@ def test_a_link_to_a_file_that_a_cache_named_is_read_by_its_own_name(folder: Pat
     blob = write(folder / "mine.safetensors").rename(tmp_path / ("9f" * 32))
     link = folder / "mine.safetensors"
     link.symlink_to(blob)
-    assert Library().find(str(link), paths_allowed=True) == Found("mine", link, "ab" * 32)
+    assert Library().find(str(link), paths_allowed=True) == StyleFile("mine", link, "ab" * 32)
 
 
 @pytest.mark.parametrize("style", ["mine.safetensors", "./mine.safetensors", "../mine", "a/b", "C:\\mine.safetensors"])
@@ -500,7 +500,7 @@ def test_each_of_several_styles_in_a_file_is_offered_and_found_by_its_name(folde
         ("many@wheat", "Many: Wheat", ()),
     ]
     found = watched.library.find("many@wheat", paths_allowed=False)
-    assert found == Found("many@wheat", Path(f"{path}@wheat"), facts[2].sha256)
+    assert found == StyleFile("many@wheat", Path(f"{path}@wheat"), facts[2].sha256)
     assert watched.library.find(f"{path}@wheat", paths_allowed=True).path == found.path
     blend = watched.library.find("many@wheat+wave=3", paths_allowed=False)
     assert blend.name == "many@wave=0.75+wheat=0.25"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import ServerError
-from impasto.server.front.outbox import letter
+from impasto.server.front.outbox import outgoing
 from impasto.server.front.server import serve
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import (
@@ -364,7 +364,7 @@ def test_a_bug_is_answered_by_its_mark_in_the_log(server: Server, client: Raw, m
     def broken_bytes(*_: object) -> int:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr("impasto.server.front.frames.layout.slot_bytes_needed", broken_bytes)
+    monkeypatch.setattr("impasto.server.front.frames.pixels.slot_bytes_needed", broken_bytes)
     failed = client.frame()
     monkeypatch.undo()
     assert failed.error.code == "server"
@@ -379,7 +379,7 @@ def test_a_frame_that_cannot_be_sent_to_its_worker_once_it_is_copied_fails(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr("impasto.server.front.frames.FrameDesk._paint", broken)
+    monkeypatch.setattr("impasto.server.front.frames.PendingFrame._send_to_worker", broken)
     failed = client.frame(pixels=LARGE)
     monkeypatch.undo()
     assert failed.error.incident in server.log()
@@ -398,11 +398,11 @@ def test_a_result_that_no_message_can_carry_fails_and_keeps_no_memory(
     def too_long(message: object, samples: object = None, *_: object) -> object:
         if samples is not None:
             raise codec.TooLong("too many notes")
-        return letter(message)  # type: ignore[arg-type]
+        return outgoing(message)  # type: ignore[arg-type]
 
     assert isinstance(client.frame(pixels=LARGE), Done)
     before = memory()
-    monkeypatch.setattr("impasto.server.front.frames.letter", too_long)
+    monkeypatch.setattr("impasto.server.front.requests.outgoing", too_long)
     for _ in range(8):
         assert isinstance(client.frame(pixels=LARGE), Failed)
     monkeypatch.undo()

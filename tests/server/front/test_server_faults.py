@@ -25,7 +25,7 @@ from tests.server.running_server import PIXELS, WAIT_S, Raw, served, until
 CHILD = """
 import sys, time
 from pathlib import Path
-from tests.server.served import Raw
+from tests.server.running_server import Raw
 raw = Raw(Path(sys.argv[1]), hello=True)
 raw.open_ring()
 for _ in range(3):
@@ -134,7 +134,7 @@ def test_a_deadline_passes_in_the_queue() -> None:
         assert first.id == late
 
 
-def test_a_full_house_says_so() -> None:
+def test_a_full_server_says_so() -> None:
     with (
         served(limits={"sessions": 2}) as server,
         Raw(server.folder, hello=True),
@@ -339,7 +339,7 @@ def test_a_broken_style_is_reported_and_the_others_served() -> None:
 
 
 def test_a_client_that_reads_nothing_is_given_up_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.server.front.outbox.LETTERS", 50)
+    monkeypatch.setattr("impasto.server.front.outbox.QUEUE_MESSAGES", 50)
     with (
         served() as server,
         Raw(server.folder, hello=True) as client,

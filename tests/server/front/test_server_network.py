@@ -32,7 +32,7 @@ from tests.server.running_server import Raw, Server, request_of, served, until
 
 
 @dataclass
-class Studio:
+class NetworkServer:
     """A server on the network and the keys of those who use it."""
 
     server: Server
@@ -45,14 +45,14 @@ class Studio:
         public, secret = self.pairs[who]
         for each in (raw.control, raw.data):
             each.curve_publickey, each.curve_secretkey = public, secret
-            each.curve_serverkey = auth.server_keys(self.keys).public
+            each.curve_serverkey = auth.server_pair(self.keys).public
         raw.control.connect(f"{host}:{port}")
         raw.data.connect(f"{host}:{int(port) + 1}")
         return raw
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetworkServer]:
     folder = tmp_path_factory.mktemp("keys") / "keys"
     pairs = {who: zmq.curve_keypair() for who in ("anna", "boss", "demoted", "leaver", "stranger", "witness")}
     for who in set(pairs) - {"stranger"}:
@@ -60,7 +60,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     below = tmp_path_factory.mktemp("plates")
     roots = {"plates": Root(below, writable=True)}
     with served(listen=f"tcp://127.0.0.1:{free_port()}", keys=folder, roots=roots) as server:
-        yield Studio(server, folder, pairs)
+        yield NetworkServer(server, folder, pairs)
 
 
 def free_port() -> int:
@@ -76,19 +76,19 @@ def free_port() -> int:
             return int(port)
 
 
-def revoke(studio: Studio, who: str) -> None:
+def revoke(network: NetworkServer, who: str) -> None:
     """Take the key of somebody who is connected off the list, and wait until the server has noticed."""
 
     def noticed() -> int:
-        return studio.server.log().count("taken off the list")
+        return network.server.log().count("taken off the list")
 
     before = noticed()
-    auth.revoke(studio.keys, who)
+    auth.revoke(network.keys, who)
     until(lambda: noticed() > before)
 
 
-def test_an_allowed_key_is_served_under_its_own_name(studio: Studio) -> None:
-    with studio.client("anna") as anna:
+def test_an_allowed_key_is_served_under_its_own_name(network: NetworkServer) -> None:
+    with network.client("anna") as anna:
         welcome = anna.greet(user="boss", encodings=("blosc2", "raw"))
         assert welcome.transports == ("inline",)
         assert [each.user for each in anna.status().clients] == ["anna"]
@@ -102,8 +102,8 @@ def test_an_allowed_key_is_served_under_its_own_name(studio: Studio) -> None:
         np.testing.assert_array_equal(np.frombuffer(result, np.float16).reshape(pixels.shape), 1 - pixels)
 
 
-def test_a_key_that_only_renders_sees_itself_and_totals(studio: Studio) -> None:
-    with studio.client("anna") as anna, studio.client("boss") as boss, Raw(studio.server.folder, hello=True) as here:
+def test_a_key_that_only_renders_sees_itself_and_totals(network: NetworkServer) -> None:
+    with network.client("anna") as anna, network.client("boss") as boss, Raw(network.server.folder, hello=True) as here:
         anna.greet()
         boss.greet()
         anna.frame("no such style")  # an error with words that are anna's own
@@ -120,55 +120,55 @@ def test_a_key_that_only_renders_sees_itself_and_totals(studio: Studio) -> None:
         assert "secret" not in repr(guest)
 
 
-def test_a_stranger_is_not_heard_and_noted(studio: Studio) -> None:
-    with studio.client("stranger") as stranger:
+def test_a_stranger_is_not_heard_and_noted(network: NetworkServer) -> None:
+    with network.client("stranger") as stranger:
         stranger.send(stranger.control, Ping(1))
-        until(lambda: "key_refused" in studio.server.log())
+        until(lambda: "key_refused" in network.server.log())
         assert not stranger.control.poll(100)
-    assert studio.pairs["stranger"][0].decode() in studio.server.log()
+    assert network.pairs["stranger"][0].decode() in network.server.log()
 
 
-def test_nobody_without_a_key_is_heard(studio: Studio) -> None:
+def test_nobody_without_a_key_is_heard(network: NetworkServer) -> None:
     with Raw() as bare:
-        bare.control.connect(studio.server.settings.listen or "")
+        bare.control.connect(network.server.settings.listen or "")
         bare.send(bare.control, Ping(1))
         assert not bare.control.poll(300)
 
 
-def test_what_a_key_may_do_can_be_changed_while_it_is_connected(studio: Studio) -> None:
-    with studio.client("demoted") as demoted:
+def test_what_a_key_may_do_can_be_changed_while_it_is_connected(network: NetworkServer) -> None:
+    with network.client("demoted") as demoted:
         demoted.greet()
-        file = studio.keys / "allowed" / "demoted.key"
+        file = network.keys / "allowed" / "demoted.key"
         scratch = file.with_name(".demoted")
         scratch.write_text(file.read_text().replace("admin", "render"))
         scratch.chmod(0o600)
         scratch.replace(file)
-        with studio.client("witness") as witness:
+        with network.client("witness") as witness:
             witness.greet()
-            revoke(studio, "witness")  # seen by the server, so that it has read the list since
+            revoke(network, "witness")  # seen by the server, so that it has read the list since
             witness.welcome = None
         assert demoted.ask(Shutdown(secrets.token_bytes(16)), Failed).error.code == "not_permitted"
 
 
-def test_a_key_that_is_revoked_ends_its_sessions(studio: Studio) -> None:
-    with studio.client("leaver") as leaver:
+def test_a_key_that_is_revoked_ends_its_sessions(network: NetworkServer) -> None:
+    with network.client("leaver") as leaver:
         leaver.greet()
         assert leaver.ask(Ping(1), Pong).token == 1
-        revoke(studio, "leaver")
+        revoke(network, "leaver")
         leaver.send(leaver.control, Ping(2))
         assert not leaver.control.poll(300)
         leaver.welcome = None
 
 
-def test_a_ring_is_for_the_same_machine(studio: Studio) -> None:
-    with studio.client("anna") as anna:
+def test_a_ring_is_for_the_same_machine(network: NetworkServer) -> None:
+    with network.client("anna") as anna:
         anna.greet()
         assert anna.ask(OpenRing(secrets.token_bytes(16), 4096), Failed).error.code == "not_permitted"
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd.exr", "plates:../x.exr", "other:x.exr", "plates:a\\..\\b.exr"])
-def test_paths_are_below_a_root(studio: Studio, path: str) -> None:
-    with studio.client("anna") as anna:
+def test_paths_are_below_a_root(network: NetworkServer, path: str) -> None:
+    with network.client("anna") as anna:
         anna.greet()
         inside: dict[str, Any] = {"input": "plates:i.exr", "output": "plates:o.exr"}
         for more in (
@@ -180,21 +180,21 @@ def test_paths_are_below_a_root(studio: Studio, path: str) -> None:
             anna.send(anna.data, SubmitShot(secrets.token_bytes(16), ShotJob(RenderSettings("echo"), **more)))
             failed, _ = anna.answer()
             assert failed.error.code in ("not_permitted", "unreadable_media")
-            assert str(studio.server.settings.roots["plates"].folder) not in failed.error.message
+            assert str(network.server.settings.roots["plates"].folder) not in failed.error.message
 
 
-def test_a_style_is_named_and_no_path(studio: Studio) -> None:
-    with studio.client("anna") as anna:
+def test_a_style_is_named_and_no_path(network: NetworkServer) -> None:
+    with network.client("anna") as anna:
         anna.greet()
         assert anna.frame("/tmp/x.safetensors").error.code == "not_permitted"
 
 
-def test_a_shot_below_a_root_is_told_by_its_root(studio: Studio) -> None:
+def test_a_shot_below_a_root_is_told_by_its_root(network: NetworkServer) -> None:
     from tests.server.shots.test_shots import write_sequence
 
-    folder = studio.server.settings.roots["plates"].folder
+    folder = network.server.settings.roots["plates"].folder
     write_sequence(folder, range(1, 4))
-    with studio.client("anna") as anna:
+    with network.client("anna") as anna:
         anna.greet()
         request = SubmitShot(
             secrets.token_bytes(16), ShotJob(RenderSettings("echo"), "plates:plate.####.exr", "plates:out/o.####.exr")
@@ -208,12 +208,12 @@ def test_a_shot_below_a_root_is_told_by_its_root(studio: Studio) -> None:
     assert len(list((folder / "out").glob("o.*.exr"))) == 3
 
 
-def test_only_an_admin_ends_the_server(studio: Studio) -> None:
-    with studio.client("anna") as anna, studio.client("boss") as boss:
+def test_only_an_admin_ends_the_server(network: NetworkServer) -> None:
+    with network.client("anna") as anna, network.client("boss") as boss:
         anna.greet()
         failed = anna.ask(Shutdown(secrets.token_bytes(16)), Failed)
         assert failed.error.code == "not_permitted"
         boss.greet()
         boss.ask(Shutdown(secrets.token_bytes(16)), ShuttingDown)
-        assert studio.server.left() == 0
+        assert network.server.left() == 0
         anna.welcome = boss.welcome = None

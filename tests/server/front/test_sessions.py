@@ -7,26 +7,27 @@ from dataclasses import replace
 import pytest
 
 from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
-from impasto.server.front.outbox import Channel, Route
-from impasto.server.front.sessions import Answers, Kept, Session, Sessions, Visitor
+from impasto.server.front.access import Identity
+from impasto.server.front.outbox import Channel, PeerAddress
+from impasto.server.front.sessions import AnswerCache, Session, Sessions, StoredAnswer
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Cancelled, Hello
 from impasto.server.protocol.version import Offer, negotiate
 
 LIMITS = Limits(sessions=3, sessions_per_user=2)
 HELLO = Hello("test", 1, 0, 42)
-HERE = Visitor()
+HERE = Identity()
 
 
-def route(peer: bytes, channel: Channel = Channel.CONTROL, *, local: bool = True) -> Route:
-    return Route(local, channel, peer)
+def route(peer: bytes, channel: Channel = Channel.CONTROL, *, local: bool = True) -> PeerAddress:
+    return PeerAddress(local, channel, peer)
 
 
-def admit(sessions: Sessions, peer: bytes, visitor: Visitor = HERE, now: float = 0.0, **hello: object) -> Session:
+def admit(sessions: Sessions, peer: bytes, identity: Identity = HERE, now: float = 0.0, **hello: object) -> Session:
     asked = replace(HELLO, **hello)  # type: ignore[arg-type]
-    local = not visitor.key
+    local = not identity.key
     agreed = negotiate(asked, Offer(local=local, limits=LIMITS))
-    return sessions.admit(asked, visitor, route(peer, local=local), agreed, now)
+    return sessions.admit(asked, identity, route(peer, local=local), agreed, now)
 
 
 def test_a_connection_leads_to_its_session() -> None:
@@ -62,7 +63,7 @@ def test_room_that_is_kept_is_not_taken_from_those_who_work() -> None:
 
 def test_a_user_of_another_machine_has_one_more_to_ask_with() -> None:
     sessions = Sessions(LIMITS)
-    anna = Visitor("anna", admin=False)
+    anna = Identity("anna", admin=False)
     for peer in (b"1", b"2"):
         admit(sessions, peer, anna)
     admit(sessions, b"3", anna, control_only=True)
@@ -90,7 +91,7 @@ def test_a_session_lives_as_long_as_its_lease() -> None:
     short, long = admit(sessions, b"1"), admit(sessions, b"2", lane="batch")
     assert sessions.expired(LIMITS.interactive_lease_s) == []
     assert sessions.expired(LIMITS.interactive_lease_s + 0.1) == [short]
-    sessions.forgive(1.0)
+    sessions.extend_leases(1.0)
     assert sessions.expired(LIMITS.interactive_lease_s + 0.1) == []
     assert long in sessions.expired(LIMITS.batch_lease_s + 1.1)
 
@@ -109,16 +110,16 @@ def test_what_is_said_to_a_resumed_session_waits_until_it_has_joined_again() -> 
     session = admit(sessions, b"1")
     sessions.join(session.token, HERE, route(b"old", Channel.DATA), 0.0)
     sessions.resume(replace(HELLO, resume=session.token), HERE, route(b"2"), session.agreed, 1.0)
-    assert session.data.route is None
+    assert session.data.address is None
     sessions.join(session.token, HERE, route(b"new", Channel.DATA), 1.0)
-    assert session.data.route == route(b"new", Channel.DATA)
+    assert session.data.address == route(b"new", Channel.DATA)
     assert sessions.at(route(b"old", Channel.DATA)) is None
 
 
 def test_nobody_resumes_or_joins_the_session_of_another_key() -> None:
     sessions = Sessions(LIMITS)
-    session = admit(sessions, b"1", Visitor("anna", False))
-    thief = Visitor("thief", False)
+    session = admit(sessions, b"1", Identity("anna", False))
+    thief = Identity("thief", False)
     again = replace(HELLO, resume=session.token)
     assert sessions.resume(again, thief, route(b"2", local=False), session.agreed, 1.0) is None
     with pytest.raises(NotPermitted):
@@ -144,12 +145,12 @@ def test_there_is_room_for_so_many_sessions() -> None:
 
 def test_a_key_has_so_many_sessions() -> None:
     sessions = Sessions(LIMITS)
-    anna = Visitor("anna", False)
+    anna = Identity("anna", False)
     admit(sessions, b"1", anna)
     admit(sessions, b"2", anna)
     with pytest.raises(ServerBusy, match="'anna'"):
         admit(sessions, b"3", anna)
-    admit(sessions, b"4", Visitor("ben", False))
+    admit(sessions, b"4", Identity("ben", False))
 
 
 def test_a_storm_of_hellos_is_slowed_down() -> None:
@@ -162,9 +163,9 @@ def test_a_storm_of_hellos_is_slowed_down() -> None:
 
 
 def test_answers_are_kept_up_to_a_number_and_an_age() -> None:
-    answers = Answers(2, 10.0)
+    answers = AnswerCache(2, 10.0)
     for number in range(3):
-        answers.keep(bytes([number]), Kept(b"", Cancelled(bytes(16)), float(number)))
+        answers.keep(bytes([number]), StoredAnswer(b"", Cancelled(bytes(16)), float(number)))
     assert answers.find(b"\x00", 3.0) is None
     assert answers.find(b"\x02", 3.0) is not None
     assert answers.find(b"\x02", 13.0) is None
@@ -172,9 +173,9 @@ def test_answers_are_kept_up_to_a_number_and_an_age() -> None:
 
 def test_only_whoever_was_given_a_session_can_replace_it() -> None:
     sessions = Sessions(LIMITS)
-    own = admit(sessions, b"1", Visitor("anna", admin=False))
+    own = admit(sessions, b"1", Identity("anna", admin=False))
     hello = replace(HELLO, replaces=own.token)
-    assert sessions.replaced(hello, own.visitor, route(b"2", local=False)) is own
-    assert sessions.replaced(hello, Visitor("bert", admin=False), route(b"2", local=False)) is None
+    assert sessions.replaced(hello, own.identity, route(b"2", local=False)) is own
+    assert sessions.replaced(hello, Identity("bert", admin=False), route(b"2", local=False)) is None
     assert sessions.replaced(hello, HERE, route(b"2")) is None
-    assert sessions.replaced(HELLO, own.visitor, route(b"2", local=False)) is None
+    assert sessions.replaced(HELLO, own.identity, route(b"2", local=False)) is None

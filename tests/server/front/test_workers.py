@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from impasto.server.front.device_slot import Patience
-from impasto.server.front.workers import LATE_S, Event, Heard, Lost, Supervisor
+from impasto.server.front.device_slot import Timeouts
+from impasto.server.front.workers import LATE_S, WorkerDied, WorkerEvent, WorkerMessage, Workers
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits
 from tests.server import fake_worker
@@ -25,7 +25,7 @@ LIMIT_S = 20.0
 WORKER = textwrap.dedent(
     """
     import os, signal, sys, time
-    from impasto.server.protocol import link
+    from impasto.server.protocol import worker_messages as link
     from impasto.server.protocol.messages import DeviceFacts
     from impasto.server.worker_pipe import LinkClosed, worker_end
     import select
@@ -75,22 +75,22 @@ WORKER = textwrap.dedent(
 )
 
 
-IN_A_HURRY = Patience(linger_s=0.2, quit_s=0.3)
+SHORT = Timeouts(linger_s=0.2, quit_s=0.3)
 USUAL = Limits()
 FRONT = textwrap.dedent(
     """
     import select, sys
-    from impasto.server.front.workers import Supervisor
+    from impasto.server.front.workers import Workers
     from time import monotonic
 
-    supervisor = Supervisor(("cpu", "cuda:7"), command=sys.argv[1:], log=None)
-    supervisor.start()
+    supervised = Workers(("cpu", "cuda:7"), command=sys.argv[1:], log=None)
+    supervised.start()
     told = False
     while True:
-        select.select(supervisor.filenos(), [], [], 1)
-        supervisor.tick(monotonic())
-        supervisor.receive()
-        workers = supervisor.facts()
+        select.select(supervised.filenos(), [], [], 1)
+        supervised.tick(monotonic())
+        supervised.receive()
+        workers = supervised.facts()
         if not told and all(facts.state == "ready" for facts in workers):
             print(*(facts.pid for facts in workers), flush=True)
             told = True
@@ -109,38 +109,42 @@ class Clock:
 
 
 class Front:
-    """What the front does with a supervisor, in few lines: poll, tick, receive."""
+    """What the front does with a supervised, in few lines: poll, tick, receive."""
 
-    def __init__(self, supervisor: Supervisor, clock: Clock) -> None:
-        self.supervisor, self.clock = supervisor, clock
-        self.events: list[Event] = []
+    def __init__(self, supervised: Workers, clock: Clock) -> None:
+        self.supervised, self.clock = supervised, clock
+        self.events: list[WorkerEvent] = []
 
     def until(self, done: Callable[[], bool]) -> None:
         limit = time.monotonic() + LIMIT_S
         while not done():
-            assert time.monotonic() < limit, f"still waiting; so far {self.events}, {self.supervisor.facts()}"
-            wake = self.supervisor.next_wake()
+            assert time.monotonic() < limit, f"still waiting; so far {self.events}, {self.supervised.facts()}"
+            wake = self.supervised.next_wake()
             wait_s = 0.5 if wake is None else min(0.5, max(0.0, wake - self.clock()))
-            select.select(self.supervisor.filenos(), [], [], wait_s)
-            self.supervisor.tick(self.clock())
-            self.events += self.supervisor.receive()
+            select.select(self.supervised.filenos(), [], [], wait_s)
+            self.supervised.tick(self.clock())
+            self.events += self.supervised.receive()
 
     def ready(self, count: int = 1) -> None:
         self.until(lambda: len(self.heard(worker_messages.Ready)) >= count)
 
     def heard(self, kind: type) -> list[int]:
-        return [event.worker for event in self.events if isinstance(event, Heard) and isinstance(event.message, kind)]
+        return [
+            event.worker
+            for event in self.events
+            if isinstance(event, WorkerMessage) and isinstance(event.message, kind)
+        ]
 
-    def lost(self) -> list[Lost]:
-        return [event for event in self.events if isinstance(event, Lost)]
+    def lost(self) -> list[WorkerDied]:
+        return [event for event in self.events if isinstance(event, WorkerDied)]
 
     def pid(self, place: int = 0) -> int:
-        return self.supervisor.facts()[place].pid
+        return self.supervised.facts()[place].pid
 
 
 @pytest.fixture
 def front(request: pytest.FixtureRequest) -> Iterator[Callable[..., Front]]:
-    """Starts a supervisor of scripted workers; afterwards no child and no file number more than before is left."""
+    """Starts a supervised of scripted workers; afterwards no child and no file number more than before is left."""
     me = psutil.Process()
     children, files = me.children(recursive=True), me.num_fds()
     fronts: list[Front] = []
@@ -148,48 +152,48 @@ def front(request: pytest.FixtureRequest) -> Iterator[Callable[..., Front]]:
     def start(
         way: str = "works",
         devices: tuple[str, ...] = ("cpu",),
-        patience: Patience = IN_A_HURRY,
+        timeouts: Timeouts = SHORT,
         limits: Limits = USUAL,
         command: tuple[str, ...] = (sys.executable, "-c", WORKER),
         log: Path = Path(os.devnull),
     ) -> Front:
         clock = Clock()
         with log.open("ab") as file:
-            supervisor = Supervisor(
+            supervised = Workers(
                 devices, command=(*command, way), log=os.fdopen(os.dup(file.fileno()), "ab"), clock=clock,
-                patience=patience, limits=limits,
+                timeouts=timeouts, limits=limits,
             )  # fmt: skip
-        fronts.append(Front(supervisor, clock))
-        supervisor.start()
+        fronts.append(Front(supervised, clock))
+        supervised.start()
         return fronts[-1]
 
     yield start
     for each in fronts:
-        each.supervisor.stop(5.0)
-        log = each.supervisor._log
+        each.supervised.stop(5.0)
+        log = each.supervised._log
         assert log is not None
         log.close()
-        assert each.supervisor.filenos() == []
-        assert each.supervisor.next_wake() is None
+        assert each.supervised.filenos() == []
+        assert each.supervised.next_wake() is None
     assert me.children(recursive=True) == children
     assert me.num_fds() == files
 
 
 def test_a_worker_is_starting_until_it_says_that_it_is_ready(front: Callable[..., Front]) -> None:
     workers = front()
-    assert [facts.state for facts in workers.supervisor.facts()] == ["starting"]
+    assert [facts.state for facts in workers.supervised.facts()] == ["starting"]
     workers.ready()
-    (facts,) = workers.supervisor.facts()
+    (facts,) = workers.supervised.facts()
     assert (facts.device, facts.name, facts.state, facts.restarts) == ("cpu", "A scripted device", "ready", 0)
     assert psutil.pid_exists(facts.pid)
-    assert workers.supervisor.problems() == ()
+    assert workers.supervised.problems() == ()
 
 
 def test_a_message_reaches_its_worker_and_no_other(front: Callable[..., Front]) -> None:
     workers = front(devices=("cpu", "cuda:0"))
     workers.ready(2)
-    second = next(number for number in (1, 2) if workers.supervisor.device_of(number) == "cuda:0")
-    assert workers.supervisor.send(second, worker_messages.StopWork(b"0" * 16))
+    second = next(number for number in (1, 2) if workers.supervised.device_of(number) == "cuda:0")
+    assert workers.supervised.send(second, worker_messages.StopWork(b"0" * 16))
     workers.until(lambda: bool(workers.heard(worker_messages.WorkerNote)))
     assert workers.heard(worker_messages.WorkerNote) == [second]
 
@@ -202,10 +206,10 @@ def test_what_a_worker_prints_is_in_the_log(front: Callable[..., Front], tmp_pat
 
 def test_asked_for_auto_the_other_devices_get_workers_too(front: Callable[..., Front]) -> None:
     workers = front(devices=("auto",))
-    assert workers.supervisor.every_device() is None
+    assert workers.supervised.every_device() is None
     workers.ready(2)
-    assert [facts.device for facts in workers.supervisor.facts()] == ["cpu", "cuda:1"]
-    assert workers.supervisor.every_device() == ("cpu", "cuda:1")
+    assert [facts.device for facts in workers.supervised.facts()] == ["cpu", "cuda:1"]
+    assert workers.supervised.every_device() == ("cpu", "cuda:1")
 
 
 def test_a_worker_that_is_killed_is_lost_and_replaced_under_a_new_number(front: Callable[..., Front]) -> None:
@@ -214,35 +218,35 @@ def test_a_worker_that_is_killed_is_lost_and_replaced_under_a_new_number(front: 
     first = workers.pid()
     os.kill(first, signal.SIGKILL)
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "killed by SIGKILL, as a system short of memory does")]
+    assert workers.lost() == [WorkerDied(1, "killed by SIGKILL, as a system short of memory does")]
     assert not psutil.pid_exists(first)
-    assert workers.supervisor.facts()[0].state == "lost"
-    assert "SIGKILL" in workers.supervisor.problems()[0]
+    assert workers.supervised.facts()[0].state == "lost"
+    assert "SIGKILL" in workers.supervised.problems()[0]
     workers.ready(2)
     assert workers.heard(worker_messages.Ready) == [1, 2]
-    assert workers.supervisor.facts()[0].restarts == 1
-    assert workers.supervisor.problems() == ()
+    assert workers.supervised.facts()[0].restarts == 1
+    assert workers.supervised.problems() == ()
 
 
 def test_a_message_to_a_lost_worker_is_dropped(front: Callable[..., Front]) -> None:
     workers = front()
     workers.ready()
     os.kill(workers.pid(), signal.SIGKILL)
-    while workers.supervisor.send(1, worker_messages.StopWork(b"0" * 16)):
+    while workers.supervised.send(1, worker_messages.StopWork(b"0" * 16)):
         workers.until(lambda: True)
-        workers.events += workers.supervisor.receive()
+        workers.events += workers.supervised.receive()
     workers.until(lambda: bool(workers.lost()))
-    assert not workers.supervisor.send(1, worker_messages.StopWork(b"0" * 16))
-    assert not workers.supervisor.send(99, worker_messages.Quit())
+    assert not workers.supervised.send(1, worker_messages.StopWork(b"0" * 16))
+    assert not workers.supervised.send(99, worker_messages.Quit())
 
 
 def test_the_last_words_of_a_worker_are_heard_before_it_is_lost(front: Callable[..., Front]) -> None:
     workers = front("device error")
     workers.until(lambda: bool(workers.lost()))
-    assert [type(event.message) if isinstance(event, Heard) else Lost for event in workers.events] == [
+    assert [type(event.message) if isinstance(event, WorkerMessage) else WorkerDied for event in workers.events] == [
         worker_messages.Ready,
         worker_messages.WorkerNote,
-        Lost,
+        WorkerDied,
     ]
     assert workers.lost()[0].why == "device error (exit code 86)"
 
@@ -264,32 +268,32 @@ def test_a_worker_that_speaks_rubbish_is_replaced(front: Callable[..., Front]) -
 
 
 def test_a_worker_that_is_never_ready_is_killed(front: Callable[..., Front]) -> None:
-    workers = front("never ready", patience=Patience(ready_s=0.5))
+    workers = front("never ready", timeouts=Timeouts(ready_s=0.5))
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "killed: not ready after 0.5 s")]
+    assert workers.lost() == [WorkerDied(1, "killed: not ready after 0.5 s")]
 
 
 def test_a_worker_that_falls_silent_is_killed(front: Callable[..., Front]) -> None:
-    workers = front(patience=Patience(silent_s=0.5))
+    workers = front(timeouts=Timeouts(silent_s=0.5))
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "killed: silent for 0.5 s")]
+    assert workers.lost() == [WorkerDied(1, "killed: silent for 0.5 s")]
 
 
 def test_after_the_server_itself_was_asleep_no_worker_is_blamed(front: Callable[..., Front]) -> None:
     workers = front()
     workers.ready()
     workers.clock.ahead_s += 60 + LATE_S + 1
-    workers.supervisor.tick(workers.clock())
-    assert workers.supervisor.receive() == []
-    assert workers.supervisor.facts()[0].state == "ready"
+    workers.supervised.tick(workers.clock())
+    assert workers.supervised.receive() == []
+    assert workers.supervised.facts()[0].state == "ready"
 
 
 def test_a_worker_that_hung_is_killed_when_told(front: Callable[..., Front]) -> None:
     workers = front("deaf")
     workers.ready()
-    workers.supervisor.kill(1)
+    workers.supervised.kill(1)
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "killed: hung")]
+    assert workers.lost() == [WorkerDied(1, "killed: hung")]
 
 
 def test_workers_that_die_at_once_are_started_ever_more_rarely(front: Callable[..., Front]) -> None:
@@ -297,54 +301,54 @@ def test_workers_that_die_at_once_are_started_ever_more_rarely(front: Callable[.
     waits: list[float] = []
     for losses in range(1, 9):
         workers.until(lambda losses=losses: len(workers.lost()) == losses)  # type: ignore[misc]
-        wake = workers.supervisor.next_wake()
+        wake = workers.supervised.next_wake()
         assert wake is not None
         waits.append(wake - workers.clock())
         workers.clock.ahead_s += waits[-1]
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 32, 32], abs=0.5)
     assert [event.worker for event in workers.lost()] == list(range(1, 9))
-    assert "8 times in a row" in workers.supervisor.problems()[0]
-    assert "exit code 3" in workers.supervisor.problems()[0]
+    assert "8 times in a row" in workers.supervised.problems()[0]
+    assert "exit code 3" in workers.supervised.problems()[0]
 
 
 def test_a_worker_that_lived_long_is_replaced_at_once(front: Callable[..., Front]) -> None:
-    workers = front(patience=Patience(silent_s=1000))
+    workers = front(timeouts=Timeouts(silent_s=1000))
     workers.ready()
     workers.clock.ahead_s += 61
     os.kill(workers.pid(), signal.SIGSEGV)
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "killed by SIGSEGV")]
-    wake = workers.supervisor.next_wake()
+    assert workers.lost() == [WorkerDied(1, "killed by SIGSEGV")]
+    wake = workers.supervised.next_wake()
     assert wake is not None
     assert wake <= workers.clock()
 
 
 def test_a_command_that_does_not_exist_is_a_problem_and_no_crash(front: Callable[..., Front]) -> None:
     workers = front(command=("/nowhere/python",))
-    assert workers.supervisor.facts()[0].state == "lost"
-    assert "could not be started" in workers.supervisor.problems()[0]
-    assert workers.supervisor.receive() == []
-    wake = workers.supervisor.next_wake()
+    assert workers.supervised.facts()[0].state == "lost"
+    assert "could not be started" in workers.supervised.problems()[0]
+    assert workers.supervised.receive() == []
+    wake = workers.supervised.next_wake()
     assert wake is not None
     assert wake - workers.clock() == pytest.approx(1, abs=0.5)
 
 
 def test_a_worker_that_takes_too_much_memory_is_named_and_replaced_on_demand(front: Callable[..., Front]) -> None:
     workers = front("grows", limits=Limits(worker_rss_bytes=1 << 30))
-    workers.until(lambda: workers.supervisor.overgrown() == (1,))
-    assert "1024.0 GiB of memory, the limit is 1.0" in workers.supervisor.problems()[0]
-    workers.supervisor.replace(1)
+    workers.until(lambda: workers.supervised.overgrown() == (1,))
+    assert "1024.0 GiB of memory, the limit is 1.0" in workers.supervised.problems()[0]
+    workers.supervised.replace(1)
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "replaced: it took too much memory")]
-    assert workers.supervisor.overgrown() == ()
+    assert workers.lost() == [WorkerDied(1, "replaced: it took too much memory")]
+    assert workers.supervised.overgrown() == ()
 
 
 def test_a_worker_that_does_not_follow_quit_is_killed(front: Callable[..., Front]) -> None:
     workers = front("deaf")
     workers.ready()
-    workers.supervisor.replace(1, "replaced: tired")
+    workers.supervised.replace(1, "replaced: tired")
     workers.until(lambda: bool(workers.lost()))
-    assert workers.lost() == [Lost(1, "replaced: tired")]
+    assert workers.lost() == [WorkerDied(1, "replaced: tired")]
 
 
 def test_stopping_asks_first(front: Callable[..., Front]) -> None:
@@ -352,7 +356,7 @@ def test_stopping_asks_first(front: Callable[..., Front]) -> None:
     workers.ready()
     process = psutil.Process(workers.pid())
     started = time.monotonic()
-    workers.supervisor.stop(10)
+    workers.supervised.stop(10)
     assert time.monotonic() - started < 5
     assert not process.is_running()
 
@@ -360,8 +364,8 @@ def test_stopping_asks_first(front: Callable[..., Front]) -> None:
 def test_stopping_ends_a_worker_that_neither_hears_nor_takes_sigterm(front: Callable[..., Front]) -> None:
     workers = front("deaf", devices=("cpu", "cuda:0"))
     workers.ready(2)
-    pids = [facts.pid for facts in workers.supervisor.facts()]
-    workers.supervisor.stop(0.2)
+    pids = [facts.pid for facts in workers.supervised.facts()]
+    workers.supervised.stop(0.2)
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
@@ -370,7 +374,7 @@ def test_a_worker_stopped_by_a_signal_is_ended_all_the_same(front: Callable[...,
     workers.ready()
     pid = workers.pid()
     os.kill(pid, signal.SIGSTOP)
-    workers.supervisor.stop(0.2)
+    workers.supervised.stop(0.2)
     assert not psutil.pid_exists(pid)
 
 

@@ -12,36 +12,36 @@ import pytest
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.scheduler.events import (
-    Answer,
+    AnswerCancelled,
+    AnswerExpired,
     CancelAsked,
-    Cancelled,
     Draining,
-    Event,
-    Expired,
+    ForwardAnswer,
     FrameEnded,
     FrameSubmitted,
-    GrantTurn,
+    GrantSlot,
     Instruction,
     JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
     Refuse,
+    SchedulerEvent,
     SessionClosed,
     SessionOpened,
+    SlotFreed,
+    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
-    TurnEnded,
-    TurnWanted,
     Wait,
-    WorkerLost,
+    WorkerExited,
     WorkerReady,
 )
 from impasto.server.scheduler.scheduler import Load, Scheduler
 
-TERMINAL = (Answer, Refuse, Cancelled, Expired)
+TERMINAL = (ForwardAnswer, Refuse, AnswerCancelled, AnswerExpired)
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Server:
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.limits, self.devices)
 
-    def tell(self, event: Event, at: float | None = None) -> list[Instruction]:
+    def tell(self, event: SchedulerEvent, at: float | None = None) -> list[Instruction]:
         self.now = self.now if at is None else at
         return self.scheduler.handle(event, self.now)
 
@@ -66,13 +66,13 @@ class Server:
         assert self.tell(SessionOpened(name.encode(), user or name, lane)) == []
 
     def frame(self, id: str, session: str = "ann", **facts: object) -> list[Instruction]:
-        said = {"lane": "interactive", "style": "oil", "digest": f"digest of {id}".encode(), "megapixels": 2.0}
-        said |= {"bytes": 1000, **facts}
-        return self.tell(FrameSubmitted(id=id.encode(), session=session.encode(), **said))
+        fields = {"lane": "interactive", "style": "oil", "digest": f"digest of {id}".encode(), "megapixels": 2.0}
+        fields |= {"bytes": 1000, **facts}
+        return self.tell(FrameSubmitted(id=id.encode(), session=session.encode(), **fields))
 
     def job(self, id: str, session: str = "ann", **facts: object) -> list[Instruction]:
-        said = {"lane": "batch", "style": "oil", "digest": f"digest of {id}".encode(), **facts}
-        return self.tell(JobSubmitted(id=id.encode(), session=session.encode(), **said))
+        fields = {"lane": "batch", "style": "oil", "digest": f"digest of {id}".encode(), **facts}
+        return self.tell(JobSubmitted(id=id.encode(), session=session.encode(), **fields))
 
     def ended(self, id: str, worker: int = 1, outcome: str = "done") -> list[Instruction]:
         return self.tell(FrameEnded(id.encode(), worker, outcome))
@@ -80,27 +80,27 @@ class Server:
     def job_ended(self, id: str, worker: int = 1, outcome: str = "done") -> list[Instruction]:
         return self.tell(JobEnded(id.encode(), worker, outcome))
 
-    def wants(self, job: str, turn: int) -> list[Instruction]:
-        return self.tell(TurnWanted(job.encode(), turn, 2.0))
+    def wants(self, job: str, task: int) -> list[Instruction]:
+        return self.tell(SlotWanted(job.encode(), task, 2.0))
 
     def cancel(self, id: str, session: str = "ann") -> list[Instruction]:
         return self.tell(CancelAsked(id.encode(), session.encode()))
 
     def lost(self, worker: int) -> list[Instruction]:
-        return self.tell(WorkerLost(worker))
+        return self.tell(WorkerExited(worker))
 
 
 @pytest.fixture
 def server() -> Server:
-    """One worker with one place, and ann."""
+    """One worker with one slot, and ann."""
     made = Server()
     made.worker(1)
     made.session("ann")
     return made
 
 
-def started(said: list[Instruction]) -> list[str]:
-    return [each.id.decode() for each in said if isinstance(each, StartFrame)]
+def started(instructions: list[Instruction]) -> list[str]:
+    return [each.id.decode() for each in instructions if isinstance(each, StartFrame)]
 
 
 # A frame, from its submission to its answer
@@ -109,19 +109,19 @@ def started(said: list[Instruction]) -> list[str]:
 def test_a_frame_starts_at_once_on_a_free_worker(server: Server) -> None:
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
     assert server.scheduler.load == Load(queued=0, running=1, jobs=0)
-    assert server.ended("a") == [Answer(b"a", b"ann")]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert server.scheduler.idle
 
 
-def test_a_frame_that_must_wait_is_told_its_place(server: Server) -> None:
+def test_a_frame_that_must_wait_is_told_its_position(server: Server) -> None:
     server.frame("a")
     assert server.frame("b") == [Wait(b"b", b"ann", 1)]
     assert server.frame("c") == [Wait(b"c", b"ann", 2)]
     server.now += 3
-    assert server.ended("a") == [Answer(b"a", b"ann"), StartFrame(b"b", 1, 3.0, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartFrame(b"b", 1, 3.0, 1)]
 
 
-def test_a_worker_runs_as_many_turns_as_it_takes() -> None:
+def test_a_worker_runs_as_many_frames_as_it_has_slots() -> None:
     server = Server()
     server.session("ann")
     for id in "abc":
@@ -131,7 +131,7 @@ def test_a_worker_runs_as_many_turns_as_it_takes() -> None:
 
 def test_an_error_of_the_worker_is_the_answer(server: Server) -> None:
     server.frame("a")
-    assert server.ended("a", outcome="failed") == [Answer(b"a", b"ann")]
+    assert server.ended("a", outcome="failed") == [ForwardAnswer(b"a", b"ann")]
 
 
 def test_an_answer_that_nobody_owes_changes_nothing(server: Server) -> None:
@@ -139,7 +139,7 @@ def test_an_answer_that_nobody_owes_changes_nothing(server: Server) -> None:
     assert server.ended("b") == []
     assert server.ended("a", worker=2) == []
     assert server.job_ended("a") == []
-    assert server.ended("a") == [Answer(b"a", b"ann")]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert server.ended("a") == []
 
 
@@ -187,9 +187,9 @@ def test_credit_in_bytes_is_counted_until_the_terminal_message() -> None:
 
 def test_credit_is_that_of_the_session_whatever_lane_a_frame_names(server: Server) -> None:
     server.session("farm", lane="batch")
-    said = [server.frame(f"f{number}", session="farm") for number in range(9)]
-    assert said[8] == [Refuse(b"f8", b"farm", "credit")]
-    assert not any(isinstance(each, Refuse) for some in said[:8] for each in some)
+    instructions = [server.frame(f"f{number}", session="farm") for number in range(9)]
+    assert instructions[8] == [Refuse(b"f8", b"farm", "credit")]
+    assert not any(isinstance(each, Refuse) for some in instructions[:8] for each in some)
 
 
 def test_a_full_queue_is_busy_and_says_when_to_come_again() -> None:
@@ -219,8 +219,8 @@ def test_nobody_fills_the_queue_of_jobs_alone() -> None:
     server = Server(Limits(queued_requests=4))
     server.session("ann")
     server.session("bob")
-    said = [server.job(f"j{number}") for number in range(3)]
-    assert said[2] == [Refuse(b"j2", b"ann", "busy", 30.0)]
+    instructions = [server.job(f"j{number}") for number in range(3)]
+    assert instructions[2] == [Refuse(b"j2", b"ann", "busy", 30.0)]
     assert server.job("k", session="bob") == [Wait(b"k", b"bob", 3)]
 
 
@@ -230,9 +230,9 @@ def test_nobody_fills_the_queue_of_jobs_alone() -> None:
 def test_a_newer_frame_of_a_viewer_supersedes_the_one_that_waits(server: Server) -> None:
     server.frame("a", viewer="left")
     server.frame("b", viewer="left")
-    assert server.frame("c", viewer="left") == [Cancelled(b"b", b"ann", "superseded"), Wait(b"c", b"ann", 1)]
+    assert server.frame("c", viewer="left") == [AnswerCancelled(b"b", b"ann", "superseded"), Wait(b"c", b"ann", 1)]
     # The one that runs is finished: it is nearly done, and worth showing.
-    assert server.ended("a") == [Answer(b"a", b"ann"), StartFrame(b"c", 1, 0.0, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartFrame(b"c", 1, 0.0, 1)]
 
 
 def test_other_viewers_sessions_and_frames_without_a_viewer_are_not_superseded(server: Server) -> None:
@@ -240,20 +240,20 @@ def test_other_viewers_sessions_and_frames_without_a_viewer_are_not_superseded(s
     server.session("running")
     server.frame("z", session="running")
     server.frame("a", viewer="left")
-    for said in (
+    for instructions in (
         server.frame("b", viewer="right"),
         server.frame("c"),
         server.frame("d", session="bob", viewer="left"),
         server.frame("e", session="bob"),
     ):
-        assert [type(each) for each in said] == [Wait]
+        assert [type(each) for each in instructions] == [Wait]
 
 
 def test_superseding_returns_credit_before_it_is_asked_for(server: Server) -> None:
     server.frame("a")
     server.frame("b")
     server.frame("c", viewer="left")
-    assert server.frame("d", viewer="left")[0] == Cancelled(b"c", b"ann", "superseded")
+    assert server.frame("d", viewer="left")[0] == AnswerCancelled(b"c", b"ann", "superseded")
 
 
 def test_a_refused_frame_supersedes_nothing() -> None:
@@ -278,7 +278,7 @@ def test_a_viewer_that_scrubs_without_end_keeps_its_place_in_the_line(server: Se
 def test_a_superseded_frame_is_not_tried_again_when_its_worker_dies(server: Server) -> None:
     server.frame("a", viewer="left")
     server.frame("b", viewer="left")
-    assert server.lost(1) == [Cancelled(b"a", b"ann", "superseded")]
+    assert server.lost(1) == [AnswerCancelled(b"a", b"ann", "superseded")]
     assert started(server.worker(2)) == ["b"]
 
 
@@ -290,7 +290,7 @@ def test_a_frame_expires_while_it_waits(server: Server) -> None:
     server.frame("b", deadline_s=2.0)
     assert server.scheduler.next_wake() == 102.0
     assert server.tell(Tick(), 101.9) == []
-    assert server.tell(Tick(), 102.5) == [Expired(b"b", b"ann", 0.5)]
+    assert server.tell(Tick(), 102.5) == [AnswerExpired(b"b", b"ann", 0.5)]
     assert started(server.ended("a")) == []
 
 
@@ -299,21 +299,21 @@ def test_a_frame_that_expires_while_it_runs_is_stopped_and_told_once(server: Ser
     assert server.tell(Tick(), 102.0) == [Stop(b"a", 1)]
     assert server.tell(Tick(), 103.0) == []
     assert server.cancel("a") == []
-    assert server.ended("a", outcome="stopped") == [Expired(b"a", b"ann", 1.0)]
+    assert server.ended("a", outcome="stopped") == [AnswerExpired(b"a", b"ann", 1.0)]
 
 
 def test_a_result_that_comes_after_the_stop_for_a_deadline_is_too_late(server: Server) -> None:
     server.frame("a", deadline_s=2.0)
     server.tell(Tick(), 102.0)
     server.now = 102.25
-    assert server.ended("a") == [Expired(b"a", b"ann", 0.25)]
+    assert server.ended("a") == [AnswerExpired(b"a", b"ann", 0.25)]
 
 
 def test_what_has_expired_never_starts(server: Server) -> None:
     server.frame("a")
     server.frame("b", deadline_s=2.0)
     server.now = 102.0
-    assert server.ended("a") == [Answer(b"a", b"ann"), Expired(b"b", b"ann", 0.0)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), AnswerExpired(b"b", b"ann", 0.0)]
 
 
 def test_a_deadline_that_lost_its_meaning_wakes_nobody(server: Server) -> None:
@@ -328,7 +328,7 @@ def test_a_deadline_that_lost_its_meaning_wakes_nobody(server: Server) -> None:
 def test_a_cancel_in_the_queue_takes_effect_at_once(server: Server) -> None:
     server.frame("a")
     server.frame("b")
-    assert server.cancel("b") == [Cancelled(b"b", b"ann", "asked")]
+    assert server.cancel("b") == [AnswerCancelled(b"b", b"ann", "asked")]
     assert server.cancel("b") == []
 
 
@@ -336,13 +336,13 @@ def test_a_cancel_of_a_running_frame_stops_it_first(server: Server) -> None:
     server.frame("a")
     assert server.cancel("a") == [Stop(b"a", 1)]
     assert server.cancel("a") == []
-    assert server.ended("a", outcome="stopped") == [Cancelled(b"a", b"ann", "asked")]
+    assert server.ended("a", outcome="stopped") == [AnswerCancelled(b"a", b"ann", "asked")]
 
 
 def test_a_result_that_came_before_the_stop_is_the_answer(server: Server) -> None:
     server.frame("a")
     server.cancel("a")
-    assert server.ended("a") == [Answer(b"a", b"ann")]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
 
 
 def test_nobody_cancels_what_belongs_to_another_session(server: Server) -> None:
@@ -356,7 +356,7 @@ def test_nobody_cancels_what_belongs_to_another_session(server: Server) -> None:
 def test_a_cancelled_frame_whose_worker_dies_is_cancelled(server: Server) -> None:
     server.frame("a")
     server.cancel("a")
-    assert server.lost(1) == [Cancelled(b"a", b"ann", "asked")]
+    assert server.lost(1) == [AnswerCancelled(b"a", b"ann", "asked")]
     assert server.worker(2) == []
 
 
@@ -364,10 +364,10 @@ def test_a_closed_session_leaves_nothing_waiting_or_running(server: Server) -> N
     server.frame("a")
     server.frame("b")
     server.job("c")
-    said = server.tell(SessionClosed(b"ann"))
-    assert set(said) == {Stop(b"a", 1), Cancelled(b"b", b"ann", "session"), Stop(b"c", 1)}
-    assert server.ended("a", outcome="stopped") == [Cancelled(b"a", b"ann", "session")]
-    assert server.job_ended("c", outcome="stopped") == [Cancelled(b"c", b"ann", "session")]
+    instructions = server.tell(SessionClosed(b"ann"))
+    assert set(instructions) == {Stop(b"a", 1), AnswerCancelled(b"b", b"ann", "session"), Stop(b"c", 1)}
+    assert server.ended("a", outcome="stopped") == [AnswerCancelled(b"a", b"ann", "session")]
+    assert server.job_ended("c", outcome="stopped") == [AnswerCancelled(b"c", b"ann", "session")]
     assert server.scheduler.idle
     server.session("ann")
 
@@ -396,7 +396,7 @@ def test_a_digest_that_killed_two_workers_is_in_quarantine_for_ten_minutes(serve
     assert [type(each) for each in server.frame("c", digest=b"poison")] == [Wait]
 
 
-def test_what_waits_with_a_condemned_digest_is_refused_too(server: Server) -> None:
+def test_what_waits_with_a_banned_digest_is_refused_too(server: Server) -> None:
     server.session("bob")
     server.frame("a", digest=b"poison")
     server.frame("b", session="bob", digest=b"poison")
@@ -416,7 +416,7 @@ def test_after_a_death_suspects_run_alone_so_that_the_innocent_is_cleared() -> N
     assert started(server.worker(2, depth=2)) == ["poison"]
     assert server.lost(2) == [Refuse(b"poison", b"ann", "lost")]
     assert started(server.worker(3, depth=2)) == ["innocent"]
-    assert server.ended("innocent", worker=3) == [Answer(b"innocent", b"ann")]
+    assert server.ended("innocent", worker=3) == [ForwardAnswer(b"innocent", b"ann")]
     assert started(server.frame("again", digest=b"digest of innocent")) == ["again"]
     assert started(server.frame("beside")) == ["beside"]
 
@@ -448,25 +448,25 @@ def test_a_worker_is_not_kept_free_for_a_suspect_that_was_cancelled() -> None:
         server.frame(f"b{number}", session="bob")
     server.lost(1)
     server.ended("b0", 2)
-    assert server.cancel("a") == [Cancelled(b"a", b"ann", "asked"), StartFrame(b"b2", 2, 0.0, 1)]
+    assert server.cancel("a") == [AnswerCancelled(b"a", b"ann", "asked"), StartFrame(b"b2", 2, 0.0, 1)]
 
 
-def test_jobs_that_only_read_are_not_blamed_when_a_suspect_kills_alone() -> None:
+def test_jobs_that_only_read_are_not_blamed_when_a_frame_that_ran_alone_kills() -> None:
     server = Server()
     server.session("ann")
     server.worker(1, depth=2)
     server.job("shot")
     server.frame("poison")
     server.lost(1)
-    said = server.worker(2, depth=2)
-    assert started(said) == ["poison"]
-    assert StartJob(b"shot", 2, 2) not in said
-    said = server.lost(2)
-    assert said == [Refuse(b"poison", b"ann", "lost")]
+    instructions = server.worker(2, depth=2)
+    assert started(instructions) == ["poison"]
+    assert StartJob(b"shot", 2, 2) not in instructions
+    instructions = server.lost(2)
+    assert instructions == [Refuse(b"poison", b"ann", "lost")]
     assert server.worker(3) == [StartJob(b"shot", 3, 2)]
 
 
-def test_a_hang_blames_the_turn_that_hung_alone() -> None:
+def test_a_hang_blames_only_the_frame_that_hung() -> None:
     server = Server()
     server.session("ann")
     server.worker(1, depth=2)
@@ -485,7 +485,7 @@ def test_a_hang_blames_the_turn_that_hung_alone() -> None:
 def test_a_killed_worker_gets_no_more_work(server: Server) -> None:
     server.frame("a")
     server.tell(Tick(), 160.0)
-    assert server.ended("a") == [Answer(b"a", b"ann")]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert started(server.frame("b")) == []
     assert server.lost(1) == []
     assert server.worker(2) == [StartFrame(b"b", 2, 0.0, 1)]
@@ -500,7 +500,7 @@ def test_patience_grows_with_the_usual_time_of_a_lane(server: Server) -> None:
     assert server.scheduler.next_wake() == 120.0 + 10 * 20.0
 
 
-def test_the_loss_of_an_idle_or_unknown_worker_blames_nobody(server: Server) -> None:
+def test_the_loss_of_an_idle_or_unknown_worker_blames_nothing(server: Server) -> None:
     assert server.lost(7) == []
     assert server.lost(1) == []
     assert server.scheduler.next_wake() is None
@@ -550,7 +550,7 @@ def test_a_frame_runs_only_on_the_device_that_it_asks_for() -> None:
 # Styles
 
 
-def test_a_turn_goes_where_its_style_is_warm() -> None:
+def test_a_frame_goes_where_its_style_is_warm() -> None:
     server = Server(devices=("cuda:0", "cuda:1"))
     server.session("ann")
     server.worker(1, "cuda:0")
@@ -565,7 +565,7 @@ def test_a_turn_goes_where_its_style_is_warm() -> None:
 
 
 def run_styles(server: Server, step_s: float) -> list[str]:
-    """The styles of a user who always has turns of two waiting, in the order in which they are painted."""
+    """The styles of a user who always has tasks of two waiting, in the order in which they are painted."""
     painted = []
     server.frame("0", style="oil")
     for number in range(1, 80):
@@ -578,7 +578,7 @@ def run_styles(server: Server, step_s: float) -> list[str]:
     return painted
 
 
-def test_a_style_is_not_changed_for_every_turn_but_after_16_at_most() -> None:
+def test_a_style_is_not_changed_for_every_frame_but_after_16_at_most() -> None:
     server = Server(Limits(interactive_frames=100))
     server.worker(1)
     server.session("ann")
@@ -587,7 +587,7 @@ def test_a_style_is_not_changed_for_every_turn_but_after_16_at_most() -> None:
     assert 1 <= changes <= 4
 
 
-def test_an_older_turn_is_overtaken_for_two_seconds_at_most() -> None:
+def test_an_older_frame_is_overtaken_for_two_seconds_at_most() -> None:
     server = Server(Limits(interactive_frames=100))
     server.worker(1)
     server.session("ann")
@@ -599,15 +599,15 @@ def test_an_older_turn_is_overtaken_for_two_seconds_at_most() -> None:
 # Shot jobs
 
 
-def test_a_job_paints_when_it_is_its_turn(server: Server) -> None:
+def test_a_job_paints_when_it_holds_a_slot(server: Server) -> None:
     assert server.job("shot") == [StartJob(b"shot", 1, 1)]
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
     assert server.wants("shot", 0) == []
-    assert server.ended("a") == [Answer(b"a", b"ann"), GrantTurn(b"shot", 0, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), GrantSlot(b"shot", 0, 1)]
     assert server.wants("shot", 1) == []
-    assert server.tell(TurnEnded(b"shot", 0)) == [GrantTurn(b"shot", 1, 1)]
-    assert server.tell(TurnEnded(b"shot", 1)) == []
-    assert server.job_ended("shot") == [Answer(b"shot", b"ann")]
+    assert server.tell(SlotFreed(b"shot", 0)) == [GrantSlot(b"shot", 1, 1)]
+    assert server.tell(SlotFreed(b"shot", 1)) == []
+    assert server.job_ended("shot") == [ForwardAnswer(b"shot", b"ann")]
     assert server.scheduler.idle
 
 
@@ -616,29 +616,29 @@ def test_a_job_that_reads_keeps_nobody_from_painting(server: Server) -> None:
     assert started(server.frame("a")) == ["a"]
 
 
-def test_a_turn_that_was_given_up_before_it_was_granted_is_not_granted(server: Server) -> None:
+def test_a_slot_that_was_given_up_before_it_was_granted_is_not_granted(server: Server) -> None:
     server.job("shot")
     server.frame("a")
     server.wants("shot", 0)
-    server.tell(TurnEnded(b"shot", 0))
-    assert server.ended("a") == [Answer(b"a", b"ann")]
+    server.tell(SlotFreed(b"shot", 0))
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
 
 
-def test_a_stopped_job_is_granted_no_turn_any_more(server: Server) -> None:
+def test_a_stopped_job_is_granted_no_slot_any_more(server: Server) -> None:
     server.job("shot")
     server.frame("a")
     server.wants("shot", 0)
     assert server.cancel("shot") == [Stop(b"shot", 1)]
     assert server.wants("shot", 1) == []
-    assert server.ended("a") == [Answer(b"a", b"ann")]
-    assert server.job_ended("shot", outcome="stopped") == [Cancelled(b"shot", b"ann", "asked")]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
+    assert server.job_ended("shot", outcome="stopped") == [AnswerCancelled(b"shot", b"ann", "asked")]
 
 
 def test_a_worker_has_two_jobs_open_and_the_third_waits(server: Server) -> None:
     server.job("a")
     server.job("b")
     assert server.job("c") == [Wait(b"c", b"ann", 1)]
-    assert server.job_ended("a") == [Answer(b"a", b"ann"), StartJob(b"c", 1, 1)]
+    assert server.job_ended("a") == [ForwardAnswer(b"a", b"ann"), StartJob(b"c", 1, 1)]
 
 
 def test_jobs_go_where_the_fewest_are() -> None:
@@ -658,7 +658,7 @@ def test_a_user_without_a_job_never_waits_for_anothers_whole_shot(server: Server
     assert server.job("more", session="bob") == [Wait(b"more", b"bob", 2)]
     server.job_ended("a")
     # Ann has one open, bob one: the one who came first is next.
-    assert server.job_ended("b") == [Answer(b"b", b"ann"), StartJob(b"c", 1, 1)]
+    assert server.job_ended("b") == [ForwardAnswer(b"b", b"ann"), StartJob(b"c", 1, 1)]
 
 
 def test_a_job_whose_worker_dies_is_resumed(server: Server) -> None:
@@ -666,7 +666,7 @@ def test_a_job_whose_worker_dies_is_resumed(server: Server) -> None:
     server.wants("shot", 0)
     assert server.lost(1) == []
     assert server.worker(2) == [StartJob(b"shot", 2, 2)]
-    assert server.wants("shot", 0) == [GrantTurn(b"shot", 0, 2)]
+    assert server.wants("shot", 0) == [GrantSlot(b"shot", 0, 2)]
 
 
 def test_two_deaths_without_progress_quarantine_a_job(server: Server) -> None:
@@ -722,9 +722,9 @@ def test_leaving_at_once_drops_what_waits_and_stops_what_runs(server: Server) ->
     server.frame("a")
     server.frame("b")
     server.tell(Draining(at_once=False))
-    said = server.tell(Draining(at_once=True))
-    assert said == [Stop(b"a", 1), Cancelled(b"b", b"ann", "shutdown")]
-    assert server.ended("a", outcome="stopped") == [Cancelled(b"a", b"ann", "shutdown")]
+    instructions = server.tell(Draining(at_once=True))
+    assert instructions == [Stop(b"a", 1), AnswerCancelled(b"b", b"ann", "shutdown")]
+    assert server.ended("a", outcome="stopped") == [AnswerCancelled(b"a", b"ann", "shutdown")]
 
 
 # Shares over time
@@ -746,16 +746,16 @@ class Client:
 
 @dataclass
 class Run:
-    turns: list[tuple[Client, float, float, float]] = field(default_factory=list)
+    tasks: list[tuple[Client, float, float, float]] = field(default_factory=list)
     """Who, when asked, when started, when ended."""
 
     def served(self, of: Callable[[Client], bool], since: float, until: float) -> float:
-        """Seconds of turns within a span."""
-        return sum(max(0.0, min(end, until) - max(start, since)) for who, _, start, end in self.turns if of(who))
+        """Seconds of tasks within a span."""
+        return sum(max(0.0, min(end, until) - max(start, since)) for who, _, start, end in self.tasks if of(who))
 
 
 def simulate(clients: list[Client], seconds: float, *, depth: int = 1) -> Run:
-    """Let clients ask and a worker paint, each turn for as long as its client says."""
+    """Let clients ask and a worker paint, each task for as long as its client says."""
     server, run = Server(now=0.0), Run()
     server.worker(1, depth=depth)
     ids = count()
@@ -766,11 +766,11 @@ def simulate(clients: list[Client], seconds: float, *, depth: int = 1) -> Run:
     def submit(client: Client) -> None:
         id = str(next(ids))
         asked[id] = client, server.now
-        heed(server.frame(id, client.name, lane=client.lane, megapixels=client.megapixels))
+        carry_out(server.frame(id, client.name, lane=client.lane, megapixels=client.megapixels))
 
-    def heed(said: list[Instruction]) -> None:
-        assert not any(isinstance(each, Refuse) for each in said)
-        for id in started(said):
+    def carry_out(instructions: list[Instruction]) -> None:
+        assert not any(isinstance(each, Refuse) for each in instructions)
+        for id in started(instructions):
             began[id] = server.now
             heapq.heappush(agenda, (server.now + asked[id][0].seconds, next(ids), id))
 
@@ -786,8 +786,8 @@ def simulate(clients: list[Client], seconds: float, *, depth: int = 1) -> Run:
                 heapq.heappush(agenda, (server.now + what.every_s, next(ids), what))
             continue
         client, when = asked.pop(what)
-        run.turns.append((client, when, began.pop(what), server.now))
-        heed(server.ended(what))
+        run.tasks.append((client, when, began.pop(what), server.now))
+        carry_out(server.ended(what))
         if client.every_s is None:
             submit(client)
     return run
@@ -819,11 +819,11 @@ def test_what_batch_ran_alone_does_not_cost_it_its_share_afterwards() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_an_interactive_frame_waits_for_one_turn_at_most_when_batch_saturates(depth: int) -> None:
+def test_an_interactive_frame_waits_for_one_frame_at_most_when_batch_saturates(depth: int) -> None:
     clients = [Client(f"b{n}", f"b{n}", "batch", 0.1, ahead=8) for n in range(8)]
     clients += [Client("artist", "artist", "interactive", 0.03, every_s=0.137)]
     run = simulate(clients, 60.0, depth=depth)
-    waits = sorted(start - asked for who, asked, start, _ in run.turns if not is_batch(who))
+    waits = sorted(start - asked for who, asked, start, _ in run.tasks if not is_batch(who))
     assert len(waits) > 400
     assert waits[int(0.95 * len(waits))] <= 0.1 + 0.02
 
@@ -833,7 +833,7 @@ def test_equal_users_are_served_alike_whatever_the_size_of_their_frames() -> Non
     clients = [Client(name, name, "interactive", mp / 20, mp) for name, mp in sizes.items()]
     run = simulate(clients, 30.0)
     served = Counter()
-    for who, _, _, _ in run.turns:
+    for who, _, _, _ in run.tasks:
         served[who.name] += who.megapixels
     assert max(served.values()) <= 1.1 * min(served.values())
 
@@ -842,7 +842,7 @@ def test_sixteen_connections_of_one_user_gain_nothing() -> None:
     clients = [Client(f"greedy{n}", "greedy", "interactive", 0.04) for n in range(16)]
     clients += [Client(name, name, "interactive", 0.04) for name in ("ann", "bob")]
     run = simulate(clients, 30.0)
-    served = Counter(who.user for who, _, _, _ in run.turns)
+    served = Counter(who.user for who, _, _, _ in run.tasks)
     assert served["greedy"] <= 1.05 * sum(served.values()) / 3
 
 
@@ -856,14 +856,14 @@ def test_the_jobs_of_one_user_do_not_starve_the_frames_of_another() -> None:
     for number in range(20):
         server.frame(f"f{number}", session="bob", lane="batch")
     granted = 0
-    running: Instruction = GrantTurn(b"shot", 0, 1)
-    for turn in range(1, 21):
-        server.wants("shot", turn)
+    running: Instruction = GrantSlot(b"shot", 0, 1)
+    for task in range(1, 21):
+        server.wants("shot", task)
         ended = (
-            TurnEnded(b"shot", running.turn) if isinstance(running, GrantTurn) else FrameEnded(running.id, 1, "done")
+            SlotFreed(b"shot", running.number) if isinstance(running, GrantSlot) else FrameEnded(running.id, 1, "done")
         )
-        running = next(each for each in server.tell(ended) if isinstance(each, GrantTurn | StartFrame))
-        granted += isinstance(running, GrantTurn)
+        running = next(each for each in server.tell(ended) if isinstance(each, GrantSlot | StartFrame))
+        granted += isinstance(running, GrantSlot)
     assert 9 <= granted <= 11
 
 
@@ -878,9 +878,19 @@ def test_a_hundred_times_too_much_is_answered_and_forgotten() -> None:
             terminals[each.id] += isinstance(each, TERMINAL)
     running = "f0"
     while not server.scheduler.idle:
-        said = server.ended(running)
-        for each in said:
+        instructions = server.ended(running)
+        for each in instructions:
             terminals[each.id] += isinstance(each, TERMINAL)
-        running = next(iter(started(said)), "")
+        running = next(iter(started(instructions)), "")
     assert len(terminals) == 6400
     assert set(terminals.values()) == {1}
+
+
+def test_a_frame_that_has_to_run_alone_takes_the_first_idle_worker(server: Server) -> None:
+    server.frame("innocent")
+    server.worker(2)
+    server.frame("a", digest=b"bad")
+    server.lost(2)
+    assert started(server.worker(3, depth=2)) == ["a"]
+    server.frame("b", digest=b"bad")
+    assert started(server.worker(4, depth=2)) == ["b"]

@@ -15,31 +15,31 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.scheduler.events import (
-    Answer,
+    AnswerCancelled,
+    AnswerExpired,
     CancelAsked,
-    Cancelled,
     Draining,
-    Event,
-    Expired,
+    ForwardAnswer,
     FrameEnded,
     FrameSubmitted,
-    GrantTurn,
+    GrantSlot,
     Instruction,
     JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
     Refuse,
+    SchedulerEvent,
     SessionClosed,
     SessionOpened,
+    SlotFreed,
+    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
-    TurnEnded,
-    TurnWanted,
     Wait,
-    WorkerLost,
+    WorkerExited,
     WorkerReady,
 )
 from impasto.server.scheduler.quarantine import QUARANTINE_S
@@ -73,11 +73,11 @@ class Asked:
     starts: int = 0
     wanted: set[int] = field(default_factory=set)
     granted: set[int] = field(default_factory=set)
-    turns: int = 0
+    tasks: int = 0
 
 
 @dataclass
-class Place:
+class FakeWorker:
     device: str
     depth: int
     killed: bool = False
@@ -93,61 +93,61 @@ class Life(RuleBasedStateMachine):
         self.numbers = iter(range(1, 1 << 30))
         self.sessions: dict[bytes, str] = {}
         self.asked: dict[bytes, Asked] = {}
-        self.workers: dict[int, Place] = {}
+        self.workers: dict[int, FakeWorker] = {}
         self.terminals: Counter[bytes] = Counter()
         self.draining = False
         self.submitted: bytes | None = None
 
-    def tell(self, event: Event) -> list[Instruction]:
-        said = self.scheduler.handle(event, self.now)
-        for each in said:
-            self.heed(each)
-        return said
+    def tell(self, event: SchedulerEvent) -> list[Instruction]:
+        instructions = self.scheduler.handle(event, self.now)
+        for each in instructions:
+            self.carry_out(each)
+        return instructions
 
-    def heed(self, said: Instruction) -> None:
-        match said:
+    def carry_out(self, instruction: Instruction) -> None:
+        match instruction:
             case StartFrame():
-                asked = self.asked[said.id]
+                asked = self.asked[instruction.id]
                 assert not asked.is_job
                 assert asked.worker is None
-                self.start(asked, said.worker, said.attempt)
-                assert said.queued_s >= 0
-                assert self.load(said.worker) <= self.workers[said.worker].depth
+                self.start(asked, instruction.worker, instruction.attempt)
+                assert instruction.queued_s >= 0
+                assert self.load(instruction.worker) <= self.workers[instruction.worker].depth
             case StartJob():
-                asked = self.asked[said.id]
+                asked = self.asked[instruction.id]
                 assert asked.is_job
                 assert asked.worker is None
-                self.start(asked, said.worker, said.attempt)
-            case GrantTurn():
-                asked = self.asked[said.job]
-                assert asked.worker == said.worker
+                self.start(asked, instruction.worker, instruction.attempt)
+            case GrantSlot():
+                asked = self.asked[instruction.job]
+                assert asked.worker == instruction.worker
                 assert not asked.stopped
-                assert not self.workers[said.worker].killed
-                asked.wanted.remove(said.turn)
-                asked.granted.add(said.turn)
-                assert self.load(said.worker) <= self.workers[said.worker].depth
+                assert not self.workers[instruction.worker].killed
+                asked.wanted.remove(instruction.number)
+                asked.granted.add(instruction.number)
+                assert self.load(instruction.worker) <= self.workers[instruction.worker].depth
             case Stop():
-                asked = self.asked[said.id]
-                assert asked.worker == said.worker
-                assert said.worker in self.workers
+                asked = self.asked[instruction.id]
+                assert asked.worker == instruction.worker
+                assert instruction.worker in self.workers
                 assert not asked.stopped
                 asked.stopped = True
                 asked.wanted.clear()
             case KillWorker():
-                assert not self.workers[said.worker].killed
-                assert said.silent_s >= LIMITS.hang_floor_s - 1e-6
-                self.workers[said.worker].killed = True
+                assert not self.workers[instruction.worker].killed
+                assert instruction.silent_s >= LIMITS.hang_floor_s - 1e-6
+                self.workers[instruction.worker].killed = True
             case Wait():
-                assert self.asked[said.id].session == said.session
-                assert self.asked[said.id].worker is None
-                assert said.position >= 1
-            case Answer() | Refuse() | Cancelled() | Expired():
-                self.terminals[said.id] += 1
-                if said.id == self.submitted and said.id not in self.asked:
-                    assert isinstance(said, Refuse)
+                assert self.asked[instruction.id].session == instruction.session
+                assert self.asked[instruction.id].worker is None
+                assert instruction.position >= 1
+            case ForwardAnswer() | Refuse() | AnswerCancelled() | AnswerExpired():
+                self.terminals[instruction.id] += 1
+                if instruction.id == self.submitted and instruction.id not in self.asked:
+                    assert isinstance(instruction, Refuse)
                     return
-                asked = self.asked.pop(said.id)
-                assert asked.session == said.session
+                asked = self.asked.pop(instruction.id)
+                assert asked.session == instruction.session
                 assert asked.worker is None, "a terminal message while a worker still writes"
 
     def start(self, asked: Asked, worker: int, attempt: int) -> None:
@@ -208,15 +208,15 @@ class Life(RuleBasedStateMachine):
         # The scheduler says what is superseded before it says what becomes of the new one.
         event = FrameSubmitted(id, session, lane, style, digest, size / 500, size, viewer, deadline, device)
         before = self.credit(session)
-        said = self.scheduler.handle(event, self.now)
-        refused = [each for each in said if isinstance(each, Refuse) and each.id == id]
+        instructions = self.scheduler.handle(event, self.now)
+        refused = [each for each in instructions if isinstance(each, Refuse) and each.id == id]
         if not refused:
             self.asked[id] = Asked(session, size, False, viewer)
         elif refused[0].why == "credit":
             frames, held = CREDIT[self.sessions[session]]
             assert before[0] + 1 > frames - (viewer != "") or before[1] + size > held - 3000 * (viewer != "")
-        for each in said:
-            self.heed(each)
+        for each in instructions:
+            self.carry_out(each)
         self.submitted = None
 
     @precondition(lambda self: self.sessions)
@@ -224,11 +224,11 @@ class Life(RuleBasedStateMachine):
     def submit_job(self, pick: int, lane: str, style: str, device: str, digest: bytes) -> None:
         session = sorted(self.sessions)[pick % len(self.sessions)]
         id = self.submitted = b"job %d" % next(self.numbers)
-        said = self.scheduler.handle(JobSubmitted(id, session, lane, style, digest, device), self.now)
-        if not any(isinstance(each, Refuse) and each.id == id for each in said):
+        instructions = self.scheduler.handle(JobSubmitted(id, session, lane, style, digest, device), self.now)
+        if not any(isinstance(each, Refuse) and each.id == id for each in instructions):
             self.asked[id] = Asked(session, 0, True)
-        for each in said:
-            self.heed(each)
+        for each in instructions:
+            self.carry_out(each)
         self.submitted = None
 
     @precondition(lambda self: self.asked)
@@ -261,7 +261,7 @@ class Life(RuleBasedStateMachine):
     @rule(device=st.sampled_from(["cpu", "cuda:0"]), depth=st.integers(1, 3))
     def ready(self, device: str, depth: int) -> None:
         number = next(self.numbers)
-        self.workers[number] = Place(device, depth)
+        self.workers[number] = FakeWorker(device, depth)
         self.tell(WorkerReady(number, device, depth))
 
     @precondition(lambda self: self.workers)
@@ -272,7 +272,7 @@ class Life(RuleBasedStateMachine):
         for id, asked in list(self.asked.items()):
             if asked.worker == number:
                 self.leave_worker(id)
-        self.tell(WorkerLost(number))
+        self.tell(WorkerExited(number))
         assert not any(asked.stopped and asked.worker is None for asked in self.asked.values())
 
     @precondition(lambda self: self.of(job=False))
@@ -292,19 +292,19 @@ class Life(RuleBasedStateMachine):
         ids = self.of(job=True)
         id = sorted(ids)[pick % len(ids)]
         asked = self.asked[id]
-        turn, asked.turns = asked.turns, asked.turns + 1
+        task, asked.tasks = asked.tasks, asked.tasks + 1
         if not asked.stopped:
-            asked.wanted.add(turn)
-        self.tell(TurnWanted(id, turn, 2.0))
+            asked.wanted.add(task)
+        self.tell(SlotWanted(id, task, 2.0))
 
     @precondition(lambda self: any(asked.granted or asked.wanted for asked in self.asked.values()))
     @rule(pick=PICK, progress=st.booleans())
-    def end_turn(self, pick: int, progress: bool) -> None:
-        turns = sorted((id, turn) for id, asked in self.asked.items() for turn in asked.granted | asked.wanted)
-        id, turn = turns[pick % len(turns)]
-        self.asked[id].granted.discard(turn)
-        self.asked[id].wanted.discard(turn)
-        self.tell(TurnEnded(id, turn))
+    def free_slot(self, pick: int, progress: bool) -> None:
+        tasks = sorted((id, task) for id, asked in self.asked.items() for task in asked.granted | asked.wanted)
+        id, task = tasks[pick % len(tasks)]
+        self.asked[id].granted.discard(task)
+        self.asked[id].wanted.discard(task)
+        self.tell(SlotFreed(id, task))
         if progress:
             self.tell(JobProgressed(id))
 
@@ -360,12 +360,12 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def credit_and_bytes_are_conserved(self) -> None:
-        accounts = self.scheduler._accounts
-        assert self.sessions.keys() <= accounts.keys()
-        for session, account in accounts.items():
-            assert (account.frames, account.held_bytes) == self.credit(session)
-            assert account.frames <= account.most_frames
-            assert account.held_bytes <= account.most_bytes
+        sessions = self.scheduler._sessions
+        assert self.sessions.keys() <= sessions.keys()
+        for session, credit in sessions.items():
+            assert (credit.frames, credit.held_bytes) == self.credit(session)
+            assert credit.frames <= credit.most_frames
+            assert credit.held_bytes <= credit.most_bytes
         waiting = [asked for asked in self.asked.values() if asked.worker is None and not asked.is_job]
         assert self.scheduler._waiting_frames == len(waiting)
         assert self.scheduler._waiting_bytes == sum(asked.bytes for asked in waiting)
@@ -376,7 +376,7 @@ class Life(RuleBasedStateMachine):
         running = sum(self.load(number) for number in self.workers)
         assert self.scheduler.load == Load(waiting, running, len(self.of(job=True)))
         assert self.scheduler.idle == (not self.asked)
-        parts = [self.scheduler.load_of(session) for session in self.scheduler._accounts]
+        parts = [self.scheduler.load_of(session) for session in self.scheduler._sessions]
         assert sum(part.queued for part in parts) == waiting
         assert sum(part.running for part in parts) == running
 
@@ -388,9 +388,9 @@ class Life(RuleBasedStateMachine):
         assert all(many == 1 for many in viewers.values())
 
     @invariant()
-    def nothing_runs_beside_a_suspect(self) -> None:
-        for worker in self.scheduler._floor.workers.values():
-            assert len(worker.turns) == 1 or not any(turn.alone for turn in worker.turns.values())
+    def nothing_runs_beside_a_frame_that_has_to_run_alone(self) -> None:
+        for worker in self.scheduler._placement.workers.values():
+            assert len(worker.tasks) == 1 or not any(task.alone for task in worker.tasks.values())
 
     @invariant()
     def no_worker_is_idle_while_work_waits_for_it(self) -> None:
@@ -402,14 +402,14 @@ class Life(RuleBasedStateMachine):
         """Whatever happened, with workers that work everything ends, and nothing of it is kept."""
         for device in ("cpu", "cuda:0"):
             number = next(self.numbers)
-            self.workers[number] = Place(device, 2)
+            self.workers[number] = FakeWorker(device, 2)
             self.tell(WorkerReady(number, device, 2))
         for number in [number for number, place in self.workers.items() if place.killed]:
             del self.workers[number]
             for id, asked in list(self.asked.items()):
                 if asked.worker == number:
                     self.leave_worker(id)
-            self.tell(WorkerLost(number))
+            self.tell(WorkerExited(number))
         # Nobody starves: each round ends what runs, so that as many rounds as there is work are enough.
         for _ in range(len(self.asked) + 1):
             for id in self.of(job=True):
@@ -424,14 +424,14 @@ class Life(RuleBasedStateMachine):
         assert self.scheduler.next_wake() is None
         assert self.scheduler.idle
         assert self.scheduler.load == Load(0, 0, 0)
-        for table in ("_accounts", "_works", "_suspicion", "_alarms", "_places"):
+        for table in ("_sessions", "_works", "_quarantine", "_deadlines", "_job_slots"):
             assert not len(getattr(self.scheduler, table)), table
-        for queue in self.scheduler._floor._queues.values():
+        for queue in self.scheduler._placement._queues.values():
             assert not len(queue)
             assert not queue._backlogs
             assert not queue._tags
-        assert all(not place.turns and not place.jobs for place in self.scheduler._floor.workers.values())
-        assert all(place.reserved is None for place in self.scheduler._floor.workers.values())
+        assert all(not place.tasks and not place.jobs for place in self.scheduler._placement.workers.values())
+        assert all(place.reserved is None for place in self.scheduler._placement.workers.values())
 
 
 Life.TestCase.settings = settings(

@@ -23,9 +23,9 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
-from impasto.core.keyframe_paint.stored import Keys
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.core.motion.vectors import Place
+from impasto.core.motion.vectors import PlateWindows
 from impasto.core.style import Style
 from impasto.server.protocol.messages import Cancelled, ShotEvent, ShotJob, ShotProgress, ShotStarted
 from impasto.server.shots import motion, motion_to_keys
@@ -396,7 +396,7 @@ def test_what_is_kept_comes_back_to_a_64th_of_a_pixel() -> None:
     flow = chance.uniform(-900, 900, (HEIGHT, WIDTH, 2)).astype(np.float32)
     lost, silent = (chance.integers(0, 2, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(2))
     with TemporaryFile(buffering=0) as kept:
-        store = motion_to_keys.MotionStore(kept, Place(window, window, (HEIGHT, WIDTH)), (3, 9))
+        store = motion_to_keys.MotionStore(kept, PlateWindows(window, window, (HEIGHT, WIDTH)), (3, 9))
         store.add(5, 9, KeyMotion(flow, lost, silent))
         store.add(6, 9, KeyMotion(-flow, silent, lost))
         nothing, found = store.of(Frame.from_pixels(FLAT, number=5))

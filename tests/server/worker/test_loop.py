@@ -1,4 +1,4 @@
-"""A worker process as the front knows it, with the fake studio: what it answers, when it stops, how it ends."""
+"""A worker process as the front knows it, with the fake device: what it answers, when it stops, how it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import numpy as np
 import psutil
 import pytest
 
-from impasto.server.helm import Helm
 from impasto.server.protocol.messages import Done, RenderSettings
 from impasto.server.protocol.pixels import picture_of
 from impasto.server.protocol.worker_messages import (
@@ -32,9 +31,10 @@ from impasto.server.protocol.worker_messages import (
     WorkStopped,
 )
 from impasto.server.worker import loop
-from impasto.server.worker.loop import FrameTask, work
+from impasto.server.worker.loop import work
+from impasto.server.worker.painting_device import FrameTask
 from impasto.server.worker_pipe import LinkClosed, link_pair, worker_end
-from tests.server.fake_worker import COMMAND, SHA256, FakeStudio
+from tests.server.fake_worker import COMMAND, SHA256, FakeDevice
 from tests.server.one_worker import OneWorker, new_id, one_worker
 
 PLATE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -78,7 +78,7 @@ def test_a_bug_is_noted_with_its_traceback_under_an_incident(shared: OneWorker) 
 
 
 def test_a_result_that_no_message_can_carry_is_answered_with_an_error() -> None:
-    class Odd(FakeStudio):
+    class Odd(FakeDevice):
         def paint(self, task: FrameTask, check: Callable[[], None]) -> Done:
             return replace(super().paint(task, check), notes=("half a letter: \ud800",))
 
@@ -115,7 +115,7 @@ def test_an_error_in_who_listens_ends_the_worker(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("a bug of the listener")
 
     monkeypatch.setattr(loop._Worker, "_stop", stumble)
-    thread = threading.Thread(target=lambda: leave(work(end, FakeStudio("cpu", -1), leave=leave)), daemon=True)
+    thread = threading.Thread(target=lambda: leave(work(end, FakeDevice("cpu", -1), leave=leave)), daemon=True)
     thread.start()
     worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
     try:
@@ -134,31 +134,6 @@ def test_an_error_in_who_listens_ends_the_worker(monkeypatch: pytest.MonkeyPatch
         thread.join(10.0)
         ours.close()
         end.close()
-
-
-def test_where_a_link_cannot_change_hands_frames_are_painted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Helm, "take_over", lambda self, **asked: False)
-    ours, theirs = link_pair()
-    end = worker_end(theirs.detach())
-    status: list[int] = []
-    thread = threading.Thread(
-        target=lambda: status.append(work(end, FakeStudio("cpu", -1), leave=lambda status: None)), daemon=True
-    )
-    thread.start()
-    worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
-    try:
-        slow = worker.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"), pair=0)
-        quick = worker.frame(PICTURE, PLATE, RenderSettings("invert"), pair=1)
-        worker.until(lambda each: isinstance(each, FramePainted) and each.done.id == quick, 10.0)
-        assert np.array_equal(worker.result(PICTURE, pair=1), 255 - PLATE)
-        worker.send(StopWork(slow))
-        worker.answer(WorkStopped, 10.0, id=slow)
-    finally:
-        worker.send(Quit())
-        thread.join(10.0)
-        ours.close()
-        end.close()
-    assert status == [0]
 
 
 def test_work_is_stopped_within_a_tile_and_answered_once(shared: OneWorker) -> None:

@@ -36,9 +36,9 @@ from impasto.server.protocol.worker_messages import (
 )
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.job import frames_of, motion_of
-from impasto.server.worker.scheduled_painter import TurnPainter
+from impasto.server.worker.scheduled_painter import ScheduledPainter
 from impasto.server.worker.shot_runner import ShotRunner, for_attempt
-from impasto.server.worker.work_items import Unit
+from impasto.server.worker.work_items import WorkItem
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
 from tests.server.one_worker import OneWorker, new_id, one_worker
 
@@ -246,7 +246,7 @@ def test_an_unknown_control_names_the_nearest() -> None:
 def runner(sent: list[FromWorker], moved: Callable[[bytes], None] = lambda id: None) -> ShotRunner:
     """A job of which only the reports are tried."""
     request = SubmitShot(ID, ShotJob(RenderSettings("echo"), "in", "out"))
-    return ShotRunner(RunShot(request, "", 1), Unit(ID, moved), sent.append)
+    return ShotRunner(RunShot(request, "", 1), WorkItem(ID, moved), sent.append)
 
 
 def test_a_burst_of_frames_is_sent_in_batches_and_whole() -> None:
@@ -268,7 +268,7 @@ def test_a_burst_of_frames_is_sent_in_batches_and_whole() -> None:
 
 def test_a_painter_that_raises_gives_its_turn_back() -> None:
     sent: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, sent.append, lambda: None)
+    painter = ScheduledPainter(FakePainter(Script("fail", 0, Path("x")), -1), ID, sent.append, lambda: None)
     painter.grant(0)
     with pytest.raises(Exception, match="expected a style that paints"):
         painter.render(Frame.from_pixels(np.zeros((4, 6, 3), np.uint8), number=5))
@@ -277,7 +277,7 @@ def test_a_painter_that_raises_gives_its_turn_back() -> None:
 
 def test_the_pixels_of_a_turn_are_those_after_the_resize() -> None:
     sent: list[FromWorker] = []
-    painter = TurnPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, sent.append, lambda: None)
+    painter = ScheduledPainter(FakePainter(Script("echo", 0, Path("x")), -1), ID, sent.append, lambda: None)
     painter.grant(0)
     painter.render(
         Frame.from_pixels(np.zeros((4, 6, 3), np.uint8)), FrameSettings(before=Before(resize=Resize(scale=2.0)))

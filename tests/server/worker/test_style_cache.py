@@ -1,4 +1,4 @@
-"""Styles that stay loaded: read once, let go by bytes, replaced only by what has been verified."""
+"""Styles that stay loaded: read once, evicted by bytes, replaced only by what has been verified."""
 
 from __future__ import annotations
 
@@ -25,11 +25,18 @@ from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.resize import Resize
 from impasto.core.style import Style
-from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove, tile_of
-from impasto.server.worker.fitting_painter import Reservations, StylePainter
-from impasto.server.worker.loop import DeviceLost
-from impasto.server.worker.memory_budget import KEY_BYTES, fitting_tile, free_bytes, needed_bytes, usual_tile
-from impasto.server.worker.style_cache import WarmStyles
+from impasto.server.shots.job import tile_of
+from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove
+from impasto.server.worker.memory_budget import (
+    KEY_BYTES,
+    MemoryBudget,
+    fitting_tile,
+    needed_bytes,
+    usual_tile,
+)
+from impasto.server.worker.painting_device import DeviceLost
+from impasto.server.worker.style_cache import StyleCache
+from impasto.server.worker.style_painter import StylePainter
 from tests.server.fake_worker import fake_card
 
 GIB = 1 << 30
@@ -84,31 +91,31 @@ def disk() -> Disk:
     return disk
 
 
-def warm_styles(disk: Disk, styles: int = 2) -> WarmStyles:
+def style_cache(disk: Disk, styles: int = 2) -> StyleCache:
     """Room for this many styles with one engine each."""
-    return WarmStyles(2 * STYLE_BYTES * styles, disk.load, disk.build)
+    return StyleCache(2 * STYLE_BYTES * styles, disk.load, disk.build)
 
 
-def use(warm: WarmStyles, name: str) -> None:
-    warm.engine(warm.style(f"/{name}.safetensors"), "float32", "auto")
+def use(cache: StyleCache, name: str) -> None:
+    cache.engine(cache.style(f"/{name}.safetensors"), "float32", "auto")
 
 
 def test_a_style_is_read_once(disk: Disk) -> None:
-    warm = warm_styles(disk)
+    cache = style_cache(disk)
     for _ in range(3):
-        use(warm, "a")
+        use(cache, "a")
     assert disk.reads == ["a"]
     assert disk.built == [("a", "auto")]
 
 
 def test_threads_that_ask_at_once_read_a_style_once(disk: Disk) -> None:
-    warm = warm_styles(disk)
+    cache = style_cache(disk)
     asked = threading.Barrier(4, timeout=10)
     disk.wait = lambda: time.sleep(0.05)
 
     def ask() -> None:
         asked.wait()
-        use(warm, "a")
+        use(cache, "a")
 
     with ThreadPoolExecutor(4) as pool:
         for each in [pool.submit(ask) for _ in range(4)]:
@@ -119,127 +126,127 @@ def test_threads_that_ask_at_once_read_a_style_once(disk: Disk) -> None:
 
 def test_what_was_chosen_of_a_file_goes_when_the_file_is_replaced(disk: Disk) -> None:
     disk.digests = {"many": "1" * 64}
-    warm = warm_styles(disk, styles=4)
+    cache = style_cache(disk, styles=4)
     chosen = "/many.safetensors@wave"
-    warm.style("/many.safetensors")
-    warm.engine(warm.style(chosen), "float32", "auto")
-    assert warm.names() == ("many", "many@wave")
+    cache.style("/many.safetensors")
+    cache.engine(cache.style(chosen), "float32", "auto")
+    assert cache.names() == ("many", "many@wave")
     disk.digests["many"] = "2" * 64
-    warm.check("/many.safetensors")
-    assert warm.names() == ("many",)
-    assert warm.style(chosen).style.card.weights_sha256 == "2" * 64
+    cache.check("/many.safetensors")
+    assert cache.names() == ("many",)
+    assert cache.style(chosen).style.card.weights_sha256 == "2" * 64
 
 
 def test_a_style_that_cannot_be_read_can_be_asked_for_again(disk: Disk) -> None:
-    warm = warm_styles(disk)
+    cache = style_cache(disk)
     with pytest.raises(StyleError):
-        use(warm, "new")
+        use(cache, "new")
     disk.digests["new"] = "1" * 64
-    use(warm, "new")
+    use(cache, "new")
     assert disk.reads == ["new", "new"]
 
 
-def test_what_was_used_longest_ago_is_let_go(disk: Disk) -> None:
-    warm = warm_styles(disk, styles=2)
+def test_what_was_used_longest_ago_is_evicted(disk: Disk) -> None:
+    cache = style_cache(disk, styles=2)
     for name in "abac":
-        use(warm, name)
-    assert warm.names() == ("a", "c")
-    assert warm.bytes <= 4 * STYLE_BYTES
+        use(cache, name)
+    assert cache.names() == ("a", "c")
+    assert cache.bytes <= 4 * STYLE_BYTES
 
 
 def test_the_style_in_use_stays_however_small_the_budget(disk: Disk) -> None:
-    warm = warm_styles(disk, styles=0)
-    use(warm, "a")
-    assert warm.names() == ("a",)
-    use(warm, "b")
-    assert warm.names() == ("b",)
+    cache = style_cache(disk, styles=0)
+    use(cache, "a")
+    assert cache.names() == ("a",)
+    use(cache, "b")
+    assert cache.names() == ("b",)
 
 
 def test_a_file_that_changed_is_not_used_before_it_is_checked(disk: Disk) -> None:
-    warm = warm_styles(disk)
-    before = warm.style("/a.safetensors")
+    cache = style_cache(disk)
+    before = cache.style("/a.safetensors")
     disk.digests["a"] = "9" * 64
-    assert warm.style("/a.safetensors") is before
-    assert warm.check("/a.safetensors") == "9" * 64
-    after = warm.style("/a.safetensors")
+    assert cache.style("/a.safetensors") is before
+    assert cache.check("/a.safetensors") == "9" * 64
+    after = cache.style("/a.safetensors")
     assert after is not before
     assert after.style.card.weights_sha256 == "9" * 64
 
 
 def test_a_check_of_the_same_file_keeps_its_engines(disk: Disk) -> None:
-    warm = warm_styles(disk)
-    use(warm, "a")
-    warm.check("/a.safetensors")
-    use(warm, "a")
+    cache = style_cache(disk)
+    use(cache, "a")
+    cache.check("/a.safetensors")
+    use(cache, "a")
     assert disk.built == [("a", "auto")]
 
 
-def test_a_broken_file_leaves_the_old_style_which_is_never_let_go(disk: Disk) -> None:
-    warm = warm_styles(disk, styles=1)
-    use(warm, "a")
+def test_a_broken_file_leaves_the_old_style_which_is_never_evicted(disk: Disk) -> None:
+    cache = style_cache(disk, styles=1)
+    use(cache, "a")
     del disk.digests["a"]
     with pytest.raises(StyleError):
-        warm.check("/a.safetensors")
+        cache.check("/a.safetensors")
     for name in "bcd":
-        use(warm, name)
-    use(warm, "a")
-    assert warm.style("/a.safetensors").style.card.weights_sha256 == "a" * 64
+        use(cache, name)
+    use(cache, "a")
+    assert cache.style("/a.safetensors").style.card.weights_sha256 == "a" * 64
     disk.digests["a"] = "2" * 64
-    warm.check("/a.safetensors")
+    cache.check("/a.safetensors")
     for name in "bcd":
-        use(warm, name)
-    assert "a" not in warm.names()
+        use(cache, name)
+    assert "a" not in cache.names()
 
 
 def test_a_file_that_nobody_watches_is_read_again_once_it_changed(disk: Disk, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"first")
-    warm = warm_styles(disk)
-    before = warm.unwatched_style(str(path))
-    assert warm.unwatched_style(str(path)) is before
+    cache = style_cache(disk)
+    before = cache.unwatched_style(str(path))
+    assert cache.unwatched_style(str(path)) is before
     assert disk.reads == ["a"]
     path.write_bytes(b"trained again")
     disk.digests["a"] = "9" * 64
-    assert warm.unwatched_style(str(path)).style.card.weights_sha256 == "9" * 64
-    warm.unwatched_style(str(path))
+    assert cache.unwatched_style(str(path)).style.card.weights_sha256 == "9" * 64
+    cache.unwatched_style(str(path))
     assert disk.reads == ["a", "a"]
 
 
 def test_a_file_that_was_only_touched_keeps_its_engines(disk: Disk, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"first")
-    warm = warm_styles(disk)
-    before = warm.unwatched_style(str(path))
+    cache = style_cache(disk)
+    before = cache.unwatched_style(str(path))
     os.utime(path, ns=(1, 1))
-    assert warm.unwatched_style(str(path)) is before
-    assert warm.unwatched_style(str(path)) is before
+    assert cache.unwatched_style(str(path)) is before
+    assert cache.unwatched_style(str(path)) is before
     assert disk.reads == ["a", "a"]
 
 
 def test_a_file_that_nobody_watches_and_that_broke_is_refused(disk: Disk, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"first")
-    warm = warm_styles(disk)
-    warm.unwatched_style(str(path))
+    cache = style_cache(disk)
+    cache.unwatched_style(str(path))
     path.write_bytes(b"half of it")
     del disk.digests["a"]
     with pytest.raises(StyleError):
-        warm.unwatched_style(str(path))
+        cache.unwatched_style(str(path))
 
 
 def test_a_shot_goes_on_with_the_style_that_it_began_with(disk: Disk) -> None:
-    warm = warm_styles(disk)
-    painter = painter_of(warm, "a")
+    cache = style_cache(disk)
+    painter = painter_of(cache, "a")
     disk.digests["a"] = "9" * 64
-    warm.check("/a.safetensors")
+    cache.check("/a.safetensors")
     painter.render(plate())
     assert painter.style.card.weights_sha256 == "a" * 64
 
 
 def painter_of(
-    warm: WarmStyles, name: str, tile: Any = "auto", free: int = 64 * GIB, device: str = "cpu"
+    cache: StyleCache, name: str, tile: Any = "auto", free: int = 64 * GIB, device: str = "cpu"
 ) -> StylePainter:
-    return StylePainter(warm, warm.style(f"/{name}.safetensors"), device, "float32", tile, Reservations(lambda: free))
+    return StylePainter(cache, cache.style(f"/{name}.safetensors"), device, "float32", tile, MemoryBudget(lambda: free))
 
 
 def plate(width: int = 8, height: int = 8) -> Frame:
@@ -256,67 +263,67 @@ SHORTAGES = [
 
 @pytest.mark.parametrize("shortage", SHORTAGES, ids=lambda error: type(error).__name__)
 def test_when_memory_runs_out_other_styles_go_and_the_frame_is_tried_once_more(disk: Disk, shortage: Exception) -> None:
-    warm = warm_styles(disk, styles=3)
-    use(warm, "b")
-    use(warm, "c")
+    cache = style_cache(disk, styles=3)
+    use(cache, "b")
+    use(cache, "c")
     disk.errors.append(shortage)
-    report = painter_of(warm, "a").render(plate()).report
-    assert warm.names() == ("a",)
+    report = painter_of(cache, "a").render(plate()).report
+    assert cache.names() == ("a",)
     assert report.notes == ("memory ran short on cpu: b, c had to be unloaded",)
 
 
 def test_when_memory_runs_out_twice_the_request_fails_with_a_hint(disk: Disk) -> None:
     disk.errors += [OutOfMemory("first"), OutOfMemory("second")]
     with pytest.raises(OutOfMemory, match="use a smaller style"):
-        painter_of(warm_styles(disk), "a").render(plate())
+        painter_of(style_cache(disk), "a").render(plate())
 
 
 @pytest.mark.parametrize("error", [DeviceError("illegal address"), RuntimeError("CUDA error: misaligned address")])
 def test_an_error_of_a_gpu_that_is_not_memory_loses_the_device(disk: Disk, error: Exception) -> None:
     disk.errors.append(error)
     with pytest.raises(DeviceLost):
-        painter_of(warm_styles(disk), "a", device="cuda:0").render(plate())
+        painter_of(style_cache(disk), "a", device="cuda:0").render(plate())
 
 
 @pytest.mark.parametrize("error", [DeviceError("illegal address"), RuntimeError("shapes do not fit"), KeyError("bug")])
 def test_the_processor_is_not_lost_to_an_error(disk: Disk, error: Exception) -> None:
     disk.errors.append(error)
     with pytest.raises(type(error)):
-        painter_of(warm_styles(disk), "a").render(plate())
+        painter_of(style_cache(disk), "a").render(plate())
 
 
 def test_a_frame_that_does_not_fit_whole_is_painted_in_tiles_from_the_start(disk: Disk) -> None:
-    warm = warm_styles(disk)
+    cache = style_cache(disk)
     size = 3840, 2160
     whole, tiles = (needed_bytes("draft", size[0] * size[1], 1.0, tile) for tile in (None, 512))
     assert tiles < whole
-    report = painter_of(warm, "a", free=int(1.05 * tiles / 0.9)).render(plate(*size)).report
+    report = painter_of(cache, "a", free=int(1.05 * tiles / 0.9)).render(plate(*size)).report
     assert report.tile == 512
     assert report.notes == ("memory is short: painted in tiles of 512 pixels from the start, the result is the same",)
 
 
 def test_a_frame_that_fits_nowhere_is_refused_before_it_begins(disk: Disk) -> None:
-    warm = warm_styles(disk)
+    cache = style_cache(disk)
     with pytest.raises(OutOfMemory, match=r"megapixels would fit"):
-        painter_of(warm, "a", free=100 << 20).render(plate(3840, 2160))
+        painter_of(cache, "a", free=100 << 20).render(plate(3840, 2160))
     assert disk.built == []
 
 
 def test_two_frames_are_not_promised_the_same_memory(disk: Disk) -> None:
     style = disk.load(Path("/a.safetensors"))
     need = needed_bytes("draft", 3840 * 2160, 1.0, None)
-    room = Reservations(lambda: int(1.5 * need))
-    with room.for_frame(style, 3840, 2160, 1.0, "auto") as first:
+    room = MemoryBudget(lambda: int(1.5 * need))
+    with room.reserve(style, 3840, 2160, 1.0, "auto") as first:
         assert first == "auto"
-        with pytest.raises(OutOfMemory), room.for_frame(style, 3840, 2160, 1.0, "auto"):
+        with pytest.raises(OutOfMemory), room.reserve(style, 3840, 2160, 1.0, "auto"):
             pass
-    with room.for_frame(style, 3840, 2160, 1.0, "auto") as again:
+    with room.reserve(style, 3840, 2160, 1.0, "auto") as again:
         assert again == "auto"
 
 
 def test_the_footprint_counts_the_size_after_the_resize_and_the_stroke(disk: Disk) -> None:
-    warm = warm_styles(disk)
-    small = painter_of(warm, "a", free=200 << 20)
+    cache = style_cache(disk)
+    small = painter_of(cache, "a", free=200 << 20)
     small.render(plate(640, 360))
     with pytest.raises(OutOfMemory):
         small.render(plate(640, 360), FrameSettings(before=Before(resize=Resize(scale=8.0))))
@@ -332,10 +339,10 @@ def keyed(style: Style) -> Style:
 
 
 def test_the_keys_that_a_style_carries_count_as_memory(disk: Disk) -> None:
-    warm = WarmStyles(GIB, lambda path: keyed(disk.load(path)), disk.build)
-    use(warm, "a")
+    cache = StyleCache(GIB, lambda path: keyed(disk.load(path)), disk.build)
+    use(cache, "a")
     pixels = 2 * 8 * 16
-    assert warm.bytes == 2 * STYLE_BYTES + pixels * (3 + 3 + 1) + pixels * KEY_BYTES
+    assert cache.bytes == 2 * STYLE_BYTES + pixels * (3 + 3 + 1) + pixels * KEY_BYTES
 
 
 def test_a_frame_with_keys_is_promised_more_memory(disk: Disk) -> None:
@@ -343,10 +350,10 @@ def test_a_frame_with_keys_is_promised_more_memory(disk: Disk) -> None:
     pixels = 3840 * 2160
     plain, with_keys = (needed_bytes("draft", pixels, 1.0, None, keys) for keys in (0, 2))
     assert with_keys > plain
-    room = Reservations(lambda: int((plain + with_keys) / 2 / 0.9))
-    with room.for_frame(style, 3840, 2160, 1.0, "auto") as tile:
+    room = MemoryBudget(lambda: int((plain + with_keys) / 2 / 0.9))
+    with room.reserve(style, 3840, 2160, 1.0, "auto") as tile:
         assert tile == "auto"
-    with room.for_frame(keyed(style), 3840, 2160, 1.0, "auto") as tile:
+    with room.reserve(keyed(style), 3840, 2160, 1.0, "auto") as tile:
         assert tile != "auto"
 
 
@@ -357,10 +364,6 @@ def test_a_style_that_sees_the_whole_frame_is_never_tiled() -> None:
     assert usual_tile("auto", 1 << 26, 1.0, False, 2048) is None
     assert usual_tile("auto", 1 << 26, 1.0, True, 2048) == 2048
     assert usual_tile(256, 100, 1.0, True, 2048) == 256
-
-
-def test_memory_is_there() -> None:
-    assert free_bytes() > 0
 
 
 @pytest.mark.parametrize(("number", "tile"), [(0, "auto"), (-1, "off"), (512, 512)])

@@ -60,9 +60,9 @@ class Server:
         self.frames.folder.mkdir(exist_ok=True)
         for number in range(job.first, job.last + 1):
             self.frames.path_of(number).write_bytes(EXR)
-        future.tell(ShotProgress(ID))
+        future.add_event(ShotProgress(ID))
         future.set_result(ShotDone(ID, job.output, 1, 0, 0, 0.1))
-        future.tell(None)
+        future.add_event(None)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_a_render_that_loses_its_server_asks_the_next_one(server: Server, frames
     def lose_then_paint() -> None:
         _, lost = server.next()
         lost.set_exception(ServerUnreachable("gone"))
-        lost.tell(None)
+        lost.add_event(None)
         server.paint(*server.next())
 
     helper = threading.Thread(target=lose_then_paint)

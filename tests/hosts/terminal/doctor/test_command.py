@@ -13,7 +13,7 @@ from impasto.hosts.events import CheckDone
 from impasto.hosts.terminal.doctor import command, installation, machine
 from impasto.hosts.terminal.exit_codes import INTERNAL
 from impasto.hosts.terminal.server.version_check import numbers_in, own_version
-from impasto.server.client.transport import Channel
+from impasto.server.client.transport import ChannelName
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.errors import facts_of
 from impasto.server.protocol.messages import Rejected
@@ -92,7 +92,7 @@ def test_a_server_of_another_version_is_pointed_out(runtime: Path, monkeypatch: 
 
 def test_a_server_of_another_protocol_fails(runtime: Path) -> None:
     class OfAnotherMajor(Script):
-        def take(self, channel: Channel, parts: Sequence[Part]) -> None:
+        def take(self, channel: ChannelName, parts: Sequence[Part]) -> None:
             refused = IncompatibleServer("expected protocol 2 of the client, got 1.1; upgrade the client's impasto")
             self.say(channel, Rejected(facts_of(refused)), ())
 

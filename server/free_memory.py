@@ -1,0 +1,38 @@
+"""How much memory this process may still have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory_bytes() -> int | None:
+    """Bytes that the machine, and a container's limit where there is one, leave; None where neither can be read."""
+    found = [free for free in (_of_the_machine(), _of_the_container()) if free is not None]
+    return min(found, default=None)
+
+
+def _of_the_machine() -> int | None:
+    try:
+        words = Path("/proc/meminfo").read_text(encoding="ascii").split()
+        return int(words[words.index("MemAvailable:") + 1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        import psutil
+    except ImportError:  # inside a host
+        return None
+    return int(psutil.virtual_memory().available)
+
+
+def _of_the_container() -> int | None:
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        stat = (_CGROUP / "memory.stat").read_text(encoding="ascii")
+        cached = re.search(r"^inactive_file (\d+)$", stat, re.MULTILINE)
+        return None if limit == "max" else max(0, int(limit) - used + (int(cached[1]) if cached else 0))
+    except (OSError, ValueError):
+        return None

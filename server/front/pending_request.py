@@ -1,0 +1,156 @@
+"""A request or shot job under way: what the front knows of it, and what each kind of request has to do.
+
+`frames` and `shots` are the two kinds. A request never calls the table that holds it (`requests`): its methods return
+what is to be sent, scheduled or done in a thread.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+from impasto.core.errors import DeviceError, ImpastoError, InvalidRequest, ServerBusy, WorkerLost
+from impasto.server.front.outbox import OnSent
+from impasto.server.front.sessions import Session
+from impasto.server.front.workers import Workers
+from impasto.server.protocol import worker_messages
+from impasto.server.protocol.codec import Part
+from impasto.server.protocol.messages import Cancelled, ErrorFacts, Failed, FromServer, Slot, Terminal
+from impasto.server.scheduler import events as plan
+
+WorkerEnding: TypeAlias = (
+    worker_messages.FramePainted | worker_messages.WorkFailed | worker_messages.WorkStopped | worker_messages.ShotEnded
+)
+ShotReport: TypeAlias = (
+    worker_messages.ShotOpened | worker_messages.FramesSafe | worker_messages.TurnAsked | worker_messages.TurnOver
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A terminal message, and the samples that go with it."""
+
+    message: Terminal
+    samples: Part | None = None
+    sample_bytes: int = 0
+    """Before compression, as they are counted."""
+    detach: Callable[[], OnSent] | None = None
+    """Gives the memory of the samples to the message; it is free once that is sent."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PendingRequest(ABC):
+    """A request or job under way, and all that the front knows of it."""
+
+    is_job: ClassVar[bool] = False
+
+    id: bytes
+    session: Session
+    digest: bytes
+    """Of the header as it came: another request of the same id has another one."""
+    arrived_s: float
+    label: str
+    """Style and size, for the log."""
+    workers: Workers
+    device: str = ""
+    """As it was asked for; empty: any."""
+    slot: Slot | None = None
+    """The pair of the ring that it uses."""
+    worker: int | None = None
+    """Where it runs."""
+    attempt: int = 0
+    queued_s: float = 0.0
+    sent: bool = False
+    """A worker was sent it."""
+    stopping: bool = False
+    ending: WorkerEnding | None = None
+    """How the worker ended it."""
+    answered: bool = False
+    """The terminal message is in the outbox."""
+
+    @abstractmethod
+    def submission(self) -> plan.SchedulerEvent:
+        """The event by which the scheduler learns of it."""
+
+    @abstractmethod
+    def start(self) -> Callable[[], Any] | None:
+        """Send it to its worker, or return what a thread has to do before; the result goes to `loaded`."""
+
+    def loaded(self, result: Any) -> None:
+        """Send it to its worker with the result of what `start` returned."""
+        raise NotImplementedError
+
+    def discard(self, result: Any) -> None:
+        """The result came too late."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Tell the worker to stop it; its ending is still awaited."""
+        self.stopping = True
+        if self.worker is not None and self.sent:
+            self.workers.send(self.worker, worker_messages.StopWork(self.id))
+
+    @abstractmethod
+    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
+        """The event by which the scheduler learns of its ending."""
+
+    @abstractmethod
+    def reply(self) -> Reply | Callable[[], Reply]:
+        """The worker's ending as it is answered, or what a thread does to make that."""
+
+    def cancelled(self, reason: plan.CancelReason) -> Cancelled:
+        """The terminal message where it was cancelled."""
+        return Cancelled(self.id, reason)
+
+    def failed(self, error: ErrorFacts) -> Failed:
+        """The terminal message where no worker answers it."""
+        return Failed(self.id, error)
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give back its memory: nobody uses it any more."""
+
+    def report(self, message: ShotReport, now: float) -> plan.SchedulerEvent | None:
+        """Take what its worker reports; returns the event for the scheduler, if any."""
+        return None
+
+    def messages_due(self, now: float, *, everything: bool = False) -> Iterable[FromServer]:
+        """Take out the messages about its progress that are due."""
+        return ()
+
+    def next_message_s(self, now: float) -> float:
+        """When `messages_due` has something to return; infinite for never."""
+        return math.inf
+
+    def messages_for_return(self) -> Iterable[FromServer]:
+        """What a client is sent that asks for it again while it runs."""
+        return ()
+
+
+def refusal_of(why: plan.RefusalReason, request: PendingRequest) -> ImpastoError:
+    """Why a request is refused, as the error that the client raises."""
+    agreed = request.session.agreed
+    refusals: dict[plan.RefusalReason, ImpastoError] = {
+        "busy": ServerBusy("expected room in the server's queue, it is full; try again later"),
+        "draining": ServerBusy("expected a server that stays, this one is shutting down; start another one"),
+        "credit": InvalidRequest(
+            f"expected at most {agreed.credit_frames} frames and {agreed.credit_bytes >> 20} MiB under way at once, "
+            f"got more; wait for an answer before the next request"
+        ),
+        "quarantined": WorkerLost(
+            "expected a worker to live through this request, but more than one died of it; it is not tried again for a "
+            "while: try other settings, a smaller tile or a smaller picture"
+        ),
+        "lost": WorkerLost(
+            "expected a worker to live through this request, but two died of it; try other settings, a smaller tile or "
+            "a smaller picture, and see `impasto status` for how they died"
+        ),
+        "no_device": DeviceError(
+            f"expected a device that the server works on, got '{request.device}'; see `impasto status` for those it "
+            f"has, or name none"
+        ),
+    }
+    return refusals[why]
