@@ -84,12 +84,8 @@ def paint(
             network_begun = record_event(streams.compute)
             maps, tile = run_network(to_cells(inputs, context.cell).to(context.dtype))
             network_done = record_event(streams.compute)
-            result = to_plate(
-                working,
-                apply_maps(working, full_maps(maps.float(), context.cell), size, params),
-                params.strength,
-                matte,
-            )
+            planes = full_maps(maps.float(), context.cell)
+            result = to_plate(working, apply_maps(working, planes, size, params), params.strength, matte)
             computed = record_event(streams.compute)
         cancelled()
         with on(streams.download):

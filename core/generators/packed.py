@@ -39,7 +39,7 @@ def from_cells(cells: Tensor, side: int) -> Tensor:
 
 
 def apply_maps(maps: Tensor, colour: Tensor) -> Tensor:
-    """The painted colour: (1 + gain) * colour + bias, all in cells; `maps` is (1, 2 * n, h, w), `colour` (1, n, h, w)."""
+    """The painted colour: (1 + gain) * colour + bias, in cells; `maps` is (1, 2 * n, h, w), `colour` (1, n, h, w)."""
     gain, bias = maps.chunk(2, dim=1)
     return torch.addcmul(bias, gain, colour).add_(colour)
 

@@ -78,6 +78,16 @@ class ResUNet(UNet):
             assert self.last.bias is not None
             self.last.bias[:12] = 1.0
 
+    def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The features of a picture behind the unshuffle on the way down, at 1/2, 1/4 and 1/8."""
+        upper = leaky(self.first(seen, code), inplace=True)
+        return upper, *self.down(upper, code)
+
+    def down(self, upper: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The features at 1/4 and 1/8 that follow from those at 1/2."""
+        middle = leaky(self.to_middle(upper, code), inplace=True)
+        return middle, leaky(self.to_lower(middle, code), inplace=True)
+
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if code is None and self.codes is not None:
             code = self.codes[:1]
@@ -89,8 +99,7 @@ class ResUNet(UNet):
 
     def features(self, upper: Tensor, code: Tensor | None = None) -> Tensor:
         """Everything between the first and the last convolution, at 1/2."""
-        middle = leaky(self.to_middle(upper, code), inplace=True)
-        x = leaky(self.to_lower(middle, code), inplace=True)
+        middle, x = self.down(upper, code)
         for block in self.bottleneck:
             x = block(x, code)
         x = leaky(self.join_middle(x, middle, code), inplace=True)
