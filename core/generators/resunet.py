@@ -81,9 +81,9 @@ class ResUNet(UNet):
     def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The features of a picture behind the unshuffle on the way down, at 1/2, 1/4 and 1/8."""
         upper = leaky(self.first(seen, code), inplace=True)
-        return upper, *self.down(upper, code)
+        return upper, *self.lower_levels(upper, code)
 
-    def down(self, upper: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def lower_levels(self, upper: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The features at 1/4 and 1/8 that follow from those at 1/2."""
         middle = leaky(self.to_middle(upper, code), inplace=True)
         return middle, leaky(self.to_lower(middle, code), inplace=True)
@@ -99,7 +99,7 @@ class ResUNet(UNet):
 
     def features(self, upper: Tensor, code: Tensor | None = None) -> Tensor:
         """Everything between the first and the last convolution, at 1/2."""
-        middle, x = self.down(upper, code)
+        middle, x = self.lower_levels(upper, code)
         for block in self.bottleneck:
             x = block(x, code)
         x = leaky(self.join_middle(x, middle, code), inplace=True)

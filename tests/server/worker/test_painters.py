@@ -76,7 +76,9 @@ class TestScheduledPainter(PainterConformance):
 class TestLateEngine(PainterConformance):
     @pytest.fixture
     def painter(self, engine: Engine) -> LazyEngine:
-        return LazyEngine(engine.style.card, lambda: engine, lambda: engine.precision)
+        return LazyEngine(
+            engine.style.card, lambda: engine, lambda eight_bit: engine.precision_for(eight_bit=eight_bit)
+        )
 
     def test_it_is_built_for_the_first_frame(self, engine: Engine) -> None:
         built: list[Path] = []
