@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from impasto.core.media import ShotInfo, open_reader, open_writer, target_of
+from impasto.core.frame_settings import FrameSettings
+from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
 from impasto.core.working_picture import Output
@@ -80,6 +82,7 @@ def render_shot(
         info = reader.info
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
+        precision = cache(lambda: painter.precision_for(eight_bit=_is_eight_bit(job, info)))
         writer = open_writer(
             job.output,
             info,
@@ -89,7 +92,7 @@ def render_shot(
                 stored,
                 settings=settings.text(number),
                 style_sha256=card.weights_sha256,
-                precision=lambda: painter.precision,
+                precision=precision,
                 source=source_of(info, number),
                 motion_stamps=None if motion is None else motion.digest(number),
             ),
@@ -145,6 +148,14 @@ def render_shot(
     if stopped:
         return Cancelled(id, "asked", path, run.done, clock() - begun)
     return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages)
+
+
+def _is_eight_bit(job: ShotJob, info: ShotInfo) -> bool:
+    """Whether results have 8 bits a sample, as the first plate says."""
+    first = FrameRange(info.first, info.first)
+    with open_reader(job.input, frames=first, layer=job.layer or None) as reader:
+        frame = next(iter(reader))
+    return FrameSettings(output=output_of(job, info, frame)).is_eight_bit(frame)
 
 
 @dataclass(slots=True)

@@ -44,10 +44,9 @@ class StylePainter:
         """The style that paints."""
         return self._cached.style
 
-    @property
-    def precision(self) -> str:
-        """What the network counts in."""
-        return choose_precision(self._precision, self._device)
+    def precision_for(self, *, eight_bit: bool) -> str:
+        """As `Engine.precision_for`."""
+        return choose_precision(self._precision, self._device, eight_bit=eight_bit)
 
     def render(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +33,12 @@ def render_here(
 
         return Engine(path, device=device, precision=look.precision, tile=tile_of(look.tile))
 
-    def resolve_precision() -> str:
+    def precision_for(eight_bit: bool) -> str:
         from impasto.core.engine import choose_device, choose_precision
 
-        return choose_precision(look.precision, choose_device(device))
+        return choose_precision(look.precision, choose_device(device), eight_bit=eight_bit)
 
-    painter = LazyEngine(card, load, resolve_precision)
+    painter = LazyEngine(card, load, precision_for)
     return render_shot(job, painter, on_event=progress.on_event, cancelled=cancelled)
 
 
@@ -53,16 +52,15 @@ class UnloadedStyle:
 class LazyEngine:
     """An engine that is built for the first frame: bad input is refused, and read, before torch is loaded."""
 
-    def __init__(self, card: Card, load: Callable[[], Engine], resolve_precision: Callable[[], str]) -> None:
+    def __init__(self, card: Card, load: Callable[[], Engine], precision_for: Callable[[bool], str]) -> None:
         self.style = UnloadedStyle(card)
         self._load = load
-        self._resolve_precision = resolve_precision
+        self._precision_for = precision_for
         self._engine: Engine | None = None
 
-    @cached_property
-    def precision(self) -> str:
-        """What the engine will count in, found without building it."""
-        return self._resolve_precision()
+    def precision_for(self, *, eight_bit: bool) -> str:
+        """What the engine will count in, found without building it; see `Engine.precision_for`."""
+        return self._precision_for(eight_bit)
 
     def render(self, frame: Frame, *arguments: Any, **more: Any) -> Rendered:
         """What the engine renders; see `impasto.core.engine.Engine.render`."""

@@ -29,6 +29,9 @@ class ParamsPainter:
     style = FakeStyle(replace(CARD, defaults=DEFAULTS))
     precision = "float32"
 
+    def precision_for(self, *, eight_bit: bool) -> str:
+        return self.precision
+
     def __init__(self) -> None:
         self.asked: dict[int, Params] = {}
 

@@ -73,6 +73,9 @@ class FakePainter:
         self._asked: dict[int, tuple[Samples | None, Output | None]] = {}
         self._before_frame = before_frame
 
+    def precision_for(self, *, eight_bit: bool) -> str:
+        return self.precision
+
     @property
     def numbers(self) -> list[int]:
         """The frames that were rendered, sorted: two are in flight at once."""

@@ -38,7 +38,8 @@ class PainterConformance:
 
     def test_it_names_its_style_and_precision(self, painter: Any) -> None:
         assert painter.style.card.name
-        assert painter.precision in ("float32", "float16", "bfloat16")
+        assert painter.precision_for(eight_bit=False) in ("float32", "float16")
+        assert painter.precision_for(eight_bit=True) in ("float32", "float16", "bfloat16")
 
     @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
     @pytest.mark.parametrize("channels", [1, 3, 4])
