@@ -118,6 +118,8 @@ class Frame:
     """What impasto did to this frame (style, hash, parameters, version); writers store it."""
     guides: tuple[Part, ...] = ()
     """Parts of other files of the same moment, for styles that see guide layers; no writer stores them."""
+    notes: tuple[str, ...] = ()
+    """What an artist should know of this reading: what of the file is not in the frame, or had to be assumed."""
     motion: tuple[KeyMotion | None, ...] = ()
     """Motion into each painted key of the style, in their order; None for a key to which no vectors lead."""
 

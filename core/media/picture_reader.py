@@ -14,6 +14,7 @@ import OpenImageIO as oiio
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window, find_layer
 from impasto.core.media.formats import PictureFormat, sniff_format
+from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
 from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, open_input, reason
 from impasto.core.media.stated_space import stated_colour_space
 from impasto.core.media.timecode import words_to_timecode
@@ -75,7 +76,8 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
     Samples of 10, 12 and 14 bits come as uint16 over the full range of 16 bits (OpenImageIO
     repeats the high bits below) and say so in `formats`. A part that mixes types comes as float32, or as
     float64 if one channel is a 32-bit integer. Of mip levels the base is read alone; a preview
-    thumbnail is not kept. `colour_space` is set only where the file states one.
+    thumbnail is not kept. `colour_space` is set only where the file states one. Metadata that is damaged never
+    refuses pixels that decode: it is left out and named in the frame's `notes`.
 
     Raises UnreadableMedia (missing, empty, damaged), UnsupportedMedia (deep, subsampled,
     integers beyond 16 bits as colour), UnknownName for a layer that is not there.
@@ -91,6 +93,7 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         )
     attributes = part.attributes
     words = attributes.get("smpte:TimeCode")
+    blocks = metadata_blocks(path, kind.name)
     return Frame(
         parts,
         chosen,
@@ -100,6 +103,10 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         timecode=words_to_timecode(words.value) if words is not None and words.type == "timecode" else None,
         source=os.path.abspath(path),
         provenance=_provenance_of(attributes),
+        notes=tuple(
+            f"the {block} block of '{path}' is damaged and is left out; its pixels are whole"
+            for block in blocks.damaged()
+        ),
     )
 
 
@@ -226,12 +233,20 @@ def _attributes_of(spec: oiio.ImageSpec, *, tiles: bool = False) -> dict[str, At
     attributes = {
         each.name: Attribute(str(each.type), _readable(each.value))
         for each in spec.extra_attribs
-        if each.name not in _NOT_OF_THE_FILE
+        if each.name not in _NOT_OF_THE_FILE and _is_text(each.name)
     }
+    profile = attributes.get("ICCProfile")
+    if profile is not None and not icc_parses(bytes(profile.value)):
+        del attributes["ICCProfile"]
     if tiles and spec.tile_width:
         attributes["tile_width"] = Attribute("int", spec.tile_width)
         attributes["tile_height"] = Attribute("int", spec.tile_height)
     return attributes
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8: the binding takes no other, and a damaged text chunk has one of any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _readable(value: Any) -> Any:

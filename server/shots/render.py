@@ -339,7 +339,7 @@ class _Run:
         """Count what a frame took and met, and hand it to the writer."""
         for stage, seconds in rendered.report.seconds.items():
             self.spend(stage, seconds)
-        for text in rendered.report.notes:
+        for text in (*plate.frame.notes, *rendered.report.notes):
             self.note(text)
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels
