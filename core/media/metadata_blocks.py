@@ -114,10 +114,11 @@ def _exif_parses(block: bytes) -> bool:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None or len(block) < 8:
         return False
-    start = struct.unpack_from(f"{order}I", block, 4)[0]
+    start = int(struct.unpack_from(f"{order}I", block, 4)[0])
     if start + 2 > len(block):
         return False
-    return start + 2 + 12 * int(struct.unpack_from(f"{order}H", block, start)[0]) <= len(block)
+    entries = int(struct.unpack_from(f"{order}H", block, start)[0])
+    return start + 2 + 12 * entries <= len(block)
 
 
 def _iptc_parses(block: bytes) -> bool:

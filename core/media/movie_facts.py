@@ -1,16 +1,10 @@
-"""What a movie says of itself: colour tags, rotation, timecode, rate, and the time of every frame."""
+"""What a movie says of itself: colour tags, rotation, timecode."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from fractions import Fraction
-
 import av
-import numpy as np
-import numpy.typing as npt
 
-from impasto.core.errors import UnreadableMedia
+from impasto.core.media.movie_container import stream_of
 from impasto.core.media.shot import MovieFacts
 
 _MATRICES = {
@@ -29,40 +23,6 @@ _PRIMARIES = {
 SPACE_CODES = {"srgb": (1, 13, 1), "rec709": (1, 1, 1), "pq2020": (9, 16, 9), "hlg2020": (9, 18, 9)}
 """Our names of colour spaces -> matrix, transfer and primaries as ITU-T H.273 numbers."""
 UNKNOWN = "unknown"
-_INDEX_LIMIT_BYTES = 2 << 30
-"""Movies beyond this size are not read through only to count their frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameTimes:
-    """The presentation time of every frame of a movie, ascending, in units of `time_base`."""
-
-    times: npt.NDArray[np.int64]
-    time_base: Fraction
-
-    @property
-    def distinct(self) -> bool:
-        """Whether no two frames share a time, so that a time tells the frame."""
-        return bool((np.diff(self.times) > 0).all())
-
-    def number_of(self, time: int) -> int:
-        """The number of the frame that is shown at a time, counted from 1."""
-        return int(self.times.searchsorted(time)) + 1
-
-    def constant_rate(self, candidates: list[Fraction]) -> Fraction | None:
-        """The first candidate that every frame keeps to within one unit of time, None for a variable rate."""
-        elapsed = self.times - self.times[0]
-        for rate in candidates:
-            ideal = np.arange(len(elapsed)) / float(rate * self.time_base)
-            if np.abs(elapsed - ideal).max() <= 1.0:
-                return rate
-        return None
-
-
-def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The first video stream that is no cover picture, None where there is none."""
-    cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
 
 
 def code_of(names: dict[int, str], name: str) -> int:
@@ -95,8 +55,7 @@ def colour_space_of(facts: MovieFacts) -> str | None:
 
 def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> MovieFacts:
     """The facts of a movie, from its header and its first decoded frame."""
-    stream = picture_stream(container)
-    assert stream is not None
+    stream = stream_of(container)
     pixel_format = first.format.name
     full = first.color_range == 2 or pixel_format.startswith("yuvj") or first.format.is_rgb
     return MovieFacts(
@@ -109,46 +68,6 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         rotation=int(first.rotation) % 360,
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
-    )
-
-
-def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
-    """The time of every frame, found by reading the packets without decoding them.
-
-    None where packets bear no times, and for very large files unless it is `needed`. Raises
-    UnreadableMedia for a movie that holds fewer frames than its header says.
-    """
-    if not needed and os.path.getsize(path) > _INDEX_LIMIT_BYTES:
-        return None
-    times: list[int] = []
-    with av.open(path, "r", metadata_errors="replace") as container:
-        stream = picture_stream(container)
-        assert stream is not None
-        time_base = stream.time_base
-        stated = stream.frames
-        count = 0
-        try:
-            for packet in container.demux(stream):
-                if packet.size == 0:
-                    continue
-                count += 1
-                time = packet.pts if packet.pts is not None else packet.dts
-                if time is None or time_base is None:
-                    return None
-                if not packet.is_discard:
-                    times.append(time)
-        except av.FFmpegError as error:
-            raise _cut_short(path, stated, count) from error
-    if count < stated:
-        raise _cut_short(path, stated, count)
-    if not times or time_base is None:
-        return None
-    return FrameTimes(np.sort(np.asarray(times, np.int64)), time_base)
-
-
-def _cut_short(path: str, stated: int, count: int) -> UnreadableMedia:
-    return UnreadableMedia(
-        f"expected {stated or 'more'} frames in '{path}', found {count}; the file is cut short, copy it again"
     )
 
 

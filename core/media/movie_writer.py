@@ -26,9 +26,10 @@ from impasto.core.media.commit import (
 from impasto.core.media.flatten import flatten, quantise
 from impasto.core.media.movie_audio import SoundTrack
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
-from impasto.core.media.movie_facts import SPACE_CODES, FrameTimes, colour_codes, colour_space_of, frame_times
+from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
+from impasto.core.media.movie_index import FrameTimes, frame_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
-from impasto.core.media.movie_reader import open_container, stream_of
 from impasto.core.media.shot import MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
