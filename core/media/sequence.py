@@ -12,7 +12,7 @@ from impasto.core.errors import InconsistentShot, MediaError, OutputExists, Unre
 from impasto.core.frame import Frame
 from impasto.core.media.commit import committed, make_folder, remove_abandoned
 from impasto.core.media.numbering import NumberedPath, number_in, require_unbroken
-from impasto.core.media.picture_reader import read_header, read_picture
+from impasto.core.media.picture_reader import read_header, read_parts, read_picture
 from impasto.core.media.picture_writer import write_picture
 from impasto.core.media.shot import FrameRange, ShotInfo
 
@@ -134,7 +134,7 @@ class PictureWriter:
         return str(self._files)
 
     def has(self, number: int) -> bool:
-        """Whether this frame is there, readable, and its provenance agrees; False unless resuming.
+        """Whether this frame is there, its provenance agrees and its pixels decode to the end; False unless resuming.
 
         A format that cannot hold provenance (DPX, HDR, PNM) gives the check an empty mapping.
         """
@@ -143,9 +143,12 @@ class PictureWriter:
             return False
         try:
             header = read_header(path)
+            if self._resume_check is not None and not self._resume_check(number, header.provenance):
+                return False
+            read_parts(path)
         except MediaError:
             return False
-        return self._resume_check is None or self._resume_check(number, header.provenance)
+        return True
 
     def write(self, frame: Frame) -> str:
         """Commit one frame and return its path; see `write_picture` for what each format keeps."""
