@@ -11,12 +11,25 @@ import av
 
 from impasto.core.media.movie_codec import MovieContainer
 
+_SEEKS_LATE = ("mpegts", "mpeg")
+"""Demuxers whose seeks by time may land behind it: they are read from the start."""
+
+_AUDIBLE_S = Fraction(1, 50)
+"""Seconds by which sound may begin late without anybody hearing it: an audio frame."""
+
 
 @dataclass
 class _Track:
     source: av.AudioStream
     target: av.AudioStream
     copied: bool
+    fills: bool
+    """Whether silence is put before its first sample, up to the sample's time: the container holds no times."""
+
+
+def start_of(stream: av.VideoStream | av.AudioStream) -> Fraction:
+    """When a stream begins, in seconds on its file's clock."""
+    return (stream.start_time or 0) * (stream.time_base or Fraction(1))
 
 
 class SoundTrack:
@@ -27,20 +40,24 @@ class SoundTrack:
         source: av.container.InputContainer,
         output: av.container.OutputContainer,
         kind: MovieContainer,
-        start: Fraction,
+        origin: Fraction,
+        start: Fraction | None,
         end: Fraction | None,
     ) -> None:
         """Add a stream to the output for every audio stream of the source.
 
-        `start` and `end` are seconds on the source's clock; `end` None copies to the last packet.
-        Packets are kept whole: the sound of a cut range begins at most one packet late.
+        All are seconds on the source's clock: `origin` is where the result's clock is 0, `start` and `end` bound what
+        is taken, None for all. Packets are kept whole: the sound of a cut range begins at most one packet late. What
+        lies before the origin gets negative times, which containers shift or cut by an edit list, pictures along.
         """
         self._source = source
         self._output = output
+        self._origin = origin
         self._start = start
         self._end = end
         self._tracks = {
-            stream.index: _Track(stream, *_target_for(stream, output, kind)) for stream in source.streams.audio
+            stream.index: _track_for(stream, output, kind, late=start is not None or _is_late(stream, origin))
+            for stream in source.streams.audio
         }
         self._packets = self._read()
         self._waiting: deque[tuple[Fraction, av.Packet[av.AudioStream]]] = deque()
@@ -68,25 +85,28 @@ class SoundTrack:
         """Packets within the range, each with its time in the result."""
         if not self._tracks:
             return
-        if self._start > 0:
+        if self._start is not None and self._source.format.name not in _SEEKS_LATE:
             self._source.seek(int(self._start * av.time_base), backward=True)
         for packet in self._source.demux(tuple(track.source for track in self._tracks.values())):
             if packet.pts is None or packet.dts is None:
                 continue
-            time = packet.pts * packet.time_base - self._start
-            if time < 0 and self._start > 0:
+            time = packet.pts * packet.time_base
+            if self._start is not None and time < self._start:
                 continue
-            if self._end is not None and time >= self._end - self._start:
+            if self._end is not None and time >= self._end:
                 continue
-            yield time, packet
+            yield time - self._origin, packet
 
     def _write(self, packet: av.Packet[av.AudioStream]) -> None:
         track = self._tracks[packet.stream_index]
-        shift = int(self._start / packet.time_base)
+        shift = round(self._origin / packet.time_base)
         if not track.copied:
             for frame in track.source.decode(packet):
                 if frame.pts is not None and frame.time_base is not None:
-                    frame.pts -= int(self._start / frame.time_base)
+                    frame.pts -= round(self._origin / frame.time_base)
+                if track.fills and frame.time is not None and (samples := round(frame.time * frame.sample_rate)) > 0:
+                    self._output.mux(track.target.encode(_silence_like(frame, samples)))
+                track.fills = False
                 self._output.mux(track.target.encode(frame))
             return
         assert packet.pts is not None
@@ -97,10 +117,11 @@ class SoundTrack:
         self._output.mux(packet)
 
 
-def _target_for(
-    stream: av.AudioStream, output: av.container.OutputContainer, kind: MovieContainer
-) -> tuple[av.AudioStream, bool]:
-    copied = stream.codec_context.codec.canonical_name in kind.audio
+def _track_for(
+    stream: av.AudioStream, output: av.container.OutputContainer, kind: MovieContainer, *, late: bool
+) -> _Track:
+    """A stream of the result for one of the source; `late` says whether it may begin after the pictures."""
+    copied = stream.codec_context.codec.canonical_name in kind.audio and (kind.timed or not late)
     if copied:
         target = output.add_stream_from_template(stream)
     else:
@@ -110,4 +131,19 @@ def _target_for(
     for key, value in stream.metadata.items():
         if key.lower() in ("language", "title", "handler_name"):
             target.metadata[key.lower()] = value
-    return target, copied
+    return _Track(stream, target, copied, fills=not kind.timed)
+
+
+def _is_late(stream: av.AudioStream, origin: Fraction) -> bool:
+    return start_of(stream) - origin > _AUDIBLE_S
+
+
+def _silence_like(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+    """Samples of zero in the format of a frame, that end where it begins."""
+    silence = av.AudioFrame(format=frame.format.name, layout=frame.layout.name, samples=samples)
+    for plane in silence.planes:
+        plane.update(bytes(plane.buffer_size))
+    silence.sample_rate = frame.sample_rate
+    silence.time_base = Fraction(1, frame.sample_rate)
+    silence.pts = 0
+    return silence

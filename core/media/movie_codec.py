@@ -39,6 +39,8 @@ class MovieContainer:
     """The encoder for all other audio."""
     rotates: bool = True
     """Whether it holds a display matrix."""
+    timed: bool = True
+    """Whether packets bear times; else sound begins with the file, and every picture lasts as long."""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,7 +56,11 @@ CONTAINERS: Mapping[str, MovieContainer] = {
         "flac",
     ),
     ".avi": MovieContainer(
-        ("mjpeg", "ffv1"), frozenset({"mp3", "ac3", "mp2", "pcm_s16le", "pcm_u8"}), "pcm_s16le", rotates=False
+        ("mjpeg", "ffv1"),
+        frozenset({"mp3", "ac3", "mp2", "pcm_s16le", "pcm_u8"}),
+        "pcm_s16le",
+        rotates=False,
+        timed=False,
     ),
     ".webm": MovieContainer(("vp9",), frozenset({"opus", "vorbis"}), "libopus"),
 }

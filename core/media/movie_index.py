@@ -79,6 +79,7 @@ def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
     with open_container(path) as container:
         stream = stream_of(container)
         time_base, stated, codec = stream.time_base, stream.frames, stream.codec_context.name
+        in_avi = container.format.name == "avi"
         promised = (container.duration or 0) / av.time_base if _states_duration(container) else 0.0
         try:
             for packet in container.demux():
@@ -89,7 +90,8 @@ def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
                     end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
                 if packet.stream_index != stream.index:
                     continue
-                count += 1
+                # AVI holds a picture that stays for another frame as an empty packet, which FFmpeg passes over.
+                count = count + 1 if not in_avi or packet.dts is None else max(count + 1, packet.dts + 1)
                 if time is None or time_base is None:
                     return None
                 if packet.is_discard or (codec == "vp8" and not _vp8_is_shown(packet)):

@@ -24,7 +24,7 @@ from impasto.core.media.commit import (
     temporary_beside,
 )
 from impasto.core.media.flatten import flatten, quantise
-from impasto.core.media.movie_audio import SoundTrack
+from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
@@ -145,6 +145,8 @@ class _OpenMovie:
         self._rate = shot.rate or _DEFAULT_RATE
         self._first = first.number
         self._written = 0
+        self._delay = 0
+        """Units of the time base after which the first picture is shown."""
         self._last = first.number - 1
         self._output = av.open(temporary, "w", options=dict(self._kind.options))
         try:
@@ -179,7 +181,7 @@ class _OpenMovie:
             )
         picture = self._encode(pixels)
         picture.time_base = self._time_base
-        picture.pts = self._time_of(frame.number)
+        picture.pts = self._time_of(frame.number) + self._delay
         picture.colorspace, picture.color_trc, picture.color_primaries = self._tags
         picture.color_range = FULL if self._full_range else LIMITED
         for packet in self._stream.encode(picture):
@@ -261,16 +263,29 @@ class _OpenMovie:
             self._output.metadata[comment] = f"{before}\n{record}" if before else record
 
     def _add_sound(self) -> SoundTrack | None:
+        """The sound of the source, as far from the pictures as it was there.
+
+        Where it begins more than a frame before the movie's first picture, the pictures of the result begin later.
+        """
         if self._source is None or not self._source.streams.audio:
             return None
-        origin = stream_of(self._source)
-        begin = (origin.start_time or 0) * (origin.time_base or Fraction(1))
-        start = Fraction(self._time_of(self._first, absolute=True)) * self._time_base
+        first = (
+            start_of(stream_of(self._source)) + Fraction(self._time_of(self._first, absolute=True)) * self._time_base
+        )
+        whole = self._first == 1
+        lead = Fraction(0)
+        if whole:
+            lead = first - min(start_of(each) for each in self._source.streams.audio)
+            if lead > 1 / self._rate:
+                self._delay = round(lead / self._time_base)
         last = self._shot.first + self._shot.frame_count - 1 if self._shot.frame_count else None
         end = None
         if last is not None and not self._reaches_end(last):
-            end = begin + start + (last - self._first + 1) / self._rate
-        return SoundTrack(self._source, self._output, self._kind, begin + start if start else Fraction(0), end)
+            end = first + (last - self._first + 1) / self._rate
+        origin = first - self._delay * self._time_base
+        if whole and lead > 0 and not self._kind.timed:
+            origin = first - lead
+        return SoundTrack(self._source, self._output, self._kind, origin, None if whole else first, end)
 
     def _reaches_end(self, last: int) -> bool:
         stated = stream_of(self._source).frames if self._source is not None else 0
