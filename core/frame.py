@@ -48,6 +48,8 @@ class Attribute:
 
     type: str
     value: Any
+    stored: Any = field(default=None, compare=False, repr=False)
+    """The library's own record of it, for types that its binding reads and cannot set; None for all others."""
 
 
 @dataclass(frozen=True, slots=True)

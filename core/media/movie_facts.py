@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Iterable
+from typing import cast
+
 import av
+from av.sidedata.sidedata import SideData, Type
 
 from impasto.core.media.movie_container import stream_of
 from impasto.core.media.shot import MovieFacts
@@ -57,6 +63,7 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
     """The facts of a movie, from its header and its first decoded frame."""
     stream = stream_of(container)
     pixel_format = first.format.name
+    rotation, mirrored = _display_turn(first)
     full = first.color_range == 2 or pixel_format.startswith("yuvj") or first.format.is_rgb
     return MovieFacts(
         codec=stream.codec_context.codec.canonical_name,
@@ -65,10 +72,24 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         matrix=_MATRICES.get(int(first.colorspace), UNKNOWN),
         transfer=_TRANSFERS.get(int(first.color_trc), UNKNOWN),
         primaries=_PRIMARIES.get(int(first.color_primaries), UNKNOWN),
-        rotation=int(first.rotation) % 360,
+        rotation=rotation,
+        mirrored=mirrored,
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
     )
+
+
+def _display_turn(first: av.VideoFrame) -> tuple[int, bool]:
+    """Degrees counter-clockwise, then whether mirrored from left to right: the display matrix (ISO 14496-12, 6.2.2)."""
+    found = cast("Iterable[SideData]", first.side_data)  # PyAV declares a mapping and iterates over the values
+    matrix = next((bytes(each) for each in found if each.type == Type.DISPLAYMATRIX), None)
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    mirrored = a * d - b * c < 0
+    if mirrored:  # without the mirror, which comes last
+        a, c = -a, -c
+    return round(math.degrees(math.atan2(-b, a))) % 360, mirrored
 
 
 def _timecode_of(container: av.container.InputContainer) -> str | None:

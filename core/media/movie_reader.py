@@ -19,11 +19,10 @@ from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import colour_codes, colour_space_of, facts_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
 from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for
+from impasto.core.media.orientation import NAME as ORIENTATION
+from impasto.core.media.orientation import orientation_for
 from impasto.core.media.shot import FrameRange, MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
-
-_ORIENTATIONS = {90: 8, 180: 3, 270: 6}
-"""Degrees counter-clockwise by which players turn a movie -> EXIF orientation, for pictures made of it."""
 
 
 class MovieReader:
@@ -207,8 +206,9 @@ class FrameConverter:
         if stream.rate is not None:
             rate = stream.rate
             self._attributes["FramesPerSecond"] = Attribute("rational", (rate.numerator, rate.denominator))
-        if facts.rotation in _ORIENTATIONS:
-            self._attributes["Orientation"] = Attribute("int", _ORIENTATIONS[facts.rotation])
+        orientation = orientation_for(facts.rotation, mirrored=facts.mirrored)
+        if orientation != 1:
+            self._attributes[ORIENTATION] = Attribute("int", orientation)
 
     def __call__(self, decoded: av.VideoFrame, number: int) -> Frame:
         """One Frame. UnsupportedMedia where the movie changes its size midway."""

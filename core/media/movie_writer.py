@@ -30,6 +30,7 @@ from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
+from impasto.core.media.orientation import TURNS, orientation_of, upright
 from impasto.core.media.shot import MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
@@ -49,7 +50,8 @@ class MovieWriter:
     rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
     where that is a movie; otherwise the rate is the shot's or 24, limited range. Colour tags are those of
     the frames' colour space where it is not the source's, and BT.709 for pictures that state none.
-    Rotation is turned into the pixels where the container cannot say it (.avi).
+    Pixels are turned where the container cannot say how they are looked at (.avi), where the movie is mirrored, and
+    where pictures are turned by EXIF.
     """
 
     def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False) -> None:
@@ -132,9 +134,8 @@ class _OpenMovie:
         self._shot = shot
         self._facts = shot.movie
         self._kind = container_of(final)
-        self._turns = 0
-        if self._facts is not None and not self._kind.rotates:
-            self._turns = self._facts.rotation // 90 % 4
+        # Otherwise the container says how they are looked at.
+        self._turned = self._facts is None or not self._kind.rotates or self._facts.mirrored
         pixels = self._pixels(first, None)
         height, width, channels = pixels.shape
         self._size = (width, height)
@@ -210,7 +211,7 @@ class _OpenMovie:
         if flat.dtype.kind == "f":
             own = frame.part.formats[frame.layer.colour[0]]
             flat = quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16")
-        return np.rot90(flat, self._turns) if self._turns else flat
+        return upright(flat, orientation_of(frame.part)) if self._turned else flat
 
     def _add_video(self, first: Frame) -> av.VideoStream:
         encoding, facts = self._encoding, self._facts
@@ -231,13 +232,15 @@ class _OpenMovie:
         )
         if encoding.codec_tag is not None:
             stream.codec_context.codec_tag = encoding.codec_tag
-        if first.part.pixel_aspect != 1.0:
-            stream.sample_aspect_ratio = Fraction(first.part.pixel_aspect).limit_denominator(10000)
+        aspect = first.part.pixel_aspect
+        if aspect != 1.0:
+            across = self._turned and TURNS[orientation_of(first.part)][0] % 2
+            stream.sample_aspect_ratio = Fraction(1 / aspect if across else aspect).limit_denominator(10000)
         # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
         self._encode = PixelEncoder(
             encoding.pixel_format, self._full_range, matrix_for(self._tags[0], self._shot.height or self._size[1])
         )
-        if facts is not None and facts.rotation and self._kind.rotates:
+        if facts is not None and facts.rotation and not self._turned:
             stream.set_display_rotation(facts.rotation if facts.rotation <= 180 else facts.rotation - 360)
         self._note(stream, first)
         return stream

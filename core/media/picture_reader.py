@@ -15,7 +15,7 @@ from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window, find_layer
 from impasto.core.media.formats import PictureFormat, sniff_format
 from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
-from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, open_input, reason
+from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
 from impasto.core.media.stated_space import stated_colour_space
 from impasto.core.media.timecode import words_to_timecode
 
@@ -231,7 +231,7 @@ def _native(stored: str) -> str:
 def _attributes_of(spec: oiio.ImageSpec, *, tiles: bool = False) -> dict[str, Attribute]:
     """Every attribute that is the file's own; tile sizes, where asked for, as 'tile_width' and 'tile_height'."""
     attributes = {
-        each.name: Attribute(str(each.type), _readable(each.value))
+        each.name: Attribute(str(each.type), _readable(each.value), None if is_settable(str(each.type)) else each)
         for each in spec.extra_attribs
         if each.name not in _NOT_OF_THE_FILE and _is_text(each.name)
     }

@@ -15,7 +15,8 @@ from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
 from impasto.core.media.flatten import flatten, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
-from impasto.core.media.oiio import reason, set_limits
+from impasto.core.media.oiio import reason, set_attribute, set_limits
+from impasto.core.media.orientation import orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
 from impasto.core.media.stated_space import LOG_TRANSFERS
 from impasto.core.media.timecode import timecode_to_words
@@ -25,6 +26,9 @@ _TAGGED_SPACES = {"srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene"}
 """Our names of the spaces that a PNG, JPEG or TIFF can state -> OpenImageIO's."""
 _LOG_DPX = "Printing density"
 """What a DPX file says of its transfer where it holds film log."""
+_DPX_ORIENTATIONS = {1: 1, 2: 2, 3: 4, 4: 3}
+"""What OpenImageIO is told so that it writes the code of SMPTE ST 268 that it reads as the key: it writes one less.
+Transposed pictures it reads in another size than it writes them."""
 _STRUCTURE = ("tile_width", "tile_height")
 
 
@@ -35,7 +39,8 @@ def write_picture(path: str, final: str, frame: Frame) -> None:
     colour layer and alpha over the display window (`flatten`). Integer samples go into an EXR as
     half in [0, 1], as float where they have more than 10 bits. Float samples go into an integer
     format clipped to [0, 1] and rounded (`quantise`). EXR takes associated alpha, PNG unassociated: a frame
-    of the other kind is converted. Of mip levels the base is written alone. Where the file came
+    of the other kind is converted. A picture that another format states to lie on its side is turned where programs
+    do not look for that (EXR, DPX, HDR, PNM). Of mip levels the base is written alone. Where the file came
     from another format, attributes that belong to that format are left out.
 
     OpenImageIO adds 'DateTime' where there is none. Raises OutputError, NoSpace.
@@ -44,6 +49,9 @@ def write_picture(path: str, final: str, frame: Frame) -> None:
     if kind is None:
         raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
     set_limits()
+    transposed = any(orientation_of(part) > 4 for part in frame.parts)
+    if not kind.orients and (picture_format(frame.source) is not kind or (kind.name == "dpx" and transposed)):
+        frame = replace(frame, parts=tuple(upright_part(part) for part in frame.parts))
     parts = _parts_for(frame, kind)
     if kind.name == "jpeg":
         require_room(path, final, sum(part.pixels.nbytes for part in parts) + (1 << 20))
@@ -136,7 +144,9 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     own = picture_format(frame.source) is kind
     for name, attribute in part.attributes.items():
         if name not in _STRUCTURE and _belongs(name, attribute, kind, own):
-            spec.attribute(name, oiio.TypeDesc(attribute.type), attribute.value)
+            # An EXR holds no bytes beside its pixels.
+            widened = kind.name == "openexr" and attribute.type == "uint8"
+            set_attribute(spec, name, replace(attribute, type="int") if widened else attribute)
     if kind.compressions and (not own or "compression" not in part.attributes):
         spec.attribute("compression", kind.compressions[0])
     if kind.name == "jpeg" and not own:
@@ -147,6 +157,7 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     if part.formats[0] in ("uint10", "uint12", "uint14"):
         spec.attribute("oiio:BitsPerSample", int(part.formats[0].removeprefix("uint")))
     if kind.name == "dpx":
+        spec.attribute("Orientation", _DPX_ORIENTATIONS[orientation_of(part)])
         _state_transfer(spec, frame.colour_space)
     if part.pixel_aspect != 1.0:
         spec.attribute("PixelAspectRatio", part.pixel_aspect)

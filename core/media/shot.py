@@ -54,6 +54,8 @@ class MovieFacts:
     """Degrees counter-clockwise by which players turn the picture."""
     timecode: str | None
     has_audio: bool
+    mirrored: bool = False
+    """Whether players mirror the picture from left to right, after turning it."""
 
 
 @dataclass(frozen=True, slots=True)
