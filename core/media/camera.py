@@ -15,7 +15,7 @@ from impasto.core.errors import UnreadableMedia
 from impasto.core.frame import AlphaKind, Frame, Pixels
 from impasto.core.media.movie_container import open_address, stream_of
 from impasto.core.media.movie_facts import facts_of
-from impasto.core.media.movie_reader import FrameConverter, StreamFacts, first_frame
+from impasto.core.media.movie_reader import FrameConverter, StreamFacts, decoded_pictures, first_frame
 from impasto.core.media.shot import ShotInfo
 
 _WIDTH, _HEIGHT, _RATE = 3, 4, 5
@@ -137,7 +137,7 @@ class StreamReader:
         number = 1
         yield self._converter(self._first, number)
         try:
-            for decoded in self._container.decode(stream_of(self._container)):
+            for decoded in decoded_pictures(self._container):
                 if self._closed:
                     return
                 number += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import av
 
@@ -39,6 +40,8 @@ class MovieContainer:
     """The encoder for all other audio."""
     rotates: bool = True
     """Whether it holds a display matrix."""
+    alpha: Literal["associated", "unassociated"] = "associated"
+    """How programs take the alpha of such a movie."""
     timed: bool = True
     """Whether packets bear times; else sound begins with the file, and every picture lasts as long."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +65,7 @@ CONTAINERS: Mapping[str, MovieContainer] = {
         rotates=False,
         timed=False,
     ),
-    ".webm": MovieContainer(("vp9",), frozenset({"opus", "vorbis"}), "libopus"),
+    ".webm": MovieContainer(("vp9",), frozenset({"opus", "vorbis"}), "libopus", alpha="unassociated"),
 }
 
 _LOSSLESS = ("ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "v210", "qtrle", "png", "magicyuv", "r210")

@@ -201,6 +201,8 @@ class FrameConverter:
             "uint8" if layout.bits <= 8 else f"uint{layout.bits}" if layout.bits in (10, 12, 14) else "uint16"
         )
         self._decode = PixelDecoder(facts.full_range, matrix_for(colour_codes(facts)[0], first.height))
+        # ProRes 4444 is made premultiplied by custom; players lay WebM over a page as straight.
+        self._alpha = AlphaKind.UNASSOCIATED if facts.codec in _ALPHA_DECODERS else AlphaKind.ASSOCIATED
         self._size = (first.width, first.height)
         self._attributes: dict[str, Attribute] = {}
         if stream.rate is not None:
@@ -234,7 +236,7 @@ class FrameConverter:
             (part,),
             ColourLayer(0, (0, 1, 2), 3 if count == 4 else None),
             colour_space=colour_space_of(self._facts),
-            alpha_kind=AlphaKind.ASSOCIATED if count == 4 else AlphaKind.NONE,
+            alpha_kind=self._alpha if count == 4 else AlphaKind.NONE,
             number=number,
             timecode=advance_timecode(code, number - 1, self._rate) if code and self._rate else None,
             source=self._source,
@@ -245,18 +247,36 @@ def decoded_pictures(container: av.container.InputContainer) -> Iterator[av.Vide
     """Every picture from where the container stands.
 
     Packets before the first keyframe, as in a recording that began in the middle, may fail to decode. What FFmpeg
-    raises for later ones is raised.
+    raises for later ones is raised. WebM's alpha is decoded along, which FFmpeg's own decoders pass over.
     """
     begun = False
-    for packet in container.demux(stream_of(container)):
+    stream = stream_of(container)
+    with_alpha = _alpha_decoder(stream)
+    for packet in container.demux(stream):
         begun = begun or packet.is_keyframe
         try:
-            decoded = packet.decode()
+            decoded = packet.decode() if with_alpha is None else with_alpha.decode(packet if packet.size else None)
         except av.FFmpegError:
             if begun:
                 raise
             continue
         yield from decoded
+
+
+def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
+    """A decoder of VP8 or VP9 that knows the alpha beside the pictures (WebM's AlphaMode), None where there is none."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    stated = next((value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"), "0")
+    if name is None or stated != "1":
+        return None
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = stream.codec_context.extradata
+    decoder.thread_type = av.codec.context.ThreadType.AUTO
+    return decoder
+
+
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def first_frame(container: av.container.InputContainer, path: str) -> av.VideoFrame:

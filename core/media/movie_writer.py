@@ -207,7 +207,7 @@ class _OpenMovie:
 
     def _pixels(self, frame: Frame, encoding: Encoding | None) -> Pixels:
         """The flat picture as uint8 or uint16, turned where the container cannot say so."""
-        flat = flatten(frame, "associated")
+        flat = flatten(frame, self._kind.alpha)
         if flat.dtype.kind == "f":
             own = frame.part.formats[frame.layer.colour[0]]
             flat = quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16")

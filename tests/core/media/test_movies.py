@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import OutputExists, UnreadableMedia, UnsupportedMedia, UsageError
-from impasto.core.frame import Frame
+from impasto.core.frame import AlphaKind, Frame
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
+from impasto.core.media.flatten import flatten, unit_float
 from impasto.core.media.orientation import orientation_of
 from tests.core.media.builders import (
     frame_of,
@@ -271,6 +272,26 @@ def test_prores_4444_keeps_its_alpha(tmp_path: Path) -> None:
     assert after.alpha is not None
     assert np.ptp(before.alpha) > 60000
     assert np.abs(after.alpha.astype(int) - before.alpha.astype(int)).max() < 200
+
+
+@pytest.mark.parametrize("encoder", ["libvpx", "libvpx-vp9"])
+@pytest.mark.parametrize("result", ["b.webm", "b.mov", "b.mkv", "b.####.png", "b.####.exr"])
+def test_webm_keeps_its_alpha(tmp_path: Path, encoder: str, result: str) -> None:
+    options = {"crf": "4", "b:v": "2M", "auto-alt-ref": "0"}
+    planes = [np.full((HEIGHT, WIDTH), 180, np.uint8)] * 3
+    write_movie(tmp_path / "a.webm", planes, encoder=encoder, pixel_format="yuva420p", options=options)
+    info = copy(tmp_path / "a.webm", tmp_path / result)
+    assert info.frame_count == 3
+    before, after = (list(open_reader(str(tmp_path / name))) for name in ("a.webm", result))
+    assert before[0].alpha_kind is AlphaKind.UNASSOCIATED
+    for frame, found in zip(before, after, strict=True):
+        wanted, alpha = (unit_float(each.alpha) for each in (frame, found))
+        assert wanted.min() < 0.02
+        assert wanted.max() > 0.98
+        np.testing.assert_allclose(alpha, wanted, atol=0.03)
+        straight = flatten(found, "unassociated")[..., :3]
+        np.testing.assert_allclose(unit_float(straight)[:, 32:], unit_float(frame.colour)[:, 32:], atol=0.04)
+    assert [frame.number for frame in open_reader(str(tmp_path / "a.webm"), frames=FrameRange(2, 3))] == [2, 3]
 
 
 def test_frames_with_alpha_make_a_prores_4444(tmp_path: Path) -> None:
