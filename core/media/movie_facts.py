@@ -26,7 +26,13 @@ _PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
     11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
-SPACE_CODES = {"srgb": (1, 13, 1), "rec709": (1, 1, 1), "pq2020": (9, 16, 9), "hlg2020": (9, 18, 9)}
+SPACE_CODES = {
+    "srgb": (1, 13, 1),
+    "srgb_p3d65_scene": (1, 13, 12),
+    "rec709": (1, 1, 1),
+    "pq2020": (9, 16, 9),
+    "hlg2020": (9, 18, 9),
+}
 """Our names of colour spaces -> matrix, transfer and primaries as ITU-T H.273 numbers."""
 UNKNOWN = "unknown"
 
@@ -46,8 +52,13 @@ def colour_codes(facts: MovieFacts) -> tuple[int, int, int]:
 
 
 def colour_space_of(facts: MovieFacts) -> str | None:
-    """'srgb', 'rec709' (also for the untagged), 'pq2020' or 'hlg2020' by the transfer tag, None for any other."""
+    """'srgb', 'rec709' (also for the untagged), 'pq2020', 'hlg2020' or Display P3 by the tags, None for any other.
+
+    The curve of BT.709 behind P3 primaries is taken as that of sRGB, as that of a Rec.709 movie is.
+    """
     wide = facts.primaries in ("bt2020", UNKNOWN)
+    if facts.primaries == "smpte432" and facts.transfer in ("bt709", "smpte170m", "iec61966-2-1"):
+        return "srgb_p3d65_scene"
     if facts.transfer in ("bt709", "smpte170m", UNKNOWN):
         return "rec709"
     if facts.transfer == "iec61966-2-1":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window
 from impasto.core.media.formats import PictureFormat, sniff_format
 from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
 from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
-from impasto.core.media.stated_space import stated_colour_space
+from impasto.core.media.stated_space import PROFILE, stated_colour_space
 from impasto.core.media.timecode import words_to_timecode
 
 PROVENANCE = "impasto:"
@@ -94,19 +94,23 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
     attributes = part.attributes
     words = attributes.get("smpte:TimeCode")
     blocks = metadata_blocks(path, kind.name)
+    stated = stated_colour_space(path, kind.name, attributes, blocks)
+    if stated.profile is not None:
+        attributes = {**attributes, PROFILE: Attribute(f"uint8[{len(stated.profile)}]", stated.profile)}
+        parts = (*parts[: chosen.part], replace(part, attributes=attributes), *parts[chosen.part + 1 :])
+    damaged = [
+        f"the {block} block of '{path}' is damaged and is left out; its pixels are whole" for block in blocks.damaged()
+    ]
     return Frame(
         parts,
         chosen,
-        colour_space=stated_colour_space(path, kind.name, attributes),
+        colour_space=stated.name,
         alpha_kind=AlphaKind.NONE if chosen.alpha is None else alpha_kinds[chosen.part],
         number=number,
         timecode=words_to_timecode(words.value) if words is not None and words.type == "timecode" else None,
         source=os.path.abspath(path),
         provenance=_provenance_of(attributes),
-        notes=tuple(
-            f"the {block} block of '{path}' is damaged and is left out; its pixels are whole"
-            for block in blocks.damaged()
-        ),
+        notes=(*damaged, *filter(None, [stated.note])),
     )
 
 

@@ -15,14 +15,17 @@ from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
 from impasto.core.media.flatten import flatten, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
+from impasto.core.media.icc import profile_for, space_of_profile
 from impasto.core.media.oiio import reason, set_attribute, set_limits
 from impasto.core.media.orientation import orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
-from impasto.core.media.stated_space import LOG_TRANSFERS
+from impasto.core.media.stated_space import LOG_TRANSFERS, PROFILE
 from impasto.core.media.timecode import timecode_to_words
 
 _FORMAT_PREFIXES = ("openexr:", "tiff:", "dpx:", "png:", "jpeg:", "pnm:", "hdr:", "cineon:")
-_TAGGED_SPACES = {"srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene"}
+_TAGGED_SPACES = {
+    "srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene", "srgb_p3d65_scene": "srgb_p3d65_scene",
+}  # fmt: skip
 """Our names of the spaces that a PNG, JPEG or TIFF can state -> OpenImageIO's."""
 _LOG_DPX = "Printing density"
 """What a DPX file says of its transfer where it holds film log."""
@@ -172,6 +175,7 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     if kind.name in ("png", "jpeg", "tiff"):
         # OpenImageIO tags a PNG as sRGB unless it is told that nothing is known.
         spec.attribute("oiio:ColorSpace", _TAGGED_SPACES.get(frame.colour_space or "", "unknown"))
+        _state_profile(spec, part, frame.colour_space)
     _note_provenance(spec, frame.provenance, kind)
     return spec
 
@@ -184,6 +188,22 @@ def _state_transfer(spec: oiio.ImageSpec, space: str | None) -> None:
             spec.attribute("dpx:Transfer", _LOG_DPX)
     elif stated in LOG_TRANSFERS:
         spec.erase_attribute("dpx:Transfer")
+
+
+def _state_profile(spec: oiio.ImageSpec, part: Part, space: str | None) -> None:
+    """Let the profile go along while the samples are in its space; else one that says theirs, or none."""
+    held = part.attributes.get(PROFILE)
+    profile = None if held is None else bytes(held.value)
+    if profile is None or space_of_profile(profile) != space:
+        plain = space in (None, "srgb", "lin_rec709")
+        profile = None if plain else profile_for(str(space))
+    spec.erase_attribute(PROFILE)
+    if profile is not None:
+        spec.attribute(PROFILE, oiio.TypeDesc(f"uint8[{len(profile)}]"), profile)
+    if space != "srgb":
+        return
+    for name in ("Exif:ColorSpace", "Exif:InteroperabilityIndex", "CICP"):
+        spec.erase_attribute(name)
 
 
 def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) -> bool:
