@@ -73,11 +73,17 @@ class MovieWriter:
         self._temporary = temporary_beside(path)
         self._open: _OpenMovie | None = None
         self._partial: str | None = None
+        self._notes: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         """The final name; after a failure that left a part of the movie, the name of that part."""
         return self._partial or self._path
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source the movie does not hold, and the rate where none was stated."""
+        return self._notes
 
     def has(self, number: int) -> bool:
         """Never: a movie is written in one go."""
@@ -88,6 +94,7 @@ class MovieWriter:
         try:
             if self._open is None:
                 self._open = _OpenMovie(self._temporary, self._path, self._shot, frame)
+                self._notes = self._open.notes
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -144,6 +151,9 @@ class _OpenMovie:
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
         self._times = _variable_times(shot) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
+        self.notes: tuple[str, ...] = ()
+        if shot.rate is None:
+            self.notes = (f"'{shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second",)
         self._first = first.number
         self._written = 0
         self._delay = 0

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import OpenImageIO as oiio
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window, find_layer
 from impasto.core.media.formats import PictureFormat, sniff_format
+from impasto.core.media.frame_rate import NAME as RATE
+from impasto.core.media.frame_rate import NOTE, rate_attribute, stated_rate
 from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
 from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
 from impasto.core.media.stated_space import PROFILE, stated_colour_space
@@ -50,7 +53,7 @@ class PictureHeader:
     """The facts of the first part that a shot needs before its pixels."""
 
     window: Window
-    rate: tuple[int, int] | None
+    rate: Fraction | None
     provenance: Mapping[str, str]
 
 
@@ -64,10 +67,9 @@ def read_header(path: str) -> PictureHeader:
         attributes = _attributes_of(spec)
     finally:
         opened.close()
-    rate = attributes.get("FramesPerSecond")
-    pair = rate.value if rate is not None and rate.type == "rational" else None
     window = Window(spec.full_x, spec.full_y, spec.full_width, spec.full_height)
-    return PictureHeader(window, pair if pair and 0 not in pair else None, _provenance_of(attributes))
+    notes = _notes_in(attributes)
+    return PictureHeader(window, stated_rate(attributes, notes), _without_rate(notes))
 
 
 def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Frame:
@@ -95,8 +97,15 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
     words = attributes.get("smpte:TimeCode")
     blocks = metadata_blocks(path, kind.name)
     stated = stated_colour_space(path, kind.name, attributes, blocks)
+    notes = _notes_in(attributes)
+    rate = stated_rate(attributes, notes)
+    added = {}
     if stated.profile is not None:
-        attributes = {**attributes, PROFILE: Attribute(f"uint8[{len(stated.profile)}]", stated.profile)}
+        added[PROFILE] = Attribute(f"uint8[{len(stated.profile)}]", stated.profile)
+    if rate is not None and kind.name != "openexr":
+        added[RATE] = rate_attribute(rate)
+    if added:
+        attributes = {**attributes, **added}
         parts = (*parts[: chosen.part], replace(part, attributes=attributes), *parts[chosen.part + 1 :])
     damaged = [
         f"the {block} block of '{path}' is damaged and is left out; its pixels are whole" for block in blocks.damaged()
@@ -109,7 +118,7 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         number=number,
         timecode=words_to_timecode(words.value) if words is not None and words.type == "timecode" else None,
         source=os.path.abspath(path),
-        provenance=_provenance_of(attributes),
+        provenance=_without_rate(notes),
         notes=(*damaged, *filter(None, [stated.note])),
     )
 
@@ -264,7 +273,8 @@ def _readable(value: Any) -> Any:
         return stored.decode("latin-1")
 
 
-def _provenance_of(attributes: Mapping[str, Attribute]) -> dict[str, str]:
+def _notes_in(attributes: Mapping[str, Attribute]) -> dict[str, str]:
+    """What impasto noted in a picture: its provenance, and the frame rate where the format has no place for it."""
     stored = {
         name.removeprefix(PROVENANCE): str(each.value)
         for name, each in attributes.items()
@@ -275,6 +285,10 @@ def _provenance_of(attributes: Mapping[str, Attribute]) -> dict[str, str]:
         return stored
     try:
         record = json.loads(str(software.value).removeprefix("impasto "))
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in record.items()}
+
+
+def _without_rate(notes: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in notes.items() if name != NOTE}

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import OpenImageIO as oiio
@@ -15,6 +16,7 @@ from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
 from impasto.core.media.flatten import flatten, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
+from impasto.core.media.frame_rate import NOTE, stated_rate
 from impasto.core.media.icc import profile_for, space_of_profile
 from impasto.core.media.oiio import reason, set_attribute, set_limits
 from impasto.core.media.orientation import orientation_of, upright_part
@@ -176,7 +178,7 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
         # OpenImageIO tags a PNG as sRGB unless it is told that nothing is known.
         spec.attribute("oiio:ColorSpace", _TAGGED_SPACES.get(frame.colour_space or "", "unknown"))
         _state_profile(spec, part, frame.colour_space)
-    _note_provenance(spec, frame.provenance, kind)
+    _note(spec, frame.provenance, stated_rate(part.attributes, {}), kind)
     return spec
 
 
@@ -217,14 +219,24 @@ def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) ->
     return kind.notes == "free" or attribute.type == "string" or name == "Orientation"
 
 
-def _note_provenance(spec: oiio.ImageSpec, provenance: Mapping[str, str], kind: PictureFormat) -> None:
-    if not provenance:
-        return
+def _note(spec: oiio.ImageSpec, provenance: Mapping[str, str], rate: Fraction | None, kind: PictureFormat) -> None:
+    """Provenance, and the frame rate where the format has no place of its own for it."""
+    notes = dict(provenance)
+    if rate is not None and kind.name == "dpx":
+        spec.attribute("dpx:FrameRate", float(rate))
+        spec.attribute("dpx:TemporalFrameRate", float(rate))
+    elif rate is not None and kind.name != "openexr":
+        notes[NOTE] = str(rate)
     if kind.notes == "free":
-        for key, value in provenance.items():
+        for key, value in notes.items():
             spec.attribute(PROVENANCE + key, value)
-    elif kind.notes == "software":
-        spec.attribute("Software", "impasto " + json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True))
+    elif kind.notes == "software" and (provenance or (notes and _is_nobodys(spec.get_string_attribute("Software")))):
+        spec.attribute("Software", "impasto " + json.dumps(notes, ensure_ascii=False, sort_keys=True))
+
+
+def _is_nobodys(software: str) -> bool:
+    """Whether the field names no program that the artist used, so that it can be written over."""
+    return not software or software.startswith(("OpenImageIO", "impasto {"))
 
 
 def _write_parts(path: str, final: str, parts: list[Part], specs: list[oiio.ImageSpec]) -> None:

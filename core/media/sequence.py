@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +42,7 @@ class PictureReader:
             frame_count=len(self._numbers),
             width=header.window.width,
             height=header.window.height,
-            rate=Fraction(*header.rate) if header.rate else None,
+            rate=header.rate,
         )
 
     @property
@@ -97,6 +96,7 @@ class PictureWriter:
         self._replace = overwrite or resume
         self._resume = resume
         self._resume_check = resume_check
+        self._notes: dict[str, None] = {}
         if isinstance(files, str) and shot.frame_count != 1:
             stem, extension = os.path.splitext(files)
             raise UsageError(
@@ -132,6 +132,11 @@ class PictureWriter:
     def path(self) -> str:
         """The pattern of the sequence, or the path of the still."""
         return str(self._files)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the frames written so far the format does not hold."""
+        return tuple(self._notes)
 
     def has(self, number: int) -> bool:
         """Whether this frame is there, its provenance agrees and its pixels decode to the end; False unless resuming.

@@ -122,6 +122,11 @@ class Writer(Protocol):
         """
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an artist should know of the result so far: what of the source is not in it, what had to be assumed."""
+        ...
+
     def has(self, number: int) -> bool:
         """Whether this frame was finished by an earlier run that is being resumed."""
         ...
