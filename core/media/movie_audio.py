@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 
@@ -17,11 +18,15 @@ _SEEKS_LATE = ("mpegts", "mpeg")
 _AUDIBLE_S = Fraction(1, 50)
 """Seconds by which sound may begin late without anybody hearing it: an audio frame."""
 
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+"""Samples per second that Opus takes (RFC 6716, section 2.1.3); sound of any other is resampled."""
+
 
 @dataclass
 class _Track:
-    source: av.AudioStream
-    target: av.AudioStream
+    source: Any
+    """An audio stream, or one of subtitles."""
+    target: Any
     copied: bool
     fills: bool
     """Whether silence is put before its first sample, up to the sample's time: the container holds no times."""
@@ -33,7 +38,7 @@ def start_of(stream: av.VideoStream | av.AudioStream) -> Fraction:
 
 
 class SoundTrack:
-    """The audio streams of a source movie, between two times, fed to the result as its pictures advance."""
+    """The audio and subtitle streams of a movie, between two times, fed to the result as its pictures advance."""
 
     def __init__(
         self,
@@ -43,8 +48,9 @@ class SoundTrack:
         origin: Fraction,
         start: Fraction | None,
         end: Fraction | None,
+        subtitles: tuple[av.stream.Stream, ...] = (),
     ) -> None:
-        """Add a stream to the output for every audio stream of the source.
+        """Add a stream to the output for every audio stream of the source, and for these subtitles, which are copied.
 
         All are seconds on the source's clock: `origin` is where the result's clock is 0, `start` and `end` bound what
         is taken, None for all. Packets are kept whole: the sound of a cut range begins at most one packet late. What
@@ -59,8 +65,10 @@ class SoundTrack:
             stream.index: _track_for(stream, output, kind, late=start is not None or _is_late(stream, origin))
             for stream in source.streams.audio
         }
+        for stream in subtitles:
+            self._tracks[stream.index] = _Track(stream, _named_like(stream, output), copied=True, fills=False)
         self._packets = self._read()
-        self._waiting: deque[tuple[Fraction, av.Packet[av.AudioStream]]] = deque()
+        self._waiting: deque[tuple[Fraction, av.Packet[Any]]] = deque()
 
     def advance(self, until: Fraction | None) -> None:
         """Write the sound up to a time in the result, in seconds; all of it for None."""
@@ -81,7 +89,7 @@ class SoundTrack:
                     self._output.mux(track.target.encode(None))
             self._tracks = {}
 
-    def _read(self) -> Iterator[tuple[Fraction, av.Packet[av.AudioStream]]]:
+    def _read(self) -> Iterator[tuple[Fraction, av.Packet[Any]]]:
         """Packets within the range, each with its time in the result."""
         if not self._tracks:
             return
@@ -97,7 +105,7 @@ class SoundTrack:
                 continue
             yield time - self._origin, packet
 
-    def _write(self, packet: av.Packet[av.AudioStream]) -> None:
+    def _write(self, packet: av.Packet[Any]) -> None:
         track = self._tracks[packet.stream_index]
         shift = round(self._origin / packet.time_base)
         if not track.copied:
@@ -123,15 +131,25 @@ def _track_for(
     """A stream of the result for one of the source; `late` says whether it may begin after the pictures."""
     copied = stream.codec_context.codec.canonical_name in kind.audio and (kind.timed or not late)
     if copied:
-        target = output.add_stream_from_template(stream)
+        target = _named_like(stream, output)
     else:
-        added = output.add_stream(kind.audio_fallback, rate=stream.rate, layout=stream.layout)
-        assert isinstance(added, av.AudioStream)
-        target = added
+        rate = stream.rate if kind.audio_fallback != "libopus" or stream.rate in _OPUS_RATES else 48000
+        target = output.add_stream(kind.audio_fallback, rate=rate, layout=stream.layout)
+        _name_like(target, stream)
+    return _Track(stream, target, copied, fills=not kind.timed)
+
+
+def _named_like(stream: Any, output: av.container.OutputContainer) -> Any:
+    """A stream of the result whose packets are those of a stream of the source."""
+    target = output.add_stream_from_template(stream)
+    _name_like(target, stream)
+    return target
+
+
+def _name_like(target: av.stream.Stream, stream: av.stream.Stream) -> None:
     for key, value in stream.metadata.items():
         if key.lower() in ("language", "title", "handler_name"):
             target.metadata[key.lower()] = value
-    return _Track(stream, target, copied, fills=not kind.timed)
 
 
 def _is_late(stream: av.AudioStream, origin: Fraction) -> bool:

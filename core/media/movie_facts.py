@@ -11,6 +11,7 @@ import av
 from av.sidedata.sidedata import SideData, Type
 
 from impasto.core.media.movie_container import stream_of
+from impasto.core.media.movie_extras import mastering_light
 from impasto.core.media.shot import MovieFacts
 
 _MATRICES = {
@@ -85,6 +86,7 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         primaries=_PRIMARIES.get(int(first.color_primaries), UNKNOWN),
         rotation=rotation,
         mirrored=mirrored,
+        mastering=light.options() if (light := mastering_light(first)) is not None else "",
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
     )

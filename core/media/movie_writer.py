@@ -23,18 +23,22 @@ from impasto.core.media.commit import (
     remove_abandoned,
     temporary_beside,
 )
-from impasto.core.media.flatten import flatten, quantise
+from impasto.core.media.flatten import flatten, flattened_away, quantise
+from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
 from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.movie_extras import Extras, attach, chapters_between
 from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
-from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
+from impasto.core.media.movie_pixels import FULL, LIMITED, Layout, PixelEncoder, matrix_for
 from impasto.core.media.orientation import TURNS, orientation_of, upright
 from impasto.core.media.shot import MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
 _DEFAULT_RATE = Fraction(24)
+_PQ = 16
+"""The transfer of SMPTE ST 2084 in ITU-T H.273."""
 _TAGS_OF_THE_FILE = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "creation_time"}
 )
@@ -151,9 +155,7 @@ class _OpenMovie:
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
         self._times = _variable_times(shot) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
-        self.notes: tuple[str, ...] = ()
-        if shot.rate is None:
-            self.notes = (f"'{shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second",)
+        self._left_out = flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
         self._first = first.number
         self._written = 0
         self._delay = 0
@@ -169,6 +171,15 @@ class _OpenMovie:
             if self._source is not None:
                 self._source.close()
             raise
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source is not in the movie, and the rate where none was stated."""
+        notes = left_out(self._shot.path, self._left_out)
+        if self._shot.rate is not None:
+            return notes
+        said = f"'{self._shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second"
+        return (said, *notes)
 
     def _open_encoder(self, final: str) -> None:
         """Open it at once, so that a size that it refuses is known before anything is written."""
@@ -225,7 +236,14 @@ class _OpenMovie:
 
     def _add_video(self, first: Frame) -> av.VideoStream:
         encoding, facts = self._encoding, self._facts
-        stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=dict(encoding.options))
+        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
+        options = dict(encoding.options)
+        if facts is not None and facts.mastering and transfer == _PQ:
+            if "x265-params" in options:
+                options["x265-params"] += f":{facts.mastering}"
+            else:
+                self._left_out.append("the light levels of the HDR10 master")
+        stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
         stream.pix_fmt = encoding.pixel_format
@@ -234,7 +252,6 @@ class _OpenMovie:
         self._full_range = (
             facts.full_range if facts is not None and encoding.full_range is None else bool(encoding.full_range)
         )
-        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
         self._tags = (matrix if encoding.matrix is None else encoding.matrix, transfer, primaries)
         stream.codec_context.color_range = FULL if self._full_range else LIMITED
         stream.codec_context.colorspace, stream.codec_context.color_trc, stream.codec_context.color_primaries = (
@@ -276,18 +293,19 @@ class _OpenMovie:
             self._output.metadata[comment] = f"{before}\n{record}" if before else record
 
     def _add_sound(self) -> SoundTrack | None:
-        """The sound of the source, as far from the pictures as it was there.
+        """The sound of the source, as far from the pictures as it was there, with subtitles, chapters and covers.
 
         Where it begins more than a frame before the movie's first picture, the pictures of the result begin later.
         """
-        if self._source is None or not self._source.streams.audio:
+        if self._source is None:
             return None
-        first = (
-            start_of(stream_of(self._source)) + Fraction(self._time_of(self._first, absolute=True)) * self._time_base
-        )
+        extras = Extras.of(self._source)
+        carried = extras.carried(self._kind)
+        self._left_out += extras.without(carried)
+        first = start_of(stream_of(self._source)) + self._time_of(self._first, absolute=True) * self._time_base
         whole = self._first == 1
         lead = Fraction(0)
-        if whole:
+        if whole and self._source.streams.audio:
             lead = first - min(start_of(each) for each in self._source.streams.audio)
             if lead > 1 / self._rate:
                 self._delay = round(lead / self._time_base)
@@ -298,7 +316,13 @@ class _OpenMovie:
         origin = first - self._delay * self._time_base
         if whole and lead > 0 and not self._kind.timed:
             origin = first - lead
-        return SoundTrack(self._source, self._output, self._kind, origin, None if whole else first, end)
+        start = None if whole else first
+        if carried.chapters:
+            self._output.set_chapters(chapters_between(carried.chapters, origin, start, end))  # type: ignore[arg-type]
+        attach(self._output, self._source, carried)
+        if not self._source.streams.audio and not carried.subtitles:
+            return None
+        return SoundTrack(self._source, self._output, self._kind, origin, start, end, carried.subtitles)
 
     def _reaches_end(self, last: int) -> bool:
         stated = stream_of(self._source).frames if self._source is not None else 0

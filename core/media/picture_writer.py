@@ -14,7 +14,7 @@ import OpenImageIO as oiio
 from impasto.core.errors import OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
-from impasto.core.media.flatten import flatten, quantise, unit_float
+from impasto.core.media.flatten import flatten, flattened_away, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
 from impasto.core.media.icc import profile_for, space_of_profile
@@ -37,8 +37,11 @@ Transposed pictures it reads in another size than it writes them."""
 _STRUCTURE = ("tile_width", "tile_height")
 
 
-def write_picture(path: str, final: str, frame: Frame) -> None:
+def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     """Write a frame to `path` and prove that it can be opened and read to its end; `final` is named in errors.
+
+    Returns, in words, what of the frame is not in the file: channels, parts and attributes that the format has no
+    place for.
 
     EXR and TIFF keep every part, channel, type, window and attribute; the other formats take the
     colour layer and alpha over the display window (`flatten`). Integer samples go into an EXR as
@@ -68,7 +71,31 @@ def write_picture(path: str, final: str, frame: Frame) -> None:
         restore_exact_samples(path, final, parts)
     else:
         _write_parts(path, final, parts, specs)
-    _check_written(path, final, parts)
+    held = _check_written(path, final, parts)
+    lost = [] if _keeps_layers(frame, kind) else flattened_away(frame, kind.alpha)
+    names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
+    return lost + [f"attribute {name}" for name in names if name not in held and _is_content(name)]
+
+
+def _keeps_layers(frame: Frame, kind: PictureFormat) -> bool:
+    return kind.windows and (kind.name == "openexr" or _fits_tiff(frame))
+
+
+def _is_content(name: str) -> bool:
+    """Whether an attribute says something of the picture, and not how its file is made."""
+    return not name.startswith((*_FORMAT_PREFIXES, PROVENANCE, "oiio:", "ICCProfile:")) and name not in _OF_THE_FILE
+
+
+_OF_THE_FILE = frozenset(
+    {
+        "compression", "planarconfig", "tile_width", "tile_height", "Orientation", "PixelAspectRatio", "name",
+        "Software", "screenWindowCenter", "screenWindowWidth", "FramesPerSecond", "DateTime", "XResolution",
+        "YResolution",
+        "ResolutionUnit", "Exif:ColorSpace", "Exif:PixelXDimension", "Exif:PixelYDimension", "CICP", "ICCProfile",
+        "colorInteropID", "chromaticities", "adoptedNeutral", "acesImageContainerFlag",
+    }
+)  # fmt: skip
+"""Attributes of structure, and those that are set from the frame's own facts."""
 
 
 def stored_as(part: Part, kind: PictureFormat) -> tuple[str, ...]:
@@ -91,7 +118,7 @@ def _stored(own: str, dtype: np.dtype[np.generic], kind: PictureFormat) -> str:
 
 def _parts_for(frame: Frame, kind: PictureFormat) -> list[Part]:
     """The parts of the frame as the format takes them, samples in a dtype that stores exactly as asked."""
-    if kind.windows and (kind.name == "openexr" or _fits_tiff(frame)):
+    if _keeps_layers(frame, kind):
         parts = [_with_alpha_of(part, frame, index, kind) for index, part in enumerate(frame.parts)]
     else:
         flat = flatten(frame, kind.alpha)
@@ -107,7 +134,14 @@ def _parts_for(frame: Frame, kind: PictureFormat) -> list[Part]:
 
 def _fits_tiff(frame: Frame) -> bool:
     """Whether TIFF can hold the parts as they are: one type a part, names that TIFF implies anyway."""
-    return all(len(set(part.formats)) == 1 and part.channels in _TIFF_CHANNELS for part in frame.parts)
+    return all(len(set(part.formats)) == 1 and _named_as_tiff(part.channels) for part in frame.parts)
+
+
+def _named_as_tiff(channels: tuple[str, ...]) -> bool:
+    """Whether the channels are those that OpenImageIO calls so again when it reads the file: TIFF holds no names."""
+    plain = next((each for each in reversed(_TIFF_CHANNELS) if channels[: len(each)] == each), ())
+    rest = channels[len(plain) :]
+    return bool(plain) and rest == tuple(f"channel{number}" for number in range(len(plain), len(channels)))
 
 
 _TIFF_CHANNELS = (("Y",), ("Y", "A"), ("R", "G", "B"), ("R", "G", "B", "A"))
@@ -144,6 +178,7 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     if not uniform:
         spec.channelformats = tuple(oiio.TypeDesc(each) for each in native)
     spec.channelnames = part.channels
+    spec.alpha_channel = part.channels.index("A") if "A" in part.channels else -1
     spec.x, spec.y = data.x, data.y
     spec.full_x, spec.full_y, spec.full_width, spec.full_height = display.x, display.y, display.width, display.height
     own = picture_format(frame.source) is kind
@@ -266,8 +301,12 @@ def _write_parts(path: str, final: str, parts: list[Part], specs: list[oiio.Imag
         raise OutputError(f"expected to write '{final}', got: {said or reason(output)}; check the disk and the name")
 
 
-def _check_written(path: str, final: str, parts: list[Part]) -> None:
-    """Open the result and read its last row: a full disk lets `close` succeed on a file that stops short."""
+def _check_written(path: str, final: str, parts: list[Part]) -> set[str]:
+    """Open the result and read its last row: a full disk lets `close` succeed on a file that stops short.
+
+    Returns the names of the attributes that it holds.
+    """
+    held: set[str] = set()
     opened = oiio.ImageInput.open(path)
     said = "" if opened is not None else reason()
     sound = opened is not None
@@ -275,6 +314,7 @@ def _check_written(path: str, final: str, parts: list[Part]) -> None:
         try:
             for index, part in enumerate(parts):
                 sound = sound and opened.seek_subimage(index, 0) and _last_row_reads(opened, part.pixels)
+                held.update(each.name for each in opened.spec().extra_attribs)
             said = "" if sound else reason(opened)
         finally:
             opened.close()
@@ -282,6 +322,7 @@ def _check_written(path: str, final: str, parts: list[Part]) -> None:
         if os.path.exists(path):
             refuse_if_full(path, final)
         raise OutputError(f"expected '{final}' to read back whole, got: {said}; check the disk and write it again")
+    return held
 
 
 def _last_row_reads(opened: oiio.ImageInput, pixels: Pixels) -> bool:

@@ -10,6 +10,7 @@ from typing import Self
 from impasto.core.errors import InconsistentShot, MediaError, OutputExists, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
 from impasto.core.media.commit import committed, make_folder, remove_abandoned
+from impasto.core.media.left_out import left_out
 from impasto.core.media.numbering import NumberedPath, number_in, require_unbroken
 from impasto.core.media.picture_reader import read_header, read_parts, read_picture
 from impasto.core.media.picture_writer import write_picture
@@ -96,7 +97,9 @@ class PictureWriter:
         self._replace = overwrite or resume
         self._resume = resume
         self._resume_check = resume_check
-        self._notes: dict[str, None] = {}
+        self._shot = shot
+        self._left_out: dict[str, None] = {}
+        self._notes = _lost_beside(shot)
         if isinstance(files, str) and shot.frame_count != 1:
             stem, extension = os.path.splitext(files)
             raise UsageError(
@@ -135,8 +138,8 @@ class PictureWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the frames written so far the format does not hold."""
-        return tuple(self._notes)
+        """What of the source, and of the frames written so far, is not in the result."""
+        return (*self._notes, *left_out(self._shot.path, self._left_out))
 
     def has(self, number: int) -> bool:
         """Whether this frame is there, its provenance agrees and its pixels decode to the end; False unless resuming.
@@ -161,7 +164,8 @@ class PictureWriter:
         if _same_file(path, frame.source):
             raise OutputExists(f"expected another name than the input '{path}'; the input is never overwritten")
         with committed(path, replace=self._replace) as temporary:
-            write_picture(temporary, path, frame)
+            lost = write_picture(temporary, path, frame)
+        self._left_out.update(dict.fromkeys(lost))
         return path
 
     def __enter__(self) -> Self:
@@ -171,6 +175,15 @@ class PictureWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is left to do: every frame was committed when it was written."""
+
+
+def _lost_beside(shot: ShotInfo) -> tuple[str, ...]:
+    """What of a movie pictures cannot hold."""
+    if shot.movie is None or not os.path.isfile(shot.path):
+        return ()
+    from impasto.core.media.movie_extras import lost_in_pictures
+
+    return lost_in_pictures(shot.path)
 
 
 def _numbers_of(files: Files, frames: FrameRange | None) -> list[int]:

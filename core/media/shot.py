@@ -56,6 +56,8 @@ class MovieFacts:
     has_audio: bool
     mirrored: bool = False
     """Whether players mirror the picture from left to right, after turning it."""
+    mastering: str = ""
+    """HDR10 static metadata, as the parameters of x265 that say it; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

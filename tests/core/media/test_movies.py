@@ -346,6 +346,14 @@ def test_sound_that_the_container_cannot_hold_is_encoded_anew(tmp_path: Path, re
     assert abs(seconds - 1.0) < 0.06
 
 
+def test_sound_of_a_rate_that_opus_does_not_take_is_resampled(tmp_path: Path) -> None:
+    write_movie(tmp_path / "a.mkv", moving_planes(10), rate=Fraction(10), audio="aac", sound_rate=44100)
+    copy(tmp_path / "a.mkv", tmp_path / "b.webm")
+    with av.open(str(tmp_path / "b.webm")) as container:
+        seconds = sum(frame.samples for frame in container.decode(audio=0)) / 48000
+    assert abs(seconds - 1.0) < 0.06
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60)])
 def test_rate_and_duration_survive(tmp_path: Path, name: str, rate: Fraction) -> None:
