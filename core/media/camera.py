@@ -13,8 +13,9 @@ import numpy as np
 
 from impasto.core.errors import UnreadableMedia
 from impasto.core.frame import AlphaKind, Frame, Pixels
+from impasto.core.media.movie_container import open_address, stream_of
 from impasto.core.media.movie_facts import facts_of
-from impasto.core.media.movie_reader import FrameConverter, StreamFacts, first_frame, open_container, stream_of
+from impasto.core.media.movie_reader import FrameConverter, StreamFacts, decoded_pictures, first_frame
 from impasto.core.media.shot import ShotInfo
 
 _WIDTH, _HEIGHT, _RATE = 3, 4, 5
@@ -104,7 +105,7 @@ class StreamReader:
         """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia."""
         self._url = url
         options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
-        self._container = open_container(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
+        self._container = open_address(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
         try:
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
@@ -136,7 +137,7 @@ class StreamReader:
         number = 1
         yield self._converter(self._first, number)
         try:
-            for decoded in self._container.decode(stream_of(self._container)):
+            for decoded in decoded_pictures(self._container):
                 if self._closed:
                     return
                 number += 1

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from impasto.core.errors import InconsistentShot, UnreadableMedia, UsageError
 from impasto.core.media.formats import PICTURE_EXTENSIONS
@@ -113,23 +114,35 @@ def find_in_folder(folder: str) -> NumberedPath | str:
 
 def require_unbroken(numbers: Iterable[int], first: int, last: int, name: str) -> None:
     """Raise InconsistentShot naming the frames that are missing between `first` and `last`."""
-    present = set(numbers)
-    missing = [number for number in range(first, last + 1) if number not in present]
+    missing = gaps(numbers, first, last)
     if missing:
         raise InconsistentShot(
-            f"expected frames {first}-{last} of '{name}', missing {spelled(missing)};"
+            f"expected frames {first}-{last} of '{name}', missing {_spelled(missing)};"
             " render them again, or ask for a range without them with --frames"
         )
 
 
+def gaps(numbers: Iterable[int], first: int, last: int) -> list[tuple[int, int]]:
+    """The runs of numbers from `first` to `last` that are not there, each as its first and last, ascending.
+
+    Takes room by the numbers that are there, however far apart they are.
+    """
+    present = [first - 1, *sorted(number for number in set(numbers) if first <= number <= last), last + 1]
+    return [(before + 1, after - 1) for before, after in pairwise(present) if after > before + 1]
+
+
 def spelled(numbers: list[int]) -> str:
     """'3, 7-9, 12' for ascending numbers; at most six runs are spelled out."""
-    runs: list[list[int]] = []
+    runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
+            runs[-1] = (runs[-1][0], number)
         else:
-            runs.append([number, number])
+            runs.append((number, number))
+    return _spelled(runs)
+
+
+def _spelled(runs: list[tuple[int, int]]) -> str:
     shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:6]]
     return ", ".join(shown) + (f" and {len(runs) - 6} more gaps" if len(runs) > 6 else "")
 

@@ -144,6 +144,8 @@ def render_shot(
         raise
     finally:
         run.count(behind.stored())
+    for text in writer.notes:
+        run.note(text)
     path = result_path(writer.path, run.done, stopped=stopped and info.kind != "stream")
     if stopped:
         return Cancelled(id, "asked", path, run.done, clock() - begun)
@@ -228,7 +230,7 @@ class _Run:
         """Add up the time and the invalid pixels of a frame, and hand it to the writer."""
         for stage, seconds in rendered.report.seconds.items():
             self.spend(stage, seconds)
-        for text in rendered.report.notes:
+        for text in (*plate.frame.notes, *rendered.report.notes):
             self.note(text)
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels

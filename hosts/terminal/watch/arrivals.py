@@ -13,9 +13,10 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from impasto.core.media.formats import PICTURE_EXTENSIONS
-from impasto.core.media.numbering import NumberedPath, named_like
+from impasto.core.media.numbering import NumberedPath, gaps, named_like
 from impasto.core.media.open import is_movie
 from impasto.hosts.terminal.watch.record import LOCK
 
@@ -25,6 +26,8 @@ server has its own."""
 Listing = Mapping[str, Stamp]
 """One listing: path below the folder -> stamp."""
 
+_NAMED = 7
+"""Missing numbers that are kept, one more than are shown: two numbers may be thousands of millions apart."""
 PATIENCE = 3.0
 """A writer may pause this many times as long as it has paused before."""
 
@@ -39,7 +42,7 @@ class ArrivedShot:
     """Of names, sizes and times of its files: another digest, another render."""
     frames: int
     missing: tuple[int, ...]
-    """Numbers between the first and the last frame that have no file."""
+    """Numbers between the first and the last frame that have no file, the first few of them."""
     empty: tuple[str, ...]
     """Files of no bytes."""
 
@@ -130,7 +133,8 @@ def shots_in(listing: Listing) -> dict[str, ArrivedShot]:
         numbers = {pattern.number_of(os.path.basename(path)): path for _, path in files}
         own = {number: path for number, path in numbers.items() if number is not None}
         if own:
-            missing = tuple(number for number in range(min(own), max(own) + 1) if number not in own)
+            runs = gaps(own, min(own), max(own))
+            missing = tuple(islice((number for first, last in runs for number in range(first, last + 1)), _NAMED))
             shots[str(pattern)] = _shot(str(pattern), list(own.values()), missing, listing)
     return shots
 

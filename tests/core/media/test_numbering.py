@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.core.errors import InconsistentShot, UnreadableMedia, UsageError
-from impasto.core.media.numbering import NumberedPath, find_in_folder, number_in, parse_numbered, require_unbroken
+from impasto.core.media.numbering import NumberedPath, find_in_folder, gaps, number_in, parse_numbered, require_unbroken
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,13 @@ def test_a_folder_without_pictures_is_unreadable(tmp_path: Path) -> None:
 def test_a_gap_is_named_frame_by_frame() -> None:
     with pytest.raises(InconsistentShot, match=r"missing 3, 6-8;"):
         require_unbroken([1, 2, 4, 5, 9], 1, 9, "plate.####.exr")
+
+
+def test_numbers_far_apart_take_no_room() -> None:
+    assert gaps([1, 2_000_000_000], 1, 2_000_000_000) == [(2, 1_999_999_999)]
+    assert gaps([1, 20261130], -5, 20261131) == [(-5, 0), (2, 20261129), (20261131, 20261131)]
+    with pytest.raises(InconsistentShot, match="missing 2-1999999999;"):
+        require_unbroken([1, 2_000_000_000], 1, 2_000_000_000, "gap.##########.png")
 
 
 def test_an_unbroken_range_passes() -> None:

@@ -91,6 +91,11 @@ def test_time_in_which_nobody_looked_is_no_pause_of_the_writer() -> None:
     assert len(arrivals.update(frames(1, 2), 605.0).complete) == 1
 
 
+def test_numbers_far_apart_name_the_first_that_are_missing() -> None:
+    (shot,) = shots_in(frames(1, 2_000_000_000)).values()
+    assert shot.missing == (2, 3, 4, 5, 6, 7, 8)
+
+
 def test_a_sequence_with_a_gap_waits_for_its_frame() -> None:
     arrivals = Arrivals(5.0)
     arrivals.update(frames(1, 2, 4), 0.0)
