@@ -16,8 +16,8 @@ from impasto.core.media import open_reader
 from impasto.core.media.icc import SPACES, DisplaySpace, make_profile, profile_for, space_of_profile
 from impasto.core.media.picture_reader import read_picture
 from impasto.core.media.picture_writer import write_picture
+from impasto.server.protocol.messages import RenderSettings, ShotJob
 from impasto.server.shots.output_space import output_of
-from impasto.server.shots.render import ShotJob
 from tests.core.media.builders import noise, shot_of, write_movie, write_with_oiio
 from tests.core.media.test_damaged_metadata import chunk
 
@@ -179,7 +179,7 @@ def test_exif_says_the_colour_of_a_jpeg(tmp_path: Path, exif: int, name: str | N
 )
 def test_display_p3_stays_where_the_result_can_say_it(tmp_path: Path, output: str, space: str | None) -> None:
     frame = write(tmp_path / "a.jpg", profile_for("srgb_p3d65_scene") or b"")
-    job = ShotJob(str(tmp_path / "a.jpg"), str(tmp_path / output))
+    job = ShotJob(RenderSettings("identity"), str(tmp_path / "a.jpg"), str(tmp_path / output))
     wanted = output_of(job, shot_of(str(tmp_path / "a.jpg"), kind="still"), frame)
     assert (wanted and wanted.space) == space
 
