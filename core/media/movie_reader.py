@@ -39,6 +39,7 @@ class MovieReader:
         self._container = open_container(path)
         try:
             first = first_frame(self._container, path)
+            self._interlaced = bool(first.interlaced_frame)
             self._times = _shown_times(path, first, needed=frames is not None)
             self._facts = facts_of(self._container, first)
             stream = stream_of(self._container)
@@ -86,7 +87,13 @@ class MovieReader:
         first = self._range.first if self._range is not None else 1
         last = self._range.last if self._range is not None else None
         number = first - 1
-        notes = tuple(f"{note} ('{self._path}')" for note in self._times.notes) if self._times is not None else ()
+        said = self._times.notes if self._times is not None else ()
+        if self._interlaced:
+            said = (
+                *said,
+                "the movie is interlaced, and both fields of a frame are painted as one picture: deinterlace it",
+            )
+        notes = tuple(f"{note} ('{self._path}')" for note in said)
         try:
             for number, decoded in self._numbered(first):
                 if decoded.is_corrupt:
