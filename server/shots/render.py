@@ -252,8 +252,8 @@ def render_shot(
         raise
     finally:
         run.count(behind.stored())
-        for text in writer.notes:
-            run.note(text)
+    for text in writer.notes:
+        run.note(text)
     return ShotResult(
         path=result_path(writer.path, run.done, stopped=stopped and info.kind != "stream"),
         rendered=run.done,
