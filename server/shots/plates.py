@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 
+from impasto.core.errors import UnreadableMedia
 from impasto.core.frame import Frame
 from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader
 from impasto.core.media.guide_files import GuideFiles
@@ -81,10 +82,12 @@ def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
 
 
 def _with_mattes(reader: Reader, matte: str | None, run: FrameRange | None) -> Iterator[Plate]:
-    if matte is None:
+    """Every frame of a reader with its matte. UnreadableMedia where there are fewer than it promised."""
+    count = 0
+    with closing(matte_frames(matte, run)) if matte is not None else nullcontext() as mattes:
         for frame in reader:
-            yield Plate(frame, None)
-        return
-    with closing(matte_frames(matte, run)) as mattes:
-        for frame in reader:
-            yield Plate(frame, next(mattes))
+            count += 1
+            yield Plate(frame, None if mattes is None else next(mattes))
+    promised = reader.info.frame_count
+    if promised is not None and count < promised:
+        raise UnreadableMedia(f"expected {promised} frames in '{reader.info.path}', found {count}; copy it again")
