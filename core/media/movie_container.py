@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final
+from typing import Final, cast
 
 import av
 
@@ -79,6 +79,9 @@ def _with_pictures(
     if stream is None:
         container.close()
         raise UnsupportedMedia(f"expected a movie with pictures, got only sound or data in '{name}'")
+    if cast("av.VideoCodecContext | None", stream.codec_context) is None:
+        container.close()
+        raise UnreadableMedia(f"expected pictures of a known codec in '{name}', got another; check or copy it again")
     stream.thread_type = av.codec.context.ThreadType.AUTO
     return container
 

@@ -18,11 +18,14 @@ from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, W
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import colour_codes, colour_space_of, facts_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
-from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for
+from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for, outside_legal
 from impasto.core.media.orientation import NAME as ORIENTATION
 from impasto.core.media.orientation import orientation_for
 from impasto.core.media.shot import FrameRange, MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
+
+_SEEN = 0.002
+"""The share of a picture's samples outside the legal range from which on it is said that they are clipped."""
 
 
 class MovieReader:
@@ -39,6 +42,7 @@ class MovieReader:
         self._container = open_container(path)
         try:
             first = first_frame(self._container, path)
+            self._interlaced = bool(first.interlaced_frame)
             self._times = _shown_times(path, first, needed=frames is not None)
             self._facts = facts_of(self._container, first)
             stream = stream_of(self._container)
@@ -86,13 +90,27 @@ class MovieReader:
         first = self._range.first if self._range is not None else 1
         last = self._range.last if self._range is not None else None
         number = first - 1
-        notes = tuple(f"{note} ('{self._path}')" for note in self._times.notes) if self._times is not None else ()
+        clips = False
+        about = self._times.notes if self._times is not None else ()
+        if self._interlaced:
+            about = (
+                *about,
+                "the movie is interlaced, and both fields of a frame are painted as one picture: deinterlace it",
+            )
+        notes = tuple(f"{note} ('{self._path}')" for note in about)
         try:
             for number, decoded in self._numbered(first):
                 if decoded.is_corrupt:
                     raise self._damaged(number - 1, "one that decodes with errors")
                 frame = self._converter(decoded, number)
-                yield replace(frame, notes=notes) if notes and number == first else frame
+                said = notes if number == first else ()
+                if not clips and not self._facts.full_range and outside_legal(decoded) > _SEEN:
+                    clips = True
+                    said = (
+                        *said,
+                        f"levels above white or below black of '{self._path}' are clipped (frame {number} on)",
+                    )
+                yield replace(frame, notes=said) if said else frame
                 if number == last:
                     return
         except av.FFmpegError as error:

@@ -12,6 +12,8 @@ from impasto.core.errors import InconsistentShot, UnreadableMedia, UsageError
 from impasto.core.media.formats import PICTURE_EXTENSIONS
 
 _PLACEHOLDER = re.compile(r"%(?:0(?P<printf>\d+))?d|#+|@+")
+_FOREIGN = re.compile(r"\$\{?F(?P<digits>\d?)\}?|<F(?:rame)?\d?>|\*|\[(?P<first>\d+)-(?P<last>\d+)\]")
+"""How Houdini, Katana, shells and Resolve write where the number goes."""
 _NUMBERED_NAME = re.compile(r"^(?P<prefix>.*?)(?P<number>(?:(?<=[._])-|^-)?\d+)(?P<suffix>\.\w+)$")
 
 
@@ -51,15 +53,23 @@ class NumberedPath:
 def parse_numbered(path: str) -> NumberedPath | None:
     """The sequence that a path with a placeholder means, None for a path without one.
 
-    Raises UsageError for two placeholders in the name or one in the folder part.
+    A folder may hold what looks like one, where it is there or the name has its own. Raises UsageError for two
+    placeholders in the name, one in the folder part alone, and for those of other programs, with the way to write them.
     """
     folder, name = os.path.split(path)
-    if _PLACEHOLDER.search(folder) and not os.path.isdir(folder):
-        raise UsageError(f"expected the frame number in the file name, got it in the folder of '{path}'; move it")
     if os.path.exists(path):
         return None
     found = list(_PLACEHOLDER.finditer(name))
     if not found:
+        if _PLACEHOLDER.search(folder) and not os.path.isdir(folder):
+            raise UsageError(f"expected the frame number in the file name, got it in the folder of '{path}'; move it")
+        if (foreign := _FOREIGN.search(name)) is not None:
+            digits = foreign["digits"] or (len(foreign["first"]) if foreign["first"] else 4)
+            ours = os.path.join(folder, f"{name[: foreign.start()]}{'#' * int(digits)}{name[foreign.end() :]}")
+            frames = f" and --frames {int(foreign['first'])}-{int(foreign['last'])}" if foreign["first"] else ""
+            raise UsageError(
+                f"expected the frame number as '####', got '{foreign[0]}' in '{path}'; write '{ours}'{frames}"
+            )
         return None
     if len(found) > 1:
         raise UsageError(f"expected one frame number in a name, got {len(found)} in '{path}'; keep one of them")

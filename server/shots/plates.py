@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import groupby
 
+from impasto.core.errors import UnreadableMedia
 from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.numbering import parse_numbered
@@ -71,10 +72,12 @@ def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
 
 
 def _with_mattes(reader: Reader, matte: str, run: FrameRange | None) -> Iterator[InputFrame]:
-    if not matte:
+    """Every frame of a reader with its matte. UnreadableMedia where there are fewer than it promised."""
+    count = 0
+    with closing(matte_frames(matte, run)) if matte else nullcontext() as mattes:
         for frame in reader:
-            yield InputFrame(frame, None)
-        return
-    with closing(matte_frames(matte, run)) as mattes:
-        for frame in reader:
-            yield InputFrame(frame, next(mattes))
+            count += 1
+            yield InputFrame(frame, None if mattes is None else next(mattes))
+    promised = reader.info.frame_count
+    if promised is not None and count < promised:
+        raise UnreadableMedia(f"expected {promised} frames in '{reader.info.path}', found {count}; copy it again")

@@ -38,6 +38,34 @@ def test_a_placeholder_too_many_or_in_the_folder_is_refused(pattern: str) -> Non
         parse_numbered(pattern)
 
 
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("a/plate.$F4.exr", "write 'a/plate.####.exr'"),
+        ("plate.$F.exr", "write 'plate.####.exr'"),
+        ("plate.${F5}.exr", "write 'plate.#####.exr'"),
+        ("plate.*.exr", "write 'plate.####.exr'"),
+        ("plate.[0001-0100].exr", "write 'plate.####.exr' and --frames 1-100"),
+        ("plate.<F4>.exr", "write 'plate.####.exr'"),
+    ],
+)
+def test_the_placeholder_of_another_program_gets_the_way_to_write_it(path: str, ours: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_numbered(path)
+    assert str(refused.value).endswith(ours)
+
+
+def test_a_file_whose_name_looks_like_a_placeholder_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "plate[1-2].exr").touch()
+    assert parse_numbered(str(tmp_path / "plate[1-2].exr")) is None
+
+
+@pytest.mark.parametrize("folder", ["shot#3", "50%d", "take_####"])
+def test_a_new_folder_may_look_like_a_placeholder_beside_one(tmp_path: Path, folder: str) -> None:
+    found = parse_numbered(str(tmp_path / folder / "plate.####.exr"))
+    assert found == NumberedPath(str(tmp_path / folder), "plate.", 4, ".exr")
+
+
 @given(number=st.integers(-99999, 9999999), padding=st.integers(1, 8))
 def test_a_number_survives_the_way_into_a_name_and_back(number: int, padding: int) -> None:
     numbered = NumberedPath("", "plate.", padding, ".exr")

@@ -29,6 +29,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.guide_planes import planes_of
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.media.movie_reader import MovieReader
 from impasto.core.resize import resize_frame
 from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import (
@@ -620,3 +621,27 @@ class TestGuides:
         write_layers(tmp_path / "normal" / "a.0002.exr", {"normal.X": other})
         assert self.painted(job) == {2: (0.75, 0.02)}
         assert len(self.painted(replace(job, guides=job.guides[::-1]))) == 4, "other pictures are other settings"
+
+
+@pytest.mark.parametrize("output", ["out/o.mp4", "out/o.####.png"])
+def test_fewer_frames_than_promised_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    plate = write_movie(tmp_path / "p.mov", 6)
+    whole = MovieReader.__iter__
+    monkeypatch.setattr(MovieReader, "__iter__", lambda reader: itertools.islice(whole(reader), 4))
+    kept: list[str] = []
+    with pytest.raises(UnreadableMedia, match="expected 6 frames"):
+        render_shot(ShotJob(STYLE, plate, str(tmp_path / output)), FakePainter(), on_cut=kept.append)
+    assert kept == [str(tmp_path / output.replace("o.mp4", "o.partial.mp4"))]
+
+
+def test_what_is_not_in_the_result_is_told_once(tmp_path: Path) -> None:
+    plate = str(tmp_path / "p.####.png")
+    with open_writer(plate, ShotInfo("", "sequence", 1, 2, WIDTH, HEIGHT)) as writer:
+        for number in (1, 2):
+            writer.write(Frame.from_pixels(np.full((HEIGHT, WIDTH, 4), 200, np.uint8), number=number))
+    events: list[ShotEvent] = []
+    render_shot(ShotJob(STYLE, plate, str(tmp_path / "o.mp4")), FakePainter(), on_event=events.append)
+    assert [text for event in events if isinstance(event, ShotProgress) for text in event.notes] == [
+        f"'{plate}' states no frame rate: the movie plays at 24 frames per second",
+        f"not in the result are, of '{plate}': alpha",
+    ]
