@@ -8,8 +8,8 @@ import pytest
 from impasto.core import colour, grade
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Samples, Window
-from impasto.core.grade import After, Before
-from impasto.core.resize import Resize, resize_frame
+from impasto.core.grade_settings import After, Before, Resize
+from impasto.core.resize import resize_frame
 from tests.plates import noise
 
 
