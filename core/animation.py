@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.params import PARAMETERS, Params
+from impasto.core.record import record
 
 FRAMES: Final = range(-(1 << 31), 1 << 31)
 """Valid frame numbers."""
@@ -18,7 +19,7 @@ KEYFRAMES: Final = 100_000
 """Most values of one parameter."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Track:
     """One parameter over a shot: its values at key frames by ascending frame, linear between them, constant outside.
 
@@ -68,7 +69,7 @@ class Track:
         return min(max(value, min(low, high)), max(low, high))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Animation:
     """The animated parameters of a shot. A parameter has at most one track."""
 

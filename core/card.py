@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Literal
 
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.guides import READINGS, Guide
 from impasto.core.params import Params
+from impasto.core.record import record
 
 SCHEMA = 3
 """Version of the card's layout. Raise it with every change that an older reader would misread."""
@@ -34,7 +35,7 @@ COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
 """Input and output space of every network of this schema."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Training:
     """How the weights were trained."""
 
@@ -48,7 +49,7 @@ class Training:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyFacts:
     """The painted keys in a style's file: see `impasto.core.keyframe_paint`.
 
@@ -65,7 +66,7 @@ class KeyFacts:
     follow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Card:
     """The facts of a style.
 

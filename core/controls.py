@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from impasto.core.errors import UnknownName
-from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
+from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before
 from impasto.core.params import PARAMETERS, Parameter, Params
 
 

@@ -29,7 +29,6 @@ A message says what was expected, what came, and what to do, in one sentence or 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -53,8 +52,10 @@ class UnknownName(UsageError):
     code = "unknown_name"
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        from difflib import get_close_matches
+
         names = sorted(set(known))
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = get_close_matches(name, names, n=1, cutoff=0.5)
         if not near:
             near = [known_name for known_name in names if name.lower() in known_name.lower()][:1]
         if near:

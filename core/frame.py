@@ -8,7 +8,7 @@ passes through unchanged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import UnknownName, UnsupportedMedia
+from impasto.core.record import record
 
 Pixels = npt.NDArray[Any]
 Samples = npt.NDArray[np.float32]
@@ -31,7 +32,7 @@ class AlphaKind(Enum):
     """Straight: colour is independent of alpha (PNG)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Window:
     """A rectangle of whole pixels; y runs downwards, as in OpenEXR."""
 
@@ -41,7 +42,7 @@ class Window:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attribute:
     """One named fact of a file's header, with its stored type (an OpenImageIO type name)."""
 
@@ -51,7 +52,7 @@ class Attribute:
     """The library's own record of it, for types that its binding reads and cannot set; None for all others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """One image of a file, unchanged.
 
@@ -82,7 +83,7 @@ class Part:
         return str(self.attributes["name"].value) if "name" in self.attributes else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ColourLayer:
     """Where the colour is: the part, and the channel indices of R, G, B (three, or one for grey) and alpha."""
 
@@ -91,7 +92,7 @@ class ColourLayer:
     alpha: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyMotion:
     """The motion of a frame's surfaces into a painted key, by a renderer's motion vectors.
 
@@ -104,7 +105,7 @@ class KeyMotion:
     silent: Samples
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frame:
     """One picture of a shot with every part, window and attribute of its file.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from impasto.core.frame import Frame
-from impasto.core.grade import After, Before
+from impasto.core.grade_settings import After, Before
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
 

@@ -2,103 +2,25 @@
 
 Tone and noise are changed in the working picture, (H, W, 3) float32, sRGB-encoded Rec.709, not
 clamped (`impasto.core.colour.encode` of scene-linear light). A change of size is for a whole frame:
-`impasto.core.resize`.
+`impasto.core.resize`. The settings and their ranges are in `impasto.core.grade_settings`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from impasto.core import colour
-from impasto.core.errors import UsageError
 from impasto.core.frame import Samples
-from impasto.core.params import Parameter
-from impasto.core.resize import Resize
-
-_DENOISE = Parameter(
-    "denoise", 0.0, 1.0, 0.0, "Smooths grain and noise and keeps edges: 0.3 for a clean camera, 1 for heavy grain."
-)
-_SHARPEN = Parameter("sharpen", 0.0, 3.0, 0.0, "Sharpens the edges of the strokes: 0.5 is gentle, 2 is strong.")
-_LEVELS = (
-    Parameter("black", -1.0, 1.0, 0.0, "The tone that becomes black: higher darkens the shadows."),
-    Parameter("white", 0.0, 2.0, 1.0, "The tone that becomes white: lower brightens the lights."),
-    Parameter("gamma", 0.1, 10.0, 1.0, "Middle tones: above 1 brightens, below 1 darkens; black and white stay."),
-    Parameter("saturation", 0.0, 4.0, 1.0, "Strength of colours: 0 is grey, 1 leaves them, 2 doubles them."),
-)
-BEFORE_CONTROLS: tuple[Parameter, ...] = (_DENOISE, *_LEVELS)
-AFTER_CONTROLS: tuple[Parameter, ...] = (_DENOISE, _SHARPEN, *_LEVELS)
+from impasto.core.grade_settings import After as After
+from impasto.core.grade_settings import Before as Before
 
 DENOISE_RADIUS = 3
 SHARPEN_SIGMA = 1.0
 SHARPEN_RADIUS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """The grade of the plate before the network; the defaults do nothing.
-
-    The order is resize, denoise, levels, saturation. A value outside its range raises UsageError.
-    """
-
-    denoise: float = 0.0
-    black: float = 0.0
-    white: float = 1.0
-    gamma: float = 1.0
-    saturation: float = 1.0
-    resize: Resize | None = None
-
-    def __post_init__(self) -> None:
-        _check(self, BEFORE_CONTROLS)
-
-    @property
-    def is_off(self) -> bool:
-        """Whether the picture stays unchanged, apart from its size."""
-        return all(getattr(self, control.name) == control.default for control in BEFORE_CONTROLS)
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """The grade of the painting after the network; the defaults do nothing.
-
-    The order is denoise, sharpen, levels, saturation, resize. A value outside its range raises UsageError.
-    """
-
-    denoise: float = 0.0
-    sharpen: float = 0.0
-    black: float = 0.0
-    white: float = 1.0
-    gamma: float = 1.0
-    saturation: float = 1.0
-    resize: Resize | None = None
-
-    def __post_init__(self) -> None:
-        _check(self, AFTER_CONTROLS)
-
-    @property
-    def is_off(self) -> bool:
-        """Whether the picture stays unchanged, apart from its size."""
-        return all(getattr(self, control.name) == control.default for control in AFTER_CONTROLS)
-
-
-def _check(settings: Before | After, controls: tuple[Parameter, ...]) -> None:
-    assert {field.name for field in fields(settings)} == {control.name for control in controls} | {"resize"}
-    for control in controls:
-        value = getattr(settings, control.name)
-        if not math.isfinite(value) or not control.minimum <= value <= control.maximum:
-            raise UsageError(
-                f"expected {control.name} between {control.minimum:g} and {control.maximum:g}, got {value!r}"
-            )
-    if settings.white - settings.black < 1e-3:
-        raise UsageError(
-            f"expected white above black, got black {settings.black:g} and white {settings.white:g}; "
-            "raise white or lower black"
-        )
 
 
 def grade_before(picture: Samples, settings: Before) -> Samples:

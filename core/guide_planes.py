@@ -26,8 +26,9 @@ import numpy as np
 from impasto.core import colour
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, find_channel, find_layer
+from impasto.core.grade_settings import Resize
 from impasto.core.guides import ID_PLANES, Guide
-from impasto.core.resize import Resize, resize_frame
+from impasto.core.resize import resize_frame
 
 
 def planes_of(frame: Frame, guides: Sequence[Guide]) -> Samples | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from impasto.core.record import record
 
 Reading = Literal["normal", "depth", "colour", "mask", "vector", "id", "plain"]
 """How the samples of a channel become planes. 'plain' takes them unchanged, as styles of card schema 2 did."""
@@ -13,7 +14,7 @@ READINGS: tuple[Reading, ...] = ("normal", "depth", "colour", "mask", "vector", 
 ID_PLANES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guide:
     """One channel that a style sees: its name in the files, how it is read, and the scale of that.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 
 from impasto.core.errors import UsageError
+from impasto.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """One control: its range, its default, and a tooltip of one sentence."""
 
@@ -43,7 +44,7 @@ PARAMETERS: tuple[Parameter, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Params:
     """A value for every control; a value outside its range raises UsageError."""
 

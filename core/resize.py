@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,55 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core import colour
-from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
-
-LARGEST_SIDE = 32768
-"""The longest side of a frame, in pixels, that a resize makes."""
-
-_SIZE = re.compile(r"(?P<percent>\d+(\.\d+)?)%|(?P<width>\d*)x(?P<height>\d*)", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """A new size of the display window: a scale, or width and height.
-
-    Build it by `parse`. A side that is None follows the other by the picture's aspect ratio.
-    """
-
-    scale: float | None = None
-    width: int | None = None
-    height: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Resize:
-        """'50%', '1280x720', '1280x' or 'x720' as a size; UsageError for anything else."""
-        written = _SIZE.fullmatch(text.strip())
-        if written and written["percent"] and float(written["percent"]) > 0:
-            return cls(scale=float(written["percent"]) / 100)
-        if written and (written["width"] or written["height"]):
-            width, height = (int(side) if side else None for side in written.group("width", "height"))
-            if all(side is None or 1 <= side <= LARGEST_SIDE for side in (width, height)):
-                return cls(width=width, height=height)
-        raise UsageError(
-            f"expected a size as 50%, 1280x720, 1280x or x720, with sides up to {LARGEST_SIDE}, got '{text}'"
-        )
-
-    def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height after the resize of a picture of this size; UsageError above `LARGEST_SIDE`."""
-        if self.scale is not None:
-            size = round(width * self.scale), round(height * self.scale)
-        elif self.width is None:
-            assert self.height is not None
-            size = round(width * self.height / height), self.height
-        else:
-            size = self.width, self.height or round(height * self.width / width)
-        if max(size) > LARGEST_SIDE:
-            raise UsageError(
-                f"expected sides of at most {LARGEST_SIDE} after the resize of {width}x{height}, "
-                f"got {size[0]}x{size[1]}; choose a smaller size"
-            )
-        return max(size[0], 1), max(size[1], 1)
+from impasto.core.grade_settings import Resize
 
 
 def resize_frame(frame: Frame, target: Resize, override: str | None = None) -> Frame:

@@ -13,7 +13,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
 from impasto.core.guides import planes_in
 from impasto.core.keyframe_paint.stored_keys import Keys, take_keys, tensors_of
+from impasto.core.record import record
 from impasto.core.style_reference import (
     FILE_ENDINGS,
     Mix,
@@ -43,7 +44,7 @@ LARGEST_HEADER = 4 << 20
 CANARY_TOLERANCE = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Style:
     """A loaded style: its card, the network as it was trained (fold it to render), and the keys that it carries."""
 

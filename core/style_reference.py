@@ -14,17 +14,18 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UnknownName, UsageError
+from impasto.core.record import record
 
 MARK = "@"
 FILE_ENDINGS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mix:
     """The weight of every style in a file, in the order of its card; they sum to 1."""
 

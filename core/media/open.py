@@ -1,16 +1,19 @@
-"""Choose the reader or the writer by the path alone."""
+"""Choose the reader or the writer by the path alone, and load the libraries of that one alone."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.media.formats import PICTURE_EXTENSIONS, picture_format
 from impasto.core.media.numbering import NumberedPath, find_in_folder, named_like, parse_numbered
-from impasto.core.media.sequence import Files, PictureReader, PictureWriter, ResumeCheck
 from impasto.core.media.shot import FrameRange, Reader, ShotInfo, Writer
+
+if TYPE_CHECKING:
+    from impasto.core.media.sequence import Files, ResumeCheck
 
 MOVIE_EXTENSIONS = frozenset(
     {".mov", ".mp4", ".m4v", ".mkv", ".avi", ".webm", ".mxf", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv", ".flv", ".ogv"}
@@ -43,16 +46,14 @@ def open_reader(path: str, *, frames: FrameRange | None = None, layer: str | Non
         return CameraReader(int(camera["index"]))
     if not path:
         raise UsageError("expected the path of a movie, a picture or a sequence, got an empty one; name the input")
-    if os.path.isdir(path):
-        return PictureReader(find_in_folder(path), frames, layer)
-    numbered = parse_numbered(path)
-    if numbered is not None:
-        return PictureReader(numbered, frames, layer)
-    if is_movie(path):
+    files: Files | None = find_in_folder(path) if os.path.isdir(path) else parse_numbered(path)
+    if files is None and is_movie(path):
         from impasto.core.media.movie_reader import MovieReader
 
         return MovieReader(path, frames)
-    return PictureReader(path, frames, layer)
+    from impasto.core.media.sequence import PictureReader
+
+    return PictureReader(path if files is None else files, frames, layer)
 
 
 def open_writer(
@@ -77,6 +78,8 @@ def open_writer(
         raise UsageError("expected --overwrite or --resume, got both; resume replaces what does not agree by itself")
     files = picture_target(path, shot)
     if files is not None:
+        from impasto.core.media.sequence import PictureWriter
+
         return PictureWriter(files, shot, overwrite=overwrite, resume=resume, resume_check=resume_check)
     if resume:
         raise UsageError(

@@ -7,7 +7,6 @@ from typing import Literal
 
 from impasto.core.frame import Frame
 from impasto.core.media.formats import picture_format
-from impasto.core.media.movie_codec import container_of
 from impasto.core.media.open import picture_target
 from impasto.core.media.shot import ShotInfo
 
@@ -36,6 +35,8 @@ def target_of(path: str, shot: ShotInfo, first: Frame | None = None) -> OutputTr
     own = _samples_of(shot, first)
     files = picture_target(path, shot)
     if files is None:
+        from impasto.core.media.movie_codec import container_of
+
         container_of(path)
         return OutputTraits("display", "uint8" if own == "uint8" else "uint10", layers=False, provenance=True)
     kind = picture_format(str(files))

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from impasto.hosts.events import RunCancelled, RunFailed, line_of
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
 from impasto.hosts.terminal.train.torchrun import exit_process
+
+if TYPE_CHECKING:
+    from impasto.hosts.events import RunCancelled, RunFailed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,6 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
+        from impasto.hosts.events import RunCancelled
+
         _report(arguments, RunCancelled(None, 0, 0.0))
         return INTERRUPTED
     except BrokenPipeError:
@@ -57,6 +62,8 @@ def _run(arguments: Sequence[str]) -> int:
         message = _usage_message(error)
         if message is None:
             raise
+        from impasto.hosts.events import RunFailed
+
         _report(arguments, RunFailed("usage", message, "`impasto --help` shows what there is", USAGE))
         return USAGE
     return code if isinstance(code, int) else 0
@@ -80,6 +87,8 @@ def _usage_message(error: Exception) -> str | None:
 
 def _report(arguments: Sequence[str], event: RunFailed | RunCancelled) -> None:
     """Print an event to standard output for programs, a message to standard error for people."""
+    from impasto.hosts.events import RunFailed, line_of
+
     if "--json" in arguments:
         print(line_of(event), flush=True)
     elif isinstance(event, RunFailed):

@@ -6,21 +6,21 @@ Only the file of the command that was asked for is imported, so that `impasto --
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
-from importlib.metadata import version
 from inspect import cleandoc
 from typing import Annotated
 
 import typer
 
+from impasto.core.record import record
 from impasto.hosts.terminal.exit_codes import exit_code_table
 
 HELP = "A painter's style on a shot: a plate in, a painted plate out."
 EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommandEntry:
     """A row of the table: one function, or a group of subcommands."""
 
@@ -143,6 +143,8 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 def show_version(asked: bool) -> None:
     """Print the version and leave, where it was asked for."""
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"impasto {version('impasto')}")
         raise typer.Exit
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS
 from impasto.core.params import PARAMETERS, Parameter
 
 Command = TypeVar("Command", bound=Callable[..., None])

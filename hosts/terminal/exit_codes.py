@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from impasto.core.errors import (
     DeviceError,
     ImpastoError,
@@ -15,13 +13,14 @@ from impasto.core.errors import (
     TrainingError,
     UsageError,
 )
+from impasto.core.record import record
 
 DONE, INTERNAL, USAGE, INPUT, OUTPUT, STYLE, DEVICE, TRAINING, SERVER = range(9)
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it; also for SIGTERM."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExitCode:
     """One way to end, and what it says."""
 

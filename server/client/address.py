@@ -5,14 +5,12 @@ from __future__ import annotations
 import ipaddress
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from impasto.core.errors import ServerUnreachable, UsageError
-from impasto.server.auth import ClientAuth
+from impasto.core.record import record
 from impasto.server.client.transport import Endpoints
-from impasto.server.launcher import last_line, launch
 from impasto.server.runtime_dir import (
     TCP,
     control_endpoint,
@@ -22,6 +20,9 @@ from impasto.server.runtime_dir import (
     running,
     runtime_folder,
 )
+
+if TYPE_CHECKING:
+    from impasto.server.auth import ClientAuth
 
 
 class ServerAddress(Protocol):
@@ -45,7 +46,7 @@ class ServerAddress(Protocol):
         """What the log of a lost server says, to be put behind a sentence; may be empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalAddress:
     """The server of a runtime folder."""
 
@@ -76,6 +77,8 @@ class LocalAddress:
                     f"expected a server in '{self.folder}', none runs; start one with `impasto serve`, or connect "
                     f"with start=True"
                 )
+            from impasto.server.launcher import launch
+
             launch(self.folder, self.command, timeout_s)
         return Endpoints(control_endpoint(self.folder), data_endpoint(self.folder), f"the server in '{self.folder}'")
 
@@ -85,12 +88,14 @@ class LocalAddress:
 
     def log_hint(self) -> str:
         """The last line of the log, and where it is."""
+        from impasto.server.launcher import last_line
+
         log = log_path(self.folder)
         line = last_line(log)
         return f"; its log '{log}' ends with: {line}" if line else f"; its log is '{log}'"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoteAddress:
     """A server at an address; it is never started from here."""
 

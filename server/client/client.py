@@ -21,13 +21,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import ServerError
-from impasto.server.auth import ClientAuth
 from impasto.server.client.address import ServerAddress, parse_address
 from impasto.server.client.frame_slot import FrameOptions, FrameSlot
 from impasto.server.client.futures import FrameFuture, ShotFuture, ShotFutureEvent, ShotRequest
@@ -57,6 +56,9 @@ from impasto.server.protocol.messages import (
     Welcome,
 )
 from impasto.server.protocol.pixels import DTYPES, dense_picture, matte_of, picture_of, slot_bytes_needed
+
+if TYPE_CHECKING:
+    from impasto.server.auth import ClientAuth
 
 Samples: TypeAlias = npt.NDArray[Any]
 

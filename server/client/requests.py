@@ -16,10 +16,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerError, ServerUnreachable, UsageError
+from impasto.core.record import record
 from impasto.server.client.address import ServerAddress
 from impasto.server.client.futures import FrameRequest, Pending, ShotRequest
 from impasto.server.client.link_rate import LinkRate
@@ -38,7 +38,7 @@ EARLY_NEWS: Final = 1024
 LOOK_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientOptions:
     """What a client tells the server of itself, and how it connects."""
 

@@ -20,16 +20,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import zmq
 
 from impasto.core.errors import ImpastoError, NotPermitted, ServerUnreachable
-from impasto.server.auth import ClientAuth
+from impasto.core.record import record
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part
 from impasto.server.zmq_parts import receive_frames, send_parts
+
+if TYPE_CHECKING:
+    from impasto.server.auth import ClientAuth
 
 ChannelName: TypeAlias = Literal["control", "data"]
 CHANNELS: Final[tuple[ChannelName, ...]] = ("control", "data")
@@ -51,7 +53,7 @@ _DENIED: Final = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _EVENT = struct.Struct("=hi")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoints:
     """Where a server's sockets are."""
 

@@ -39,7 +39,7 @@ class ServerInfo:
 
 def server_info(server: str, boot: bytes, endpoints: tuple[str, ...], limits: Limits) -> ServerInfo:
     """This installation, as a welcome describes it."""
-    from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+    from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS
     from impasto.core.params import PARAMETERS
 
     def facts(controls: Sequence[Any]) -> tuple[ParameterFacts, ...]:

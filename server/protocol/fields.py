@@ -7,7 +7,6 @@ the specification and raises TypeError when the table is built.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -212,7 +211,9 @@ def _choice_reader(words: tuple[str, ...]) -> Reader:
 
     def read(value: Any) -> str:
         if type(value) is not str or value not in known:
-            near = difflib.get_close_matches(value[:SHOWN], words, n=1) if type(value) is str else []
+            from difflib import get_close_matches
+
+            near = get_close_matches(value[:SHOWN], words, n=1) if type(value) is str else []
             offer = f" (did you mean '{near[0]}'?)" if near else ""
             raise Refused("one of " + ", ".join(repr(word) for word in words), f"{shown(value)}{offer}")
         return value

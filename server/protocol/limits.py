@@ -6,8 +6,9 @@ Sources: the measurements of msgpack's own bounds and the incidents of comparabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from impasto.core.record import record
 
 MAJOR: Final = 1
 MINOR: Final = 1
@@ -37,7 +38,7 @@ RAW_BYTES: Final = 1 << 30
 """Bytes of one picture as samples."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a server lets its clients do. Every number is checked before it is used."""
 

@@ -38,20 +38,21 @@ matte; part 2 of `Done` holds the result. `encoding` says how: "raw", or "blosc2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
+from impasto.core.record import record
 from impasto.server.protocol import limits
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bytes:
     """Exactly `size` bytes."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Blob:
     """Bytes, at least one and at most `most` units of `unit` bytes each."""
 
@@ -59,7 +60,7 @@ class Blob:
     unit: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text:
     """UTF-8 without control characters, at most `bytes` long; not empty unless `empty`."""
 
@@ -67,7 +68,7 @@ class Text:
     empty: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Whole:
     """An integer of this range, both ends included; never a boolean."""
 
@@ -75,7 +76,7 @@ class Whole:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Real:
     """A finite number of this range, both ends included; integers are taken too."""
 
@@ -83,14 +84,14 @@ class Real:
     most: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Many:
     """At most `most` items or entries."""
 
     most: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flat:
     """The fields of the record are keys of the map that it stands in. The last field of its message."""
 
@@ -124,7 +125,7 @@ Tile: TypeAlias = Annotated[int, Whole(-1, limits.SIDE)]
 # Values inside messages
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ErrorFacts:
     """What went wrong, for a person and for a program."""
 
@@ -141,7 +142,7 @@ class ErrorFacts:
     """By which the server's log can be searched."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParameterFacts:
     """One control: the fields of `impasto.core.params.Parameter`."""
 
@@ -152,7 +153,7 @@ class ParameterFacts:
     help: Words
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StyleFacts:
     """One style of the library."""
 
@@ -173,7 +174,7 @@ class StyleFacts:
     """Why the newest file of this name is not used; the one before it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Picture:
     """How the samples of a plate lie in memory: rows of interleaved channels.
 
@@ -195,7 +196,7 @@ class Picture:
     """Empty: scene-linear Rec.709 for floats, sRGB for integers."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MattePicture:
     """How the samples of a matte lie: one channel, of the plate's size and `bottom_up` as the plate."""
 
@@ -206,7 +207,7 @@ class MattePicture:
     """Where it begins in the in-slot, a multiple of 64; unused inline."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slot:
     """A pair of slots of the session's ring."""
 
@@ -216,7 +217,7 @@ class Slot:
     """Higher than the pair's last one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RenderSettings:
     """The settings that a frame, or each frame of a shot, is to be painted with: the style and every control."""
 
@@ -237,7 +238,7 @@ class RenderSettings:
     """Empty: any that the server has."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stretch:
     """The values of a parameter at frames in a row."""
 
@@ -247,7 +248,7 @@ class Stretch:
     """float64, little endian, one for each frame."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnimatedParameter:
     """A parameter that changes over a shot. (1.1)
 
@@ -260,7 +261,7 @@ class AnimatedParameter:
     """At least one, by ascending frame, no frame twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShotJob:
     """What a shot job reads, paints and writes: the one description of it, from a host to the worker that runs it.
 
@@ -320,7 +321,7 @@ PATHS: Final = ("input", "output", "matte", "motion")
 """Fields of a `ShotJob` with one path each."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredFrame:
     """A frame of a shot job that is finished and safe."""
 
@@ -331,7 +332,7 @@ class StoredFrame:
     invalid_pixels: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceFacts:
     """One worker and what it works on."""
 
@@ -349,7 +350,7 @@ class DeviceFacts:
     device_total_bytes: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientFacts:
     """One session."""
 
@@ -363,7 +364,7 @@ class ClientFacts:
     running: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PastError:
     """An error that was answered, newest last."""
 
@@ -376,7 +377,7 @@ class PastError:
 # From the client
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hello:
     """The first message on control. Answer: `Welcome`, or `Rejected`."""
 
@@ -403,7 +404,7 @@ class Hello:
     what ran in it is stopped. A job of it may be sent again under its id, which is busy until it has stopped. (1.1)"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Join:
     """The first message on data, with the session of the welcome. Answer: `Joined`, or `Rejected`."""
 
@@ -412,7 +413,7 @@ class Join:
     session: Id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenRing:
     """Asks for a ring. A session has one; a new one takes the place of the old. Answer: `RingOffered` or `Failed`."""
 
@@ -423,7 +424,7 @@ class OpenRing:
     pairs: Annotated[int, Whole(1, 64)] = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttachRing:
     """Proves the mapping. Answer: `RingReady` or `Failed`."""
 
@@ -434,7 +435,7 @@ class AttachRing:
     nonce: Annotated[bytes, Bytes(16)]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseRing:
     """The client uses the ring no more. No answer."""
 
@@ -443,7 +444,7 @@ class CloseRing:
     ring: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Submit:
     """A frame request (data). The result has the layout, dtype and channels of the plate.
 
@@ -469,7 +470,7 @@ class Submit:
     """Seconds from arrival after which the answer is of no use."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubmitShot:
     """A shot job (data): the server reads and writes the files itself.
 
@@ -482,7 +483,7 @@ class SubmitShot:
     job: Annotated[ShotJob, Flat()]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cancel:
     """Takes a request back, wherever it is. Its terminal message follows; nothing if it had one. (control)"""
 
@@ -491,7 +492,7 @@ class Cancel:
     id: Id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ping:
     """Answer: `Pong` with the same token, at once. Renews the lease, as every message does."""
 
@@ -500,7 +501,7 @@ class Ping:
     token: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListStyles:
     """Answer: `StyleList`, from this place of the list on."""
 
@@ -510,7 +511,7 @@ class ListStyles:
     offset: Count = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShowPreview:
     """Answer: `PreviewFound` with a PNG in part 2, or `Failed`."""
 
@@ -520,7 +521,7 @@ class ShowPreview:
     style: Name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AskStatus:
     """Answer: `Status`."""
 
@@ -529,7 +530,7 @@ class AskStatus:
     id: Id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shutdown:
     """Asks the server to take no more work, finish what runs and leave. Answer: `ShuttingDown` or `Failed`."""
 
@@ -540,7 +541,7 @@ class Shutdown:
     """Cancel what runs instead of finishing it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Goodbye:
     """The client leaves: its queued requests are dropped, its ring goes. No answer. (control)"""
 
@@ -550,7 +551,7 @@ class Goodbye:
 # From the server
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Welcome:
     """The answer to `Hello`: what the client may do."""
 
@@ -584,14 +585,14 @@ class Welcome:
     resumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Joined:
     """The answer to `Join`: requests are taken from now on."""
 
     TYPE: ClassVar = "joined"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RingOffered:
     """Where to map, and how the segment is laid out."""
 
@@ -608,7 +609,7 @@ class RingOffered:
     nonce_offset: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RingReady:
     """The mapping is proven; the ring may be named in `Submit`."""
 
@@ -618,7 +619,7 @@ class RingReady:
     ring: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Queued:
     """The request waits; sent only if it does not start at once, and again when much changes. Lossy."""
 
@@ -628,7 +629,7 @@ class Queued:
     position: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Done:
     """The frame is painted. Terminal."""
 
@@ -647,7 +648,7 @@ class Done:
     encoding: Encoding = "raw"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShotStarted:
     """The shot is open and its result is free. Again, with more frames skipped, when a worker was replaced."""
 
@@ -665,7 +666,7 @@ class ShotStarted:
     attempt: Count = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShotProgress:
     """Frames that became safe since the last progress, at most ten times a second. Every frame is reported once.
 
@@ -679,7 +680,7 @@ class ShotProgress:
     notes: Annotated[tuple[Words, ...], Many(16)] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShotDone:
     """The shot job is finished. Terminal."""
 
@@ -695,7 +696,7 @@ class ShotDone:
     stages: Annotated[dict[Name, Seconds], Many(16)] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """The request could not be answered. Terminal for `Submit` and `SubmitShot`."""
 
@@ -708,7 +709,7 @@ class Failed:
     rendered: Count = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cancelled:
     """The request was taken back. Terminal."""
 
@@ -722,7 +723,7 @@ class Cancelled:
     seconds: Seconds = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expired:
     """The deadline passed before the frame was painted. Terminal."""
 
@@ -732,7 +733,7 @@ class Expired:
     late_s: Seconds
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pong:
     """The answer to `Ping`. One with token 0 that nobody asked for looks whether the client is still there."""
 
@@ -741,7 +742,7 @@ class Pong:
     token: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StyleList:
     """A page of the library, sorted by name."""
 
@@ -755,7 +756,7 @@ class StyleList:
     styles: Annotated[tuple[StyleFacts, ...], Many(64)]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StylesChanged:
     """The library changed; sent to every session."""
 
@@ -764,7 +765,7 @@ class StylesChanged:
     revision: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PreviewFound:
     """The preview is in part 2, a PNG."""
 
@@ -773,7 +774,7 @@ class PreviewFound:
     id: Id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Status:
     """How the server is."""
 
@@ -804,7 +805,7 @@ class Status:
     counters: Annotated[dict[Name, Count], Many(64)]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShuttingDown:
     """The server takes no more work and leaves; to whoever asked, and to every session."""
 
@@ -815,7 +816,7 @@ class ShuttingDown:
     """The longest that it waits for what runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rejected:
     """A message that was not taken, without a request to hang the answer on."""
 

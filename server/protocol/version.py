@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from impasto.core.errors import IncompatibleServer
+from impasto.core.record import record
 from impasto.server.protocol.limits import MAJOR, MINOR, Limits
 from impasto.server.protocol.messages import Hello, Lane
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offer:
     """What a server has for a connection."""
 
@@ -22,7 +23,7 @@ class Offer:
     minor: int = MINOR
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Agreement:
     """What both sides go by from now on; the fields of `Welcome` by the same names."""
 

@@ -6,9 +6,10 @@ Ring segments travel beside `MapRing` as an open file. The worker ends when the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
+from impasto.core.record import record
 from impasto.server.protocol.messages import (
     Count,
     DeviceFacts,
@@ -34,7 +35,7 @@ DEVICE_FAILED: Final = 86
 # From the front
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapRing:
     """Map the segment whose open file comes with this message (on Windows: whose tag is `path`)."""
 
@@ -45,7 +46,7 @@ class MapRing:
     segment_bytes: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DropRing:
     """The segment is not used any more."""
 
@@ -54,7 +55,7 @@ class DropRing:
     ring: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PaintFrame:
     """Paint the samples at one place of a mapped segment into another. Answer: `FramePainted` or `WorkFailed`.
 
@@ -71,7 +72,7 @@ class PaintFrame:
     out_offset: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunShot:
     """Run a shot job.
 
@@ -88,7 +89,7 @@ class RunShot:
     """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TurnGranted:
     """The job may paint its next frame."""
 
@@ -98,7 +99,7 @@ class TurnGranted:
     turn: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopWork:
     """Stop a request or job at its next cancel point and answer `WorkStopped`."""
 
@@ -107,7 +108,7 @@ class StopWork:
     id: Id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckStyle:
     """Load and verify a style file; a good one takes the place of the one of its name. Answer: `StyleChecked`."""
 
@@ -118,7 +119,7 @@ class CheckStyle:
     path: Words
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quit:
     """End, without waiting for what runs."""
 
@@ -128,7 +129,7 @@ class Quit:
 # From the worker
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """The device answers and has painted a test picture as it should."""
 
@@ -141,7 +142,7 @@ class Ready:
     """Asked for 'auto': the other devices of this machine, each worth a worker of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Beat:
     """Twice a second: the worker lives. Units that moved since the last one are named."""
 
@@ -151,7 +152,7 @@ class Beat:
     moved: Annotated[tuple[Id, ...], Many(64)] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FramePainted:
     """The result is in its place."""
 
@@ -160,7 +161,7 @@ class FramePainted:
     done: Done
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkFailed:
     """A request or job ended with an error; the worker itself is well unless it leaves after this."""
 
@@ -172,7 +173,7 @@ class WorkFailed:
     rendered: Count = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkStopped:
     """A request or job was stopped as told."""
 
@@ -184,7 +185,7 @@ class WorkStopped:
     seconds: Seconds = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShotOpened:
     """The shot is open and its result free."""
 
@@ -193,7 +194,7 @@ class ShotOpened:
     started: ShotStarted
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TurnAsked:
     """A frame of the job waits for its turn."""
 
@@ -205,7 +206,7 @@ class TurnAsked:
     pixels: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TurnOver:
     """The turn's frame is painted, or was given up."""
 
@@ -215,7 +216,7 @@ class TurnOver:
     turn: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FramesSafe:
     """Frames of a job that are stored, and notes for the artist."""
 
@@ -226,7 +227,7 @@ class FramesSafe:
     notes: Annotated[tuple[Words, ...], Many(16)] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShotEnded:
     """The job is finished."""
 
@@ -235,7 +236,7 @@ class ShotEnded:
     done: ShotDone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StyleChecked:
     """What became of a style file."""
 
@@ -247,7 +248,7 @@ class StyleChecked:
     error: ErrorFacts | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerNote:
     """Something for the log."""
 

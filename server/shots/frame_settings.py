@@ -8,11 +8,10 @@ from dataclasses import asdict, replace
 from impasto.core.card import KeyFacts
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.grade import After, Before
+from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.keyframe_paint.blending import strokes_differ
 from impasto.core.media import ShotInfo
 from impasto.core.params import PARAMETERS, Params
-from impasto.core.resize import Resize
 from impasto.server.protocol.animation import animation_from
 from impasto.server.protocol.messages import ShotJob
 from impasto.server.shots.job import motion_of

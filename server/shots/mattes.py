@@ -12,10 +12,11 @@ import numpy as np
 from impasto.core import colour
 from impasto.core.errors import InconsistentShot, OutputExists, UsageError
 from impasto.core.frame import AlphaKind, Frame, Samples, find_layer
+from impasto.core.grade_settings import Resize
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.numbering import find_in_folder, parse_numbered, require_unbroken
 from impasto.core.media.open import is_movie
-from impasto.core.resize import Resize, resize_frame
+from impasto.core.resize import resize_frame
 
 
 def matte_frames(path: str, run: FrameRange | None) -> Generator[Frame, None, None]:

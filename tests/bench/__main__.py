@@ -18,6 +18,7 @@ from tests.bench.flicker import flicker_figures
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
+from tests.bench.startup import startup_figures
 from tests.bench.training import PLATE_SIDE, first_preview_s, step_figures, teacher_figures
 from tests.bench.transport import latency, overhead, round_trips
 
@@ -26,7 +27,7 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves the slow ones out; `server`, `blender` or `training` leaves everything but that out."""
+    """Measure; `quick` leaves the slow ones out; `server`, `blender`, `training` or `startup` measures that alone."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
@@ -35,6 +36,9 @@ def main() -> None:
         return
     if "blender" in sys.argv[1:]:
         _blender_figures(console)
+        return
+    if "startup" in sys.argv[1:]:
+        _startup_figures(console)
         return
     if "training" in sys.argv[1:]:
         _training_figures(console)
@@ -84,7 +88,7 @@ def main() -> None:
         report |= {"shots": [asdict(s) for s in shots], "flicker": [asdict(f) for f in flicker], "peak_4k_gib": peaks}
         report |= _training_figures(console)
         report |= _blender_figures(console)
-    report |= _server_figures(console)
+    report |= _server_figures(console) | _startup_figures(console)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=2))
     console.print(f"kept in {RESULT}")
@@ -126,6 +130,24 @@ def _training_figures(console: Console) -> dict[str, object]:
         "teachers": [asdict(t) for t in teachers],
         "first_preview_s": preview_s,
     }
+
+
+def _startup_figures(console: Console) -> dict[str, object]:
+    found = startup_figures()
+    rows = [
+        (
+            each.name,
+            f"{each.milliseconds:.0f}",
+            f"{each.cpu_ms:.0f}",
+            f"{each.ratio:.2f}",
+            "-" if each.bar is None else f"{each.bar:.2f}",
+            each.verdict,
+        )
+        for each in found
+    ]
+    columns = ("command", "ms", "CPU ms", "to numpy", "bar", "verdict")
+    console.print(_table("start-up, wall time; of the client: beyond numpy", columns, rows))
+    return {"startup": [asdict(each) for each in found]}
 
 
 def _server_figures(console: Console) -> dict[str, object]:

@@ -8,13 +8,13 @@ import pytest
 from impasto.core import colour, grade
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Samples, Window
-from impasto.core.grade import After, Before
-from impasto.core.resize import Resize, resize_frame
+from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before, Resize
+from impasto.core.resize import resize_frame
 from tests.plates import noise
 
 
 class TestSettings:
-    @pytest.mark.parametrize(("settings", "controls"), [(Before, grade.BEFORE_CONTROLS), (After, grade.AFTER_CONTROLS)])
+    @pytest.mark.parametrize(("settings", "controls"), [(Before, BEFORE_CONTROLS), (After, AFTER_CONTROLS)])
     def test_every_control_of_the_table_is_a_field_with_its_default(self, settings: type, controls: tuple) -> None:
         defaults = {field.name: field.default for field in fields(settings) if field.name != "resize"}
         assert defaults == {control.name: control.default for control in controls}

@@ -19,12 +19,11 @@ from impasto.core.errors import StyleError, UsageError
 from impasto.core.frame import Attribute, ColourLayer, Frame, Part, Pixels, Samples, Window
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.grade import Before
+from impasto.core.grade_settings import Before, Resize
 from impasto.core.guide_planes import planes_of, read
 from impasto.core.guides import READINGS, Guide, Reading, planes_in
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
-from impasto.core.resize import Resize
 from impasto.core.style import Style, load_style, read_card, save_style
 from tests import plates
 from tests.core.generators.test_unet import lively

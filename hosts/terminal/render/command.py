@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +10,12 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.render.job import job_from
-from impasto.hosts.terminal.render.progress import ProgressReporter
-from impasto.hosts.terminal.report import Reporter, reporter_for
-from impasto.server.protocol.messages import Cancelled, ShotJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from impasto.hosts.terminal.report import Reporter
+    from impasto.server.protocol.messages import ShotJob
 
 CLIENT = "impasto render"
 
@@ -111,6 +112,9 @@ def render(
     The server renders: it is started where none runs, keeps the style ready for the next shot, and leaves
     after a quarter of an hour without work.
     """
+    from impasto.hosts.terminal.render.job import job_from
+    from impasto.hosts.terminal.report import reporter_for
+
     with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
         job = job_from(
             input=input,
@@ -144,7 +148,9 @@ def render(
 def _here(job: ShotJob, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
     from impasto.core.style import find_style, read_card
     from impasto.hosts.terminal.render.local import render_here
+    from impasto.hosts.terminal.render.progress import ProgressReporter
     from impasto.hosts.terminal.style.listing import default_style
+    from impasto.server.protocol.messages import Cancelled
 
     path = find_style(job.look.style or default_style())
     card = read_card(path)

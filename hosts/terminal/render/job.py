@@ -9,11 +9,10 @@ from typing import Any
 
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
-from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, Resize
 from impasto.core.media.shot import FrameRange
 from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import PARAMETERS, Params
-from impasto.core.resize import Resize
 from impasto.hosts.terminal.controls import given
 from impasto.hosts.terminal.render.animation_file import read_animation
 from impasto.server.protocol.animation import animated_from

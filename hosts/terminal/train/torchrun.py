@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn
 
 from impasto.core.errors import DeviceError, UsageError
+from impasto.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProcessRank:
     """One process among those that train together; by default the only one."""
 

@@ -23,7 +23,6 @@ from impasto.core.errors import (
     UsageError,
     WorkerLost,
 )
-from impasto.core.media.movie_codec import CONTAINERS
 from impasto.core.media.open import is_movie
 from impasto.hosts.events import (
     Event,
@@ -216,7 +215,7 @@ class FolderWatcher:
         target = os.path.join(self.target, shot.name)
         stem, extension = os.path.splitext(target)
         movie = is_movie(source)
-        if movie and extension.lower() not in CONTAINERS:
+        if movie and not _is_written(extension):
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
         return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
@@ -232,6 +231,12 @@ class FolderWatcher:
         until = self.clock() + seconds
         while not self.asked() and (left := until - self.clock()) > 0:
             self.pause(min(left, 0.1))
+
+
+def _is_written(extension: str) -> bool:
+    from impasto.core.media.movie_codec import CONTAINERS
+
+    return extension.lower() in CONTAINERS
 
 
 def gap_text(shot: ArrivedShot) -> tuple[str, str]:

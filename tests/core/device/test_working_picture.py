@@ -22,10 +22,9 @@ from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.grade import After, Before
+from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.guides import Guide
 from impasto.core.params import Params
-from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.core.working_picture import Output, WorkingPicture
 from tests.core.generators.test_unet import lively

@@ -15,11 +15,10 @@ import pytest
 from impasto.core.errors import UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.grade import Before
+from impasto.core.grade_settings import Before, Resize
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
 from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
-from impasto.core.resize import Resize
 from impasto.server.protocol.messages import RenderSettings, ShotJob, ShotProgress, StoredFrame, SubmitShot
 from impasto.server.protocol.worker_messages import (
     FramesSafe,

@@ -20,10 +20,9 @@ from impasto.core.engine import Engine, Rendered, Report
 from impasto.core.errors import DeviceError, OutOfMemory, StyleError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.grade import Before
+from impasto.core.grade_settings import Before, Resize
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
-from impasto.core.resize import Resize
 from impasto.core.style import Style
 from impasto.server.shots.job import tile_of
 from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove

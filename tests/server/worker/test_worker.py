@@ -18,7 +18,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame import AlphaKind, Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
-from impasto.core.grade import After, Before
+from impasto.core.grade_settings import After, Before
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.params import Params
