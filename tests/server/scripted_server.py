@@ -1,4 +1,4 @@
-"""A server that does as it is told: it speaks the whole protocol and paints nothing.
+"""A server that follows a script: it speaks the whole protocol and paints nothing.
 
 Frames come back as they went. The style says what happens: 'echo', 'hold' (until `release`), 'fail', 'late', 'garbage'
 (a short inline result), 'die' (the process ends), and any other is an unknown name. A shot of 10 frames is 'rendered'
@@ -318,7 +318,7 @@ class ScriptedAddress:
 
 
 class SocketServer:
-    """The script behind two real sockets, in the calling thread: `serve` until `stop`."""
+    """The script behind two real sockets: in the calling thread by `serve`, in one of its own as a context manager."""
 
     def __init__(self, script: Script, control: str, data: str, set_up: Callable[[Any], None] | None = None) -> None:
         self._script = script
@@ -333,7 +333,7 @@ class SocketServer:
             router.bind(endpoint)
             self._routers[channel] = router  # type: ignore[index]
 
-    def serve(self, *, idle: Callable[[], None] = lambda: None) -> None:
+    def serve(self) -> None:
         poller = zmq.Poller()
         for router in self._routers.values():
             poller.register(router, zmq.POLLIN)
@@ -344,7 +344,6 @@ class SocketServer:
 
         self._script.say = say
         while not self._stop.is_set():
-            idle()
             ready = dict(poller.poll(10))
             for channel, router in self._routers.items():
                 while router in ready:
@@ -355,10 +354,15 @@ class SocketServer:
                     routes[channel] = route
                     self._script.take(channel, parts)
 
-    def stop(self) -> None:
-        self._stop.set()
+    def __enter__(self) -> SocketServer:
+        """Serve in a thread."""
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+        self._thread.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(LIMIT_S)
         for router in self._routers.values():
             router.close()
         self._context.term()
@@ -369,16 +373,11 @@ class SocketServer:
 def serving(folder: Path, script: Script) -> Iterator[SocketServer]:
     """The scripted server in a thread, holding a runtime folder."""
     prepare_folder(folder)
-    with hold_lock(folder, _owner(script)):
-        server = SocketServer(script, control_endpoint(folder), data_endpoint(folder))
-        thread = threading.Thread(target=server.serve, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-            thread.join(LIMIT_S)
-            server.close()
+    with (
+        hold_lock(folder, _owner(script)),
+        SocketServer(script, control_endpoint(folder), data_endpoint(folder)) as server,
+    ):
+        yield server
 
 
 def _owner(script: Script) -> Owner:

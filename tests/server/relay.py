@@ -1,9 +1,9 @@
 """A bad network in one thread: a relay of bytes, over TCP or unix sockets: it delays, throttles, cuts, falls silent.
 
     with Relay(inner="ipc:///run/data.sock", outer="ipc:///tmp/data.sock") as relay:
-        relay.weather.silent = True
+        relay.link.silent = True
 
-It knows nothing of messages: what it cuts, it cuts in the middle. `weather` may be changed at any time.
+It knows nothing of messages: what it cuts, it cuts in the middle. `link` may be changed at any time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,16 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
+
+from impasto.server.auth import ClientAuth
+from impasto.server.client import Client
+from impasto.server.client.requests import ClientOptions
+from impasto.server.client.transport import Endpoints
+from impasto.server.runtime_dir import control_endpoint, data_endpoint
+from tests.server.running_server import WAIT_S, Sandbox
 
 CHUNK = 1 << 16
 HELD = 1 << 20
@@ -25,8 +33,8 @@ LOOK_S = 0.002
 
 
 @dataclass
-class Weather:
-    """What befalls the bytes, in both directions of every connection."""
+class LinkConditions:
+    """What happens to the bytes, in both directions of every connection."""
 
     delay_s: float = 0.0
     bytes_per_s: float = math.inf
@@ -63,7 +71,7 @@ class Relay:
         self._listener.setblocking(False)
         name = self._listener.getsockname()
         self.endpoint = f"tcp://{name[0]}:{name[1]}" if isinstance(name, tuple) else f"ipc://{name}"
-        self.weather = Weather()
+        self.link = LinkConditions()
         self.towards_server = 0
         """Bytes that were passed to the server, over all connections."""
         self.connections = 0
@@ -116,7 +124,7 @@ class Relay:
         wanted = {self._listener: None} | {
             stream.source: stream
             for stream in self._streams
-            if not stream.ended and stream.bytes_held < min(HELD, self.weather.bytes_per_s) and not self.weather.silent
+            if not stream.ended and stream.bytes_held < min(HELD, self.link.bytes_per_s) and not self.link.silent
         }
         for key in list(selector.get_map().values()):
             if key.fileobj not in wanted or wanted[key.fileobj] is not key.data:  # type: ignore[index]
@@ -153,17 +161,17 @@ class Relay:
             return
         if stream is self._first and len(self.first_words) < HELD:
             self.first_words += read
-        stream.held.append((now + self.weather.delay_s, read))
+        stream.held.append((now + self.link.delay_s, read))
         stream.bytes_held += len(read)
 
     def _write(self, stream: Stream, now: float, passed_s: float) -> None:
-        if self.weather.silent or stream not in self._streams:
+        if self.link.silent or stream not in self._streams:
             return
-        rate = self.weather.bytes_per_s
+        rate = self.link.bytes_per_s
         stream.allowance = CHUNK if math.isinf(rate) else min(CHUNK, stream.allowance + rate * passed_s)
         while stream.held and stream.held[0][0] <= now and stream.allowance >= 1:
             _, chunk = stream.held.popleft()
-            room = self.weather.cut_after - stream.passed if stream.towards_server else math.inf
+            room = self.link.cut_after - stream.passed if stream.towards_server else math.inf
             try:
                 sent = stream.target.send(chunk[: int(min(stream.allowance, max(1, room), CHUNK))])
             except BlockingIOError:
@@ -177,7 +185,7 @@ class Relay:
             self.towards_server += sent * stream.towards_server
             if sent < len(chunk):
                 stream.held.appendleft((now, chunk[sent:]))
-            if stream.towards_server and stream.passed >= self.weather.cut_after:
+            if stream.towards_server and stream.passed >= self.link.cut_after:
                 self._close_with(stream)
                 return
             if sent < len(chunk):
@@ -205,3 +213,50 @@ def _address(endpoint: str) -> str | tuple[str, int]:
         return endpoint.removeprefix("ipc://")
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     return host, int(port)
+
+
+class RelayedAddress:
+    """The two sockets of a server behind relays, as a `ServerAddress` of a client."""
+
+    def __init__(self, control: str, data: str, outer: Callable[[str], str], auth: ClientAuth | None = None) -> None:
+        self.control, self.data = Relay(control, outer("control")), Relay(data, outer("data"))
+        self.auth = auth
+        self.local, self.far = auth is None, False
+
+    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
+        return Endpoints(self.control.endpoint, self.data.endpoint, "the server behind the relay", self.auth)
+
+    def may_run(self) -> bool:
+        return True
+
+    def log_hint(self) -> str:
+        return ""
+
+    def client(self, *, timeout_s: float = WAIT_S) -> Client:
+        return Client(self, ClientOptions("relayed", "interactive", start=False), timeout_s=timeout_s)
+
+    def cut(self) -> None:
+        self.control.cut()
+        self.data.cut()
+
+    def silence(self, silent: bool) -> None:
+        self.control.link.silent = self.data.link.silent = silent
+
+    def __enter__(self) -> RelayedAddress:
+        self.control.__enter__()
+        self.data.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.control.__exit__()
+        self.data.__exit__()
+
+
+def relayed(sandbox: Sandbox, name: str = "relay") -> RelayedAddress:
+    """Relays before the local sockets of a sandbox's server; they lie in the folder `root/name`."""
+    folder = sandbox.root / name
+    folder.mkdir()
+    return RelayedAddress(
+        control_endpoint(sandbox.run), data_endpoint(sandbox.run),
+        lambda channel: control_endpoint(folder) if channel == "control" else data_endpoint(folder),
+    )  # fmt: skip
