@@ -48,13 +48,14 @@ def write_sequence(
     name: str = "plate",
     *,
     dtype: str = "float16",
+    ending: str = "exr",
     size: tuple[int, int] = (32, 16),
     pixels: Callable[[int], Pixels] | None = None,
 ) -> str:
-    """An EXR sequence of RGB frames, each of one grey, (W, H) in size, or of given `pixels`; its pattern."""
+    """A sequence of RGB frames, (W, H) in size, each of one grey or of given `pixels`; its pattern."""
     from impasto.core.media import ShotInfo, open_writer
 
-    pattern = str(folder / f"{name}.####.exr")
+    pattern = str(folder / f"{name}.####.{ending}")
     width, height = size
     with open_writer(
         pattern, ShotInfo("", "sequence", numbers[0], len(numbers), width, height), overwrite=True

@@ -1,4 +1,4 @@
-"""A bad network in one thread: a relay of bytes, over TCP or unix sockets: it delays, throttles, cuts, falls silent.
+"""A bad network: a relay of bytes over TCP or unix sockets that delays, throttles, cuts and falls silent.
 
     with Relay(inner="ipc:///run/data.sock", outer="ipc:///tmp/data.sock") as relay:
         relay.link.silent = True
@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import selectors
 import socket
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from impasto.server.auth import ClientAuth
@@ -27,8 +24,6 @@ from impasto.server.runtime_dir import control_endpoint, data_endpoint
 from tests.server.running_server import WAIT_S, Sandbox
 
 CHUNK = 1 << 16
-HELD = 1 << 20
-"""Bytes of one direction that are under way at once."""
 LOOK_S = 0.002
 
 
@@ -37,27 +32,13 @@ class LinkConditions:
     """What happens to the bytes, in both directions of every connection."""
 
     delay_s: float = 0.0
+    """Of each chunk; they wait one after another."""
     bytes_per_s: float = math.inf
     """Of each direction of each connection."""
     cut_after: float = math.inf
     """Bytes towards the server after which a connection is closed on both sides."""
     silent: bool = False
     """Half open: connections stay, and nothing passes."""
-
-
-@dataclass(eq=False)
-class Stream:
-    """One direction of a connection."""
-
-    source: socket.socket
-    target: socket.socket
-    towards_server: bool
-    held: deque[tuple[float, bytes]] = field(default_factory=deque)
-    bytes_held: int = 0
-    passed: int = 0
-    allowance: float = CHUNK
-    ended: bool = False
-    """The source says no more."""
 
 
 class Relay:
@@ -68,7 +49,7 @@ class Relay:
         self._listener = socket.socket(_family(outer), socket.SOCK_STREAM)
         self._listener.bind(_address(outer))
         self._listener.listen(128)
-        self._listener.setblocking(False)
+        self._listener.settimeout(0.05)
         name = self._listener.getsockname()
         self.endpoint = f"tcp://{name[0]}:{name[1]}" if isinstance(name, tuple) else f"ipc://{name}"
         self.link = LinkConditions()
@@ -77,131 +58,72 @@ class Relay:
         self.connections = 0
         """That were ever made."""
         self.first_words = bytearray()
-        """What the first connection said towards the server, at most `HELD` of it."""
-        self._first: Stream | None = None
-        self._streams: list[Stream] = []
-        self._cut = threading.Event()
+        """What the first connection said towards the server."""
+        self._ends: list[socket.socket] = []
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._threads = [threading.Thread(target=self._accept, name="relay", daemon=True)]
 
     def cut(self) -> None:
-        """Close every connection that there is; new ones are taken. Returns when it is done."""
-        self._cut.set()
-        end = time.monotonic() + 5
-        while self._cut.is_set() and time.monotonic() < end:
-            time.sleep(LOOK_S)
+        """Close every connection that there is; new ones are taken."""
+        for end in self._ends:
+            _shut(end)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._threads[0].start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._thread.join(5)
-        assert not self._thread.is_alive()
+        self._threads[0].join(5)
+        self.cut()
+        for thread in self._threads:
+            thread.join(5)
+            assert not thread.is_alive()
+        for end in (self._listener, *self._ends):
+            end.close()
 
-    def _run(self) -> None:
-        before = time.monotonic()
-        with selectors.DefaultSelector() as selector:
-            while not self._closing.is_set():
-                now = time.monotonic()
-                self._watch(selector)
-                for key, _ in selector.select(LOOK_S):
-                    if key.fileobj is self._listener:
-                        self._take()
-                    else:
-                        self._read(key.data, now)
-                for stream in list(self._streams):
-                    self._write(stream, now, now - before)
-                before = now
-                if self._cut.is_set():
-                    self._close(self._streams)
-                    self._cut.clear()
-            self._close(self._streams)
-        self._listener.close()
-
-    def _watch(self, selector: selectors.BaseSelector) -> None:
-        wanted = {self._listener: None} | {
-            stream.source: stream
-            for stream in self._streams
-            if not stream.ended and stream.bytes_held < min(HELD, self.link.bytes_per_s) and not self.link.silent
-        }
-        for key in list(selector.get_map().values()):
-            if key.fileobj not in wanted or wanted[key.fileobj] is not key.data:  # type: ignore[index]
-                selector.unregister(key.fileobj)
-        for source, stream in wanted.items():
-            if source.fileno() not in selector.get_map():
-                selector.register(source, selectors.EVENT_READ, stream)
-
-    def _take(self) -> None:
-        ours, _ = self._listener.accept()
-        theirs = socket.socket(_family(self._inner), socket.SOCK_STREAM)
-        try:
-            theirs.connect(_address(self._inner))
-        except OSError:
-            ours.close()
-            theirs.close()
-            return
-        self.connections += 1
-        for end in (ours, theirs):
-            end.setblocking(False)
-        fresh = [Stream(ours, theirs, True), Stream(theirs, ours, False)]
-        self._first = self._first or fresh[0]
-        self._streams += fresh
-
-    def _read(self, stream: Stream, now: float) -> None:
-        try:
-            read = stream.source.recv(CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            read = b""
-        if not read:
-            stream.ended = True
-            return
-        if stream is self._first and len(self.first_words) < HELD:
-            self.first_words += read
-        stream.held.append((now + self.link.delay_s, read))
-        stream.bytes_held += len(read)
-
-    def _write(self, stream: Stream, now: float, passed_s: float) -> None:
-        if self.link.silent or stream not in self._streams:
-            return
-        rate = self.link.bytes_per_s
-        stream.allowance = CHUNK if math.isinf(rate) else min(CHUNK, stream.allowance + rate * passed_s)
-        while stream.held and stream.held[0][0] <= now and stream.allowance >= 1:
-            _, chunk = stream.held.popleft()
-            room = self.link.cut_after - stream.passed if stream.towards_server else math.inf
+    def _accept(self) -> None:
+        while not self._closing.is_set():
             try:
-                sent = stream.target.send(chunk[: int(min(stream.allowance, max(1, room), CHUNK))])
-            except BlockingIOError:
-                sent = 0
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            server = socket.socket(_family(self._inner), socket.SOCK_STREAM)
+            client.settimeout(None)
+            self._ends += (client, server)
+            try:
+                server.connect(_address(self._inner))
             except OSError:
-                self._close_with(stream)
-                return
-            stream.passed += sent
-            stream.bytes_held -= sent
-            stream.allowance = CHUNK if math.isinf(rate) else stream.allowance - sent
-            self.towards_server += sent * stream.towards_server
-            if sent < len(chunk):
-                stream.held.appendleft((now, chunk[sent:]))
-            if stream.towards_server and stream.passed >= self.link.cut_after:
-                self._close_with(stream)
-                return
-            if sent < len(chunk):
-                break
-        if stream.ended and not stream.held:
-            self._close_with(stream)
+                _shut(client)
+                continue
+            self.connections += 1
+            for ends in ((client, server, True), (server, client, False)):
+                self._threads.append(threading.Thread(target=self._pass, args=ends, name="relay", daemon=True))
+                self._threads[-1].start()
 
-    def _close_with(self, stream: Stream) -> None:
-        self._close([each for each in self._streams if each.source in (stream.source, stream.target)])
+    def _pass(self, source: socket.socket, target: socket.socket, towards_server: bool) -> None:
+        """Pass one direction of a connection until one side closes it."""
+        first, passed = towards_server and self.connections == 1, 0
+        with contextlib.suppress(OSError):
+            while read := source.recv(int(min(CHUNK, max(1, self.link.bytes_per_s / 20)))):
+                if first:
+                    self.first_words += read
+                self._closing.wait(self.link.delay_s + len(read) / self.link.bytes_per_s)
+                while self.link.silent and not self._closing.wait(LOOK_S):
+                    pass
+                room = int(min(len(read), self.link.cut_after - passed)) if towards_server else len(read)
+                target.sendall(read[:room])
+                passed += room
+                self.towards_server += room * towards_server
+                if towards_server and passed >= self.link.cut_after:
+                    break
+        _shut(source)
+        _shut(target)
 
-    def _close(self, streams: list[Stream]) -> None:
-        for stream in list(streams):
-            for end in (stream.source, stream.target):
-                with contextlib.suppress(OSError):
-                    end.close()
-        self._streams = [each for each in self._streams if each not in streams]
+
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 def _family(endpoint: str) -> socket.AddressFamily:

@@ -292,22 +292,6 @@ def test_a_worker_is_the_first_to_go_when_memory_ends(shared: WorkerProcess) -> 
     assert Path(f"/proc/{shared.process.pid}/oom_score_adj").read_text().strip() == "500"
 
 
-def test_the_memory_of_many_small_frames_is_flat(shared: WorkerProcess) -> None:
-    process = psutil.Process(shared.process.pid)
-
-    def paint(count: int) -> None:
-        for _ in range(count):
-            id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
-            shared.until(lambda each, id=id: isinstance(each, FramePainted) and each.done.id == id)
-            shared.heard.clear()
-
-    paint(50)
-    before, files = process.memory_info().rss, process.num_fds()
-    paint(300)
-    assert process.memory_info().rss - before < 2 << 20
-    assert process.num_fds() == files
-
-
 def test_the_fake_worker_does_without_torch() -> None:
     program = "import sys; sys.modules['torch'] = sys.modules['OpenImageIO'] = sys.modules['cv2'] = None; "
     program += "import tests.server.fake_worker"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -363,25 +362,6 @@ def test_a_shot_that_cannot_be_done_is_answered(
     )
     worker.send(RunShot(request, STYLES["identity"], 1))
     assert worker.answer(WorkFailed, id=id).error.code == code
-
-
-def test_a_killed_worker_leaves_a_shot_that_the_next_attempt_finishes(tmp_path: Path) -> None:
-    plate = write_sequence(tmp_path, range(1, 9), size=SIZE, pixels=light)
-    id = new_id()
-    request = SubmitShot(id, ShotJob(RenderSettings("identity"), plate, str(tmp_path / "out" / "painted.####.exr")))
-    with worker_process(REAL) as first:
-        first.send(RunShot(request, STYLES["identity"], 1))
-        first.until(lambda each: isinstance(each, FramesSafe) and bool(each.stored))
-        first.process.send_signal(signal.SIGKILL)
-        first.gone()
-    with worker_process(REAL) as second:
-        second.send(RunShot(request, STYLES["identity"], 2))
-        started = second.answer(ShotOpened).started
-        done = second.answer(ShotEnded).done
-        assert started.attempt == 2
-        assert started.skipped >= 1
-        assert done.rendered + done.skipped == 8
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"painted.{n:04}.exr" for n in range(1, 9)]
 
 
 @pytest.mark.slow
