@@ -1,4 +1,4 @@
-"""A server is started once, outlives whoever started it, and says why it does not start."""
+"""A server is started once, outlives the program that started it, and says why it does not start."""
 
 from __future__ import annotations
 

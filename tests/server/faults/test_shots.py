@@ -52,7 +52,7 @@ class Watched:
 
         try:
             self.ended.set_result(self._client.render_shot(self._job, heard, retries=self._retries))
-        except BaseException as error:  # noqa: BLE001  # goes to whoever asks for the end
+        except BaseException as error:  # noqa: BLE001  # goes to the test that asks for the end
             self.ended.set_exception(error)
 
 

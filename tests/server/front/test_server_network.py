@@ -60,7 +60,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetworkServer]
 
 
 def revoke(network: NetworkServer, who: str) -> None:
-    """Take the key of somebody who is connected off the list, and wait until the server has noticed."""
+    """Take the key of a connected client off the list, and wait until the server has noticed."""
 
     def noticed() -> int:
         return network.server.log().count("taken off the list")

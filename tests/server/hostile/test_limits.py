@@ -72,7 +72,7 @@ def test_credit_is_for_frames_and_for_bytes() -> None:
         assert_served(shared, client)
 
 
-def test_a_full_queue_is_busy_for_whoever_comes() -> None:
+def test_a_full_queue_is_busy_for_every_client() -> None:
     with (
         healthy_server(("invert", "slow-400ms"), limits={"queued_requests": 3}) as shared,
         WireClient(shared.run, hello=True, lane="batch") as greedy,
@@ -96,7 +96,7 @@ def test_a_full_queue_is_busy_for_whoever_comes() -> None:
 
 
 @pytest.mark.parametrize("resume", [None, bytes(16)], ids=["a new client", "one that was there"])
-def test_whoever_is_welcomed_may_ask(resume: bytes | None) -> None:
+def test_a_client_that_is_welcomed_may_ask(resume: bytes | None) -> None:
     """A limit of one client is kept by one client, also by one that wants to go on with a session that is gone."""
     with healthy_server(("invert",), limits={"sessions": 1}) as shared:
         with WireClient(shared.run, hello=True) as only, WireClient(shared.run) as second:

@@ -324,6 +324,22 @@ def test_a_field_out_of_its_bounds_is_named(changes: dict[str, Any], field: str)
 WRONG: tuple[Any, ...] = (None, True, -1, 2**64 - 1, 0.5, "\x1b[2J", b"", [], {}, [[]], {"a": 1})
 
 
+@pytest.mark.parametrize(
+    ("slot_bytes", "pairs", "field"),
+    [
+        (0, 1, "slot_bytes"),
+        (-1, 1, "slot_bytes"),
+        ((2 << 30) + 1, 1, "slot_bytes"),
+        (1 << 62, 1, "slot_bytes"),
+        (4096, 0, "pairs"),
+        (4096, 65, "pairs"),
+    ],
+)
+def test_a_ring_of_impossible_size_is_refused(slot_bytes: int, pairs: int, field: str) -> None:
+    header = {"type": "open_ring", "id": ID, "slot_bytes": slot_bytes, "pairs": pairs}
+    assert refusal(sent(header)).field == field
+
+
 SOUND: dict[tuple[str, str], tuple[Any, ...]] = {
     ("hello", "encodings"): ([],),
     ("hello", "resume"): (None,),

@@ -47,7 +47,7 @@ def all_params(**changed: float) -> RenderSettings:
 
 @pytest.fixture
 def job(tmp_path: Path) -> ShotJob:
-    """Ten frames from 1001, of which the strength rises."""
+    """Ten frames from 1001; the strength rises."""
     plate = write_sequence(tmp_path, range(1001, 1011), size=(8, 8))
     animated = animated_of({"strength": {1001: 0.0, 1010: 0.9}})
     return ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr"), animated=animated)

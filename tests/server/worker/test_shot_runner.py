@@ -232,7 +232,7 @@ def test_an_unknown_control_names_the_nearest() -> None:
 
 
 def runner(sent: list[FromWorker], moved: Callable[[bytes], None] = lambda id: None) -> ShotRunner:
-    """A job of which only the reports are tried."""
+    """A job whose reports alone are tested."""
     request = SubmitShot(ID, ShotJob(RenderSettings("echo"), "in", "out"))
     return ShotRunner(RunShot(request, "", 1), WorkItem(ID, moved), sent.append)
 
