@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,52 +22,14 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.params import Params
-from impasto.server.client import Client
-from impasto.server.client.requests import ClientOptions
-from impasto.server.client.transport import Endpoints, TransportListener
 from impasto.server.protocol import messages
 from tests.plates import noise
-from tests.server.scripted_server import Script, ScriptedAddress, ScriptedTransport
+from tests.server.scripted_server import LIMIT_S
+from tests.server.scripted_transport import Stage
 from tests.waiting import until
 
-LIMIT_S = 10.0
 PLATE = noise(6, 10, 4)
 PLATE.flags.writeable = False
-
-
-class Stage:
-    """A client and everything behind it."""
-
-    def __init__(self, *, far: bool = False, local: bool = True, timeout_s: float = 5.0, **script: Any) -> None:
-        self.script = Script(**script)
-        self.address = ScriptedAddress(local=local, far=far)
-        self.transports: list[ScriptedTransport] = []
-        self.client = Client(
-            self.address,
-            ClientOptions("test", "interactive", start=False),
-            timeout_s=timeout_s,
-            open_transport=self._open,
-        )
-
-    def _open(self, endpoints: Endpoints, listener: TransportListener) -> ScriptedTransport:
-        self.transports.append(ScriptedTransport(self.script, listener))
-        return self.transports[-1]
-
-    def release(self) -> None:
-        self.transports[-1].push(self.script.release)
-
-    def close(self) -> None:
-        self.client.close()
-        for transport in self.transports:
-            transport.close()
-        self.script.close()
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage()
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])

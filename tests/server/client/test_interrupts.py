@@ -15,8 +15,11 @@ import pytest
 
 from impasto.server import client as package
 from impasto.server.client import Client
-from tests.server.client.test_client import LIMIT_S, PLATE, Stage
+from tests.plates import noise
+from tests.server.scripted_server import LIMIT_S
+from tests.server.scripted_transport import Stage
 
+PLATE = noise(6, 10, 4)
 HERE = package.__path__[0]
 
 
