@@ -127,6 +127,7 @@ def many_threads(client: Client, *, threads: int = THREADS, rounds: int = ROUNDS
     return wrong
 
 
+@pytest.mark.slow
 def test_each_of_many_threads_gets_its_own(tmp_path: Path) -> None:
     with serving(tmp_path / "run", Script(credit=8)), Client.connect(tmp_path / "run", start=False, pairs=6) as client:
         assert many_threads(client) == []

@@ -89,6 +89,7 @@ def test_a_client_that_reads_nothing_is_given_up_and_slows_nobody(shared: Sandbo
         flood.kill()
 
 
+@pytest.mark.slow
 def test_a_client_that_was_stopped_for_longer_than_its_lease_goes_on_in_a_new_session(sandbox: Sandbox) -> None:
     sandbox.serve(limits={"interactive_lease_s": 2.0, "heartbeat_s": 0.5})
     painter = sandbox.client_program("paint", "echo")

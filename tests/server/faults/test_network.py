@@ -146,6 +146,7 @@ def test_a_network_that_is_cut_again_while_the_keys_are_exchanged_is_no_denial(
             later.result(LIMIT_S)
 
 
+@pytest.mark.slow
 def test_a_network_that_falls_silent_is_noticed_on_both_sides_and_used_again_when_it_speaks(
     network: NetworkSandbox, anna: ClientAuth
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_network_that_falls_silent_is_noticed_on_both_sides_and_used_again_whe
         painted(client)
 
 
+@pytest.mark.slow
 def test_a_peer_that_says_a_byte_now_and_then_holds_up_nobody_and_is_put_out(
     network: NetworkSandbox, anna: ClientAuth
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_short_stop_of_the_server_costs_nobody_anything(sandbox: Sandbox) -> N
         assert (client.welcome.boot, client.welcome.session) == (boot, session)
 
 
+@pytest.mark.slow
 def test_a_server_that_was_stopped_for_longer_than_its_workers_may_be_silent_loses_none(sandbox: Sandbox) -> None:
     server = sandbox.serve()
     with WireClient(sandbox.run, hello=True) as client:
@@ -169,6 +170,7 @@ def test_a_server_that_is_asked_to_leave_finishes_what_runs(sandbox: Sandbox) ->
     assert not sandbox.processes()
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_cuts_off_what_runs_and_says_so_by_its_code(sandbox: Sandbox) -> None:
     server = sandbox.serve(limits={"drain_s": 30.0})
     with sandbox.client() as client:

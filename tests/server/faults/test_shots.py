@@ -231,10 +231,12 @@ def stand_still(sandbox: Sandbox, seconds: float) -> list[int]:
     return sorted(watched.told)
 
 
+@pytest.mark.slow
 def test_a_server_that_stood_still_in_a_shot_stores_and_tells_each_frame_once(sandbox: Sandbox) -> None:
     assert stand_still(sandbox, 2.0) == list(range(1, 41))
 
 
+@pytest.mark.slow
 def test_a_shot_whose_client_gave_up_a_server_that_lives_is_found_again(sandbox: Sandbox) -> None:
     told = stand_still(sandbox, 2.5)
     # What the server said into the broken connection is lost; nothing is said twice.

@@ -47,6 +47,7 @@ def test_a_frame_whose_worker_is_killed_is_painted_by_the_next_with_the_same_pix
     assert "SIGKILL" in events(sandbox, "worker_lost")[0]["why"]
 
 
+@pytest.mark.slow
 def test_poison_is_quarantined_and_the_others_are_served(sandbox: Sandbox) -> None:
     sandbox.serve()
     with sandbox.client() as client, sandbox.client(name="bystander") as other:

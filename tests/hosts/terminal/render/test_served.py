@@ -295,6 +295,7 @@ def test_a_server_that_cannot_start_is_one_sentence_with_a_way_out(
     lonely.chmod(0o700)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_costs_no_frame(long_movie: str, lonely: Path, impasto: Impasto) -> None:
     def kill() -> None:
         owner = running(lonely)
@@ -316,6 +317,7 @@ def test_a_server_that_is_killed_costs_no_frame(long_movie: str, lonely: Path, i
         assert np.array_equal(there, here)
 
 
+@pytest.mark.slow
 def test_a_movie_begins_again_when_its_server_is_killed(long_movie: str, lonely: Path) -> None:
     def kill() -> None:
         owner = running(lonely)
