@@ -6,6 +6,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
 from impasto.server.client import Client
 from tests.plates import noise
