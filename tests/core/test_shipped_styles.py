@@ -82,6 +82,7 @@ def test_grain_is_not_painted_as_strokes(name: str, clip_frame: Tensor) -> None:
     assert levels[4] > 26
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAINTED)
 def test_the_result_is_painted_and_not_graded(name: str, clip_frame: Tensor) -> None:
     """The best colour grade of the plate (any 3x4 matrix) explains little of the result's fine structure.

@@ -24,7 +24,7 @@ from impasto.core.errors import (
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
 from impasto.core.keyframe_paint.stored_keys import Keys
-from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.media import open_reader
 from impasto.core.motion.vectors import PlateWindows
 from impasto.core.style import Style
 from impasto.server.protocol.messages import Cancelled, ShotEvent, ShotJob, ShotProgress, ShotStarted
@@ -32,6 +32,7 @@ from impasto.server.shots import motion, motion_to_keys
 from impasto.server.shots.render import render_shot
 from tests.core.keyframe_paint.test_painted_frames import CARD, HEIGHT, NET, WIDTH, apart, ground, keys_of
 from tests.core.media.builders import write_layers
+from tests.plates import write_sequence
 from tests.server.shots.test_shots import STYLE, with_params
 
 FIRST, LAST = 10, 17
@@ -60,12 +61,8 @@ def engine(
     return Engine(style, device="cpu")
 
 
-def write_plates(folder: Path, numbers: range, plates: Callable[[int], Pixels] | None = None) -> str:
-    pattern = str(folder / "plate.####.png")
-    with open_writer(pattern, ShotInfo("", "sequence", numbers[0], len(numbers), WIDTH, HEIGHT)) as writer:
-        for number in numbers:
-            writer.write(Frame.from_pixels(FLAT if plates is None else plates(number), number=number))
-    return pattern
+def write_plates(folder: Path, numbers: range, plates: Callable[[int], Pixels] = lambda number: FLAT) -> str:
+    return write_sequence(folder, numbers, ending="png", size=(WIDTH, HEIGHT), pixels=plates)
 
 
 def write_vectors(folder: Path, numbers: range, names: str = "forward backward", step: float = STEP) -> str:

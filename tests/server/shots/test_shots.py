@@ -44,6 +44,7 @@ from impasto.server.protocol.messages import (
 )
 from impasto.server.shots.render import render_shot
 from tests.core.media.builders import write_layers
+from tests.plates import write_movie, write_sequence
 
 WIDTH, HEIGHT = 32, 16
 STYLE = RenderSettings("fake")
@@ -125,25 +126,6 @@ def no_thread_is_left() -> Iterator[None]:
     yield
     left = set(threading.enumerate()) - before
     assert [thread.name for thread in left if thread.name.startswith("impasto-")] == []
-
-
-def write_sequence(folder: Path, numbers: range, name: str = "plate", dtype: type = np.float16) -> str:
-    pattern = str(folder / f"{name}.####.exr")
-    facts = ShotInfo("", "sequence", numbers[0], len(numbers), WIDTH, HEIGHT)
-    with open_writer(pattern, facts, overwrite=True) as writer:
-        for number in numbers:
-            pixels = np.full((HEIGHT, WIDTH, 3), number / 100, dtype)
-            writer.write(Frame.from_pixels(pixels, number=number))
-    return pattern
-
-
-def write_movie(path: Path, count: int) -> str:
-    facts = ShotInfo("", "movie", 1, count, WIDTH, HEIGHT, rate=Fraction(24))
-    with open_writer(str(path), facts) as writer:
-        for number in range(1, count + 1):
-            pixels = np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8)
-            writer.write(Frame.from_pixels(pixels, number=number))
-    return str(path)
 
 
 def names(folder: Path) -> list[str]:
@@ -550,7 +532,7 @@ class TestMattes:
         matte = write_sequence(tmp_path, range(1, 4), "matte")
         job = ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte, resume=True)
         self.mattes(job)
-        write_sequence(tmp_path, range(2, 3), "matte", np.float32)
+        write_sequence(tmp_path, range(2, 3), "matte", dtype="float32")
         assert len(self.mattes(job)) == 1
 
 

@@ -138,6 +138,7 @@ def test_what_cannot_work_is_one_sentence(
     assert (tmp_path / "there.pt").read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_a_style_leaves_for_other_programs(impasto: Impasto) -> None:
     done = impasto("style", "export", "identity", "--to", "torchscript", "-o", "out/identity.pt", "--light", "linear")
     assert done.code == 0, done.err

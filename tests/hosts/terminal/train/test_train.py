@@ -59,6 +59,7 @@ def test_a_style_comes_out_and_can_be_used(impasto: Impasto) -> None:
     assert resumed.events[-1]["steps"] == 51
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_still_gives_a_style() -> None:
     running = subprocess.Popen(
         [*IMPASTO, *arguments("--steps", "100000", "--json")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -331,6 +332,7 @@ def test_a_style_that_cleans_comes_from_clean_plates(impasto: Impasto) -> None:
     assert (small.code, "at least 128 pixels" in small.err) == (TRAINING, True)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(impasto: Impasto) -> None:
     assert impasto(*arguments("--steps", "2")).code == 0
     running = subprocess.Popen(
