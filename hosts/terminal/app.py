@@ -9,8 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from impasto.hosts.events import RunCancelled, RunFailed, line_of
+from impasto.hosts.events import RunCancelled, RunFailed
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
+from impasto.hosts.terminal.printer import emit, say_aside
 from impasto.hosts.terminal.train.torchrun import exit_process
 
 
@@ -81,9 +82,9 @@ def _usage_message(error: Exception) -> str | None:
 def _report(arguments: Sequence[str], event: RunFailed | RunCancelled) -> None:
     """Print an event to standard output for programs, a message to standard error for people."""
     if "--json" in arguments:
-        print(line_of(event), flush=True)
+        emit(event)
     elif isinstance(event, RunFailed):
-        print(f"impasto: {event.message}", file=sys.stderr, flush=True)
+        say_aside(f"impasto: {event.message}")
 
 
 if __name__ == "__main__":  # torchrun -m impasto.hosts.terminal.app

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from impasto.hosts.terminal.exit_codes import exit_code_table
+from impasto.hosts.terminal.printer import say
 
 HELP = "A painter's style on a shot: a plate in, a painted plate out."
 EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
@@ -143,7 +144,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 def show_version(asked: bool) -> None:
     """Print the version and leave, where it was asked for."""
     if asked:
-        typer.echo(f"impasto {version('impasto')}")
+        say(f"impasto {version('impasto')}")
         raise typer.Exit
 
 

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import ImpastoError, UnknownName
-from impasto.hosts.events import CheckDone, RunFailed, RunFinished, line_of
+from impasto.hosts.events import CheckDone, RunFailed, RunFinished
 from impasto.hosts.terminal.doctor import installation, machine
 from impasto.hosts.terminal.exit_codes import INTERNAL
+from impasto.hosts.terminal.printer import emit, say
 from impasto.hosts.terminal.shared_options import Json
 
 MARKS = {"ok": "ok     ", "warning": "note   ", "failed": "FAILED "}
@@ -33,21 +34,22 @@ def doctor(
         for done in examined(check):
             failed += done.state == "failed"
             if json:
-                print(line_of(done), flush=True)
+                emit(done)
             else:
-                hint = f"\n{' ' * 9}→ {done.hint}" if done.hint else ""
-                print(f"{MARKS[done.state]}  {done.name}: {done.found}{hint}", flush=True)
+                say(f"{MARKS[done.state]}  {done.name}: {done.found}")
+                if done.hint:
+                    say(f"{' ' * 9}→ {done.hint}")
     if failed:
         message = f"{failed} of the checks failed; do what stands beside them"
         if json:
-            print(line_of(RunFailed("doctor", message, "do what stands beside them", INTERNAL)), flush=True)
+            emit(RunFailed("doctor", message, "do what stands beside them", INTERNAL))
         else:
-            print(message)
+            say(message)
         raise typer.Exit(INTERNAL)
     if json:
-        print(line_of(RunFinished()), flush=True)
+        emit(RunFinished())
     else:
-        print("everything that is needed works")
+        say("everything that is needed works")
 
 
 def examined(check: Check) -> Iterator[CheckDone]:
