@@ -15,7 +15,7 @@ from impasto.core.errors import ImpastoError, UsageError
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.events import CheckDone, Event, RunCancelled, RunFinished, RunWarning
-from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of
+from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of, unusable_jobs
 from impasto.hosts.resolve.request import PLACES, SCOPES, Request, remember
 from impasto.hosts.resolve.ui import JobStopped, UserInterface
 from impasto.hosts.terminal.controls import with_parameters
@@ -113,6 +113,8 @@ def jobs(
     """List the jobs that did not come to their end and can be continued."""
     root = Request(folder=str(folder.resolve()) if folder else "").root()
     known = open_jobs(root)
+    for problem in unusable_jobs(root):
+        say_aside(f"note: {problem}")
     if forget is not None and forget not in {job.id for job in known}:
         raise UsageError(f"expected a job of the list, got '{forget}'; `impasto resolve jobs` shows it")
     for job in known:
@@ -210,6 +212,9 @@ def host_checks() -> Iterator[CheckDone]:
         yield CheckDone(
             "resolve jobs", "warning", found, "start Impasto in Resolve, or `impasto resolve run --continue`"
         )
+    for problem in unusable_jobs(Request().root()):
+        text, _, hint = problem.rpartition("; ")
+        yield CheckDone("resolve jobs", "warning", text, hint)
     yield _connection_check()
 
 

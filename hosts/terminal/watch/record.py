@@ -116,7 +116,7 @@ def read_record(folder: str, source: str) -> WatchRecord:
                 "folder with --into"
             )
         return WatchRecord(path, whence, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(
             f"expected the record of this folder in '{path}', got something else ({error}); remove it, and what is in"
             " the folder is painted again"
@@ -132,5 +132,7 @@ def _from(folder: str, source: str) -> str:
 
 
 def _entry(facts: Mapping[str, str]) -> RecordedShot:
+    if not all(isinstance(text, str) for text in facts.values()):
+        raise TypeError("a shot has facts that are no texts")
     state: Literal["begun", "finished"] = "finished" if facts["state"] == "finished" else "begun"
     return RecordedShot(facts["digest"], facts["settings"], facts["output"], state)
