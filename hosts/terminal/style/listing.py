@@ -19,7 +19,7 @@ PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
 
 def styles(json: Json = False) -> None:
-    """List the styles with size, halo, licence and credit."""
+    """List the styles with size, halo and licence; `impasto style show NAME` has the credits and all else."""
     found, problems = installed_styles()
     notes = [RunWarning(str(error)) for error in problems]
     if json:
@@ -92,12 +92,5 @@ def _show_table(found: list[StyleFound]) -> None:
         )  # fmt: skip
     screen = console()
     screen.print(table)
-    credits: dict[tuple[str, ...], list[str]] = {}
-    for each in found:
-        if each.credits:
-            credits.setdefault(each.credits, []).append(each.name)
-    for texts, names in credits.items():
-        screen.print()
-        screen.print(f"credit of {', '.join(names)}:")
-        for text in texts:
-            screen.print(f"  {text}")
+    screen.print()
+    screen.print("credits, training and all else of one: impasto style show NAME")
