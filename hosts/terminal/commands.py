@@ -48,7 +48,7 @@ class CommandEntry:
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
     CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
-    CommandEntry("styles", "List the styles with size, halo, licence and credit.", "style.listing:styles"),
+    CommandEntry("styles", "List the styles with size, halo and licence.", "style.listing:styles"),
     CommandEntry(
         "style",
         "Look into a style, compare two, or export one.",

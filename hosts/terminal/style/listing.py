@@ -19,7 +19,7 @@ PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
 
 def styles(json: Json = False) -> None:
-    """List the styles with size, halo and licence; `impasto style show NAME` has the credits and all else."""
+    """List the styles with size, halo and licence."""
     found, problems = installed_styles()
     notes = [RunWarning(str(error)) for error in problems]
     if json:
