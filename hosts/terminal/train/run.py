@@ -39,6 +39,10 @@ class RunContext:
         """The contact sheet."""
         return self.folder / "preview.png"
 
+    def note(self, text: str) -> None:
+        """Tell a person something that does not stop the run."""
+        self.reporter.show(RunWarning(text))
+
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show how far the training is."""
         if progress.note:
