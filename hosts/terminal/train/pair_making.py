@@ -128,7 +128,8 @@ def plate_pictures(source: PlateSource, on_note: Callable[[str], None]) -> Itera
     """Every picture named or in a folder, and frames of every movie and sequence.
 
     A few damaged pictures are left out with a note; more are a TrainingError that names them all. Frames, and float
-    pictures whose space is given, are PNG files for the time of the block. Raises TrainingError for a path that is none of these, where there is no picture at all, and for two of one name.
+    pictures whose space is given, are PNG files for the time of the block. Raises TrainingError for a path that is none
+    of these, where there is no picture at all, and for two of one name.
     """
     from impasto.core.media.open import is_movie
     from impasto.training.data.pictures import picture_files, sound_pictures
