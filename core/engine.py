@@ -28,6 +28,7 @@ from impasto.core import colour
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
+from impasto.core.device.shortage import is_shortage, says_shortage
 from impasto.core.device.streams import on, streams_of
 from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
@@ -130,6 +131,7 @@ class Engine:
         """The painted frame; see `render`."""
         return self.render(frame, settings, matte=matte).frame
 
+    @says_shortage
     def render(
         self,
         frame: Frame,
@@ -338,12 +340,12 @@ class Engine:
                 # Leave the handler before trying again: the traceback holds the tensors alive.
                 pass
             except RuntimeError as error:
-                if "DefaultCPUAllocator" not in str(error):
+                if not is_shortage(error):
                     raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
             self._make_room()
         raise OutOfMemory(
             f"expected memory for a frame of {width}x{height} on {self.device}, there is too little even in tiles of "
-            f"{ladder[-1] or 'the whole frame'}; close other programs, or use a smaller style or --tile auto"
+            f"{ladder[-1] or 'the whole frame'}"
         )
 
     def _make_room(self) -> None:

@@ -285,7 +285,7 @@ def _notes_in(attributes: Mapping[str, Attribute]) -> dict[str, str]:
         return stored
     try:
         record = json.loads(str(software.value).removeprefix("impasto "))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # the file's own text, whatever it says
         return {}
     return {str(key): str(value) for key, value in record.items()}
 

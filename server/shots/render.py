@@ -35,6 +35,7 @@ from impasto.server.shots.job import InputFrame, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
 from impasto.server.shots.motion_to_keys import motion_to_keys
+from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
 from impasto.server.shots.output_space import output_of, require_spaces
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.pipeline import ReadAhead, WriteBehind
@@ -78,6 +79,7 @@ def render_shot(
     frames, settings = frames_of(job), ShotSettings(job, card.defaults)
     require_spaces(job)
     reader = open_reader(job.input, frames=frames, layer=job.layer or None)
+    lock = OutputLock()
     try:
         info = reader.info
         asked = motion_of(job)
@@ -97,6 +99,7 @@ def render_shot(
                 motion_stamps=None if motion is None else motion.digest(number),
             ),
         )
+        lock.take(writer.path, EVERY_FRAME if is_movie(writer.path) else _span(info))
         if job.matte:
             refuse_as_output(job.matte, writer.path)
             require_matte(job.matte, info)
@@ -115,6 +118,7 @@ def render_shot(
         for text in () if motion is None else notes_on(motion, info):
             run.note(text)
     except BaseException:
+        lock.release()
         reader.close()
         raise
     stopped = False
@@ -143,6 +147,7 @@ def render_shot(
             on_cut(writer.path)
         raise
     finally:
+        lock.release()
         run.count(behind.stored())
     for text in writer.notes:
         run.note(text)
@@ -268,6 +273,11 @@ class _Run:
             self.done += 1
             frame = StoredFrame(number, path, self.done, self.invalid.pop(number))
             self.on_event(ShotProgress(self.id, (frame,)))
+
+
+def _span(info: ShotInfo) -> tuple[int, int]:
+    """The first and the last frame; of a camera or stream, which has no last one, every frame."""
+    return EVERY_FRAME if info.frame_count is None else (info.first, info.first + info.frame_count - 1)
 
 
 def result_path(path: str, stored: int, *, stopped: bool) -> str:

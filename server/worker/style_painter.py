@@ -96,14 +96,11 @@ class StylePainter:
 
     def _is_shortage(self, error: Exception) -> bool:
         """Whether memory ran out. DeviceLost for an error of a device that cannot be trusted after it."""
-        import cv2
-        import torch
+        from impasto.core.device.shortage import is_shortage
 
-        if isinstance(error, OutOfMemory | MemoryError | torch.OutOfMemoryError):
+        if isinstance(error, OutOfMemory) or is_shortage(error):
             return True
-        if isinstance(error, cv2.error):
-            return error.code == cv2.Error.STS_NO_MEM
         if isinstance(error, RuntimeError | DeviceError) and self._device != "cpu":
             # The network's errors are asynchronous there: which of them leave the device sound cannot be told.
             raise DeviceLost(f"the device {self._device} failed: {error}") from error
-        return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+        return False

@@ -14,18 +14,23 @@ from impasto.hosts.terminal.render.progress import ProgressReporter
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Rendered
     from impasto.core.frame import Frame
-    from impasto.server.protocol.messages import ShotEnd, ShotJob
+    from impasto.server.protocol.messages import RenderSettings, ShotEnd, ShotJob
 
 
 def render_here(
-    job: ShotJob, path: Path, card: Card, progress: ProgressReporter, cancelled: Callable[[], bool]
+    job: ShotJob, painter: LazyEngine, progress: ProgressReporter, cancelled: Callable[[], bool]
 ) -> ShotEnd:
-    """Render with the style of this file; `card` is its card."""
-    prepare_process()
-    from impasto.server.shots.job import tile_of
+    """Render a shot with the engine, which later shots may use too."""
     from impasto.server.shots.render import render_shot
 
-    look = job.look
+    return render_shot(job, painter, on_event=progress.on_event, cancelled=cancelled)
+
+
+def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:
+    """An engine with the style of this file, whose card is `card`, as these settings ask for it."""
+    prepare_process()
+    from impasto.server.shots.job import tile_of
+
     device = look.device or "auto"
 
     def load() -> Engine:
@@ -38,8 +43,7 @@ def render_here(
 
         return choose_precision(look.precision, choose_device(device), eight_bit=eight_bit)
 
-    painter = LazyEngine(card, load, precision_for)
-    return render_shot(job, painter, on_event=progress.on_event, cancelled=cancelled)
+    return LazyEngine(card, load, precision_for)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.core.errors import UsageError
+from impasto.hosts.terminal.printer import say
 
 if TYPE_CHECKING:
     from impasto.core.frame import Samples
@@ -47,7 +48,7 @@ def sheet(
     facts = ShotInfo("", "still", 1, 1, pixels.shape[1], pixels.shape[0])
     with open_writer(output, facts, overwrite=overwrite) as writer:
         path = writer.write(Frame.from_pixels(pixels))
-    print(f"{path}: {len(columns)} frames, plate above, result below")
+    say(f"{path}: {len(columns)} frames, plate above, result below")
 
 
 def numbers_to_show(plate: ShotInfo, result: ShotInfo, count: int) -> list[tuple[int, int]]:

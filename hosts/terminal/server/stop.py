@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
-from impasto.hosts.events import RunFinished, RunWarning, line_of
+from impasto.hosts.events import RunFinished, RunWarning
+from impasto.hosts.terminal.printer import emit, say
 from impasto.hosts.terminal.server.own_server import await_end
 from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 from impasto.server.runtime_dir import running, runtime_folder
@@ -57,7 +58,7 @@ def drain_s() -> float:
 
 def _say(text: str, *, json: bool) -> None:
     if json:
-        print(line_of(RunWarning(text)))
-        print(line_of(RunFinished()), flush=True)
+        emit(RunWarning(text))
+        emit(RunFinished())
     else:
-        print(text, flush=True)
+        say(text)

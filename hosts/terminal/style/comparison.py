@@ -193,7 +193,8 @@ ROWS = (
 )
 """Field of `Figures`, name in the table, and meaning."""
 
-LEGEND = "\n" + "\n".join(f"{name}: {meaning}" for _, name, meaning in ROWS)
+LEGEND = tuple(f"{name}: {meaning}" for _, name, meaning in ROWS)
+"""One line for each row of the table."""
 
 
 def table_of(found: StylesCompared) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -23,6 +24,7 @@ from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.style import find_style, load_style, save_style
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
 from impasto.server.runtime_dir import running
+from impasto.server.shots.output_lock import OutputLock
 from tests.core.generators.test_unet import lively
 from tests.core.media.builders import write_layers
 from tests.core.test_engine import CARD
@@ -210,6 +212,21 @@ def test_a_shot_goes_on_where_the_process_left_it(sequence: str, served: Impasto
     done = served(*arguments)
     assert [event["number"] for event in done.events if event["event"] == "frame"] == [1004]
     assert (done.events[-1]["frames"], done.events[-1]["skipped"]) == (1, 5)
+
+
+def test_a_second_run_of_one_output_is_refused_here_and_by_the_server(
+    sequence: str, served: Impasto, impasto: Impasto
+) -> None:
+    Path("out").mkdir()
+    others = OutputLock()
+    others.take("out/o.####.exr", (1003, 1004))
+    for run in (impasto, served):
+        done = run("render", sequence, "out/o.####.exr", *STYLE, "--resume", "--json")
+        assert (done.events[-1]["event"], done.code) == ("failed", 4)
+        assert f"process {os.getpid()} on '{socket.gethostname()}'" in done.events[-1]["message"]
+    assert impasto("render", sequence, "out/o.####.exr", *STYLE, "--frames", "1005-1006").code == 0
+    others.release()
+    assert names(Path("out")) == ["o.1005.exr", "o.1006.exr"]
 
 
 @pytest.fixture(scope="module")
