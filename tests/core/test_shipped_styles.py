@@ -18,6 +18,8 @@ from impasto.core.style_reference import name_of
 from impasto.training.teachers.degrade import Damage, chance_of, degraded
 from tests.core.generators.test_unet import shift_error, styled
 
+pytestmark = pytest.mark.slow
+
 REPAIRS = ("clean", "clean-draft")
 """Those that paint nothing and mend what a camera or a codec did."""
 SHIPPED = sorted(name_of(str(each)) for path in style_files().values() for each, _ in offered_by(path))
@@ -82,7 +84,6 @@ def test_grain_is_not_painted_as_strokes(name: str, clip_frame: Tensor) -> None:
     assert levels[4] > 26
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PAINTED)
 def test_the_result_is_painted_and_not_graded(name: str, clip_frame: Tensor) -> None:
     """The best colour grade of the plate (any 3x4 matrix) explains little of the result's fine structure.

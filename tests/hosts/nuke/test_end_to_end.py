@@ -19,6 +19,8 @@ from impasto.core.style import find_style
 from impasto.server.runtime_dir import running
 from tests.hosts.nuke.conftest import FIRST, LAST, STYLE, OpenNuke, Serving, Session, colour_of, exr, write_plate
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = range(FIRST, LAST + 1)
 
 
@@ -171,7 +173,6 @@ def test_without_a_window_stylize_paints_at_once(
     assert np.array_equal(colour_of(session.painted(node)[0]), by_engine(engine, plates)[0])
 
 
-@pytest.mark.slow
 def test_a_server_that_is_killed_in_the_middle_costs_nothing(
     session: Session, plates: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +195,6 @@ def test_a_server_that_is_killed_in_the_middle_costs_nothing(
         assert np.array_equal(colour_of(path), wanted)
 
 
-@pytest.mark.slow
 @pytest.mark.shared
 def test_a_production_file_with_many_layers_keeps_every_one(session: Session, shared_media: Path) -> None:
     plates = shared_media / "exr" / "Beachball"

@@ -25,6 +25,8 @@ from tests.hosts.resolve.conftest import IMPASTO, RecordingUi, made
 from tests.hosts.resolve.fake import World, cut, picture
 from tests.hosts.terminal.render.test_served import end
 
+pytestmark = pytest.mark.slow
+
 RequestIn = Callable[..., Request]
 STYLE = "wheatfield-draft"
 
@@ -124,7 +126,6 @@ def test_a_server_that_is_not_there_is_a_sentence_and_the_next_start_goes_on(
     assert len(world.project.timelines[0].tracks[1]) == 1
 
 
-@pytest.mark.slow
 def test_a_server_that_is_killed_in_the_middle_costs_nothing(
     world: World, ui: RecordingUi, request_in: RequestIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
