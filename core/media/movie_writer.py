@@ -32,7 +32,7 @@ from impasto.core.media.movie_extras import Extras, attach, chapters_between
 from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, Layout, PixelEncoder, matrix_for
-from impasto.core.media.orientation import TURNS, orientation_of, upright
+from impasto.core.media.orientation import is_across, orientation_of, upright
 from impasto.core.media.shot import MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
@@ -261,7 +261,7 @@ class _OpenMovie:
             stream.codec_context.codec_tag = encoding.codec_tag
         aspect = first.part.pixel_aspect
         if aspect != 1.0:
-            across = self._turned and TURNS[orientation_of(first.part)][0] % 2
+            across = self._turned and is_across(first.part)
             stream.sample_aspect_ratio = Fraction(1 / aspect if across else aspect).limit_denominator(10000)
         # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
         self._encode = PixelEncoder(

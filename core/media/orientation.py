@@ -35,6 +35,16 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return turned[:, ::-1] if mirrored else turned
 
 
+def is_across(part: Part) -> bool:
+    """Whether a part is looked at by a quarter turn, so that its width is seen as its height."""
+    return TURNS[orientation_of(part)][0] % 2 == 1
+
+
+def upright_as(part: Part, picture: Pixels) -> Pixels:
+    """A picture (H, W, C) of a part, turned as the part states; contiguous."""
+    return np.ascontiguousarray(upright(picture, orientation_of(part)))
+
+
 def upright_part(part: Part) -> Part:
     """The part turned as it states, with its windows, and stating that it is upright."""
     orientation = orientation_of(part)
@@ -53,7 +63,7 @@ def upright_part(part: Part) -> Part:
     shown = (display.height, display.width) if across else (display.width, display.height)
     return replace(
         part,
-        pixels=np.ascontiguousarray(upright(part.pixels, orientation)),
+        pixels=upright_as(part, part.pixels),
         data_window=Window(display.x + left, display.y + top, width, height),
         display_window=Window(display.x, display.y, *shown),
         pixel_aspect=1 / part.pixel_aspect if across else part.pixel_aspect,

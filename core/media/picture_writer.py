@@ -19,7 +19,7 @@ from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
 from impasto.core.media.icc import profile_for, space_of_profile
 from impasto.core.media.oiio import reason, set_attribute, set_limits
-from impasto.core.media.orientation import orientation_of, upright_part
+from impasto.core.media.orientation import is_across, orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
 from impasto.core.media.stated_space import LOG_TRANSFERS, PROFILE
 from impasto.core.media.timecode import timecode_to_words
@@ -57,7 +57,7 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     if kind is None:
         raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
     set_limits()
-    transposed = any(orientation_of(part) > 4 for part in frame.parts)
+    transposed = any(is_across(part) for part in frame.parts)
     if not kind.orients and (picture_format(frame.source) is not kind or (kind.name == "dpx" and transposed)):
         frame = replace(frame, parts=tuple(upright_part(part) for part in frame.parts))
     parts = _parts_for(frame, kind)
