@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from impasto.core.frame import Frame, Window
 from impasto.core.grade_settings import Resize
+from impasto.core.media.orientation import upright_part
 from impasto.core.resize import resize_frame
-from impasto.training.data.orientation import upright
 
 ROUNDING = 1.0
 """Pixels by which a scaled side may be off, since sides are whole."""
@@ -51,15 +51,10 @@ def _same_shape(picture: Frame, window: Window) -> bool:
 
 
 def _turned(picture: Frame) -> Frame | None:
-    """The picture upright; None for one that says nothing, or whose pixels are not its whole display window."""
-    part = picture.part
-    pixels = upright(part.pixels, picture)
-    if pixels is part.pixels or part.data_window != part.display_window:
+    """The picture upright; None for one that says nothing."""
+    part = upright_part(picture.part)
+    if part is picture.part:
         return None
-    window = Window(0, 0, pixels.shape[1], pixels.shape[0])
-    attributes = {name: each for name, each in part.attributes.items() if name != "Orientation"}
     parts = list(picture.parts)
-    parts[picture.layer.part] = replace(
-        part, pixels=pixels, data_window=window, display_window=window, attributes=attributes
-    )
+    parts[picture.layer.part] = part
     return replace(picture, parts=tuple(parts))
