@@ -20,10 +20,11 @@ STEERS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066
 
 
 def test_a_card_cannot_steer_the_terminal(impasto: Impasto, tmp_path: Path) -> None:
-    texts = dict.fromkeys(("title", "description", "licence", "size", "version", "name"), NASTY)
-    training = {"date": NASTY, "recipe": {NASTY: NASTY}, "metrics": {NASTY: 1.0}, "data_sha256": NASTY}
+    nasty = NASTY.replace("\ud800", "")  # no card holds it, see test_hostile_files
+    texts = dict.fromkeys(("title", "description", "licence", "size", "version", "name"), nasty)
+    training = {"date": nasty, "recipe": {nasty: nasty}, "metrics": {nasty: 1.0}, "data_sha256": nasty}
     card = card_of() | texts | {
-        "credits": [NASTY], "training": training | {"pictures": 1, "steps": 1, "seconds": 1.0}
+        "credits": [nasty], "training": training | {"pictures": 1, "steps": 1, "seconds": 1.0}
     }  # fmt: skip
     path = write_altered(tmp_path / "esc.safetensors", card)
     done = impasto("style", "show", path)
