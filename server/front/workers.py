@@ -232,8 +232,8 @@ class Workers:
         found += [f"worker process {process.pid} cannot be ended; its driver holds it" for process in self._unkilled]
         return tuple(found)
 
-    def stop(self, timeout_s: float) -> None:
-        """End every worker: ask, after `timeout_s` terminate, a second later kill. Starts no new one.
+    def stop(self, timeout_s: float, *, insist_s: float = 1.0) -> None:
+        """End every worker: ask, after `timeout_s` terminate, after `insist_s` more kill. Starts no new one.
 
         The only method that waits; when it returns, no worker is left but one that the system cannot end.
         """
@@ -242,7 +242,7 @@ class Workers:
             self.send(worker.number, worker_messages.Quit())
         processes = [worker.process for worker in self._workers()] + self._unkilled
         self._await_ends(processes, timeout_s)
-        for insist, timeout_s in (("terminate", 1.0), ("kill", self._timeouts.unkilled_s)):
+        for insist, timeout_s in (("terminate", insist_s), ("kill", min(insist_s, self._timeouts.unkilled_s))):
             alive = [process for process in processes if process.poll() is None]
             for process in alive:
                 process.terminate() if insist == "terminate" else process.kill()
