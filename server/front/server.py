@@ -22,6 +22,7 @@ import zmq
 
 from impasto.server.auth import AllowList, auth_folder, server_pair
 from impasto.server.front.access import LOCAL_USER, Identity, NetworkAccess
+from impasto.server.front.chores import Chores
 from impasto.server.front.counters import Counters
 from impasto.server.front.event_log import EventLog, LogFile
 from impasto.server.front.frames import FrameContext
@@ -134,6 +135,7 @@ class _Server:
         file = LogFile(settings.folder / LOG_NAME)
         resources.callback(file.close)
         self._log = log = EventLog(file, Counters(), clock)
+        self._chores = Chores(log)
         self._sockets = resources.enter_context(ServerSockets(settings.folder, limits.raw_bytes, listen))
         self._signals = resources.enter_context(StopSignals())
         self._outbox = outbox = Outbox(self._sockets.send)
@@ -151,6 +153,9 @@ class _Server:
         rings = RingHandlers(workers, outbox, background, log, number)
         info = server_info(server, boot, self._sockets.endpoints, limits)
         self._status = StatusReporter(info, sessions, requests, library, log, clock)
+        self._status.more_problems += [self._chores.problems, self._sockets.accepting.problems]
+        if self._access is not None:
+            self._status.more_problems.append(self._access.problems)
         self._handshake = handshake = SessionHandlers(info, sessions, requests, rings, outbox, log)
         frames = FrameContext(library, limits, workers, self._staging, clock)
         shots = ShotContext(library, settings.roots, limits, workers, clock)
@@ -242,7 +247,10 @@ class _Server:
             self._worker_events.handle(self._workers.receive(ready))
         if self._requests_due_s <= now:
             self._requests.tick(now)
-        self._probe_clients(now, disconnected=self._sockets.disconnected(ready))
+        connections = self._sockets.connection_events(ready)
+        if connections.accepted or connections.disconnected:
+            self._limit_connections()
+        self._probe_clients(now, disconnected=connections.disconnected)
         if now - self._housekeeping_s >= HOUSEKEEPING_S:
             self._housekeeping_s = now
             self._housekeep(now)
@@ -305,30 +313,49 @@ class _Server:
                 elif not session.control.waiting:
                     self._outbox.put(session.control, outgoing(Pong(0)))
 
+    def _limit_connections(self) -> None:
+        known = 2 * sum(not session.local for session in self._sessions)
+        self._sockets.accepting.update(free_files(), self._sockets.network_connections - known)
+
     def _housekeep(self, now: float) -> None:
-        for session in self._sessions.expired(now):
-            self._handshake.close(session, "silent for longer than its lease", lost=True)
-        self._worker_events.check_styles(now)
-        if self._library.revision != self._revision:
-            self._revision = self._library.revision
-            for session in self._sessions:
-                self._outbox.put(session.control, outgoing(StylesChanged(self._revision)))
-        self._check_keys()
-        self._log.write_pending()
-        for unused in self._staging.stale():
-            self._workers.unmap_segment(unused)
-            unused.segment.close()
-        for worker in self._workers.overgrown():
-            if self._requests.is_idle(worker):
-                self._workers.replace(worker)
-        if self._settings.metrics_port is not None:
-            self._snapshot = MetricsSnapshot(self._status.status(bytes(16)), self._log.counters.stages.facts())
+        """What is due now and then. Each chore for itself: one that fails keeps none of the others from being done."""
+        run = self._chores.run
+        run("end the sessions that are silent", lambda: self._expire(now))
+        run("limit connections", self._limit_connections)
+        run("look for changed styles", lambda: self._check_styles(now))
+        run("read the keys", self._check_keys)
+        run("write the log", self._log.write_pending)
+        run("free memory", self._free_memory)
+        run("publish the figures", self._publish)
         if len(self._sessions) or len(self._requests):
             self._busy_s = now
         idle_exit_s = self._settings.idle_exit_s
         if idle_exit_s is not None and now - self._busy_s > idle_exit_s and self._shutdown is None:
             self._log.note("info", "idle", seconds=idle_exit_s)
             self.leave(at_once=False)
+
+    def _expire(self, now: float) -> None:
+        for session in self._sessions.expired(now):
+            self._handshake.close(session, "silent for longer than its lease", lost=True)
+
+    def _check_styles(self, now: float) -> None:
+        self._worker_events.check_styles(now)
+        if self._library.revision != self._revision:
+            self._revision = self._library.revision
+            for session in self._sessions:
+                self._outbox.put(session.control, outgoing(StylesChanged(self._revision)))
+
+    def _free_memory(self) -> None:
+        for unused in self._staging.stale():
+            self._workers.unmap_segment(unused)
+            unused.segment.close()
+        for worker in self._workers.overgrown():
+            if self._requests.is_idle(worker):
+                self._workers.replace(worker)
+
+    def _publish(self) -> None:
+        if self._settings.metrics_port is not None:
+            self._snapshot = MetricsSnapshot(self._status.status(bytes(16)), self._log.counters.stages.facts())
 
     def _check_keys(self) -> None:
         if self._access is None:

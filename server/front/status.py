@@ -61,6 +61,8 @@ class StatusReporter:
         self._began_s = clock()
         self._process = psutil.Process()
         self.draining = False
+        self.more_problems: list[Callable[[], Sequence[str]]] = []
+        """Asked for further sentences about what is wrong."""
 
     def status(self, id: bytes, asker: Session | None = None) -> Status:
         """The state of the server now, as far as this client may know it; everything without a client."""
@@ -100,6 +102,8 @@ class StatusReporter:
     def problems(self) -> tuple[str, ...]:
         """Why the server is not as it should be."""
         found = [*self._requests.workers.problems(), *self._library.problems()]
+        for ask in self.more_problems:
+            found += ask()
         if self._event_log.file.problem:
             found.append(self._event_log.file.problem)
         left = psutil.virtual_memory().available
