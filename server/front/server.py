@@ -325,6 +325,7 @@ class _Server:
         run("look for changed styles", lambda: self._check_styles(now))
         run("read the keys", self._check_keys)
         run("write the log", self._log.write_pending)
+        run("watch the memory of the workers", self._workers.kill_oversized)
         run("free memory", self._free_memory)
         run("publish the figures", self._publish)
         if len(self._sessions) or len(self._requests):

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import IO, Final, TypeAlias
 
 from impasto.core.errors import ServerBusy
+from impasto.server.free_memory import free_memory_bytes
 from impasto.server.front.device_slot import DeviceSlot, Timeouts, WorkerProcess, watch_process
 from impasto.server.front.segments import MappedSegment
+from impasto.server.processes import private_bytes
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import DeviceFacts
@@ -30,6 +32,12 @@ from impasto.server.worker_pipe import LinkClosed, link_pair
 LATE_S: Final = 5.0
 """A server that wakes so long after a deadline was stopped or asleep itself, so that silence proves nothing."""
 STEP_S: Final = 0.02
+HARD_LIMIT: Final = 1.25
+"""Times the limit above which a worker is replaced when it is idle: then it is killed at work."""
+LEFT_BYTES: Final = 192 << 20
+"""What a worker must leave the machine, so that the system does not choose a victim itself."""
+LARGE_BYTES: Final = 2 << 30
+"""A worker that takes less is not what the machine's memory went to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,24 @@ class Workers:
             and slot.reported is not None
             and slot.reported.rss_bytes > self._worker_rss_bytes
         )
+
+    def kill_oversized(self) -> None:
+        """Kill every worker, busy or not, that took far more memory than its limit, or left the machine none.
+
+        What it painted is tried once more and then refused.
+        """
+        now, free = self._clock(), free_memory_bytes()
+        for worker in self._workers():
+            if worker.ready_s is None or worker.killed_s is not None:
+                continue
+            taken = private_bytes(worker.process.pid)
+            if taken > HARD_LIMIT * self._worker_rss_bytes:
+                beyond = f"the limit is {self._worker_rss_bytes / 2**30:.1f}"
+            elif free is not None and free < LEFT_BYTES and taken > LARGE_BYTES:
+                beyond = f"the machine has {free >> 20} MiB left"
+            else:
+                continue
+            self._kill(worker, f"killed: it took {taken / 2**30:.1f} GiB of memory, {beyond}", now)
 
     def device_of(self, worker: int) -> str:
         """The device of a worker that has not been reported as lost; empty for any other number."""

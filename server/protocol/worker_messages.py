@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
+from impasto.server.protocol.limits import PIXELS
 from impasto.server.protocol.messages import (
     Count,
     DeviceFacts,
@@ -86,6 +87,8 @@ class RunShot:
     attempt: Count
     opened: bool = True
     """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
+    pixels: Count = PIXELS
+    """How many the plate, the resized plate and the result may have."""
 
 
 @dataclass(frozen=True, slots=True)
