@@ -63,6 +63,10 @@ class Requests:
             found.setdefault(request.session, []).append(request)
         return found
 
+    def of(self, session: Session) -> list[PendingRequest]:
+        """The requests of a session."""
+        return [each for each in self._table.values() if each.session is session]
+
     @property
     def running(self) -> int:
         """Requests that a worker has."""
