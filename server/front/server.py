@@ -186,6 +186,7 @@ class _Server:
         for session in self._sessions:
             self._handshake.close(session, "the server left")
         self._log.write_pending()
+        self._log.write_repeats(everything=True)
         self._resources.close()
         gc.unfreeze()
 
@@ -250,6 +251,9 @@ class _Server:
         connections = self._sockets.connection_events(ready)
         if connections.accepted or connections.disconnected:
             self._limit_connections()
+        if connections.failed_handshakes:
+            self._log.counters.count("handshakes_failed", connections.failed_handshakes)
+            self._log.repeated("warning", "handshake_failed", connections.failed_handshakes)
         self._probe_clients(now, disconnected=connections.disconnected)
         if now - self._housekeeping_s >= HOUSEKEEPING_S:
             self._housekeeping_s = now
@@ -324,7 +328,7 @@ class _Server:
         run("limit connections", self._limit_connections)
         run("look for changed styles", lambda: self._check_styles(now))
         run("read the keys", self._check_keys)
-        run("write the log", self._log.write_pending)
+        run("write the log", self._write_log)
         run("watch the memory of the workers", self._workers.kill_oversized)
         run("free memory", self._free_memory)
         run("publish the figures", self._publish)
@@ -346,6 +350,10 @@ class _Server:
             for session in self._sessions:
                 self._outbox.put(session.control, outgoing(StylesChanged(self._revision)))
 
+    def _write_log(self) -> None:
+        self._log.write_pending()
+        self._log.write_repeats()
+
     def _free_memory(self) -> None:
         for unused in self._staging.stale():
             self._workers.unmap_segment(unused)
@@ -363,7 +371,7 @@ class _Server:
             return
         for key in self._access.denied():
             self._log.counters.count("keys_refused")
-            self._log.note("warning", "key_refused", key=key)
+            self._log.repeated("warning", "key_refused", 1, key, key=key)
         self._access.refresh()
         names = self._access.names()
         for session in self._sessions:
