@@ -177,7 +177,7 @@ class Engine:
         started = clock()
         plate, guides = frame, planes_of(frame, self.style.card.guides)
         if before.resize is not None:
-            frame = resize_frame(frame, before.resize, input_space)
+            frame = resize_frame(frame, before.resize, input_space, cancelled=cancelled)
         working = to_working(frame, input_space=input_space, exposure=params.exposure)
         picture = grade_before(working.picture, before)
         if guides is not None and before.resize is not None:
@@ -201,7 +201,8 @@ class Engine:
         painted = grade_after(painted, after)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
         if after.resize is not None:
-            result = resize_frame(result, after.resize, output.space if output else input_space)
+            space = output.space if output else input_space
+            result = resize_frame(result, after.resize, space, cancelled=cancelled)
         if into is not None:
             check_into(into, result.part.pixels)
             cancelled()

@@ -110,8 +110,10 @@ def find_in_folder(folder: str) -> NumberedPath | str:
             groups.setdefault((match["prefix"], match["suffix"]), []).append(match["number"].lstrip("-"))
     if len(groups) == 1 and not stills:
         (prefix, suffix), digits = groups.popitem()
+        _require_utf8(f"{prefix}{'#' * min(map(len, digits))}{suffix}", folder)
         return NumberedPath(folder, prefix, min(map(len, digits)), suffix)
     if len(stills) == 1 and not groups:
+        _require_utf8(stills[0], folder)
         return os.path.join(folder, stills[0])
     if not pictures:
         raise UnreadableMedia(f"expected a sequence of pictures in the folder '{folder}', found none; check the path")
@@ -155,6 +157,17 @@ def spelled(numbers: list[int]) -> str:
 def _spelled(runs: list[tuple[int, int]]) -> str:
     shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:6]]
     return ", ".join(shown) + (f" and {len(runs) - 6} more gaps" if len(runs) > 6 else "")
+
+
+def _require_utf8(name: str, folder: str) -> None:
+    """Raise UsageError for a name that is not UTF-8: no codec opens it and no note can bear it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise UsageError(
+            f"expected pictures named in UTF-8 in the folder '{folder}', got '{shown}'; rename them"
+        ) from None
 
 
 def _names_in(folder: str) -> list[str]:

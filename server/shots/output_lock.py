@@ -29,7 +29,7 @@ EVERY_FRAME = (-(1 << 62), 1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class OutputWriter:
     """A process that makes frames of an output."""
 
     host: str
@@ -52,7 +52,7 @@ class OutputLock:
         folder takes no file, nothing is held: that is no reason not to write, or the writer will say it.
         """
         folder, name = os.path.split(output)
-        own = Writer(socket.gethostname(), os.getpid(), *frames)
+        own = OutputWriter(socket.gethostname(), os.getpid(), *frames)
         until = time.monotonic() + wait_s
         while True:
             with _one_at_a_time(folder):
@@ -76,7 +76,7 @@ class OutputLock:
             os.close(self._fd)
             self._fd = None
 
-    def _create(self, folder: str, name: str, own: Writer) -> None:
+    def _create(self, folder: str, name: str, own: OutputWriter) -> None:
         path = os.path.join(folder, f"{_prefix(name)}{own.pid}-{secrets.token_hex(4)}{ENDING}")
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
@@ -107,7 +107,7 @@ def _prefix(name: str) -> str:
     return f".{name.encode(errors='surrogateescape')[:LONGEST_NAME].decode(errors='surrogateescape')}."
 
 
-def _other_writer(folder: str, name: str, frames: tuple[int, int]) -> Writer | None:
+def _other_writer(folder: str, name: str, frames: tuple[int, int]) -> OutputWriter | None:
     """The process that makes one of these frames; the files of processes that are no more are removed."""
     try:
         names = [each for each in os.listdir(folder or ".") if each.startswith(_prefix(name)) and each.endswith(ENDING)]
@@ -132,10 +132,10 @@ def _other_writer(folder: str, name: str, frames: tuple[int, int]) -> Writer | N
     return None
 
 
-def _read(fd: int) -> Writer | None:
+def _read(fd: int) -> OutputWriter | None:
     try:
         facts = json.loads(os.read(fd, RECORD_BYTES))
-        return Writer(str(facts["host"]), int(facts["pid"]), int(facts["first"]), int(facts["last"]))
+        return OutputWriter(str(facts["host"]), int(facts["pid"]), int(facts["first"]), int(facts["last"]))
     except (OSError, LookupError, RecursionError, TypeError, ValueError):
         return None
 

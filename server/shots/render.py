@@ -33,6 +33,7 @@ from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.job import InputFrame, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
+from impasto.server.shots.memory import require_memory, require_size
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
 from impasto.server.shots.motion_to_keys import motion_to_keys
 from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
@@ -64,6 +65,7 @@ def render_shot(
     on_event: Callable[[ShotEvent], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
     on_cut: Callable[[str], None] = lambda path: None,
+    most_pixels: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ShotEnd:
     """Render a shot and return how it ended; `on_event` is called in the calling thread, `id` goes into every event.
@@ -82,6 +84,8 @@ def render_shot(
     lock = OutputLock()
     try:
         info = reader.info
+        require_size(settings.shared, info.width, info.height, most_pixels)
+        require_memory(settings.shared, info.width, info.height)
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
         precision = cache(lambda: painter.precision_for(eight_bit=_is_eight_bit(job, info)))
@@ -110,7 +114,7 @@ def render_shot(
         to_render = None if info.frame_count is None else info.frame_count - skipped
         rate = None if info.rate is None else float(info.rate)
         on_event(ShotStarted(id, writer.path, info.first, to_render, skipped, info.width, info.height, rate))
-        run = _Run(job, id, painter, info, settings, guides, motion, on_event, cancelled, clock)
+        run = _Run(job, id, painter, info, settings, guides, motion, on_event, cancelled, clock, most_pixels)
         if job.resume and not target_of(job.output, info).provenance:
             run.note(f"'{writer.path}' cannot bear how a frame was made, so all frames are rendered again")
         if asked is not None and motion is None:
@@ -179,6 +183,7 @@ class _Run:
     on_event: Callable[[ShotEvent], None]
     cancelled: Callable[[], bool]
     clock: Callable[[], float]
+    most_pixels: int | None
     done: int = 0
     invalid: dict[int, int] = field(default_factory=dict)
     """Frame number -> pixels with a NaN or infinite channel, of frames that are not stored yet."""
@@ -218,6 +223,8 @@ class _Run:
     def render(self, plate: InputFrame, output: Output | None) -> Rendered:
         """One plate painted; may run in a thread of its own."""
         settings = replace(self.settings.of_frame(plate.frame.number), output=output)
+        data = plate.frame.part.data_window  # it may be larger than the display window that the shot states
+        require_size(settings, data.width, data.height, self.most_pixels)
         matte = None if plate.matte is None else matte_of(plate.matte, plate.frame, settings.before.resize)
         return self.painter.render(plate.frame, settings, matte=matte, cancelled=self.check)
 

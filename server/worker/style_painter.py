@@ -10,6 +10,7 @@ from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.style import Style
+from impasto.server.shots.memory import resize_bytes
 from impasto.server.worker.memory_budget import MemoryBudget, Tile
 from impasto.server.worker.painting_device import DeviceLost
 from impasto.server.worker.style_cache import CachedStyle, StyleCache
@@ -72,7 +73,9 @@ class StylePainter:
                     raise
                 return None
 
-        with self._memory.reserve(self.style, *size, stroke, self._tile) as tile:
+        window = frame.part.data_window
+        more = resize_bytes(settings, window.width, window.height)
+        with self._memory.reserve(self.style, *size, stroke, self._tile, more) as tile:
             rendered = attempt(tile)
             if rendered is not None:
                 return self._noted(rendered, tile, [])
