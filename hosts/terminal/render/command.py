@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impasto.core.errors import UsageError
-from impasto.core.media.frame_list import parse_frame_list
-from impasto.core.media.shot import FrameRange
-from impasto.hosts.events import Event
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
@@ -17,6 +14,8 @@ from impasto.hosts.terminal.interrupts import Interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from impasto.core.media.shot import FrameRange
+    from impasto.hosts.events import Event
     from impasto.hosts.terminal.report import Reporter
     from impasto.server.protocol.messages import ShotJob
 
@@ -117,6 +116,7 @@ def render(
     The server renders: it is started where none runs, keeps the style ready for the next shot, and leaves
     after a quarter of an hour without work.
     """
+    from impasto.core.media.frame_list import parse_frame_list
     from impasto.hosts.terminal.render.job import job_from
     from impasto.hosts.terminal.report import reporter_for
 
