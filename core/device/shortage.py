@@ -16,8 +16,10 @@ from impasto.core.frame import Frame
 
 BYTES_A_PIXEL = 139
 """What a frame takes from samples to samples in small tiles: measured for `impasto.server.worker.memory_budget`."""
-SPARE = 0.85
-"""The part of the free memory that a frame is advised to take."""
+SMALLEST_TILE_BYTES = 64 << 20
+"""What the network takes for one of the smallest tiles, and the libraries besides."""
+SPARE = 0.6
+"""The part of the rest that a frame is advised to take: where memory ran out once, what is free lies in pieces."""
 CLEARLY_LESS = 0.75
 """Of a size that did not fit, where the sum says that it should have: memory lies in pieces."""
 
@@ -70,7 +72,7 @@ def says_shortage(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Con
 def advice(width: int, height: int) -> str:
     """What would fit in the place of a frame that did not, and what else to do."""
     pixels = width * height
-    fits = min(CLEARLY_LESS * pixels, SPARE * room_bytes() / BYTES_A_PIXEL)
+    fits = min(CLEARLY_LESS * pixels, max(0, SPARE * (room_bytes() - SMALLEST_TILE_BYTES)) / BYTES_A_PIXEL)
     return f"about {fits / 1e6:.1f} megapixels would fit, or close other programs, or use a smaller style"
 
 
