@@ -11,6 +11,7 @@ import torch
 
 from impasto.core.errors import TrainingError
 from impasto.training.checkpoint import read_facts
+from impasto.training.cpu_pace import free_cores_for
 from impasto.training.distributed import process_group
 from impasto.training.divergence_guard import MOST_RETURNS
 from impasto.training.recipe import Recipe
@@ -50,6 +51,9 @@ def run(
             require_fit(stored, schedule.checkpoint, task, recipe)
             state.load(stored)
     log = RunLog(task, state, schedule, on_progress)
+    cores = free_cores_for(recipe, schedule.device, group.size)
+    if cores is not None and (note := cores.adapt()):
+        log.report(note)
     begun = clock() - state.seconds
     previewed = saved = clock()
 
@@ -84,10 +88,14 @@ def run(
         if clock() - previewed > schedule.preview_s:
             previewed = clock()
             log.attempt(log.preview, "it is tried again")
+            if cores is not None and (note := cores.adapt()):
+                log.report(note)
         if clock() - saved > schedule.checkpoint_s:
             saved = clock()
             log.attempt(log.checkpoint, "it is tried again")
 
+    if cores is not None:
+        cores.restore()
     if state.guard.exhausted() and not state.has_good_weights:
         raise TrainingError(
             f"expected a run that learns, it diverged {MOST_RETURNS} times before it had weights worth keeping; give a "

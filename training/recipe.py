@@ -72,6 +72,7 @@ class Recipe:
     """Decay of the averaged weights, the ones that ship."""
     seed: int = 1
     mixed_precision: bool = True
+    """Count in bfloat16 where that gains; see `impasto.training.cpu_pace`."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "crop", "consistency_every", "adversarial_every"):

@@ -19,7 +19,7 @@ from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
 from tests.bench.startup import startup_figures
-from tests.bench.training import PLATE_SIDE, first_preview_s, step_figures, teacher_figures
+from tests.bench.training import PLATE_SIDE, busy_figure, first_preview_s, step_figures, teacher_figures
 from tests.bench.transport import latency, overhead, round_trips
 
 STYLES = ("wheatfield-draft", "wheatfield")
@@ -118,6 +118,15 @@ def _training_figures(console: Console) -> dict[str, object]:
     columns = ("generator", "size", "device", "steps/s", "crops/s")
     title = f"training on pairs, batch {steps[0].batch} of {steps[0].crop} pixels, critic heard"
     console.print(_table(title, columns, rows))
+    busy = busy_figure()
+    verdict = "met" if busy.ratio >= 2.5 else "missed"
+    rows = [
+        ("bfloat16, a thread for every core (before)", f"{busy.before:.2f}", "1", ""),
+        (f"minutes: {busy.threads} threads", f"{busy.now:.2f}", f"{busy.ratio:.1f}", f"2.5 {verdict}"),
+        ("steps: threads stay", f"{busy.steps_alone:.2f}", f"{busy.steps_alone / busy.before:.1f}", ""),
+    ]
+    title = "training resunet standard on pairs, CPU, beside one busy program"
+    console.print(_table(title, ("how", "steps/s", "times", "bar"), rows))
     teachers = teacher_figures()
     rows = [(t.manner, f"{t.seconds:.2f}", f"{t.peak_mib:.0f}") for t in teachers]
     title = f"a teacher's frame of the sample clip, {PLATE_SIDE} pixels across"
@@ -127,6 +136,7 @@ def _training_figures(console: Console) -> dict[str, object]:
     console.print(_table("training from one key of the sample clip", ("figure", "value"), [row]))
     return {
         "training_steps": [asdict(s) for s in steps],
+        "training_beside_a_busy_program": asdict(busy),
         "teachers": [asdict(t) for t in teachers],
         "first_preview_s": preview_s,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ import torch
 from impasto.core.colour import to_float
 from impasto.core.generators import GENERATORS
 from impasto.core.media import open_reader
+from impasto.training.cpu_pace import HALF, FreeCores
 from impasto.training.data.pairs import Pair
 from impasto.training.data.plates import load_picture
 from impasto.training.distributed import ONE_PROCESS
@@ -48,6 +51,24 @@ class StepFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class BusyFigure:
+    """Training on a CPU beside a program that keeps one core busy."""
+
+    before: float
+    """Steps per second in bfloat16 with a thread for every core."""
+    now: float
+    threads: int
+    """That a run limited by minutes takes there."""
+    steps_alone: float
+    """Steps per second of a run that counts steps, whose threads stay as they are."""
+
+    @property
+    def ratio(self) -> float:
+        """The bar is 2.5."""
+        return self.now / self.before
+
+
+@dataclass(frozen=True, slots=True)
 class TeacherFigure:
     """One frame of a painter without a network, in a process of its own."""
 
@@ -66,6 +87,32 @@ def step_figures(budget_s: float = 3.0) -> list[StepFigure]:
         for generator, family in GENERATORS.items()
         for size in family.sizes
     ]
+
+
+def busy_figure(rounds: int = 3, budget_s: float = 4.0) -> BusyFigure:
+    """The three ways in turn, the best of some rounds each."""
+    before, now, steps_alone, threads = [], [], [], 1
+    whole = torch.get_num_threads()
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        torch.set_num_threads(os.cpu_count() or 1)
+        for _ in range(rounds):
+            always = mock.patch(
+                "impasto.training.objectives.pairs.autocast", lambda kind, recipe: torch.autocast(kind, dtype=HALF)
+            )
+            with always:
+                before.append(steps_of("resunet", "standard", "cpu", budget_s).steps_per_second)
+            steps_alone.append(steps_of("resunet", "standard", "cpu", budget_s).steps_per_second)
+            cores = FreeCores()
+            cores.adapt()
+            threads = torch.get_num_threads()
+            now.append(steps_of("resunet", "standard", "cpu", budget_s).steps_per_second)
+            cores.restore()
+    finally:
+        torch.set_num_threads(whole)
+        busy.kill()
+        busy.wait()
+    return BusyFigure(max(before), max(now), threads, max(steps_alone))
 
 
 def steps_of(generator: str, size: str, device: str, budget_s: float) -> StepFigure:

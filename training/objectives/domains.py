@@ -17,6 +17,7 @@ from impasto.core.errors import TrainingError
 from impasto.core.generators.resunet import ResUNet, unshuffled
 from impasto.core.generators.unet import UNet
 from impasto.training.collapse_monitor import Probe
+from impasto.training.cpu_pace import autocast
 from impasto.training.data.domains import Domains, draw_pictures
 from impasto.training.data.pictures import as_float
 from impasto.training.discriminators import PatchGAN, new_critic
@@ -25,7 +26,7 @@ from impasto.training.losses.adversarial import ADVERSARIAL_FORMS, gradient_pena
 from impasto.training.losses.contrastive import Projections, draw_places, patch_nce
 from impasto.training.losses.reconstruction import range_penalty
 from impasto.training.networks import new_network
-from impasto.training.objectives.pairs import HALF, PROBED, disturbed, shift_loss
+from impasto.training.objectives.pairs import PROBED, disturbed, shift_loss
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
 from impasto.training.task import StepLosses, TrainingTask, require_room
@@ -111,14 +112,14 @@ def step(
     )
     whole, group = disturbed(plate, recipe), process_group()
     plate, wanted = group.shard(whole), group.shard(wanted)
-    with torch.autocast(device.type, dtype=HALF, enabled=recipe.mixed_precision):
+    with autocast(device.type, recipe):
         gain, bias = net(plate)
         result = gain.float() * plate + bias.float()
         views = _Views(net.levels(unshuffled(plate)), net.levels(unshuffled(result)))
     places = draw_places(views.plate, PLACES)
     real, fake = visible_to_critic(wanted), visible_to_critic(result)
     critic.requires_grad_(False)
-    with torch.autocast(device.type, dtype=HALF, enabled=recipe.mixed_precision):
+    with autocast(device.type, recipe):
         scores = critic.critic(fake).float()
     terms = {
         "out_of_range": recipe.out_of_range * range_penalty(result),
@@ -128,7 +129,7 @@ def step(
     if recipe.consistency and number % recipe.consistency_every == 0:
         terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe)
     critic.requires_grad_(True)
-    with torch.autocast(device.type, dtype=HALF, enabled=recipe.mixed_precision):
+    with autocast(device.type, recipe):
         on_real, on_fake = critic.critic(real).float(), critic.critic(fake.detach()).float()
     critic_loss = form.critic(on_real, on_fake)
     if form.gradient_penalty:

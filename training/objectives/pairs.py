@@ -13,6 +13,7 @@ from impasto.core.generators.unet import UNet
 from impasto.core.style import Style
 from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
 from impasto.training.collapse_monitor import Probe
+from impasto.training.cpu_pace import autocast
 from impasto.training.data.augmentation import compressed, exposed
 from impasto.training.data.guides import with_guides
 from impasto.training.data.half_size import halved
@@ -28,9 +29,6 @@ from impasto.training.networks import new_network
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
 from impasto.training.task import StepLosses, TrainingTask, require_room
-
-HALF = torch.bfloat16
-"""Trains without loss scaling, on every device that has mixed precision at all."""
 
 ROWS = 4
 """Pictures on a contact sheet."""
@@ -82,7 +80,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     device_type, group = crops.before.device.type, process_group()
     whole, painted, given = disturbed(crops.before, recipe), crops.after, conditions_of(net, crops)
     plate, crops, mine = group.shard(whole), crops.shard(group), given.shard(group)
-    with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
+    with autocast(device_type, recipe):
         gain, bias = net(with_guides(plate, mine.guides), mine.code)
     result = gain.float() * plate + bias.float()
     # Outside the loss mask the target stands in for the result, so that the loss is zero there.
@@ -99,7 +97,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
         real = torch.cat((crops.after, crops.before), dim=1)
-        with torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision):
+        with autocast(device_type, recipe):
             if number >= recipe.critic_from + CRITIC_ALONE:
                 critic.requires_grad_(False)
                 weight = recipe.adversarial * recipe.adversarial_every
@@ -171,7 +169,7 @@ def shift_loss(net: UNet, plate: Tensor, result: Tensor, recipe: Recipe, given: 
     share = moved.shape[0]
     if share == 0:
         return result.new_zeros(())
-    with torch.autocast(plate.device.type, dtype=HALF, enabled=recipe.mixed_precision):
+    with autocast(plate.device.type, recipe):
         gain, bias = net(with_guides(moved, mine.guides), mine.code)
     loss = shift_consistency(result[:share], gain.float() * moved + bias.float(), offset, recipe.rim)
     return loss * (group.size * share / some)
