@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 import zmq
-from tests.server.faults.house import free_port
 
 from impasto.server import auth
 from impasto.server.front.counters import Counters
 from impasto.server.front.event_log import REPEATS_S, REPEATS_WRITTEN, EventLog, LogFile
 from impasto.server.front.status import MetricsServer
 from impasto.server.protocol.messages import Ping, Rejected
-from tests.server.running_server import Raw, served, until
+from tests.server.running_server import free_port, served
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_so_many_kinds_of_lines_are_one(tmp_path: Path) -> None:
 
 
 def test_the_refusals_of_one_client_do_not_fill_the_log() -> None:
-    with served() as server, Raw(server.folder, hello=True) as client:
+    with served() as server, WireClient(server.folder, hello=True) as client:
         for _ in range(500):
             client.send(client.data, Ping(1))
         for _ in range(500):
@@ -102,16 +103,16 @@ def test_failed_handshakes_leave_a_line(tmp_path: Path) -> None:
     public, secret = zmq.curve_keypair()
     auth.add(keys, "anna", public.decode())
     with served(listen=f"tcp://127.0.0.1:{port}", keys=keys) as server:
-        with Raw() as without_key:
+        with WireClient() as without_key:
             without_key.control.connect(f"tcp://127.0.0.1:{port}")
             until(lambda: lines(server.folder / "events.log", "handshake_failed"))
         before = len(lines(server.folder / "events.log", "handshake_failed"))
-        with Raw() as wrong_server:
+        with WireClient() as wrong_server:
             wrong_server.control.curve_publickey, wrong_server.control.curve_secretkey = public, secret
             wrong_server.control.curve_serverkey = zmq.curve_keypair()[0]
             wrong_server.control.connect(f"tcp://127.0.0.1:{port}")
             until(lambda: len(lines(server.folder / "events.log", "handshake_failed")) > before)
         with socket.create_connection(("127.0.0.1", port)) as odd:
             odd.sendall(b"GET / HTTP/1.1\r\n\r\n" + secrets.token_bytes(64))
-            with Raw(server.folder, hello=True) as client:
+            with WireClient(server.folder, hello=True) as client:
                 until(lambda: client.status().counters["handshakes_failed"] > before)

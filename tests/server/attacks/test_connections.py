@@ -7,13 +7,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from tests.server.faults.house import House, free_port, house
 
 from impasto.core.errors import ServerError
 from impasto.server import auth
@@ -21,13 +19,9 @@ from impasto.server.auth import AllowList
 from impasto.server.front.accepting import NETWORK_FILES, AcceptControl, NetworkListener
 from impasto.server.front.chores import Chores
 from impasto.server.front.library import Library
-from tests.server.running_server import Raw, served, until
-
-
-@pytest.fixture
-def home() -> Iterator[House]:
-    with house() as built:
-        yield built
+from tests.server.running_server import Sandbox, free_port, served
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
 
 def add_key(folder: Path, name: str) -> bytes:
@@ -84,7 +78,7 @@ def test_what_is_no_plain_file_among_the_keys_lets_nobody_in_and_stops_nobody(ki
 
 
 def test_a_chore_that_fails_degrades_the_health_and_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    with served() as server, Raw(server.folder, hello=True) as client:
+    with served() as server, WireClient(server.folder, hello=True) as client:
         client.still_served()
 
         def refuse(self: Library, now: float) -> Any:
@@ -122,18 +116,18 @@ def test_a_chore_is_logged_once_until_it_fails_in_another_way() -> None:
     assert chores.problems() == ()
 
 
-def answers(home: House) -> bool:
+def answers(sandbox: Sandbox) -> bool:
     try:
-        with home.client(timeout_s=2.0) as client:
-            return client.status().pid == home.servers[0].pid
+        with sandbox.client(timeout_s=2.0) as client:
+            return client.status().pid == sandbox.server.pid
     except ServerError:
         return False
 
 
-def test_idle_connections_without_a_key_do_not_end_a_server_of_few_files(home: House) -> None:
-    keys, port = home.root / "keys", free_port()
+def test_idle_connections_without_a_key_do_not_end_a_server_of_few_files(sandbox: Sandbox) -> None:
+    keys, port = sandbox.root / "keys", free_port()
     add_key(keys, "anna")
-    server = home.serve(rlimits={"RLIMIT_NOFILE": 256}, listen=f"tcp://127.0.0.1:{port}", keys=str(keys))
+    server = sandbox.serve(rlimits={"RLIMIT_NOFILE": 256}, listen=f"tcp://127.0.0.1:{port}", keys=str(keys))
     idle = []
     try:
         for number in range(300):
@@ -143,38 +137,38 @@ def test_idle_connections_without_a_key_do_not_end_a_server_of_few_files(home: H
             idle.append(each)
         end = time.monotonic() + 2.0
         while time.monotonic() < end:
-            assert server.alive, server.said.read_text()[-500:]
+            assert server.alive, server.complaints()[-500:]
             time.sleep(0.05)
-        until(lambda: answers(home), 20)  # once those that showed no key in five seconds are gone
+        until(lambda: answers(sandbox), 20)  # once those that showed no key in five seconds are gone
     finally:
         for each in idle:
             each.close()
     assert server.alive
-    with home.client() as client:
+    with sandbox.client() as client:
         until(lambda: not client.status().problems)
 
 
-def test_idle_connections_of_this_machine_do_not_end_a_server_of_few_files(home: House) -> None:
-    server = home.serve(rlimits={"RLIMIT_NOFILE": 128})
+def test_idle_connections_of_this_machine_do_not_end_a_server_of_few_files(sandbox: Sandbox) -> None:
+    server = sandbox.serve(rlimits={"RLIMIT_NOFILE": 128})
     idle = []
     try:
         for _ in range(140):
             each = socket.socket(socket.AF_UNIX)
             each.setblocking(False)
             try:
-                each.connect(str(home.run / "control.sock"))
+                each.connect(str(sandbox.run / "control.sock"))
             except OSError:
                 each.close()
                 time.sleep(0.01)
             else:
                 idle.append(each)
                 time.sleep(0.002)
-        assert server.alive, server.said.read_text()[-500:]
+        assert server.alive, server.complaints()[-500:]
     finally:
         for each in idle:
             each.close()
-    until(lambda: (home.run / "control.sock").exists())
-    with home.client() as client:
+    until(lambda: (sandbox.run / "control.sock").exists())
+    with sandbox.client() as client:
         assert client.status().pid == server.pid
 
 

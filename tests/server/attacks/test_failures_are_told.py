@@ -28,7 +28,9 @@ from impasto.server.protocol.worker_messages import Quit, RunShot, WorkFailed
 from impasto.server.worker.loop import work
 from impasto.server.worker_pipe import link_pair, worker_end
 from tests.server.fake_worker import FakeDevice
-from tests.server.running_server import Raw, served, until
+from tests.server.running_server import served
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
 NOT_UTF8 = os.fsdecode(b"th\xe9mb.png")
 
@@ -51,7 +53,7 @@ def shot(input: Path | str, output: Path, style: str = "echo") -> SubmitShot:
     return SubmitShot(secrets.token_bytes(16), ShotJob(RenderSettings(style), str(input), str(output)))
 
 
-def ended(client: Raw) -> Any:
+def ended(client: WireClient) -> Any:
     while True:
         message, _ = client.answer(20)
         if isinstance(message, Failed | ShotDone | Cancelled):
@@ -75,7 +77,7 @@ def test_the_last_resort_can_be_sent() -> None:
 
 def test_a_folder_with_a_name_that_is_not_utf8_is_refused_with_the_name(tmp_path: Path) -> None:
     folder = mixed_folder(tmp_path / "mix")
-    with served() as server, Raw(server.folder, hello=True) as client:
+    with served() as server, WireClient(server.folder, hello=True) as client:
         for _ in range(3):  # more than a worker has places for jobs
             client.send(client.data, shot(folder, tmp_path / "out" / "o.####.png"))
             failed = ended(client)
@@ -161,7 +163,7 @@ def test_the_front_answers_whatever_goes_wrong_in_it(
 ) -> None:
     picture(tmp_path / "p.####.png", 2)
     style = {"failed": "fail", "cancelled": "delay-5000ms"}.get(method, "echo")
-    with served((style, "echo")) as server, Raw(server.folder, hello=True) as client:
+    with served((style, "echo")) as server, WireClient(server.folder, hello=True) as client:
         client.still_served()
         monkeypatch.setattr(PendingShot, method, raising)
         asked = shot(tmp_path / "p.####.png", tmp_path / "out" / "o.####.png", style)
@@ -177,7 +179,7 @@ def test_the_front_answers_whatever_goes_wrong_in_it(
 
 def test_an_answer_that_cannot_be_encoded_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(tmp_path / "p.####.png", 1)
-    with served() as server, Raw(server.folder, hello=True) as client:
+    with served() as server, WireClient(server.folder, hello=True) as client:
         monkeypatch.setattr(PendingShot, "_below_roots", lambda self, text: "\udce9")
         monkeypatch.setattr(PendingRequest, "failed", lambda self, error: Failed(self.id, error, "\udce9"))
         client.send(client.data, shot(tmp_path / "p.####.png", tmp_path / "out" / "o.####.png"))
@@ -187,7 +189,7 @@ def test_an_answer_that_cannot_be_encoded_is_a_failure(tmp_path: Path, monkeypat
 @pytest.mark.parametrize("style", ["hang", "echo"])
 def test_an_end_at_once_takes_less_than_3_s_whatever_hangs(style: str, tmp_path: Path) -> None:
     picture(tmp_path / "p.####.png", 2)
-    with served((style,)) as server, Raw(server.folder, hello=True) as client:
+    with served((style,)) as server, WireClient(server.folder, hello=True) as client:
         until(lambda: client.status().devices[0].state == "ready")
         worker = client.status().devices[0].pid
         if style == "echo":
@@ -196,24 +198,23 @@ def test_an_end_at_once_takes_less_than_3_s_whatever_hangs(style: str, tmp_path:
         until(lambda: client.status().running)
         begun = time.monotonic()
         client.shut_down(at_once=True)
-        assert server.left() == 1
+        assert server.exit_code() == 1
         assert time.monotonic() - begun < 3.0
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
 
 
 def test_stop_now_ends_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.server.faults.house import house
-
     from impasto.hosts.terminal.server.stop import stop
     from impasto.server.runtime_dir import running
+    from tests.server.running_server import new_sandbox
 
-    with house() as home:
-        server = home.serve()
+    with new_sandbox() as sandbox:
+        server = sandbox.serve()
         server.signal(signal.SIGSTOP)
-        monkeypatch.setenv("IMPASTO_RUNTIME", str(home.run))
+        monkeypatch.setenv("IMPASTO_RUNTIME", str(sandbox.run))
         begun = time.monotonic()
         stop(now=True, server=None, server_key=None, json=False)
         assert time.monotonic() - begun < 3.5
-        assert running(home.run) is None
+        assert running(sandbox.run) is None
         assert server.code() == -signal.SIGKILL

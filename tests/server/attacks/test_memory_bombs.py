@@ -20,13 +20,15 @@ from impasto.core.errors import OutOfMemory, UsageError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade import After
+from impasto.core.grade_settings import Resize, resize_frame
 from impasto.core.media import ShotInfo, open_writer
-from impasto.core.resize import Resize, resize_frame
 from impasto.server.protocol.messages import Failed, RenderSettings, ShotDone, ShotJob, SubmitShot
 from impasto.server.shots import memory
 from impasto.server.shots.render import render_shot
 from tests.server.fake_worker import fake_card
-from tests.server.running_server import Raw, served, until
+from tests.server.running_server import served
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
 MEGA = 1_000_000
 
@@ -88,7 +90,7 @@ def test_every_step_has_its_size(settings: FrameSettings, sizes: dict[str, tuple
 
 
 def test_a_server_refuses_a_bomb_in_its_message_and_goes_on(plates: str, tmp_path: Path) -> None:
-    with served() as server, Raw(server.folder, hello=True) as client:
+    with served() as server, WireClient(server.folder, hello=True) as client:
         bomb = SubmitShot(secrets.token_bytes(16), job(plates, tmp_path / "out", after_resize="30000x30000"))
         begun = time.monotonic()
         client.send(client.data, bomb)
@@ -101,7 +103,7 @@ def test_a_server_refuses_a_bomb_in_its_message_and_goes_on(plates: str, tmp_pat
 
 
 def test_the_limit_of_the_server_holds_for_its_shots(plates: str, tmp_path: Path) -> None:
-    with served(limits={"pixels": 1000}) as server, Raw(server.folder, hello=True) as client:
+    with served(limits={"pixels": 1000}) as server, WireClient(server.folder, hello=True) as client:
         asked = SubmitShot(secrets.token_bytes(16), job(plates, tmp_path / "out", after_resize="200%"))
         client.send(client.data, asked)
         failed = until(lambda: next((each for each in [client.answer()[0]] if isinstance(each, Failed)), None))
@@ -111,7 +113,7 @@ def test_the_limit_of_the_server_holds_for_its_shots(plates: str, tmp_path: Path
 def test_a_worker_far_above_its_limit_is_killed_at_work() -> None:
     with (
         served(("hang", "echo"), limits={"worker_rss_bytes": 1 << 20}) as server,
-        Raw(server.folder, hello=True) as client,
+        WireClient(server.folder, hello=True) as client,
     ):
         client.submit("hang")
         until(lambda: "the limit is 0.0" in server.log())

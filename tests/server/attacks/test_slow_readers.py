@@ -9,7 +9,9 @@ import numpy as np
 
 from impasto.server.front.sessions import GRACE_S, Untaken, UntakenAnswers
 from impasto.server.protocol.messages import Done, Failed
-from tests.server.running_server import Raw, served, until
+from tests.server.running_server import served
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
 PLATE = np.zeros((1024, 1024, 4), np.float32)
 
@@ -46,7 +48,7 @@ def test_one_answer_of_any_size_is_always_let_through() -> None:
 
 
 def test_a_client_that_never_reads_is_refused_beyond_its_credit() -> None:
-    with served() as server, Raw() as silent, Raw(server.folder, hello=True) as other:
+    with served() as server, WireClient() as silent, WireClient(server.folder, hello=True) as other:
         silent.data.rcvhwm = 1
         silent.connect(server.folder)
         silent.greet()
@@ -67,7 +69,7 @@ def test_a_client_that_never_reads_is_refused_beyond_its_credit() -> None:
 
 
 def test_a_client_that_reads_is_never_refused_within_its_credit() -> None:
-    with served() as server, Raw(server.folder, hello=True) as client:
+    with served() as server, WireClient(server.folder, hello=True) as client:
         client.still_served()
         under_way = 0
         for _ in range(60):
