@@ -53,12 +53,13 @@ def frame(height: int, width: int) -> Frame:
 
 
 def failing_above(engine: Engine, pixels: int, text: str) -> Callable[[Tensor], Any]:
-    net = engine._net
+    """The engine's network, which fails for pictures of more pixels."""
+    net, cell = engine._net, engine.style.generator.config.shuffle**2
 
-    def run(inputs: Tensor) -> Any:
-        if inputs.shape[2] * inputs.shape[3] > pixels:
+    def run(cells: Tensor) -> Any:
+        if cell * cells.shape[2] * cells.shape[3] > pixels:
             raise RuntimeError(text)
-        return net(inputs)
+        return net(cells)
 
     return run
 
@@ -66,7 +67,7 @@ def failing_above(engine: Engine, pixels: int, text: str) -> Callable[[Tensor], 
 @pytest.mark.parametrize("text", TEXTS[:2])
 def test_smaller_tiles_are_tried_and_give_the_same_picture(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     plate = frame(600, 700)
-    engine = Engine("wheatfield-draft", device="cpu")
+    engine = Engine("wheatfield-draft", device="cpu", precision="float32")
     whole = engine.render(plate)
     monkeypatch.setattr(engine, "_net", failing_above(engine, 480 * 480, text))
     tiled = engine.render(plate)
@@ -77,14 +78,14 @@ def test_smaller_tiles_are_tried_and_give_the_same_picture(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("text", TEXTS[:2])
 def test_where_no_tile_fits_the_size_that_would_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    engine = Engine("wheatfield-draft", device="cpu")
+    engine = Engine("wheatfield-draft", device="cpu", precision="float32")
     monkeypatch.setattr(engine, "_net", failing_above(engine, 0, text))
     with pytest.raises(OutOfMemory, match=r"about \d\.\d megapixels would fit"):
         engine.render(frame(600, 700))
 
 
 def test_another_error_of_the_network_is_the_device_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine("wheatfield-draft", device="cpu")
+    engine = Engine("wheatfield-draft", device="cpu", precision="float32")
     monkeypatch.setattr(engine, "_net", failing_above(engine, 0, "could not create a primitive descriptor"))
     with pytest.raises(DeviceError, match="try --device cpu") as raised:
         engine.render(frame(64, 64))
@@ -98,7 +99,7 @@ from impasto.core.engine import Engine
 from impasto.core.errors import OutOfMemory
 from impasto.core.frame import Frame
 
-engine = Engine("wheatfield-draft", device="cpu")
+engine = Engine("wheatfield-draft", device="cpu", precision="float32")
 def render(width, height):
     try:
         engine.render(Frame.from_pixels(np.full((height, width, 3), 0.5, np.float16)))
