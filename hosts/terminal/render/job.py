@@ -10,6 +10,7 @@ from typing import Any
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.grade import AFTER_CONTROLS, BEFORE_CONTROLS
+from impasto.core.media.frame_rate import require_rate
 from impasto.core.media.shot import FrameRange
 from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import PARAMETERS, Params
@@ -38,6 +39,7 @@ def job_from(
     precision: str = "auto",
     device: str = "auto",
     animate: str | None = None,
+    rate: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     controls: Mapping[str, Any],
@@ -62,6 +64,7 @@ def job_from(
     sizes = [controls.get(name) or "" for name in ("before_resize", "after_resize")]
     for size in filter(None, sizes):
         Resize.parse(size)
+    require_rate(rate or "")
     run = None if frames is None else FrameRange.parse(frames)
     vectors = None if motion is None else MotionSource.parse(motion)
     return ShotJob(
@@ -82,6 +85,7 @@ def job_from(
         guides=guides,
         motion="" if vectors is None else vectors.path or input,
         motion_layer="" if vectors is None else vectors.named,
+        rate=rate or "",
     )
 
 
