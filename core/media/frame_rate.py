@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
-from impasto.core.frame import Attribute
+from impasto.core.errors import UsageError
+from impasto.core.frame import Attribute, Frame
 
 NAME = "FramesPerSecond"
 """The attribute that OpenEXR holds the rate in, a rational; every reader here gives it so."""
 NOTE = "rate"
 """The key under which it stands in our own notes, as '30000/1001'."""
 _FLOATS = ("dpx:FrameRate", "dpx:TemporalFrameRate", "nuke/input/frame_rate", "framesPerSecond")
+
+_MOST = (1 << 31) - 1
+"""OpenEXR and FFmpeg hold both numbers of a rational in 32 bits."""
 
 
 def stated_rate(attributes: Mapping[str, Attribute], notes: Mapping[str, str]) -> Fraction | None:
@@ -37,6 +42,21 @@ def parse_rate(text: str) -> Fraction | None:
     return broadcast if abs(rate - broadcast) < Fraction(1, 200) else rate.limit_denominator(1001)
 
 
+def require_rate(text: str) -> Fraction | None:
+    """A rate that was asked for, None for an empty text; UsageError for what is no rate."""
+    rate = parse_rate(text)
+    if text and (rate is None or max(rate.as_integer_ratio()) > _MOST):
+        raise UsageError(f"expected frames per second as 24, 23.976 or 24000/1001, got '{text}'; change --rate")
+    return rate
+
+
 def rate_attribute(rate: Fraction) -> Attribute:
     """The rate as OpenEXR holds it."""
     return Attribute("rational", (rate.numerator, rate.denominator))
+
+
+def with_rate(frame: Frame, rate: Fraction) -> Frame:
+    """The frame, its colour layer's part stating this rate."""
+    index = frame.layer.part
+    part = replace(frame.part, attributes={**frame.part.attributes, NAME: rate_attribute(rate)})
+    return replace(frame, parts=(*frame.parts[:index], part, *frame.parts[index + 1 :]))

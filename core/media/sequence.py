@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
 from impasto.core.errors import InconsistentShot, MediaError, OutputExists, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
 from impasto.core.media.commit import committed, make_folder, remove_abandoned
+from impasto.core.media.frame_rate import with_rate
 from impasto.core.media.left_out import left_out
 from impasto.core.media.numbering import NumberedPath, number_in, require_unbroken
 from impasto.core.media.picture_reader import read_header, read_parts, read_picture
@@ -25,14 +27,21 @@ Files = NumberedPath | str
 class PictureReader:
     """A still or a sequence. Data windows may move from frame to frame; display windows must be of one size."""
 
-    def __init__(self, files: Files, frames: FrameRange | None = None, layer: str | None = None) -> None:
-        """Check that every asked frame is there and read the first header.
+    def __init__(
+        self,
+        files: Files,
+        frames: FrameRange | None = None,
+        layer: str | None = None,
+        rate: Fraction | None = None,
+    ) -> None:
+        """Check that every asked frame is there and read the first header. `rate` takes the place of the stated one.
 
         Raises InconsistentShot for a gap, UnreadableMedia where nothing is found, UsageError for a
         range that holds no frame.
         """
         self._files = files
         self._layer = layer
+        self._rate = rate
         self._numbers = _numbers_of(files, frames)
         first = self._numbers[0]
         header = read_header(_path_of(files, first))
@@ -43,7 +52,7 @@ class PictureReader:
             frame_count=len(self._numbers),
             width=header.window.width,
             height=header.window.height,
-            rate=header.rate,
+            rate=rate or header.rate,
         )
 
     @property
@@ -62,7 +71,7 @@ class PictureReader:
                     f"expected frames of {self._info.width}x{self._info.height}, got {window.width}x{window.height}"
                     f" in '{path}'; render the shot at one size, or ask for a range with --frames"
                 )
-            yield frame
+            yield frame if self._rate is None else with_rate(frame, self._rate)
 
     def close(self) -> None:
         """Nothing stays open between frames."""

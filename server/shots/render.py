@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
+from impasto.core.media.frame_rate import require_rate
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
 from impasto.core.working_picture import Output
@@ -79,8 +80,9 @@ def render_shot(
     begun = clock()
     card = painter.style.card
     frames, settings = frames_of(job), ShotSettings(job, card.defaults)
+    stated_rate = require_rate(job.rate)
     require_spaces(job)
-    reader = open_reader(job.input, frames=frames, layer=job.layer or None)
+    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate)
     lock = OutputLock()
     try:
         info = reader.info
@@ -131,7 +133,16 @@ def render_shot(
         with (
             motion_to_keys(motion, job, reader, runs, run.note, run.advance) as store,
             ReadAhead(
-                plates(reader, runs, layer=job.layer or None, matte=job.matte, guides=guides, motion=store), DEPTH
+                plates(
+                    reader,
+                    runs,
+                    layer=job.layer or None,
+                    matte=job.matte,
+                    rate=stated_rate,
+                    guides=guides,
+                    motion=store,
+                ),
+                DEPTH,
             ) as ahead,
             behind,
         ):

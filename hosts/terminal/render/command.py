@@ -88,6 +88,10 @@ def render(
             "first and after the last it stays.",
         ),
     ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -136,6 +140,7 @@ def render(
             precision=precision,
             device=device,
             animate=animate,
+            rate=rate,
             overwrite=overwrite,
             resume=resume,
             controls=controls,

@@ -627,3 +627,43 @@ def test_what_is_not_in_the_result_is_told_once(tmp_path: Path) -> None:
         f"'{plate}' states no frame rate: the movie plays at 24 frames per second",
         f"not in the result are, of '{plate}': alpha",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("25", Fraction(25)), ("23.976", Fraction(24000, 1001)), ("24000/1001", Fraction(24000, 1001))]
+)
+@pytest.mark.parametrize("output", ["out.mov", "out.####.png", "out.####.exr"])
+def test_pictures_play_at_the_rate_that_was_asked_for(tmp_path: Path, text: str, rate: Fraction, output: str) -> None:
+    with open_writer(str(tmp_path / "a.####.png"), ShotInfo("", "sequence", 1, 3, WIDTH, HEIGHT)) as writer:
+        for number in range(1, 4):
+            writer.write(Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=number))
+    events: list[ShotEvent] = []
+    job = ShotJob(STYLE, str(tmp_path / "a.####.png"), str(tmp_path / output), rate=text)
+    render_shot(job, FakePainter(), on_event=events.append)
+    assert open_reader(str(tmp_path / output)).info.rate == rate
+    assert [event.rate for event in events if isinstance(event, ShotStarted)] == [float(rate)]
+    notes = [note for event in events if isinstance(event, ShotProgress) for note in event.notes]
+    assert not any("frame rate" in note for note in notes)
+
+
+def test_frames_of_another_rate_are_rendered_again(tmp_path: Path) -> None:
+    with open_writer(str(tmp_path / "a.####.png"), ShotInfo("", "sequence", 1, 3, WIDTH, HEIGHT)) as writer:
+        for number in range(1, 4):
+            writer.write(Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=number))
+    job = ShotJob(STYLE, str(tmp_path / "a.####.png"), str(tmp_path / "b.####.png"), rate="25", resume=True)
+    render_shot(job, FakePainter())
+    (tmp_path / "b.0002.png").unlink()
+    again, other = FakePainter(), FakePainter()
+    render_shot(job, again)
+    assert again.numbers == [2]
+    assert open_reader(str(tmp_path / "b.0002.png")).info.rate == 25
+    render_shot(replace(job, rate="30"), other)
+    assert other.numbers == [1, 2, 3]
+
+
+def test_a_rate_beside_a_movie_is_refused(tmp_path: Path) -> None:
+    with open_writer(str(tmp_path / "a.mov"), ShotInfo("", "movie", 1, 1, WIDTH, HEIGHT, Fraction(25))) as writer:
+        writer.write(Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=1))
+    job = ShotJob(STYLE, str(tmp_path / "a.mov"), str(tmp_path / "b.mov"), rate="24")
+    with pytest.raises(UsageError, match=r"expected no frame rate for '.*a\.mov', which has its own; leave out --rate"):
+        render_shot(job, FakePainter())

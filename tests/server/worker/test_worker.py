@@ -347,6 +347,7 @@ def test_a_shot_that_is_stopped_while_it_waits_gives_its_turns_back(worker: Work
         ({"first": 3}, "usage"),
         ({"first": 4, "last": 3}, "usage"),
         ({"before_resize": "huge"}, "usage"),
+        ({"rate": "fast"}, "usage"),
         ({"layer": "difuse"}, "unknown_name"),
         ({"output_space": "nowhere"}, "unknown_name"),
         ({"overwrite": True, "resume": True}, "usage"),
