@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 MAJOR: Final = 1
-MINOR: Final = 1
+MINOR: Final = 2
 """The protocol. Another major is refused; a higher minor adds optional fields and messages."""
 ANIMATION_MINOR: Final = 1
 """From which on `SubmitShot` may bear animated parameters, guides and motion."""
+OCIO_MINOR: Final = 2
+"""From which on it may bear the OpenColorIO configuration."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8

@@ -217,9 +217,17 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
     ),
 }
 
+CLIENTS_1_2: Mapping[str, FromClient] = {
+    "submit_shot.ocio": replace(
+        SHOT, job=replace(JOB, ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4)
+    ),
+    "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
+}
+
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
     (0, "client"): CLIENTS,
     (0, "server"): SERVERS,
     (1, "client"): CLIENTS_1_1,
+    (2, "client"): CLIENTS_1_2,
 }
 """Minor version and side -> what it added."""
