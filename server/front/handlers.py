@@ -100,10 +100,10 @@ class RequestHandlers:
         own = [each for each in self._requests.of(session) if not each.is_job]
         held = sum(each.staged_bytes for each in own)
         if not session.untaken.has_room(len(own), held, more_bytes, self._clock()):
-            agreed = session.agreed
+            frames, megabytes = session.agreed.credit_frames, session.agreed.credit_bytes >> 20
             raise InvalidRequest(
-                f"expected at most {agreed.credit_frames} frames and {agreed.credit_bytes >> 20} MiB under way at once, "
-                "got more; an answer counts until it is read: read it before the next request"
+                f"expected at most {frames} frames and {megabytes} MiB under way at once, got more; an answer counts "
+                "until it is read: read it before the next request"
             )
 
     def cancel(self, session: Session, asked: Cancel) -> None:
