@@ -21,7 +21,16 @@ from impasto.core.colour.fill import fill, fill_invalid
 from impasto.core.colour.hdr_residual import Residual, add_residual, split_residual
 from impasto.core.colour.plate import LUMA, changed, keep_colour, put_back_detail, restore
 from impasto.core.colour.samples import to_float, to_samples
-from impasto.core.colour.space import PlateSpace, config_name, from_linear, plate_space, spaces, stated, to_linear
+from impasto.core.colour.space import (
+    PlateSpace,
+    config_name,
+    configuration,
+    from_linear,
+    plate_space,
+    spaces,
+    stated,
+    to_linear,
+)
 from impasto.core.colour.srgb import decode, encode
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "add_residual",
     "changed",
     "config_name",
+    "configuration",
     "coverage",
     "decode",
     "encode",

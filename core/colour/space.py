@@ -1,7 +1,7 @@
 """The colour space of a plate, and conversion to scene-linear Rec.709 and back, by OpenColorIO.
 
 Names are those of the studio's configuration where `$OCIO` names one, and of OpenColorIO's built-in
-ACES studio configuration always. The variable is read when a function is called.
+ACES studio configuration always. The variable is read when a function is called; `configuration` takes its place.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -35,6 +37,9 @@ _OCIO_ERRORS: Final = (ocio.Exception, ocio.ExceptionMissingFile)
 """The binding does not derive the second from the first."""
 
 _XYZ_PRIMARIES: Final = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+_CONTENT: Final = "\0sha256:"
+"""Between the path of a configuration and the digest of its content, where the path alone does not tell."""
 
 _LINEAR: Final = "lin_rec709_scene"
 """Scene-linear Rec.709 in the built-in configuration."""
@@ -180,22 +185,45 @@ def spaces() -> tuple[str, ...]:
 
 def config_name() -> str:
     """The name of the configuration in use: the path in `$OCIO`, or the built-in one."""
-    return _sources()[0]
+    return _sources()[0].partition(_CONTENT)[0]
+
+
+_chosen: ContextVar[str | None] = ContextVar("impasto_ocio", default=None)
+_contents: dict[str, str] = {}
+"""Path -> digest of what was there when it was named first. A path with other content is another source."""
+
+
+@contextmanager
+def configuration(source: str, sha256: str = "") -> Iterator[None]:
+    """Within the block, look names up in this configuration in the place of the one in `$OCIO`; empty: none of it.
+
+    `sha256` is the digest of its file: equal paths with other content are other configurations. It holds for the
+    thread, and for threads that run in a copy of its context.
+    """
+    if sha256 and _contents.setdefault(source, sha256) != sha256:
+        source = f"{source}{_CONTENT}{sha256}"
+    token = _chosen.set(source)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 def _sources() -> tuple[str, ...]:
     """The configurations to look names up in, the studio's first."""
-    studio = os.environ.get("OCIO", "").strip()
+    chosen = _chosen.get()
+    studio = os.environ.get("OCIO", "").strip() if chosen is None else chosen
     return (studio, BUILT_IN) if studio and studio != BUILT_IN else (BUILT_IN,)
 
 
 @lru_cache(maxsize=8)
 def _config(source: str) -> Any:
     try:
-        return ocio.Config.CreateFromFile(source)
+        return ocio.Config.CreateFromFile(source.partition(_CONTENT)[0])
     except _OCIO_ERRORS as error:
+        shown = source.partition(_CONTENT)[0]
         raise UsageError(
-            f"expected an OpenColorIO configuration in $OCIO, got '{source}': {_first_line(error)}; "
+            f"expected an OpenColorIO configuration in $OCIO, got '{shown}': {_first_line(error)}; "
             "correct the path, or unset OCIO to use the built-in one"
         ) from error
 
@@ -269,9 +297,10 @@ def ocio_processors(space: PlateSpace) -> tuple[Any, Any]:
 
 
 def _no_conversion(space: PlateSpace, error: BaseException) -> UsageError:
+    path = (space.config or "").partition(_CONTENT)[0]
     return UsageError(
-        f"expected a way from '{space.name}' to scene-linear and back in '{space.config}', got: "
-        f"{_first_line(error)}; choose another --input-space"
+        f"expected a way from '{space.name}' to scene-linear and back in '{path}', got: {_first_line(error)}; choose "
+        "another --input-space"
     )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, Unpack
@@ -36,6 +37,7 @@ from impasto.server.client.ring import RingClient
 from impasto.server.client.session import new_id
 from impasto.server.client.shots import follow_shot, require_minor
 from impasto.server.client.transport import OpenTransport, SocketTransport
+from impasto.server.protocol.colour_configuration import with_configuration
 from impasto.server.protocol.messages import (
     Alpha,
     AskStatus,
@@ -262,6 +264,7 @@ class Client:
         requests = self._here()
         session = requests.session(self._limit(timeout_s))
         request = request_for(session.welcome)
+        request = replace(request, job=with_configuration(request.job))
         require_minor(request.job, session.welcome)
         require_sendable_shot(request.job)
         future = ShotFuture(request.id, requests.cancel)

@@ -25,6 +25,6 @@ def require_sendable(what: str, path: str) -> None:
 
 def require_sendable_shot(job: ShotJob) -> None:
     """Raise UsageError for the first path of a shot job that no message can carry, and for too long an animation."""
-    for what, path in (*job.paths(), ("style", job.look.style)):
+    for what, path in (*job.paths(), ("style", job.look.style), ("OpenColorIO configuration", job.ocio)):
         require_sendable(what, path)
     require_sendable_animation(job.animated)

@@ -96,13 +96,14 @@ class RequestHandlers:
             self._requests.add(PendingShot.admit(self._shots, session, message, digest))
 
     def _require_room(self, session: Session, more_bytes: int) -> None:
-        """Raise ServerBusy where what is under way and what the client has not read fill its credit."""
+        """Raise InvalidRequest where what is under way and what the client has not read fill its credit."""
         own = [each for each in self._requests.of(session) if not each.is_job]
         held = sum(each.staged_bytes for each in own)
         if not session.untaken.has_room(len(own), held, more_bytes, self._clock()):
-            raise ServerBusy(
-                f"expected a client that reads its answers before it asks for more than {session.agreed.credit_frames} "
-                f"frames and {session.agreed.credit_bytes >> 20} MiB, it has not; read them, then ask again"
+            frames, megabytes = session.agreed.credit_frames, session.agreed.credit_bytes >> 20
+            raise InvalidRequest(
+                f"expected at most {frames} frames and {megabytes} MiB under way at once, got more; an answer counts "
+                "until it is read: read it before the next request"
             )
 
     def cancel(self, session: Session, asked: Cancel) -> None:

@@ -101,7 +101,7 @@ class UntakenAnswers:
         self._answers = [each for each in self._answers if not each.taken]
         late = [each for each in self._answers if each.sent_s is None or now - each.sent_s > GRACE_S]
         return all(
-            not frames + len(waiting)
+            not waiting  # the scheduler refuses what is too much without them
             or (
                 frames + len(waiting) < times * self._most_frames
                 and held_bytes + sum(each.bytes for each in waiting) + more_bytes <= times * self._most_bytes

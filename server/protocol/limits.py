@@ -17,6 +17,8 @@ ANIMATION_MINOR: Final = 1
 """From which on `SubmitShot` may bear animated parameters, guides and motion."""
 RATE_MINOR: Final = 2
 """From which on `SubmitShot` may bear a frame rate."""
+OCIO_MINOR: Final = 2
+"""From which on it may bear the OpenColorIO configuration."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8

@@ -303,6 +303,11 @@ class ShotJob:
     rate: Annotated[str, Text(32)] = ""
     """Frames per second of pictures, as the command line takes them: 24, 23.976 or 24000/1001; empty: what they state.
     A client asks as for `animated`. (1.2)"""
+    ocio: Words = ""
+    """The OpenColorIO configuration: an absolute path, a name that begins with 'ocio://', or 'built-in'. Empty: the one
+    of the server's own environment. A client asks as for `animated`, except for 'built-in'. (1.2)"""
+    ocio_sha256: Annotated[str, Text(64)] = ""
+    """Of the configuration's file, where it is one: the server refuses the job if it has another. (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""

@@ -21,10 +21,12 @@ from impasto.server.shots.provenance import settings_text
 class ShotSettings:
     """The settings of the frames of a job, for a style whose own parameters are `defaults`.
 
+    `ocio` is what is noted of the OpenColorIO configuration, None for the built-in one.
+
     Raises UnknownName and UsageError for a control that does not exist and for a value that it does not take.
     """
 
-    def __init__(self, job: ShotJob, defaults: Params) -> None:
+    def __init__(self, job: ShotJob, defaults: Params, ocio: str | None = None) -> None:
         look, motion = job.look, motion_of(job)
         before = replace(before_of(look.before), resize=_size_of(job.before_resize))
         after = replace(after_of(look.after), resize=_size_of(job.after_resize))
@@ -39,6 +41,7 @@ class ShotSettings:
             "rate": job.rate or None,
             "input_space": job.input_space or None,
             "output_space": job.output_space or None,
+            "ocio": ocio,
             "matte": os.path.abspath(job.matte) if job.matte else None,
             "guides": [os.path.abspath(path) for path in job.guides] or None,
             "motion": None if motion is None else [os.path.abspath(job.motion), motion.named],

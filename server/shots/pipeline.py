@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -43,7 +44,9 @@ class ReadAhead(Generic[Item]):
         self._queue: queue.Queue[Item | _Raised | _End] = queue.Queue(depth)
         self._left = threading.Event()
         # A daemon, because a driver that never returns must not keep the program from ending.
-        self._thread = threading.Thread(target=self._produce, name="impasto-read-ahead", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._produce,), name="impasto-read-ahead", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -115,7 +118,9 @@ class WriteBehind:
         self._stored: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
         self._error: BaseException | None = None
         # Not a daemon: the interpreter must not end between a frame's last byte and its final name.
-        self._thread = threading.Thread(target=self._write, name="impasto-write-behind", daemon=False)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._write,), name="impasto-write-behind", daemon=False
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

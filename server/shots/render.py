@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from impasto.server.protocol.messages import (
     ShotStarted,
     StoredFrame,
 )
+from impasto.server.shots.configuration import configured
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.job import InputFrame, frames_of, motion_of
@@ -77,9 +79,25 @@ def render_shot(
     `on_cut` was called with their path. No thread is left behind. Raises whatever `open_reader`, `open_writer` and the
     painter raise, and UsageError and UnknownName for settings that cannot work.
     """
+    with configured(job) as ocio:
+        return _render(job, painter, ocio, id, on_event, cancelled, on_cut, most_pixels, clock)
+
+
+def _render(
+    job: ShotJob,
+    painter: Painter,
+    ocio: str | None,
+    id: bytes,
+    on_event: Callable[[ShotEvent], None],
+    cancelled: Callable[[], bool],
+    on_cut: Callable[[str], None],
+    most_pixels: int | None,
+    clock: Callable[[], float],
+) -> ShotEnd:
+    """See `render_shot`; colour spaces are looked up in the job's configuration, which is noted as `ocio`."""
     begun = clock()
     card = painter.style.card
-    frames, settings = frames_of(job), ShotSettings(job, card.defaults)
+    frames, settings = frames_of(job), ShotSettings(job, card.defaults, ocio)
     stated_rate = require_rate(job.rate)
     require_spaces(job)
     reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate)
@@ -222,7 +240,7 @@ class _Run:
                         output = output_of(self.job, self.info, plate.frame)
                         self.finish(plate, self.render(plate, output), behind)
                     else:
-                        in_flight.append((plate, pool.submit(self.render, plate, output)))
+                        in_flight.append((plate, pool.submit(copy_context().run, self.render, plate, output)))
                     if len(in_flight) == IN_FLIGHT:
                         self.finish_first(in_flight, behind)
                     waiting_since = self.clock()
