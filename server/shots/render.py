@@ -144,6 +144,8 @@ def render_shot(
     path = result_path(writer.path, run.done, stopped=stopped and info.kind != "stream")
     if stopped:
         return Cancelled(id, "asked", path, run.done, clock() - begun)
+    run.spend("reading_cpu", ahead.cpu_s)
+    run.spend("writing_cpu", behind.cpu_s)
     return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages)
 
 
@@ -167,8 +169,8 @@ class _Run:
     invalid_pixels: int = 0
     """Of all frames."""
     stages: dict[str, float] = field(default_factory=dict)
-    """Stage -> seconds in the calling thread: 'before', 'network', 'after' as the engine reports them, 'reading' and
-    'writing' spent waiting for the other threads."""
+    """Stage -> seconds: 'before', 'network', 'after' as the engine reports them, 'reading' and 'writing' spent waiting
+    for the other threads, 'reading_cpu' and 'writing_cpu' processor time of those threads and their codecs."""
     noted: set[str] = field(default_factory=set)
 
     def paint(self, taken: Iterable[InputFrame], behind: WriteBehind) -> None:
