@@ -16,6 +16,7 @@ STYLE ?= wheatfield
 OUTPUT ?=
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+QUICK := --quiet --no-header -p no:cacheprovider -m 'not slow and not blender'
 
 # Blender as a Python module, for the tests of its extension: one environment for each file of pins, 0.9 GB each. They
 # exist for Python 3.11 alone; elsewhere, and with `make test BLENDERS=`, those tests skip and say why.
@@ -37,10 +38,10 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do 
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-fast quick-server quick-others lint bench clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
 demo: $(VENV)/.server ## paint the sample clip, or your own: make demo [INPUT=my.mov] [STYLE=name] [OUTPUT=painted.mp4]
 	@name=$$(basename -- "$$INPUT"); name=$${name%.*}; name=$${name//[^A-Za-z0-9._-]/_}; \
@@ -52,6 +53,16 @@ demo: $(VENV)/.server ## paint the sample clip, or your own: make demo [INPUT=my
 
 test: $(VENV)/.dev $(INSIDE_BLENDER) ## install what the tests need and run them all; PYTEST_ARGS='-k frame' narrows
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.dev ## the quick tests, without Blender, in two processes: under three minutes on two cores
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going quick-server quick-others
+
+# Two halves of about the same length. They share no port, folder or file.
+quick-server:
+	$(BIN)/pytest $(QUICK) tests/server tests/compat
+
+quick-others:
+	$(BIN)/pytest $(QUICK) tests --ignore tests/server --ignore tests/compat
 
 lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between the layers
 	$(BIN)/ruff check .

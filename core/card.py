@@ -31,6 +31,10 @@ def _guides_as_they_are(facts: dict[str, Any]) -> dict[str, Any]:
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_keys, 2: _guides_as_they_are}
 """Schema version -> function that turns a card of it into one of the next version."""
 
+DEEPEST = 6
+"""Levels of lists and objects in a card; the deepest that was ever written has four."""
+MOST_PIXELS = 4096
+"""Of a halo and a stride."""
 COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
 """Input and output space of every network of this schema."""
 
@@ -109,6 +113,7 @@ def card_from_json(text: str, source: str) -> Card:
     """Read a card of this or an older schema; StyleError, naming `source`, for everything else."""
     try:
         facts = json.loads(text, object_pairs_hook=without_duplicates)
+        _require_plain(facts)
     except (TypeError, ValueError, RecursionError) as error:
         raise StyleError(
             f"expected a style's card in '{source}', got damaged JSON ({error}); fetch the file again"
@@ -132,30 +137,70 @@ def card_from_json(text: str, source: str) -> Card:
         facts["guides"] = tuple(_guide(each) for each in facts["guides"])
         facts["defaults"] = Params(**facts["defaults"])
         if facts["training"] is not None:
-            facts["training"] = Training(**facts["training"])
+            facts["training"] = _training(facts["training"])
         if facts["keys"] is not None:
             facts["keys"] = _key_facts(facts["keys"])
         card = Card(**facts)
-    except (LookupError, TypeError, ValueError, ArithmeticError, UsageError) as error:
+        _require_types(card)
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, UsageError) as error:
         raise StyleError(
             f"expected a complete card in '{source}', it does not fit: {error}; fetch the file again"
         ) from error
-    texts = (card.name, card.title, card.generator, card.weights_sha256, card.colour)
-    numbers = (card.halo, card.stride)
-    names = (*card.credits, *card.codes, card.description, card.size, card.licence, card.preview)
-    if not (
-        all(isinstance(text, str) and text for text in texts)
-        and all(isinstance(name, str) for name in names)
-        and all(isinstance(number, int) and 0 < number <= 4096 for number in numbers)
-    ):
-        raise StyleError(
-            f"expected names and sizes on the card in '{source}', some are empty or absurd; fetch the file again"
-        )
     if card.colour != COLOUR_CONTRACT:
         raise StyleError(
             f"expected a style for {COLOUR_CONTRACT}, '{source}' wants {card.colour}; it needs a newer impasto"
         )
     return card
+
+
+def _require_plain(value: Any, depth: int = 0) -> None:
+    """ValueError for what JSON may hold and no card: deep nesting, and half a surrogate pair, which has no UTF-8."""
+    if depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} levels")
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            name.encode()
+            _require_plain(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            _require_plain(each, depth + 1)
+
+
+def _require_types(card: Card) -> None:
+    """ValueError where a field is empty, absurd or of another kind than the class says."""
+    required = (card.name, card.title, card.generator, card.weights_sha256, card.colour)
+    texts = (*card.credits, *card.codes, card.description, card.size, card.licence, card.preview, card.version)
+    if not all(isinstance(text, str) and text for text in required):
+        raise ValueError("a name, title, generator, hash or colour is empty or no text")
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a description, size, licence, version, preview, credit or code is no text")
+    if not all(type(number) is int and 0 < number <= MOST_PIXELS for number in (card.halo, card.stride)):
+        raise ValueError(f"halo {card.halo!r} and stride {card.stride!r}")
+    if type(card.tileable) is not bool or not isinstance(card.config, dict):
+        raise ValueError("tileable or the configuration is of another kind")
+    if len(card.canary) != 2 or not all(is_number(value) and math.isfinite(value) for value in card.canary):
+        raise ValueError(f"test picture {card.canary}")
+
+
+def _training(facts: dict[str, Any]) -> Training:
+    """The training from a card; ValueError or TypeError for an impossible one."""
+    training = Training(**facts)
+    if not isinstance(training.recipe, dict) or not isinstance(training.metrics, dict):
+        raise TypeError("the recipe or the figures are no names and values")
+    if not all(is_number(value) for value in (*training.metrics.values(), training.seconds)):
+        raise ValueError("a figure of the training is no number")
+    if not all(type(number) is int for number in (training.pictures, training.steps)):
+        raise ValueError("the pictures or steps of the training are no number")
+    if not all(isinstance(text, str) for text in (training.data_sha256, training.date)):
+        raise ValueError("the date or the data of the training is no text")
+    return training
+
+
+def is_number(value: object) -> bool:
+    """Whether a value from JSON is a number; true and false are none."""
+    return type(value) in (int, float)
 
 
 def _guide(facts: dict[str, Any]) -> Guide:

@@ -13,15 +13,10 @@ def to_display(frame: Frame, *, input_space: str | None = None) -> Samples:
     """The colour layer over the display window: (H, W, 3) float32, sRGB-encoded Rec.709, clipped to [0, 1].
 
     Grey comes as three equal channels, alpha is laid over black, NaN shows as black and infinity as white.
-    Neither pixel aspect nor rotation is applied. Raises UnknownName for a colour space that does not exist.
+    Neither pixel aspect nor orientation is applied. Raises UnknownName for a colour space that does not exist.
     """
     plate = colour.to_float(flatten(frame, "none"))
     straight = np.repeat(plate, 3, axis=2) if plate.shape[2] == 1 else plate
     space = colour.plate_space(frame, input_space)
     shown = straight if space.is_working else colour.encode(colour.to_linear(straight, space))
     return np.asarray(np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1), np.float32)
-
-
-def upright(picture: Samples, rotation: int) -> Samples:
-    """A picture upright, given the degrees counter-clockwise by which players turn it; a new array or itself."""
-    return np.ascontiguousarray(np.rot90(picture, rotation // 90)) if rotation else picture

@@ -21,25 +21,27 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.core import colour
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
+from impasto.core.device.shortage import is_shortage, says_shortage
 from impasto.core.device.streams import on, streams_of
 from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
+from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pack, to_cells
 from impasto.core.grade import After, Before, grade_after, grade_before
 from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
-from impasto.core.tiling import Maps, run_tiled
+from impasto.core.tiling import Network, run_tiled
 from impasto.core.working_picture import check_matte, to_plate, to_working
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
@@ -80,9 +82,9 @@ class Engine:
     style that has them: see `impasto.core.keyframe_paint`.
 
     `style` is a name or a file, each with or without a choice of the styles in it (see
-    `impasto.core.style_reference`), or a loaded Style. `device` is 'auto', 'cpu', 'cuda:N' or 'mps'. `precision` 'auto'
-    is float16 on CUDA and float32 elsewhere. `tile` is 'auto', 'off' or a side in pixels. Raises UnknownName,
-    StyleError or DeviceError, and what `parse_choice` raises.
+    `impasto.core.style_reference`), or a loaded Style. `device` is 'auto', 'cpu', 'cuda:N' or 'mps'. `precision` is
+    as `choose_precision` takes it. `tile` is 'auto', 'off' or a side in pixels. Raises UnknownName, StyleError or
+    DeviceError, and what `parse_choice` raises.
 
     On CUDA most frames never pass through numpy: see `impasto.core.device`. An engine on CUDA makes torch deterministic
     for the whole process (`be_deterministic`).
@@ -98,7 +100,8 @@ class Engine:
     ) -> None:
         self.style = style if isinstance(style, Style) else load_style(find_style(style))
         self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
+        self._asked_precision = precision
+        self.precision = self.precision_for(eight_bit=False)
         self.tile = check_tile(tile, self.style)
         self._on_cuda = self.device.startswith("cuda")
         self._passes_on_device = self._on_cuda
@@ -107,20 +110,28 @@ class Engine:
             be_deterministic()
         config = self.style.generator.config
         self._stride, self._halo = config.stride, config.halo
-        net = self.style.generator.fold()
-        self._net = net.to(self.device, PRECISIONS[self.precision])
-        self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place; missing in torch's stubs
+        self._cell = config.shuffle
+        self._net = self._new_net(self.precision)
+        self._quick_net: nn.Module | None = None
+        """The network of 8-bit results, where it counts in another precision; made for the first of them."""
         self._graphs = CudaGraphs(self._net) if self._on_cuda else None
-        self._context = DeviceContext(self.device, PRECISIONS[self.precision], self._stride, streams_of(self.device))
+        self._context = DeviceContext(
+            self.device, PRECISIONS[self.precision], self._stride, self._cell, streams_of(self.device)
+        )
         self._keys = None if self.style.keys is None else KeyBlend(self.style.keys)
         if self._on_cuda:
             # The weights came on torch's default stream, which the engine's streams do not wait for.
             torch.cuda.synchronize(self.device)
 
+    def precision_for(self, *, eight_bit: bool) -> str:
+        """What the network counts in for results of 8 bits, or for deeper ones; see `choose_precision`."""
+        return choose_precision(self._asked_precision, self.device, eight_bit=eight_bit)
+
     def __call__(self, frame: Frame, settings: FrameSettings | None = None, *, matte: Samples | None = None) -> Frame:
         """The painted frame; see `render`."""
         return self.render(frame, settings, matte=matte).frame
 
+    @says_shortage
     def render(
         self,
         frame: Frame,
@@ -166,7 +177,7 @@ class Engine:
         started = clock()
         plate, guides = frame, planes_of(frame, self.style.card.guides)
         if before.resize is not None:
-            frame = resize_frame(frame, before.resize, input_space)
+            frame = resize_frame(frame, before.resize, input_space, cancelled=cancelled)
         working = to_working(frame, input_space=input_space, exposure=params.exposure)
         picture = grade_before(working.picture, before)
         if guides is not None and before.resize is not None:
@@ -174,11 +185,13 @@ class Engine:
         ready = clock()
         with self._context.streams.order:
             network_begun = clock()
-            painted, tile = self._paint(picture, guides, params.stroke, cancelled)
+            precision = self.precision_for(eight_bit=settings.is_eight_bit(frame))
+            painted, tile = self._paint(picture, guides, params.stroke, cancelled, precision)
             refusal = "" if keys is None else keys.refusal(picture.shape[:2], params.stroke)
             prepared: list[PreparedKey] = []
             if keys is not None and not refusal:
-                alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled)
+                # Always in one precision: what is kept of a key must not depend on the frame that asked first.
+                alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled, precision=self.precision)
                 prepared = keys.prepared(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
             network_done = clock()
         if keys is not None and prepared:
@@ -188,13 +201,16 @@ class Engine:
         painted = grade_after(painted, after)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
         if after.resize is not None:
-            result = resize_frame(result, after.resize, output.space if output else input_space)
+            space = output.space if output else input_space
+            result = resize_frame(result, after.resize, space, cancelled=cancelled)
         if into is not None:
             check_into(into, result.part.pixels)
             cancelled()
             np.copyto(into, result.part.pixels)
             result = with_pixels(result, into)
-        result = replace(result, provenance=self.provenance(params, before, after, working.space), guides=(), motion=())
+        result = replace(
+            result, provenance=self.provenance(params, before, after, working.space, precision), guides=(), motion=()
+        )
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
         notes = (*self._notes(tile), *filter(None, (note, refusal)))
         return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes))
@@ -219,25 +235,29 @@ class Engine:
         guides = planes_of(frame, self.style.card.guides)
         job = FrameJob(frame.part.pixels, transform, params, guides, matte, into)
         try:
-            painted = paint(self._context, job, lambda inputs: self._maps(inputs, cancelled), cancelled)
+            painted = paint(
+                self._context, job, lambda cells: self._maps(self._net_for(self.precision), cells, cancelled), cancelled
+            )
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
-        provenance = self.provenance(params, Before(), After(), transform.space)
+        provenance = self.provenance(params, Before(), After(), transform.space, self.precision)
         result = replace(with_pixels(frame, painted.pixels), provenance=provenance, guides=(), motion=())
         return Rendered(
             result, Report(painted.invalid_pixels, painted.seconds, painted.tile, self._notes(painted.tile))
         )
 
-    def provenance(self, params: Params, before: Before, after: After, space: colour.PlateSpace) -> dict[str, str]:
+    def provenance(
+        self, params: Params, before: Before, after: After, space: colour.PlateSpace, precision: str
+    ) -> dict[str, str]:
         """The facts for the result's header: style, hash, parameters, spaces, precision, version."""
         record = {
             "style": self.style.card.name,
             "style_sha256": self.style.card.weights_sha256,
             "params": json.dumps(params.as_dict(), sort_keys=True),
             "input_space": space.name,
-            "precision": self.precision,
+            "precision": precision,
             "version": _version(),
         }
         if before != Before():
@@ -254,8 +274,24 @@ class Engine:
             f"memory ran short on {self.device}: painted in tiles of {tile} pixels, the result is the same",
         ) * short
 
+    def _new_net(self, precision: str) -> nn.Module:
+        net = pack(self.style.generator.fold()).to(self.device, PRECISIONS[precision])
+        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # missing in torch's stubs
+
+    def _net_for(self, precision: str) -> Network:
+        if precision == self.precision:
+            return self._graphs or self._net
+        if self._quick_net is None:
+            self._quick_net = self._new_net(precision)
+        return self._quick_net
+
     def _paint(
-        self, picture: Samples, guides: Samples | None, stroke: float, cancelled: Callable[[], None]
+        self,
+        picture: Samples,
+        guides: Samples | None,
+        stroke: float,
+        cancelled: Callable[[], None],
+        precision: str,
     ) -> tuple[Samples, int | None]:
         """A working picture (H, W, 3) painted by the network, and the side of the tiles that were used.
 
@@ -270,19 +306,25 @@ class Engine:
             inputs = np.asarray(scaled, np.float32)
         padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
         with torch.inference_mode(), on(self._context.streams.compute):
-            batch = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.device, PRECISIONS[self.precision])
-            (gain, bias), tile = self._maps(batch, cancelled)
-            maps = torch.cat((gain, bias), dim=1)[:, :, : size[1], : size[0]].float()
-            if size != (width, height):
-                maps = F.interpolate(maps, size=(height, width), mode="bilinear", antialias=stroke < 1)
-            rgb = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(self.device)
-            painted = maps[:, :3] * rgb + maps[:, 3:]
-            return painted[0].permute(1, 2, 0).contiguous().cpu().numpy(), tile
+            whole = torch.from_numpy(padded).to(self.device)
+            cells = to_cells(whole, self._cell)
+            maps, tile = self._maps(self._net_for(precision), cells.to(PRECISIONS[precision]), cancelled)
+            maps = maps.float()
+            if size == (width, height):
+                colours = cells if guides is None else to_cells(whole[..., :3], self._cell)
+                painted = from_cells(apply_maps(maps, colours), self._cell)[:height, :width]
+            else:
+                rgb = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+                planes = full_maps(maps, self._cell)[: size[1], : size[0]].permute(2, 0, 1)[None]
+                planes = F.interpolate(planes, size=(height, width), mode="bilinear", antialias=stroke < 1)
+                gain, bias = planes[0].permute(1, 2, 0).chunk(2, dim=2)
+                painted = torch.addcmul(bias, gain, rgb).add_(rgb)
+            return painted.contiguous().cpu().numpy(), tile
 
-    def _maps(self, inputs: Tensor, cancelled: Callable[[], None]) -> tuple[Maps, int | None]:
-        """Gain and bias for the network's input (1, C, H, W), in ever smaller tiles while memory runs short."""
-        net = self._graphs or self._net
-        height, width = inputs.shape[2:]
+    def _maps(self, net: Network, cells: Tensor, cancelled: Callable[[], None]) -> tuple[Tensor, int | None]:
+        """The maps of a picture in cells, in ever smaller tiles while memory runs short."""
+        cell = self._cell
+        height, width = (cell * each for each in cells.shape[2:])
         first: int | None = self.tile if isinstance(self.tile, int) else None
         if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
             first = AUTO_TILE
@@ -292,19 +334,19 @@ class Engine:
             try:
                 if side is None:
                     cancelled()
-                    return net(inputs), None
-                maps = run_tiled(net, inputs, side=side, halo=self._halo, stride=self._stride, cancelled=cancelled)
-                return maps, side
+                    return net(cells), None
+                sizes = {"side": -(-side // cell), "halo": self._halo // cell, "stride": self._stride // cell}
+                return run_tiled(net, cells, **sizes, cancelled=cancelled), side
             except (torch.OutOfMemoryError, MemoryError):
                 # Leave the handler before trying again: the traceback holds the tensors alive.
                 pass
             except RuntimeError as error:
-                if "DefaultCPUAllocator" not in str(error):
+                if not is_shortage(error):
                     raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
             self._make_room()
         raise OutOfMemory(
             f"expected memory for a frame of {width}x{height} on {self.device}, there is too little even in tiles of "
-            f"{ladder[-1] or 'the whole frame'}; close other programs, or use a smaller style or --tile auto"
+            f"{ladder[-1] or 'the whole frame'}"
         )
 
     def _make_room(self) -> None:
@@ -344,10 +386,16 @@ def choose_device(asked: str) -> str:
     return name
 
 
-def choose_precision(asked: Precision, device: str) -> str:
-    """The precision by name; 'auto' is float16 on CUDA, where it is quick and exact enough for finals, else float32."""
+def choose_precision(asked: Precision, device: str, *, eight_bit: bool = False) -> str:
+    """'auto' as the quickest precision that is exact enough for a result.
+
+    float16 on CUDA. On a processor with bfloat16 units bfloat16 for results of 8 bits, which differ from those of
+    float32 by 50 dB and more; float32 for everything else. UsageError for a precision that the device lacks.
+    """
     if asked == "auto":
-        return "float16" if device.startswith("cuda") else "float32"
+        if device.startswith("cuda"):
+            return "float16"
+        return "bfloat16" if eight_bit and device == "cpu" and has_bfloat16_units() else "float32"
     if asked not in PRECISIONS:
         raise UsageError(f"expected a precision among auto, {', '.join(PRECISIONS)}, got '{asked}'")
     if asked == "float16" and device == "cpu":
@@ -355,6 +403,11 @@ def choose_precision(asked: Precision, device: str) -> str:
             "expected float32 or bfloat16 on the CPU, got float16; give --precision bfloat16 for quick drafts"
         )
     return asked
+
+
+def has_bfloat16_units() -> bool:
+    """Whether this processor multiplies bfloat16 by itself (AMX, or AVX-512 BF16), rather than by way of float32."""
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def check_tile(tile: Literal["auto", "off"] | int, style: Style) -> Literal["auto", "off"] | int:

@@ -48,6 +48,8 @@ class Attribute:
 
     type: str
     value: Any
+    stored: Any = field(default=None, compare=False, repr=False)
+    """The library's own record of it, for types that its binding reads and cannot set; None for all others."""
 
 
 @record
@@ -123,6 +125,8 @@ class Frame:
     """What impasto did to this frame (style, hash, parameters, version); writers store it."""
     guides: tuple[Part, ...] = ()
     """Parts of other files of the same frame, for styles with guide layers; no writer stores them."""
+    notes: tuple[str, ...] = ()
+    """What an artist should know of this reading: what of the file is not in the frame, or had to be assumed."""
     motion: tuple[KeyMotion | None, ...] = ()
     """Motion into each painted key of the style, in their order; None for a key without vectors."""
 

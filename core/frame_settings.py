@@ -23,6 +23,10 @@ class FrameSettings:
     output: Output | None = None
     """None: the colours and samples of the frame."""
 
+    def is_eight_bit(self, frame: Frame) -> bool:
+        """Whether the result has 8 bits a sample: it keeps those of the frame, or becomes float."""
+        return frame.part.pixels.dtype.name == "uint8" and self.output is None
+
     def network_size(self, frame: Frame) -> tuple[int, int]:
         """Width and height of the frame's display window after the resize before the network."""
         window = frame.part.display_window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,7 +15,9 @@ from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
 from impasto.core.grade_settings import Resize
 
 
-def resize_frame(frame: Frame, target: Resize, override: str | None = None) -> Frame:
+def resize_frame(
+    frame: Frame, target: Resize, override: str | None = None, *, cancelled: Callable[[], None] = lambda: None
+) -> Frame:
     """The whole frame in another size; the same frame where the size stays.
 
     The display window of the colour layer's part gets the size asked for, those of other parts are scaled
@@ -29,19 +32,24 @@ def resize_frame(frame: Frame, target: Resize, override: str | None = None) -> F
     NaN and infinite colour blends into no other pixel; a NaN alpha counts as 0 there, an infinite one as 1.
     An output pixel whose nearest pixel is such a one is its copy. One that is nearest to no output pixel
     (possible only when the frame becomes smaller) is dropped, and its colour is filled from its neighbours.
-    `override` names the plate's space, as in `impasto.core.colour.plate_space`.
+    `override` names the plate's space, as in `impasto.core.colour.plate_space`. `cancelled` is called before each
+    step and may raise.
     """
     display = frame.part.display_window
     width, height = target.size_for(display.width, display.height)
     if (width, height) == (display.width, display.height):
         return frame
     axes = [_axes_of(part, (display.width, width), (display.height, height)) for part in frame.parts]
-    parts = [_nearest_part(part, columns, rows) for part, (columns, rows) in zip(frame.parts, axes, strict=True)]
+    parts = []
+    for each, (columns, rows) in zip(frame.parts, axes, strict=True):
+        cancelled()
+        parts.append(_nearest_part(each, columns, rows))
 
     part = parts[frame.layer.part]
     pixels = part.pixels.copy()
     columns, rows = axes[frame.layer.part]
-    filtered, alpha = _filtered_colour(frame, columns, rows, colour.plate_space(frame, override))
+    filtered, alpha = _filtered_colour(frame, columns, rows, colour.plate_space(frame, override), cancelled)
+    cancelled()
     chosen = [*frame.layer.colour]
     pixels[..., chosen] = colour.to_samples(filtered, pixels.dtype)
     if frame.layer.alpha is not None and alpha is not None:
@@ -113,7 +121,7 @@ def _axes_of(part: Part, across: tuple[int, int], down: tuple[int, int]) -> tupl
 
 
 def _filtered_colour(
-    frame: Frame, columns: _Axis, rows: _Axis, space: colour.PlateSpace
+    frame: Frame, columns: _Axis, rows: _Axis, space: colour.PlateSpace, cancelled: Callable[[], None]
 ) -> tuple[Samples, Samples | None]:
     """Colour and alpha of a frame, resized, in the plate's own space and kind of alpha."""
     plate = colour.to_float(frame.colour)
@@ -128,13 +136,13 @@ def _filtered_colour(
     linear = colour.to_linear(np.repeat(plate, 3, axis=2) if grey else plate, space)
     linear, _ = colour.fill_invalid(linear)
     if alpha is None:
-        return _back(_filter(linear, columns, rows), space, grey), None
+        return _back(_filter(linear, columns, rows, cancelled), space, grey), None
 
     # Light without a matte (alpha 0) is weighted by 1, as premultiplied colour already is.
     weight = np.where(colour.coverage(alpha) > 0, alpha, np.float32(1 if associated else 0))[..., None]
     covered = rows.covered()[:, None] * columns.covered()
-    light = _filter(linear * weight, columns, rows) * covered[..., None]
-    small_alpha = _filter(alpha[..., None], columns, rows)[..., 0] * covered
+    light = _filter(linear * weight, columns, rows, cancelled) * covered[..., None]
+    small_alpha = _filter(alpha[..., None], columns, rows, cancelled)[..., 0] * covered
     if associated:
         straight = colour.unpremultiply(light, small_alpha)
         painted = _back(straight, space, grey)
@@ -143,7 +151,7 @@ def _filtered_colour(
     straight = colour.unpremultiply(light, small_alpha)
     # Colour under a straight matte of 0 has no weight, but it is kept.
     hidden = colour.coverage(small_alpha)[..., None] == 0
-    return _back(np.where(hidden, _filter(linear, columns, rows), straight), space, grey), small_alpha
+    return _back(np.where(hidden, _filter(linear, columns, rows, cancelled), straight), space, grey), small_alpha
 
 
 def _back(linear: Samples, space: colour.PlateSpace, grey: bool) -> Samples:
@@ -151,15 +159,18 @@ def _back(linear: Samples, space: colour.PlateSpace, grey: bool) -> Samples:
     return plate[..., :1] if grey else plate
 
 
-def _filter(pixels: Samples, columns: _Axis, rows: _Axis) -> Samples:
+def _filter(pixels: Samples, columns: _Axis, rows: _Axis, cancelled: Callable[[], None]) -> Samples:
     """(H, W, C) float32 along both axes: area where smaller, a cubic without overshoot where larger.
 
     Beyond its edges the picture repeats the values of its edges.
     """
+    cancelled()
     if rows.step > 1 > columns.step:
-        return _filter(_filter(pixels, _Axis.unchanged(columns.count), rows), columns, _Axis.unchanged(rows.size))
+        low = _filter(pixels, _Axis.unchanged(columns.count), rows, cancelled)
+        return _filter(low, columns, _Axis.unchanged(rows.size), cancelled)
     if columns.step > 1 > rows.step:
-        return _filter(_filter(pixels, columns, _Axis.unchanged(rows.count)), _Axis.unchanged(columns.size), rows)
+        narrow = _filter(pixels, columns, _Axis.unchanged(rows.count), cancelled)
+        return _filter(narrow, _Axis.unchanged(columns.size), rows, cancelled)
     smaller = columns.step >= 1 and rows.step >= 1
     if columns.is_whole and rows.is_whole:
         # OpenCV has no offset; where none is needed it does the same in a fraction of the time.
@@ -167,16 +178,17 @@ def _filter(pixels: Samples, columns: _Axis, rows: _Axis) -> Samples:
         resized = cv2.resize(pixels, (columns.size, rows.size), interpolation=interpolation)
         result = np.asarray(resized, np.float32).reshape(rows.size, columns.size, pixels.shape[2])
     else:
-        result = _along(_along(pixels, rows, 0), columns, 1)
+        result = _along(_along(pixels, rows, 0, cancelled), columns, 1, cancelled)
     if smaller:
         return result
+    cancelled()
     around = np.ones((5, 5), np.uint8)
     lowest = cv2.erode(pixels, around).reshape(pixels.shape)
     highest = cv2.dilate(pixels, around).reshape(pixels.shape)
     return np.clip(result, _nearest(lowest, columns, rows), _nearest(highest, columns, rows))
 
 
-def _along(pixels: Samples, axis: _Axis, dimension: int) -> Samples:
+def _along(pixels: Samples, axis: _Axis, dimension: int, cancelled: Callable[[], None]) -> Samples:
     """Every output pixel along one dimension as a weighted sum of source pixels."""
     source, weights = _area_weights(axis) if axis.step >= 1 else _cubic_weights(axis)
     shape = [1, 1, 1]
@@ -184,6 +196,7 @@ def _along(pixels: Samples, axis: _Axis, dimension: int) -> Samples:
     result = np.take(pixels, source[:, 0], axis=dimension) * weights[:, 0].reshape(shape)
     taken = np.empty_like(result)
     for tap in range(1, source.shape[1]):
+        cancelled()
         np.take(pixels, source[:, tap], axis=dimension, out=taken, mode="clip")
         taken *= weights[:, tap].reshape(shape)
         result += taken

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Maps = tuple[Tensor, Tensor]
+Network = Callable[[Tensor], Tensor]
+"""A packed network: a picture in cells -> its maps in cells; see `impasto.core.generators.packed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +44,37 @@ def tiles_of(height: int, width: int, side: int, halo: int) -> Iterator[Tile]:
 
 
 def run_tiled(
-    net: Callable[[Tensor], Maps],
-    picture: Tensor,
+    net: Network,
+    cells: Tensor,
     *,
     side: int,
     halo: int,
     stride: int,
     cancelled: Callable[[], None] = lambda: None,
-) -> Maps:
-    """Gain and bias of a picture (1, C, H, W) whose sides are multiples of `stride`, tile by tile.
+) -> Tensor:
+    """The maps of a picture in cells (1, C, h, w), whose sides are multiples of `stride`, tile by tile.
 
-    `side` is rounded up to the stride, on which every view starts: with a halo of at least the
-    network's radius the result equals `net(picture)` bit for bit (CPU, float32). `cancelled` is
-    called before each tile and may raise.
+    All sizes count cells. `side` is rounded up to the stride, on which every view starts: with a halo of at least the
+    network's radius the result equals `net(cells)` bit for bit (CPU, float32 and bfloat16). `cancelled` is called
+    before each tile and may raise.
     """
-    height, width = picture.shape[2:]
+    height, width = cells.shape[2:]
     side = -(-side // stride) * stride
-    gain = picture.new_empty((1, 3, height, width))
-    bias = torch.empty_like(gain)
+    whole: Tensor | None = None
     for tile in tiles_of(height, width, side, halo):
         cancelled()
-        view = picture[:, :, tile.view_top : tile.view_bottom, tile.view_left : tile.view_right]
+        view = cells[:, :, tile.view_top : tile.view_bottom, tile.view_left : tile.view_right]
         maps = net(view.contiguous(memory_format=torch.channels_last))
-        for whole, part in zip((gain, bias), maps, strict=True):
-            whole[:, :, tile.top : tile.bottom, tile.left : tile.right] = part[
-                :,
-                :,
-                tile.top - tile.view_top : tile.bottom - tile.view_top,
-                tile.left - tile.view_left : tile.right - tile.view_left,
-            ]
-    return gain, bias
+        if whole is None:
+            whole = torch.empty(
+                (1, maps.shape[1], height, width),
+                dtype=maps.dtype, device=maps.device, memory_format=torch.channels_last,
+            )  # fmt: skip
+        whole[:, :, tile.top : tile.bottom, tile.left : tile.right] = maps[
+            :,
+            :,
+            tile.top - tile.view_top : tile.bottom - tile.view_top,
+            tile.left - tile.view_left : tile.right - tile.view_left,
+        ]
+    assert whole is not None
+    return whole

@@ -33,10 +33,12 @@ every field, so that a line of another minor version is understood. This file ru
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Mapping, Union
 
 VERSION = 1
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -374,8 +376,12 @@ KINDS: dict[str, type[Any]] = {name: kind for kind, name in NAMES.items()}
 
 
 def line_of(event: Event) -> str:
-    """An event as one line of JSON, without the line break."""
-    return json.dumps({"impasto": VERSION, "event": NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
+    """An event as one line of JSON, without the line break.
+
+    What steers a terminal, breaks lines for some readers, or has no UTF-8 (half a surrogate pair) is escaped.
+    """
+    text = json.dumps({"impasto": VERSION, "event": NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def parse_event(line: str) -> Event | None:

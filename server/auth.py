@@ -241,7 +241,7 @@ class AllowList:
         self._state: tuple[tuple[str, int, int, int], ...] | None = None
         self._known: dict[bytes, AllowedClient] = {}
         self.problems: tuple[str, ...] = ()
-        """Files that are no keys; nobody enters by them."""
+        """Files that are no keys; nobody enters by them. Also why the folder could not be read."""
 
     def user_of(self, public: bytes) -> AllowedClient | None:
         """Who holds a public key (32 bytes, or its 40 letters); None for a stranger."""
@@ -257,7 +257,21 @@ class AllowList:
         return tuple(sorted(self._known.values(), key=lambda each: each.name))
 
     def _refresh(self) -> None:
-        files = sorted(self._folder.glob(f"*{PUBLIC}"))
+        """Read the folder again if it changed. Where it cannot be read now, the last list stays."""
+        try:
+            self._read()
+        except OSError as error:
+            self._state = None
+            why = error.strerror or error
+            self.problems = (f"could not read the keys in '{self._folder}' ({why}); the last list stays",)
+
+    def _read(self) -> None:
+        """Raises OSError for a folder or disk that does not answer, or without a file number left."""
+        try:
+            names = [name for name in os.listdir(self._folder) if name.endswith(PUBLIC)]
+        except FileNotFoundError:
+            names = []
+        files = [self._folder / name for name in sorted(names)]
         state = tuple(each for each in map(_stamp, (self._folder, *files)) if each is not None)
         if state == self._state:
             return
@@ -267,7 +281,9 @@ class AllowList:
             try:
                 require_private(self._folder, 0o700)
                 holder = _holder(path)
-            except (OSError, UsageError, NotPermitted) as error:
+            except FileNotFoundError:
+                continue
+            except (PermissionError, UsageError, NotPermitted) as error:
                 problems.append(f"'{path}' lets nobody in: {error}")
             else:
                 known[holder.public] = holder
@@ -278,13 +294,15 @@ def _stamp(path: Path) -> tuple[str, int, int, int] | None:
     """What differs once a file was changed; None for one that went away in this instant."""
     try:
         facts = path.lstat()
-    except OSError:
+    except FileNotFoundError:
         return None
     return path.name, facts.st_ino, facts.st_mtime_ns, facts.st_mode
 
 
 def _holder(path: Path) -> AllowedClient:
     require_private(path, 0o600)
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise UsageError(f"expected a plain file at '{path}', found a pipe, folder or device; remove it")
     fields = _fields(path)
     role = fields.get("role", "render")
     if role not in ROLES or not _NAME.fullmatch(path.stem):
@@ -306,8 +324,14 @@ def _pair(folder: Path, name: str) -> KeyPair:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    with path.open("rb") as stream:
-        text = stream.read(FILE_BYTES).decode("utf-8", "replace")
+    """The fields of a key file. UsageError for what is no plain file: reading a pipe would wait for its writer."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise UsageError(f"expected a plain file at '{path}', found a pipe, folder or device; remove it")
+        text = os.read(file, FILE_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(file)
     return {match["name"]: match["value"] for match in _FIELD.finditer(text)}
 
 

@@ -9,8 +9,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory_bytes() -> int | None:
-    """Bytes that the machine, and a container's limit where there is one, leave; None where neither can be read."""
-    found = [free for free in (_of_the_machine(), _of_the_container()) if free is not None]
+    """Bytes that the machine leaves, and the limits of a container and of the process where there are any.
+
+    None where nothing can be read.
+    """
+    found = [free for free in (_of_the_machine(), _of_the_container(), _of_the_process()) if free is not None]
     return min(found, default=None)
 
 
@@ -25,6 +28,20 @@ def _of_the_machine() -> int | None:
     except ImportError:  # inside a host
         return None
     return int(psutil.virtual_memory().available)
+
+
+def _of_the_process() -> int | None:
+    """What `ulimit -v` leaves."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        return max(0, limit - pages * resource.getpagesize())
+    except (ImportError, OSError, ValueError, IndexError):
+        return None
 
 
 def _of_the_container() -> int | None:

@@ -46,7 +46,7 @@ class NoMapping(ServerError, OSError):
 
 
 @record
-class Layout:
+class SegmentLayout:
     """Where everything is in a segment. All offsets and sizes but the nonce's are whole pages."""
 
     slot_bytes: int
@@ -73,12 +73,12 @@ class Layout:
             raise ValueError(f"expected a pair below {self.pairs}, got {pair}")
 
 
-def layout_for(slot_bytes: int, pairs: int) -> Layout:
+def layout_for(slot_bytes: int, pairs: int) -> SegmentLayout:
     """The layout of `pairs` pairs of slots that hold at least `slot_bytes` each."""
     if slot_bytes < 1 or pairs < 1:
         raise ValueError(f"expected at least one byte and one pair, got {slot_bytes} and {pairs}")
     grain = mmap.ALLOCATIONGRANULARITY
-    return Layout(-(-slot_bytes // grain) * grain, pairs)
+    return SegmentLayout(-(-slot_bytes // grain) * grain, pairs)
 
 
 class Segment:
@@ -88,7 +88,7 @@ class Segment:
     same user opens: it stays valid until `unlink` for a named file, until `close` for a memfd.
     """
 
-    def __init__(self, fd: int, path: str, layout: Layout, named: bool, kept: mmap.mmap | None = None) -> None:
+    def __init__(self, fd: int, path: str, layout: SegmentLayout, named: bool, kept: mmap.mmap | None = None) -> None:
         self.fd = fd
         self.path = path
         self.layout = layout
@@ -206,7 +206,7 @@ def populate_pages(mapped: mmap.mmap) -> None:
             mapped.madvise(mmap.MADV_WILLNEED)
 
 
-def read_nonce(mapped: mmap.mmap, layout: Layout) -> bytes:
+def read_nonce(mapped: mmap.mmap, layout: SegmentLayout) -> bytes:
     """The nonce as this mapping shows it."""
     return mapped[layout.nonce_offset : layout.nonce_offset + NONCE_BYTES]
 
@@ -236,7 +236,7 @@ def sweep(folders: Iterable[Path] | None = None) -> list[Path]:
     return swept
 
 
-def _sealed(layout: Layout) -> Segment:
+def _sealed(layout: SegmentLayout) -> Segment:
     import fcntl
 
     _check_memory(layout.segment_bytes)
@@ -250,7 +250,7 @@ def _sealed(layout: Layout) -> Segment:
         raise
 
 
-def _named(layout: Layout, folders: list[Path]) -> Segment:
+def _named(layout: SegmentLayout, folders: list[Path]) -> Segment:
     roomy = sorted(((_free_bytes(folder), folder) for folder in folders), key=lambda pair: pair[0], reverse=True)
     if not roomy or layout.segment_bytes > roomy[0][0] // 2:
         raise _no_room(layout, " or ".join(str(folder) for folder in folders) or "any folder")
@@ -274,7 +274,7 @@ def _named(layout: Layout, folders: list[Path]) -> Segment:
         raise
 
 
-def _tagged(layout: Layout) -> Segment:
+def _tagged(layout: SegmentLayout) -> Segment:
     """Windows: memory behind the page file, freed with its last handle. Unverified: nobody has run this branch."""
     if sys.platform == "win32":
         tag = f"Local\\{PREFIX}-{os.getpid()}-{secrets.token_hex(8)}"
@@ -334,7 +334,7 @@ def _check_memory(wanted: int) -> None:
         raise NoRoom(f"expected {wanted >> 20} MiB for shared memory within half of the {free >> 20} MiB that are free")
 
 
-def _no_room(layout: Layout, where: str) -> NoRoom:
+def _no_room(layout: SegmentLayout, where: str) -> NoRoom:
     return NoRoom(
         f"expected room for {layout.segment_bytes >> 20} MiB of shared memory in {where}, there is less than twice "
         f"that; close other programs or send smaller pictures"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -260,3 +261,15 @@ def test_light_modules_import_without_torch() -> None:
     assert done.returncode == 0, done.stderr
     failures = json.loads(done.stdout)
     assert failures == {}, "\n".join(f"{module}:\n{trace}" for module, trace in failures.items())
+
+
+def test_a_public_class_name_stands_in_one_file() -> None:
+    """One word for one thing: the same name in two files is the same thing twice, or two things."""
+    found: dict[str, list[str]] = {}
+    for package in ("core", "hosts", "server", "training"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}

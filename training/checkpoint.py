@@ -74,7 +74,7 @@ def load_checkpoint(
                     "start anew without --resume"
                 )
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        facts: dict[str, Any] = json.loads(metadata["facts"])
+        facts = _facts_in(metadata)
         if metadata["version"] == "1":
             tensors, facts = _from_first(tensors, facts)
         for name, module in modules.items():
@@ -91,18 +91,28 @@ def load_checkpoint(
         torch.set_rng_state(tensors["random.global"])
         if device.startswith("cuda") and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(f"expected a checkpoint of this run in '{path}', could not use it: {error}") from error
     return facts
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """The facts alone; TrainingError where there are none to read."""
+    """The facts alone, with the recipe as JSON; TrainingError where there are none to read."""
     try:
         with safe_open(path, "pt") as stored:
-            facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            facts = _facts_in(stored.metadata() or {})
+        if not isinstance(json.loads(facts["recipe"]), dict):
+            raise TypeError("its recipe is none")
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise TrainingError(f"expected a checkpoint in '{path}', could not use it: {error}") from error
+    return facts
+
+
+def _facts_in(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The facts of a checkpoint; KeyError, TypeError, ValueError or RuntimeError where there are none."""
+    facts: Any = json.loads(metadata["facts"])
+    if not isinstance(facts, dict):
+        raise TypeError("its facts are none")
     return facts
 
 

@@ -137,5 +137,5 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise TrainingError(
             f"expected a recipe in '{path}', it cannot be read ({error.strerror}); check the path"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # damaged TOML, other bytes than UTF-8, endless nesting
         raise TrainingError(f"expected TOML in '{path}', for example crop = 128; got: {error}") from error

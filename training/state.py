@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
 from impasto.training.best_weights import BestWeights
 from impasto.training.checkpoint import load_checkpoint, save_checkpoint
@@ -133,11 +136,32 @@ class TrainingState:
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that fits; TrainingError where it cannot be read."""
         facts = load_checkpoint(path, self._modules, self._optimizers, {"crops": self.rng}, self.device)
-        self.steps, self.seconds, self.means = facts["step"], facts["seconds"], facts["means"]
+        try:
+            self.steps, self.seconds = int(facts["step"]), float(facts["seconds"])
+            self.means = {str(name): float(value) for name, value in facts["means"].items()}
+            self.guard, self.monitor = (
+                _like(DivergenceGuard(), facts["guard"]),
+                _like(CollapseMonitor(), facts["monitor"]),
+            )
+            if self.best is not None:
+                self.best.error, self.best.latest = float(facts["best"]), float(facts["latest"])
+        except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise TrainingError(
+                f"expected the facts of a run in '{path}', could not use them: {error}; start anew without --resume"
+            ) from error
         self.has_good_weights = self.steps > 0
-        self.guard, self.monitor = DivergenceGuard(**facts["guard"]), CollapseMonitor(**facts["monitor"])
-        if self.best is not None:
-            self.best.error, self.best.latest = facts["best"], facts["latest"]
+
+
+T = TypeVar("T", DivergenceGuard, CollapseMonitor)
+
+
+def _like(fresh: T, facts: Mapping[str, Any]) -> T:
+    """A value of the same class with stored facts; TypeError for one of another kind than it has at first."""
+    for name, value in facts.items():
+        kind = type(getattr(fresh, name))
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return replace(fresh, **facts)
 
 
 @torch.no_grad()

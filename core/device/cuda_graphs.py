@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.core.tiling import Maps
+from impasto.core.tiling import Network
 
 GRAPHS_KEPT = 3
 """Graphs kept at once. Each holds its activations; whole frames of one shot and the tiles of another fit in."""
@@ -22,7 +22,7 @@ SHAPES_KEPT = 64
 class _Recorded:
     graph: torch.cuda.CUDAGraph
     picture: Tensor
-    maps: Maps
+    maps: Tensor
 
 
 class CudaGraphs:
@@ -35,9 +35,9 @@ class CudaGraphs:
 
     def __init__(
         self,
-        net: Callable[[Tensor], Maps],
+        net: Network,
         *,
-        record: Callable[[Callable[[Tensor], Maps], Tensor], _Recorded] | None = None,
+        record: Callable[[Network, Tensor], _Recorded] | None = None,
     ) -> None:
         self._net = net
         self._record = record or _record
@@ -45,8 +45,8 @@ class CudaGraphs:
         self._seen: OrderedDict[tuple[object, ...], bool] = OrderedDict()
         """Shape -> whether its graph may be captured."""
 
-    def __call__(self, picture: Tensor) -> Maps:
-        """Gain and bias of a picture (1, C, H, W); see the class for how long they are valid."""
+    def __call__(self, picture: Tensor) -> Tensor:
+        """The maps of a picture in cells (1, C, h, w); see the class for how long they are valid."""
         key = (tuple(picture.shape), picture.dtype)
         recorded = self._recorded.get(key) or self._new(key, picture)
         if recorded is None:
@@ -87,7 +87,7 @@ class CudaGraphs:
         return None
 
 
-def _record(net: Callable[[Tensor], Maps], picture: Tensor) -> _Recorded:
+def _record(net: Network, picture: Tensor) -> _Recorded:
     """The graph of one shape, captured on the current stream while other threads go on using theirs."""
     stream = torch.cuda.current_stream(picture.device)
     static = picture.clone(memory_format=torch.preserve_format)

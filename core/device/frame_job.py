@@ -17,20 +17,21 @@ from impasto.core.device.streams import Streams, hand_to_stream, on, record_even
 from impasto.core.device.transfer import download, upload
 from impasto.core.device.working_picture import DeviceTransform, apply_maps, network_input, to_plate, to_working
 from impasto.core.frame import Pixels, Samples
+from impasto.core.generators.packed import full_maps, to_cells
 from impasto.core.params import Params
-from impasto.core.tiling import Maps
 
-RunNetwork = Callable[[Tensor], tuple[Maps, int | None]]
-"""The network's input (1, C, H, W), of the device's type and channels last -> its maps, and the tile that was used."""
+RunNetwork = Callable[[Tensor], tuple[Tensor, int | None]]
+"""The picture in cells, of the device's type -> its maps in cells, and the tile that was used."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """What painting any frame needs of a device: its name and streams, the network's type and stride."""
+    """What painting any frame needs of a device: its name and streams, the network's type, stride and cells."""
 
     device: str
     dtype: torch.dtype
     stride: int
+    cell: int
     streams: Streams
 
 
@@ -81,9 +82,10 @@ def paint(
             hand_to_stream((*working.tensors(), guides, matte), uploaded, streams.compute)
             inputs, size = network_input(working, guides, params.stroke, context.stride)
             network_begun = record_event(streams.compute)
-            maps, tile = run_network(inputs.to(context.dtype, memory_format=torch.channels_last))
+            maps, tile = run_network(to_cells(inputs, context.cell).to(context.dtype))
             network_done = record_event(streams.compute)
-            result = to_plate(working, apply_maps(working, maps, size, params), params.strength, matte)
+            planes = full_maps(maps.float(), context.cell)
+            result = to_plate(working, apply_maps(working, planes, size, params), params.strength, matte)
             computed = record_event(streams.compute)
         cancelled()
         with on(streams.download):

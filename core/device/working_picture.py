@@ -22,7 +22,6 @@ from impasto.core.device.resample import filled, resized
 from impasto.core.device.transfer import DTYPES
 from impasto.core.frame import AlphaKind, ColourLayer, Frame
 from impasto.core.params import Params
-from impasto.core.tiling import Maps
 
 MOST_CHANNELS = 4
 """More (depth, identifiers, light groups) would fill the bus with channels that no style sees."""
@@ -122,24 +121,29 @@ def to_working(raw: Tensor, transform: DeviceTransform, exposure: float) -> Devi
 def network_input(
     working: DeviceWorkingPicture, guides: Tensor | None, stroke: float, stride: int
 ) -> tuple[Tensor, tuple[int, int]]:
-    """The network's input (1, C, H, W) float32, scaled by 1/stroke and padded to its stride, and its size unpadded."""
+    """The network's input (H, W, C) float32, scaled by 1/stroke and padded to its stride, and its size unpadded."""
     height, width = working.picture.shape[1:]
     size = max(1, round(height / stroke)), max(1, round(width / stroke))
     inputs = working.picture if guides is None else torch.cat((working.picture, guides))
     inputs = resized(inputs, size, "area" if stroke > 1 else "cubic")[None]
     below, right = -size[0] % stride, -size[1] % stride
-    return F.pad(inputs, (0, right, 0, below), mode="replicate") if below or right else inputs, size
+    padded = F.pad(inputs, (0, right, 0, below), mode="replicate") if below or right else inputs
+    return padded[0].permute(1, 2, 0), size
 
 
-def apply_maps(working: DeviceWorkingPicture, maps: Maps, size: tuple[int, int], params: Params) -> Tensor:
-    """The painting (3, H, W) in working space: gain and bias on the picture, then colour and detail of the plate."""
-    gain, bias = (each[:, :, : size[0], : size[1]].float() for each in maps)
+def apply_maps(working: DeviceWorkingPicture, maps: Tensor, size: tuple[int, int], params: Params) -> Tensor:
+    """The painting (3, H, W) in working space: gain and bias on the picture, then colour and detail of the plate.
+
+    `maps` is (H, W, 6) float32, as `impasto.core.generators.packed.full_maps` answers it.
+    """
+    gain, bias = maps[: size[0], : size[1]].permute(2, 0, 1)[None].chunk(2, dim=1)
     whole = working.picture.shape[1:]
     if size != tuple(whole):
         smaller = params.stroke < 1
         gain, bias = (F.interpolate(m, size=whole, mode="bilinear", antialias=smaller) for m in (gain, bias))
     # Planes first whatever the layout of the maps: a processor's powers differ between the middle and end of a run.
-    styled = torch.mul(gain[0], working.picture, out=torch.empty_like(working.picture)).add_(bias[0])
+    picture = working.picture
+    styled = torch.addcmul(bias[0], gain[0], picture, out=torch.empty_like(picture)).add_(picture)
     styled = colour.keep_colour(styled, working.picture, params.colour)
     return colour.put_back_detail(styled, working.picture, params.detail)
 

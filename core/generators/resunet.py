@@ -79,24 +79,34 @@ class ResUNet(UNet):
             self.last.bias[:12] = 1.0
 
     def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """What the way down makes of a picture behind the unshuffle: features at 1/2, 1/4 and 1/8."""
+        """The features of a picture behind the unshuffle on the way down, at 1/2, 1/4 and 1/8."""
         upper = leaky(self.first(seen, code), inplace=True)
+        return upper, *self.lower_levels(upper, code)
+
+    def lower_levels(self, upper: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The features at 1/4 and 1/8 that follow from those at 1/2."""
         middle = leaky(self.to_middle(upper, code), inplace=True)
-        return upper, middle, leaky(self.to_lower(middle, code), inplace=True)
+        return middle, leaky(self.to_lower(middle, code), inplace=True)
 
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if code is None and self.codes is not None:
             code = self.codes[:1]
         seen = unshuffled(picture)
-        upper, middle, x = self.levels(seen, code)
+        x = self.features(leaky(self.first(seen, code), inplace=True), code)
+        x = self.last(torch.cat((x, seen), dim=1))
+        gain, bias = F.pixel_shuffle(x, 2).chunk(2, dim=1)
+        return gain, bias
+
+    def features(self, upper: Tensor, code: Tensor | None = None) -> Tensor:
+        """Everything between the first and the last convolution, at 1/2."""
+        middle, x = self.lower_levels(upper, code)
         for block in self.bottleneck:
             x = block(x, code)
         x = leaky(self.join_middle(x, middle, code), inplace=True)
         x = leaky(self.join_upper(x, upper, code), inplace=True)
         del upper, middle  # the finest levels are what a large frame's memory is spent on
-        x = self.last(torch.cat((self.finish(x, code), seen), dim=1))
-        gain, bias = F.pixel_shuffle(x, 2).chunk(2, dim=1)
-        return gain, bias
+        finished: Tensor = self.finish(x, code)
+        return finished
 
     def fold(self, code: Tensor | None = None) -> ResUNet:
         """A copy for rendering: the style code (or blend of codes) baked in, skips joined where they are coarse."""

@@ -122,7 +122,13 @@ class UNet(nn.Module):
     def forward(self, picture: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if code is None and self.codes is not None:
             code = self.codes[:1]
-        x = self.stem(F.pixel_unshuffle(picture, self.config.shuffle), code)
+        x = self.trunk(F.pixel_unshuffle(picture, self.config.shuffle), code)
+        gain, bias = F.pixel_shuffle(x, self.config.shuffle).chunk(2, dim=1)
+        return gain, self.refined(picture[:, :3], gain, bias)
+
+    def trunk(self, cells: Tensor, code: Tensor | None = None) -> Tensor:
+        """Everything between the unshuffle and the shuffle: cells in, gain and bias of each cell out."""
+        x = self.stem(cells, code)
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             for block in cast(Iterable[nn.Module], blocks):
@@ -137,14 +143,17 @@ class UNet(nn.Module):
             x = F.pixel_shuffle(up(x), 2) + skips.pop()
             for block in cast(Iterable[nn.Module], blocks):
                 x = block(x, code)
-        gain, bias = F.pixel_shuffle(self.head(x), self.config.shuffle).chunk(2, dim=1)
-        if self.refine:
-            rgb = picture[:, :3]
-            x = torch.cat((gain * rgb + bias, rgb), dim=1)
-            for block in self.refine:
-                x = block(x)
-            bias = bias + x
-        return gain, bias
+        answer: Tensor = self.head(x)
+        return answer
+
+    def refined(self, rgb: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        """The bias after the refinement at full resolution, where the network has one."""
+        if not self.refine:
+            return bias
+        x = torch.cat((gain * rgb + bias, rgb), dim=1)
+        for block in self.refine:
+            x = block(x)
+        return bias + x
 
     def fold(self, code: Tensor | None = None) -> UNet:
         """A copy for rendering: one plain 3x3 per block, the style code (or blend of codes) baked in."""

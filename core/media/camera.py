@@ -11,10 +11,11 @@ from typing import Protocol, Self
 import av
 import numpy as np
 
-from impasto.core.errors import UnreadableMedia
+from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Frame, Pixels
+from impasto.core.media.movie_container import open_address, stream_of
 from impasto.core.media.movie_facts import facts_of
-from impasto.core.media.movie_reader import FrameConverter, StreamFacts, first_frame, open_container, stream_of
+from impasto.core.media.movie_reader import FrameConverter, StreamFacts, decoded_pictures, first_frame
 from impasto.core.media.shot import ShotInfo
 
 _WIDTH, _HEIGHT, _RATE = 3, 4, 5
@@ -104,7 +105,17 @@ class StreamReader:
         """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia."""
         self._url = url
         options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
-        self._container = open_container(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
+        try:
+            self._container = open_address(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
+        except UnreadableMedia as error:
+            if not isinstance(error.__cause__, av.error.ProtocolNotFoundError):
+                raise
+            name = url.partition("://")[0]
+            raise UnsupportedMedia(
+                f"expected a stream that this FFmpeg can open, got '{url}', and the PyAV that is installed was built "
+                f"without {name}; send it as rtsp, rtmp or udp (srt-live-transmit turns SRT into udp), or build PyAV "
+                f"against an FFmpeg that has {name}; `impasto doctor` lists what there is"
+            ) from error.__cause__
         try:
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
@@ -136,7 +147,7 @@ class StreamReader:
         number = 1
         yield self._converter(self._first, number)
         try:
-            for decoded in self._container.decode(stream_of(self._container)):
+            for decoded in decoded_pictures(self._container):
                 if self._closed:
                     return
                 number += 1

@@ -45,6 +45,24 @@ def flatten(frame: Frame, alpha: Literal["associated", "unassociated", "either",
     return np.ascontiguousarray(pixels[..., :-1]) if alpha == "none" else pixels
 
 
+def flattened_away(frame: Frame, alpha: Literal["associated", "unassociated", "either", "none"]) -> list[str]:
+    """In words, what of a frame is not in its flat picture."""
+    part, layer = frame.part, frame.layer
+    kept = {*layer.colour, layer.alpha}
+    words = [f"channel {name}" for index, name in enumerate(part.channels) if index not in kept]
+    words += [
+        f"part {each.attributes['name'].value if 'name' in each.attributes else number}"
+        for number, each in enumerate(frame.parts)
+        if number != layer.part
+    ]
+    if layer.alpha is not None and alpha == "none":
+        words.append("alpha")
+    data, shown = part.data_window, part.display_window
+    beyond = data.x < shown.x or data.y < shown.y
+    beyond |= data.x + data.width > shown.x + shown.width or data.y + data.height > shown.y + shown.height
+    return [*words, "what lies outside the display window"] if beyond else words
+
+
 def quantise(pixels: Pixels, stored: str) -> Pixels:
     """Samples as integers: float is clipped to [0, 1], NaN becomes 0, and rounded to the nearest step.
 

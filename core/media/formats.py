@@ -34,6 +34,8 @@ class PictureFormat:
     """Values that its 'compression' attribute may take, the default first."""
     windows: bool = False
     """Whether data and display window may differ."""
+    orients: bool = False
+    """Whether programs look at its pictures the way up that it states; elsewhere pixels are turned."""
 
 
 FORMATS: tuple[PictureFormat, ...] = (
@@ -56,6 +58,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         linear=False,
         alpha="unassociated",
         notes="free",
+        orients=True,
     ),
     PictureFormat(
         "tiff",
@@ -67,6 +70,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         notes="software",
         compressions=("zip", "none", "lzw", "packbits"),
         windows=True,
+        orients=True,
     ),
     PictureFormat(
         "dpx",
@@ -77,7 +81,14 @@ FORMATS: tuple[PictureFormat, ...] = (
         alpha="either",
     ),
     PictureFormat(
-        "jpeg", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), ("uint8",), linear=False, alpha="none", notes="software"
+        "jpeg",
+        (".jpg", ".jpeg"),
+        (b"\xff\xd8\xff",),
+        ("uint8",),
+        linear=False,
+        alpha="none",
+        notes="software",
+        orients=True,
     ),
     PictureFormat("hdr", (".hdr", ".rgbe"), (b"#?RADIANCE", b"#?RGBE"), ("float",), linear=True, alpha="none"),
     PictureFormat(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import av
 
@@ -39,24 +40,47 @@ class MovieContainer:
     """The encoder for all other audio."""
     rotates: bool = True
     """Whether it holds a display matrix."""
+    alpha: Literal["associated", "unassociated"] = "associated"
+    """How programs take the alpha of such a movie."""
+    subtitles: frozenset[str] = frozenset()
+    """Subtitle codecs whose packets are copied; others are left out."""
+    chapters: bool = True
+    attachments: bool = False
+    """Whether it holds files beside the streams, covers among them."""
+    timed: bool = True
+    """Whether packets bear times; else sound begins with the file, and every picture lasts as long."""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 _PCM = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_s16be", "pcm_s24be", "pcm_u8"})
 _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
+_MP4_TEXT = frozenset({"mov_text"})
 CONTAINERS: Mapping[str, MovieContainer] = {
-    ".mp4": MovieContainer(("h264", "hevc"), _MP4_AUDIO | {"opus", "flac"}, "aac", options={"movflags": "+faststart"}),
-    ".m4v": MovieContainer(("h264", "hevc"), _MP4_AUDIO, "aac", options={"movflags": "+faststart"}),
-    ".mov": MovieContainer(("h264", "hevc", "prores"), _MP4_AUDIO | _PCM, "aac"),
+    ".mp4": MovieContainer(
+        ("h264", "hevc"), _MP4_AUDIO | {"opus", "flac"}, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
+    ),
+    ".m4v": MovieContainer(
+        ("h264", "hevc"), _MP4_AUDIO, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
+    ),
+    ".mov": MovieContainer(("h264", "hevc", "prores"), _MP4_AUDIO | _PCM, "aac", subtitles=_MP4_TEXT),
     ".mkv": MovieContainer(
         ("h264", "hevc", "ffv1", "prores"),
         _MP4_AUDIO | _PCM | {"opus", "vorbis", "flac", "dts", "truehd", "mp2"},
         "flac",
+        subtitles=frozenset({"subrip", "ass", "webvtt", "dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle"}),
+        attachments=True,
     ),
     ".avi": MovieContainer(
-        ("mjpeg", "ffv1"), frozenset({"mp3", "ac3", "mp2", "pcm_s16le", "pcm_u8"}), "pcm_s16le", rotates=False
+        ("mjpeg", "ffv1"),
+        frozenset({"mp3", "ac3", "mp2", "pcm_s16le", "pcm_u8"}),
+        "pcm_s16le",
+        rotates=False,
+        chapters=False,
+        timed=False,
     ),
-    ".webm": MovieContainer(("vp9",), frozenset({"opus", "vorbis"}), "libopus"),
+    ".webm": MovieContainer(
+        ("vp9",), frozenset({"opus", "vorbis"}), "libopus", alpha="unassociated", subtitles=frozenset({"webvtt"})
+    ),
 }
 
 _LOSSLESS = ("ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "v210", "qtrle", "png", "magicyuv", "r210")

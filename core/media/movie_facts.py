@@ -1,16 +1,17 @@
-"""What a movie says of itself: colour tags, rotation, timecode, rate, and the time of every frame."""
+"""What a movie says of itself: colour tags, rotation, timecode."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from fractions import Fraction
+import math
+import struct
+from collections.abc import Iterable
+from typing import cast
 
 import av
-import numpy as np
-import numpy.typing as npt
+from av.sidedata.sidedata import SideData, Type
 
-from impasto.core.errors import UnreadableMedia
+from impasto.core.media.movie_container import stream_of
+from impasto.core.media.movie_extras import mastering_light
 from impasto.core.media.shot import MovieFacts
 
 _MATRICES = {
@@ -26,43 +27,15 @@ _PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
     11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
-SPACE_CODES = {"srgb": (1, 13, 1), "rec709": (1, 1, 1), "pq2020": (9, 16, 9), "hlg2020": (9, 18, 9)}
+SPACE_CODES = {
+    "srgb": (1, 13, 1),
+    "srgb_p3d65_scene": (1, 13, 12),
+    "rec709": (1, 1, 1),
+    "pq2020": (9, 16, 9),
+    "hlg2020": (9, 18, 9),
+}
 """Our names of colour spaces -> matrix, transfer and primaries as ITU-T H.273 numbers."""
 UNKNOWN = "unknown"
-_INDEX_LIMIT_BYTES = 2 << 30
-"""Movies beyond this size are not read through only to count their frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameTimes:
-    """The presentation time of every frame of a movie, ascending, in units of `time_base`."""
-
-    times: npt.NDArray[np.int64]
-    time_base: Fraction
-
-    @property
-    def distinct(self) -> bool:
-        """Whether no two frames share a time, so that a time tells the frame."""
-        return bool((np.diff(self.times) > 0).all())
-
-    def number_of(self, time: int) -> int:
-        """The number of the frame that is shown at a time, counted from 1."""
-        return int(self.times.searchsorted(time)) + 1
-
-    def constant_rate(self, candidates: list[Fraction]) -> Fraction | None:
-        """The first candidate that every frame keeps to within one unit of time, None for a variable rate."""
-        elapsed = self.times - self.times[0]
-        for rate in candidates:
-            ideal = np.arange(len(elapsed)) / float(rate * self.time_base)
-            if np.abs(elapsed - ideal).max() <= 1.0:
-                return rate
-        return None
-
-
-def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The first video stream that is no cover picture, None where there is none."""
-    cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
 
 
 def code_of(names: dict[int, str], name: str) -> int:
@@ -80,8 +53,13 @@ def colour_codes(facts: MovieFacts) -> tuple[int, int, int]:
 
 
 def colour_space_of(facts: MovieFacts) -> str | None:
-    """'srgb', 'rec709' (also for the untagged), 'pq2020' or 'hlg2020' by the transfer tag, None for any other."""
+    """'srgb', 'rec709' (also for the untagged), 'pq2020', 'hlg2020' or Display P3 by the tags, None for any other.
+
+    The curve of BT.709 behind P3 primaries is taken as that of sRGB, as that of a Rec.709 movie is.
+    """
     wide = facts.primaries in ("bt2020", UNKNOWN)
+    if facts.primaries == "smpte432" and facts.transfer in ("bt709", "smpte170m", "iec61966-2-1"):
+        return "srgb_p3d65_scene"
     if facts.transfer in ("bt709", "smpte170m", UNKNOWN):
         return "rec709"
     if facts.transfer == "iec61966-2-1":
@@ -95,9 +73,9 @@ def colour_space_of(facts: MovieFacts) -> str | None:
 
 def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> MovieFacts:
     """The facts of a movie, from its header and its first decoded frame."""
-    stream = picture_stream(container)
-    assert stream is not None
+    stream = stream_of(container)
     pixel_format = first.format.name
+    rotation, mirrored = _display_turn(first)
     full = first.color_range == 2 or pixel_format.startswith("yuvj") or first.format.is_rgb
     return MovieFacts(
         codec=stream.codec_context.codec.canonical_name,
@@ -106,50 +84,25 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         matrix=_MATRICES.get(int(first.colorspace), UNKNOWN),
         transfer=_TRANSFERS.get(int(first.color_trc), UNKNOWN),
         primaries=_PRIMARIES.get(int(first.color_primaries), UNKNOWN),
-        rotation=int(first.rotation) % 360,
+        rotation=rotation,
+        mirrored=mirrored,
+        mastering=light.options() if (light := mastering_light(first)) is not None else "",
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
     )
 
 
-def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
-    """The time of every frame, found by reading the packets without decoding them.
-
-    None where packets bear no times, and for very large files unless it is `needed`. Raises
-    UnreadableMedia for a movie that holds fewer frames than its header says.
-    """
-    if not needed and os.path.getsize(path) > _INDEX_LIMIT_BYTES:
-        return None
-    times: list[int] = []
-    with av.open(path, "r", metadata_errors="replace") as container:
-        stream = picture_stream(container)
-        assert stream is not None
-        time_base = stream.time_base
-        stated = stream.frames
-        count = 0
-        try:
-            for packet in container.demux(stream):
-                if packet.size == 0:
-                    continue
-                count += 1
-                time = packet.pts if packet.pts is not None else packet.dts
-                if time is None or time_base is None:
-                    return None
-                if not packet.is_discard:
-                    times.append(time)
-        except av.FFmpegError as error:
-            raise _cut_short(path, stated, count) from error
-    if count < stated:
-        raise _cut_short(path, stated, count)
-    if not times or time_base is None:
-        return None
-    return FrameTimes(np.sort(np.asarray(times, np.int64)), time_base)
-
-
-def _cut_short(path: str, stated: int, count: int) -> UnreadableMedia:
-    return UnreadableMedia(
-        f"expected {stated or 'more'} frames in '{path}', found {count}; the file is cut short, copy it again"
-    )
+def _display_turn(first: av.VideoFrame) -> tuple[int, bool]:
+    """Degrees counter-clockwise, then whether mirrored from left to right: the display matrix (ISO 14496-12, 6.2.2)."""
+    found = cast("Iterable[SideData]", first.side_data)  # PyAV declares a mapping and iterates over the values
+    matrix = next((bytes(each) for each in found if each.type == Type.DISPLAYMATRIX), None)
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    mirrored = a * d - b * c < 0
+    if mirrored:  # without the mirror, which comes last
+        a, c = -a, -c
+    return round(math.degrees(math.atan2(-b, a))) % 360, mirrored
 
 
 def _timecode_of(container: av.container.InputContainer) -> str | None:

@@ -159,6 +159,23 @@ class PixelEncoder:
         return converted
 
 
+def outside_legal(frame: av.VideoFrame) -> float:
+    """The share of luma samples of a limited-range frame that lie above white or below black; one in sixteen is seen.
+
+    A code or two beyond is left to the codec's own ringing (ITU-R BT.709-6, item 5: 16 to 235 of 255).
+    """
+    layout = Layout.of(frame.format.name)
+    if layout.rgb:
+        return 0.0
+    plane, scale = frame.planes[0], 1 << (layout.bits - 8)
+    kind = np.dtype(_sample_type(frame))
+    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
+    luma = rows[::4, : plane.width : 4]
+    if len(frame.planes) < 3:  # packed or half-planar pictures mix luma with chroma, or shift it
+        return 0.0
+    return float(((luma > 237 * scale) | (luma < 14 * scale)).mean())
+
+
 def _threads_for(frame: av.VideoFrame) -> int | None:
     """One thread for small frames, where waking others takes longer than the work; else as many as there are."""
     return 1 if frame.width * frame.height < 1 << 20 else None

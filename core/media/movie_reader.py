@@ -5,29 +5,27 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
 import av
+import numpy as np
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
-from impasto.core.media.movie_facts import (
-    FrameTimes,
-    colour_codes,
-    colour_space_of,
-    facts_of,
-    frame_times,
-    picture_stream,
-)
-from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for
+from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.movie_facts import colour_codes, colour_space_of, facts_of
+from impasto.core.media.movie_index import FrameTimes, frame_times
+from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for, outside_legal
+from impasto.core.media.orientation import NAME as ORIENTATION
+from impasto.core.media.orientation import orientation_for
 from impasto.core.media.shot import FrameRange, MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
-_ORIENTATIONS = {90: 8, 180: 3, 270: 6}
-"""Degrees counter-clockwise by which players turn a movie -> EXIF orientation, for pictures made of it."""
+_SEEN = 0.002
+"""The share of a picture's samples outside the legal range from which on it is said that they are clipped."""
 
 
 class MovieReader:
@@ -36,19 +34,26 @@ class MovieReader:
     def __init__(self, path: str, frames: FrameRange | None = None) -> None:
         """Open the movie, decode one frame and find out when every frame is shown.
 
-        Raises UnreadableMedia, UnsupportedMedia, and UsageError for a range outside the movie.
+        Raises UnreadableMedia, UnsupportedMedia, and UsageError for a range outside the movie. A movie that does not
+        hold all that it promises is refused, unless a range is asked for that lies within what is there.
         """
         _require_file(path)
         self._path = path
         self._container = open_container(path)
         try:
-            self._times = frame_times(path, needed=frames is not None)
             first = first_frame(self._container, path)
+            self._interlaced = bool(first.interlaced_frame)
+            self._times = _shown_times(path, first, needed=frames is not None)
             self._facts = facts_of(self._container, first)
             stream = stream_of(self._container)
             self._rate = _rate_of(stream, self._times)
             self._converter = FrameConverter(path, self._facts, first, StreamFacts.of(stream, self._rate))
             self._range = _clip(frames, self._count(), path)
+            if frames is None and self._times is not None and self._times.missing:
+                raise UnreadableMedia(
+                    f"expected {self._times.missing} in '{path}'; the file is cut short: copy it again,"
+                    f" or ask for what is there with --frames 1-{len(self._times.times)}"
+                )
         except BaseException:
             self._container.close()
             raise
@@ -77,56 +82,103 @@ class MovieReader:
         return stream_of(self._container).frames or None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every asked frame, in order of display. Raises UnreadableMedia where the movie is damaged."""
-        wanted = self._range
-        number = 0
+        """Every asked frame, in order of display.
+
+        Raises UnreadableMedia where the movie is damaged: where a frame does not decode, decodes with errors, or is
+        missing. The frames before it have been handed out.
+        """
+        first = self._range.first if self._range is not None else 1
+        last = self._range.last if self._range is not None else None
+        number = first - 1
+        clips = False
+        about = self._times.notes if self._times is not None else ()
+        if self._interlaced:
+            about = (
+                *about,
+                "the movie is interlaced, and both fields of a frame are painted as one picture: deinterlace it",
+            )
+        notes = tuple(f"{note} ('{self._path}')" for note in about)
         try:
-            for number, decoded in self._numbered(wanted.first if wanted is not None else 1):
-                if wanted is not None and number > wanted.last:
-                    break
-                yield self._converter(decoded, number)
+            for number, decoded in self._numbered(first):
+                if decoded.is_corrupt:
+                    raise self._damaged(number - 1, "one that decodes with errors")
+                frame = self._converter(decoded, number)
+                said = notes if number == first else ()
+                if not clips and not self._facts.full_range and outside_legal(decoded) > _SEEN:
+                    clips = True
+                    said = (
+                        *said,
+                        f"levels above white or below black of '{self._path}' are clipped (frame {number} on)",
+                    )
+                yield replace(frame, notes=said) if said else frame
+                if number == last:
+                    return
         except av.FFmpegError as error:
-            raise UnreadableMedia(
-                f"expected sound frames in '{self._path}', got '{error.strerror}' after frame {number};"
-                " ask for the frames before it with --frames, or copy the movie again"
-            ) from error
+            raise self._damaged(number, f"'{error.strerror}'") from error
+        if (count := self._count()) is not None and number < (last or count):
+            raise self._damaged(number, "none")
+
+    def _damaged(self, last: int, got: str) -> UnreadableMedia:
+        return UnreadableMedia(
+            f"expected sound frames in '{self._path}', got {got} after frame {last};"
+            " ask for the frames before it with --frames, or copy the movie again"
+        )
 
     def _numbered(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decoded frames from a number on, each with its own.
 
-        A number is the rank of the frame's time. Where frames bear no times, or share them, the
-        movie is decoded from its start and counted.
+        A number is the rank of the frame's time. Where frames bear no times, or share them, and where a seek does not
+        lead to a frame at or before the wanted one, the movie is decoded from its start and counted.
         """
         times = self._times
-        if times is None or not times.distinct:
-            counted = enumerate(self._decoded_from(None), 1)
-            yield from itertools.dropwhile(lambda pair: pair[0] < first, counted)
-            return
-        start, step = first, 8
-        frames = self._decoded_from(int(times.times[start - 1]))
-        landed = next(frames, None)
-        while landed is not None and landed.pts is not None and start > 1 and times.number_of(landed.pts) > first:
-            # An open group of pictures: what is shown before its keyframe needs the group before it.
-            start, step = max(1, start - step), step * 2
-            frames = self._decoded_from(int(times.times[start - 1]))
-            landed = next(frames, None)
-        number = 0
-        for decoded in itertools.chain([landed] if landed is not None else [], frames):
-            number = times.number_of(decoded.pts) if decoded.pts is not None else number + 1
-            if number >= first:
+        begun = 0
+        if times is not None and times.distinct and first > 1:
+            number, frames = self._sought(first, times)
+            for decoded in frames:
+                rank = times.number_of(decoded.pts)
+                if (rank is not None and rank > number + 1) or (decoded.is_corrupt and number + 1 >= first):
+                    break  # what a seek lost may be there from the start
+                number += 1
+                if number >= first:
+                    begun = number
+                    yield number, decoded
+        for number, decoded in enumerate(self._decoded_from_start(), 1):
+            rank = times.number_of(decoded.pts) if times is not None and times.distinct else None
+            if rank is not None and rank > number:
+                raise self._damaged(number - 1, f"frame {rank}")
+            if number >= max(first, begun + 1):
                 yield number, decoded
 
-    def _decoded_from(self, time: int | None) -> Iterator[av.VideoFrame]:
-        """Frames from the keyframe at or before a time, None for the very first."""
+    def _sought(self, first: int, times: FrameTimes) -> tuple[int, Iterator[av.VideoFrame]]:
+        """Frames from a keyframe at or before a number, and the number before that; none where no seek leads there."""
+        start, step = first, 8
+        while start > 1:
+            frames = self._decoded_from(int(times.times[start - 1]))
+            try:
+                landed = next(frames, None)
+            except av.FFmpegError:
+                break
+            rank = times.number_of(landed.pts) if landed is not None else None
+            if landed is not None and rank is not None and rank <= first:
+                return rank - 1, itertools.chain([landed], frames)
+            # An open group of pictures: what is shown before its keyframe needs the group before it.
+            start, step = start - step, step * 2
+        return 0, iter(())
+
+    def _decoded_from(self, time: int) -> Iterator[av.VideoFrame]:
+        """Frames from the keyframe at or before a time; none where the container cannot seek."""
         stream = stream_of(self._container)
         try:
-            self._container.seek(time if time is not None else stream.start_time or 0, stream=stream, backward=True)
+            self._container.seek(time, stream=stream, backward=True)
         except av.FFmpegError:
-            # Some containers cannot seek; a fresh start can.
-            self._container.close()
-            self._container = open_container(self._path)
-            stream = stream_of(self._container)
-        return self._container.decode(stream)
+            return iter(())
+        return decoded_pictures(self._container)
+
+    def _decoded_from_start(self) -> Iterator[av.VideoFrame]:
+        """Every frame. The file is opened anew: a seek to the start may land behind the first keyframe (MPEG-TS)."""
+        self._container.close()
+        self._container = open_container(self._path)
+        return decoded_pictures(self._container)
 
     def close(self) -> None:
         """Release the file."""
@@ -167,13 +219,16 @@ class FrameConverter:
             "uint8" if layout.bits <= 8 else f"uint{layout.bits}" if layout.bits in (10, 12, 14) else "uint16"
         )
         self._decode = PixelDecoder(facts.full_range, matrix_for(colour_codes(facts)[0], first.height))
+        # ProRes 4444 is made premultiplied by custom; players lay WebM over a page as straight.
+        self._alpha = AlphaKind.UNASSOCIATED if facts.codec in _ALPHA_DECODERS else AlphaKind.ASSOCIATED
         self._size = (first.width, first.height)
         self._attributes: dict[str, Attribute] = {}
         if stream.rate is not None:
             rate = stream.rate
             self._attributes["FramesPerSecond"] = Attribute("rational", (rate.numerator, rate.denominator))
-        if facts.rotation in _ORIENTATIONS:
-            self._attributes["Orientation"] = Attribute("int", _ORIENTATIONS[facts.rotation])
+        orientation = orientation_for(facts.rotation, mirrored=facts.mirrored)
+        if orientation != 1:
+            self._attributes[ORIENTATION] = Attribute("int", orientation)
 
     def __call__(self, decoded: av.VideoFrame, number: int) -> Frame:
         """One Frame. UnsupportedMedia where the movie changes its size midway."""
@@ -199,39 +254,53 @@ class FrameConverter:
             (part,),
             ColourLayer(0, (0, 1, 2), 3 if count == 4 else None),
             colour_space=colour_space_of(self._facts),
-            alpha_kind=AlphaKind.ASSOCIATED if count == 4 else AlphaKind.NONE,
+            alpha_kind=self._alpha if count == 4 else AlphaKind.NONE,
             number=number,
             timecode=advance_timecode(code, number - 1, self._rate) if code and self._rate else None,
             source=self._source,
         )
 
 
-def open_container(path: str, **options: object) -> av.container.InputContainer:
-    """An opened movie with a video stream. UnreadableMedia or UnsupportedMedia where there is none."""
-    try:
-        container = av.open(path, "r", metadata_errors="replace", **options)  # type: ignore[call-overload]
-    except (av.FFmpegError, OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise UnreadableMedia(f"expected a sound movie at '{path}', got '{said}'; check or copy it again") from error
-    stream = picture_stream(container)
-    if stream is None:
-        container.close()
-        raise UnsupportedMedia(f"expected a movie with pictures, got only sound or data in '{path}'")
-    stream.thread_type = av.codec.context.ThreadType.AUTO
-    return container  # type: ignore[no-any-return]
+def decoded_pictures(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    """Every picture from where the container stands.
+
+    Packets before the first keyframe, as in a recording that began in the middle, may fail to decode. What FFmpeg
+    raises for later ones is raised. WebM's alpha is decoded along, which FFmpeg's own decoders pass over.
+    """
+    begun = False
+    stream = stream_of(container)
+    with_alpha = _alpha_decoder(stream)
+    for packet in container.demux(stream):
+        begun = begun or packet.is_keyframe
+        try:
+            decoded = packet.decode() if with_alpha is None else with_alpha.decode(packet if packet.size else None)
+        except av.FFmpegError:
+            if begun:
+                raise
+            continue
+        yield from decoded
 
 
-def stream_of(container: av.container.InputContainer) -> av.VideoStream:
-    """The pictures of a container that `open_container` has opened."""
-    stream = picture_stream(container)
-    assert stream is not None
-    return stream
+def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
+    """A decoder of VP8 or VP9 that knows the alpha beside the pictures (WebM's AlphaMode), None where there is none."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    stated = next((value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"), "0")
+    if name is None or stated != "1":
+        return None
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = stream.codec_context.extradata
+    decoder.thread_type = av.codec.context.ThreadType.AUTO
+    return decoder
+
+
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def first_frame(container: av.container.InputContainer, path: str) -> av.VideoFrame:
     """The first picture of a movie. UnreadableMedia where none can be decoded."""
     try:
-        decoded = next(container.decode(stream_of(container)), None)
+        decoded = next(decoded_pictures(container), None)
     except av.FFmpegError as error:
         raise UnreadableMedia(
             f"expected pictures in '{path}', got '{error.strerror}'; check or copy it again"
@@ -239,6 +308,27 @@ def first_frame(container: av.container.InputContainer, path: str) -> av.VideoFr
     if decoded is None:
         raise UnreadableMedia(f"expected at least one picture in '{path}', found none; check or copy it again")
     return decoded
+
+
+def _shown_times(path: str, first: av.VideoFrame, *, needed: bool) -> FrameTimes | None:
+    """The times of the frames that can be decoded.
+
+    Packets of interlaced movies may hold a field each; where they do, the frames are counted by decoding them.
+    """
+    times = frame_times(path, needed=needed)
+    if times is None or first.pts is None:
+        return times
+    times = times.decodable_from(first.pts)
+    if not first.interlaced_frame or not times.distinct:
+        return times
+    with open_container(path) as container:
+        begun = [frame.pts for frame in itertools.islice(decoded_pictures(container), 12)]
+        numbers = [times.number_of(time) for time in begun]
+        if None in begun or numbers != list(range(1, 2 * len(begun), 2)):
+            return times
+    with open_container(path) as container:
+        shown = np.array([frame.pts for frame in decoded_pictures(container)], np.int64)
+    return replace(times, times=shown)
 
 
 def _require_file(path: str) -> None:

@@ -23,16 +23,22 @@ from impasto.core.media.commit import (
     remove_abandoned,
     temporary_beside,
 )
-from impasto.core.media.flatten import flatten, quantise
-from impasto.core.media.movie_audio import SoundTrack
+from impasto.core.media.flatten import flatten, flattened_away, quantise
+from impasto.core.media.left_out import left_out
+from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
-from impasto.core.media.movie_facts import SPACE_CODES, FrameTimes, colour_codes, colour_space_of, frame_times
-from impasto.core.media.movie_pixels import FULL, LIMITED, PixelEncoder, matrix_for
-from impasto.core.media.movie_reader import open_container, stream_of
+from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.movie_extras import Extras, attach, chapters_between
+from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
+from impasto.core.media.movie_index import FrameTimes, frame_times
+from impasto.core.media.movie_pixels import FULL, LIMITED, Layout, PixelEncoder, matrix_for
+from impasto.core.media.orientation import is_across, orientation_of, upright
 from impasto.core.media.shot import MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
 _DEFAULT_RATE = Fraction(24)
+_PQ = 16
+"""The transfer of SMPTE ST 2084 in ITU-T H.273."""
 _TAGS_OF_THE_FILE = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "creation_time"}
 )
@@ -48,7 +54,8 @@ class MovieWriter:
     rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
     where that is a movie; otherwise the rate is the shot's or 24, limited range. Colour tags are those of
     the frames' colour space where it is not the source's, and BT.709 for pictures that state none.
-    Rotation is turned into the pixels where the container cannot say it (.avi).
+    Pixels are turned where the container cannot say how they are looked at (.avi), where the movie is mirrored, and
+    where pictures are turned by EXIF.
     """
 
     def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False) -> None:
@@ -70,11 +77,17 @@ class MovieWriter:
         self._temporary = temporary_beside(path)
         self._open: _OpenMovie | None = None
         self._partial: str | None = None
+        self._notes: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         """The final name; after a failure that left a part of the movie, the name of that part."""
         return self._partial or self._path
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source the movie does not hold, and the rate where none was stated."""
+        return self._notes
 
     def has(self, number: int) -> bool:
         """Never: a movie is written in one go."""
@@ -85,6 +98,7 @@ class MovieWriter:
         try:
             if self._open is None:
                 self._open = _OpenMovie(self._temporary, self._path, self._shot, frame)
+                self._notes = self._open.notes
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -131,9 +145,8 @@ class _OpenMovie:
         self._shot = shot
         self._facts = shot.movie
         self._kind = container_of(final)
-        self._turns = 0
-        if self._facts is not None and not self._kind.rotates:
-            self._turns = self._facts.rotation // 90 % 4
+        # Otherwise the container says how they are looked at.
+        self._turned = self._facts is None or not self._kind.rotates or self._facts.mirrored
         pixels = self._pixels(first, None)
         height, width, channels = pixels.shape
         self._size = (width, height)
@@ -142,8 +155,11 @@ class _OpenMovie:
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
         self._times = _variable_times(shot) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
+        self._left_out = flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
         self._first = first.number
         self._written = 0
+        self._delay = 0
+        """Units of the time base after which the first picture is shown."""
         self._last = first.number - 1
         self._output = av.open(temporary, "w", options=dict(self._kind.options))
         try:
@@ -155,6 +171,15 @@ class _OpenMovie:
             if self._source is not None:
                 self._source.close()
             raise
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source is not in the movie, and the rate where none was stated."""
+        notes = left_out(self._shot.path, self._left_out)
+        if self._shot.rate is not None:
+            return notes
+        said = f"'{self._shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second"
+        return (said, *notes)
 
     def _open_encoder(self, final: str) -> None:
         """Open it at once, so that a size that it refuses is known before anything is written."""
@@ -178,7 +203,7 @@ class _OpenMovie:
             )
         picture = self._encode(pixels)
         picture.time_base = self._time_base
-        picture.pts = self._time_of(frame.number)
+        picture.pts = self._time_of(frame.number) + self._delay
         picture.colorspace, picture.color_trc, picture.color_primaries = self._tags
         picture.color_range = FULL if self._full_range else LIMITED
         for packet in self._stream.encode(picture):
@@ -203,15 +228,22 @@ class _OpenMovie:
 
     def _pixels(self, frame: Frame, encoding: Encoding | None) -> Pixels:
         """The flat picture as uint8 or uint16, turned where the container cannot say so."""
-        flat = flatten(frame, "associated")
+        flat = flatten(frame, self._kind.alpha)
         if flat.dtype.kind == "f":
             own = frame.part.formats[frame.layer.colour[0]]
             flat = quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16")
-        return np.rot90(flat, self._turns) if self._turns else flat
+        return upright(flat, orientation_of(frame.part)) if self._turned else flat
 
     def _add_video(self, first: Frame) -> av.VideoStream:
         encoding, facts = self._encoding, self._facts
-        stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=dict(encoding.options))
+        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
+        options = dict(encoding.options)
+        if facts is not None and facts.mastering and transfer == _PQ:
+            if "x265-params" in options:
+                options["x265-params"] += f":{facts.mastering}"
+            else:
+                self._left_out.append("the light levels of the HDR10 master")
+        stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
         stream.pix_fmt = encoding.pixel_format
@@ -220,7 +252,6 @@ class _OpenMovie:
         self._full_range = (
             facts.full_range if facts is not None and encoding.full_range is None else bool(encoding.full_range)
         )
-        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
         self._tags = (matrix if encoding.matrix is None else encoding.matrix, transfer, primaries)
         stream.codec_context.color_range = FULL if self._full_range else LIMITED
         stream.codec_context.colorspace, stream.codec_context.color_trc, stream.codec_context.color_primaries = (
@@ -228,13 +259,15 @@ class _OpenMovie:
         )
         if encoding.codec_tag is not None:
             stream.codec_context.codec_tag = encoding.codec_tag
-        if first.part.pixel_aspect != 1.0:
-            stream.sample_aspect_ratio = Fraction(first.part.pixel_aspect).limit_denominator(10000)
+        aspect = first.part.pixel_aspect
+        if aspect != 1.0:
+            across = self._turned and is_across(first.part)
+            stream.sample_aspect_ratio = Fraction(1 / aspect if across else aspect).limit_denominator(10000)
         # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
         self._encode = PixelEncoder(
             encoding.pixel_format, self._full_range, matrix_for(self._tags[0], self._shot.height or self._size[1])
         )
-        if facts is not None and facts.rotation and self._kind.rotates:
+        if facts is not None and facts.rotation and not self._turned:
             stream.set_display_rotation(facts.rotation if facts.rotation <= 180 else facts.rotation - 360)
         self._note(stream, first)
         return stream
@@ -260,16 +293,36 @@ class _OpenMovie:
             self._output.metadata[comment] = f"{before}\n{record}" if before else record
 
     def _add_sound(self) -> SoundTrack | None:
-        if self._source is None or not self._source.streams.audio:
+        """The sound of the source, as far from the pictures as it was there, with subtitles, chapters and covers.
+
+        Where it begins more than a frame before the movie's first picture, the pictures of the result begin later.
+        """
+        if self._source is None:
             return None
-        origin = stream_of(self._source)
-        begin = (origin.start_time or 0) * (origin.time_base or Fraction(1))
-        start = Fraction(self._time_of(self._first, absolute=True)) * self._time_base
+        extras = Extras.of(self._source)
+        carried = extras.carried(self._kind)
+        self._left_out += extras.without(carried)
+        first = start_of(stream_of(self._source)) + self._time_of(self._first, absolute=True) * self._time_base
+        whole = self._first == 1
+        lead = Fraction(0)
+        if whole and self._source.streams.audio:
+            lead = first - min(start_of(each) for each in self._source.streams.audio)
+            if lead > 1 / self._rate:
+                self._delay = round(lead / self._time_base)
         last = self._shot.first + self._shot.frame_count - 1 if self._shot.frame_count else None
         end = None
         if last is not None and not self._reaches_end(last):
-            end = begin + start + (last - self._first + 1) / self._rate
-        return SoundTrack(self._source, self._output, self._kind, begin + start if start else Fraction(0), end)
+            end = first + (last - self._first + 1) / self._rate
+        origin = first - self._delay * self._time_base
+        if whole and lead > 0 and not self._kind.timed:
+            origin = first - lead
+        start = None if whole else first
+        if carried.chapters:
+            self._output.set_chapters(chapters_between(carried.chapters, origin, start, end))  # type: ignore[arg-type]
+        attach(self._output, self._source, carried)
+        if not self._source.streams.audio and not carried.subtitles:
+            return None
+        return SoundTrack(self._source, self._output, self._kind, origin, start, end, carried.subtitles)
 
     def _reaches_end(self, last: int) -> bool:
         stated = stream_of(self._source).frames if self._source is not None else 0

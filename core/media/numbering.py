@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from impasto.core.errors import InconsistentShot, UnreadableMedia, UsageError
 from impasto.core.media.formats import PICTURE_EXTENSIONS
 
 _PLACEHOLDER = re.compile(r"%(?:0(?P<printf>\d+))?d|#+|@+")
+_FOREIGN = re.compile(r"\$\{?F(?P<digits>\d?)\}?|<F(?:rame)?\d?>|\*|\[(?P<first>\d+)-(?P<last>\d+)\]")
+"""How Houdini, Katana, shells and Resolve write where the number goes."""
 _NUMBERED_NAME = re.compile(r"^(?P<prefix>.*?)(?P<number>(?:(?<=[._])-|^-)?\d+)(?P<suffix>\.\w+)$")
 
 
@@ -50,15 +53,23 @@ class NumberedPath:
 def parse_numbered(path: str) -> NumberedPath | None:
     """The sequence that a path with a placeholder means, None for a path without one.
 
-    Raises UsageError for two placeholders in the name or one in the folder part.
+    A folder may hold what looks like one, where it is there or the name has its own. Raises UsageError for two
+    placeholders in the name, one in the folder part alone, and for those of other programs, with the way to write them.
     """
     folder, name = os.path.split(path)
-    if _PLACEHOLDER.search(folder) and not os.path.isdir(folder):
-        raise UsageError(f"expected the frame number in the file name, got it in the folder of '{path}'; move it")
     if os.path.exists(path):
         return None
     found = list(_PLACEHOLDER.finditer(name))
     if not found:
+        if _PLACEHOLDER.search(folder) and not os.path.isdir(folder):
+            raise UsageError(f"expected the frame number in the file name, got it in the folder of '{path}'; move it")
+        if (foreign := _FOREIGN.search(name)) is not None:
+            digits = foreign["digits"] or (len(foreign["first"]) if foreign["first"] else 4)
+            ours = os.path.join(folder, f"{name[: foreign.start()]}{'#' * int(digits)}{name[foreign.end() :]}")
+            frames = f" and --frames {int(foreign['first'])}-{int(foreign['last'])}" if foreign["first"] else ""
+            raise UsageError(
+                f"expected the frame number as '####', got '{foreign[0]}' in '{path}'; write '{ours}'{frames}"
+            )
         return None
     if len(found) > 1:
         raise UsageError(f"expected one frame number in a name, got {len(found)} in '{path}'; keep one of them")
@@ -99,8 +110,10 @@ def find_in_folder(folder: str) -> NumberedPath | str:
             groups.setdefault((match["prefix"], match["suffix"]), []).append(match["number"].lstrip("-"))
     if len(groups) == 1 and not stills:
         (prefix, suffix), digits = groups.popitem()
+        _require_utf8(f"{prefix}{'#' * min(map(len, digits))}{suffix}", folder)
         return NumberedPath(folder, prefix, min(map(len, digits)), suffix)
     if len(stills) == 1 and not groups:
+        _require_utf8(stills[0], folder)
         return os.path.join(folder, stills[0])
     if not pictures:
         raise UnreadableMedia(f"expected a sequence of pictures in the folder '{folder}', found none; check the path")
@@ -113,25 +126,48 @@ def find_in_folder(folder: str) -> NumberedPath | str:
 
 def require_unbroken(numbers: Iterable[int], first: int, last: int, name: str) -> None:
     """Raise InconsistentShot naming the frames that are missing between `first` and `last`."""
-    present = set(numbers)
-    missing = [number for number in range(first, last + 1) if number not in present]
+    missing = gaps(numbers, first, last)
     if missing:
         raise InconsistentShot(
-            f"expected frames {first}-{last} of '{name}', missing {spelled(missing)};"
+            f"expected frames {first}-{last} of '{name}', missing {_spelled(missing)};"
             " render them again, or ask for a range without them with --frames"
         )
 
 
+def gaps(numbers: Iterable[int], first: int, last: int) -> list[tuple[int, int]]:
+    """The runs of numbers from `first` to `last` that are not there, each as its first and last, ascending.
+
+    Takes room by the numbers that are there, however far apart they are.
+    """
+    present = [first - 1, *sorted(number for number in set(numbers) if first <= number <= last), last + 1]
+    return [(before + 1, after - 1) for before, after in pairwise(present) if after > before + 1]
+
+
 def spelled(numbers: list[int]) -> str:
     """'3, 7-9, 12' for ascending numbers; at most six runs are spelled out."""
-    runs: list[list[int]] = []
+    runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
+            runs[-1] = (runs[-1][0], number)
         else:
-            runs.append([number, number])
+            runs.append((number, number))
+    return _spelled(runs)
+
+
+def _spelled(runs: list[tuple[int, int]]) -> str:
     shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:6]]
     return ", ".join(shown) + (f" and {len(runs) - 6} more gaps" if len(runs) > 6 else "")
+
+
+def _require_utf8(name: str, folder: str) -> None:
+    """Raise UsageError for a name that is not UTF-8: no codec opens it and no note can bear it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise UsageError(
+            f"expected pictures named in UTF-8 in the folder '{folder}', got '{shown}'; rename them"
+        ) from None
 
 
 def _names_in(folder: str) -> list[str]:

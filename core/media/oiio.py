@@ -8,6 +8,7 @@ from typing import Protocol
 import OpenImageIO as oiio
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
+from impasto.core.frame import Attribute
 
 MAX_SIDE = 65536
 """Pixels along one side of a data or display window that are still taken seriously."""
@@ -21,11 +22,44 @@ class _Failing(Protocol):
 
 
 def set_limits() -> None:
-    """Make OpenImageIO refuse absurd headers and keep its warnings to itself; cheap, and safe to repeat."""
+    """Make OpenImageIO refuse absurd headers, and take pixels whose metadata is damaged; cheap, and safe to repeat.
+
+    What is called strict there refuses a picture for an IPTC, EXIF or ICC block that it cannot parse, as Photoshop
+    writes them. Damaged pixels are an error either way.
+    """
     oiio.attribute("limits:imagesize_MB", MAX_IMAGE_MB)
     oiio.attribute("limits:channels", MAX_CHANNELS)
     oiio.attribute("limits:resolution", MAX_SIDE)
-    oiio.attribute("imageinput:strict", 1)
+    oiio.attribute("imageinput:strict", 0)
+
+
+def is_settable(kind: str) -> bool:
+    """Whether the binding sets an attribute of this type; for the others it does nothing, without an error."""
+    return re.sub(r"\[\d+\]$", "", kind) not in _NOT_SET
+
+
+_NOT_SET = frozenset({"int8", "uint16", "int16", "uint64", "int64", "half", "double"})
+
+
+def set_attribute(spec: oiio.ImageSpec, name: str, attribute: Attribute) -> bool:
+    """Set an attribute of any type, and say whether it is there now.
+
+    A type that the binding cannot set goes as the library's own record of it, where the attribute came with one; else
+    integers as int and numbers as float.
+    """
+    if attribute.stored is not None:
+        spec.erase_attribute(name)
+        spec.extra_attribs.append(attribute.stored)
+        return True
+    kind, value = attribute.type, attribute.value
+    if not is_settable(kind):
+        kind = kind.replace("int8", "int") if kind.startswith("int8") else re.sub(r"^u?int(16|64)", "int", kind)
+        kind = re.sub(r"^(half|double)", "float", kind)
+        value = [item.item() for item in value] if hasattr(value, "dtype") else value
+    elif hasattr(value, "dtype"):
+        value = value.tobytes() if kind.startswith("uint8") else value.tolist()
+    spec.attribute(name, oiio.TypeDesc(kind), value)
+    return name in spec.extra_attribs
 
 
 def reason(source: _Failing | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from impasto.core.errors import UnknownName, UsageError
@@ -22,11 +23,14 @@ _STREAM = re.compile(r"^(rtsp|rtsps|rtmp|rtmps|http|https|udp|rtp|srt|tcp)://", 
 _CAMERA = re.compile(r"^camera:(?P<index>.*)$", re.IGNORECASE)
 
 
-def open_reader(path: str, *, frames: FrameRange | None = None, layer: str | None = None) -> Reader:
+def open_reader(
+    path: str, *, frames: FrameRange | None = None, layer: str | None = None, rate: Fraction | None = None
+) -> Reader:
     """Open a movie, a still, a numbered sequence, a folder with one sequence, `camera:0`, or a network stream.
 
     `frames` narrows the shot to frame numbers; it means nothing to a camera or a stream and is refused there.
-    `layer` names the colour layer of a picture with several.
+    `layer` names the colour layer of a picture with several. `rate` is the frames per second of pictures, in the place
+    of what they state; whatever else has times of its own, and it is refused there.
 
     Raises UnreadableMedia, UnsupportedMedia and InconsistentShot for the material, UsageError for
     a path or range that cannot work, UnknownName for a layer that is not there (on reading).
@@ -34,6 +38,8 @@ def open_reader(path: str, *, frames: FrameRange | None = None, layer: str | Non
     camera = _CAMERA.match(path)
     if layer is not None and (camera or _STREAM.match(path) or is_movie(path)) and layer.lower() != "rgb":
         raise UnknownName("layer", layer, ["rgb"], "A movie has no other.")
+    if rate is not None and _has_own_times(path):
+        raise UsageError(f"expected no frame rate for '{path}', which has its own; leave out --rate")
     if camera or _STREAM.match(path):
         if frames is not None:
             raise UsageError(f"expected no frame range for the live source '{path}'; leave out --frames")
@@ -53,7 +59,7 @@ def open_reader(path: str, *, frames: FrameRange | None = None, layer: str | Non
         return MovieReader(path, frames)
     from impasto.core.media.sequence import PictureReader
 
-    return PictureReader(path if files is None else files, frames, layer)
+    return PictureReader(path if files is None else files, frames, layer, rate)
 
 
 def open_writer(
@@ -94,6 +100,11 @@ def open_writer(
 def is_live(path: str) -> bool:
     """Whether a path names a camera or a network stream, which is no file."""
     return bool(_CAMERA.match(path) or _STREAM.match(path))
+
+
+def _has_own_times(path: str) -> bool:
+    """Whether a path names a camera, a stream or a movie, and no folder or sequence."""
+    return is_live(path) or (is_movie(path) and not os.path.isdir(path) and parse_numbered(path) is None)
 
 
 def is_movie(path: str) -> bool:

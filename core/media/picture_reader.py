@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ import OpenImageIO as oiio
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window, find_layer
 from impasto.core.media.formats import PictureFormat, sniff_format
-from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, open_input, reason
-from impasto.core.media.stated_space import stated_colour_space
+from impasto.core.media.frame_rate import NAME as RATE
+from impasto.core.media.frame_rate import NOTE, rate_attribute, stated_rate
+from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
+from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
+from impasto.core.media.stated_space import PROFILE, stated_colour_space
 from impasto.core.media.timecode import words_to_timecode
 
 PROVENANCE = "impasto:"
@@ -49,7 +53,7 @@ class PictureHeader:
     """The facts of the first part that a shot needs before its pixels."""
 
     window: Window
-    rate: tuple[int, int] | None
+    rate: Fraction | None
     provenance: Mapping[str, str]
 
 
@@ -63,10 +67,9 @@ def read_header(path: str) -> PictureHeader:
         attributes = _attributes_of(spec)
     finally:
         opened.close()
-    rate = attributes.get("FramesPerSecond")
-    pair = rate.value if rate is not None and rate.type == "rational" else None
     window = Window(spec.full_x, spec.full_y, spec.full_width, spec.full_height)
-    return PictureHeader(window, pair if pair and 0 not in pair else None, _provenance_of(attributes))
+    notes = _notes_in(attributes)
+    return PictureHeader(window, stated_rate(attributes, notes), _without_rate(notes))
 
 
 def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Frame:
@@ -75,7 +78,8 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
     Samples of 10, 12 and 14 bits come as uint16 over the full range of 16 bits (OpenImageIO
     repeats the high bits below) and say so in `formats`. A part that mixes types comes as float32, or as
     float64 if one channel is a 32-bit integer. Of mip levels the base is read alone; a preview
-    thumbnail is not kept. `colour_space` is set only where the file states one.
+    thumbnail is not kept. `colour_space` is set only where the file states one. Metadata that is damaged never
+    refuses pixels that decode: it is left out and named in the frame's `notes`.
 
     Raises UnreadableMedia (missing, empty, damaged), UnsupportedMedia (deep, subsampled,
     integers beyond 16 bits as colour), UnknownName for a layer that is not there.
@@ -91,15 +95,31 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         )
     attributes = part.attributes
     words = attributes.get("smpte:TimeCode")
+    blocks = metadata_blocks(path, kind.name)
+    stated = stated_colour_space(path, kind.name, attributes, blocks)
+    notes = _notes_in(attributes)
+    rate = stated_rate(attributes, notes)
+    added = {}
+    if stated.profile is not None:
+        added[PROFILE] = Attribute(f"uint8[{len(stated.profile)}]", stated.profile)
+    if rate is not None and kind.name != "openexr":
+        added[RATE] = rate_attribute(rate)
+    if added:
+        attributes = {**attributes, **added}
+        parts = (*parts[: chosen.part], replace(part, attributes=attributes), *parts[chosen.part + 1 :])
+    damaged = [
+        f"the {block} block of '{path}' is damaged and is left out; its pixels are whole" for block in blocks.damaged()
+    ]
     return Frame(
         parts,
         chosen,
-        colour_space=stated_colour_space(path, kind.name, attributes),
+        colour_space=stated.name,
         alpha_kind=AlphaKind.NONE if chosen.alpha is None else alpha_kinds[chosen.part],
         number=number,
         timecode=words_to_timecode(words.value) if words is not None and words.type == "timecode" else None,
         source=os.path.abspath(path),
-        provenance=_provenance_of(attributes),
+        provenance=_without_rate(notes),
+        notes=(*damaged, *filter(None, [stated.note])),
     )
 
 
@@ -224,14 +244,22 @@ def _native(stored: str) -> str:
 def _attributes_of(spec: oiio.ImageSpec, *, tiles: bool = False) -> dict[str, Attribute]:
     """Every attribute that is the file's own; tile sizes, where asked for, as 'tile_width' and 'tile_height'."""
     attributes = {
-        each.name: Attribute(str(each.type), _readable(each.value))
+        each.name: Attribute(str(each.type), _readable(each.value), None if is_settable(str(each.type)) else each)
         for each in spec.extra_attribs
-        if each.name not in _NOT_OF_THE_FILE
+        if each.name not in _NOT_OF_THE_FILE and _is_text(each.name)
     }
+    profile = attributes.get("ICCProfile")
+    if profile is not None and not icc_parses(bytes(profile.value)):
+        del attributes["ICCProfile"]
     if tiles and spec.tile_width:
         attributes["tile_width"] = Attribute("int", spec.tile_width)
         attributes["tile_height"] = Attribute("int", spec.tile_height)
     return attributes
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8: the binding takes no other, and a damaged text chunk has one of any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _readable(value: Any) -> Any:
@@ -245,7 +273,8 @@ def _readable(value: Any) -> Any:
         return stored.decode("latin-1")
 
 
-def _provenance_of(attributes: Mapping[str, Attribute]) -> dict[str, str]:
+def _notes_in(attributes: Mapping[str, Attribute]) -> dict[str, str]:
+    """What impasto noted in a picture: its provenance, and the frame rate where the format has no place for it."""
     stored = {
         name.removeprefix(PROVENANCE): str(each.value)
         for name, each in attributes.items()
@@ -256,6 +285,10 @@ def _provenance_of(attributes: Mapping[str, Attribute]) -> dict[str, str]:
         return stored
     try:
         record = json.loads(str(software.value).removeprefix("impasto "))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # the file's own text, whatever it says
         return {}
     return {str(key): str(value) for key, value in record.items()}
+
+
+def _without_rate(notes: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in notes.items() if name != NOTE}

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import OpenImageIO as oiio
@@ -13,29 +14,41 @@ import OpenImageIO as oiio
 from impasto.core.errors import OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
-from impasto.core.media.flatten import flatten, quantise, unit_float
+from impasto.core.media.flatten import flatten, flattened_away, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
-from impasto.core.media.oiio import reason, set_limits
+from impasto.core.media.frame_rate import NOTE, stated_rate
+from impasto.core.media.icc import profile_for, space_of_profile
+from impasto.core.media.oiio import reason, set_attribute, set_limits
+from impasto.core.media.orientation import is_across, orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
-from impasto.core.media.stated_space import LOG_TRANSFERS
+from impasto.core.media.stated_space import LOG_TRANSFERS, PROFILE
 from impasto.core.media.timecode import timecode_to_words
 
 _FORMAT_PREFIXES = ("openexr:", "tiff:", "dpx:", "png:", "jpeg:", "pnm:", "hdr:", "cineon:")
-_TAGGED_SPACES = {"srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene"}
+_TAGGED_SPACES = {
+    "srgb": "srgb_rec709_scene", "lin_rec709": "lin_rec709_scene", "srgb_p3d65_scene": "srgb_p3d65_scene",
+}  # fmt: skip
 """Our names of the spaces that a PNG, JPEG or TIFF can state -> OpenImageIO's."""
 _LOG_DPX = "Printing density"
 """What a DPX file says of its transfer where it holds film log."""
+_DPX_ORIENTATIONS = {1: 1, 2: 2, 3: 4, 4: 3}
+"""What OpenImageIO is told so that it writes the code of SMPTE ST 268 that it reads as the key: it writes one less.
+Transposed pictures it reads in another size than it writes them."""
 _STRUCTURE = ("tile_width", "tile_height")
 
 
-def write_picture(path: str, final: str, frame: Frame) -> None:
+def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     """Write a frame to `path` and prove that it can be opened and read to its end; `final` is named in errors.
+
+    Returns, in words, what of the frame is not in the file: channels, parts and attributes that the format has no
+    place for.
 
     EXR and TIFF keep every part, channel, type, window and attribute; the other formats take the
     colour layer and alpha over the display window (`flatten`). Integer samples go into an EXR as
     half in [0, 1], as float where they have more than 10 bits. Float samples go into an integer
     format clipped to [0, 1] and rounded (`quantise`). EXR takes associated alpha, PNG unassociated: a frame
-    of the other kind is converted. Of mip levels the base is written alone. Where the file came
+    of the other kind is converted. A picture that another format states to lie on its side is turned where programs
+    do not look for that (EXR, DPX, HDR, PNM). Of mip levels the base is written alone. Where the file came
     from another format, attributes that belong to that format are left out.
 
     OpenImageIO adds 'DateTime' where there is none. Raises OutputError, NoSpace.
@@ -44,6 +57,9 @@ def write_picture(path: str, final: str, frame: Frame) -> None:
     if kind is None:
         raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
     set_limits()
+    transposed = any(is_across(part) for part in frame.parts)
+    if not kind.orients and (picture_format(frame.source) is not kind or (kind.name == "dpx" and transposed)):
+        frame = replace(frame, parts=tuple(upright_part(part) for part in frame.parts))
     parts = _parts_for(frame, kind)
     if kind.name == "jpeg":
         require_room(path, final, sum(part.pixels.nbytes for part in parts) + (1 << 20))
@@ -55,7 +71,31 @@ def write_picture(path: str, final: str, frame: Frame) -> None:
         restore_exact_samples(path, final, parts)
     else:
         _write_parts(path, final, parts, specs)
-    _check_written(path, final, parts)
+    held = _check_written(path, final, parts)
+    lost = [] if _keeps_layers(frame, kind) else flattened_away(frame, kind.alpha)
+    names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
+    return lost + [f"attribute {name}" for name in names if name not in held and _is_content(name)]
+
+
+def _keeps_layers(frame: Frame, kind: PictureFormat) -> bool:
+    return kind.windows and (kind.name == "openexr" or _fits_tiff(frame))
+
+
+def _is_content(name: str) -> bool:
+    """Whether an attribute says something of the picture, and not how its file is made."""
+    return not name.startswith((*_FORMAT_PREFIXES, PROVENANCE, "oiio:", "ICCProfile:")) and name not in _OF_THE_FILE
+
+
+_OF_THE_FILE = frozenset(
+    {
+        "compression", "planarconfig", "tile_width", "tile_height", "Orientation", "PixelAspectRatio", "name",
+        "Software", "screenWindowCenter", "screenWindowWidth", "FramesPerSecond", "DateTime", "XResolution",
+        "YResolution",
+        "ResolutionUnit", "Exif:ColorSpace", "Exif:PixelXDimension", "Exif:PixelYDimension", "CICP", "ICCProfile",
+        "colorInteropID", "chromaticities", "adoptedNeutral", "acesImageContainerFlag",
+    }
+)  # fmt: skip
+"""Attributes of structure, and those that are set from the frame's own facts."""
 
 
 def stored_as(part: Part, kind: PictureFormat) -> tuple[str, ...]:
@@ -78,7 +118,7 @@ def _stored(own: str, dtype: np.dtype[np.generic], kind: PictureFormat) -> str:
 
 def _parts_for(frame: Frame, kind: PictureFormat) -> list[Part]:
     """The parts of the frame as the format takes them, samples in a dtype that stores exactly as asked."""
-    if kind.windows and (kind.name == "openexr" or _fits_tiff(frame)):
+    if _keeps_layers(frame, kind):
         parts = [_with_alpha_of(part, frame, index, kind) for index, part in enumerate(frame.parts)]
     else:
         flat = flatten(frame, kind.alpha)
@@ -94,7 +134,14 @@ def _parts_for(frame: Frame, kind: PictureFormat) -> list[Part]:
 
 def _fits_tiff(frame: Frame) -> bool:
     """Whether TIFF can hold the parts as they are: one type a part, names that TIFF implies anyway."""
-    return all(len(set(part.formats)) == 1 and part.channels in _TIFF_CHANNELS for part in frame.parts)
+    return all(len(set(part.formats)) == 1 and _named_as_tiff(part.channels) for part in frame.parts)
+
+
+def _named_as_tiff(channels: tuple[str, ...]) -> bool:
+    """Whether the channels are those that OpenImageIO calls so again when it reads the file: TIFF holds no names."""
+    plain = next((each for each in reversed(_TIFF_CHANNELS) if channels[: len(each)] == each), ())
+    rest = channels[len(plain) :]
+    return bool(plain) and rest == tuple(f"channel{number}" for number in range(len(plain), len(channels)))
 
 
 _TIFF_CHANNELS = (("Y",), ("Y", "A"), ("R", "G", "B"), ("R", "G", "B", "A"))
@@ -131,12 +178,15 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     if not uniform:
         spec.channelformats = tuple(oiio.TypeDesc(each) for each in native)
     spec.channelnames = part.channels
+    spec.alpha_channel = part.channels.index("A") if "A" in part.channels else -1
     spec.x, spec.y = data.x, data.y
     spec.full_x, spec.full_y, spec.full_width, spec.full_height = display.x, display.y, display.width, display.height
     own = picture_format(frame.source) is kind
     for name, attribute in part.attributes.items():
         if name not in _STRUCTURE and _belongs(name, attribute, kind, own):
-            spec.attribute(name, oiio.TypeDesc(attribute.type), attribute.value)
+            # An EXR holds no bytes beside its pixels.
+            widened = kind.name == "openexr" and attribute.type == "uint8"
+            set_attribute(spec, name, replace(attribute, type="int") if widened else attribute)
     if kind.compressions and (not own or "compression" not in part.attributes):
         spec.attribute("compression", kind.compressions[0])
     if kind.name == "jpeg" and not own:
@@ -147,6 +197,7 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     if part.formats[0] in ("uint10", "uint12", "uint14"):
         spec.attribute("oiio:BitsPerSample", int(part.formats[0].removeprefix("uint")))
     if kind.name == "dpx":
+        spec.attribute("Orientation", _DPX_ORIENTATIONS[orientation_of(part)])
         _state_transfer(spec, frame.colour_space)
     if part.pixel_aspect != 1.0:
         spec.attribute("PixelAspectRatio", part.pixel_aspect)
@@ -161,7 +212,8 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
     if kind.name in ("png", "jpeg", "tiff"):
         # OpenImageIO tags a PNG as sRGB unless it is told that nothing is known.
         spec.attribute("oiio:ColorSpace", _TAGGED_SPACES.get(frame.colour_space or "", "unknown"))
-    _note_provenance(spec, frame.provenance, kind)
+        _state_profile(spec, part, frame.colour_space)
+    _note(spec, frame.provenance, stated_rate(part.attributes, {}), kind)
     return spec
 
 
@@ -175,6 +227,22 @@ def _state_transfer(spec: oiio.ImageSpec, space: str | None) -> None:
         spec.erase_attribute("dpx:Transfer")
 
 
+def _state_profile(spec: oiio.ImageSpec, part: Part, space: str | None) -> None:
+    """Let the profile go along while the samples are in its space; else one that says theirs, or none."""
+    held = part.attributes.get(PROFILE)
+    profile = None if held is None else bytes(held.value)
+    if profile is None or space_of_profile(profile) != space:
+        plain = space in (None, "srgb", "lin_rec709")
+        profile = None if plain else profile_for(str(space))
+    spec.erase_attribute(PROFILE)
+    if profile is not None:
+        spec.attribute(PROFILE, oiio.TypeDesc(f"uint8[{len(profile)}]"), profile)
+    if space != "srgb":
+        return
+    for name in ("Exif:ColorSpace", "Exif:InteroperabilityIndex", "CICP"):
+        spec.erase_attribute(name)
+
+
 def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) -> bool:
     """Whether an attribute means something in the format: all do in their own, none of another format's elsewhere."""
     if name.startswith(PROVENANCE):
@@ -186,14 +254,24 @@ def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) ->
     return kind.notes == "free" or attribute.type == "string" or name == "Orientation"
 
 
-def _note_provenance(spec: oiio.ImageSpec, provenance: Mapping[str, str], kind: PictureFormat) -> None:
-    if not provenance:
-        return
+def _note(spec: oiio.ImageSpec, provenance: Mapping[str, str], rate: Fraction | None, kind: PictureFormat) -> None:
+    """Provenance, and the frame rate where the format has no place of its own for it."""
+    notes = dict(provenance)
+    if rate is not None and kind.name == "dpx":
+        spec.attribute("dpx:FrameRate", float(rate))
+        spec.attribute("dpx:TemporalFrameRate", float(rate))
+    elif rate is not None and kind.name != "openexr":
+        notes[NOTE] = str(rate)
     if kind.notes == "free":
-        for key, value in provenance.items():
+        for key, value in notes.items():
             spec.attribute(PROVENANCE + key, value)
-    elif kind.notes == "software":
-        spec.attribute("Software", "impasto " + json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True))
+    elif kind.notes == "software" and (provenance or (notes and _is_nobodys(spec.get_string_attribute("Software")))):
+        spec.attribute("Software", "impasto " + json.dumps(notes, ensure_ascii=False, sort_keys=True))
+
+
+def _is_nobodys(software: str) -> bool:
+    """Whether the field names no program that the artist used, so that it can be written over."""
+    return not software or software.startswith(("OpenImageIO", "impasto {"))
 
 
 def _write_parts(path: str, final: str, parts: list[Part], specs: list[oiio.ImageSpec]) -> None:
@@ -223,8 +301,12 @@ def _write_parts(path: str, final: str, parts: list[Part], specs: list[oiio.Imag
         raise OutputError(f"expected to write '{final}', got: {said or reason(output)}; check the disk and the name")
 
 
-def _check_written(path: str, final: str, parts: list[Part]) -> None:
-    """Open the result and read its last row: a full disk lets `close` succeed on a file that stops short."""
+def _check_written(path: str, final: str, parts: list[Part]) -> set[str]:
+    """Open the result and read its last row: a full disk lets `close` succeed on a file that stops short.
+
+    Returns the names of the attributes that it holds.
+    """
+    held: set[str] = set()
     opened = oiio.ImageInput.open(path)
     said = "" if opened is not None else reason()
     sound = opened is not None
@@ -232,6 +314,7 @@ def _check_written(path: str, final: str, parts: list[Part]) -> None:
         try:
             for index, part in enumerate(parts):
                 sound = sound and opened.seek_subimage(index, 0) and _last_row_reads(opened, part.pixels)
+                held.update(each.name for each in opened.spec().extra_attribs)
             said = "" if sound else reason(opened)
         finally:
             opened.close()
@@ -239,6 +322,7 @@ def _check_written(path: str, final: str, parts: list[Part]) -> None:
         if os.path.exists(path):
             refuse_if_full(path, final)
         raise OutputError(f"expected '{final}' to read back whole, got: {said}; check the disk and write it again")
+    return held
 
 
 def _last_row_reads(opened: oiio.ImageInput, pixels: Pixels) -> bool:

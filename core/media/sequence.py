@@ -11,8 +11,10 @@ from typing import Self
 from impasto.core.errors import InconsistentShot, MediaError, OutputExists, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
 from impasto.core.media.commit import committed, make_folder, remove_abandoned
+from impasto.core.media.frame_rate import with_rate
+from impasto.core.media.left_out import left_out
 from impasto.core.media.numbering import NumberedPath, number_in, require_unbroken
-from impasto.core.media.picture_reader import read_header, read_picture
+from impasto.core.media.picture_reader import read_header, read_parts, read_picture
 from impasto.core.media.picture_writer import write_picture
 from impasto.core.media.shot import FrameRange, ShotInfo
 
@@ -25,14 +27,21 @@ Files = NumberedPath | str
 class PictureReader:
     """A still or a sequence. Data windows may move from frame to frame; display windows must be of one size."""
 
-    def __init__(self, files: Files, frames: FrameRange | None = None, layer: str | None = None) -> None:
-        """Check that every asked frame is there and read the first header.
+    def __init__(
+        self,
+        files: Files,
+        frames: FrameRange | None = None,
+        layer: str | None = None,
+        rate: Fraction | None = None,
+    ) -> None:
+        """Check that every asked frame is there and read the first header. `rate` takes the place of the stated one.
 
         Raises InconsistentShot for a gap, UnreadableMedia where nothing is found, UsageError for a
         range that holds no frame.
         """
         self._files = files
         self._layer = layer
+        self._rate = rate
         self._numbers = _numbers_of(files, frames)
         first = self._numbers[0]
         header = read_header(_path_of(files, first))
@@ -43,7 +52,7 @@ class PictureReader:
             frame_count=len(self._numbers),
             width=header.window.width,
             height=header.window.height,
-            rate=Fraction(*header.rate) if header.rate else None,
+            rate=rate or header.rate,
         )
 
     @property
@@ -62,7 +71,7 @@ class PictureReader:
                     f"expected frames of {self._info.width}x{self._info.height}, got {window.width}x{window.height}"
                     f" in '{path}'; render the shot at one size, or ask for a range with --frames"
                 )
-            yield frame
+            yield frame if self._rate is None else with_rate(frame, self._rate)
 
     def close(self) -> None:
         """Nothing stays open between frames."""
@@ -97,6 +106,9 @@ class PictureWriter:
         self._replace = overwrite or resume
         self._resume = resume
         self._resume_check = resume_check
+        self._shot = shot
+        self._left_out: dict[str, None] = {}
+        self._notes = _lost_beside(shot)
         if isinstance(files, str) and shot.frame_count != 1:
             stem, extension = os.path.splitext(files)
             raise UsageError(
@@ -133,8 +145,13 @@ class PictureWriter:
         """The pattern of the sequence, or the path of the still."""
         return str(self._files)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source, and of the frames written so far, is not in the result."""
+        return (*self._notes, *left_out(self._shot.path, self._left_out))
+
     def has(self, number: int) -> bool:
-        """Whether this frame is there, readable, and its provenance agrees; False unless resuming.
+        """Whether this frame is there, its provenance agrees and its pixels decode to the end; False unless resuming.
 
         A format that cannot hold provenance (DPX, HDR, PNM) gives the check an empty mapping.
         """
@@ -143,9 +160,12 @@ class PictureWriter:
             return False
         try:
             header = read_header(path)
+            if self._resume_check is not None and not self._resume_check(number, header.provenance):
+                return False
+            read_parts(path)
         except MediaError:
             return False
-        return self._resume_check is None or self._resume_check(number, header.provenance)
+        return True
 
     def write(self, frame: Frame) -> str:
         """Commit one frame and return its path; see `write_picture` for what each format keeps."""
@@ -153,7 +173,8 @@ class PictureWriter:
         if _same_file(path, frame.source):
             raise OutputExists(f"expected another name than the input '{path}'; the input is never overwritten")
         with committed(path, replace=self._replace) as temporary:
-            write_picture(temporary, path, frame)
+            lost = write_picture(temporary, path, frame)
+        self._left_out.update(dict.fromkeys(lost))
         return path
 
     def __enter__(self) -> Self:
@@ -163,6 +184,15 @@ class PictureWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is left to do: every frame was committed when it was written."""
+
+
+def _lost_beside(shot: ShotInfo) -> tuple[str, ...]:
+    """What of a movie pictures cannot hold."""
+    if shot.movie is None or not os.path.isfile(shot.path):
+        return ()
+    from impasto.core.media.movie_extras import lost_in_pictures
+
+    return lost_in_pictures(shot.path)
 
 
 def _numbers_of(files: Files, frames: FrameRange | None) -> list[int]:

@@ -54,6 +54,10 @@ class MovieFacts:
     """Degrees counter-clockwise by which players turn the picture."""
     timecode: str | None
     has_audio: bool
+    mirrored: bool = False
+    """Whether players mirror the picture from left to right, after turning it."""
+    mastering: str = ""
+    """HDR10 static metadata, as the parameters of x265 that say it; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,11 @@ class Writer(Protocol):
 
         Once a movie has been cut off: where the part of it is, which takes a free name.
         """
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an artist should know of the result so far: what of the source is not in it, what had to be assumed."""
         ...
 
     def has(self, number: int) -> bool:

@@ -66,7 +66,7 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     path = installed_folder() / CATALOGUE_FILE if path is None else path
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        styles = tuple(StyleFound(**each) for each in facts["styles"])
+        styles = tuple(StyleFound(**{**each, "credits": tuple(each.get("credits", ()))}) for each in facts["styles"])
         return Catalogue(styles, tuple(ParameterFound(**each) for each in facts["parameters"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Catalogue()

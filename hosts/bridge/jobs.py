@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Mapping
+
+from impasto.hosts.bridge.errors import BridgeError
 
 NAME = "impasto_job.json"
 OPEN = ("writing", "painting", "placing")
@@ -40,6 +43,10 @@ class HostJob:
     """Seconds since the epoch."""
 
 
+_NO_JOB = HostJob("", "", "")
+"""Has the kind of every field."""
+
+
 def this_process() -> str:
     """Machine and process that own a job."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -61,13 +68,39 @@ def store(job: HostJob, folder: Path) -> Path:
 
 
 def load(folder: Path) -> HostJob | None:
-    """The job of a folder, None where there is none that can be read."""
+    """The job of a folder, None where there is none that can be read; `problem_of` says why."""
     try:
-        facts = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        known = HostJob.__dataclass_fields__
-        return HostJob(**{name: value for name, value in facts.items() if name in known})
-    except (OSError, ValueError, TypeError, AttributeError):
+        return _read(folder)
+    except BridgeError:
         return None
+
+
+def problem_of(folder: Path) -> str:
+    """Why the job file of a folder cannot be used, as a sentence; empty where it can be, or where there is none."""
+    try:
+        _read(folder)
+    except BridgeError as error:
+        return str(error)
+    return ""
+
+
+def _read(folder: Path) -> HostJob | None:
+    path = folder / NAME
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        known = {each.name: type(getattr(_NO_JOB, each.name)) for each in fields(HostJob)}
+        job = HostJob(**{name: value for name, value in facts.items() if name in known})
+        for name, kind in known.items():
+            value = getattr(job, name)
+            if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+                raise TypeError(f"{name} is {value!r:.40}")
+        return job
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BridgeError(
+            f"expected a job of Impasto in '{path}', it cannot be used ({error}); remove it, or start the job anew"
+        ) from error
 
 
 def cut_off(job: HostJob) -> bool:
@@ -87,7 +120,8 @@ def elsewhere(folder: Path) -> HostJob | None:
 def alive(job: HostJob) -> bool:
     """Whether the owner of a job still runs. For an owner on another machine the age of the file decides."""
     machine, _, number = job.owner.rpartition(":")
-    if machine != socket.gethostname() or not number.isdigit():
+    # A longer number is no process of any system, and none that the system's calls take.
+    if machine != socket.gethostname() or not re.fullmatch("[0-9]{1,9}", number):
         return time.time() - job.touched < SILENT_S
     return process_runs(int(number))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import nuke
 
-from impasto.hosts.bridge.jobs import HostJob, cut_off, load, store
+from impasto.hosts.bridge.jobs import HostJob, cut_off, load, problem_of, store
 from impasto.hosts.nuke import panel
 from impasto.hosts.nuke.graph import impasto_nodes
 from impasto.hosts.nuke.knobs import folders_of
@@ -25,6 +25,10 @@ def jobs_cut_off() -> list[tuple[nuke.Node, HostJob]]:
 
 def script_loaded() -> None:
     """For `nuke.addOnScriptLoad`, in the window: ask whether to continue; once, whatever the answer is."""
+    for node in impasto_nodes():
+        problem = problem_of(folders_of(node).root)
+        if problem:
+            nuke.tprint(f"Impasto, {node.name()}: {problem}")
     found = jobs_cut_off()
     if not found:
         return

@@ -41,5 +41,5 @@ def settings_of(pattern: str) -> PaintedSettings:
         # <root>/painted/<view>/painted.%04d.exr
         facts = json.loads((Path(pattern).parents[2] / NAME).read_text(encoding="utf-8"))
         return PaintedSettings(str(facts["key"]), str(facts["style_digest"]))
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return PaintedSettings()

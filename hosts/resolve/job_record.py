@@ -110,13 +110,18 @@ def open_jobs(root: Path) -> list[jobs.HostJob]:
     return sorted(found, key=lambda job: job.id, reverse=True)
 
 
+def unusable_jobs(root: Path) -> list[str]:
+    """A sentence on each job file that cannot be used, which `open_jobs` leaves out."""
+    return [problem for problem in map(jobs.problem_of, sorted(root.iterdir())) if problem] if root.is_dir() else []
+
+
 def record_of(job: jobs.HostJob, root: Path) -> JobRecord:
     """The record of a job to continue. BridgeError for one that another version wrote."""
     facts: dict[str, Any] = dict(job.resume_data)
     try:
         pieces = tuple(SavedPiece(**dict(each, numbers=tuple(each["numbers"]))) for each in facts.pop("pieces"))
         found = TimelineJob(request=request_from(facts.pop("request")), pieces=pieces, **facts)
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BridgeError(
             f"expected the record of job '{job.id}' as this version writes it, {error} is amiss; start the job anew"
         ) from error

@@ -12,7 +12,7 @@ from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.jobs import HostJob
 from impasto.hosts.resolve.connection import checked
 from impasto.hosts.resolve.dialog_request import Answer
-from impasto.hosts.resolve.job_record import open_jobs, record_of
+from impasto.hosts.resolve.job_record import open_jobs, record_of, unusable_jobs
 from impasto.hosts.resolve.pipeline import begin, carry_out
 from impasto.hosts.resolve.request import Request, remember, remembered
 from impasto.hosts.resolve.ui import JobStopped, UserInterface
@@ -68,6 +68,8 @@ def run(resolve: Any, ask: Callable[[Catalogue, Request, tuple[HostJob, ...]], A
         studio = checked(resolve)
         last = remembered(Request().root()) or Request()
         catalogue = load_catalogue()
+        for problem in unusable_jobs(last.root()):
+            ui.say(problem)
         answer = ask(catalogue if catalogue.styles else read_catalogue(), last, tuple(open_jobs(last.root())))
         if answer is None:
             return False

@@ -76,5 +76,5 @@ def remembered(root: Path) -> Request | None:
     try:
         facts: dict[str, Any] = json.loads((root / NAME).read_text(encoding="utf-8"))
         return request_from(facts)
-    except (OSError, ValueError, AttributeError, BridgeError):
+    except (OSError, ValueError, AttributeError, RecursionError, BridgeError):
         return None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
+from impasto.hosts.terminal.printer import emit, say_aside
 from impasto.hosts.terminal.train.torchrun import exit_process
 
 if TYPE_CHECKING:
@@ -87,12 +88,12 @@ def _usage_message(error: Exception) -> str | None:
 
 def _report(arguments: Sequence[str], event: RunFailed | RunCancelled) -> None:
     """Print an event to standard output for programs, a message to standard error for people."""
-    from impasto.hosts.events import RunFailed, line_of
+    from impasto.hosts.events import RunFailed
 
     if "--json" in arguments:
-        print(line_of(event), flush=True)
+        emit(event)
     elif isinstance(event, RunFailed):
-        print(f"impasto: {event.message}", file=sys.stderr, flush=True)
+        say_aside(f"impasto: {event.message}")
 
 
 if __name__ == "__main__":  # torchrun -m impasto.hosts.terminal.app

@@ -15,6 +15,7 @@ import typer
 
 from impasto.core.record import record
 from impasto.hosts.terminal.exit_codes import exit_code_table
+from impasto.hosts.terminal.printer import say
 
 HELP = "A painter's style on a shot: a plate in, a painted plate out."
 EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
@@ -47,7 +48,7 @@ class CommandEntry:
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
     CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
-    CommandEntry("styles", "List the styles with size, halo, licence and credit.", "style.listing:styles"),
+    CommandEntry("styles", "List the styles with size, halo and licence.", "style.listing:styles"),
     CommandEntry(
         "style",
         "Look into a style, compare two, or export one.",
@@ -145,7 +146,7 @@ def show_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"impasto {version('impasto')}")
+        say(f"impasto {version('impasto')}")
         raise typer.Exit
 
 

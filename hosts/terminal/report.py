@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -21,8 +20,8 @@ from impasto.hosts.events import (
     TrainingStep,
     TrialDone,
     WatchStarted,
-    line_of,
 )
+from impasto.hosts.terminal.printer import console, emit, say, say_aside
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -71,7 +70,7 @@ class JsonReporter:
 
     def show(self, event: Event) -> None:
         """Print one line. BrokenPipeError where the reader is gone."""
-        print(line_of(event), flush=True)
+        emit(event)
 
     def __enter__(self) -> Self:
         return self
@@ -117,16 +116,16 @@ class BarReporter:
             case ShotPainted():
                 self._end()
                 finished = RunFinished(event.output, event.frames, event.skipped, 0, event.seconds, event.fps)
-                print(outcome(finished), flush=True)
+                say(outcome(finished))
             case ShotSkipped():
                 self._end()
-                print(f"left as it is: {event.input}: {event.message}", file=sys.stderr, flush=True)
+                say_aside(f"left as it is: {event.input}: {event.message}")
             case RunFinished() | RunCancelled():
                 self._end()
-                print(outcome(event), flush=True)
+                say(outcome(event))
             case RunFailed():
                 self._end()
-                print(f"impasto: {event.message}", file=sys.stderr, flush=True)
+                say_aside(f"impasto: {event.message}")
             case _:
                 raise TypeError(f"a bar does not show {type(event).__name__}")
 
@@ -140,7 +139,6 @@ class BarReporter:
         self._end()
 
     def _begin(self, text: str, total: float | None) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (
@@ -150,9 +148,9 @@ class BarReporter:
             TextColumn("{task.fields[pace]}"),
             TextColumn("{task.fields[left]}"),
         )
-        console = Console(stderr=True)
+        screen = console(stderr=True)
         # Without a terminal there is nothing to redraw, and a log file wants no bars.
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
         self._task = self._progress.add_task(text, total=total, count="", pace="", left="")
         self._progress.start()
         self._printed_at = self._clock()
@@ -167,9 +165,9 @@ class BarReporter:
 
     def _print(self, text: str) -> None:
         if self._progress is not None and not self._progress.disable:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(text)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say_aside(text)
 
     def _end(self) -> None:
         if self._progress is not None:

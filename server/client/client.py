@@ -29,7 +29,7 @@ import numpy.typing as npt
 from impasto.core.errors import ServerError
 from impasto.server.client.address import ServerAddress, parse_address
 from impasto.server.client.frame_slot import FrameOptions, FrameSlot
-from impasto.server.client.futures import FrameFuture, PendingShot, ShotFuture, ShotFutureEvent
+from impasto.server.client.futures import FrameFuture, ShotFuture, ShotFutureEvent, ShotRequest
 from impasto.server.client.paths import require_sendable_shot
 from impasto.server.client.requests import ClientOptions, ClientRequests
 from impasto.server.client.ring import RingClient
@@ -265,7 +265,7 @@ class Client:
         require_minor(request.job, session.welcome)
         require_sendable_shot(request.job)
         future = ShotFuture(request.id, requests.cancel)
-        requests.post(session, PendingShot(request, future))
+        requests.post(session, ShotRequest(request, future))
         return future
 
     def _here(self) -> ClientRequests:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import ServerUnreachable, UsageError
-from impasto.server.client.futures import FrameFuture, PendingFrame
+from impasto.server.client.futures import FrameFuture, FrameRequest
 from impasto.server.client.paths import require_sendable
 from impasto.server.client.requests import ClientRequests
 from impasto.server.client.ring import RingPairs
@@ -122,7 +122,7 @@ class FrameSlot:
                 viewer=options.get("viewer", ""),
                 deadline_s=options.get("deadline_s"),
             )
-            self._requests.post(self._session, PendingFrame(message, parts, future, self._pair))
+            self._requests.post(self._session, FrameRequest(message, parts, future, self._pair))
         except BaseException:
             if self._requests.is_under_way(id):
                 self._hand_over()  # Ctrl-C behind the post: the server may paint into it

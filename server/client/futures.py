@@ -137,7 +137,7 @@ class ShotFuture(Future[ShotDone]):
 
 
 @dataclass(slots=True)
-class PendingFrame:
+class FrameRequest:
     """A frame request that has no terminal message yet."""
 
     message: Submit
@@ -197,7 +197,7 @@ class PendingFrame:
 
 
 @dataclass(slots=True)
-class PendingShot:
+class ShotRequest:
     """A shot job that has no terminal message yet."""
 
     message: SubmitShot
@@ -224,7 +224,7 @@ class PendingShot:
         self.future.add_event(None)
 
 
-Pending: TypeAlias = PendingFrame | PendingShot
+Pending: TypeAlias = FrameRequest | ShotRequest
 
 
 def _error(message: Terminal) -> ImpastoError:

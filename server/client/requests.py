@@ -21,7 +21,7 @@ from typing import Final
 from impasto.core.errors import ImpastoError, ServerBusy, ServerError, ServerUnreachable, UsageError
 from impasto.core.record import record
 from impasto.server.client.address import ServerAddress
-from impasto.server.client.futures import Pending, PendingFrame, PendingShot
+from impasto.server.client.futures import FrameRequest, Pending, ShotRequest
 from impasto.server.client.link_rate import LinkRate
 from impasto.server.client.session import ClientSession, RequestNews, user_name
 from impasto.server.client.timed_lock import TimedLock
@@ -212,7 +212,7 @@ class ClientRequests:
         with self._lock:
             lost = {id: request for id, (carrier, request) in self._under_way.items() if carrier is session}
             for id, request in lost.items():
-                if isinstance(request, PendingShot):
+                if isinstance(request, ShotRequest):
                     self._early_news[id] = deque(maxlen=EARLY_NEWS)
             self._changed.notify_all()
         if lost:
@@ -221,7 +221,7 @@ class ClientRequests:
     def _mark_abandoned(self, session: ClientSession) -> None:
         with self._lock:
             if any(
-                carrier is session and isinstance(request, PendingFrame)
+                carrier is session and isinstance(request, FrameRequest)
                 for carrier, request in self._under_way.values()
             ):
                 self._abandoned = session
@@ -293,7 +293,7 @@ class ClientRequests:
             if early := self._early_news.get(id):
                 return early.popleft()
             self._early_news.pop(id, None)
-            if isinstance(request, PendingFrame):
+            if isinstance(request, FrameRequest):
                 request.sent_at, request.alone = time.monotonic(), len(self._reserved) == 1
             self._under_way[id] = session, request
         return None
@@ -303,7 +303,7 @@ class ClientRequests:
         if isinstance(message, Queued | ShotStarted | ShotProgress):
             request.note(message)
             return False
-        if isinstance(request, PendingFrame) and isinstance(message, Done) and message.inline and request.alone:
+        if isinstance(request, FrameRequest) and isinstance(message, Done) and message.inline and request.alone:
             size = sum(memoryview(part).nbytes for part in (*request.parts, *parts))
             self.rate.note(size, time.monotonic() - request.sent_at - message.seconds.get("server", 0.0))
         request.end(message, parts)

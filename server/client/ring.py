@@ -18,7 +18,7 @@ from impasto.core.errors import ImpastoError, NotPermitted, ServerBusy, ServerEr
 from impasto.server.client.session import ClientSession, new_id
 from impasto.server.client.timed_lock import TimedLock
 from impasto.server.protocol.messages import AttachRing, CloseRing, OpenRing, RingOffered, RingReady
-from impasto.server.shared_memory import Layout, map_segment, populate_pages, read_nonce
+from impasto.server.shared_memory import SegmentLayout, map_segment, populate_pages, read_nonce
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ class RingPairs:
     from the thread that drops the last array, inside the garbage collector if need be, so it takes no lock.
     """
 
-    def __init__(self, number: int, mapped: mmap.mmap, layout: Layout) -> None:
+    def __init__(self, number: int, mapped: mmap.mmap, layout: SegmentLayout) -> None:
         self.number = number
         self.layout = layout
         self._memory: Bytes = np.frombuffer(mapped, np.uint8)
@@ -233,7 +233,7 @@ class RingClient:
 
 
 def _attach(session: ClientSession, offered: RingOffered, timeout_s: float) -> RingPairs:
-    layout = Layout(offered.slot_bytes, offered.pairs, offered.first_slot, offered.nonce_offset)
+    layout = SegmentLayout(offered.slot_bytes, offered.pairs, offered.first_slot, offered.nonce_offset)
     if layout.segment_bytes > offered.segment_bytes or layout.nonce_offset + 16 > layout.first_slot:
         raise NotPermitted(f"expected a ring of at least {layout.segment_bytes} bytes, got {offered.segment_bytes}")
     mapped = map_segment(offered.path, offered.segment_bytes, populate=False)

@@ -11,7 +11,7 @@ from typing import Final
 
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
 from impasto.server.client.futures import ShotFuture, ShotFutureEvent
-from impasto.server.protocol.limits import ANIMATION_MINOR
+from impasto.server.protocol.limits import ANIMATION_MINOR, RATE_MINOR
 from impasto.server.protocol.messages import Failed, ShotDone, ShotJob, ShotProgress, ShotStarted, SubmitShot, Welcome
 
 LOOK_S: Final = 0.05
@@ -22,19 +22,20 @@ HANDOVER_S: Final = 75.0
 
 
 def require_minor(job: ShotJob, welcome: Welcome) -> None:
-    """Raise IncompatibleServer for a server that would skip what 1.0 did not know of a job."""
-    asked = {
-        "parameters that change over a shot": job.animated,
-        "guide layers": job.guides,
-        "motion vectors": job.motion,
-    }
-    needs = next((what for what, given in asked.items() if given), "")
-    if needs and welcome.minor < ANIMATION_MINOR:
-        raise IncompatibleServer(
-            f"expected a server of protocol {welcome.major}.{ANIMATION_MINOR} for {needs}, "
-            f"{welcome.server} speaks {welcome.major}.{welcome.minor}; upgrade it, or on this machine run "
-            f"`impasto stop` and render again"
-        )
+    """Raise IncompatibleServer for a server that would skip what its version does not know of a job."""
+    asked = (
+        ("a frame rate", job.rate, RATE_MINOR),
+        ("parameters that change over a shot", job.animated, ANIMATION_MINOR),
+        ("guide layers", job.guides, ANIMATION_MINOR),
+        ("motion vectors", job.motion, ANIMATION_MINOR),
+    )
+    for what, given, minor in asked:
+        if given and welcome.minor < minor:
+            raise IncompatibleServer(
+                f"expected a server of protocol {welcome.major}.{minor} for {what}, "
+                f"{welcome.server} speaks {welcome.major}.{welcome.minor}; upgrade it, or on this machine run "
+                f"`impasto stop` and render again"
+            )
 
 
 class _Attempts:

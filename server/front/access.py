@@ -64,6 +64,10 @@ class NetworkAccess:
         """The names of all keys on the list."""
         return {identity.key for identity in self._identities.values()}
 
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the folder of keys and its files, for the status."""
+        return self._allowed.problems
+
     def denied(self) -> list[str]:
         """The public keys that were refused since the last time."""
         found = []

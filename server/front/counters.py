@@ -37,6 +37,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "sessions_lost": "Sessions that ended because their client was silent or did not read.",
     "sessions_refused": "Clients that were not welcomed.",
     "keys_refused": "Connections without a key that is allowed.",
+    "handshakes_failed": "Connections of other machines that were broken off before a key was shown.",
     "rings_opened": "Segments of shared memory that were made.",
     "rings_refused": "Segments of shared memory that could not be made.",
     "bytes_in": "Bytes of samples that came inside messages.",

@@ -34,6 +34,10 @@ LogLevel: TypeAlias = Literal["info", "warning", "error"]
 LINE_BYTES: Final = 2048
 LOG_BYTES: Final = 64 << 20
 LOGS_KEPT: Final = 8
+REPEATS_WRITTEN: Final = 20
+"""Lines of one kind that a client can cause at will, in `REPEATS_S`; the others are counted."""
+REPEATS_S: Final = 10.0
+REPEATS_KEPT: Final = 256
 BATCH: Final = 16
 """Lines that are written together: a line alone takes several times as long, while the next request waits."""
 
@@ -111,6 +115,16 @@ class LogFile(RotatingFileHandler):
             raise
 
 
+@dataclass(slots=True)
+class _Repeats:
+    """Lines of one kind since a moment."""
+
+    since_s: float
+    written: int = 0
+    held: int = 0
+    last: tuple[LogLevel, dict[str, object]] = ("info", {})
+
+
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
     """A request or job with its terminal message, as the log needs it."""
@@ -132,6 +146,7 @@ class EventLog:
         self.file = file
         self.counters = counters
         self._clock = clock
+        self._repeats: dict[tuple[str, ...], _Repeats] = {}
         self._uncounted: list[RequestOutcome] = []
         self._unwritten: list[RequestOutcome] = []
 
@@ -139,6 +154,34 @@ class EventLog:
         """Write a line."""
         self.write_pending()
         self.file.write(event, level, **facts)
+
+    def repeated(self, level: LogLevel, event: str, count: int = 1, *key: str, **facts: object) -> None:
+        """Write a line of a kind that anybody can cause at will: few of them, then one with their number.
+
+        `event` and `key` say which lines are of one kind. `write_repeats` writes the number.
+        """
+        now = self._clock()
+        known = self._repeats.get((event, *key))
+        if known is None:
+            if len(self._repeats) >= REPEATS_KEPT:
+                key = ()  # so many kinds are one
+            known = self._repeats.setdefault((event, *key), _Repeats(now))
+        if known.written < REPEATS_WRITTEN:
+            known.written += 1
+            self.note(level, event, **facts, **({"count": count} if count > 1 else {}))
+        else:
+            known.held += count
+            known.last = (level, facts)
+
+    def write_repeats(self, *, everything: bool = False) -> None:
+        """Write how many lines of each kind were held back, once the time of that kind is over."""
+        now = self._clock()
+        for name, known in list(self._repeats.items()):
+            if everything or now - known.since_s >= REPEATS_S:
+                del self._repeats[name]
+                if known.held:
+                    level, facts = known.last
+                    self.note(level, name[0], **facts, repeated=known.held)
 
     def session(self, event: str, session: Session, **facts: object) -> None:
         """Write a line about a client; its token is a secret and stays out."""
@@ -149,7 +192,8 @@ class EventLog:
     def refused(self, error: ImpastoError, facts: ErrorFacts, **more: object) -> None:
         """A message or a client was refused."""
         self.counters.failed(self._clock(), facts)
-        self.note("warning", "refused", code=facts.code, message=facts.message, field=facts.field, **more)
+        about = {"code": facts.code, "message": facts.message, "field": facts.field, **more}
+        self.repeated("warning", "refused", 1, facts.code, str(more.get("client", "")), **about)
 
     def request_ended(self, outcome: RequestOutcome) -> None:
         """A request or job has its terminal message. `catch_up` counts and writes it, when the message has left."""

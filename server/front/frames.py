@@ -14,11 +14,11 @@ from typing import Final, Self
 import numpy as np
 
 from impasto.server.front.library import Library, StyleFile, error_in_client_words, style_of
-from impasto.server.front.outbox import OnSent
+from impasto.server.front.outbox import OnSent, SendTracker
 from impasto.server.front.pending_request import PendingRequest, Reply
 from impasto.server.front.rings import close_unused
 from impasto.server.front.segments import SessionRing, SlotPair, Staging, StagingSegment
-from impasto.server.front.sessions import Session
+from impasto.server.front.sessions import Session, Untaken
 from impasto.server.front.workers import Workers
 from impasto.server.protocol import compression, pixels, worker_messages
 from impasto.server.protocol.codec import Malformed, Part, fingerprint
@@ -97,6 +97,11 @@ class PendingFrame(PendingRequest):
             assert ring is not None  # `check_submit` has refused any other
             request.pair, request.ring = ring.claim(submit.slot), ring
         return request
+
+    @property
+    def staged_bytes(self) -> int:
+        """See `PendingRequest`."""
+        return sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in self.parts)
 
     def submission(self) -> plan.SchedulerEvent:
         """`FrameSubmitted`."""
@@ -209,7 +214,15 @@ class PendingFrame(PendingRequest):
     def _detach(self) -> OnSent:
         staged, self.staged = self.staged, None
         assert staged is not None
-        return self.context.staging.give_back_when_sent(staged)
+        give_back = self.context.staging.give_back_when_sent(staged)
+        answer = Untaken(staged.segment.segment_bytes)
+        self.session.untaken.add(answer)
+
+        def sent(tracker: SendTracker | None) -> None:
+            answer.sent(tracker, self.context.clock())
+            give_back(tracker)
+
+        return sent
 
 
 def _matte_offset(picture: Picture) -> int:

@@ -87,11 +87,23 @@ class RequestHandlers:
             counters.count("frames_cancelled" if isinstance(message, Submit) else "jobs_cancelled")
             self._outbox.put(session.data, outgoing(cancelled))
         elif isinstance(message, Submit):
+            if payload:
+                self._require_room(session, sum(map(len, payload)))
             request = PendingFrame.admit(self._frames, session, message, digest, payload)
             counters.count("bytes_in", sum(map(len, payload)))
             self._requests.add(request)
         else:
             self._requests.add(PendingShot.admit(self._shots, session, message, digest))
+
+    def _require_room(self, session: Session, more_bytes: int) -> None:
+        """Raise ServerBusy where what is under way and what the client has not read fill its credit."""
+        own = [each for each in self._requests.of(session) if not each.is_job]
+        held = sum(each.staged_bytes for each in own)
+        if not session.untaken.has_room(len(own), held, more_bytes, self._clock()):
+            raise ServerBusy(
+                f"expected a client that reads its answers before it asks for more than {session.agreed.credit_frames} "
+                f"frames and {session.agreed.credit_bytes >> 20} MiB, it has not; read them, then ask again"
+            )
 
     def cancel(self, session: Session, asked: Cancel) -> None:
         """Cancel a request of this session, be it one that has not come yet."""

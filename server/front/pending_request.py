@@ -71,6 +71,11 @@ class PendingRequest(ABC):
     answered: bool = False
     """The terminal message is in the outbox."""
 
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of samples that came in the message; the front holds them until the answer is taken."""
+        return 0
+
     @abstractmethod
     def submission(self) -> plan.SchedulerEvent:
         """The event by which the scheduler learns of it."""

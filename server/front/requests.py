@@ -19,7 +19,7 @@ from impasto.server.front.sessions import Session, StoredAnswer
 from impasto.server.front.wakeups import BackgroundWork
 from impasto.server.front.workers import Workers
 from impasto.server.protocol import worker_messages
-from impasto.server.protocol.errors import facts_of
+from impasto.server.protocol.errors import LAST_RESORT, facts_of
 from impasto.server.protocol.messages import Expired, Failed, Queued
 from impasto.server.scheduler import events as plan
 from impasto.server.scheduler.scheduler import Scheduler
@@ -62,6 +62,10 @@ class Requests:
         for request in self._table.values():
             found.setdefault(request.session, []).append(request)
         return found
+
+    def of(self, session: Session) -> list[PendingRequest]:
+        """The requests of a session."""
+        return [each for each in self._table.values() if each.session is session]
 
     @property
     def running(self) -> int:
@@ -148,7 +152,10 @@ class Requests:
         """A worker ended a request. What it says about a request that is not its own is ignored."""
         request = self._table.get(id)
         if request is not None and request.worker == worker:
-            self.schedule(self._end(request, worker, ending))
+            try:
+                self.schedule(self._end(request, worker, ending))
+            except Exception as error:  # noqa: BLE001  # a request that has ended is answered, whatever fails
+                self._finish(request, Reply(self._failure(request, error)))
             self._remove_if_over(request)
 
     def _end(self, request: PendingRequest, worker: int, ending: WorkerEnding) -> plan.SchedulerEvent:
@@ -173,11 +180,18 @@ class Requests:
         try:
             self._apply(instruction, request)
         except Exception as error:  # noqa: BLE001  # it is this request's error and no other's
-            facts = self._event_log.error_facts(error)
             if isinstance(instruction, plan.StartFrame | plan.StartJob):
+                facts = self._event_log.error_facts(error)
                 return self._end(request, instruction.worker, worker_messages.WorkFailed(request.id, facts))
-            self._finish(request, Reply(request.failed(facts)))
+            self._finish(request, Reply(self._failure(request, error)))
         return None
+
+    def _failure(self, request: PendingRequest, error: Exception) -> Failed:
+        """The terminal message of a request that failed here. Never raises."""
+        try:
+            return request.failed(self._event_log.error_facts(error))
+        except Exception:  # noqa: BLE001  # an error whose text cannot be had
+            return Failed(request.id, LAST_RESORT)
 
     def _apply(self, instruction: plan.Instruction, request: PendingRequest) -> None:
         match instruction:
@@ -238,7 +252,7 @@ class Requests:
         try:
             self._finish(request, future.result())
         except Exception as error:  # noqa: BLE001  # it is this request's error and no other's
-            self._finish(request, Reply(request.failed(self._event_log.error_facts(error))))
+            self._finish(request, Reply(self._failure(request, error)))
 
     def _finish(self, request: PendingRequest, reply: Reply, *, keep: bool = True) -> None:
         """Send the terminal message, once, and store it for a client that asks again.
@@ -246,10 +260,9 @@ class Requests:
         A failure that may succeed later is not stored, so that the client can ask again under the same id.
         """
         if not request.answered:
-            message = outgoing(reply.message, reply.samples)  # a message that cannot be encoded is no answer
+            reply, message = self._encoded(request, reply)
             now = self._clock()
-            for each in request.messages_due(now, everything=True):
-                self._send(request.session, outgoing(each))
+            self._send_due(request, now, everything=True)
             if reply.detach is not None:
                 message.on_sent = reply.detach()
             request.answered = True
@@ -273,6 +286,18 @@ class Requests:
             )
         self._remove_if_over(request)
 
+    def _encoded(self, request: PendingRequest, reply: Reply) -> tuple[Reply, OutgoingMessage]:
+        """A reply, ready to be sent. One that cannot be encoded becomes a failure that says so, and that can."""
+        try:
+            return reply, outgoing(reply.message, reply.samples)
+        except Exception as error:  # noqa: BLE001  # whatever it holds, the request is answered
+            reply = Reply(self._failure(request, error))
+        try:
+            return reply, outgoing(reply.message)
+        except Exception:  # noqa: BLE001
+            reply = Reply(Failed(request.id, LAST_RESORT))
+            return reply, outgoing(reply.message)
+
     def _remove_if_over(self, request: PendingRequest) -> None:
         if request.answered and request.worker is None and self._table.pop(request.id, None) is not None:
             request.release()
@@ -280,9 +305,16 @@ class Requests:
     def _send_progress(self, request: PendingRequest, now: float) -> None:
         if request.answered:
             return
-        for message in request.messages_due(now):
-            self._send(request.session, outgoing(message))
+        self._send_due(request, now)
         self._progress_due_s = min(self._progress_due_s, request.next_message_s(now))
+
+    def _send_due(self, request: PendingRequest, now: float, *, everything: bool = False) -> None:
+        """Send what is due about the progress of a request. What cannot be sent is logged; its answer still comes."""
+        try:
+            for message in request.messages_due(now, everything=everything):
+                self._send(request.session, outgoing(message))
+        except Exception as error:  # noqa: BLE001  # progress that cannot be told must not keep the answer
+            self._event_log.error_facts(error)
 
     def _send(self, session: Session, message: OutgoingMessage) -> None:
         if session.closed:

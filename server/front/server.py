@@ -22,6 +22,7 @@ import zmq
 
 from impasto.server.auth import AllowList, auth_folder, server_pair
 from impasto.server.front.access import LOCAL_USER, Identity, NetworkAccess
+from impasto.server.front.chores import Chores
 from impasto.server.front.counters import Counters
 from impasto.server.front.event_log import EventLog, LogFile
 from impasto.server.front.frames import FrameContext
@@ -65,9 +66,11 @@ PROBES_S: Final = (0.0, 0.02, 0.1, 0.4, 1.0)
 """After a connection ended: when every client is probed."""
 ASLEEP_S: Final = 2.0
 """A pass of the loop that took so long: the process was stopped, or the machine slept."""
-CUT_OFF_S: Final = 3.0
-"""How long work that is told to stop may take at the end."""
-FLUSH_S: Final = 1.0
+CUT_OFF_S: Final = 1.0
+"""How long work that is told to stop may take at the end. With `FLUSH_S` and the end of the workers it is under 3 s."""
+FLUSH_S: Final = 0.5
+QUIT_S: Final = 1.0
+"""How long workers may take to leave by themselves; after `--now` a quarter of it."""
 SPARE_FILES: Final = 16
 """File numbers that are kept for workers and rings of the clients that are connected."""
 LOG_NAME: Final = "events.log"
@@ -107,12 +110,12 @@ class _Server:
         self._settings = settings
         self._clock = time.monotonic
         self._resources = ExitStack()
+        self._shutdown: _Shutdown | None = None
         try:
             self._open(settings, server, boot)
         except BaseException:
             self._resources.close()
             raise
-        self._shutdown: _Shutdown | None = None
         self._revision = self._library.revision
         self._probes: list[float] = []
         self._housekeeping_s = 0.0
@@ -132,13 +135,14 @@ class _Server:
         file = LogFile(settings.folder / LOG_NAME)
         resources.callback(file.close)
         self._log = log = EventLog(file, Counters(), clock)
+        self._chores = Chores(log)
         self._sockets = resources.enter_context(ServerSockets(settings.folder, limits.raw_bytes, listen))
         self._signals = resources.enter_context(StopSignals())
         self._outbox = outbox = Outbox(self._sockets.send)
         self._sessions = sessions = Sessions(limits, lambda: free_files() > SPARE_FILES)
         self._library = library = Library(settings.styles)
         self._workers = workers = Workers(settings.devices, command=settings.worker_command, log=None, limits=limits)
-        resources.callback(workers.stop, 1.0)
+        resources.callback(self._stop_workers)
         number = itertools.count(1).__next__
         self._staging = Staging(number, clock)
         resources.callback(self._staging.close)
@@ -149,6 +153,9 @@ class _Server:
         rings = RingHandlers(workers, outbox, background, log, number)
         info = server_info(server, boot, self._sockets.endpoints, limits)
         self._status = StatusReporter(info, sessions, requests, library, log, clock)
+        self._status.more_problems += [self._chores.problems, self._sockets.accepting.problems]
+        if self._access is not None:
+            self._status.more_problems.append(self._access.problems)
         self._handshake = handshake = SessionHandlers(info, sessions, requests, rings, outbox, log)
         frames = FrameContext(library, limits, workers, self._staging, clock)
         shots = ShotContext(library, settings.roots, limits, workers, clock)
@@ -168,6 +175,10 @@ class _Server:
             resources.enter_context(MetricsServer(settings.metrics_port, lambda: self._snapshot))
         log.note("info", "server_started", pid=os.getpid(), boot=boot, at=self._sockets.endpoints)
 
+    def _stop_workers(self) -> None:
+        at_once = self._shutdown is not None and self._shutdown.at_once
+        self._workers.stop(QUIT_S / 4 if at_once else QUIT_S, insist_s=QUIT_S / 4 if at_once else QUIT_S)
+
     def __enter__(self) -> _Server:
         return self
 
@@ -175,6 +186,7 @@ class _Server:
         for session in self._sessions:
             self._handshake.close(session, "the server left")
         self._log.write_pending()
+        self._log.write_repeats(everything=True)
         self._resources.close()
         gc.unfreeze()
 
@@ -236,7 +248,13 @@ class _Server:
             self._worker_events.handle(self._workers.receive(ready))
         if self._requests_due_s <= now:
             self._requests.tick(now)
-        self._probe_clients(now, disconnected=self._sockets.disconnected(ready))
+        connections = self._sockets.connection_events(ready)
+        if connections.accepted or connections.disconnected:
+            self._limit_connections()
+        if connections.failed_handshakes:
+            self._log.counters.count("handshakes_failed", connections.failed_handshakes)
+            self._log.repeated("warning", "handshake_failed", connections.failed_handshakes)
+        self._probe_clients(now, disconnected=connections.disconnected)
         if now - self._housekeeping_s >= HOUSEKEEPING_S:
             self._housekeeping_s = now
             self._housekeep(now)
@@ -299,24 +317,21 @@ class _Server:
                 elif not session.control.waiting:
                     self._outbox.put(session.control, outgoing(Pong(0)))
 
+    def _limit_connections(self) -> None:
+        known = 2 * sum(not session.local for session in self._sessions)
+        self._sockets.accepting.update(free_files(), self._sockets.network_connections - known)
+
     def _housekeep(self, now: float) -> None:
-        for session in self._sessions.expired(now):
-            self._handshake.close(session, "silent for longer than its lease", lost=True)
-        self._worker_events.check_styles(now)
-        if self._library.revision != self._revision:
-            self._revision = self._library.revision
-            for session in self._sessions:
-                self._outbox.put(session.control, outgoing(StylesChanged(self._revision)))
-        self._check_keys()
-        self._log.write_pending()
-        for unused in self._staging.stale():
-            self._workers.unmap_segment(unused)
-            unused.segment.close()
-        for worker in self._workers.overgrown():
-            if self._requests.is_idle(worker):
-                self._workers.replace(worker)
-        if self._settings.metrics_port is not None:
-            self._snapshot = MetricsSnapshot(self._status.status(bytes(16)), self._log.counters.stages.facts())
+        """What is due now and then. Each chore for itself: one that fails keeps none of the others from being done."""
+        run = self._chores.run
+        run("end the sessions that are silent", lambda: self._expire(now))
+        run("limit connections", self._limit_connections)
+        run("look for changed styles", lambda: self._check_styles(now))
+        run("read the keys", self._check_keys)
+        run("write the log", self._write_log)
+        run("watch the memory of the workers", self._workers.kill_oversized)
+        run("free memory", self._free_memory)
+        run("publish the figures", self._publish)
         if len(self._sessions) or len(self._requests):
             self._busy_s = now
         idle_exit_s = self._settings.idle_exit_s
@@ -324,12 +339,39 @@ class _Server:
             self._log.note("info", "idle", seconds=idle_exit_s)
             self.leave(at_once=False)
 
+    def _expire(self, now: float) -> None:
+        for session in self._sessions.expired(now):
+            self._handshake.close(session, "silent for longer than its lease", lost=True)
+
+    def _check_styles(self, now: float) -> None:
+        self._worker_events.check_styles(now)
+        if self._library.revision != self._revision:
+            self._revision = self._library.revision
+            for session in self._sessions:
+                self._outbox.put(session.control, outgoing(StylesChanged(self._revision)))
+
+    def _write_log(self) -> None:
+        self._log.write_pending()
+        self._log.write_repeats()
+
+    def _free_memory(self) -> None:
+        for unused in self._staging.stale():
+            self._workers.unmap_segment(unused)
+            unused.segment.close()
+        for worker in self._workers.overgrown():
+            if self._requests.is_idle(worker):
+                self._workers.replace(worker)
+
+    def _publish(self) -> None:
+        if self._settings.metrics_port is not None:
+            self._snapshot = MetricsSnapshot(self._status.status(bytes(16)), self._log.counters.stages.facts())
+
     def _check_keys(self) -> None:
         if self._access is None:
             return
         for key in self._access.denied():
             self._log.counters.count("keys_refused")
-            self._log.note("warning", "key_refused", key=key)
+            self._log.repeated("warning", "key_refused", 1, key, key=key)
         self._access.refresh()
         names = self._access.names()
         for session in self._sessions:

@@ -15,7 +15,7 @@ from typing import Final
 
 from impasto.core.errors import InvalidRequest, NotPermitted, ServerBusy
 from impasto.server.front.access import Identity
-from impasto.server.front.outbox import OutgoingQueue, PeerAddress
+from impasto.server.front.outbox import OutgoingQueue, PeerAddress, SendTracker
 from impasto.server.front.segments import SessionRing
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Hello, OpenRing, Slot, Terminal
@@ -25,6 +25,8 @@ CONTROL_BYTES: Final = 16 << 20
 """Of control messages that may wait for a client: previews and lists, never pixels."""
 EARLY_CANCELS: Final = 64
 """Requests of a session that were cancelled before they came, and are still expected."""
+GRACE_S: Final = 0.25
+"""For how long an answer that has left counts as taken although its memory may still be read."""
 HELLOS_PER_S: Final = 200.0
 HELLOS_AT_ONCE: Final = 100.0
 
@@ -62,6 +64,53 @@ class AnswerCache:
 
 
 @dataclass(slots=True, eq=False)
+class Untaken:
+    """An answer with samples that the client may not have read yet. Its memory is the server's until it is taken."""
+
+    bytes: int
+    sent_s: float | None = None
+    tracker: SendTracker | None = None
+
+    def sent(self, tracker: SendTracker | None, now: float) -> None:
+        """ZeroMQ has the message, and reads its memory until the tracker says done."""
+        self.sent_s, self.tracker = now, tracker
+
+    @property
+    def taken(self) -> bool:
+        """Whether nothing of it waits any more."""
+        return self.sent_s is not None and (self.tracker is None or self.tracker.done)
+
+
+class UntakenAnswers:
+    """The answers of a session that its client has not taken: together with what is under way they count as credit."""
+
+    def __init__(self, most_frames: int, most_bytes: int) -> None:
+        self._most_frames, self._most_bytes = most_frames, most_bytes
+        self._answers: list[Untaken] = []
+
+    def add(self, answer: Untaken) -> None:
+        """Count an answer from now on."""
+        self._answers.append(answer)
+
+    def has_room(self, frames: int, held_bytes: int, more_bytes: int, now: float) -> bool:
+        """Whether one more frame may come beside those under way.
+
+        What left just now counts as taken, because its reader may ask for the next before its memory is known to be
+        read. Twice the credit is never exceeded.
+        """
+        self._answers = [each for each in self._answers if not each.taken]
+        late = [each for each in self._answers if each.sent_s is None or now - each.sent_s > GRACE_S]
+        return all(
+            not frames + len(waiting)
+            or (
+                frames + len(waiting) < times * self._most_frames
+                and held_bytes + sum(each.bytes for each in waiting) + more_bytes <= times * self._most_bytes
+            )
+            for times, waiting in ((1, late), (2, self._answers))
+        )
+
+
+@dataclass(slots=True, eq=False)
 class Session:
     """One client, from its first `Hello` on."""
 
@@ -73,6 +122,7 @@ class Session:
     control: OutgoingQueue
     data: OutgoingQueue
     answers: AnswerCache
+    untaken: UntakenAnswers
     last_seen_s: float
     ring: SessionRing | None = None
     offered: SessionRing | None = None
@@ -146,6 +196,7 @@ class Sessions:
             OutgoingQueue(CONTROL_BYTES),
             OutgoingQueue(2 * agreed.credit_bytes),
             AnswerCache(self._limits.replay_answers, self._limits.replay_s),
+            UntakenAnswers(agreed.credit_frames, agreed.credit_bytes),
             now,
         )
         self._by_token[session.token] = session

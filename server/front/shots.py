@@ -122,7 +122,9 @@ class PendingShot(PendingRequest):
         """Send the job to its worker; from the second attempt on it resumes."""
         assert self.worker is not None
         self.sent = True
-        message = worker_messages.RunShot(self.request, str(self.style.path), self.attempt, self.opened)
+        message = worker_messages.RunShot(
+            self.request, str(self.style.path), self.attempt, self.opened, self.context.limits.pixels
+        )
         self.workers.send(self.worker, message)
 
     def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:

@@ -18,6 +18,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from impasto.core.errors import ServerError, UsageError
 from impasto.server.auth import KeyPair
+from impasto.server.front.accepting import AcceptControl, LocalListener, NetworkListener
 from impasto.server.front.access import NetworkAccess
 from impasto.server.front.outbox import Channel, PeerAddress, SendResult, SendTracker
 from impasto.server.protocol.codec import Part
@@ -42,6 +43,10 @@ ADDRESSES: Final = 4096
 """Peers of one socket whose addresses are kept."""
 
 _NOW: Final = int(zmq.NOBLOCK)
+FAILED_HANDSHAKES: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+MONITORED: Final = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | FAILED_HANDSHAKES
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,16 @@ class IncomingMessage:
     key: str
     """The public key of the connection (Z85); empty on this machine."""
     parts: Sequence[Part]
+
+
+@dataclass(slots=True)
+class ConnectionEvents:
+    """What happened to connections."""
+
+    accepted: bool = False
+    disconnected: bool = False
+    failed_handshakes: int = 0
+    """Of other machines: a wrong key, none at all, or no ZeroMQ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +106,11 @@ class ServerSockets:
         self._context = zmq.Context(1 if listen is None else 2)
         self._context.linger = 0
         self._bound: dict[tuple[bool, Channel], BoundSocket] = {}
-        self._monitors: list[zmq.Socket[bytes]] = []
+        self._monitors: list[tuple[zmq.Socket[bytes], bool]] = []
         self._authenticator: ThreadAuthenticator | None = None
+        self._network_files: set[int] = set()
+        """Connections of other machines, with or without a key."""
+        self.accepting = AcceptControl()
         self.endpoints: tuple[str, ...] = ()
         try:
             for channel, endpoint in (
@@ -100,7 +118,9 @@ class ServerSockets:
                 (Channel.DATA, data_endpoint(folder)),
             ):
                 self._bind(True, channel, endpoint, largest_bytes)
-                Path(endpoint.removeprefix("ipc://")).chmod(0o600)
+                path = Path(endpoint.removeprefix("ipc://"))
+                path.chmod(0o600)
+                self.accepting.add(LocalListener(path))
             if listen is not None:
                 self._open_network(listen, largest_bytes)
         except BaseException:
@@ -108,8 +128,8 @@ class ServerSockets:
             raise
 
     def register(self, poller: zmq.Poller) -> None:
-        """Have the poller report messages and lost connections, for `receive` and `disconnected`."""
-        for socket in (*(each.socket for each in self._bound.values()), *self._monitors):
+        """Have the poller report messages and what happens to connections, for `receive` and `connection_events`."""
+        for socket in (*(each.socket for each in self._bound.values()), *(each for each, _ in self._monitors)):
             poller.register(socket, zmq.POLLIN)
 
     def receive(self, ready: Container[object], most: int) -> Iterator[IncomingMessage]:
@@ -118,16 +138,32 @@ class ServerSockets:
             if bound.socket in ready:
                 yield from _received(bound, most)
 
-    def disconnected(self, ready: Container[object]) -> bool:
-        """Whether a connection has ended since the last time; which one, only sending can tell."""
-        found = False
-        for monitor in self._monitors:
+    def connection_events(self, ready: Container[object]) -> ConnectionEvents:
+        """What happened to connections since the last time; of which client, only sending can tell."""
+        found = ConnectionEvents()
+        for monitor, local in self._monitors:
             if monitor in ready:
                 with contextlib.suppress(zmq.Again):
                     while True:
-                        recv_monitor_message(monitor, zmq.NOBLOCK)
-                        found = True
+                        event = recv_monitor_message(monitor, zmq.NOBLOCK)
+                        self._note(found, event["event"], int(event["value"]), local)
         return found
+
+    def _note(self, found: ConnectionEvents, event: int, value: int, local: bool) -> None:
+        if event == zmq.EVENT_DISCONNECTED:
+            found.disconnected = True
+            self._network_files.discard(value)
+        elif event == zmq.EVENT_ACCEPTED:
+            found.accepted = True
+            if not local:
+                self._network_files.add(value)
+        elif not local:
+            found.failed_handshakes += 1
+
+    @property
+    def network_connections(self) -> int:
+        """Connections of other machines, those without a proven key too."""
+        return len(self._network_files)
 
     def send(self, to: PeerAddress, parts: Sequence[Part], tracked: bool) -> tuple[SendResult, SendTracker | None]:
         """Send without waiting. With `tracked` the samples are read where they are until the tracker says done."""
@@ -149,11 +185,12 @@ class ServerSockets:
 
     def close(self, linger_ms: int = LINGER_MS) -> None:
         """Close every socket; messages that ZeroMQ has taken may still leave for a moment."""
+        self.accepting.close()
         for bound in self._bound.values():
             with contextlib.suppress(zmq.ZMQError):
                 bound.socket.disable_monitor()
             bound.socket.close(linger_ms)
-        for monitor in self._monitors:
+        for monitor, _ in self._monitors:
             monitor.close(0)
         self._bound.clear()
         self._monitors.clear()
@@ -201,7 +238,7 @@ class ServerSockets:
                 socket.heartbeat_ivl = HEARTBEAT_MS
                 socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
                 socket.heartbeat_ttl = HEARTBEAT_TTL_MS
-        self._monitors.append(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
+        self._monitors.append((socket.get_monitor_socket(MONITORED), local))
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -209,6 +246,8 @@ class ServerSockets:
                 f"expected to listen on {endpoint}, got: {error.strerror}; end what listens there, or name "
                 f"another address"
             ) from error
+        if not local:
+            self.accepting.add(NetworkListener.at(int(endpoint.rpartition(":")[2])))
         self.endpoints = (*self.endpoints, str(socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\x00"))
 
 

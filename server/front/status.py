@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, get_args
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, get_args
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import psutil
 
@@ -38,6 +42,7 @@ CLIENTS_SHOWN: Final = 64
 ASK_OWNER: Final = "whoever runs the server can see why, with `impasto status` on its machine"
 PROBLEMS_SHOWN: Final = 16
 LOOPBACK: Final = "127.0.0.1"
+_HOST: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
 
 class StatusReporter:
@@ -61,6 +66,8 @@ class StatusReporter:
         self._began_s = clock()
         self._process = psutil.Process()
         self.draining = False
+        self.more_problems: list[Callable[[], Sequence[str]]] = []
+        """Asked for further sentences about what is wrong."""
 
     def status(self, id: bytes, asker: Session | None = None) -> Status:
         """The state of the server now, as far as this client may know it; everything without a client."""
@@ -100,6 +107,8 @@ class StatusReporter:
     def problems(self) -> tuple[str, ...]:
         """Why the server is not as it should be."""
         found = [*self._requests.workers.problems(), *self._library.problems()]
+        for ask in self.more_problems:
+            found += ask()
         if self._event_log.file.problem:
             found.append(self._event_log.file.problem)
         left = psutil.virtual_memory().available
@@ -196,7 +205,7 @@ class MetricsServer:
     def __init__(self, port: int, latest: Callable[[], MetricsSnapshot | None]) -> None:
         """Port 0 takes a free one. ServerError where the port is taken or prometheus_client is missing."""
         try:
-            from prometheus_client import CollectorRegistry, start_http_server
+            from prometheus_client import CollectorRegistry, make_wsgi_app
         except ImportError as error:
             raise ServerError(
                 "expected prometheus-client for --metrics, it is not installed; run `pip install impasto[server]`"
@@ -204,7 +213,7 @@ class MetricsServer:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Collector(latest))
         try:
-            self._server, self._thread = start_http_server(port, addr=LOOPBACK, registry=registry)
+            self._server = make_server(LOOPBACK, port, _guarded(make_wsgi_app(registry)), _Threads, _Silent)
         except (OSError, OverflowError) as error:
             raise ServerError(
                 f"expected a free port for the metrics, {LOOPBACK}:{port} cannot be had ({error}); "
@@ -212,6 +221,8 @@ class MetricsServer:
             ) from error
         self.port: int = self._server.server_port
         """The port that was taken."""
+        self._thread = threading.Thread(target=self._server.serve_forever, name="impasto-metrics", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Stop serving and free the port. Twice does no harm."""
@@ -224,6 +235,36 @@ class MetricsServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Threads(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    timeout = 10.0
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a scrape is no event."""
+
+
+def _guarded(application: Any) -> Any:
+    """The application for requests that name this machine alone.
+
+    A page in a browser that has its own name point here (DNS rebinding) sends that name as its host.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+        if host is None or environ.get("HTTP_ORIGIN"):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"expected 127.0.0.1 or localhost as host, and no page as origin\n"]
+        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+            start_response("405 Method Not Allowed", [("Allow", "GET, HEAD")])
+            return [b""]
+        return application(environ, start_response)
+
+    return answer
 
 
 class _Collector:

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import IO, Final, TypeAlias
 
 from impasto.core.errors import ServerBusy
+from impasto.server.free_memory import free_memory_bytes
 from impasto.server.front.device_slot import DeviceSlot, Timeouts, WorkerProcess, watch_process
 from impasto.server.front.segments import MappedSegment
+from impasto.server.processes import private_bytes
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import DeviceFacts
@@ -30,6 +32,12 @@ from impasto.server.worker_pipe import LinkClosed, link_pair
 LATE_S: Final = 5.0
 """A server that wakes so long after a deadline was stopped or asleep itself, so that silence proves nothing."""
 STEP_S: Final = 0.02
+HARD_LIMIT: Final = 1.25
+"""Times the limit above which a worker is replaced when it is idle: then it is killed at work."""
+LEFT_BYTES: Final = 192 << 20
+"""What a worker must leave the machine, so that the system does not choose a victim itself."""
+LARGE_BYTES: Final = 2 << 30
+"""A worker that takes less is not what the machine's memory went to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +213,24 @@ class Workers:
             and slot.reported.rss_bytes > self._worker_rss_bytes
         )
 
+    def kill_oversized(self) -> None:
+        """Kill every worker, busy or not, that took far more memory than its limit, or left the machine none.
+
+        What it painted is tried once more and then refused.
+        """
+        now, free = self._clock(), free_memory_bytes()
+        for worker in self._workers():
+            if worker.ready_s is None or worker.killed_s is not None:
+                continue
+            taken = private_bytes(worker.process.pid)
+            if taken > HARD_LIMIT * self._worker_rss_bytes:
+                beyond = f"the limit is {self._worker_rss_bytes / 2**30:.1f}"
+            elif free is not None and free < LEFT_BYTES and taken > LARGE_BYTES:
+                beyond = f"the machine has {free >> 20} MiB left"
+            else:
+                continue
+            self._kill(worker, f"killed: it took {taken / 2**30:.1f} GiB of memory, {beyond}", now)
+
     def device_of(self, worker: int) -> str:
         """The device of a worker that has not been reported as lost; empty for any other number."""
         return next(
@@ -232,8 +258,8 @@ class Workers:
         found += [f"worker process {process.pid} cannot be ended; its driver holds it" for process in self._unkilled]
         return tuple(found)
 
-    def stop(self, timeout_s: float) -> None:
-        """End every worker: ask, after `timeout_s` terminate, a second later kill. Starts no new one.
+    def stop(self, timeout_s: float, *, insist_s: float = 1.0) -> None:
+        """End every worker: ask, after `timeout_s` terminate, after `insist_s` more kill. Starts no new one.
 
         The only method that waits; when it returns, no worker is left but one that the system cannot end.
         """
@@ -242,7 +268,7 @@ class Workers:
             self.send(worker.number, worker_messages.Quit())
         processes = [worker.process for worker in self._workers()] + self._unkilled
         self._await_ends(processes, timeout_s)
-        for insist, timeout_s in (("terminate", 1.0), ("kill", self._timeouts.unkilled_s)):
+        for insist, timeout_s in (("terminate", insist_s), ("kill", min(insist_s, self._timeouts.unkilled_s))):
             alive = [process for process in processes if process.poll() is None]
             for process in alive:
                 process.terminate() if insist == "terminate" else process.kill()

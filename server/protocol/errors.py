@@ -5,15 +5,21 @@ from __future__ import annotations
 from impasto.core import errors
 from impasto.core.errors import ImpastoError
 from impasto.server.protocol.messages import ErrorFacts
+from impasto.server.protocol.text import cleaned, escaped
 
 RETRYABLE = (errors.ServerBusy, errors.ServerUnreachable, errors.NoSpace)
 
+LAST_RESORT = ErrorFacts(
+    "server", "the server could not put into words how this ended; search its log for the time of this, and report it"
+)
+"""What is answered where telling a failure fails too. Nothing in it comes from outside, so it can always be encoded."""
+
 
 def facts_of(error: ImpastoError, *, retry_after_s: float = 0.0, field: str = "", incident: str = "") -> ErrorFacts:
-    """An error as it travels."""
-    message = str(error).encode()[:4000].decode(errors="ignore")
+    """An error as it travels. Whatever its message holds, the facts can be encoded."""
+    message = escaped(str(error)).encode()[:4000].decode(errors="ignore")
     message = "".join(letter if letter.isprintable() else " " for letter in message)
-    return ErrorFacts(error.code, message, isinstance(error, RETRYABLE), retry_after_s, field, incident)
+    return ErrorFacts(error.code, message, isinstance(error, RETRYABLE), retry_after_s, cleaned(field, 255), incident)
 
 
 def error_of(facts: ErrorFacts) -> ImpastoError:

@@ -11,10 +11,12 @@ from typing import Final
 from impasto.core.record import record
 
 MAJOR: Final = 1
-MINOR: Final = 1
+MINOR: Final = 2
 """The protocol. Another major is refused; a higher minor adds optional fields and messages."""
 ANIMATION_MINOR: Final = 1
 """From which on `SubmitShot` may bear animated parameters, guides and motion."""
+RATE_MINOR: Final = 2
+"""From which on `SubmitShot` may bear a frame rate."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8

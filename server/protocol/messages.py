@@ -300,6 +300,9 @@ class ShotJob:
     (1.1)"""
     motion_layer: Annotated[str, Text(limits.NAME_BYTES)] = ""
     """LAYER, LAYER=CONVENTION or nothing, as `impasto.core.motion.conventions` reads them. (1.1)"""
+    rate: Annotated[str, Text(32)] = ""
+    """Frames per second of pictures, as the command line takes them: 24, 23.976 or 24000/1001; empty: what they state.
+    A client asks as for `animated`. (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""

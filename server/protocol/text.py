@@ -14,6 +14,9 @@ SHOWN = 60
 # overrides and isolates, which make a name read as another; halves of surrogate pairs, which UTF-8 cannot carry.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a pair. Python puts U+DC80 to U+DCFF in the place of bytes of a name that are not UTF-8."""
+
 
 def offence(text: str) -> str | None:
     """The first character that may not stand in a text, in words; None where there is none."""
@@ -23,12 +26,20 @@ def offence(text: str) -> str | None:
     return None if found is None else f"U+{ord(found[0]):04X} at {found.start()}"
 
 
+def escaped(text: str) -> str:
+    """Text with the bytes that are not UTF-8 written as '\\xe9', so that it can be encoded; file names hold such."""
+    if text.isascii():
+        return text
+    return _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
+
+
 def cleaned(text: str, most: int = limits.TEXT_BYTES) -> str:
     """Text that came from elsewhere (a file's card, a driver, a path) as it may be sent: at most `most` bytes.
 
-    A space takes the place of every character that the wire refuses. What is too long loses its end.
+    Bytes that are not UTF-8 are written as '\\xe9', and a space takes the place of every other character that the wire
+    refuses. What is too long loses its end.
     """
-    text = _FORBIDDEN.sub(" ", text)
+    text = _FORBIDDEN.sub(" ", escaped(text))
     return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
 
 

@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from impasto.core.record import record
+from impasto.server.protocol.limits import PIXELS
 from impasto.server.protocol.messages import (
     Count,
     DeviceFacts,
@@ -87,6 +88,8 @@ class RunShot:
     attempt: Count
     opened: bool = True
     """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
+    pixels: Count = PIXELS
+    """How many the plate, the resized plate and the result may have."""
 
 
 @record

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Lane
 from impasto.server.scheduler.events import CancelReason, FrameSubmitted, JobSubmitted
-from impasto.server.scheduler.workers import FrameTask
+from impasto.server.scheduler.workers import ScheduledFrame
 
 EndReason: TypeAlias = CancelReason | Literal["deadline"]
 """Why something is stopped."""
@@ -31,7 +31,7 @@ class Work:
     """Of workers, that it was blamed for; of a job, since it last made progress."""
     ending: EndReason | None = None
     """Why its worker was told to stop it."""
-    tasks: dict[int, FrameTask] = field(default_factory=dict)
+    tasks: dict[int, ScheduledFrame] = field(default_factory=dict)
     """Those that wait or run: one of a frame request, any number of a job."""
 
     @property

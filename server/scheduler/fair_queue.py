@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from impasto.server.scheduler.workers import FrameTask, Target, Worker
+from impasto.server.scheduler.workers import ScheduledFrame, Target, Worker
 
 LEAST_MEGAPIXELS: Final = 0.05
 """What a task costs at least: a small frame takes a worker's time too."""
@@ -41,11 +41,11 @@ class _Backlog:
     """What one user waits for in one lane, oldest first, by target, and by target and style."""
 
     def __init__(self) -> None:
-        self._queues: dict[tuple[Target, str | None], OrderedDict[int, FrameTask]] = {}
+        self._queues: dict[tuple[Target, str | None], OrderedDict[int, ScheduledFrame]] = {}
         self._streaks: dict[int, _Streak] = {}
         self.length = 0
 
-    def add(self, task: FrameTask, *, first: bool) -> None:
+    def add(self, task: ScheduledFrame, *, first: bool) -> None:
         for key in ((task.target, None), (task.target, task.style)):
             queue = self._queues.setdefault(key, OrderedDict())
             queue[task.order] = task
@@ -53,7 +53,7 @@ class _Backlog:
                 queue.move_to_end(task.order, last=False)
         self.length += 1
 
-    def remove(self, task: FrameTask) -> None:
+    def remove(self, task: ScheduledFrame) -> None:
         for key in ((task.target, None), (task.target, task.style)):
             queue = self._queues[key]
             del queue[task.order]
@@ -61,7 +61,7 @@ class _Backlog:
                 del self._queues[key]
         self.length -= 1
 
-    def replace(self, old: FrameTask, new: FrameTask) -> None:
+    def replace(self, old: ScheduledFrame, new: ScheduledFrame) -> None:
         new.order = old.order
         self._queues[old.target, None][new.order] = new
         if old.style == new.style:
@@ -73,7 +73,7 @@ class _Backlog:
             del self._queues[old.target, old.style]
         self._queues.setdefault((new.target, new.style), OrderedDict())[new.order] = new
 
-    def choose(self, free: Sequence[Worker], now: float) -> tuple[FrameTask, Worker] | None:
+    def choose(self, free: Sequence[Worker], now: float) -> tuple[ScheduledFrame, Worker] | None:
         """The task that is next on one of these workers, and which of them; it stays in its queue."""
         targets = free[0].targets if len(free) == 1 else {target for worker in free for target in worker.targets}
         oldest = self._oldest(targets)
@@ -100,8 +100,8 @@ class _Backlog:
         self._streaks[worker.number] = _Streak(oldest.style, now)
         return oldest, worker
 
-    def _oldest(self, targets: Iterable[Target], style: str | None = None) -> FrameTask | None:
-        oldest: FrameTask | None = None
+    def _oldest(self, targets: Iterable[Target], style: str | None = None) -> ScheduledFrame | None:
+        oldest: ScheduledFrame | None = None
         for target in targets:
             queue = self._queues.get((target, style))
             if queue and ((head := next(iter(queue.values()))) is not oldest):
@@ -122,7 +122,7 @@ class FairQueue:
     def __len__(self) -> int:
         return self._length
 
-    def add(self, task: FrameTask, *, first: bool = False) -> None:
+    def add(self, task: ScheduledFrame, *, first: bool = False) -> None:
         """Let a task wait, behind everything of its user or, with `first`, before it.
 
         One that goes first was taken before and is not charged again.
@@ -137,7 +137,7 @@ class FairQueue:
         backlog.add(task, first=first)
         self._length += 1
 
-    def remove(self, task: FrameTask) -> None:
+    def remove(self, task: ScheduledFrame) -> None:
         """Take a task out that waits here; KeyError if it does not."""
         backlog = self._backlogs[task.user]
         backlog.remove(task)
@@ -145,7 +145,7 @@ class FairQueue:
         if not backlog.length:
             del self._backlogs[task.user]
 
-    def replace(self, old: FrameTask, new: FrameTask) -> None:
+    def replace(self, old: ScheduledFrame, new: ScheduledFrame) -> None:
         """Let a task of the same user take the place in the queue of one that waits.
 
         So a viewer that scrubs faster than frames are painted is served nevertheless. Where the two may not run at the
@@ -162,7 +162,7 @@ class FairQueue:
         backlog = self._backlogs.get(user)
         return min(self._length, backlog.length * len(self._backlogs)) if backlog else 0
 
-    def take(self, free: Sequence[Worker], now: float) -> tuple[FrameTask, Worker] | None:
+    def take(self, free: Sequence[Worker], now: float) -> tuple[ScheduledFrame, Worker] | None:
         """Take out the task that is next on one of these workers; None if nothing that waits may run there."""
         for user in sorted(self._backlogs, key=self._tags.__getitem__):
             chosen = self._backlogs[user].choose(free, now)
@@ -220,5 +220,5 @@ class BatchShare:
         return self._balance > ahead_s
 
 
-def _cost(task: FrameTask) -> float:
+def _cost(task: ScheduledFrame) -> float:
     return max(task.megapixels, LEAST_MEGAPIXELS)

@@ -8,7 +8,7 @@ from typing import Final
 from impasto.server.protocol.messages import Lane
 from impasto.server.scheduler.durations import DurationMedians
 from impasto.server.scheduler.fair_queue import BatchShare, FairQueue
-from impasto.server.scheduler.workers import FrameTask, Worker
+from impasto.server.scheduler.workers import ScheduledFrame, Worker
 
 HANG_MEDIANS: Final = 10.0
 """A task hangs after this many medians of its lane without progress."""
@@ -32,7 +32,7 @@ class Placement:
         return self._workers
 
     @property
-    def running(self) -> list[FrameTask]:
+    def running(self) -> list[ScheduledFrame]:
         """The tasks that run now."""
         return [task for worker in self._workers.values() for task in worker.tasks.values()]
 
@@ -65,11 +65,11 @@ class Placement:
         self.free_reserved(worker)
         del self._workers[worker.number]
 
-    def wait(self, task: FrameTask, *, first: bool = False) -> None:
+    def wait(self, task: ScheduledFrame, *, first: bool = False) -> None:
         """Let a task wait, behind everything of its user or, with `first`, before it."""
         self._queues[task.lane].add(task, first=first)
 
-    def replace(self, old: FrameTask, new: FrameTask) -> None:
+    def replace(self, old: ScheduledFrame, new: ScheduledFrame) -> None:
         """Let a task wait where another one of the same user did, as far as it may."""
         if old.lane == new.lane and self._reserved_for(old) is None:
             self._queues[new.lane].replace(old, new)
@@ -77,7 +77,7 @@ class Placement:
             self.release(old)
             self.wait(new)
 
-    def release(self, task: FrameTask) -> None:
+    def release(self, task: ScheduledFrame) -> None:
         """Take a task off its worker, or out of the queue."""
         room = self._reserved_for(task)
         if task.worker is not None:
@@ -88,11 +88,11 @@ class Placement:
         else:
             self._queues[task.lane].remove(task)
 
-    def took(self, task: FrameTask, now: float) -> None:
+    def took(self, task: ScheduledFrame, now: float) -> None:
         """A running task comes to its end, as it should."""
         self._durations.took(task.lane, now - task.started)
 
-    def start(self, now: float) -> Iterator[tuple[FrameTask, Worker]]:
+    def start(self, now: float) -> Iterator[tuple[ScheduledFrame, Worker]]:
         """Put tasks on workers for as long as one that waits has room; yields each as it starts."""
         for worker in self._workers.values():
             if (task := worker.reserved) is not None and (idle := self._idle_for(task, worker)) is not None:
@@ -137,7 +137,7 @@ class Placement:
         if task is not None:
             self.wait(task, first=True)
 
-    def position_of(self, task: FrameTask) -> int:
+    def position_of(self, task: ScheduledFrame) -> int:
         """About at which place of its lane the newest task of a user waits, from 1."""
         return max(1, self._queues[task.lane].position_of(task.user))
 
@@ -151,7 +151,7 @@ class Placement:
         for queue in self._queues.values():
             queue.rest()
 
-    def _choose(self, free: Sequence[Worker], now: float) -> tuple[FrameTask, Worker] | None:
+    def _choose(self, free: Sequence[Worker], now: float) -> tuple[ScheduledFrame, Worker] | None:
         first, second = self._queues["interactive"], self._queues["batch"]
         if first and second and self._share.is_owed(self._batch_ahead_s(now)):
             first, second = second, first
@@ -162,19 +162,19 @@ class Placement:
         usual = self._durations.median("batch") or 0.0
         return sum(max(0.0, usual - (now - task.started)) for task in self.running if task.lane == "batch")
 
-    def _start(self, task: FrameTask, worker: Worker, now: float) -> tuple[FrameTask, Worker]:
+    def _start(self, task: ScheduledFrame, worker: Worker, now: float) -> tuple[ScheduledFrame, Worker]:
         task.worker, task.started, task.moved = worker.number, now, now
         worker.tasks[task.order] = task
         worker.used(task.style)
         return task, worker
 
-    def _hangs_at(self, task: FrameTask) -> float:
+    def _hangs_at(self, task: ScheduledFrame) -> float:
         return task.moved + max(self._hang_floor_s, HANG_MEDIANS * (self._durations.median(task.lane) or 0.0))
 
-    def _idle_for(self, task: FrameTask, reserved: Worker) -> Worker | None:
+    def _idle_for(self, task: ScheduledFrame, reserved: Worker) -> Worker | None:
         """A worker that runs nothing, for a task that has to run alone: the reserved one, or else any other."""
         others = (each for each in self._workers.values() if each.takes_tasks and task.target in each.targets)
         return next((each for each in (reserved, *others) if not each.tasks), None)
 
-    def _reserved_for(self, task: FrameTask) -> Worker | None:
+    def _reserved_for(self, task: ScheduledFrame) -> Worker | None:
         return next((worker for worker in self._workers.values() if worker.reserved is task), None)

@@ -80,7 +80,7 @@ from impasto.server.scheduler.events import (
 from impasto.server.scheduler.job_slots import JobSlots
 from impasto.server.scheduler.placement import Placement
 from impasto.server.scheduler.quarantine import DEATHS, Quarantine
-from impasto.server.scheduler.workers import FrameTask, Worker, names_of
+from impasto.server.scheduler.workers import ScheduledFrame, Worker, names_of
 
 DEVICE_WAIT_S: Final = 30.0
 """How long a device that may yet be found is waited for."""
@@ -348,9 +348,9 @@ class Scheduler:
         if not self._has(work.asked.device):
             self._deadlines.set(work.since + DEVICE_WAIT_S, work.id, work.order)
 
-    def _task_of(self, work: Work, number: int, megapixels: float, target: str | int, now: float) -> FrameTask:
+    def _task_of(self, work: Work, number: int, megapixels: float, target: str | int, now: float) -> ScheduledFrame:
         asked = work.asked
-        return FrameTask(
+        return ScheduledFrame(
             owner=work.id,
             number=number,
             user=work.credit.user,
@@ -370,7 +370,7 @@ class Scheduler:
         self._order += 1
         return self._order
 
-    def _supersede(self, old: Work, task: FrameTask) -> None:
+    def _supersede(self, old: Work, task: ScheduledFrame) -> None:
         """Cancel a request that waits and let this task wait where it did."""
         self._placement.replace(old.tasks.pop(0), task)
         self._stop_waiting(old)
@@ -419,7 +419,7 @@ class Scheduler:
         self._waiting_frames -= 1
         self._waiting_bytes -= frame.bytes
 
-    def _release(self, task: FrameTask, work: Work) -> None:
+    def _release(self, task: ScheduledFrame, work: Work) -> None:
         del work.tasks[task.number]
         self._placement.release(task)
 
@@ -456,7 +456,7 @@ class Scheduler:
         self._placement.drop_worker(worker)
         self._isolate_after_death(now)
 
-    def _retry_frame(self, work: Work, task: FrameTask, now: float) -> None:
+    def _retry_frame(self, work: Work, task: ScheduledFrame, now: float) -> None:
         newest = work.credit.newest_of(work.viewer) if work.viewer else work
         if work.deaths >= DEATHS:
             self._quarantine.ban(work.asked.digest, now)

@@ -16,7 +16,7 @@ WARM_STYLES: Final = 4
 
 
 @dataclass(slots=True, eq=False)
-class FrameTask:
+class ScheduledFrame:
     """One frame that waits for a worker or is on one."""
 
     owner: bytes
@@ -48,10 +48,10 @@ class Worker:
     number: int
     device: str
     depth: int
-    tasks: dict[int, FrameTask] = field(default_factory=dict)
-    """What runs, by `FrameTask.order`."""
+    tasks: dict[int, ScheduledFrame] = field(default_factory=dict)
+    """What runs, by `ScheduledFrame.order`."""
     jobs: set[bytes] = field(default_factory=set)
-    reserved: FrameTask | None = None
+    reserved: ScheduledFrame | None = None
     """A task that is to run alone and starts once the others have ended."""
     hung: frozenset[bytes] | None = None
     """Owners of the tasks that hung when the worker was to be killed; None: it was not."""

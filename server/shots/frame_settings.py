@@ -36,6 +36,7 @@ class ShotSettings:
             "before": None if before == Before() else asdict(before),
             "after": None if after == After() else asdict(after),
             "layer": job.layer or None,
+            "rate": job.rate or None,
             "input_space": job.input_space or None,
             "output_space": job.output_space or None,
             "matte": os.path.abspath(job.matte) if job.matte else None,

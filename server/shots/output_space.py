@@ -11,16 +11,17 @@ from impasto.core.errors import UnknownName
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, target_of
 from impasto.core.media.formats import picture_format
+from impasto.core.media.icc import SPACES
 from impasto.core.media.open import picture_target
 from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import ShotJob
 
 STATED: Mapping[str, tuple[str, ...]] = {
-    "movie": ("pq2020", "hlg2020"),
+    "movie": ("pq2020", "hlg2020", "srgb_p3d65_scene"),
     "dpx": ("cineon_log",),
-    "png": ("lin_rec709",),
-    "tiff": ("lin_rec709",),
-    "jpeg": ("lin_rec709",),
+    "png": tuple(SPACES),
+    "tiff": tuple(SPACES),
+    "jpeg": tuple(SPACES),
 }
 """Kinds of results -> spaces beside the display-encoded ones that such a file says of itself."""
 

@@ -26,9 +26,8 @@ class Painter(Protocol):
     @property
     def style(self) -> HasCard: ...
 
-    @property
-    def precision(self) -> str:
-        """What the network counts in, as it is noted in a frame; read when a shot is resumed."""
+    def precision_for(self, *, eight_bit: bool) -> str:
+        """What the network counts in for results of 8 bits, or for deeper ones; asked when a shot is resumed."""
         ...
 
     def render(

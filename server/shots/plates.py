@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
+from fractions import Fraction
 from itertools import groupby
 
+from impasto.core.errors import UnreadableMedia
 from impasto.core.media import FrameRange, Reader, ShotInfo, Writer, open_reader
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.numbering import parse_numbered
@@ -46,6 +48,7 @@ def plates(
     *,
     layer: str | None,
     matte: str,
+    rate: Fraction | None = None,
     guides: tuple[GuideFiles, ...] = (),
     motion: MotionStore | None = None,
 ) -> Generator[InputFrame, None, None]:
@@ -59,7 +62,7 @@ def plates(
             yield from with_motion(with_guides(_with_mattes(reader, matte, reader.info.range), guides), motion)
             return
     for run in _in_one_go(runs) if is_movie(path) else runs:
-        with open_reader(path, frames=run, layer=layer) as part:
+        with open_reader(path, frames=run, layer=layer, rate=rate) as part:
             wanted = (
                 plate for plate in _with_mattes(part, matte, run) if any(plate.frame.number in each for each in runs)
             )
@@ -71,10 +74,12 @@ def _in_one_go(runs: list[FrameRange]) -> list[FrameRange]:
 
 
 def _with_mattes(reader: Reader, matte: str, run: FrameRange | None) -> Iterator[InputFrame]:
-    if not matte:
+    """Every frame of a reader with its matte. UnreadableMedia where there are fewer than it promised."""
+    count = 0
+    with closing(matte_frames(matte, run)) if matte else nullcontext() as mattes:
         for frame in reader:
-            yield InputFrame(frame, None)
-        return
-    with closing(matte_frames(matte, run)) as mattes:
-        for frame in reader:
-            yield InputFrame(frame, next(mattes))
+            count += 1
+            yield InputFrame(frame, None if mattes is None else next(mattes))
+    promised = reader.info.frame_count
+    if promised is not None and count < promised:
+        raise UnreadableMedia(f"expected {promised} frames in '{reader.info.path}', found {count}; copy it again")

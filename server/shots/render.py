@@ -11,9 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from impasto.core.media import ShotInfo, open_reader, open_writer, target_of
+from impasto.core.frame_settings import FrameSettings
+from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
+from impasto.core.media.frame_rate import require_rate
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
 from impasto.core.working_picture import Output
@@ -31,8 +34,10 @@ from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.job import InputFrame, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
+from impasto.server.shots.memory import require_memory, require_size
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
 from impasto.server.shots.motion_to_keys import motion_to_keys
+from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
 from impasto.server.shots.output_space import output_of, require_spaces
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.pipeline import ReadAhead, WriteBehind
@@ -61,6 +66,7 @@ def render_shot(
     on_event: Callable[[ShotEvent], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
     on_cut: Callable[[str], None] = lambda path: None,
+    most_pixels: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ShotEnd:
     """Render a shot and return how it ended; `on_event` is called in the calling thread, `id` goes into every event.
@@ -74,12 +80,17 @@ def render_shot(
     begun = clock()
     card = painter.style.card
     frames, settings = frames_of(job), ShotSettings(job, card.defaults)
+    stated_rate = require_rate(job.rate)
     require_spaces(job)
-    reader = open_reader(job.input, frames=frames, layer=job.layer or None)
+    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate)
+    lock = OutputLock()
     try:
         info = reader.info
+        require_size(settings.shared, info.width, info.height, most_pixels)
+        require_memory(settings.shared, info.width, info.height)
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
+        precision = cache(lambda: painter.precision_for(eight_bit=_is_eight_bit(job, info)))
         writer = open_writer(
             job.output,
             info,
@@ -89,11 +100,12 @@ def render_shot(
                 stored,
                 settings=settings.text(number),
                 style_sha256=card.weights_sha256,
-                precision=lambda: painter.precision,
+                precision=precision,
                 source=source_of(info, number),
                 motion_stamps=None if motion is None else motion.digest(number),
             ),
         )
+        lock.take(writer.path, EVERY_FRAME if is_movie(writer.path) else _span(info))
         if job.matte:
             refuse_as_output(job.matte, writer.path)
             require_matte(job.matte, info)
@@ -104,7 +116,7 @@ def render_shot(
         to_render = None if info.frame_count is None else info.frame_count - skipped
         rate = None if info.rate is None else float(info.rate)
         on_event(ShotStarted(id, writer.path, info.first, to_render, skipped, info.width, info.height, rate))
-        run = _Run(job, id, painter, info, settings, guides, motion, on_event, cancelled, clock)
+        run = _Run(job, id, painter, info, settings, guides, motion, on_event, cancelled, clock, most_pixels)
         if job.resume and not target_of(job.output, info).provenance:
             run.note(f"'{writer.path}' cannot bear how a frame was made, so all frames are rendered again")
         if asked is not None and motion is None:
@@ -112,6 +124,7 @@ def render_shot(
         for text in () if motion is None else notes_on(motion, info):
             run.note(text)
     except BaseException:
+        lock.release()
         reader.close()
         raise
     stopped = False
@@ -120,7 +133,16 @@ def render_shot(
         with (
             motion_to_keys(motion, job, reader, runs, run.note, run.advance) as store,
             ReadAhead(
-                plates(reader, runs, layer=job.layer or None, matte=job.matte, guides=guides, motion=store), DEPTH
+                plates(
+                    reader,
+                    runs,
+                    layer=job.layer or None,
+                    matte=job.matte,
+                    rate=stated_rate,
+                    guides=guides,
+                    motion=store,
+                ),
+                DEPTH,
             ) as ahead,
             behind,
         ):
@@ -140,13 +162,24 @@ def render_shot(
             on_cut(writer.path)
         raise
     finally:
+        lock.release()
         run.count(behind.stored())
+    for text in writer.notes:
+        run.note(text)
     path = result_path(writer.path, run.done, stopped=stopped and info.kind != "stream")
     if stopped:
         return Cancelled(id, "asked", path, run.done, clock() - begun)
     run.spend("reading_cpu", ahead.cpu_s)
     run.spend("writing_cpu", behind.cpu_s)
     return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages)
+
+
+def _is_eight_bit(job: ShotJob, info: ShotInfo) -> bool:
+    """Whether results have 8 bits a sample, as the first plate says."""
+    first = FrameRange(info.first, info.first)
+    with open_reader(job.input, frames=first, layer=job.layer or None) as reader:
+        frame = next(iter(reader))
+    return FrameSettings(output=output_of(job, info, frame)).is_eight_bit(frame)
 
 
 @dataclass(slots=True)
@@ -163,6 +196,7 @@ class _Run:
     on_event: Callable[[ShotEvent], None]
     cancelled: Callable[[], bool]
     clock: Callable[[], float]
+    most_pixels: int | None
     done: int = 0
     invalid: dict[int, int] = field(default_factory=dict)
     """Frame number -> pixels with a NaN or infinite channel, of frames that are not stored yet."""
@@ -202,6 +236,8 @@ class _Run:
     def render(self, plate: InputFrame, output: Output | None) -> Rendered:
         """One plate painted; may run in a thread of its own."""
         settings = replace(self.settings.of_frame(plate.frame.number), output=output)
+        data = plate.frame.part.data_window  # it may be larger than the display window that the shot states
+        require_size(settings, data.width, data.height, self.most_pixels)
         matte = None if plate.matte is None else matte_of(plate.matte, plate.frame, settings.before.resize)
         return self.painter.render(plate.frame, settings, matte=matte, cancelled=self.check)
 
@@ -219,7 +255,7 @@ class _Run:
         """Add up the time and the invalid pixels of a frame, and hand it to the writer."""
         for stage, seconds in rendered.report.seconds.items():
             self.spend(stage, seconds)
-        for text in rendered.report.notes:
+        for text in (*plate.frame.notes, *rendered.report.notes):
             self.note(text)
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels
@@ -257,6 +293,11 @@ class _Run:
             self.done += 1
             frame = StoredFrame(number, path, self.done, self.invalid.pop(number))
             self.on_event(ShotProgress(self.id, (frame,)))
+
+
+def _span(info: ShotInfo) -> tuple[int, int]:
+    """The first and the last frame; of a camera or stream, which has no last one, every frame."""
+    return EVERY_FRAME if info.frame_count is None else (info.first, info.first + info.frame_count - 1)
 
 
 def result_path(path: str, stored: int, *, stopped: bool) -> str:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError, InvalidRequest, ServerError
-from impasto.server.protocol.errors import facts_of
+from impasto.server.protocol.errors import LAST_RESORT, facts_of
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import (
     DEVICE_FAILED,
@@ -173,7 +173,7 @@ class _Worker:
                 end: End = FramePainted(self._device.paint(task, item.check))
         except Stopped:
             end = WorkStopped(id)
-        except Exception as error:  # noqa: BLE001  # a request must not end the worker, whatever its pixels do
+        except BaseException as error:  # noqa: BLE001  # a request must not end the worker, whatever its pixels do
             end = self._failed(id, error)
         self._end(item, end)
 
@@ -187,7 +187,7 @@ class _Worker:
         def run() -> None:
             try:
                 end: End = job.run(self._device.painter)
-            except Exception as error:  # noqa: BLE001  # as for a frame
+            except BaseException as error:  # noqa: BLE001  # as for a frame
                 end = self._failed(item.id, error, *job.so_far())
             self._jobs.pop(item.id, None)
             self._end(item, end)
@@ -197,7 +197,7 @@ class _Worker:
     def _check_style(self, order: CheckStyle) -> None:
         try:
             answer = StyleChecked(order.style, order.path, self._device.check_style(order.path))
-        except Exception as error:  # noqa: BLE001  # a style file must not end the worker, whatever is in it
+        except BaseException as error:  # noqa: BLE001  # a style file must not end the worker, whatever is in it
             failed = self._failed(bytes(16), error)
             answer = StyleChecked(order.style, order.path, error=failed.error)
         self._send(answer)
@@ -223,13 +223,22 @@ class _Worker:
                 del self._items[item.id]
         try:
             self._send(end)
-        except ImpastoError as error:  # an end that no message can carry is an end all the same
-            self._send(self._failed(item.id, error))
+        except Exception as error:  # noqa: BLE001  # an end that no message can carry is an end all the same
+            try:
+                self._send(self._failed(item.id, error))
+            except Exception:  # noqa: BLE001
+                self._send(WorkFailed(item.id, LAST_RESORT))
 
-    def _failed(self, id: bytes, error: Exception, path: str = "", rendered: int = 0) -> WorkFailed:
-        """An error as the front is told; one that is no ImpastoError goes to the log with its traceback."""
+    def _failed(self, id: bytes, error: BaseException, path: str = "", rendered: int = 0) -> WorkFailed:
+        """An error as the front is told; one that is none of ours is logged with its traceback. Never raises."""
         if isinstance(error, DeviceLost):
             self._leave(_report_exit(self._link, "device_failed", str(error), DEVICE_FAILED))
+        try:
+            return self._explained(id, error, path, rendered)
+        except Exception:  # noqa: BLE001  # an error whose text cannot be had, or sent
+            return WorkFailed(id, LAST_RESORT, path, rendered)
+
+    def _explained(self, id: bytes, error: BaseException, path: str, rendered: int) -> WorkFailed:
         if isinstance(error, ImpastoError):
             return WorkFailed(id, facts_of(error), path, rendered)
         incident = secrets.token_hex(4)
@@ -268,7 +277,7 @@ def note(level: Literal["info", "warning", "error"], event: str, what: str, inci
     return WorkerNote(level, event, facts)
 
 
-def _trace(error: Exception) -> str:
+def _trace(error: BaseException) -> str:
     """Where an error came about, as much of it as a note takes."""
     return "".join(traceback.format_exception(error))[-3000:]
 

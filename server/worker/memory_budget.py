@@ -96,8 +96,13 @@ class MemoryBudget:
         self._reserved = 0
 
     @contextmanager
-    def reserve(self, style: Style, width: int, height: int, stroke: float, tile: Tile) -> Iterator[Tile]:
-        """Reserve memory for a frame while it is painted; yields the tile to paint it with. Raises OutOfMemory."""
+    def reserve(
+        self, style: Style, width: int, height: int, stroke: float, tile: Tile, more_bytes: int = 0
+    ) -> Iterator[Tile]:
+        """Reserve memory for a frame while it is painted; yields the tile to paint it with. Raises OutOfMemory.
+
+        `more_bytes` is what the frame takes beside its painting.
+        """
         card = style.card
         keys = len(card.keys.frames) if card.keys is not None else 0
         network = network_of(card)
@@ -105,9 +110,9 @@ class MemoryBudget:
         usual = usual_tile(tile, pixels, stroke, card.tileable, AUTO_TILE)
         with self._lock:
             available = self._available()
-            free = sys.maxsize if available is None else available - self._reserved
+            free = sys.maxsize if available is None else max(0, available - self._reserved - more_bytes)
             fits = fitting_tile(network, width, height, stroke, usual, card.tileable and tile != "off", free, keys)
-            reserved = needed_bytes(network, pixels, stroke, fits, keys)
+            reserved = needed_bytes(network, pixels, stroke, fits, keys) + more_bytes
             self._reserved += reserved
         try:
             yield tile if fits == usual or fits is None else fits

@@ -39,10 +39,9 @@ class ScheduledPainter:
         """The style of the painter behind."""
         return self._painter.style
 
-    @property
-    def precision(self) -> str:
+    def precision_for(self, *, eight_bit: bool) -> str:
         """What the painter behind counts in."""
-        return self._painter.precision
+        return self._painter.precision_for(eight_bit=eight_bit)
 
     def grant(self, turn: int) -> None:
         """The frame of this turn may be painted now."""

@@ -80,6 +80,7 @@ class ShotRunner:
                 on_event=self._on_event,
                 cancelled=lambda: unit.stopped,
                 on_cut=self._note_cut,
+                most_pixels=self._order.pixels,
             )
         finally:
             with self._lock:

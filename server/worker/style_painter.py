@@ -10,6 +10,7 @@ from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.style import Style
+from impasto.server.shots.memory import resize_bytes
 from impasto.server.worker.memory_budget import MemoryBudget, Tile
 from impasto.server.worker.painting_device import DeviceLost
 from impasto.server.worker.style_cache import CachedStyle, StyleCache
@@ -44,10 +45,9 @@ class StylePainter:
         """The style that paints."""
         return self._cached.style
 
-    @property
-    def precision(self) -> str:
-        """What the network counts in."""
-        return choose_precision(self._precision, self._device)
+    def precision_for(self, *, eight_bit: bool) -> str:
+        """As `Engine.precision_for`."""
+        return choose_precision(self._precision, self._device, eight_bit=eight_bit)
 
     def render(
         self,
@@ -73,7 +73,9 @@ class StylePainter:
                     raise
                 return None
 
-        with self._memory.reserve(self.style, *size, stroke, self._tile) as tile:
+        window = frame.part.data_window
+        more = resize_bytes(settings, window.width, window.height)
+        with self._memory.reserve(self.style, *size, stroke, self._tile, more) as tile:
             rendered = attempt(tile)
             if rendered is not None:
                 return self._noted(rendered, tile, [])
@@ -97,14 +99,11 @@ class StylePainter:
 
     def _is_shortage(self, error: Exception) -> bool:
         """Whether memory ran out. DeviceLost for an error of a device that cannot be trusted after it."""
-        import cv2
-        import torch
+        from impasto.core.device.shortage import is_shortage
 
-        if isinstance(error, OutOfMemory | MemoryError | torch.OutOfMemoryError):
+        if isinstance(error, OutOfMemory) or is_shortage(error):
             return True
-        if isinstance(error, cv2.error):
-            return error.code == cv2.Error.STS_NO_MEM
         if isinstance(error, RuntimeError | DeviceError) and self._device != "cpu":
             # The network's errors are asynchronous there: which of them leave the device sound cannot be told.
             raise DeviceLost(f"the device {self._device} failed: {error}") from error
-        return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+        return False

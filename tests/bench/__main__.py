@@ -43,22 +43,27 @@ def main() -> None:
     if "training" in sys.argv[1:]:
         _training_figures(console)
         return
-    peak, networks = network_figures()
+    peaks, networks = network_figures()
     rows = [
         (
             n.generator,
             n.size,
+            n.precision,
             n.frame,
             f"{n.milliseconds:.1f}",
             f"{n.frames_per_second:.1f}",
             f"{n.gmac:.2f}",
             f"{n.of_peak:.0%}",
+            f"{n.of_peer:.1f}",
+            n.verdict,
         )
         for n in networks
     ]
-    title = f"network alone, CPU float32, best of 11; convolution peak {peak:.0f} GMAC/s"
-    console.print(_table(title, ("generator", "size", "frame", "ms", "fps", "GMAC", "of peak"), rows))
-    report = {"machine": asdict(facts), "peak_gmac_per_s": peak, "networks": [asdict(n) for n in networks]}
+    found = ", ".join(f"{peak:.0f} in {precision}" for precision, peak in peaks.items())
+    title = f"network alone, CPU, best of 11; convolution peaks in GMAC/s: {found}; GPU: not measured"
+    columns = ("generator", "size", "precision", "frame", "ms", "fps", "GMAC", "of peak", "times the peer", "bar")
+    console.print(_table(title, columns, rows))
+    report = {"machine": asdict(facts), "peak_gmac_per_s": peaks, "networks": [asdict(n) for n in networks]}
     if "quick" not in sys.argv[1:]:
         shots = shot_figures(STYLES)
         rows = [

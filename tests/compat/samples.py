@@ -217,9 +217,14 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
     ),
 }
 
+CLIENTS_1_2: Mapping[str, FromClient] = {
+    "submit_shot.rate": replace(SHOT, job=replace(JOB, rate="24000/1001")),
+}
+
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
     (0, "client"): CLIENTS,
     (0, "server"): SERVERS,
     (1, "client"): CLIENTS_1_1,
+    (2, "client"): CLIENTS_1_2,
 }
 """Minor version and side -> what it added."""

@@ -292,10 +292,10 @@ def test_out_of_memory_is_met_with_smaller_tiles(monkeypatch: pytest.MonkeyPatch
     expected = engine(frame).colour
     whole = engine._net.forward
 
-    def small_only(picture: torch.Tensor, code: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        if picture.shape[2] * picture.shape[3] > 420 * 420:
+    def small_only(cells: torch.Tensor) -> torch.Tensor:
+        if 16 * cells.shape[2] * cells.shape[3] > 420 * 420:
             raise torch.OutOfMemoryError("too large")
-        return whole(picture, code)
+        return whole(cells)
 
     monkeypatch.setattr(engine._net, "forward", small_only)
     result = engine.render(frame)
@@ -303,7 +303,7 @@ def test_out_of_memory_is_met_with_smaller_tiles(monkeypatch: pytest.MonkeyPatch
     assert "memory ran short" in result.report.notes[0]
     np.testing.assert_array_equal(result.frame.colour, expected)
 
-    def never(picture: torch.Tensor, code: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def never(cells: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("too large")
 
     monkeypatch.setattr(engine._net, "forward", never)

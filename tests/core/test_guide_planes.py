@@ -18,6 +18,7 @@ from impasto.core.engine import Engine
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.frame import Attribute, ColourLayer, Frame, Part, Pixels, Samples, Window
 from impasto.core.frame_settings import FrameSettings
+from impasto.core.generators.packed import from_cells
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import Before, Resize
 from impasto.core.guide_planes import planes_of, read
@@ -192,16 +193,15 @@ def test_strokes_scale_the_guides_with_the_plate() -> None:
     """Painted at half the size: the network sees the halves of both, so halving both first is the same to it."""
     engine = Engine(STYLE, device="cpu")
     asked: list[torch.Tensor] = []
-    engine._maps = lambda seen, cancelled: asked.append(seen) or (  # type: ignore[method-assign,func-returns-value]
-        (torch.ones_like(seen[:, :3]), torch.zeros_like(seen[:, :3])), None,
-    )  # fmt: skip
+    maps = engine._maps
+    engine._maps = lambda net, cells, cancelled: asked.append(cells) or maps(net, cells, cancelled)  # type: ignore[method-assign,func-returns-value]
     frame = plate(aov())
     engine(frame, FrameSettings(Params(stroke=2.0)))
-    (seen,) = asked
+    seen = from_cells(asked[0], NET.config.shuffle)
     planes = planes_of(frame, GUIDES)
     assert planes is not None
     halves = planes.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 5).mean((1, 3))
-    np.testing.assert_allclose(seen[0, 3:, : HEIGHT // 2, : WIDTH // 2].permute(1, 2, 0).numpy(), halves, atol=1e-6)
+    np.testing.assert_allclose(seen[: HEIGHT // 2, : WIDTH // 2, 3:].numpy(), halves, atol=1e-6)
 
 
 def test_guides_follow_the_plate_into_another_size() -> None:
@@ -237,10 +237,11 @@ def test_keys_are_painted_with_the_guides_of_their_own_frame() -> None:
     engine = Engine(keyed(own, frame.colour, paint), device="cpu")
     asked: list[torch.Tensor] = []
     maps = engine._maps
-    engine._maps = lambda seen, cancelled: asked.append(seen) or maps(seen, cancelled)  # type: ignore[method-assign,func-returns-value]
+    engine._maps = lambda net, cells, cancelled: asked.append(cells) or maps(net, cells, cancelled)  # type: ignore[method-assign,func-returns-value]
     result = engine(frame).colour
-    assert [tuple(seen.shape[1:]) for seen in asked] == [(8, HEIGHT, WIDTH)] * 2
-    np.testing.assert_allclose(asked[1][0, 3:].permute(1, 2, 0).numpy(), own, atol=1e-3)
+    seen = [from_cells(cells, NET.config.shuffle) for cells in asked]
+    assert [tuple(each.shape) for each in seen] == [(HEIGHT, WIDTH, 8)] * 2
+    np.testing.assert_allclose(seen[1][..., 3:].numpy(), own, atol=1e-3)
     assert np.abs(result - paint).max() < 0.01, "on its own plate a key is its paint"
 
 

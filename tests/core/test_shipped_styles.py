@@ -18,6 +18,8 @@ from impasto.core.style_reference import name_of
 from impasto.training.teachers.degrade import Damage, chance_of, degraded
 from tests.core.generators.test_unet import shift_error, styled
 
+pytestmark = pytest.mark.slow
+
 REPAIRS = ("clean", "clean-draft")
 """Those that paint nothing and mend what a camera or a codec did."""
 SHIPPED = sorted(name_of(str(each)) for path in style_files().values() for each, _ in offered_by(path))

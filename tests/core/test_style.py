@@ -165,6 +165,20 @@ def test_a_weight_that_overflows_half_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def deep(levels: int) -> Any:
+    """Lists in lists; those that json.dumps cannot write are put in as text, by the test."""
+    if levels > 1000:
+        return f"DEEP {levels}"
+    found: Any = 1
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+def trained(**changed: Any) -> dict[str, Any]:
+    return {"recipe": {}, "data_sha256": "a", "pictures": 1, "steps": 1, "seconds": 1.0, "date": "2026"} | changed
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -178,12 +192,40 @@ def test_a_weight_that_overflows_half_is_not_written(tmp_path: Path) -> None:
         {"defaults": []},
         {"training": "yes"},
         {"halo": 1e308},
+        {"halo": True},
+        {"canary": [float("inf")] * 2},
+        {"canary": [float("nan"), 0.1]},
+        {"canary": [0.1]},
+        {"canary": ["0.1", "0.1"]},
+        {"config": [1]},
+        {"config": {"widths": deep(40)}},
+        {"tileable": "yes"},
+        {"version": 1},
+        {"title": "\ud800"},
+        {"\ud800": 1},
+        {"training": trained(recipe=[1])},
+        {"training": trained(recipe={"a": deep(9000)})},
+        {"training": trained(metrics={"loss": "low"})},
+        {"training": trained(steps="many")},
+        {"training": trained(seconds=None)},
+        {"training": trained(date=5)},
     ],
-    ids=str,
+    ids=lambda odd: str(odd)[:60],
 )
 def test_a_card_with_odd_facts_is_refused_as_a_style_error(style: Style, odd: dict[str, Any]) -> None:
+    text = json.dumps({**json.loads(style.card.to_json()), **odd}).replace('"DEEP 9000"', "[" * 9000 + "]" * 9000)
     with pytest.raises(StyleError):
-        card_from_json(json.dumps({**json.loads(style.card.to_json()), **odd}), "odd.safetensors")
+        card_from_json(text, "odd.safetensors")
+
+
+def test_a_test_picture_that_every_result_would_match_is_refused(style: Style) -> None:
+    assert style.path is not None
+    stored = style.path.read_bytes()
+    for value in (float("inf"), float("-inf"), float("nan")):
+        style.path.write_bytes(stored)
+        rewrite(style.path, card={"canary": [value, value]})
+        with pytest.raises(StyleError, match="test picture"):
+            load_style(style.path)
 
 
 def test_a_card_of_endless_depth_is_refused_as_a_style_error() -> None:

@@ -7,33 +7,43 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.core.generators.packed import pack, to_cells
+from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
 from impasto.core.generators.unet import SIZES, UNetConfig
 from impasto.core.tiling import run_tiled, tiles_of
 from tests.core.generators.test_unet import lively
 
+PRECISIONS = [torch.float32, torch.bfloat16]
 
-@pytest.mark.parametrize("size", SIZES)
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("config", [*SIZES.values(), *RES_SIZES.values()], ids=lambda config: f"{config.widths}")
 @settings(max_examples=6)
 @given(rows=st.integers(1, 26), columns=st.integers(1, 26), side=st.integers(8, 160))
-def test_a_tile_with_its_halo_equals_the_whole_bit_for_bit(size: str, rows: int, columns: int, side: int) -> None:
-    config = SIZES[size]
-    net = lively(config).fold().to(memory_format=torch.channels_last)
-    picture = torch.rand(1, 3, rows * config.stride, columns * config.stride)
-    picture = picture.contiguous(memory_format=torch.channels_last)
+def test_a_tile_with_its_halo_equals_the_whole_bit_for_bit(
+    config: UNetConfig, dtype: torch.dtype, rows: int, columns: int, side: int
+) -> None:
+    torch.manual_seed(1)
+    net = (
+        pack((ResUNet(config) if isinstance(config, ResUNetConfig) else lively(config)).fold())
+        .to(dtype)
+        .to(memory_format=torch.channels_last)
+    )
+    cell = config.shuffle
+    cells = to_cells(torch.rand(rows * config.stride, columns * config.stride, 3), cell).to(dtype)
     with torch.inference_mode():
-        whole = net(picture)
-        tiled = run_tiled(net, picture, side=side, halo=config.halo, stride=config.stride)
-    for one, other in zip(whole, tiled, strict=True):
-        assert torch.equal(one, other)
+        whole = net(cells)
+        tiled = run_tiled(net, cells, side=side, halo=config.halo // cell, stride=config.stride // cell)
+    assert torch.equal(whole, tiled)
 
 
 def test_half_the_halo_does_not_equal_the_whole() -> None:
     config = UNetConfig(widths=(8, 16), blocks=(1, 2))
-    net = lively(config).fold()
-    picture = torch.rand(1, 3, 160, 160)
+    net = pack(lively(config).fold())
+    cells = to_cells(torch.rand(160, 160, 3), config.shuffle)
     with torch.inference_mode():
-        whole, _ = net(picture)
-        tiled, _ = run_tiled(net, picture, side=32, halo=config.halo // 2 // 8 * 8, stride=config.stride)
+        whole = net(cells)
+        tiled = run_tiled(net, cells, side=8, halo=config.halo // 2 // 8 * 8 // 4, stride=config.stride // 4)
     assert not torch.equal(whole, tiled)
 
 

@@ -219,7 +219,8 @@ class FakeDevice:
 class FakePainter:
     """The painter of a shot job: the plate as it is, or inverted."""
 
-    precision = "float32"
+    def precision_for(self, *, eight_bit: bool) -> str:
+        return "float32"
 
     def __init__(self, script: Script, link_file: int) -> None:
         self._script, self._link_file = script, link_file

@@ -1,66 +1,62 @@
-"""A server in a thread of the test, with fake workers, and a client that says what it is told, byte by byte."""
+"""A real server with fake workers: `served` runs it in a thread of the test, a `Sandbox` in processes of its own.
+
+Every process of a sandbox, and every process that one of them starts, bears a mark in its environment, by which it is
+found when the test is over: nothing may be left.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
+import select
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zmq
+import psutil
 
+from impasto.server.client import Client
 from impasto.server.front.server import serve
-from impasto.server.protocol import codec
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import (
-    AskStatus,
-    AttachRing,
-    Done,
-    Goodbye,
-    Hello,
-    Join,
-    Joined,
-    OpenRing,
-    Picture,
-    RenderSettings,
-    RingOffered,
-    RingReady,
-    Shutdown,
-    ShuttingDown,
-    Slot,
-    Status,
-    Submit,
-    Welcome,
-)
-from impasto.server.runtime_dir import control_endpoint, data_endpoint
+from impasto.server.protocol.messages import Shutdown
 from impasto.server.settings import ServerSettings
-from impasto.server.shared_memory import map_segment
+from impasto.server.shared_memory import NAMED
 from tests.server.fake_worker import COMMAND, write_style
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+MARK = "IMPASTO_SANDBOX"
 WAIT_S = 30.0
-"""Nothing that is expected takes longer."""
+"""No process needs longer to start, to answer or to end."""
+DRAIN_S = 5.0
+
+STYLES = (
+    *("echo", "invert", "slow-100ms", "slow-400ms", "delay-2ms", "delay-50ms", "delay-400ms", "tiles-512", "fail"),
+    *("oom", "bug", "crash", "crash-once", "crash-twice", "hang", "hang-once", "sticky", "sticky-once", "garbage"),
+)
 
 
-def until(condition: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
-    """What the condition says, as soon as that is true."""
-    end = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < end, f"waited {timeout_s} s in vain"
-        time.sleep(0.005)
-    return found
+# In a thread
 
 
 @dataclass
-class Server:
-    """A running server."""
+class ServerThread:
+    """A server in a thread of the test."""
 
     settings: ServerSettings
     thread: threading.Thread
@@ -73,30 +69,24 @@ class Server:
     def log(self) -> str:
         return (self.folder / "events.log").read_text()
 
-    def left(self) -> int:
-        """The exit code, once the server is gone."""
+    def exit_code(self) -> int:
+        """The exit code, once the server has ended."""
         self.thread.join(WAIT_S)
-        assert not self.thread.is_alive(), "the server did not leave"
+        assert not self.thread.is_alive(), "the server did not end"
         return self.codes[0]
 
 
 @contextmanager
 def served(
     styles: Sequence[str] = ("echo", "invert"), *, limits: Mapping[str, Any] | None = None, **settings: Any
-) -> Iterator[Server]:
-    """A server for the length of a block, in a folder of its own whose path is short enough for a socket."""
-    home = Path(tempfile.mkdtemp(prefix="impasto-", dir="/tmp"))
-    (home / "styles").mkdir()
-    for name in styles:
-        write_style(home / "styles", name)
+) -> Iterator[ServerThread]:
+    """A server in a thread for the length of a block."""
+    root = short_folder(styles)
     asked = ServerSettings(
-        folder=home / "run",
-        devices=("cpu",),
-        styles=(home / "styles",),
-        worker_command=COMMAND,
-        limits=replace(Limits(drain_s=5.0), **(limits or {})),
-    )
-    server = Server(replace(asked, **settings), threading.Thread())
+        folder=root / "run", devices=("cpu",), styles=(root / "styles",), worker_command=COMMAND,
+        limits=replace(Limits(drain_s=DRAIN_S), **(limits or {})),
+    )  # fmt: skip
+    server = ServerThread(replace(asked, **settings), threading.Thread())
     ready = threading.Event()
 
     def run() -> None:
@@ -112,143 +102,218 @@ def served(
         yield server
     finally:
         if server.thread.is_alive():
-            with Raw(server.folder) as closer:
+            with WireClient(server.folder) as closer:
                 closer.tell(Shutdown(secrets.token_bytes(16), at_once=True))
                 server.thread.join(WAIT_S)
-        shutil.rmtree(home, ignore_errors=True)
-        assert not server.thread.is_alive(), "the server did not leave"
+        shutil.rmtree(root, ignore_errors=True)
+        assert not server.thread.is_alive(), "the server did not end"
 
 
-class Raw:
-    """Two DEALER sockets. Every wait has a limit."""
+def short_folder(styles: Sequence[str]) -> Path:
+    """A folder with 'styles' in it, whose path is short enough for a socket below it."""
+    root = Path(tempfile.mkdtemp(prefix="impasto-", dir="/tmp"))
+    (root / "styles").mkdir()
+    for name in styles:
+        write_style(root / "styles", name)
+    return root
 
-    def __init__(self, folder: Path | None = None, *, hello: bool = False, **more: Any) -> None:
-        self.context = zmq.Context()
-        self.context.linger = 0
-        self.control = self.context.socket(zmq.DEALER)
-        self.data = self.context.socket(zmq.DEALER)
-        self.generation = 0
-        self.ring: RingOffered | None = None
-        self.memory: Any = None
-        self.welcome: Welcome | None = None
-        if folder is not None:
-            self.connect(folder)
-        if hello:
-            self.greet(**more)
 
-    def connect(self, folder: Path) -> None:
-        self.control.connect(control_endpoint(folder))
-        self.data.connect(data_endpoint(folder))
+def free_port() -> int:
+    """A port of this machine that is free, with a free one behind it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
 
-    def greet(self, **more: Any) -> Welcome:
-        facts: dict[str, Any] = {"client": "test", "major": 1, "minor": 0, "pid": os.getpid()} | more
-        welcome = self.ask(Hello(**facts), Welcome)
-        self.welcome = welcome
-        self.send(self.data, Join(welcome.session))
-        self.hear(Joined, self.data)
-        return welcome
 
-    def __enter__(self) -> Raw:
-        return self
+# In processes
 
-    def __exit__(self, *_: object) -> None:
-        if self.welcome is not None:
-            self.send(self.control, Goodbye())
-            self.control.close(200)
-        self.memory = None
-        self.context.destroy(linger=0)
 
-    def send(self, socket: Any, message: Any, *payload: Any) -> None:
-        socket.send_multipart([*codec.encode(message), *payload], copy=True)
+@dataclass
+class Program:
+    """A process whose lines of output tell the test how far it is."""
 
-    def tell(self, message: Any) -> None:
-        if self.welcome is None:
-            self.greet()
-        self.send(self.control, message)
+    process: subprocess.Popen[str]
+    stderr: Path
 
-    def ask(self, message: Any, kind: type[Any], *, timeout_s: float = WAIT_S) -> Any:
-        self.send(self.control, message)
-        return self.hear(kind, self.control, timeout_s=timeout_s)
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
-    def hear_parts(self, socket: Any, timeout_s: float = WAIT_S) -> tuple[Any, Sequence[Any]]:
-        assert socket.poll(timeout_s * 1000), f"nothing came for {timeout_s} s"
-        return codec.decode(socket.recv_multipart(), codec.FROM_SERVER)
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
 
-    def hear(self, kind: type[Any], socket: Any, *, timeout_s: float = WAIT_S) -> Any:
-        """The next message of this kind; others are passed over where they may come in between."""
+    def line(self, timeout_s: float = WAIT_S) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], timeout_s)
+        line = self.process.stdout.readline() if ready else ""
+        assert line, f"expected a line within {timeout_s} s; its errors: {self.complaints()[-2000:]}"
+        return line.strip()
+
+    def await_line(self, line: str, timeout_s: float = WAIT_S) -> None:
+        """Read on until this line."""
         end = time.monotonic() + timeout_s
-        while True:
-            message, _ = self.hear_parts(socket, max(0.0, end - time.monotonic()))
-            if isinstance(message, kind):
-                return message
-            assert type(message).TYPE in ("pong", "queued", "styles_changed", "shutting_down"), message
+        while self.line(max(0.0, end - time.monotonic())) != line:
+            pass
 
-    def open_ring(self, slot_bytes: int = 1 << 16, pairs: int = 3) -> RingOffered:
-        offer = self.ask(OpenRing(secrets.token_bytes(16), slot_bytes, pairs), RingOffered)
-        self.memory = map_segment(offer.path, offer.segment_bytes)
-        nonce = self.memory[offer.nonce_offset : offer.nonce_offset + 16]
-        self.ask(AttachRing(secrets.token_bytes(16), offer.ring, nonce), RingReady)
-        self.ring = offer
-        return offer
+    def complaints(self) -> str:
+        """What the process, or a library in it, wrote to stderr."""
+        return self.stderr.read_text()
 
-    def slot(self, pair: int = 0) -> Slot:
-        assert self.ring is not None
-        self.generation += 1
-        return Slot(self.ring.ring, pair, self.generation)
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
 
-    def write(self, pair: int, pixels: np.ndarray[Any, Any]) -> None:
-        assert self.ring is not None
-        start = self.ring.first_slot + 2 * pair * self.ring.slot_bytes
-        self.memory[start : start + pixels.nbytes] = pixels.tobytes()
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.process.kill()
+        self.process.wait(WAIT_S)
 
-    def read(self, pair: int, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        assert self.ring is not None
-        start = self.ring.first_slot + (2 * pair + 1) * self.ring.slot_bytes
-        return np.frombuffer(self.memory[start : start + like.nbytes], like.dtype).reshape(like.shape)
+    def code(self, timeout_s: float = WAIT_S) -> int:
+        """The exit code, once it has ended by itself."""
+        return self.process.wait(timeout_s)
 
-    def submit(self, style: str = "echo", *, pixels: Any = None, payload: Sequence[Any] = (), **more: Any) -> bytes:
-        """Send a frame; inline unless a slot is given."""
-        if pixels is None:
-            pixels = PIXELS
-        if "slot" not in more and not payload:
-            payload = (pixels.tobytes(),)
-        request = request_of(style, pixels, **more)
-        self.send(self.data, request, *payload)
-        return request.id
+    def rss_bytes(self) -> int:
+        return int(psutil.Process(self.pid).memory_info().rss)
 
-    def frame(self, style: str = "echo", **more: Any) -> Any:
-        """The terminal message of one frame."""
-        self.submit(style, **more)
-        message, _ = self.answer()
-        return message
+    def open_files(self) -> Counter[str]:
+        """Open files by their kind: in each name, 'N' stands for a number."""
+        folder = f"/proc/{self.pid}/fd"
+        kinds: Counter[str] = Counter()
+        for number in os.listdir(folder):
+            try:
+                kinds[re.sub(r"\d+", "N", os.readlink(f"{folder}/{number}"))] += 1
+            except FileNotFoundError:
+                continue  # closed meanwhile
+        return kinds
 
-    def answer(self, timeout_s: float = WAIT_S) -> tuple[Any, Sequence[Any]]:
-        """The next message over data that is no place in the queue."""
-        while True:
-            message, parts = self.hear_parts(self.data, timeout_s)
-            if type(message).TYPE != "queued":
-                return message, parts
+    def open_segments(self) -> int:
+        """Shared memory that it holds open."""
+        return sum(count for name, count in self.open_files().items() if name.startswith("/memfd:impasto-"))
 
-    def status(self) -> Status:
-        found = self.ask(AskStatus(secrets.token_bytes(16)), Status)
-        assert isinstance(found, Status)
+
+@dataclass
+class Sandbox:
+    """One runtime folder, its styles, and every process around it."""
+
+    root: Path
+    programs: list[Program] = field(default_factory=list)
+    servers: list[Program] = field(default_factory=list)
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def styles(self) -> Path:
+        return self.root / "styles"
+
+    @property
+    def server(self) -> Program:
+        """The server that was started last."""
+        return self.servers[-1]
+
+    def log(self) -> str:
+        return (self.run / "events.log").read_text()
+
+    def serve(self, *, wait: bool = True, **asked: Any) -> Program:
+        """Start a server; see `server_program` for what may be asked."""
+        facts = {"folder": str(self.run), "styles": str(self.styles), "worker_command": list(COMMAND)} | asked
+        facts["limits"] = {"drain_s": DRAIN_S} | facts.get("limits", {})
+        server = self.start([str(HERE / "server_program.py"), json.dumps(facts)], own_group=True)
+        self.servers.append(server)
+        if wait:
+            server.await_line("ready")
+        return server
+
+    def start(self, arguments: Sequence[str], *, own_group: bool = False, talks: bool = False) -> Program:
+        """Start a Python program that can import the tests; `talks` gives it a standard input."""
+        stderr = self.root / f"stderr-{len(self.programs)}.txt"
+        with stderr.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", *arguments],
+                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=file, text=True, bufsize=1, start_new_session=own_group, cwd=self.root,
+                env={**os.environ, "PYTHONPATH": str(ROOT), MARK: str(self.root)},
+            )  # fmt: skip
+        program = Program(process, stderr)
+        self.programs.append(program)
+        return program
+
+    def client_program(self, what: str, *more: str, folder: Path | None = None) -> Program:
+        """A client in a process of its own; see `client_program` for what it may do."""
+        return self.start([str(HERE / "client_program.py"), what, str(folder or self.run), *more])
+
+    def client(self, **more: Any) -> Client:
+        return Client.connect(self.run, **{"start": False, "timeout_s": WAIT_S, "name": "tester", **more})
+
+    def worker_pid(self, client: Client) -> int:
+        """The process of the one worker, once it is ready."""
+        devices = until(lambda: [each for each in client.status().devices if each.state in ("ready", "busy")])
+        return int(devices[0].pid)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process that bears the mark, zombies excepted."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == str(self.root):
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
         return found
 
-    def shut_down(self, *, at_once: bool = False) -> None:
-        self.ask(Shutdown(secrets.token_bytes(16), at_once), ShuttingDown)
+    def close(self) -> None:
+        """End every process, and check that nothing is left."""
+        alive = [server for server in self.servers if server.alive]
+        for program in self.programs:
+            if program.alive and program not in self.servers:
+                program.process.kill()
+        for server in alive:
+            server.signal(signal.SIGCONT)
+            server.signal(signal.SIGTERM)
+        for program in self.programs:
+            try:
+                program.code()
+            except subprocess.TimeoutExpired:
+                program.process.kill()
+                raise
+            finally:
+                for pipe in (program.process.stdin, program.process.stdout):
+                    if pipe is not None:
+                        pipe.close()
+        until(lambda: not self.processes(), 3.0, f"for these to end: {self.processes()}")
+        pids = {program.pid for program in self.programs}
+        folders = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+        found = [path for folder in folders for path in folder.glob("impasto-*") if NAMED.fullmatch(path.name)]
+        named = [path for path in found if int(path.name.split("-")[1]) in pids]
+        assert not named, f"segments are left: {named}"
+        if alive:
+            assert not list(self.run.glob("*.sock")), "sockets are left"
+        assert not temporary_files(self.root), f"temporary files are left: {temporary_files(self.root)}"
 
-    def still_served(self) -> None:
-        """The next good request gets its frame."""
-        done = self.frame()
-        assert isinstance(done, Done), done
+
+def temporary_files(folder: Path) -> list[str]:
+    """Temporary files of results, anywhere below."""
+    return [str(path) for path in folder.rglob(".*.part*")]
 
 
-PIXELS = np.arange(6 * 8 * 4, dtype=np.uint8).reshape(6, 8, 4)
-
-
-def request_of(style: str, pixels: np.ndarray[Any, Any], **more: Any) -> Submit:
-    height, width, channels = pixels.shape
-    picture = Picture(width, height, channels, str(pixels.dtype), width * channels * pixels.itemsize)  # type: ignore[arg-type]
-    look = more.pop("look", None) or RenderSettings(style)
-    facts = {"id": secrets.token_bytes(16), "look": look, "picture": picture} | more
-    return Submit(**facts)
+@contextmanager
+def new_sandbox(styles: Sequence[str] = STYLES) -> Iterator[Sandbox]:
+    """A sandbox for the length of a block, without a server."""
+    made = Sandbox(short_folder(styles))
+    try:
+        yield made
+        made.close()
+    finally:
+        for process in made.processes():
+            process.kill()
+        for program in made.programs:
+            program.process.poll()
+        shutil.rmtree(made.root, ignore_errors=True)

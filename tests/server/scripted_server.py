@@ -1,4 +1,4 @@
-"""A server that does as it is told: it speaks the whole protocol and paints nothing.
+"""A server that follows a script: it speaks the whole protocol and paints nothing.
 
 Frames come back as they went. The style says what happens: 'echo', 'hold' (until `release`), 'fail', 'late', 'garbage'
 (a short inline result), 'die' (the process ends), and any other is an unknown name. A shot of 10 frames is 'rendered'
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import queue
 import sys
 import threading
 import time
@@ -22,8 +21,8 @@ from typing import Any
 
 import zmq
 
-from impasto.core.errors import ImpastoError, ServerBusy, ServerUnreachable, StyleError, UnknownName
-from impasto.server.client.transport import ChannelName, Endpoints, TransportListener
+from impasto.core.errors import ImpastoError, ServerBusy, StyleError, UnknownName
+from impasto.server.client.transport import ChannelName
 from impasto.server.protocol import limits, messages, pixels
 from impasto.server.protocol.codec import FROM_CLIENT, Part, decode, encode
 from impasto.server.protocol.errors import facts_of
@@ -247,78 +246,8 @@ def _status(id: bytes, boot: bytes) -> messages.Status:
     )
 
 
-class ScriptedTransport:
-    """A transport without a socket: one thread that asks the script. `lose` cuts it."""
-
-    def __init__(self, script: Script, listener: TransportListener) -> None:
-        self._script, self._listener = script, listener
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scripted", daemon=True)
-        script.say = self._say
-        self._thread.start()
-
-    def send(self, channel: ChannelName, parts: Sequence[Part]) -> None:
-        self._inbox.put((channel, [bytes(part) for part in parts]))
-
-    def push(self, act: Callable[[], None]) -> None:
-        """Run something of the script in the thread."""
-        self._inbox.put(act)
-
-    def lose(self, error: ImpastoError | None = None) -> None:
-        self._inbox.put(error or ServerUnreachable("the scripted server closed the connection"))
-
-    def close(self) -> None:
-        self.closed.set()
-        self._inbox.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(LIMIT_S)
-
-    def _say(self, channel: ChannelName, message: Any, parts: Sequence[Part]) -> None:
-        self._listener.heard(channel, [*encode(message), *parts])
-
-    def _run(self) -> None:
-        while True:
-            wait = self._listener.tick(time.monotonic())
-            try:
-                found = self._inbox.get(timeout=max(0.001, min(wait, 0.05)))
-            except queue.Empty:
-                continue
-            if found is None:
-                return
-            if isinstance(found, ImpastoError):
-                self._listener.lost(found)
-                return
-            if callable(found):
-                found()
-            else:
-                self._script.take(*found)
-
-
-class ScriptedAddress:
-    """Where the scripted server is, without a folder or an address."""
-
-    def __init__(self, *, local: bool = True, far: bool = False) -> None:
-        self.local, self.far = local, far
-        self.gone = False
-        self.started = 0
-
-    def reach(self, *, start: bool, timeout_s: float) -> Endpoints:
-        if self.gone and not start:
-            raise ServerUnreachable("no server runs there")
-        self.started += self.gone
-        self.gone = False
-        return Endpoints("control", "data", "the scripted server")
-
-    def may_run(self) -> bool:
-        return not self.gone
-
-    def log_hint(self) -> str:
-        return "; the last line of its log"
-
-
 class SocketServer:
-    """The script behind two real sockets, in the calling thread: `serve` until `stop`."""
+    """The script behind two real sockets: in the calling thread by `serve`, in one of its own as a context manager."""
 
     def __init__(self, script: Script, control: str, data: str, set_up: Callable[[Any], None] | None = None) -> None:
         self._script = script
@@ -333,7 +262,7 @@ class SocketServer:
             router.bind(endpoint)
             self._routers[channel] = router  # type: ignore[index]
 
-    def serve(self, *, idle: Callable[[], None] = lambda: None) -> None:
+    def serve(self) -> None:
         poller = zmq.Poller()
         for router in self._routers.values():
             poller.register(router, zmq.POLLIN)
@@ -344,7 +273,6 @@ class SocketServer:
 
         self._script.say = say
         while not self._stop.is_set():
-            idle()
             ready = dict(poller.poll(10))
             for channel, router in self._routers.items():
                 while router in ready:
@@ -355,10 +283,15 @@ class SocketServer:
                     routes[channel] = route
                     self._script.take(channel, parts)
 
-    def stop(self) -> None:
-        self._stop.set()
+    def __enter__(self) -> SocketServer:
+        """Serve in a thread."""
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+        self._thread.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(LIMIT_S)
         for router in self._routers.values():
             router.close()
         self._context.term()
@@ -369,16 +302,11 @@ class SocketServer:
 def serving(folder: Path, script: Script) -> Iterator[SocketServer]:
     """The scripted server in a thread, holding a runtime folder."""
     prepare_folder(folder)
-    with hold_lock(folder, _owner(script)):
-        server = SocketServer(script, control_endpoint(folder), data_endpoint(folder))
-        thread = threading.Thread(target=server.serve, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-            thread.join(LIMIT_S)
-            server.close()
+    with (
+        hold_lock(folder, _owner(script)),
+        SocketServer(script, control_endpoint(folder), data_endpoint(folder)) as server,
+    ):
+        yield server
 
 
 def _owner(script: Script) -> Owner:

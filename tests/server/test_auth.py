@@ -100,7 +100,7 @@ def test_a_client_needs_its_own_keys_and_the_servers(folder: Path) -> None:
     assert client_auth(folder, ADDRESS, other).server == other.encode()
 
 
-def test_whoever_is_added_is_known_until_revoked(folder: Path) -> None:
+def test_an_added_key_is_known_until_it_is_revoked(folder: Path) -> None:
     key = someone()
     known = AllowList(folder)
     assert known.user_of(key.encode()) is None

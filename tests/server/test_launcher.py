@@ -1,4 +1,4 @@
-"""A server is started once, outlives whoever started it, and says why it does not start."""
+"""A server is started once, outlives the program that started it, and says why it does not start."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from impasto.server.client import Client
 from impasto.server.launcher import default_command, last_line, launch
 from impasto.server.runtime_dir import Owner, log_path, running
 from tests.server.scripted_server import LIMIT_S
+from tests.waiting import until
 
 COMMAND = (sys.executable, "-m", "tests.server.scripted_server", "--lives", "20")
 
@@ -33,10 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def stop(owner: Owner, folder: Path) -> None:
     os.kill(owner.pid, signal.SIGKILL)
-    until = time.monotonic() + LIMIT_S
-    while running(folder) is not None:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: running(folder) is None)
 
 
 def test_a_server_is_started_and_found_again(folder: Path) -> None:
@@ -115,10 +113,7 @@ def test_the_log_is_appended_to_and_private(folder: Path) -> None:
 def test_a_server_that_was_ended_leaves_no_zombie(folder: Path) -> None:
     owner = launch(folder, COMMAND)
     stop(owner, folder)
-    until = time.monotonic() + LIMIT_S
-    while Path(f"/proc/{owner.pid}").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: not Path(f"/proc/{owner.pid}").exists())
 
 
 def test_a_python_serves_by_its_module() -> None:

@@ -74,7 +74,7 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_pat
         prepare_folder(tmp_path / ("long" * 30))
 
 
-def test_whoever_holds_the_folder_can_be_asked_for(folder: Path) -> None:
+def test_the_owner_of_a_folder_can_be_asked_for(folder: Path) -> None:
     assert running(folder) is None
     with hold_lock(folder, ME):
         assert running(folder) == ME

@@ -15,9 +15,9 @@ import pytest
 from impasto.core.errors import ServerBusy
 from impasto.server import shared_memory
 from impasto.server.shared_memory import (
-    Layout,
     NoMapping,
     NoRoom,
+    SegmentLayout,
     create_segment,
     layout_for,
     map_segment,
@@ -41,7 +41,7 @@ def test_slots_begin_at_pages_and_never_overlap() -> None:
 @pytest.mark.parametrize("pair", [-1, 3])
 def test_a_pair_that_is_not_there_is_refused(pair: int) -> None:
     with pytest.raises(ValueError, match="below 3"):
-        Layout(PAGE, 3).in_offset(pair)
+        SegmentLayout(PAGE, 3).in_offset(pair)
 
 
 def test_what_one_side_writes_the_other_reads() -> None:

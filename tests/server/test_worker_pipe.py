@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +14,7 @@ from impasto.server import worker_pipe
 from impasto.server.protocol import codec
 from impasto.server.protocol.worker_messages import CheckStyle, MapRing, Quit, StopWork, WorkerNote
 from impasto.server.worker_pipe import Link, LinkClosed, link_pair, worker_end
+from tests.waiting import until
 
 LIMIT_S = 5.0
 
@@ -46,11 +46,19 @@ def framed(message: object) -> bytes:
 
 def all_of(link: Link, count: int) -> list[object]:
     """The next messages, waiting for them up to a limit."""
-    found: list[object] = []
-    until = time.monotonic() + LIMIT_S
-    while len(found) < count and time.monotonic() < until:
+    return [message for message, _ in with_files(link, count)]
+
+
+def with_files(link: Link, count: int) -> list[tuple[object, int | None]]:
+    """The same, each with its open file."""
+    found: list[tuple[object, int | None]] = []
+
+    def complete() -> bool:
         link.wait(0.1)
-        found += [message for message, _ in link.receive()]
+        found.extend(link.receive())
+        return len(found) >= count
+
+    until(complete, LIMIT_S, pause_s=0)
     return found
 
 
@@ -130,11 +138,7 @@ def test_an_open_file_travels_beside_its_own_message(ends: tuple[Link, Link]) ->
         front.send(StopWork(b"i" * 16))
         front.send(MapRing(index, "", 1), file)
         os.close(file)
-    received = []
-    until = time.monotonic() + LIMIT_S
-    while len(received) < 40 and time.monotonic() < until:
-        worker.wait(0.1)
-        received += worker.receive()
+    received = with_files(worker, 40)
     assert [type(message) for message, _ in received] == [StopWork, MapRing] * 20
     for message, file in received:
         if isinstance(message, MapRing):
@@ -168,10 +172,13 @@ def test_sending_never_waits_for_a_reader_that_sleeps(ends: tuple[Link, Link]) -
         worker.send(message)
     assert worker.unsent > 0
     heard: list[object] = []
-    until = time.monotonic() + LIMIT_S
-    while len(heard) < len(sent) and time.monotonic() < until:
-        heard += [message for message, _ in front.receive()]
+
+    def complete() -> bool:
+        heard.extend(message for message, _ in front.receive())
         worker.flush()
+        return len(heard) >= len(sent)
+
+    until(complete, LIMIT_S, pause_s=0)
     assert heard == sent
     assert worker.flush(LIMIT_S)
 

@@ -12,8 +12,9 @@ import torch
 from impasto.core.errors import TrainingError, UnknownName
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
+from impasto.training.data.domains import load_domains
 from impasto.training.data.pairs import Pair, digest, draw_crops, load_pairs
-from impasto.training.data.pictures import as_float, read_picture
+from impasto.training.data.pictures import as_float, read_picture, sound_pictures
 from impasto.training.recipe import Recipe, recipe_from
 
 
@@ -64,6 +65,41 @@ def test_an_empty_folder_a_missing_one_and_a_damaged_picture_are_refused(tmp_pat
         (tmp_path / folder / "one.png").write_bytes(b"not a picture")
     with pytest.raises(TrainingError, match="could not read a training picture"):
         load_pairs(tmp_path / "b", tmp_path / "a")
+
+
+def folders(tmp_path: Path, damaged: int, of: int) -> tuple[Path, Path]:
+    for number in range(of):
+        for folder in "ba":
+            save(tmp_path / folder / f"{number:02}.png")
+    for number in range(damaged):
+        path = tmp_path / "ab"[number % 2] / f"{number:02}.png"
+        path.write_bytes(path.read_bytes()[:90] if number % 3 else b"not a picture")
+    return tmp_path / "b", tmp_path / "a"
+
+
+def test_a_few_damaged_pictures_are_left_out_and_named(tmp_path: Path) -> None:
+    notes: list[str] = []
+    pairs = load_pairs(*folders(tmp_path, 2, 40), on_note=notes.append)
+    assert len(pairs) == 38
+    assert notes == ["2 of 40 pictures cannot be read and are left out: '00', '01'"]
+
+
+def test_more_damaged_pictures_are_an_error_that_names_them_all(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="could not read 3 of 40 training pictures: '00', '01', '02'; mend"):
+        load_pairs(*folders(tmp_path, 3, 40))
+
+
+def test_damaged_plates_are_left_out_of_domains_and_of_what_is_to_be_painted(tmp_path: Path) -> None:
+    before, after = folders(tmp_path, 2, 40)
+    notes: list[str] = []
+    both = load_domains(before, after, on_note=notes.append)
+    assert (len(both.plates), len(both.wanted)) == (39, 39)
+    assert "'01.png'" in notes[0]
+    assert "'00.png'" in notes[1]
+    paths = sorted(after.iterdir())
+    assert sound_pictures(paths, notes.append) == paths[1:]
+    with pytest.raises(TrainingError, match="could not read a plate"):
+        sound_pictures(paths[:3], notes.append)
 
 
 def test_scene_linear_exr_is_read_as_the_engine_shows_it(tmp_path: Path) -> None:

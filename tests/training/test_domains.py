@@ -40,6 +40,7 @@ def domains() -> Domains:
     )
 
 
+@pytest.mark.slow
 def test_the_colour_of_the_other_folder_comes_over_and_the_content_stays(domains: Domains, tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMALL, steps=150, learning_rate=2e-3, average=0.9, adversarial=1.0)
     net = run(task_for(domains, recipe), recipe, Schedule(tmp_path)).net

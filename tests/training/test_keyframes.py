@@ -51,6 +51,40 @@ def loaded(shot: str, tmp_path: Path, masks: Path | None = None) -> Keyframes:
     return load_keyframes(shot, tmp_path / "keys", masks)
 
 
+@pytest.mark.parametrize("factor", [2.0, 0.5])
+def test_a_key_of_another_size_is_scaled_where_the_shape_agrees_and_it_is_said(
+    shot: str, tmp_path: Path, factor: float
+) -> None:
+    paint = painted(plate(3))
+    size = round(WIDTH * factor), round(HEIGHT * factor)
+    save(tmp_path / "keys" / "k.0003.png", cv2.resize(paint, size, interpolation=cv2.INTER_AREA))
+    found = loaded(shot, tmp_path)
+    (key,) = found.keys
+    assert tuple(key.paint.shape) == (3, HEIGHT, WIDTH)
+    assert np.abs(as_float(key.paint).permute(1, 2, 0).numpy() - paint).mean() < 0.03
+    assert f"key 'k.0003.png' is scaled from {size[0]}x{size[1]} to the frame's {WIDTH}x{HEIGHT}" in found.notes[0]
+
+
+def test_a_key_and_its_mask_turned_by_exif_are_turned_and_it_is_said(shot: str, tmp_path: Path) -> None:
+    import OpenImageIO as oiio
+
+    paint = np.rint(painted(plate(3)) * 255).astype(np.uint8)
+    stored_so = np.ascontiguousarray(np.rot90(paint, 1))  # looked at after a quarter turn clockwise
+    (tmp_path / "keys" / "k.0003.png").unlink()
+    spec = oiio.ImageSpec(HEIGHT, WIDTH, 3, "uint8")
+    spec.attribute("Orientation", 6)
+    out = oiio.ImageOutput.create(str(tmp_path / "keys" / "k.0003.tif"))
+    assert out.open(str(tmp_path / "keys" / "k.0003.tif"), spec)
+    assert out.write_image(stored_so)
+    out.close()
+    save(tmp_path / "masks" / "m.0003.png", np.ones((2 * HEIGHT, 2 * WIDTH, 3), np.float32))
+    found = loaded(shot, tmp_path, tmp_path / "masks")
+    (key,) = found.keys
+    assert np.array_equal(key.paint.permute(1, 2, 0).numpy(), paint)
+    assert "key 'k.0003.tif' is turned as its EXIF orientation says" in found.notes[0]
+    assert "mask 'm.0003.png' is scaled from" in found.notes[1]
+
+
 def test_a_key_is_paired_with_the_frame_of_its_number(shot: str, tmp_path: Path) -> None:
     found = loaded(shot, tmp_path)
     (key,) = found.keys

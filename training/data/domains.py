@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import TrainingError
-from impasto.training.data.pictures import as_float
+from impasto.training.data.pictures import as_float, no_note
 from impasto.training.data.shots import FRAMES, pictures_of
 
 FEWEST = 2
@@ -41,15 +41,21 @@ class Domains:
 
 
 def load_domains(
-    plates: str | Path, wanted: str | Path, *, frames: int = FRAMES, input_space: str | None = None
+    plates: str | Path,
+    wanted: str | Path,
+    *,
+    frames: int = FRAMES,
+    input_space: str | None = None,
+    on_note: Callable[[str], None] = no_note,
 ) -> Domains:
     """Every picture of two folders, or frames of movies and sequences spread over them.
 
-    Raises TrainingError for an unreadable picture, or too few; MediaError for an unreadable shot.
+    A few damaged pictures are left out, see `load_pairs`. Raises TrainingError for more, or too few pictures;
+    MediaError for an unreadable shot.
     """
     both = []
     for source in (plates, wanted):
-        pictures = pictures_of(str(source), frames=frames, input_space=input_space)
+        pictures = pictures_of(str(source), frames=frames, input_space=input_space, on_note=on_note)
         if len(pictures) < FEWEST:
             raise TrainingError(
                 f"expected at least {FEWEST} pictures in '{source}', found {len(pictures)}; "

@@ -16,6 +16,7 @@ from impasto.core.frame import Samples
 from impasto.core.guides import Guide
 from impasto.core.working_picture import WorkingPicture, to_working
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
+from impasto.training.data.fitting import fitted
 from impasto.training.data.frames import PAINTED, Mask, answer_for, mask_of, near_invalid, to_window_of
 from impasto.training.data.guides import GuideSpec, resolve_guides
 from impasto.training.data.pictures import as_float, as_stored, read_one, seen_in
@@ -80,7 +81,8 @@ def load_keyframes(
     """Read the keys of a folder, the frames that they belong to by their number, and some frames between.
 
     Keys lie in the plate's display window, so that a PNG fits an EXR with overscan. A key that is shifted against its
-    frame is moved back by whole pixels, and a note says by how much. `input_space` names the colour space of float
+    frame is moved back by whole pixels, and a note says by how much; one of another size or turned by EXIF is scaled
+    or turned where its shape agrees, and a note says so. `input_space` names the colour space of float
     plates and float keys where their files do not. `guides` are layers that the network sees besides; the frames that
     have keys fix their scales.
 
@@ -131,14 +133,14 @@ def load_keyframes(
 def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:
     """One key in register with its plate, and notes on it for a person."""
     number, name = plate.frame.number, path.name
-    frame = read_one(path, "key")
+    frame, remark = fitted(read_one(path, "key"), plate.frame, name)
     window, own = plate.frame.part.display_window, frame.part.display_window
     if (own.width, own.height) != (window.width, window.height):
         raise TrainingError(
             f"expected keys of the plate's size {window.width}x{window.height}, got {own.width}x{own.height} "
             f"in '{name}'; paint on the full frame {number}"
         )
-    notes = []
+    notes = [f"key {remark}"] if remark else []
     is_float = np.issubdtype(frame.part.pixels.dtype, np.floating)
     if not is_float and np.issubdtype(plate.frame.part.pixels.dtype, np.floating):
         notes.append(
@@ -164,7 +166,9 @@ def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: st
     elif lies.agreement < UNRELATED:
         notes.append(f"key '{name}' hardly shows the outlines of frame {number}; is it painted on that frame?")
     if mask is not None:
-        painted = painted & mask_of(read_one(mask, "mask"), mask.name, plate.frame)
+        matte, remark = fitted(read_one(mask, "mask"), plate.frame, mask.name)
+        notes.extend([f"mask {remark}"] if remark else [])
+        painted = painted & mask_of(matte, mask.name, plate.frame)
     holes = near_invalid(plate)
     if holes is not None:
         notes.append(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,15 @@ from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
 from impasto.core.working_picture import WorkingPicture
 from impasto.training.data.frames import answer_for, mask_of, near_invalid, relative_window, to_window_of
-from impasto.training.data.pictures import as_float, as_stored, picture_files, read_one, seen_in
+from impasto.training.data.pictures import (
+    DamagedPictures,
+    as_float,
+    as_stored,
+    no_note,
+    picture_files,
+    read_one,
+    seen_in,
+)
 from impasto.training.data.shots import FRAMES, is_shot, numbered_frames, same_numbers, spread
 from impasto.training.distributed import ProcessGroup
 
@@ -78,24 +87,28 @@ def load_pairs(
     *,
     frames: int = FRAMES,
     input_space: str | None = None,
+    on_note: Callable[[str], None] = no_note,
 ) -> list[Pair]:
     """Pictures of two folders by their names, or frames of movies and sequences by their numbers.
 
     Of two shots `frames` are taken, spread over them; a folder of numbered pictures beside a shot is used whole. The
     run does not learn what is black in a mask of the same name or number. `input_space` names the space of floats.
 
-    Raises TrainingError for an unmatched, unreadable or differently sized picture, naming it, and MediaError for a
-    shot that cannot be read.
+    Pictures of folders that cannot be read are named all at once: left out with a note to `on_note` where they are few
+    (`MOST_DAMAGED`), else a TrainingError. It is raised for an unmatched or differently sized picture too, naming it;
+    MediaError for a shot that cannot be read.
     """
     sources = [str(source) for source in (before, after) if is_shot(str(source))]
     if sources:
         return list(
             _pairs_by_number(str(before), str(after), None if masks is None else str(masks), frames, input_space)
         )
-    return _pairs_by_name(Path(before), Path(after), None if masks is None else Path(masks), input_space)
+    return _pairs_by_name(Path(before), Path(after), None if masks is None else Path(masks), input_space, on_note)
 
 
-def _pairs_by_name(before: Path, after: Path, masks: Path | None, input_space: str | None) -> list[Pair]:
+def _pairs_by_name(
+    before: Path, after: Path, masks: Path | None, input_space: str | None, on_note: Callable[[str], None]
+) -> list[Pair]:
     befores, afters = picture_files(before), picture_files(after)
     lonely = sorted(befores.keys() ^ afters.keys())
     if lonely:
@@ -113,17 +126,23 @@ def _pairs_by_name(before: Path, after: Path, masks: Path | None, input_space: s
             + (f"'{unused[0]}' is like none; rename or remove it" if unused else "found none; check the path")
         )
     pairs = []
+    damaged = DamagedPictures(on_note)
     for stem in sorted(befores):
-        mask = mattes.get(stem)
-        matte = None if mask is None else read_one(mask, "mask")
-        plate, target = (read_one(files[stem], "training picture") for files in (befores, afters))
-        pairs.append(paired(stem, plate, target, matte, input_space))
+        frames = damaged.read(stem, partial(_read_pair, befores[stem], afters[stem], mattes.get(stem)))
+        if frames is not None:
+            pairs.append(paired(stem, *frames, input_space))
+    damaged.settle()
     if not pairs:
         raise TrainingError(
             f"expected pictures in '{before}', found none; give folders of PNG, JPEG, TIFF or EXR files, "
             "movies or sequences"
         )
     return pairs
+
+
+def _read_pair(before: Path, after: Path, mask: Path | None) -> tuple[Frame, Frame, Frame | None]:
+    matte = None if mask is None else read_one(mask, "mask")
+    return read_one(before, "training picture"), read_one(after, "training picture"), matte
 
 
 def _pairs_by_number(

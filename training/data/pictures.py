@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +16,18 @@ from impasto.core.frame import Frame
 from impasto.core.media import open_reader
 from impasto.core.working_picture import WorkingPicture, to_working
 
+MOST_DAMAGED = 0.05
+"""The share of damaged pictures that a run goes on without."""
+NAMED = 20
+"""Damaged pictures that are named."""
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".hdr")
+
+
+T = TypeVar("T")
+
+
+def no_note(text: str) -> None:
+    """For callers that show no notes."""
 
 
 def picture_files(folder: Path) -> dict[str, Path]:
@@ -21,6 +35,49 @@ def picture_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise TrainingError(f"expected a folder of pictures, '{folder}' is none; check the path")
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
+
+
+class DamagedPictures:
+    """Reads pictures of which some are damaged: all of them are named at once, and a few are left out."""
+
+    def __init__(self, on_note: Callable[[str], None]) -> None:
+        self._on_note = on_note
+        self._read = 0
+        self._errors: dict[str, TrainingError] = {}
+
+    def read(self, name: str, reading: Callable[[], T]) -> T | None:
+        """What `reading` gives, None where it raises a TrainingError, which `settle` reports."""
+        self._read += 1
+        try:
+            return reading()
+        except TrainingError as error:
+            self._errors[name] = error
+            return None
+
+    def settle(self) -> None:
+        """Say what was left out. TrainingError, naming all, where that is more than `MOST_DAMAGED` of the pictures."""
+        if not self._errors:
+            return
+        names = list(self._errors)
+        shown = ", ".join(f"'{name}'" for name in names[:NAMED])
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        first = self._errors[names[0]]
+        if len(names) > MOST_DAMAGED * self._read:
+            if len(names) == 1:
+                raise first
+            raise TrainingError(
+                f"could not read {len(names)} of {self._read} training pictures: {shown}{more}; mend or remove them. "
+                f"Of the first: {first}"
+            ) from first
+        self._on_note(f"{len(names)} of {self._read} pictures cannot be read and are left out: {shown}{more}")
+
+
+def sound_pictures(paths: Sequence[Path], on_note: Callable[[str], None]) -> list[Path]:
+    """The pictures that can be read, after reading each once; see `DamagedPictures`."""
+    damaged = DamagedPictures(on_note)
+    sound = [path for path in paths if damaged.read(path.name, partial(read_one, path, "plate")) is not None]
+    damaged.settle()
+    return sound
 
 
 def read_picture(path: Path, input_space: str | None = None) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.media.numbering import parse_numbered
-from impasto.training.data.orientation import upright
+from impasto.core.media.orientation import upright_as
 from impasto.training.data.pictures import as_stored, read_one, seen_in
 from impasto.training.data.shots import numbered_frames
 
@@ -35,7 +35,7 @@ def working(frame: Frame, input_space: str | None = None) -> Pixels:
     seen = seen_in(frame, input_space)
     is_exact = seen.residual is None and frame.colour.dtype == np.uint8
     picture = as_stored(seen).permute(1, 2, 0).numpy() if is_exact else seen.picture
-    return upright(picture, frame)
+    return upright_as(frame.part, picture)
 
 
 def shrunk(picture: Pixels, long_side: int) -> Pixels:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -14,7 +15,7 @@ from impasto.core.frame import Frame
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.numbering import number_in, parse_numbered
 from impasto.core.media.open import is_live, is_movie
-from impasto.training.data.pictures import as_stored, picture_files, read_picture, seen_in
+from impasto.training.data.pictures import DamagedPictures, as_stored, no_note, picture_files, read_picture, seen_in
 
 FRAMES = 48
 """Frames of a movie or sequence that a run learns from unless told otherwise, spread over it: what memory allows."""
@@ -117,13 +118,20 @@ def spread(numbers: Iterable[int], count: int) -> list[int]:
     return [every[round(index * (len(every) - 1) / (count - 1))] for index in range(count)]
 
 
-def pictures_of(path: str, *, frames: int = FRAMES, input_space: str | None = None) -> dict[str, Tensor]:
+def pictures_of(
+    path: str, *, frames: int = FRAMES, input_space: str | None = None, on_note: Callable[[str], None] = no_note
+) -> dict[str, Tensor]:
     """Every picture of a folder, or `frames` of a movie or sequence spread over it, as training stores them, by name.
 
-    `input_space` names the colour space of float pictures. Raises TrainingError for a path that is none of these.
+    `input_space` names the colour space of float pictures. Damaged pictures of a folder are treated as
+    `load_pairs` does. Raises TrainingError for a path that is none of these.
     """
     if not is_shot(path):
-        return {stem: read_picture(file, input_space) for stem, file in picture_files(Path(path)).items()}
+        damaged = DamagedPictures(on_note)
+        files = picture_files(Path(path)).items()
+        read = {stem: damaged.read(file.name, partial(read_picture, file, input_space)) for stem, file in files}
+        damaged.settle()
+        return {stem: picture for stem, picture in read.items() if picture is not None}
     shot = numbered_frames(path, "picture")
     return {
         f"{frame.number:05}": as_stored(seen_in(frame, input_space))

@@ -5,7 +5,7 @@ Easier to learn from than the pictures themselves: a network paints alike what l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from impasto.core.errors import TrainingError
 from impasto.core.style import find_style, load_style
 from impasto.training.data.pairs import Pair
-from impasto.training.data.pictures import as_float
+from impasto.training.data.pictures import as_float, no_note
 from impasto.training.data.shots import FRAMES, pictures_of
 from impasto.training.preview import stylize
 
@@ -36,9 +36,15 @@ def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu", numbe
         yield replace(pair, after=painted.to("cpu", torch.float16), style=number)
 
 
-def plates_alone(source: str | Path, *, frames: int = FRAMES, input_space: str | None = None) -> list[Pair]:
+def plates_alone(
+    source: str | Path,
+    *,
+    frames: int = FRAMES,
+    input_space: str | None = None,
+    on_note: Callable[[str], None] = no_note,
+) -> list[Pair]:
     """Every picture of a folder, or frames of a movie or sequence, each standing in for its own painted picture."""
-    plates = pictures_of(str(source), frames=frames, input_space=input_space)
+    plates = pictures_of(str(source), frames=frames, input_space=input_space, on_note=on_note)
     if not plates:
         raise TrainingError(f"expected pictures in '{source}', found none; name the folder with the plates")
     return [Pair(name, plate, plate) for name, plate in plates.items()]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
 
 from impasto.core.errors import ImpastoError, UnknownName
-from impasto.hosts.events import CheckDone, RunFailed, RunFinished, line_of
+from impasto.hosts.events import CheckDone, RunFailed, RunFinished
 from impasto.hosts.terminal.doctor import installation, machine
 from impasto.hosts.terminal.exit_codes import INTERNAL
+from impasto.hosts.terminal.printer import emit, say
 from impasto.hosts.terminal.shared_options import Json
 
+INDENT = " " * 9
 MARKS = {"ok": "ok     ", "warning": "note   ", "failed": "FAILED "}
 
 Check = Callable[[], Iterator[CheckDone]]
@@ -33,21 +36,35 @@ def doctor(
         for done in examined(check):
             failed += done.state == "failed"
             if json:
-                print(line_of(done), flush=True)
+                emit(done)
             else:
-                hint = f"\n{' ' * 9}→ {done.hint}" if done.hint else ""
-                print(f"{MARKS[done.state]}  {done.name}: {done.found}{hint}", flush=True)
+                for line in lines_of(done):
+                    say(line)
     if failed:
         message = f"{failed} of the checks failed; do what stands beside them"
         if json:
-            print(line_of(RunFailed("doctor", message, "do what stands beside them", INTERNAL)), flush=True)
+            emit(RunFailed("doctor", message, "do what stands beside them", INTERNAL))
         else:
-            print(message)
+            say(message)
         raise typer.Exit(INTERNAL)
     if json:
-        print(line_of(RunFinished()), flush=True)
+        emit(RunFinished())
     else:
-        print("everything that is needed works")
+        say("everything that is needed works")
+
+
+def lines_of(done: CheckDone) -> list[str]:
+    """A check for a person: its mark, name and finding, then what to do. Long lists go on below, broken at commas."""
+    width = shutil.get_terminal_size().columns
+    lines = [f"{MARKS[done.state]}  {done.name}:"]
+    parts = done.found.split(", ")
+    for index, part in enumerate(parts):
+        item = part + ("," if index + 1 < len(parts) else "")
+        if index and len(lines[-1]) + 1 + len(item) > width:
+            lines.append(INDENT + item)
+        else:
+            lines[-1] += f" {item}"
+    return [*lines, f"{INDENT}→ {done.hint}"] if done.hint else lines
 
 
 def examined(check: Check) -> Iterator[CheckDone]:
@@ -96,6 +113,7 @@ CHECKS: tuple[Check, ...] = (
     installation.check_colour,
     installation.check_styles,
     installation.check_movies,
+    installation.check_streams,
     machine.check_folders,
     machine.check_server,
     machine.check_shared_memory,

@@ -17,6 +17,7 @@ from impasto.hosts.terminal.server.version_check import numbers_in
 
 OLDEST_PYTHON = (3, 11)
 ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
+GPL_ENCODERS = ("libx264", "libx265")
 REINSTALL = "pip install --upgrade 'impasto[server]'"
 
 
@@ -90,7 +91,8 @@ def check_colour() -> Iterator[CheckDone]:
     """The OpenColorIO configuration opens; the names are those that `--input-space` takes."""
     from impasto.core import colour
 
-    yield CheckDone("colour", "ok", f"{colour.config_name()}: {', '.join(colour.spaces())}", "")
+    spaces = colour.spaces()
+    yield CheckDone("colour", "ok", f"{colour.config_name()}, {len(spaces)} spaces: {', '.join(spaces)}", "")
 
 
 def check_styles() -> Iterator[CheckDone]:
@@ -110,13 +112,26 @@ def check_styles() -> Iterator[CheckDone]:
 
 
 def check_movies() -> Iterator[CheckDone]:
-    """The encoders for movies exist."""
+    """The encoders for movies exist. Two of them are GPL, which matters to whoever passes the installation on."""
     import av
 
+    there_are = [name for name in GPL_ENCODERS if name in av.codecs_available]
+    if there_are:
+        found = f"PyAV {av.__version__} brings an FFmpeg with {' and '.join(there_are)}, which are under the GPL"
+        yield CheckDone("codec licences", "ok", f"{found}; impasto itself is Apache-2.0 and does not contain it", "")
     for name, text in ENCODERS.items():
         there = name in av.codecs_available
         hint = "" if there else "install PyAV from PyPI (pip install --force-reinstall av); it brings all encoders"
         yield CheckDone(f"encoder {text}", "ok" if there else "warning", name if there else f"no {name}", hint)
+
+
+def check_streams() -> Iterator[CheckDone]:
+    """The protocols of network streams that FFmpeg was built with."""
+    from impasto.core.media.protocols import PROTOCOLS, has_protocol
+
+    there = [name for name in PROTOCOLS if has_protocol(name)]
+    lacking = [name for name in PROTOCOLS if name not in there]
+    yield CheckDone("streams", "ok", ", ".join(there) + (f"; not {', '.join(lacking)}" if lacking else ""), "")
 
 
 def check_render() -> Iterator[CheckDone]:

@@ -22,6 +22,7 @@ from impasto.hosts.terminal.install.blender_extension.user_folders import (
     program_at,
 )
 from impasto.hosts.terminal.install.blender_extension.wheels import PLATFORMS, cache_folder, fetch
+from impasto.hosts.terminal.printer import say
 
 Platforms = Annotated[
     list[str] | None,
@@ -57,9 +58,7 @@ def package(
     """
     path = Path(output or f"impasto-{version('impasto')}.zip")
     build(path, platform or list(PLATFORMS))
-    print(
-        f"{path}: {path.stat().st_size / 1e6:.1f} MB; drag it into Blender's window, or run `impasto blender install`"
-    )
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB; drag it into Blender's window, or run `impasto blender install`")
 
 
 def install(blender: Blender = None, platform: Platforms = None) -> None:
@@ -75,19 +74,19 @@ def install(blender: Blender = None, platform: Platforms = None) -> None:
         build(extension, platform or [_own_platform()])
         if program is not None:
             installing.install_by(program, extension)
-            print(f"{program}: installed and enabled; {FIND}")
+            say(f"{program}: installed and enabled; {FIND}")
             known = [folder for folder in found_folders() if folder.extension.exists()]
             for folder in known:
                 installing.record_command(folder, installing.own_command())
             if not known:  # a Blender that keeps its files somewhere else
                 command = " ".join(installing.own_command())
-                print(f"name the command in the extension's preferences, if it is not on the PATH: {command}")
+                say(f"name the command in the extension's preferences, if it is not on the PATH: {command}")
             return
         for folder in folders:
             replaced = installing.install(folder, extension)
             installing.record_command(folder, installing.own_command())
             done = "updated; restart Blender if it runs" if replaced else f"installed; {ENABLE}, {FIND}"
-            print(f"{folder.title}: {done}")
+            say(f"{folder.title}: {done}")
 
 
 def uninstall(blender: Blender = None) -> None:
@@ -95,11 +94,11 @@ def uninstall(blender: Blender = None) -> None:
     program, folders = _blenders(blender)
     if program is not None:
         installing.uninstall_by(program)
-        print(f"{program}: removed")
+        say(f"{program}: removed")
         return
     for folder in folders:
         removed = installing.uninstall(folder)
-        print(f"{folder.title}: {'removed; restart Blender if it runs' if removed else 'was not installed'}")
+        say(f"{folder.title}: {'removed; restart Blender if it runs' if removed else 'was not installed'}")
 
 
 def build(path: Path, platforms: Sequence[str]) -> None:

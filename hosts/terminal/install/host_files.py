@@ -19,6 +19,7 @@ from typing import Any, Literal
 from impasto.core.errors import OutputError, OutputExists, UsageError
 from impasto.hosts.bridge import catalogue as catalogues
 from impasto.hosts.bridge import command as commands
+from impasto.hosts.terminal.printer import say
 
 Host = Literal["nuke", "resolve"]
 MANIFEST = "impasto_manifest.json"
@@ -110,9 +111,9 @@ def uninstall_from(folder: Path, *, must_exist: bool = True) -> None:
     if must_exist and not (folder / MANIFEST).exists():
         raise UsageError(f"expected an installation in '{folder}', found none; name its folder with --dir")
     removed = remove(folder)
-    print(f"{folder}: {removed.files} files removed")
+    say(f"{folder}: {removed.files} files removed")
     for path in removed.kept:
-        print(f"kept, because it was changed: {path}")
+        say(f"kept, because it was changed: {path}")
 
 
 def stale_files(wanted: Mapping[str, bytes], folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from impasto.hosts.terminal.install.host_files import (
     uninstall_from,
     without_block,
 )
+from impasto.hosts.terminal.printer import say
 from impasto.hosts.terminal.shared_options import Overwrite
 
 ENTRIES = ("init.py", "menu.py")
@@ -44,13 +45,13 @@ def install(dir: Dir = None) -> None:
     files = python_files()
     files |= {name: (hosts / "nuke" / name).read_bytes() for name in ENTRIES}
     placed = install_files(files, folder)
-    print(f"{folder}: {len(placed)} files")
+    say(f"{folder}: {len(placed)} files")
     if dir is None:
         add_block(init_file(), "nuke", ["import nuke", f"nuke.pluginAddPath({folder.as_posix()!r})"])
-        print(f"{init_file()}: names the folder to Nuke")
+        say(f"{init_file()}: names the folder to Nuke")
     else:
-        print(f"let Nuke find it: add '{folder}' to NUKE_PATH")
-    print("start Nuke again; the node is in the toolbar under Impasto")
+        say(f"let Nuke find it: add '{folder}' to NUKE_PATH")
+    say("start Nuke again; the node is in the toolbar under Impasto")
 
 
 def uninstall(dir: Dir = None) -> None:
@@ -85,8 +86,8 @@ def live(
     check_target("torchscript", network, overwrite=overwrite).backend()
     exported = export_to("torchscript", load_style(path), network, linear=True, overwrite=overwrite)
     script.write_text(live_script(exported.path.resolve(), exported.facts), encoding="utf-8")
-    print(f"{network}: at most {exported.largest_difference:.1g} from the engine")
-    print(f"{script}: open it in NukeX, press 'Create .cat file', view the Inference node")
+    say(f"{network}: at most {exported.largest_difference:.1g} from the engine")
+    say(f"{script}: open it in NukeX, press 'Create .cat file', view the Inference node")
 
 
 def python_files() -> dict[str, bytes]:

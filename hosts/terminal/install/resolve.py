@@ -14,8 +14,8 @@ import typer
 from impasto.core.errors import ImpastoError, UsageError
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
-from impasto.hosts.events import CheckDone, Event, RunCancelled, RunFinished, RunWarning, line_of
-from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of
+from impasto.hosts.events import CheckDone, Event, RunCancelled, RunFinished, RunWarning
+from impasto.hosts.resolve.job_record import forget_job, open_jobs, record_of, unusable_jobs
 from impasto.hosts.resolve.request import PLACES, SCOPES, Request, remember
 from impasto.hosts.resolve.ui import JobStopped, UserInterface
 from impasto.hosts.terminal.controls import with_parameters
@@ -28,6 +28,7 @@ from impasto.hosts.terminal.install.host_files import (
     uninstall_from,
 )
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.printer import emit, say, say_aside
 from impasto.hosts.terminal.shared_options import Json
 
 SUPPORT = "impasto"
@@ -53,8 +54,8 @@ def install(dir: Dir = None) -> None:
     """
     folder = home_folder() if dir is None else dir.resolve()
     placed = install_files(wanted_files(folder), folder)
-    print(f"{folder}: {len(placed)} files")
-    print("it is under Workspace > Scripts > Impasto")
+    say(f"{folder}: {len(placed)} files")
+    say("it is under Workspace > Scripts > Impasto")
 
 
 def uninstall(dir: Dir = None) -> None:
@@ -112,13 +113,15 @@ def jobs(
     """List the jobs that did not come to their end and can be continued."""
     root = Request(folder=str(folder.resolve()) if folder else "").root()
     known = open_jobs(root)
+    for problem in unusable_jobs(root):
+        say_aside(f"note: {problem}")
     if forget is not None and forget not in {job.id for job in known}:
         raise UsageError(f"expected a job of the list, got '{forget}'; `impasto resolve jobs` shows it")
     for job in known:
         if job.id == forget:
             forget_job(job, root)
         elif forget is None:
-            print(f"{job.id}  {job.what}: {job.message or 'the host was closed'}")
+            say(f"{job.id}  {job.what}: {job.message or 'the host was closed'}")
 
 
 class TerminalInterface(UserInterface):
@@ -134,7 +137,7 @@ class TerminalInterface(UserInterface):
     def show_progress(self, fraction: float, text: str) -> None:
         """A line at every step."""
         if text != self._step and not self._json:
-            print(text, file=sys.stderr, flush=True)
+            say_aside(text)
         self._step = text
 
     def stop_requested(self) -> bool:
@@ -148,11 +151,11 @@ class TerminalInterface(UserInterface):
     def show(self, event: Event) -> None:
         """An event as a line, for a program or a person."""
         if self._json:
-            print(line_of(event), flush=True)
+            emit(event)
         elif isinstance(event, RunWarning):
-            print(f"note: {event.message}", file=sys.stderr, flush=True)
+            say_aside(f"note: {event.message}")
         elif isinstance(event, RunFinished):
-            print(f"done; plates and results are in {event.output}", flush=True)
+            say(f"done; plates and results are in {event.output}")
 
 
 def _run(request: Request, ui: UserInterface, *, resume: bool) -> Path:
@@ -209,6 +212,9 @@ def host_checks() -> Iterator[CheckDone]:
         yield CheckDone(
             "resolve jobs", "warning", found, "start Impasto in Resolve, or `impasto resolve run --continue`"
         )
+    for problem in unusable_jobs(Request().root()):
+        text, _, hint = problem.rpartition("; ")
+        yield CheckDone("resolve jobs", "warning", text, hint)
     yield _connection_check()
 
 

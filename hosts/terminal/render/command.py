@@ -12,8 +12,10 @@ from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from impasto.core.media.shot import FrameRange
+    from impasto.hosts.events import Event
     from impasto.hosts.terminal.report import Reporter
     from impasto.server.protocol.messages import ShotJob
 
@@ -35,7 +37,9 @@ def render(
             help="Name or .safetensors file; `impasto styles` lists the names. NAME@A, NAME@A=0.7+B=0.3: of several.",
         ),
     ] = None,
-    frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="LIST", help="These frames alone: A-B, A-BxN, A,B,C.")
+    ] = None,
     matte: Annotated[
         str | None,
         typer.Option("--matte", metavar="PATH", help="Strength per pixel: a still, or numbered like the shot."),
@@ -84,6 +88,10 @@ def render(
             "first and after the last it stays.",
         ),
     ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -112,6 +120,7 @@ def render(
     The server renders: it is started where none runs, keeps the style ready for the next shot, and leaves
     after a quarter of an hour without work.
     """
+    from impasto.core.media.frame_list import parse_frame_list
     from impasto.hosts.terminal.render.job import job_from
     from impasto.hosts.terminal.report import reporter_for
 
@@ -131,44 +140,62 @@ def render(
             precision=precision,
             device=device,
             animate=animate,
+            rate=rate,
             overwrite=overwrite,
             resume=resume,
             controls=controls,
         )
         if local and server is not None:
             raise UsageError("expected --local or --server, got both; give one of them")
+        runs = () if frames is None else parse_frame_list(frames)
         if local:
-            finished = _here(job, reporter, interrupts.asked)
+            finished = _here(job, runs, reporter, interrupts.asked)
         else:
-            finished = _there(job, reporter, interrupts.asked, server, server_key)
+            finished = _there(job, runs, reporter, interrupts.asked, server, server_key)
     if not finished:
         raise typer.Exit(INTERRUPTED)
 
 
-def _here(job: ShotJob, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
+def _here(job: ShotJob, runs: Sequence[FrameRange], reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
     from impasto.core.style import find_style, read_card
-    from impasto.hosts.terminal.render.local import render_here
+    from impasto.hosts.terminal.render.frame_runs import render_runs
+    from impasto.hosts.terminal.render.local import lazy_engine, render_here
     from impasto.hosts.terminal.render.progress import ProgressReporter
     from impasto.hosts.terminal.style.listing import default_style
     from impasto.server.protocol.messages import Cancelled
 
     path = find_style(job.look.style or default_style())
     card = read_card(path)
-    progress = ProgressReporter(job.input, card.name, reporter.show)
-    end = render_here(job, path, card, progress, cancelled)
-    progress.ended(end)
-    return not isinstance(end, Cancelled)
+    painter = lazy_engine(job.look, path, card)
+
+    def render(run: ShotJob, show: Callable[[Event], None]) -> bool:
+        progress = ProgressReporter(run.input, card.name, show)
+        end = render_here(run, painter, progress, cancelled)
+        progress.ended(end)
+        return not isinstance(end, Cancelled)
+
+    return render_runs(job, runs, reporter.show, render)
 
 
 def _there(
-    job: ShotJob, reporter: Reporter, cancelled: Callable[[], bool], server: str | None, server_key: str | None
+    job: ShotJob,
+    runs: Sequence[FrameRange],
+    reporter: Reporter,
+    cancelled: Callable[[], bool],
+    server: str | None,
+    server_key: str | None,
 ) -> bool:
+    from impasto.hosts.terminal.render.frame_runs import render_runs
     from impasto.hosts.terminal.render.served import render_there
     from impasto.hosts.terminal.server.connect import connected
 
     notes: list[str] = []
     with connected(CLIENT, server, server_key, start=server is None, lane="batch", warn=notes.append) as client:
-        return render_there(client, job, reporter.show, cancelled, local=server is None, notes=notes)
+
+        def render(run: ShotJob, show: Callable[[Event], None]) -> bool:
+            return render_there(client, run, show, cancelled, local=server is None, notes=notes)
+
+        return render_runs(job, runs, reporter.show, render)
 
 
 def _notice(*, json: bool) -> str:

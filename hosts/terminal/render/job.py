@@ -10,7 +10,8 @@ from typing import Any
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, Resize
-from impasto.core.media.shot import FrameRange
+from impasto.core.media.frame_list import parse_frame_list
+from impasto.core.media.frame_rate import require_rate
 from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.controls import given
@@ -37,13 +38,15 @@ def job_from(
     precision: str = "auto",
     device: str = "auto",
     animate: str | None = None,
+    rate: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     controls: Mapping[str, Any],
 ) -> ShotJob:
     """The job that these options describe, with paths as they were typed; no style is an empty one.
 
-    `controls` has the options of the tables, None where they were not given. Raises UsageError for what cannot work.
+    Frames that do not follow each other are left to `render_runs`. `controls` has the options of the tables, None where
+    they were not given. Raises UsageError for what cannot work.
     """
     paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion}
     for what, path in (*paths.items(), *(("guides", path) for path in guides)):
@@ -61,7 +64,9 @@ def job_from(
     sizes = [controls.get(name) or "" for name in ("before_resize", "after_resize")]
     for size in filter(None, sizes):
         Resize.parse(size)
-    run = None if frames is None else FrameRange.parse(frames)
+    require_rate(rate or "")
+    runs = () if frames is None else parse_frame_list(frames)
+    run = runs[0] if len(runs) == 1 else None
     vectors = None if motion is None else MotionSource.parse(motion)
     return ShotJob(
         look,
@@ -81,6 +86,7 @@ def job_from(
         guides=guides,
         motion="" if vectors is None else vectors.path or input,
         motion_layer="" if vectors is None else vectors.named,
+        rate=rate or "",
     )
 
 

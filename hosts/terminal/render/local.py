@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +14,23 @@ from impasto.hosts.terminal.render.progress import ProgressReporter
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Rendered
     from impasto.core.frame import Frame
-    from impasto.server.protocol.messages import ShotEnd, ShotJob
+    from impasto.server.protocol.messages import RenderSettings, ShotEnd, ShotJob
 
 
 def render_here(
-    job: ShotJob, path: Path, card: Card, progress: ProgressReporter, cancelled: Callable[[], bool]
+    job: ShotJob, painter: LazyEngine, progress: ProgressReporter, cancelled: Callable[[], bool]
 ) -> ShotEnd:
-    """Render with the style of this file; `card` is its card."""
-    prepare_process()
-    from impasto.server.shots.job import tile_of
+    """Render a shot with the engine, which later shots may use too."""
     from impasto.server.shots.render import render_shot
 
-    look = job.look
+    return render_shot(job, painter, on_event=progress.on_event, cancelled=cancelled)
+
+
+def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:
+    """An engine with the style of this file, whose card is `card`, as these settings ask for it."""
+    prepare_process()
+    from impasto.server.shots.job import tile_of
+
     device = look.device or "auto"
 
     def load() -> Engine:
@@ -34,13 +38,12 @@ def render_here(
 
         return Engine(path, device=device, precision=look.precision, tile=tile_of(look.tile))
 
-    def resolve_precision() -> str:
+    def precision_for(eight_bit: bool) -> str:
         from impasto.core.engine import choose_device, choose_precision
 
-        return choose_precision(look.precision, choose_device(device))
+        return choose_precision(look.precision, choose_device(device), eight_bit=eight_bit)
 
-    painter = LazyEngine(card, load, resolve_precision)
-    return render_shot(job, painter, on_event=progress.on_event, cancelled=cancelled)
+    return LazyEngine(card, load, precision_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,15 @@ class UnloadedStyle:
 class LazyEngine:
     """An engine that is built for the first frame: bad input is refused, and read, before torch is loaded."""
 
-    def __init__(self, card: Card, load: Callable[[], Engine], resolve_precision: Callable[[], str]) -> None:
+    def __init__(self, card: Card, load: Callable[[], Engine], precision_for: Callable[[bool], str]) -> None:
         self.style = UnloadedStyle(card)
         self._load = load
-        self._resolve_precision = resolve_precision
+        self._precision_for = precision_for
         self._engine: Engine | None = None
 
-    @cached_property
-    def precision(self) -> str:
-        """What the engine will count in, found without building it."""
-        return self._resolve_precision()
+    def precision_for(self, *, eight_bit: bool) -> str:
+        """What the engine will count in, found without building it; see `Engine.precision_for`."""
+        return self._precision_for(eight_bit)
 
     def render(self, frame: Frame, *arguments: Any, **more: Any) -> Rendered:
         """What the engine renders; see `impasto.core.engine.Engine.render`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.core.errors import UsageError
+from impasto.hosts.terminal.printer import say
 
 if TYPE_CHECKING:
     from impasto.core.frame import Samples
@@ -47,7 +48,7 @@ def sheet(
     facts = ShotInfo("", "still", 1, 1, pixels.shape[1], pixels.shape[0])
     with open_writer(output, facts, overwrite=overwrite) as writer:
         path = writer.write(Frame.from_pixels(pixels))
-    print(f"{path}: {len(columns)} frames, plate above, result below")
+    say(f"{path}: {len(columns)} frames, plate above, result below")
 
 
 def numbers_to_show(plate: ShotInfo, result: ShotInfo, count: int) -> list[tuple[int, int]]:
@@ -81,17 +82,17 @@ def picture_at(path: str, info: ShotInfo, number: int, width: int) -> Samples:
     import cv2
     import numpy as np
 
-    from impasto.core.display_picture import to_display, upright
+    from impasto.core.display_picture import to_display
     from impasto.core.media import FrameRange, open_reader
+    from impasto.core.media.orientation import is_across, upright_as
 
     wanted = None if info.kind == "still" else FrameRange(number, number)
     with open_reader(path, frames=wanted) as reader:
         frame = next(iter(reader))
     shown = to_display(frame)
     aspect = frame.part.pixel_aspect * shown.shape[1] / shown.shape[0]
-    rotation = info.movie.rotation if info.movie is not None else 0
-    shown = upright(shown, rotation)
-    aspect = 1 / aspect if rotation % 180 else aspect
+    shown = upright_as(frame.part, shown)
+    aspect = 1 / aspect if is_across(frame.part) else aspect
     size = width, min(max(1, round(width / aspect)), 4 * width)
     method = cv2.INTER_AREA if size[0] <= shown.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(shown, size, interpolation=method), np.float32)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from impasto.hosts.terminal.printer import say, say_aside
 from impasto.server import auth as store
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the key pair that is there.")]
@@ -14,8 +15,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the key pa
 def new(overwrite: Overwrite = False) -> None:
     """Make your own key pair, for servers on other machines."""
     pair = store.new_pair(store.auth_folder(), store.CLIENT, replace=overwrite)
-    print(f"your public key: {pair.public.decode()}")
-    print(f"on the server's machine: impasto auth add NAME '{pair.public.decode()}'")
+    say(f"your public key: {pair.public.decode()}")
+    say(f"on the server's machine: impasto auth add NAME '{pair.public.decode()}'")
 
 
 def add(
@@ -27,13 +28,13 @@ def add(
 ) -> None:
     """Let somebody use your server over the network. A running server knows at once."""
     holder = store.add(store.auth_folder(), name, key, role)
-    print(f"{holder.name} may use the server ({holder.role})")
+    say(f"{holder.name} may use the server ({holder.role})")
 
 
 def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `impasto auth list` shows it.")]) -> None:
     """Take somebody's key off the list. A running server knows at once."""
     store.revoke(store.auth_folder(), name)
-    print(f"{name} may not use the server any more")
+    say(f"{name} may not use the server any more")
 
 
 def trust(
@@ -44,24 +45,24 @@ def trust(
 ) -> None:
     """Remember the public key of a server on another machine."""
     store.trust(store.auth_folder(), address, key)
-    print(f"{address} is trusted; use it with --server {address}")
+    say(f"{address} is trusted; use it with --server {address}")
 
 
 def show() -> None:
     """Show your public keys, who may use your server, and which servers you trust."""
     folder = store.auth_folder()
-    print(f"key files in {folder}")
+    say(f"key files in {folder}")
     for name, text in ((store.CLIENT, "your public key"), (store.SERVER, "your server's public key")):
         public = folder / f"{name}{store.PUBLIC}"
         found = store.public_key(str(public)).decode() if public.exists() else "none yet"
-        print(f"  {text}: {found}")
+        say(f"  {text}: {found}")
     known = store.AllowList(folder)
-    print("may use your server:" if known.entries() else "nobody may use your server over the network")
+    say("may use your server:" if known.entries() else "nobody may use your server over the network")
     for holder in known.entries():
-        print(f"  {holder.name}  {holder.role}  {holder.public.decode()}")
+        say(f"  {holder.name}  {holder.role}  {holder.public.decode()}")
     trusted = store.trusted(folder)
-    print("servers that you trust:" if trusted else "no servers that you trust")
+    say("servers that you trust:" if trusted else "no servers that you trust")
     for address, key in trusted.items():
-        print(f"  {address}  {key.decode()}")
+        say(f"  {address}  {key.decode()}")
     for problem in known.problems:
-        typer.echo(f"note: {problem}", err=True)
+        say_aside(f"note: {problem}")

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from impasto.core.errors import ServerError, UsageError
-from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, ServerReady, line_of
+from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, ServerReady
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
+from impasto.hosts.terminal.printer import emit, say, say_aside
 from impasto.hosts.terminal.shared_options import Json
 from impasto.server.settings import ServerSettings
 
@@ -67,7 +68,7 @@ def serve(
         note = version_note(first.version, local=True) if first is not None else None
         raise type(error)(f"{error} ({note})" if note else str(error)) from error
     if json:
-        print(line_of(RunCancelled(None, 0, 0.0) if code else RunFinished()), flush=True)
+        emit(RunCancelled(None, 0, 0.0) if code else RunFinished())
     if code:
         raise typer.Exit(INTERRUPTED)
 
@@ -125,20 +126,19 @@ def print_ready(settings: ServerSettings, *, json: bool) -> None:
     metrics = None if settings.metrics_port is None else f"http://127.0.0.1:{settings.metrics_port}/metrics"
     key, notes = listening_facts(settings)
     if json:
-        print(line_of(ServerReady(own_version(), os.getpid(), endpoints, count, metrics, key)), flush=True)
+        emit(ServerReady(own_version(), os.getpid(), endpoints, count, metrics, key))
         for note in notes:
-            print(line_of(RunWarning(note)), flush=True)
+            emit(RunWarning(note))
         return
     extra = f"; metrics at {metrics}" if metrics else ""
-    print(
+    say(
         f"{own_version()} serves {count} styles at {' and '.join(endpoints)} (process {os.getpid()}){extra};"
-        " Ctrl-C ends it",
-        flush=True,
+        " Ctrl-C ends it"
     )
     if key is not None:
-        print(f"on a client's machine: impasto auth trust tcp://THIS-HOST:{port_of(settings)} '{key}'", flush=True)
+        say(f"on a client's machine: impasto auth trust tcp://THIS-HOST:{port_of(settings)} '{key}'")
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say_aside(f"note: {note}")
 
 
 def listening_facts(settings: ServerSettings) -> tuple[str | None, list[str]]:

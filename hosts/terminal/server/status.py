@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.hosts.events import RunFinished, RunWarning, ServerStatus, line_of
+from impasto.hosts.events import RunFinished, RunWarning, ServerStatus
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.printer import console, emit
 from impasto.hosts.terminal.report import clock_text, counted
 from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 
@@ -42,10 +43,10 @@ def status(
     ):
         if json:
             for found in statuses(client, interrupts, watch=watch):
-                print(line_of(event_of(found)), flush=True)
+                emit(event_of(found))
             for note in notes:
-                print(line_of(RunWarning(note)), flush=True)
-            print(line_of(RunFinished()), flush=True)
+                emit(RunWarning(note))
+            emit(RunFinished())
         else:
             _show(statuses(client, interrupts, watch=watch), notes, live=watch)
 
@@ -69,17 +70,16 @@ def event_of(found: Status) -> ServerStatus:
 
 
 def _show(found: Iterator[Status], notes: Sequence[str], *, live: bool) -> None:
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(highlight=False)
-    if not live or not console.is_terminal:
+    screen = console()
+    if not live or not screen.is_terminal:
         for each in found:
-            console.print(page(each, notes))
+            screen.print(page(each, notes))
         return
-    with Live(console=console, auto_refresh=False) as screen:
+    with Live(console=screen, auto_refresh=False) as area:
         for each in found:
-            screen.update(page(each, notes), refresh=True)
+            area.update(page(each, notes), refresh=True)
 
 
 def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
@@ -113,14 +113,15 @@ def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
 
 
 def _devices(found: Status) -> RenderableType:
+    from rich.text import Text
+
     table = _table("device", "state", "precision", "memory", "warm styles", "restarts", "process")
     for each in found.devices:
-        state = f"[{COLOURS['degraded']}]lost[/]" if each.state == "lost" else each.state
+        state = Text(each.state, style=COLOURS["degraded"] if each.state == "lost" else "")
         memory = f"{megabytes(each.rss_bytes)}"
         if each.device_total_bytes:
             memory += f", device {megabytes(each.device_bytes)} of {megabytes(each.device_total_bytes)}"
-        name = _plain(f"{each.device} {each.name}".strip())
-        warm = _plain(", ".join(each.loaded) or "none")
+        name, warm = f"{each.device} {each.name}".strip(), ", ".join(each.loaded) or "none"
         table.add_row(name, state, each.precision, memory, warm, str(each.restarts), str(each.pid))
     return table
 
@@ -128,10 +129,9 @@ def _devices(found: Status) -> RenderableType:
 def _clients(found: Status) -> RenderableType:
     table = _table("client", "user", "from", "lane", "pixels", "running", "waiting")
     for each in found.clients:
-        where = _plain(f"{each.host} process {each.pid}".strip())
+        where = f"{each.host} process {each.pid}".strip()
         table.add_row(
-            _plain(each.client), _plain(each.user), where, each.lane, each.transport, str(each.running),
-            str(each.queued),
+            each.client, each.user, where, each.lane, each.transport, str(each.running), str(each.queued)
         )  # fmt: skip
     return table
 
@@ -143,13 +143,6 @@ def _table(*headings: str) -> Table:
     for column in table.columns:
         column.overflow = "fold"
     return table
-
-
-def _plain(text: str) -> str:
-    """A client's text with its brackets escaped, since rich reads brackets as markup."""
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def megabytes(count: int) -> str:

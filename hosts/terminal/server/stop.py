@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+import os
+import signal
+import time
+from typing import Annotated, Final
 
 import typer
 
-from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
-from impasto.hosts.events import RunFinished, RunWarning, line_of
+from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
+from impasto.hosts.events import RunFinished, RunWarning
+from impasto.hosts.terminal.printer import emit, say
 from impasto.hosts.terminal.server.own_server import await_end
 from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 from impasto.server.runtime_dir import running, runtime_folder
 
 END_S = 15.0
 """How long a server may take to end after its own drain time."""
+
+NOW_S: Final = 2.7
+"""How long the user's own server may take with --now. Then its process is killed, and its workers go with it."""
 
 
 def stop(
@@ -30,6 +38,10 @@ def stop(
     owner = running(folder)
     if server is None and owner is None:
         _say("no server runs", json=json)
+        return
+    if server is None and owner is not None and now and hasattr(signal, "SIGKILL"):
+        _stop_now(owner.pid)
+        _say("the server has ended", json=json)
         return
     from impasto.hosts.terminal.server.connect import connected
 
@@ -48,6 +60,21 @@ def stop(
         _say("the server ends", json=json)
 
 
+def _stop_now(pid: int) -> None:
+    """End the user's own server within 3 s, whatever hangs: SIGTERM drains, a second one cancels, SIGKILL ends it."""
+    until = time.monotonic() + NOW_S
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(2):
+            os.kill(pid, signal.SIGTERM)
+            time.sleep(0.02)
+    try:
+        await_end(max(0.0, until - time.monotonic()))
+    except ServerError:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        await_end(END_S)
+
+
 def drain_s() -> float:
     """How long a server finishes what runs before it cancels it."""
     from impasto.server.protocol.limits import Limits
@@ -57,7 +84,7 @@ def drain_s() -> float:
 
 def _say(text: str, *, json: bool) -> None:
     if json:
-        print(line_of(RunWarning(text)))
-        print(line_of(RunFinished()), flush=True)
+        emit(RunWarning(text))
+        emit(RunFinished())
     else:
-        print(text, flush=True)
+        say(text)

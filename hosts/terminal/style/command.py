@@ -14,9 +14,10 @@ import typer
 from impasto.core.card import Card, KeyFacts, Training
 from impasto.core.style import file_of, find_style, load_style, read_card
 from impasto.core.style_reference import name_of
-from impasto.hosts.events import CardShown, RunCancelled, RunFinished, StyleExported, StylesCompared, line_of
+from impasto.hosts.events import CardShown, RunCancelled, RunFinished, StyleExported, StylesCompared
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.printer import console, emit, say
 from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import clock_text, counted, reporter_for
 from impasto.hosts.terminal.shared_options import Json, Overwrite
@@ -38,8 +39,8 @@ def show(style: StyleName, json: Json = False) -> None:
     card = read_card(path)
     megabytes = round(file_of(path).stat().st_size / 1e6, 2)
     if json:
-        print(line_of(CardShown(name_of(str(path)), str(path), megabytes, loads(card.to_json()))), flush=True)
-        print(line_of(RunFinished()), flush=True)
+        emit(CardShown(name_of(str(path)), str(path), megabytes, loads(card.to_json())))
+        emit(RunFinished())
         return
     _print_card(card, f"{path} ({megabytes:.1f} MB)")
 
@@ -96,13 +97,13 @@ def compare(
             reporter.show(found)
             reporter.show(done)
             return
-    from rich.console import Console
-
-    console = Console()
-    console.print(table_of(found), markup=False)
-    console.print(LEGEND, markup=False, highlight=False)
+    screen = console()
+    screen.print(table_of(found))
+    screen.print()
+    for line in LEGEND:
+        screen.print(line)
     if output:
-        print(f"{output}: {counted(done.frames, 'frame')} in {clock_text(seconds)}; plate, then A, then B")
+        say(f"{output}: {counted(done.frames, 'frame')} in {clock_text(seconds)}; plate, then A, then B")
 
 
 def export(
@@ -136,19 +137,18 @@ def export(
         event = StyleExported(
             name_of(str(path)), str(output), form, megabytes, exported.largest_difference, exported.facts
         )
-        print(line_of(event), flush=True)
-        print(line_of(RunFinished(str(output))), flush=True)
+        emit(event)
+        emit(RunFinished(str(output)))
         return
-    print(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
+    say(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
     for name in ("colour", "input", "axes", "stride", "keys", "licence"):
-        print(f"  {name}: {exported.facts[f'impasto.{name}']}")
+        say(f"  {name}: {exported.facts[f'impasto.{name}']}")
 
 
 NOTICE = "stopping; what is done so far is kept. Press Ctrl-C again to quit at once"
 
 
 def _print_card(card: Card, where: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -157,7 +157,7 @@ def _print_card(card: Card, where: str) -> None:
     for name, text in card_rows(card):
         table.add_row(name, text)
     table.add_row("file", where)
-    Console().print(table, markup=False)
+    console().print(table)
 
 
 def card_rows(card: Card) -> list[tuple[str, str]]:
@@ -169,7 +169,7 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         ("title", card.title),
         ("description", card.description),
         ("licence", card.licence),
-        ("credit", "\n".join(card.credits)),
+        *(("credit", text) for text in card.credits),
         ("size", card.size),
         ("network", f"{card.generator}: {network}"),
         ("frame", f"{tiles}; sides padded to {card.stride}"),

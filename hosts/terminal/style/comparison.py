@@ -109,6 +109,7 @@ def _compare(
 ) -> Findings:
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame
+    from impasto.core.media.orientation import is_across
     from impasto.core.style_comparison import Comparison
     from impasto.hosts.terminal.style.panels import layout_for, page
 
@@ -131,7 +132,7 @@ def _compare(
             if layout is None:
                 height, width = pictures[0].shape[:2]
                 aspect = frame.part.pixel_aspect
-                layout = layout_for(width, height, 1 / aspect if _rotation(info) % 180 else aspect, 3)
+                layout = layout_for(width, height, 1 / aspect if is_across(frame.part) else aspect, 3)
             sheet = page(pictures, ("plate", *plan.labels), layout)
             path = movie.write(Frame.from_pixels(sheet, number=frame.number))
         pace = done / (time.monotonic() - begun)
@@ -159,24 +160,20 @@ def _painted(
     plan: ComparisonPlan, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and the two results as display pictures, upright, and its invalid pixels."""
-    from impasto.core.display_picture import to_display, upright
+    from impasto.core.display_picture import to_display
     from impasto.core.frame_settings import FrameSettings
+    from impasto.core.media.orientation import upright_as
 
-    rotation = _rotation(reader.info)
     settings = FrameSettings(input_space=plan.input_space)
     for plate_alone in reader:
         parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
         frame = replace(plate_alone, guides=parts)
         first, second = (engine.render(frame, settings) for engine in engines)
         plate, ours, theirs = (
-            upright(to_display(each, input_space=plan.input_space), rotation)
+            upright_as(frame.part, to_display(each, input_space=plan.input_space))
             for each in (frame, first.frame, second.frame)
         )
         yield frame, (plate, ours, theirs), first.report.invalid_pixels
-
-
-def _rotation(info: ShotInfo) -> int:
-    return info.movie.rotation if info.movie is not None else 0
 
 
 ROWS = (
@@ -193,7 +190,8 @@ ROWS = (
 )
 """Field of `Figures`, name in the table, and meaning."""
 
-LEGEND = "\n" + "\n".join(f"{name}: {meaning}" for _, name, meaning in ROWS)
+LEGEND = tuple(f"{name}: {meaning}" for _, name, meaning in ROWS)
+"""One line for each row of the table."""
 
 
 def table_of(found: StylesCompared) -> Table:

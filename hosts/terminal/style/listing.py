@@ -6,31 +6,30 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
-
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.params import PARAMETERS
 from impasto.core.style import file_of, offered_by, read_card, style_files
 from impasto.core.style_reference import name_of
-from impasto.hosts.events import Event, ParameterFound, RunFinished, RunWarning, StyleFound, line_of
+from impasto.hosts.events import Event, ParameterFound, RunFinished, RunWarning, StyleFound
+from impasto.hosts.terminal.printer import console, emit, say_aside
 from impasto.hosts.terminal.shared_options import Json
 
 PREFERRED, PREFERRED_SIZE = "wheatfield", "standard"
 
 
 def styles(json: Json = False) -> None:
-    """List the styles with size, halo, licence and credit."""
+    """List the styles with size, halo and licence."""
     found, problems = installed_styles()
     notes = [RunWarning(str(error)) for error in problems]
     if json:
         events: list[Event] = [*found, *controls(), *notes, RunFinished()]
         for event in events:
-            print(line_of(event), flush=True)
+            emit(event)
         return
     _show_table(found)
     for note in notes:
-        typer.echo(f"note: {note.message}", err=True)
+        say_aside(f"note: {note.message}")
 
 
 def installed_styles() -> tuple[list[StyleFound], list[StyleError]]:
@@ -81,7 +80,6 @@ def default_style_of(sizes: Mapping[str, str]) -> str:
 
 
 def _show_table(found: list[StyleFound]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -92,13 +90,7 @@ def _show_table(found: list[StyleFound]) -> None:
         table.add_row(
             each.name, each.size, str(each.halo), f"{each.megabytes:.1f}", each.licence, each.description or each.title
         )  # fmt: skip
-    console = Console()
-    console.print(table, markup=False)
-    credits: dict[tuple[str, ...], list[str]] = {}
-    for each in found:
-        if each.credits:
-            credits.setdefault(each.credits, []).append(each.name)
-    for texts, names in credits.items():
-        console.print(f"\ncredit of {', '.join(names)}:", markup=False)
-        for text in texts:
-            console.print(f"  {text}", markup=False)
+    screen = console()
+    screen.print(table)
+    screen.print()
+    screen.print("credits, training and all else of one: impasto style show NAME")

@@ -39,7 +39,8 @@ def domains(
         from impasto.training.objectives.domains import RECIPE, task_for
 
         recipe = options.recipe(RECIPE, contest=contest)
-        both = load_domains(plates, wanted, frames=FRAMES if frames is None else frames, input_space=input_space)
+        count = FRAMES if frames is None else frames
+        both = load_domains(plates, wanted, frames=count, input_space=input_space, on_note=run.note)
         given = TrainingInput(
             task_for(both, recipe),
             f"{counted(len(both.plates), 'plate')} and {counted(len(both.wanted), 'picture')}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from impasto.core.errors import TrainingError
-from impasto.hosts.events import FrameDone, RunCancelled, RunStarted
+from impasto.hosts.events import FrameDone, RunCancelled, RunStarted, RunWarning
 
 if TYPE_CHECKING:
     from impasto.hosts.terminal.interrupts import Interrupts
@@ -78,7 +78,7 @@ def make_pairs(
         if interrupts.asked():
             raise _StoppedError
 
-    with plate_pictures(source) as pictures:
+    with plate_pictures(source, lambda text: reporter.show(RunWarning(text))) as pictures:
         wanted = maker.wanted(pictures)
         if alone:
             _require_no_others(into, wanted)
@@ -124,14 +124,15 @@ class _StoppedError(Exception):
 
 
 @contextmanager
-def plate_pictures(source: PlateSource) -> Iterator[list[Path]]:
+def plate_pictures(source: PlateSource, on_note: Callable[[str], None]) -> Iterator[list[Path]]:
     """Every picture named or in a folder, and frames of every movie and sequence.
 
-    Frames, and float pictures whose space is given, are PNG files for the time of the block. Raises
-    TrainingError for a path that is none of these, where there is no picture at all, and for two of one name.
+    A few damaged pictures are left out with a note; more are a TrainingError that names them all. Frames, and float
+    pictures whose space is given, are PNG files for the time of the block. Raises TrainingError for a path that is none
+    of these, where there is no picture at all, and for two of one name.
     """
     from impasto.core.media.open import is_movie
-    from impasto.training.data.pictures import picture_files
+    from impasto.training.data.pictures import picture_files, sound_pictures
     from impasto.training.data.plates import frames_of, in_space
     from impasto.training.data.shots import is_shot
 
@@ -152,6 +153,7 @@ def plate_pictures(source: PlateSource) -> Iterator[list[Path]]:
     if not pictures and not shots:
         folders = ", ".join(f"'{path}'" for path in source.paths)
         raise TrainingError(f"expected pictures or movies in {folders}, found none; name a folder with plates")
+    pictures = sound_pictures(pictures, on_note)
     with TemporaryDirectory(prefix="impasto-plates-") as temporary:
         if source.input_space is not None:
             pictures = [in_space(path, source.input_space, Path(temporary) / "stills") for path in pictures]

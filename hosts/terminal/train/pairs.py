@@ -58,8 +58,8 @@ def pairs(
         recipe = start.recipe(options.recipe(Recipe()))
         count = FRAMES if frames is None else frames
         if after is None:
-            pictures = plates_alone(before, frames=count, input_space=input_space)
+            pictures = plates_alone(before, frames=count, input_space=input_space, on_note=run.note)
         else:
-            pictures = load_pairs(before, after, masks, frames=count, input_space=input_space)
+            pictures = load_pairs(before, after, masks, frames=count, input_space=input_space, on_note=run.note)
         with joined_processes(run.process, options.device) as device:
             train_style(run, input_of_pairs(pictures, recipe, start, (options.style_name,)), recipe, device)

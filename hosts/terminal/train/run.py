@@ -16,7 +16,7 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import Reporter, reporter_for
 from impasto.hosts.terminal.train.options import RunOptions
-from impasto.hosts.terminal.train.run_folder import CHECKPOINT, resumes, run_folder
+from impasto.hosts.terminal.train.run_folder import CHECKPOINT, held_output, resumes, run_folder
 from impasto.hosts.terminal.train.torchrun import ProcessRank, device_of, process_rank
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class RunContext:
     def preview(self) -> Path:
         """The contact sheet."""
         return self.folder / "preview.png"
+
+    def note(self, text: str) -> None:
+        """Tell a person something that does not stop the run."""
+        self.reporter.show(RunWarning(text))
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show how far the training is."""
@@ -69,11 +73,12 @@ def open_run(options: RunOptions, *, resumable_from: str = CHECKPOINT) -> Iterat
     process, json = process_rank(), options.json
     with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(process, json=json)) as interrupts:
         resume = resumes(process, options.output, resume=options.resume)
-        folder = run_folder(
-            process, options.output, resume=resume, overwrite=options.overwrite, resumable_from=resumable_from
-        )
-        prepare_process()
-        yield RunContext(process, options, folder, resume, reporter, interrupts)
+        with held_output(process, options.output):
+            folder = run_folder(
+                process, options.output, resume=resume, overwrite=options.overwrite, resumable_from=resumable_from
+            )
+            prepare_process()
+            yield RunContext(process, options, folder, resume, reporter, interrupts)
     if interrupts.asked():
         raise typer.Exit(INTERRUPTED)
 

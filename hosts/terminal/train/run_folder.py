@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from impasto.core.errors import OutputExists, TrainingError, UsageError
@@ -25,6 +26,23 @@ def started_before(process: ProcessRank, folder: Path) -> bool:
     """Whether an earlier start by the same torchrun made this folder."""
     note = folder / STARTED_BY
     return process.restarts > 0 and note.exists() and note.read_text(encoding="utf-8") == process.started_by
+
+
+@contextmanager
+def held_output(process: ProcessRank, output: Path) -> Iterator[None]:
+    """Keep other trainers from this output for the block. OutputError, with process and machine, where one is at it.
+
+    Of several processes that train together the first holds it. Its folder is made where there is none.
+    """
+    from impasto.core.media.commit import make_folder
+    from impasto.server.shots.output_lock import locked
+
+    if not process.leads:
+        yield
+        return
+    make_folder(str(output))
+    with locked(str(output)):
+        yield
 
 
 def run_folder(

@@ -31,7 +31,13 @@ from impasto.hosts.terminal.train.options import (
     recipe_of,
 )
 from impasto.hosts.terminal.train.run import stop_notice, training_reporter
-from impasto.hosts.terminal.train.run_folder import check_files, check_options, require_folder, require_pictures
+from impasto.hosts.terminal.train.run_folder import (
+    check_files,
+    check_options,
+    held_output,
+    require_folder,
+    require_pictures,
+)
 from impasto.hosts.terminal.train.torchrun import process_rank, require_single
 
 JOURNAL = "trials.journal"
@@ -86,7 +92,11 @@ def tune(
     impasto[tune].
     """
     process = process_rank()
-    with training_reporter(process, json=json) as reporter, Interrupts(stop_notice(json=json)) as interrupts:
+    with (
+        training_reporter(process, json=json) as reporter,
+        Interrupts(stop_notice(json=json)) as interrupts,
+        held_output(process, output),
+    ):
         require_single(process, "train tune", "search alone")
         if importlib.util.find_spec("optuna") is None:
             raise UsageError(

@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from impasto.core.media.formats import PICTURE_EXTENSIONS
-from impasto.core.media.numbering import NumberedPath, named_like
+from impasto.core.media.numbering import NumberedPath, gaps, named_like
 from impasto.core.media.open import is_movie
 from impasto.hosts.terminal.watch.record import LOCK
 
@@ -25,6 +26,8 @@ server has its own."""
 Listing = Mapping[str, Stamp]
 """One listing: path below the folder -> stamp."""
 
+_NAMED = 7
+"""Missing numbers that are kept, one more than are shown: two numbers may be thousands of millions apart."""
 PATIENCE = 3.0
 """A writer may pause this many times as long as it has paused before."""
 
@@ -39,9 +42,11 @@ class ArrivedShot:
     """Of names, sizes and times of its files: another digest, another render."""
     frames: int
     missing: tuple[int, ...]
-    """Numbers between the first and the last frame that have no file."""
+    """Numbers between the first and the last frame that have no file, the first few of them."""
     empty: tuple[str, ...]
     """Files of no bytes."""
+    files: tuple[str, ...] = field(default=(), compare=False)
+    """Paths below the folder."""
 
     @property
     def whole(self) -> bool:
@@ -130,7 +135,8 @@ def shots_in(listing: Listing) -> dict[str, ArrivedShot]:
         numbers = {pattern.number_of(os.path.basename(path)): path for _, path in files}
         own = {number: path for number, path in numbers.items() if number is not None}
         if own:
-            missing = tuple(number for number in range(min(own), max(own) + 1) if number not in own)
+            runs = gaps(own, min(own), max(own))
+            missing = tuple(islice((number for first, last in runs for number in range(first, last + 1)), _NAMED))
             shots[str(pattern)] = _shot(str(pattern), list(own.values()), missing, listing)
     return shots
 
@@ -140,14 +146,17 @@ def _shot(name: str, paths: list[str], missing: tuple[int, ...], listing: Listin
     for path in sorted(paths):
         digest.update(repr((path, *listing[path])).encode())
     empty = tuple(path for path in sorted(paths) if not listing[path][0])
-    return ArrivedShot(name, digest.hexdigest()[:16], len(paths), missing, empty)
+    return ArrivedShot(name, digest.hexdigest()[:16], len(paths), missing, empty, tuple(sorted(paths)))
 
 
-def listing_of(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
+def listing_of(
+    folder: str, besides: Collection[str], on_link: Callable[[str], None] = lambda path: None
+) -> dict[str, Stamp]:
     """Every movie and picture below a folder with its stamp.
 
-    Hidden files, folders of results and the folders `besides` are skipped; `besides` are real paths. A file that
-    disappears meanwhile is left out. OSError where the folder itself cannot be listed.
+    Hidden files, folders of results and the folders `besides` are skipped; `besides` are real paths. So are links,
+    whose files may be secret and whose folders may lead round in circles: `on_link` gets their paths below the folder.
+    A file that disappears meanwhile is left out. OSError where the folder itself cannot be listed.
     """
     found: dict[str, Stamp] = {}
     pending = [""]
@@ -164,15 +173,17 @@ def listing_of(folder: str, besides: Collection[str]) -> dict[str, Stamp]:
             if entry.name.startswith("."):
                 continue
             try:
-                if entry.is_dir():
+                if entry.is_symlink():
+                    if _is_media(entry.name) or entry.is_dir():
+                        on_link(path)
+                elif entry.is_dir():
                     # The results of another watcher, or of this one with another --into, would be painted without end.
                     if os.path.lexists(os.path.join(entry.path, LOCK)):
                         continue
-                    # A link to a folder may lead round in circles.
-                    if not entry.is_symlink() and os.path.realpath(entry.path) not in besides:
+                    if os.path.realpath(entry.path) not in besides:
                         pending.append(path)
-                elif _is_media(entry.name):
-                    facts = entry.stat()
+                elif _is_media(entry.name) and entry.is_file():
+                    facts = entry.stat(follow_symlinks=False)
                     found[path] = (facts.st_size, facts.st_mtime_ns)
             except OSError:
                 continue

@@ -23,6 +23,7 @@ from impasto.core.errors import (
     UsageError,
     WorkerLost,
 )
+from impasto.core.media.commit import make_folder
 from impasto.core.media.open import is_movie
 from impasto.hosts.events import (
     Event,
@@ -41,7 +42,8 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
 from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
-from impasto.hosts.terminal.watch.record import RecordedShot, WatchRecord, held, read_record
+from impasto.hosts.terminal.watch.record import LOCK, RecordedShot, WatchRecord, held, read_record
+from impasto.hosts.terminal.watch.trust import linked, require_private
 from impasto.server.protocol.codec import fingerprint
 from impasto.server.protocol.messages import ShotJob
 
@@ -86,6 +88,8 @@ def watch(
     A movie or a sequence is painted once its writer has finished: when nothing of it changes any more and no
     frame is missing. The result goes under the same name into the folder of results. What was painted is
     remembered there, so that after a restart only new shots are done; a shot that is rendered anew is painted anew.
+    Links in the folder are not followed, and nobody else may be able to write into the folder of results: where others
+    put files into FOLDER, name one outside with --into.
     Ctrl-C ends it; a sequence that was cut off goes on with the next start.
     """
     with reporter_for(json=json) as reporter, Interrupts("" if json else "stopping after this frame") as interrupts:
@@ -97,6 +101,8 @@ def watch(
         if os.path.realpath(source) == os.path.realpath(target):
             raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
         job = job_from(style=_known_style(style), input_space=input_space, output_space=output_space, controls=controls)
+        make_folder(os.path.join(target, LOCK))
+        require_private(target)
         reporter.show(WatchStarted(source, target, job.look.style))
         with held(target):
             record = read_record(target, source)
@@ -140,6 +146,8 @@ class FolderWatcher:
     _again: list[tuple[float, ArrivedShot]] = field(default_factory=list, init=False)
     """Shots to be tried once more, and when."""
     _warned: set[str] = field(default_factory=set, init=False)
+    _links: set[str] = field(default_factory=set, init=False)
+    """Links that were named."""
 
     def run(self, *, once: bool) -> bool:
         """Watch until `asked`, or with `once` until all is done; returns whether a shot was cut off by that."""
@@ -149,7 +157,7 @@ class FolderWatcher:
         while not self.asked():
             start = self.clock()
             try:
-                listing = listing_of(self.source, besides)
+                listing = listing_of(self.source, besides, self._leave_link)
             except OSError as error:
                 self._warn(f"expected to list '{self.source}', got '{error.strerror}'; waiting for it")
                 self._rest(RETRY_S)
@@ -172,6 +180,10 @@ class FolderWatcher:
 
     def _painted(self, shot: ArrivedShot, settings: str) -> bool:
         """Paint a shot, or report why it is left; False where it was cut off."""
+        behind = linked(self.source, shot.files)
+        if behind is not None:  # since the folder was listed
+            self._leave_link(behind)
+            return True
         job = self._job_for(shot)
         entry = RecordedShot(shot.digest, settings, os.path.relpath(job.output, self.target), "begun")
         ends: list[RunFinished | RunCancelled] = []
@@ -219,6 +231,14 @@ class FolderWatcher:
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
         return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
+
+    def _leave_link(self, path: str) -> None:
+        """Say once that a link is not followed."""
+        if path not in self._links:
+            self._links.add(path)
+            hint = "copy what it leads to into the folder"
+            message = f"expected a file or folder at '{path}', found a link, which is not followed; {hint}"
+            self.show(ShotSkipped(os.path.join(self.source, path), "not_permitted", message, hint))
 
     def _warn(self, text: str) -> None:
         """Show a warning, once until something has been painted."""

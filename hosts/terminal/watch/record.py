@@ -15,6 +15,7 @@ from typing import Literal
 
 from impasto.core.errors import UsageError
 from impasto.core.media.commit import committed, make_folder, output_error
+from impasto.hosts.terminal.watch.trust import opened_own
 
 NAME = ".impasto-watch.json"
 LOCK = ".impasto-watch.lock"
@@ -79,7 +80,7 @@ def held(folder: str) -> Iterator[None]:
     path = os.path.join(folder, LOCK)
     make_folder(path)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        fd = opened_own(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise output_error(path, error) from error
     try:
@@ -102,9 +103,9 @@ def read_record(folder: str, source: str) -> WatchRecord:
     whence = _from(folder, source)
     path = os.path.join(folder, NAME)
     text = "{}"
-    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as stream:
-        text = stream.read()
     try:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", opener=opened_own) as stream:
+            text = stream.read()
         facts = json.loads(text)
         if facts.get("version", VERSION) > VERSION:
             raise UsageError(
@@ -116,7 +117,7 @@ def read_record(folder: str, source: str) -> WatchRecord:
                 "folder with --into"
             )
         return WatchRecord(path, whence, {name: _entry(each) for name, each in facts.get("shots", {}).items()})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(
             f"expected the record of this folder in '{path}', got something else ({error}); remove it, and what is in"
             " the folder is painted again"
@@ -132,5 +133,7 @@ def _from(folder: str, source: str) -> str:
 
 
 def _entry(facts: Mapping[str, str]) -> RecordedShot:
+    if not all(isinstance(text, str) for text in facts.values()):
+        raise TypeError("a shot has facts that are no texts")
     state: Literal["begun", "finished"] = "finished" if facts["state"] == "finished" else "begun"
     return RecordedShot(facts["digest"], facts["settings"], facts["output"], state)

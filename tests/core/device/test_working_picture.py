@@ -40,7 +40,7 @@ CHAIN = 4e-6
 
 def engine_on_device(style: str | Style) -> Engine:
     """An engine on the CPU that paints as an engine on a GPU does."""
-    engine = Engine(style, device="cpu")
+    engine = Engine(style, device="cpu", precision="float32")
     engine._passes_on_device = True
     return engine
 
@@ -58,7 +58,7 @@ def style() -> Style:
 
 @pytest.fixture(scope="module")
 def by_numpy(style: Style) -> Engine:
-    return Engine(style, device="cpu")
+    return Engine(style, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -251,14 +251,14 @@ def test_guides_go_to_the_network_beside_the_picture() -> None:
     pixels = np.random.default_rng(5).random((12, 16, 4), np.float32)
     part = Part(pixels, ("R", "G", "B", "Z"), ("float",) * 4, window, window)
     frame = Frame((part,), replace(Frame.from_pixels(pixels).layer, alpha=None))
-    expected = Engine(style, device="cpu")(frame).part.pixels
+    expected = Engine(style, device="cpu", precision="float32")(frame).part.pixels
     assert_close(engine_on_device(style)(frame).part.pixels, expected, 2e-5)
 
 
 def test_tiles_and_the_whole_agree() -> None:
     style = Style(replace(CARD, halo=72), lively(UNetConfig(widths=(32, 80), blocks=(2, 5))))
     frame = plate(157, 203)
-    tiled = Engine(style, device="cpu", tile=64)
+    tiled = Engine(style, device="cpu", precision="float32", tile=64)
     tiled._passes_on_device = True
     whole = engine_on_device(style).render(frame)
     result = tiled.render(frame)
@@ -300,7 +300,7 @@ def test_grades_sizes_and_other_spaces_go_through_numpy(by_numpy: Engine, on_dev
 
 @pytest.mark.parametrize("passes", [False, True])
 def test_the_result_lands_where_it_is_asked_to(style: Style, passes: bool) -> None:
-    engine = Engine(style, device="cpu")
+    engine = Engine(style, device="cpu", precision="float32")
     engine._passes_on_device = passes
     frame = plate(channels=4)
     expected = engine(frame).part.pixels
@@ -325,7 +325,7 @@ def test_a_cancelled_frame_leaves_its_target_as_it_was(style: Style, passes: boo
         if len(calls) == 2:
             raise Stopped
 
-    engine = Engine(style, device="cpu")
+    engine = Engine(style, device="cpu", precision="float32")
     engine._passes_on_device = passes
     into = np.full((40, 56, 3), 7, np.float32)
     with pytest.raises(Stopped):

@@ -69,6 +69,7 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param, export_to(request.param, style, path), style
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAINTED)
 @pytest.mark.parametrize("to", list(ENDINGS))
 def test_a_built_in_style_leaves_as_it_paints_here(name: str, to: str, tmp_path: Path) -> None:
@@ -85,6 +86,7 @@ def test_a_built_in_style_leaves_as_it_paints_here(name: str, to: str, tmp_path:
     assert difference < 1e-4
 
 
+@pytest.mark.slow
 def test_a_linear_file_takes_light_of_any_value_and_keeps_what_is_not_finite(tmp_path: Path) -> None:
     style = small_style()
     for to, ending in ENDINGS.items():

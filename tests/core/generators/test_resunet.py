@@ -7,7 +7,6 @@ import torch
 
 from impasto.core.generators import GENERATORS
 from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
-from impasto.core.tiling import run_tiled
 
 
 @pytest.fixture
@@ -30,28 +29,6 @@ def test_a_result_depends_on_nothing_beyond_the_radius(net: ResUNet) -> None:
         rows, columns = torch.nonzero(moved > 0, as_tuple=True)
         reach = max(int((rows - centre).abs().max()), int((columns - centre).abs().max()))
         assert 8 < reach <= radius
-
-
-def test_tiles_equal_the_full_picture(net: ResUNet) -> None:
-    picture = torch.rand(1, 3, 160, 200)
-    folded = net.fold()
-    with torch.inference_mode():
-        whole = folded(picture)
-        tiled = run_tiled(folded, picture, side=64, halo=net.config.halo, stride=net.config.stride)
-    for ours, theirs in zip(whole, tiled, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", RES_SIZES)
-def test_tiles_of_what_renders_equal_the_full_picture_bit_for_bit(size: str) -> None:
-    torch.manual_seed(1)
-    folded = ResUNet(RES_SIZES[size]).fold().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    picture = torch.rand(1, 3, 256, 328)
-    with torch.inference_mode():
-        whole = folded(picture)
-        tiled = run_tiled(folded, picture, side=128, halo=folded.config.halo, stride=folded.config.stride)
-    for ours, theirs in zip(whole, tiled, strict=True):
-        assert torch.equal(ours, theirs)
 
 
 def test_folding_changes_nothing_but_the_order_of_sums(net: ResUNet) -> None:

@@ -206,6 +206,7 @@ def write_movie(
     timecode: str | None = None,
     metadata: Mapping[str, str] | None = None,
     audio: str | None = None,
+    sound_rate: int = 48000,
     gop: int = 4,
 ) -> None:
     """A movie by PyAV whose luma (or first plane, for planar RGB: all three) holds the given code values.
@@ -230,7 +231,7 @@ def write_movie(
             stream.set_display_rotation(rotation)
         if timecode:
             stream.metadata["timecode"] = timecode
-        sound = output.add_stream(audio, rate=48000, layout="mono") if audio else None
+        sound = output.add_stream(audio, rate=sound_rate, layout="mono") if audio else None
         for index, plane in enumerate(planes):
             frame = video_frame(plane, pixel_format)
             frame.time_base = Fraction(1, 1000) if times is not None else 1 / rate

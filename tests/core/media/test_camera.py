@@ -1,8 +1,12 @@
-"""Cameras, by a capture that is injected; streams, by a file behind a URL."""
+"""Cameras, by a capture that is injected; streams, from a web server on this machine."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +75,49 @@ def test_a_missing_camera_is_one_sentence(capture: FakeCapture) -> None:
     assert capture.released == 1
 
 
-def test_a_stream_is_read_to_its_end(tmp_path: Path) -> None:
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A web server of the test's folder on this machine."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_stream_is_read_to_its_end(tmp_path: Path, address: str) -> None:
     write_movie(tmp_path / "a.mkv", [ramp(32, 48, 1)[..., 0]] * 5)
-    with StreamReader(f"file://{tmp_path}/a.mkv") as reader:
+    with StreamReader(f"{address}/a.mkv") as reader:
         assert (reader.info.kind, reader.info.frame_count) == ("stream", None)
         assert [frame.number for frame in reader] == [1, 2, 3, 4, 5]
+
+
+def test_a_playlist_is_followed_only_where_the_address_is_one(tmp_path: Path, address: str) -> None:
+    write_movie(tmp_path / "a.ts", [ramp(32, 48, 1)[..., 0]] * 5)
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.2,\n{address}/a.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / "a.m3u8").write_text(playlist)
+    (tmp_path / "a.mp4").write_text(playlist)
+    with StreamReader(f"{address}/a.m3u8") as reader:
+        assert len(list(reader)) == 5
+    with pytest.raises(UnreadableMedia):
+        StreamReader(f"{address}/a.mp4")
+
+
+def test_an_address_never_leads_to_a_file_of_this_machine(tmp_path: Path, address: str) -> None:
+    write_movie(tmp_path / "a.ts", [ramp(32, 48, 1)[..., 0]] * 5)
+    (tmp_path / "a.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.2,\nfile://{tmp_path}/a.ts\n#EXT-X-ENDLIST\n"
+    )
+    with pytest.raises(UnreadableMedia):
+        StreamReader(f"{address}/a.m3u8")
+    with pytest.raises(UnreadableMedia):
+        StreamReader(f"file://{tmp_path}/a.ts")
 
 
 def test_a_stream_that_is_not_there_is_one_sentence() -> None:

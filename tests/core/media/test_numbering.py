@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.core.errors import InconsistentShot, UnreadableMedia, UsageError
-from impasto.core.media.numbering import NumberedPath, find_in_folder, number_in, parse_numbered, require_unbroken
+from impasto.core.media.numbering import NumberedPath, find_in_folder, gaps, number_in, parse_numbered, require_unbroken
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,34 @@ def test_a_path_without_a_placeholder_is_no_sequence() -> None:
 def test_a_placeholder_too_many_or_in_the_folder_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match="frame number"):
         parse_numbered(pattern)
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("a/plate.$F4.exr", "write 'a/plate.####.exr'"),
+        ("plate.$F.exr", "write 'plate.####.exr'"),
+        ("plate.${F5}.exr", "write 'plate.#####.exr'"),
+        ("plate.*.exr", "write 'plate.####.exr'"),
+        ("plate.[0001-0100].exr", "write 'plate.####.exr' and --frames 1-100"),
+        ("plate.<F4>.exr", "write 'plate.####.exr'"),
+    ],
+)
+def test_the_placeholder_of_another_program_gets_the_way_to_write_it(path: str, ours: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_numbered(path)
+    assert str(refused.value).endswith(ours)
+
+
+def test_a_file_whose_name_looks_like_a_placeholder_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "plate[1-2].exr").touch()
+    assert parse_numbered(str(tmp_path / "plate[1-2].exr")) is None
+
+
+@pytest.mark.parametrize("folder", ["shot#3", "50%d", "take_####"])
+def test_a_new_folder_may_look_like_a_placeholder_beside_one(tmp_path: Path, folder: str) -> None:
+    found = parse_numbered(str(tmp_path / folder / "plate.####.exr"))
+    assert found == NumberedPath(str(tmp_path / folder), "plate.", 4, ".exr")
 
 
 @given(number=st.integers(-99999, 9999999), padding=st.integers(1, 8))
@@ -78,6 +106,13 @@ def test_a_folder_without_pictures_is_unreadable(tmp_path: Path) -> None:
 def test_a_gap_is_named_frame_by_frame() -> None:
     with pytest.raises(InconsistentShot, match=r"missing 3, 6-8;"):
         require_unbroken([1, 2, 4, 5, 9], 1, 9, "plate.####.exr")
+
+
+def test_numbers_far_apart_take_no_room() -> None:
+    assert gaps([1, 2_000_000_000], 1, 2_000_000_000) == [(2, 1_999_999_999)]
+    assert gaps([1, 20261130], -5, 20261131) == [(-5, 0), (2, 20261129), (20261131, 20261131)]
+    with pytest.raises(InconsistentShot, match="missing 2-1999999999;"):
+        require_unbroken([1, 2_000_000_000], 1, 2_000_000_000, "gap.##########.png")
 
 
 def test_an_unbroken_range_passes() -> None:

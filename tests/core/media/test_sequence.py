@@ -166,3 +166,28 @@ def test_a_failed_frame_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OutputExists):
         writer.write(frame_of(noise(4, 4, 3, np.float16), "half"))
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("extension", ["exr", "png", "tif", "jpg", "dpx", "hdr", "ppm"])
+@pytest.mark.parametrize("share", [0.6, 0.99])
+def test_resuming_does_not_keep_a_frame_that_is_cut_short(tmp_path: Path, extension: str, share: float) -> None:
+    path = str(tmp_path / f"o.####.{extension}")
+    with open_writer(path, shot_of(count=2)) as writer:
+        for number in (1, 2):
+            writer.write(frame_of(noise(64, 96, 3, np.uint8), "uint8", number=number))
+    torn = tmp_path / f"o.0002.{extension}"
+    stored = torn.read_bytes()
+    torn.write_bytes(stored[: int(len(stored) * share)])
+    again = open_writer(path, shot_of(count=2), resume=True)
+    assert [again.has(1), again.has(2)] == [True, False]
+
+
+@pytest.mark.parametrize("extension", ["exr", "png"])
+def test_resuming_does_not_keep_a_frame_with_a_hole(tmp_path: Path, extension: str) -> None:
+    path = str(tmp_path / f"o.####.{extension}")
+    open_writer(path, shot_of()).write(frame_of(noise(64, 96, 3, np.uint8), "uint8"))
+    torn = tmp_path / f"o.0001.{extension}"
+    stored = bytearray(torn.read_bytes())
+    stored[len(stored) // 2 : len(stored) // 2 + 400] = bytes(400)
+    torn.write_bytes(stored)
+    assert not open_writer(path, shot_of(), resume=True).has(1)

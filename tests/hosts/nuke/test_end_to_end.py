@@ -19,6 +19,8 @@ from impasto.core.style import find_style
 from impasto.server.runtime_dir import running
 from tests.hosts.nuke.conftest import FIRST, LAST, STYLE, OpenNuke, Serving, Session, colour_of, exr, write_plate
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = range(FIRST, LAST + 1)
 
 

@@ -390,3 +390,17 @@ def test_a_job_that_still_runs_in_another_nuke_is_not_offered(artist: Session) -
     )
     artist.nuke.script.call("onScriptLoad", artist.nuke.root())
     assert artist.nuke.asked == []
+
+
+def test_a_job_file_that_is_none_is_named_and_hides_no_other(artist: Session) -> None:
+    odd, good = artist.node(), artist.node()
+    for node in (odd, good):
+        node.setInput(0, None)
+        artist.knobs.folders_of(node).root.mkdir(parents=True)
+    (artist.knobs.folders_of(odd).root / "impasto_job.json").write_text('{"id": ' + "[" * 100_000)
+    store(HostJob("a", "nuke", "writing", owner="elsewhere:1", touched=1.0), artist.knobs.folders_of(good).root)
+    artist.nuke.answer = False
+    artist.nuke.script.call("onScriptLoad", artist.nuke.root())
+    assert len(artist.nuke.asked) == 1
+    (said,) = artist.nuke.said
+    assert said.startswith(f"Impasto, {odd.name()}: expected a job of Impasto in")

@@ -203,6 +203,26 @@ def test_doctor_looks_at_script_jobs_and_connection(
     assert report()["resolve"][0] == "warning"
 
 
+@pytest.mark.usefixtures("running")
+def test_a_job_file_that_is_none_is_named_and_hides_no_other(
+    world: World, ui: RecordingUi, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = home / "Impasto/Resolve"
+    jobs.store(jobs.HostJob("7", "resolve", "failed", "Reel 1", message="the disk was full"), root / "7")
+    for number, text in enumerate(('{"id": ' + "[" * 100_000, '{"id": "8", "host": "resolve", "touched": "x"}', "[]")):
+        (root / f"odd{number}").mkdir()
+        (root / f"odd{number}" / jobs.NAME).write_text(text)
+    assert run("jobs") == DONE
+    listed = capsys.readouterr()
+    assert "the disk was full" in listed.out
+    assert len([line for line in listed.err.splitlines() if line.startswith("note: expected a job of Impasto")]) == 3
+    checks = [check.found for check in resolve.host_checks() if check.name == "resolve jobs"]
+    assert len(checks) == 4
+    monkeypatch.setattr(menu, "load_catalogue", lambda: CATALOGUE)
+    assert menu.run(world.resolve, lambda *_: None, ui) is False
+    assert len(ui.said) == 3
+
+
 def test_the_menu_does_one_job_and_ends(
     world: World, ui: RecordingUi, quick: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

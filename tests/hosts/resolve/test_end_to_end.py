@@ -25,6 +25,8 @@ from tests.hosts.resolve.conftest import IMPASTO, RecordingUi, made
 from tests.hosts.resolve.fake import World, cut, picture
 from tests.hosts.terminal.render.test_served import end
 
+pytestmark = pytest.mark.slow
+
 RequestIn = Callable[..., Request]
 STYLE = "wheatfield-draft"
 

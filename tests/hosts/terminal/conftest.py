@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +23,8 @@ from impasto.core.media import ShotInfo, open_writer
 from impasto.hosts.terminal.app import run
 
 WIDTH, HEIGHT = 48, 32
+LIMIT_S = 60.0
+"""No process needs longer to end."""
 
 IMPASTO = (sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()")
 """The command as a process of its own, whether or not its script is on the path."""
@@ -75,6 +80,63 @@ def runtime() -> Iterator[Path]:
     """A runtime folder of the test's own; the path of a socket must be short."""
     with TemporaryDirectory(prefix="impasto-") as folder:
         yield Path(folder) / "run"
+
+
+@contextmanager
+def server_process(*options: str, folder: Path | None = None, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """`impasto serve` as a process of its own, in a runtime folder or in the one of the environment."""
+    where = {"IMPASTO_RUNTIME": str(folder)} if folder is not None else {}
+    server = subprocess.Popen(
+        [*IMPASTO, "serve", "--device", "cpu", "--json", *options],
+        env={**os.environ, **where, **environ}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield server
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.communicate(timeout=LIMIT_S)
+        finally:
+            server.kill()
+
+
+@contextmanager
+def runtime_with_server() -> Iterator[Path]:
+    """A runtime folder of its own with a server; the path of a socket must be short."""
+    with TemporaryDirectory(prefix="impasto-") as made:
+        folder = Path(made) / "run"
+        with server_process(folder=folder) as server:
+            assert next_event(server)["event"] == "serving"
+            yield folder
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    """A command as a process of its own that prints events."""
+    command = [*IMPASTO, *map(str, arguments), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def next_event(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next event that a process prints."""
+    assert process.stdout is not None
+    event: dict[str, Any] = json.loads(process.stdout.readline())
+    return event
+
+
+def outcome_with(process: subprocess.Popen[str], frames: int, then: Callable[[], object]) -> Outcome:
+    """What a process leaves behind; `then` is called once, when it has told of this many frames."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    told = 0
+    for line in process.stdout:
+        lines.append(line)
+        if json.loads(line)["event"] == "frame":
+            told += 1
+            if told == frames:
+                then()
+    assert told >= frames, lines
+    _, errors = process.communicate(timeout=LIMIT_S)
+    return Outcome(process.returncode, "".join(lines), errors)
 
 
 @pytest.fixture(autouse=True)

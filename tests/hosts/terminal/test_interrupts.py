@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, names, picture
+from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, names, outcome_with, picture, started
 
 FRAMES = 400
 
@@ -33,19 +32,10 @@ def long_movie(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("output", ["out/o.####.exr", "out/o.mp4"])
 def test_an_interrupted_run_keeps_what_is_finished(sent: signal.Signals, output: str, long_movie: str) -> None:
-    running = subprocess.Popen(
-        [*IMPASTO, "render", long_movie, output, "--style", "identity", "--local", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert running.stdout is not None
-    events = []
-    for line in running.stdout:
-        events.append(json.loads(line))
-        if sum(event["event"] == "frame" for event in events) == 3:
-            running.send_signal(sent)
-    errors = running.communicate(timeout=60)[1]
-    assert running.returncode == INTERRUPTED
-    assert errors == ""
+    running = started("render", long_movie, output, "--style", "identity", "--local")
+    outcome = outcome_with(running, 3, lambda: running.send_signal(sent))
+    events = outcome.events
+    assert (outcome.code, outcome.err) == (INTERRUPTED, "")
     last = events[-1]
     done = sum(event["event"] == "frame" for event in events)
     assert (last["event"], last["frames"]) == ("cancelled", done)

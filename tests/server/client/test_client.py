@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,65 +22,20 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.params import Params
-from impasto.server.client import Client
-from impasto.server.client.requests import ClientOptions
-from impasto.server.client.transport import Endpoints, TransportListener
 from impasto.server.protocol import messages
-from tests.server.scripted_server import Script, ScriptedAddress, ScriptedTransport
+from tests.plates import noise
+from tests.server.scripted_server import LIMIT_S
+from tests.server.scripted_transport import Stage
+from tests.waiting import until
 
-LIMIT_S = 10.0
-
-
-class Stage:
-    """A client and everything behind it."""
-
-    def __init__(self, *, far: bool = False, local: bool = True, timeout_s: float = 5.0, **script: Any) -> None:
-        self.script = Script(**script)
-        self.address = ScriptedAddress(local=local, far=far)
-        self.transports: list[ScriptedTransport] = []
-        self.client = Client(
-            self.address,
-            ClientOptions("test", "interactive", start=False),
-            timeout_s=timeout_s,
-            open_transport=self._open,
-        )
-
-    def _open(self, endpoints: Endpoints, listener: TransportListener) -> ScriptedTransport:
-        self.transports.append(ScriptedTransport(self.script, listener))
-        return self.transports[-1]
-
-    def release(self) -> None:
-        self.transports[-1].push(self.script.release)
-
-    def await_that(self, true: Any) -> None:
-        until = time.monotonic() + LIMIT_S
-        while not true():
-            assert time.monotonic() < until
-            time.sleep(0.005)
-
-    def close(self) -> None:
-        self.client.close()
-        for transport in self.transports:
-            transport.close()
-        self.script.close()
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage()
-    yield made
-    made.close()
-
-
-def plate(dtype: str = "float32", shape: tuple[int, ...] = (6, 10, 4)) -> np.ndarray[Any, Any]:
-    values = np.random.default_rng(3).random(shape) * 200
-    return values.astype(dtype)
+PLATE = noise(6, 10, 4)
+PLATE.flags.writeable = False
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_a_frame_comes_back_as_the_server_painted_it(stage: Stage, dtype: str, channels: int) -> None:
-    pixels = plate(dtype, (5, 7, channels))
+    pixels = noise(5, 7, channels, dtype=dtype)
     painted = stage.client.submit(pixels, style="echo").result(LIMIT_S)
     assert painted.pixels.dtype == pixels.dtype
     assert np.array_equal(painted.pixels, pixels)
@@ -94,34 +48,33 @@ def test_a_frame_comes_back_as_the_server_painted_it(stage: Stage, dtype: str, c
     ids=["flipped", "mirrored", "cropped", "thinned", "swapped"],
 )
 def test_any_strides_are_copied_as_they_are_seen(stage: Stage, cut: Any) -> None:
-    pixels = plate()[cut]
+    pixels = PLATE[cut]
     assert np.array_equal(stage.client.submit(pixels, style="echo").result(LIMIT_S).pixels, pixels)
 
 
 def test_a_picture_of_two_dimensions_is_grey(stage: Stage) -> None:
-    pixels = plate(shape=(4, 6))
+    pixels = noise(4, 6, 1)[:, :, 0]
     assert np.array_equal(stage.client.submit(pixels, style="echo").result(LIMIT_S).pixels[:, :, 0], pixels)
 
 
 def test_rows_from_the_bottom_are_declared_and_come_back_in_the_same_order(stage: Stage) -> None:
-    pixels = plate()
+    pixels = PLATE
     painted = stage.client.submit(pixels, style="echo", bottom_up=True).result(LIMIT_S)
     assert np.array_equal(painted.pixels, pixels)
     assert stage.script.seen_of(messages.Submit)[0].picture.bottom_up
 
 
 def test_pixels_may_be_changed_as_soon_as_they_are_submitted(stage: Stage) -> None:
-    pixels = plate()
-    kept = pixels.copy()
+    pixels = PLATE.copy()
     future = stage.client.submit(pixels, style="hold")
     pixels[:] = 0
     stage.release()
-    assert np.array_equal(future.result(LIMIT_S).pixels, kept)
+    assert np.array_equal(future.result(LIMIT_S).pixels, PLATE)
 
 
 def test_what_an_artist_turned_is_told_as_it_stands(stage: Stage) -> None:
     stage.client.submit(
-        plate(),
+        PLATE,
         style=Path("/styles/mine.safetensors"),
         params=Params(strength=0.5),
         before={"gamma": np.float32(2)},
@@ -146,9 +99,9 @@ def test_what_an_artist_turned_is_told_as_it_stands(stage: Stage) -> None:
 
 
 def test_a_matte_lies_behind_its_plate(stage: Stage) -> None:
-    pixels, matte = plate(), plate("uint8", (6, 10))
+    pixels, matte = PLATE, noise(6, 10, 1, dtype="uint8")[:, :, 0]
     stage.client.submit(pixels, style="hold", matte=matte)
-    stage.await_that(lambda: stage.script.held)
+    until(lambda: stage.script.held)
     told = stage.script.held[0]
     assert told.matte is not None
     assert told.slot is not None
@@ -174,28 +127,28 @@ def test_pixels_that_no_server_takes_are_refused_here(stage: Stage, pixels: Any,
 
 def test_a_matte_of_another_size_is_refused_here(stage: Stage) -> None:
     with pytest.raises(UsageError, match="matte"):
-        stage.client.submit(plate(), style="echo", matte=np.zeros((3, 3), np.uint8))
+        stage.client.submit(PLATE, style="echo", matte=np.zeros((3, 3), np.uint8))
 
 
 def test_a_request_that_no_header_can_carry_is_refused_and_costs_nothing(stage: Stage) -> None:
     for _ in range(5):
         with pytest.raises(ServerError):
-            stage.client.submit(plate(), style="echo", viewer="\ud800", timeout_s=1.0)
-    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+            stage.client.submit(PLATE, style="echo", viewer="\ud800", timeout_s=1.0)
+    assert np.array_equal(stage.client.submit(PLATE, style="echo").result(LIMIT_S).pixels, PLATE)
 
 
 def test_two_frames_are_under_way_from_one_thread(stage: Stage) -> None:
-    futures = [stage.client.submit(plate() + step, style="hold") for step in range(2)]
-    stage.await_that(lambda: len(stage.script.held) == 2)
+    futures = [stage.client.submit(PLATE + step, style="hold") for step in range(2)]
+    until(lambda: len(stage.script.held) == 2)
     assert {submit.slot.pair for submit in stage.script.held if submit.slot} == {0, 1}
     stage.release()
     for step, future in enumerate(futures):
-        assert np.array_equal(future.result(LIMIT_S).pixels, plate() + step)
+        assert np.array_equal(future.result(LIMIT_S).pixels, PLATE + step)
 
 
 def test_generations_of_a_pair_only_rise(stage: Stage) -> None:
     for _ in range(9):
-        stage.client.submit(plate(), style="echo").result(LIMIT_S).release()
+        stage.client.submit(PLATE, style="echo").result(LIMIT_S).release()
     used: dict[int, list[int]] = {}
     for submit in stage.script.seen_of(messages.Submit):
         used.setdefault(submit.slot.pair, []).append(submit.slot.generation)
@@ -203,60 +156,60 @@ def test_generations_of_a_pair_only_rise(stage: Stage) -> None:
 
 
 def test_results_that_nobody_releases_make_the_next_frame_wait_and_say_so(stage: Stage) -> None:
-    held = [stage.client.submit(plate(), style="echo").result(LIMIT_S) for _ in range(3)]
+    held = [stage.client.submit(PLATE, style="echo").result(LIMIT_S) for _ in range(3)]
     with pytest.raises(ServerBusy, match="release"):
-        stage.client.submit(plate(), style="echo", timeout_s=0.05)
+        stage.client.submit(PLATE, style="echo", timeout_s=0.05)
     held[0].release()
-    assert stage.client.submit(plate(), style="echo", timeout_s=1.0).result(LIMIT_S)
+    assert stage.client.submit(PLATE, style="echo", timeout_s=1.0).result(LIMIT_S)
     with pytest.raises(ServerError, match="copy"):
         _ = held[0].pixels
 
 
 def test_a_frame_that_waits_for_a_pair_goes_on_when_one_is_free(stage: Stage) -> None:
-    held = [stage.client.submit(plate(), style="echo").result(LIMIT_S) for _ in range(3)]
+    held = [stage.client.submit(PLATE, style="echo").result(LIMIT_S) for _ in range(3)]
     timer = threading.Timer(0.1, held.pop().release)
     timer.start()
-    assert stage.client.submit(plate(), style="echo", timeout_s=LIMIT_S).result(LIMIT_S)
+    assert stage.client.submit(PLATE, style="echo", timeout_s=LIMIT_S).result(LIMIT_S)
     timer.join()
 
 
 def test_a_result_is_good_until_its_last_array_is_gone(stage: Stage) -> None:
-    first = stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels[1:3, ::2]
-    others = [stage.client.submit(plate() + 1, style="echo").result(LIMIT_S) for _ in range(2)]
+    first = stage.client.submit(PLATE, style="echo").result(LIMIT_S).pixels[1:3, ::2]
+    others = [stage.client.submit(PLATE + 1, style="echo").result(LIMIT_S) for _ in range(2)]
     with pytest.raises(ServerBusy):
-        stage.client.submit(plate() + 2, style="echo", timeout_s=0.0)
-    assert np.array_equal(first, plate()[1:3, ::2])
+        stage.client.submit(PLATE + 2, style="echo", timeout_s=0.0)
+    assert np.array_equal(first, PLATE[1:3, ::2])
     del first
     gc.collect()
-    assert stage.client.submit(plate(), style="echo", timeout_s=1.0).result(LIMIT_S)
+    assert stage.client.submit(PLATE, style="echo", timeout_s=1.0).result(LIMIT_S)
     assert others
 
 
 def test_a_copy_of_a_result_is_the_callers_own(stage: Stage) -> None:
-    with stage.client.submit(plate(), style="echo").result(LIMIT_S) as painted:
+    with stage.client.submit(PLATE, style="echo").result(LIMIT_S) as painted:
         kept = painted.copy()
     for _ in range(4):
-        stage.client.submit(plate() * 0, style="echo").result(LIMIT_S).release()
-    assert np.array_equal(kept, plate())
+        stage.client.submit(PLATE * 0, style="echo").result(LIMIT_S).release()
+    assert np.array_equal(kept, PLATE)
 
 
 def test_results_stay_good_after_the_client_is_closed(stage: Stage) -> None:
-    painted = stage.client.submit(plate(), style="echo").result(LIMIT_S)
+    painted = stage.client.submit(PLATE, style="echo").result(LIMIT_S)
     stage.client.close()
     stage.script.close()
-    assert np.array_equal(painted.pixels, plate())
+    assert np.array_equal(painted.pixels, PLATE)
 
 
 def test_a_slot_is_written_without_a_copy(stage: Stage) -> None:
     with stage.client.slot(10, 6, 4, "float32", matte="uint8") as slot:
         assert slot.pixels.shape == (6, 10, 4)
-        slot.pixels[:] = plate()
+        slot.pixels[:] = PLATE
         assert slot.matte is not None
         slot.matte[:] = 9
         future = slot.submit("echo", params={"strength": 1})
         with pytest.raises(UsageError, match="another slot"):
             _ = slot.pixels
-    assert np.array_equal(future.result(LIMIT_S).pixels, plate())
+    assert np.array_equal(future.result(LIMIT_S).pixels, PLATE)
 
 
 def test_slots_that_are_not_submitted_come_back(stage: Stage) -> None:
@@ -265,35 +218,35 @@ def test_slots_that_are_not_submitted_come_back(stage: Stage) -> None:
             pass
     with pytest.raises(ZeroDivisionError), stage.client.slot(10, 6, 4, "float32", timeout_s=0.5):
         raise ZeroDivisionError
-    assert stage.client.submit(plate(), style="echo", timeout_s=0.5).result(LIMIT_S)
+    assert stage.client.submit(PLATE, style="echo", timeout_s=0.5).result(LIMIT_S)
 
 
 def test_a_larger_picture_gets_a_larger_ring_and_old_results_stay(stage: Stage) -> None:
-    small = stage.client.submit(plate(), style="echo").result(LIMIT_S)
-    large = plate(shape=(64, 64, 4))
+    small = stage.client.submit(PLATE, style="echo").result(LIMIT_S)
+    large = noise(64, 64, 4)
     painted = stage.client.submit(large, style="echo").result(LIMIT_S)
     assert np.array_equal(painted.pixels, large)
-    assert np.array_equal(small.pixels, plate())
+    assert np.array_equal(small.pixels, PLATE)
     assert len(stage.script.opened) == 2
-    stage.client.submit(plate(), style="echo").result(LIMIT_S)
+    stage.client.submit(PLATE, style="echo").result(LIMIT_S)
     assert len(stage.script.opened) == 2
 
 
 def test_a_larger_picture_goes_inline_while_the_ring_is_in_use(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    large = plate(shape=(64, 64, 4))
+    future = stage.client.submit(PLATE, style="hold")
+    large = noise(64, 64, 4)
     assert np.array_equal(stage.client.submit(large, style="echo").result(LIMIT_S).pixels, large)
     assert len(stage.script.opened) == 1
     stage.release()
-    assert np.array_equal(future.result(LIMIT_S).pixels, plate())
+    assert np.array_equal(future.result(LIMIT_S).pixels, PLATE)
 
 
 def test_a_larger_ring_whose_proof_is_not_answered_in_time_is_opened_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The server may have put it in the place of the smaller one.
-    stage.client.submit(plate(), style="echo").result(LIMIT_S).release()
-    large = plate(shape=(200, 300, 4))
+    stage.client.submit(PLATE, style="echo").result(LIMIT_S).release()
+    large = noise(200, 300, 4)
     answer = stage.script._answer
 
     def without_proof(channel: Any, message: Any, parts: Any) -> None:
@@ -304,7 +257,7 @@ def test_a_larger_ring_whose_proof_is_not_answered_in_time_is_opened_again(
         patch.setattr(stage.script, "_answer", without_proof)
         with pytest.raises(ServerUnreachable):
             stage.client.submit(large, style="echo", timeout_s=0.2)
-    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    assert np.array_equal(stage.client.submit(PLATE, style="echo").result(LIMIT_S).pixels, PLATE)
     assert stage.script.seen_of(messages.Submit)[-1].slot.ring == stage.script.ring == 3
 
 
@@ -313,7 +266,7 @@ def test_a_larger_ring_whose_proof_is_not_answered_in_time_is_opened_again(
 )
 def test_without_a_ring_pixels_travel_in_the_message(script: dict[str, bool]) -> None:
     stage = Stage(**script)  # type: ignore[arg-type]
-    pixels, matte = plate()[::-1], plate("uint8", (6, 10))
+    pixels, matte = PLATE[::-1], noise(6, 10, 1, dtype="uint8")[:, :, 0]
     for _ in range(3):
         painted = stage.client.submit(pixels, style="echo", matte=matte).result(LIMIT_S)
         assert np.array_equal(painted.pixels, pixels)
@@ -325,12 +278,12 @@ def test_without_a_ring_pixels_travel_in_the_message(script: dict[str, bool]) ->
 
 def test_credit_is_kept_to_inline() -> None:
     stage = Stage(rings=False, credit=2)
-    futures = [stage.client.submit(plate(), style="hold") for _ in range(2)]
+    futures = [stage.client.submit(PLATE, style="hold") for _ in range(2)]
     with pytest.raises(ServerBusy, match="2 of 2"):
-        stage.client.submit(plate(), style="echo", timeout_s=0.05)
+        stage.client.submit(PLATE, style="echo", timeout_s=0.05)
     stage.release()
     assert all(future.result(LIMIT_S) for future in futures)
-    assert stage.client.submit(plate(), style="echo", timeout_s=1.0).result(LIMIT_S)
+    assert stage.client.submit(PLATE, style="echo", timeout_s=1.0).result(LIMIT_S)
     stage.close()
 
 
@@ -357,20 +310,20 @@ def test_an_error_of_the_server_comes_back_as_its_own_class(
 ) -> None:
     for _ in range(4):  # more than there are pairs: an error gives its pair back
         with pytest.raises(error, match=says):
-            stage.client.submit(plate(), style=style, timeout_s=1.0).result(LIMIT_S)
+            stage.client.submit(PLATE, style=style, timeout_s=1.0).result(LIMIT_S)
 
 
 def test_a_result_of_the_wrong_size_is_an_error() -> None:
     stage = Stage(rings=False)
     with pytest.raises(ServerError, match="960 bytes"):
-        stage.client.submit(plate(), style="garbage").result(LIMIT_S)
+        stage.client.submit(PLATE, style="garbage").result(LIMIT_S)
     stage.close()
 
 
 def test_a_cancelled_frame_raises_and_gives_its_pair_back(stage: Stage) -> None:
     for _ in range(4):
-        future = stage.client.submit(plate(), style="hold", timeout_s=1.0)
-        stage.await_that(lambda: stage.script.held)
+        future = stage.client.submit(PLATE, style="hold", timeout_s=1.0)
+        until(lambda: stage.script.held)
         assert future.cancel()
         with pytest.raises(RequestCancelled, match="it was cancelled"):
             future.result(LIMIT_S)
@@ -420,7 +373,7 @@ def test_preview_status_ping_and_shutdown_are_answered(stage: Stage) -> None:
 
 def test_waiting_for_the_server_in_its_own_callback_is_refused_instead_of_hanging(stage: Stage) -> None:
     caught: list[BaseException] = []
-    future = stage.client.submit(plate(), style="hold")
+    future = stage.client.submit(PLATE, style="hold")
 
     def back(_: Any) -> None:
         try:
@@ -431,12 +384,12 @@ def test_waiting_for_the_server_in_its_own_callback_is_refused_instead_of_hangin
     future.add_done_callback(back)
     stage.release()
     future.result(LIMIT_S)
-    stage.await_that(lambda: caught)
+    until(lambda: caught)
 
 
 def test_waiting_for_another_frame_in_a_callback_is_refused_instead_of_hanging(stage: Stage) -> None:
     caught: list[BaseException] = []
-    first, second = (stage.client.submit(plate(), style="hold") for _ in range(2))
+    first, second = (stage.client.submit(PLATE, style="hold") for _ in range(2))
 
     def back(_: Any) -> None:
         try:
@@ -448,16 +401,16 @@ def test_waiting_for_another_frame_in_a_callback_is_refused_instead_of_hanging(s
     stage.release()
     first.result(LIMIT_S)
     second.result(LIMIT_S)
-    stage.await_that(lambda: caught)
+    until(lambda: caught)
 
 
 def test_the_next_frame_may_be_submitted_from_the_callback_of_the_last(stage: Stage) -> None:
     second: list[Any] = []
-    future = stage.client.submit(plate(), style="hold")
-    future.add_done_callback(lambda _: second.append(stage.client.submit(plate() + 1, style="echo")))
+    future = stage.client.submit(PLATE, style="hold")
+    future.add_done_callback(lambda _: second.append(stage.client.submit(PLATE + 1, style="echo")))
     stage.release()
-    stage.await_that(lambda: second)
-    assert np.array_equal(second[0].result(LIMIT_S).pixels, plate() + 1)
+    until(lambda: second)
+    assert np.array_equal(second[0].result(LIMIT_S).pixels, PLATE + 1)
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_time(stage: Stage) -> None:
@@ -469,13 +422,13 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(stage: Stage) -> None
 
 
 def test_a_closed_client_says_so_and_its_futures_end(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
+    future = stage.client.submit(PLATE, style="hold")
     stage.client.close()
     stage.client.close()
     with pytest.raises(ServerError, match="closed"):
         future.result(LIMIT_S)
     with pytest.raises(UsageError, match="connect again"):
-        stage.client.submit(plate(), style="echo")
+        stage.client.submit(PLATE, style="echo")
     assert any(isinstance(message, messages.Goodbye) for message in stage.script.seen)
 
 
@@ -493,9 +446,7 @@ def test_a_busy_server_is_asked_again_within_the_time_limit() -> None:
     stage = Stage(**script)
     stage.transports[-1].lose()
     stage.script.busy_hellos = 2
-    stage.await_that(
-        lambda: stage.client._requests._session is not None and stage.client._requests._session.error is not None
-    )
+    until(lambda: stage.client._requests._session is not None and stage.client._requests._session.error is not None)
     assert stage.client.ping(timeout_s=LIMIT_S)
     stage.close()
 

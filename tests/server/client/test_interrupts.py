@@ -15,8 +15,11 @@ import pytest
 
 from impasto.server import client as package
 from impasto.server.client import Client
-from tests.server.client.test_client import LIMIT_S, Stage, plate
+from tests.plates import noise
+from tests.server.scripted_server import LIMIT_S
+from tests.server.scripted_transport import Stage
 
+PLATE = noise(6, 10, 4)
 HERE = package.__path__[0]
 
 
@@ -57,12 +60,12 @@ class CtrlC:
 
 
 def frame(client: Client) -> None:
-    client.submit(plate(), style="echo").result(LIMIT_S).release()
+    client.submit(PLATE, style="echo").result(LIMIT_S).release()
 
 
 def slot(client: Client) -> None:
     with client.slot(10, 6, 4, "float32") as taken:
-        taken.pixels[:] = plate()
+        taken.pixels[:] = PLATE
         taken.submit("echo").result(LIMIT_S).release()
 
 
@@ -84,8 +87,8 @@ def test_a_client_is_usable_after_ctrl_c_at_any_line(call: Callable[[Client], No
             with contextlib.suppress(KeyboardInterrupt), interrupt:
                 call(stage.client)
             for _ in range(4):  # more than there are pairs
-                painted = stage.client.submit(plate(), style="echo", timeout_s=2.0).result(LIMIT_S)
-                assert np.array_equal(painted.pixels, plate()), f"line {line}"
+                painted = stage.client.submit(PLATE, style="echo", timeout_s=2.0).result(LIMIT_S)
+                assert np.array_equal(painted.pixels, PLATE), f"line {line}"
                 painted.release()
             stage.close()
             if not interrupt.came:

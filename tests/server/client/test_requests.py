@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,14 +14,12 @@ from impasto.core.errors import RequestCancelled, ServerError, ServerUnreachable
 from impasto.server.client.session import MISSED_PONGS
 from impasto.server.protocol import messages
 from impasto.server.protocol.messages import Failed, RenderSettings, ShotJob, ShotProgress, ShotStarted, SubmitShot
-from tests.server.client.test_client import LIMIT_S, Stage, plate
+from tests.plates import noise
+from tests.server.scripted_server import LIMIT_S
+from tests.server.scripted_transport import Stage
+from tests.waiting import until
 
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage()
-    yield made
-    made.close()
+PLATE = noise(6, 10, 4)
 
 
 def shot(style: str = "echo") -> ShotJob:
@@ -30,51 +27,51 @@ def shot(style: str = "echo") -> ShotJob:
 
 
 def test_a_frame_whose_connection_is_lost_fails_at_once_and_the_next_one_connects_again(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
+    future = stage.client.submit(PLATE, style="hold")
+    until(lambda: stage.script.held)
     stage.transports[-1].lose()
     with pytest.raises(ServerUnreachable, match="sent again"):
         future.result(LIMIT_S)
-    assert np.array_equal(stage.client.submit(plate() + 1, style="echo").result(LIMIT_S).pixels, plate() + 1)
+    assert np.array_equal(stage.client.submit(PLATE + 1, style="echo").result(LIMIT_S).pixels, PLATE + 1)
     assert len(stage.script.seen_of(messages.Submit)) == 2
 
 
 def test_a_session_that_lost_frames_is_replaced_because_its_server_may_still_paint_into_the_ring(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
+    future = stage.client.submit(PLATE, style="hold")
+    until(lambda: stage.script.held)
     stage.transports[-1].lose()
     with pytest.raises(ServerUnreachable):
         future.result(LIMIT_S)
-    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    assert np.array_equal(stage.client.submit(PLATE, style="echo").result(LIMIT_S).pixels, PLATE)
     assert stage.script.seen_of(messages.Hello)[-1].resume is None
     assert stage.script.seen_of(messages.Hello)[-1].replaces == stage.script.sessions[0]
     assert len(stage.script.opened) == 2
 
 
 def test_a_session_without_frames_is_resumed_with_its_ring(stage: Stage) -> None:
-    stage.client.submit(plate(), style="echo").result(LIMIT_S).release()
+    stage.client.submit(PLATE, style="echo").result(LIMIT_S).release()
     stage.transports[-1].lose()
-    stage.await_that(lambda: stage.transports[-1].closed.is_set())
-    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    until(lambda: stage.transports[-1].closed.is_set())
+    assert np.array_equal(stage.client.submit(PLATE, style="echo").result(LIMIT_S).pixels, PLATE)
     assert stage.script.seen_of(messages.Hello)[-1].resume == stage.script.sessions[0]
     assert len(stage.script.opened) == 1
 
 
 def test_frames_of_a_lost_session_leave_those_of_the_next_alone(stage: Stage) -> None:
-    futures = [stage.client.submit(plate(), style="hold") for _ in range(3)]
+    futures = [stage.client.submit(PLATE, style="hold") for _ in range(3)]
     second: list[Any] = []
-    futures[0].add_done_callback(lambda _: second.append(stage.client.submit(plate(), style="hold")))
-    stage.await_that(lambda: len(stage.script.held) == 3)
+    futures[0].add_done_callback(lambda _: second.append(stage.client.submit(PLATE, style="hold")))
+    until(lambda: len(stage.script.held) == 3)
     stage.transports[-1].lose()
     for future in futures:
         assert isinstance(future.exception(LIMIT_S), ServerUnreachable)
-    stage.await_that(lambda: second)
+    until(lambda: second)
     stage.release()
-    assert np.array_equal(second[0].result(LIMIT_S).pixels, plate())
+    assert np.array_equal(second[0].result(LIMIT_S).pixels, PLATE)
 
 
 def test_frames_of_a_server_that_is_gone_fail_at_once_with_the_end_of_its_log(stage: Stage) -> None:
-    futures = [stage.client.submit(plate(), style="hold") for _ in range(2)]
+    futures = [stage.client.submit(PLATE, style="hold") for _ in range(2)]
     stage.address.gone = True
     begun = time.monotonic()
     stage.transports[-1].lose()
@@ -87,28 +84,28 @@ def test_frames_of_a_server_that_is_gone_fail_at_once_with_the_end_of_its_log(st
 
 
 def test_frames_fail_when_another_server_has_taken_the_place(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
+    future = stage.client.submit(PLATE, style="hold")
+    until(lambda: stage.script.held)
     stage.script.boot, stage.script.resumes = os.urandom(16), False
     stage.transports[-1].lose()
     with pytest.raises(ServerUnreachable):
         future.result(LIMIT_S)
-    assert np.array_equal(stage.client.submit(plate(), style="echo").result(LIMIT_S).pixels, plate())
+    assert np.array_equal(stage.client.submit(PLATE, style="echo").result(LIMIT_S).pixels, PLATE)
     assert len(stage.script.opened) == 2
 
 
 def test_the_next_call_after_a_loss_connects_again(stage: Stage) -> None:
     stage.client.ping()
     stage.transports[-1].lose()
-    stage.await_that(lambda: stage.transports[-1].closed.is_set())
+    until(lambda: stage.transports[-1].closed.is_set())
     assert stage.client.ping() < LIMIT_S
     assert len(stage.transports) == 2
 
 
 def test_a_server_that_falls_silent_is_lost_after_a_few_pings() -> None:
     stage = Stage(heartbeat_s=0.1)
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
+    future = stage.client.submit(PLATE, style="hold")
+    until(lambda: stage.script.held)
     stage.address.gone = stage.script.silent = True
     with pytest.raises(ServerUnreachable, match="has not answered for"):
         future.result(LIMIT_S)
@@ -117,8 +114,8 @@ def test_a_server_that_falls_silent_is_lost_after_a_few_pings() -> None:
 
 
 def test_what_breaks_the_rules_of_the_wire_ends_the_connection(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
-    stage.await_that(lambda: stage.script.held)
+    future = stage.client.submit(PLATE, style="hold")
+    until(lambda: stage.script.held)
     stage.address.gone = True
     session = stage.client._requests._session
     assert session is not None
@@ -128,13 +125,13 @@ def test_what_breaks_the_rules_of_the_wire_ends_the_connection(stage: Stage) -> 
 
 
 def test_a_terminal_message_that_comes_twice_or_for_nobody_is_dropped(stage: Stage) -> None:
-    stage.client.submit(plate(), style="echo").result(LIMIT_S).release()
+    stage.client.submit(PLATE, style="echo").result(LIMIT_S).release()
     done = messages.Done(stage.script.seen_of(messages.Submit)[0].id, {})
     stage.transports[-1].push(lambda: stage.script.say("data", done, ()))
     stage.transports[-1].push(lambda: stage.script.say("data", messages.Done(os.urandom(16), {}), ()))
     assert stage.client.ping() < LIMIT_S
     for _ in range(4):
-        stage.client.submit(plate(), style="echo", timeout_s=1.0).result(LIMIT_S).release()
+        stage.client.submit(PLATE, style="echo", timeout_s=1.0).result(LIMIT_S).release()
 
 
 def test_a_shot_tells_its_frames_in_the_calling_thread(stage: Stage) -> None:
@@ -169,7 +166,7 @@ def test_a_caller_that_leaves_a_shot_by_an_exception_cancels_it(stage: Stage) ->
 
     with pytest.raises(ZeroDivisionError):
         stage.client.render_shot(shot("hold"), stumble)
-    stage.await_that(lambda: stage.script.seen_of(messages.Cancel))
+    until(lambda: stage.script.seen_of(messages.Cancel))
 
 
 def test_a_shot_goes_on_with_the_same_server_without_being_started_again(stage: Stage) -> None:
@@ -255,7 +252,7 @@ def test_a_shot_is_given_up_after_attempts_without_a_frame(stage: Stage) -> None
 
 def test_a_server_that_cannot_be_reached_at_first_is_not_tried_for_long(stage: Stage) -> None:
     stage.transports[-1].lose()
-    stage.await_that(lambda: stage.transports[-1].closed.is_set())
+    until(lambda: stage.transports[-1].closed.is_set())
     stage.address.gone = True
     begun = time.monotonic()
     with pytest.raises(ServerUnreachable, match="no server runs there"):
@@ -264,7 +261,7 @@ def test_a_server_that_cannot_be_reached_at_first_is_not_tried_for_long(stage: S
 
 
 def test_closing_during_a_loss_leaves_no_thread_behind(stage: Stage) -> None:
-    future = stage.client.submit(plate(), style="hold")
+    future = stage.client.submit(PLATE, style="hold")
     stage.transports[-1].lose()
     stage.client.close()
     with pytest.raises(ServerError):

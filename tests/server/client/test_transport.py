@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,17 @@ import numpy as np
 import pytest
 import zmq
 
-from impasto.core.errors import ImpastoError, ServerError, ServerUnreachable, UsageError
+from impasto.core.errors import ImpastoError, ServerUnreachable, UsageError
 from impasto.server.auth import ClientAuth
 from impasto.server.client import Client
 from impasto.server.client.transport import SocketTransport
 from impasto.server.protocol import messages
+from tests.plates import noise
+from tests.server.running_server import free_port
 from tests.server.scripted_server import LIMIT_S, Script, SocketServer, serving
+from tests.waiting import until
 
+PLATE, LARGE = noise(16, 16, 4), noise(256, 256, 4)
 COMMAND = (sys.executable, "-m", "tests.server.scripted_server")
 
 
@@ -48,52 +51,21 @@ def server_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[b
             process.kill()
 
 
-def plate(side: int = 16) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(1).random((side, side, 4), np.float32)
-
-
-def await_that(true: Callable[[], object]) -> None:
-    until = time.monotonic() + LIMIT_S
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 def test_frames_pass_through_memory_that_both_map(folder: Path) -> None:
     script = Script()
     with serving(folder, script), Client.connect(folder, start=False) as client:
         for _ in range(5):
-            with client.submit(plate(256), style="echo").result(LIMIT_S) as painted:
-                assert np.array_equal(painted.pixels, plate(256))
+            with client.submit(LARGE, style="echo").result(LIMIT_S) as painted:
+                assert np.array_equal(painted.pixels, LARGE)
         assert client.transport == "ring"
         assert len(client.styles()) == 100
 
 
 def test_frames_pass_inside_the_messages(folder: Path) -> None:
     with serving(folder, Script(rings=False)), Client.connect(folder, start=False) as client:
-        futures = [client.submit(plate(256) + step, style="echo") for step in range(3)]
+        futures = [client.submit(LARGE + step, style="echo") for step in range(3)]
         for step, future in enumerate(futures):
-            assert np.array_equal(future.result(LIMIT_S).pixels, plate(256) + step)
-
-
-def test_threads_share_a_client(folder: Path) -> None:
-    with serving(folder, Script()), Client.connect(folder, start=False) as client:
-        wrong: list[object] = []
-
-        def work(seed: int) -> None:
-            for step in range(20):
-                pixels = plate() + seed + step
-                with client.submit(pixels, style="echo").result(LIMIT_S) as painted:
-                    if not np.array_equal(painted.pixels, pixels):
-                        wrong.append((seed, step))
-
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(LIMIT_S)
-        assert not wrong
-        assert not any(thread.is_alive() for thread in threads)
+            assert np.array_equal(future.result(LIMIT_S).pixels, LARGE + step)
 
 
 def test_a_client_that_is_collected_in_the_thread_of_its_own_sockets_says_goodbye(
@@ -115,32 +87,10 @@ def test_a_client_that_is_collected_in_the_thread_of_its_own_sockets_says_goodby
             holder.append(holder)
             del client, holder
             monkeypatch.setattr(SocketTransport, "_send_what_fits", collecting)
-            await_that(lambda: script.seen_of(messages.Goodbye))
+            until(lambda: script.seen_of(messages.Goodbye))
         finally:
             gc.enable()
-    await_that(lambda: all(each.name != "impasto-connection" or each in others for each in threading.enumerate()))
-
-
-def test_closing_ends_a_wait_in_another_thread(folder: Path) -> None:
-    with serving(folder, Script()), Client.connect(folder, start=False) as client:
-        future = client.submit(plate(), style="hold")
-        waiting = threading.Event()
-        ended: list[float] = []
-
-        def wait() -> None:
-            waiting.set()
-            with pytest.raises(ServerError, match="closed"):
-                future.result(LIMIT_S)
-            ended.append(time.monotonic())
-
-        thread = threading.Thread(target=wait)
-        thread.start()
-        assert waiting.wait(LIMIT_S)
-        begun = time.monotonic()
-        client.close()
-        thread.join(LIMIT_S)
-        assert ended
-        assert ended[0] - begun < 1
+    until(lambda: all(each.name != "impasto-connection" or each in others for each in threading.enumerate()))
 
 
 def test_without_a_server_a_client_says_how_to_start_one(folder: Path) -> None:
@@ -150,40 +100,12 @@ def test_without_a_server_a_client_says_how_to_start_one(folder: Path) -> None:
     assert time.monotonic() - begun < 1
 
 
-def test_a_killed_server_fails_what_was_under_way_at_once(folder: Path) -> None:
-    with server_process(folder) as server, Client.connect(folder, start=False) as client:
-        future = client.submit(plate(), style="hold")
-        client.ping()
-        server.kill()
-        begun = time.monotonic()
-        with pytest.raises(ServerUnreachable, match=rf"process {server.pid}"):
-            future.result(LIMIT_S)
-        with pytest.raises(ServerUnreachable, match="none runs"):
-            client.submit(plate(), style="echo")
-        assert time.monotonic() - begun < 2
-
-
-def test_a_server_that_dies_of_a_frame_fails_that_frame(folder: Path) -> None:
-    with server_process(folder), Client.connect(folder, start=False) as client, pytest.raises(ServerUnreachable):
-        client.submit(plate(), style="die").result(LIMIT_S)
-
-
-def test_a_client_goes_on_with_the_next_server(folder: Path) -> None:
-    with server_process(folder), Client.connect(folder, start=False) as client:
-        kept = client.submit(plate(), style="echo").result(LIMIT_S)
-        with pytest.raises(ServerUnreachable):
-            client.submit(plate(), style="die").result(LIMIT_S)
-        with server_process(folder):
-            assert np.array_equal(client.submit(plate() + 1, style="echo").result(LIMIT_S).pixels, plate() + 1)
-        assert np.array_equal(kept.pixels, plate())
-
-
 def test_a_stopped_server_is_given_up_in_time_and_closing_takes_less_than_a_second(
     folder: Path,
 ) -> None:
     with server_process(folder, "--heartbeat", "0.2") as server:
         client = Client.connect(folder, start=False)
-        future = client.submit(plate(), style="hold")
+        future = client.submit(PLATE, style="hold")
         client.ping()
         server.send_signal(signal.SIGSTOP)
         with pytest.raises(ServerUnreachable, match=r"within 0\.3 s"):
@@ -198,7 +120,7 @@ def test_a_stopped_server_is_given_up_in_time_and_closing_takes_less_than_a_seco
 def test_closing_takes_less_than_a_second_when_the_server_is_dead(folder: Path) -> None:
     with server_process(folder) as server:
         client = Client.connect(folder, start=False)
-        futures = [client.submit(plate(), style="hold") for _ in range(2)]
+        futures = [client.submit(PLATE, style="hold") for _ in range(2)]
         server.kill()
         begun = time.monotonic()
         client.close()
@@ -276,13 +198,13 @@ def test_clients_that_come_and_go_leave_no_thread_and_no_open_file(folder: Path)
     with serving(folder, Script()):
         for _ in range(2):
             with Client.connect(folder, start=False) as client:
-                client.submit(plate(), style="echo").result(LIMIT_S)
+                client.submit(PLATE, style="echo").result(LIMIT_S)
         threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
         for _ in range(10):
             with Client.connect(folder, start=False) as client:
-                client.submit(plate(), style="echo").result(LIMIT_S)
-        await_that(lambda: threading.active_count() <= threads)
-        await_that(lambda: len(os.listdir("/proc/self/fd")) <= files)
+                client.submit(PLATE, style="echo").result(LIMIT_S)
+        until(lambda: threading.active_count() <= threads)
+        until(lambda: len(os.listdir("/proc/self/fd")) <= files)
 
 
 @pytest.mark.parametrize(
@@ -307,23 +229,10 @@ def network_server() -> Iterator[tuple[str, bytes]]:
         router.setsockopt(zmq.CURVE_SERVER, 1)
         router.setsockopt(zmq.CURVE_SECRETKEY, secret)
 
-    for _ in range(20):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        try:
-            server = SocketServer(Script(rings=False), f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}", set_up)
-        except zmq.ZMQError:
-            continue
-        break
-    thread = threading.Thread(target=server.serve, daemon=True)
-    thread.start()
-    try:
-        yield f"tcp://127.0.0.1:{port}", public
-    finally:
-        server.stop()
-        thread.join(LIMIT_S)
-        server.close()
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with SocketServer(Script(rings=False), address, f"tcp://127.0.0.1:{port + 1}", set_up):
+        yield address, public
 
 
 def test_frames_pass_over_a_network_with_keys() -> None:
@@ -332,7 +241,7 @@ def test_frames_pass_over_a_network_with_keys() -> None:
         Client.connect(address, auth=ClientAuth(*zmq.curve_keypair(), key)) as client,
     ):
         for _ in range(2):
-            assert np.array_equal(client.submit(plate(256), style="echo").result(LIMIT_S).pixels, plate(256))
+            assert np.array_equal(client.submit(LARGE, style="echo").result(LIMIT_S).pixels, LARGE)
         assert client.transport == "inline"
         assert client._requests.rate.bytes_per_s is not None
         assert client._requests.rate.bytes_per_s > 1e6

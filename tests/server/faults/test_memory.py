@@ -16,10 +16,12 @@ from impasto.server.client import Client
 from impasto.server.client.futures import FrameFuture
 from impasto.server.protocol.messages import AttachRing, Done, Failed, OpenRing, RingOffered, RingReady
 from impasto.server.shared_memory import map_segment
-from tests.server.faults.house import House, Program, plate, until
-from tests.server.running_server import Raw
+from tests.plates import noise
+from tests.server.running_server import Sandbox
+from tests.server.wire_client import WireClient
+from tests.waiting import until
 
-PIXELS = plate()
+PIXELS = noise(54, 96, 4)
 LIMIT_S = 30.0
 
 
@@ -29,9 +31,9 @@ def painted(client: Client, style: str = "invert") -> None:
 
 
 @pytest.mark.parametrize("asked", [{"no_memory": True}, {"rlimits": {"RLIMIT_FSIZE": 300_000}}], ids=["ours", "system"])
-def test_without_room_for_a_ring_the_pixels_go_in_the_message(home: House, asked: dict[str, Any]) -> None:
-    server = home.serve(**asked)
-    with home.client() as client:
+def test_without_room_for_a_ring_the_pixels_go_in_the_message(sandbox: Sandbox, asked: dict[str, Any]) -> None:
+    server = sandbox.serve(**asked)
+    with sandbox.client() as client:
         for _ in range(5):
             painted(client)
         assert client.transport == "inline"
@@ -40,33 +42,19 @@ def test_without_room_for_a_ring_the_pixels_go_in_the_message(home: House, asked
     assert server.alive
 
 
-def test_without_memory_for_a_frame_it_fails_by_name_and_smaller_ones_are_painted(home: House) -> None:
-    home.serve(rlimits={"RLIMIT_FSIZE": 300_000})
-    large = plate(400, 400)
-    with home.client() as client:
+def test_without_memory_for_a_frame_it_fails_by_name_and_smaller_ones_are_painted(sandbox: Sandbox) -> None:
+    sandbox.serve(rlimits={"RLIMIT_FSIZE": 300_000})
+    large = noise(400, 400, 4)
+    with sandbox.client() as client:
         with pytest.raises(ImpastoError) as refused:
             client.submit(large, style="echo").result(timeout=LIMIT_S)
         assert "expected" in str(refused.value)
         painted(client)
 
 
-def test_a_peer_cannot_shrink_the_memory_that_it_was_offered(shared: House, server: Program) -> None:
-    with Raw(shared.run, hello=True) as raw:
-        offer = raw.open_ring()
-        fd = os.open(offer.path, os.O_RDWR)
-        try:
-            for size in (0, 4096, 1 << 30):
-                with pytest.raises(PermissionError):
-                    os.ftruncate(fd, size)
-        finally:
-            os.close(fd)
-        raw.still_served()
-        assert server.alive
-
-
-def test_a_peer_that_truncates_a_segment_of_a_file_kills_at_most_the_worker(home: House) -> None:
-    server = home.serve(no_memfd=True)
-    with home.client() as other, Raw(home.run, hello=True) as raw:
+def test_a_peer_that_truncates_a_segment_of_a_file_kills_at_most_the_worker(sandbox: Sandbox) -> None:
+    server = sandbox.serve(no_memfd=True)
+    with sandbox.client() as other, WireClient(sandbox.run, hello=True) as raw:
         painted(other)
         assert other.transport == "ring"
         offer = raw.ask(OpenRing(secrets.token_bytes(16), 1 << 16, 1), RingOffered)
@@ -86,13 +74,13 @@ def test_a_peer_that_truncates_a_segment_of_a_file_kills_at_most_the_worker(home
         assert refused.error.code == "invalid_request"
         painted(other)
         assert server.alive
-        assert home.log().count("SIGBUS") == 1
+        assert sandbox.log().count("SIGBUS") == 1
 
 
 @pytest.mark.slow
-def test_ten_thousand_requests_of_which_many_fail_leave_memory_and_files_as_they_were(home: House) -> None:
-    server = home.serve()
-    tiny = plate(4, 4)
+def test_ten_thousand_requests_of_which_many_fail_leave_memory_and_files_as_they_were(sandbox: Sandbox) -> None:
+    server = sandbox.serve()
+    tiny = noise(4, 4, 4)
     errors = {"oom": OutOfMemory, "fail": StyleError}
 
     def ask(client: Client, count: int) -> None:
@@ -118,14 +106,14 @@ def test_ten_thousand_requests_of_which_many_fail_leave_memory_and_files_as_they
         if error is None:
             future.result().release()
 
-    with home.client() as client:
+    with sandbox.client() as client:
         ask(client, 2000)
-        front, worker = psutil.Process(server.pid), psutil.Process(home.worker_pid(client))
+        front, worker = psutil.Process(server.pid), psutil.Process(sandbox.worker_pid(client))
         before = [(each.memory_info().rss, each.num_fds()) for each in (front, worker)]
         ask(client, 10_000)
         until(lambda: not client.status().running)
         after = [(each.memory_info().rss, each.num_fds()) for each in (front, worker)]
-        assert home.worker_pid(client) == worker.pid
+        assert sandbox.worker_pid(client) == worker.pid
         assert client.status().frames >= 10_000
     growth = [(b[0] - a[0]) / 2**20 for a, b in zip(before, after, strict=True)]
     assert growth[0] < 20

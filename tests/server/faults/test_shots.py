@@ -15,11 +15,14 @@ import psutil
 import pytest
 
 from impasto.core.errors import OutputExists, ServerUnreachable
+from impasto.core.media import open_reader
 from impasto.core.media.commit import remove_abandoned
 from impasto.server.client import Client
-from impasto.server.protocol.messages import ShotDone, ShotJob, ShotProgress
-from tests.server.fake_worker import COMMITS, write_style
-from tests.server.faults.house import House, frames_in, parts_of, shot, until, write_plates
+from impasto.server.protocol.messages import RenderSettings, ShotDone, ShotJob, ShotProgress
+from tests.plates import write_sequence
+from tests.server.fake_worker import write_style
+from tests.server.running_server import Sandbox, temporary_files
+from tests.waiting import until
 
 LIMIT_S = 60.0
 
@@ -49,86 +52,76 @@ class Watched:
 
         try:
             self.ended.set_result(self._client.render_shot(self._job, heard, retries=self._retries))
-        except BaseException as error:  # noqa: BLE001  # goes to whoever asks for the end
+        except BaseException as error:  # noqa: BLE001  # goes to the test that asks for the end
             self.ended.set_exception(error)
 
 
-def undisturbed(home: House, plates: str, name: str = "undisturbed") -> Mapping[str, bytes]:
+def shot(plates: str, output: Path, style: str = "echo", **more: Any) -> ShotJob:
+    return ShotJob(RenderSettings(style), plates, str(output / "painted.####.exr"), **more)
+
+
+def frames_in(folder: Path) -> Mapping[str, bytes]:
+    """Every file of a folder, hidden ones too, by its pixels; one that is torn cannot be read."""
+    return {path.name: next(iter(open_reader(str(path)))).colour.tobytes() for path in sorted(folder.iterdir())}
+
+
+def undisturbed(sandbox: Sandbox, plates: str, name: str = "undisturbed") -> Mapping[str, bytes]:
     """The frames as a server paints them that nobody disturbs."""
-    server = home.serve()
-    with home.client() as client:
-        client.render_shot(shot(plates, home.root / name))
+    server = sandbox.serve()
+    with sandbox.client() as client:
+        client.render_shot(shot(plates, sandbox.root / name))
     server.signal(signal.SIGTERM)
     assert server.code() == 0
-    return frames_in(home.root / name)
+    return frames_in(sandbox.root / name)
 
 
 @pytest.mark.slow
-def test_a_shot_of_200_frames_lives_through_kills_of_workers_and_servers(home: House) -> None:
+def test_a_shot_of_200_frames_lives_through_kills_of_workers_and_servers(sandbox: Sandbox) -> None:
     count = 200
-    plates = write_plates(home.root / "plates", count)
-    expected = undisturbed(home, plates)
+    plates = write_sequence(sandbox.root / "plates", range(1, count + 1))
+    expected = undisturbed(sandbox, plates)
     assert len(expected) == count
     chance = random.Random(7)
     kills = [(chance.randrange(8, count - 8), victim) for victim in ("worker", "server", "server") * 2]
-    server = home.serve()
-    output = home.root / "disturbed"
-    with home.client() as client, home.client(name="killer") as killer:
+    server = sandbox.serve()
+    output = sandbox.root / "disturbed"
+    with sandbox.client() as client, sandbox.client(name="killer") as killer:
         watched = Watched(client, shot(plates, output, "delay-2ms"))
         for frames, victim in sorted(kills):
             # Counted on disk: what became safe just before a kill may never be told.
             until(lambda count=frames: len(list(output.glob("painted.*"))) >= count, LIMIT_S)  # type: ignore[misc]
             assert not watched.ended.done(), "the shot was over before the last kill"
             if victim == "worker":
-                os.kill(home.worker_pid(killer), signal.SIGKILL)
+                os.kill(sandbox.worker_pid(killer), signal.SIGKILL)
             else:
                 server.kill()
-                server = home.serve()
+                server = sandbox.serve()
         done = watched.done()
     assert (done.rendered + done.skipped) == count
     assert len(watched.told) == len(set(watched.told)), "a frame was told twice"
     assert frames_in(output) == expected
-    assert not parts_of(home.root)
+    assert not temporary_files(sandbox.root)
 
 
-@pytest.mark.parametrize("point", COMMITS)
-def test_a_worker_that_dies_at_any_point_of_a_commit_tears_no_frame(home: House, point: str) -> None:
-    plates = write_plates(home.root / "plates", 5)
-    style = f"crash-{point}-3"
-    write_style(home.styles, style)
-    home.serve()
-    with home.client() as client:
-        client.render_shot(shot(plates, home.root / "expected"))
-        done = client.render_shot(shot(plates, home.root / "out", style))
-        assert (done.rendered, done.skipped) == (5, 0)
-        assert client.status().devices[0].restarts == 1
-    assert frames_in(home.root / "out") == frames_in(home.root / "expected")
-
-
-@pytest.mark.parametrize("point", COMMITS)
-def test_what_a_server_that_dies_in_a_commit_leaves_is_whole_and_swept_by_the_next(home: House, point: str) -> None:
-    plates = write_plates(home.root / "plates", 5)
-    style = f"crash-{point}-3"
-    write_style(home.styles, style)
-    expected = undisturbed(home, plates)
+def test_what_a_server_that_dies_in_a_commit_leaves_is_whole_and_swept_by_the_next(sandbox: Sandbox) -> None:
+    plates = write_sequence(sandbox.root / "plates", range(1, 6))
+    write_style(sandbox.styles, "crash-synced-3")
+    expected = undisturbed(sandbox, plates)
     # Its worker dies in the third commit, and the server with it, before another one takes its place.
-    server = home.serve()
-    request = shot(plates, home.root / "out", style)
-    with home.client() as client:
+    server = sandbox.serve()
+    request = shot(plates, sandbox.root / "out", "crash-synced-3")
+    with sandbox.client() as client:
         future = client.submit_shot(request)
-        until(lambda: "worker_lost" in home.log())
+        until(lambda: "worker_lost" in sandbox.log())
         server.kill()
         assert isinstance(future.exception(LIMIT_S), ServerUnreachable)
-    until(lambda: not home.others(), 3.0)
-    left = [path.name for path in (home.root / "out").iterdir()]
-    final = {name for name in left if not name.startswith(".")}
-    whole = {"written": 2, "synced": 2, "linked": 3, "unlinked": 3}[point]
-    assert len(final) == whole
-    assert len(left) - len(final) == (0 if point == "unlinked" else 1)
-    home.serve()
-    with home.client() as client:
-        client.render_shot(shot(plates, home.root / "out", resume=True))
-    assert frames_in(home.root / "out") == expected
+    until(lambda: not sandbox.processes(), 3.0)
+    left = [path.name for path in (sandbox.root / "out").iterdir()]
+    assert sorted(name.startswith(".") for name in left) == [False, False, True]
+    sandbox.serve()
+    with sandbox.client() as client:
+        client.render_shot(shot(plates, sandbox.root / "out", resume=True))
+    assert frames_in(sandbox.root / "out") == expected
 
 
 COMMITTER = """
@@ -173,12 +166,12 @@ for point in map(int, sys.stdin):
 
 
 @pytest.mark.parametrize("mode", ["replace", "create"])
-def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_file_or_the_new(home: House, mode: str) -> None:
-    folder = home.root / "out"
+def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_file_or_the_new(sandbox: Sandbox, mode: str) -> None:
+    folder = sandbox.root / "out"
     folder.mkdir()
     target = folder / "painted.exr"
     old = b"old pixels" if mode == "replace" else None
-    committer = home.start(["-c", COMMITTER, str(target), mode], talks=True)
+    committer = sandbox.start(["-c", COMMITTER, str(target), mode], talks=True)
     asked = committer.process.stdin
     assert asked is not None
     seen = []
@@ -203,13 +196,13 @@ def test_a_kill_between_any_two_steps_of_a_commit_leaves_the_old_file_or_the_new
     assert seen == sorted(seen, key=lambda found: found == b"new pixels"), "the new file came and went"
 
 
-def test_two_jobs_that_resume_the_same_output_store_each_frame_once(home: House) -> None:
+def test_two_jobs_that_resume_the_same_output_store_each_frame_once(sandbox: Sandbox) -> None:
     count = 30
-    plates = write_plates(home.root / "plates", count)
-    expected = undisturbed(home, plates)
-    home.serve()
-    output = home.root / "both"
-    with home.client() as first, home.client(name="other node") as second:
+    plates = write_sequence(sandbox.root / "plates", range(1, count + 1))
+    expected = undisturbed(sandbox, plates)
+    sandbox.serve()
+    output = sandbox.root / "both"
+    with sandbox.client() as first, sandbox.client(name="other node") as second:
         watched = [Watched(client, shot(plates, output, "delay-2ms", resume=True)) for client in (first, second)]
         ends: list[Any] = [each.ended.exception(LIMIT_S) or each.done() for each in watched]
     finished = [end for end in ends if isinstance(end, ShotDone)]
@@ -218,14 +211,14 @@ def test_two_jobs_that_resume_the_same_output_store_each_frame_once(home: House)
     assert frames_in(output) == expected
 
 
-def stand_still(home: House, seconds: float) -> list[int]:
+def stand_still(sandbox: Sandbox, seconds: float) -> list[int]:
     """A shot whose server stops for a while, longer than the client bears silence; the frames that it was told of."""
     count = 40
-    plates = write_plates(home.root / "plates", count)
-    expected = undisturbed(home, plates)
-    server = home.serve(limits={"heartbeat_s": 0.25, "interactive_lease_s": 5.0})
-    output = home.root / "out"
-    with home.client() as client:
+    plates = write_sequence(sandbox.root / "plates", range(1, count + 1))
+    expected = undisturbed(sandbox, plates)
+    server = sandbox.serve(limits={"heartbeat_s": 0.25, "interactive_lease_s": 5.0})
+    output = sandbox.root / "out"
+    with sandbox.client() as client:
         watched = Watched(client, shot(plates, output, "delay-50ms"))
         watched.await_frames(3)
         server.signal(signal.SIGSTOP)
@@ -238,22 +231,24 @@ def stand_still(home: House, seconds: float) -> list[int]:
     return sorted(watched.told)
 
 
-def test_a_server_that_stood_still_in_a_shot_stores_and_tells_each_frame_once(home: House) -> None:
-    assert stand_still(home, 2.0) == list(range(1, 41))
+@pytest.mark.slow
+def test_a_server_that_stood_still_in_a_shot_stores_and_tells_each_frame_once(sandbox: Sandbox) -> None:
+    assert stand_still(sandbox, 2.0) == list(range(1, 41))
 
 
-def test_a_shot_whose_client_gave_up_a_server_that_lives_is_found_again(home: House) -> None:
-    told = stand_still(home, 2.5)
+@pytest.mark.slow
+def test_a_shot_whose_client_gave_up_a_server_that_lives_is_found_again(sandbox: Sandbox) -> None:
+    told = stand_still(sandbox, 2.5)
     # What the server said into the broken connection is lost; nothing is said twice.
     assert len(set(told)) == len(told)
     assert set(told) <= set(range(1, 41))
 
 
-def test_what_a_dead_writer_left_is_swept_before_its_parent_has_looked_for_it(home: House) -> None:
-    folder = home.root / "out"
+def test_what_a_dead_writer_left_is_swept_before_its_parent_has_looked_for_it(sandbox: Sandbox) -> None:
+    folder = sandbox.root / "out"
     folder.mkdir()
     write = "import sys; from impasto.core.media import commit; print(commit.temporary_beside(sys.argv[1]), flush=True)"
-    writer = home.start(["-c", f"{write}; sys.stdin.read()", str(folder / "painted.exr")], talks=True)
+    writer = sandbox.start(["-c", f"{write}; sys.stdin.read()", str(folder / "painted.exr")], talks=True)
     Path(writer.line()).touch()
     assert remove_abandoned(str(folder), lambda final: True) == []
     os.kill(writer.pid, signal.SIGKILL)

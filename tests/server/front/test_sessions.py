@@ -171,7 +171,7 @@ def test_answers_are_kept_up_to_a_number_and_an_age() -> None:
     assert answers.find(b"\x02", 13.0) is None
 
 
-def test_only_whoever_was_given_a_session_can_replace_it() -> None:
+def test_only_the_owner_of_a_session_can_replace_it() -> None:
     sessions = Sessions(LIMITS)
     own = admit(sessions, b"1", Identity("anna", admin=False))
     hello = replace(HELLO, replaces=own.token)

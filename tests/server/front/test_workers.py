@@ -20,6 +20,7 @@ from impasto.server.front.workers import LATE_S, WorkerDied, WorkerEvent, Worker
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits
 from tests.server import fake_worker
+from tests.waiting import until
 
 LIMIT_S = 20.0
 WORKER = textwrap.dedent(
@@ -408,7 +409,4 @@ def test_no_worker_outlives_a_server_that_is_killed() -> None:
         finally:
             server.kill()
     assert len(workers) == 2
-    until = time.monotonic() + 5
-    while any(lives(worker) for worker in workers):
-        assert time.monotonic() < until, "a worker lives without its server"
-        time.sleep(0.02)
+    until(lambda: not any(lives(worker) for worker in workers), 5.0, "for workers without a server to end")

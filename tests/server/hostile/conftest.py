@@ -1,4 +1,4 @@
-"""A server that all tests of a file share, somebody who does nothing wrong, and somebody who does."""
+"""A server that all tests of a file share, a client that does nothing wrong, and a client that does."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.server.hostile.house import House, goes_on, house
-from tests.server.running_server import Raw
+from tests.server.hostile.checks import assert_served, healthy_server
+from tests.server.running_server import Sandbox
+from tests.server.wire_client import WireClient
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house(("echo", "invert", "delay-50ms", "delay-400ms", "fail", "oom", "bug")) as found:
-        yield found
+def shared() -> Iterator[Sandbox]:
+    with healthy_server() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="module")
-def bystander(running: House) -> Iterator[Raw]:
-    with Raw(running.folder, hello=True, lane="batch") as raw:
-        raw.open_ring()
-        yield raw
+def bystander(shared: Sandbox) -> Iterator[WireClient]:
+    with WireClient(shared.run, hello=True, lane="batch") as client:
+        client.open_ring()
+        yield client
 
 
 @pytest.fixture
-def victim(running: House, bystander: Raw) -> Iterator[Raw]:
+def victim(shared: Sandbox, bystander: WireClient) -> Iterator[WireClient]:
     """A client with a ring; whatever a test did with it, it and another are served afterwards."""
-    assert running.process.poll() is None, running.complaints()
-    with Raw(running.folder, hello=True) as raw:
-        raw.open_ring()
-        yield raw
-        goes_on(running, bystander, raw)
+    assert shared.server.alive, shared.server.complaints()
+    with WireClient(shared.run, hello=True) as client:
+        client.open_ring()
+        yield client
+        assert_served(shared, bystander, client)
 
 
 @pytest.fixture
-def other(running: House) -> Iterator[Raw]:
-    with Raw(running.folder, hello=True) as raw:
-        raw.open_ring()
-        yield raw
+def other(shared: Sandbox) -> Iterator[WireClient]:
+    with WireClient(shared.run, hello=True) as client:
+        client.open_ring()
+        yield client

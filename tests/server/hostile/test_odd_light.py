@@ -1,4 +1,4 @@
-"""Row 29: samples that are no light at all, through the worker that paints.
+"""Samples that are no light at all, through the worker that paints.
 
 A pixel with a channel that is not finite comes back as it was and is counted; every other result is finite.
 """
@@ -13,16 +13,17 @@ import pytest
 
 from impasto.server.protocol.messages import Done, Failed
 from impasto.server.settings import WORKER_COMMAND
-from tests.server.hostile.house import House, answer_to, assert_discreet, house
-from tests.server.running_server import Raw
+from tests.server.hostile.checks import answer_to, assert_discreet, healthy_server
+from tests.server.running_server import Sandbox
+from tests.server.wire_client import WireClient
 
 READY_S = 60.0
 SIDE = 40
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[House]:
-    with house(("hollow",), command=WORKER_COMMAND, ready_s=READY_S) as found:
+def shared() -> Iterator[Sandbox]:
+    with healthy_server(("hollow",), worker_command=list(WORKER_COMMAND), ready_s=READY_S) as found:
         yield found
 
 
@@ -52,8 +53,8 @@ def plates() -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
 
 
 @pytest.mark.parametrize("style", ["identity", "wheatfield-draft"])
-def test_whatever_the_samples_are_the_worker_lives_and_adds_nothing_infinite(running: House, style: str) -> None:
-    with Raw(running.folder, hello=True) as client:
+def test_whatever_the_samples_are_the_worker_lives_and_adds_nothing_infinite(shared: Sandbox, style: str) -> None:
+    with WireClient(shared.run, hello=True) as client:
         client.open_ring(1 << 16)
         ordinary = np.random.default_rng(2).random((SIDE, SIDE, 4), np.float32)
         before = painted(client, style, ordinary)[1]
@@ -69,25 +70,25 @@ def test_whatever_the_samples_are_the_worker_lives_and_adds_nothing_infinite(run
         # Nothing of it stays in the worker: the same frame comes out as it did before.
         np.testing.assert_array_equal(painted(client, style, ordinary)[1], before)
         assert [each.restarts for each in client.status().devices] == [0]
-        assert running.process.poll() is None
+        assert shared.server.alive
 
 
-def painted(client: Raw, style: str, pixels: np.ndarray[Any, Any]) -> tuple[Done, np.ndarray[Any, Any]]:
+def painted(client: WireClient, style: str, pixels: np.ndarray[Any, Any]) -> tuple[Done, np.ndarray[Any, Any]]:
     client.write(0, pixels)
     done, _ = answer_to(client, client.submit(style, pixels=pixels, slot=client.slot(0)))
     assert isinstance(done, Done), done
     return done, client.read(0, pixels).copy()
 
 
-def test_a_style_that_is_broken_is_told_by_its_name(running: House) -> None:
+def test_a_style_that_is_broken_is_told_by_its_name(shared: Sandbox) -> None:
     """A card without weights, which the worker alone can tell; where it lies is the server's own affair."""
-    with Raw(running.folder, hello=True) as client:
+    with WireClient(shared.run, hello=True) as client:
         failed = client.frame("hollow")
         assert isinstance(failed, Failed)
         assert failed.error.code == "style"
         assert "'hollow'" in failed.error.message
         assert_discreet(failed.error, [])
-        path = str(running.home / "styles" / "hollow.safetensors")
+        path = str(shared.root / "styles" / "hollow.safetensors")
         assert path in client.frame(path).error.message
         client.open_ring(1 << 16)
         painted(client, "identity", np.zeros((SIDE, SIDE, 3), np.float16))

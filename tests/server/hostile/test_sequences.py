@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,61 +26,62 @@ from impasto.server.protocol.messages import (
     Welcome,
 )
 from tests.compat.samples import CLIENTS
-from tests.server.hostile.house import House, answer_to, assert_discreet, error_in, goes_on, heard, new_id, refused
-from tests.server.hostile.rows import PREAMBLE
-from tests.server.running_server import PIXELS, Raw, request_of, until
+from tests.server.hostile.checks import answer_to, assert_discreet, assert_served, error_in, heard, new_id, refused
+from tests.server.running_server import Sandbox
+from tests.server.wire_client import PIXELS, PREAMBLE, WireClient, request_of
+from tests.waiting import until
 
 SOUND = {name: message for name, message in CLIENTS.items() if "." not in name}
 ON_DATA = ("join", "submit", "submit_shot")
 
 
 @pytest.mark.parametrize("name", sorted(SOUND.keys() - {"hello"}))
-def test_nothing_is_taken_before_hello_and_join(running: House, bystander: Raw, name: str) -> None:
-    with Raw(running.folder) as stranger:
+def test_nothing_is_taken_before_hello_and_join(shared: Sandbox, bystander: WireClient, name: str) -> None:
+    with WireClient(shared.run) as stranger:
         line = stranger.data if name in ON_DATA else stranger.control
         stranger.send(line, SOUND[name])
         rejected = stranger.hear(Rejected, line)
         assert rejected.error.code == "invalid_request"
         assert_discreet(rejected.error, codec.encode(SOUND[name]))
         stranger.greet()
-        goes_on(running, bystander, stranger)
+        assert_served(shared, bystander, stranger)
 
 
 @pytest.mark.parametrize("name", sorted(SOUND))
-def test_every_message_has_its_socket(victim: Raw, name: str) -> None:
+def test_every_message_has_its_socket(victim: WireClient, name: str) -> None:
     line = victim.control if name in ON_DATA else victim.data
     victim.send(line, SOUND[name])
     message, _ = heard(victim, line, lambda message: not isinstance(message, Pong))
     assert "socket" in error_in(message).message
 
 
-def test_a_request_before_join_is_refused_though_hello_was_said(running: House, bystander: Raw) -> None:
-    with Raw(running.folder) as half:
+def test_a_request_before_join_is_refused_though_hello_was_said(shared: Sandbox, bystander: WireClient) -> None:
+    with WireClient(shared.run) as half:
         welcome = half.ask(Hello("half", 1, 0, os.getpid()), Welcome)
         half.send(half.data, request_of("echo", PIXELS), PIXELS.tobytes())
         assert "Join" in half.hear(Rejected, half.data).error.message
         half.welcome = welcome
         half.send(half.data, Join(welcome.session))
         half.hear(Joined, half.data)
-        goes_on(running, bystander, half)
+        assert_served(shared, bystander, half)
 
 
-def test_hello_is_said_once(victim: Raw) -> None:
+def test_hello_is_said_once(victim: WireClient) -> None:
     for resume in (None, new_id(), victim.welcome.session if victim.welcome else b""):
         rejected = victim.ask(Hello("again", 1, 0, 1, resume=resume), Rejected)
         assert "second" in rejected.error.message
 
 
-def test_a_session_that_is_not_there_cannot_be_joined(running: House, victim: Raw, other: Raw) -> None:
+def test_a_session_that_is_not_there_cannot_be_joined(shared: Sandbox, victim: WireClient, other: WireClient) -> None:
     assert victim.welcome is not None
     assert other.welcome is not None
-    dead = Raw(running.folder, hello=True)
+    dead = WireClient(shared.run, hello=True)
     assert dead.welcome is not None
     gone = dead.welcome.session
     dead.send(dead.control, Goodbye())
     until(lambda: gone_from(victim, dead))
     for session in (gone, bytes(16), new_id()):
-        with Raw(running.folder) as stranger:
+        with WireClient(shared.run) as stranger:
             stranger.send(stranger.data, Join(session))
             assert "not there" in stranger.hear(Rejected, stranger.data).error.message
         victim.send(victim.data, Join(session))
@@ -97,13 +95,13 @@ def test_a_session_that_is_not_there_cannot_be_joined(running: House, victim: Ra
     dead.__exit__()
 
 
-def gone_from(watching: Raw, dead: Raw) -> bool:
+def gone_from(watching: WireClient, dead: WireClient) -> bool:
     dead.send(dead.control, Ping(1))
     message, _ = heard(dead, dead.control, lambda message: True)
     return isinstance(message, Rejected)
 
 
-def test_only_what_runs_is_taken_back_and_only_by_its_owner(victim: Raw, other: Raw) -> None:
+def test_only_what_runs_is_taken_back_and_only_by_its_owner(victim: WireClient, other: WireClient) -> None:
     finished = victim.submit("echo")
     assert isinstance(answer_to(victim, finished)[0], Done)
     running = victim.submit("delay-400ms")
@@ -123,7 +121,7 @@ def test_only_what_runs_is_taken_back_and_only_by_its_owner(victim: Raw, other: 
     assert not victim.data.poll(50), "a request had two terminal messages"
 
 
-def test_a_cancel_that_overtakes_its_request_takes_it_back(victim: Raw) -> None:
+def test_a_cancel_that_overtakes_its_request_takes_it_back(victim: WireClient) -> None:
     """Control does not wait behind pixels: a request of megabytes comes after its own cancel."""
     id = victim.submit("delay-400ms", pixels=np.zeros((540, 960, 4), np.float32))
     victim.send(victim.control, Cancel(id))
@@ -131,7 +129,7 @@ def test_a_cancel_that_overtakes_its_request_takes_it_back(victim: Raw) -> None:
     late = request_of("delay-400ms", PIXELS, slot=victim.slot(1))
     victim.send(victim.control, Cancel(late.id))
     victim.status()  # answered behind the cancel
-    for _ in range(2):  # and the same again for whoever asks again
+    for _ in range(2):  # and the same again when it is asked again
         victim.send(victim.data, late)
         answer, _ = answer_to(victim, late.id)
         assert isinstance(answer, Cancelled)
@@ -139,7 +137,7 @@ def test_a_cancel_that_overtakes_its_request_takes_it_back(victim: Raw) -> None:
     assert isinstance(victim.frame(slot=late.slot), Done), "the pair was never the server's"
 
 
-def test_cancels_of_what_never_comes_are_forgotten(victim: Raw) -> None:
+def test_cancels_of_what_never_comes_are_forgotten(victim: WireClient) -> None:
     first = new_id()
     for id in (first, *(new_id() for _ in range(200))):
         victim.send(victim.control, Cancel(id))
@@ -149,7 +147,7 @@ def test_cancels_of_what_never_comes_are_forgotten(victim: Raw) -> None:
 
 
 @pytest.mark.parametrize(("style", "code"), [("fail", "style"), ("oom", "out_of_memory"), ("bug", "server")])
-def test_an_error_of_the_worker_says_nothing_of_its_inside(victim: Raw, style: str, code: str) -> None:
+def test_an_error_of_the_worker_says_nothing_of_its_inside(victim: WireClient, style: str, code: str) -> None:
     failed = victim.frame(style)
     assert isinstance(failed, Failed)
     assert failed.error.code == code
@@ -157,7 +155,7 @@ def test_an_error_of_the_worker_says_nothing_of_its_inside(victim: Raw, style: s
     assert "Traceback" not in failed.error.message
 
 
-def test_an_id_names_one_request(victim: Raw, other: Raw) -> None:
+def test_an_id_names_one_request(victim: WireClient, other: WireClient) -> None:
     first = request_of("delay-400ms", PIXELS, slot=victim.slot(1))
     victim.send(victim.data, first)
     until(lambda: victim.status().running)
@@ -173,17 +171,17 @@ def test_an_id_names_one_request(victim: Raw, other: Raw) -> None:
 
 @pytest.mark.parametrize("pid", [0, 1, (1 << 31) - 1, 1 << 31])
 def test_a_client_that_lies_about_its_process_and_leaves_takes_nothing_with_it(
-    running: House, bystander: Raw, pid: int
+    shared: Sandbox, bystander: WireClient, pid: int
 ) -> None:
-    raw = Raw(running.folder, hello=True, pid=pid)
+    raw = WireClient(shared.run, hello=True, pid=pid)
     raw.submit("delay-400ms")
     raw.context.destroy(linger=0)
     until(lambda: bystander.status().running == 0)
-    goes_on(running, bystander)
+    assert_served(shared, bystander)
 
 
-def test_after_goodbye_there_is_no_session(running: House, bystander: Raw) -> None:
-    with Raw(running.folder, hello=True) as raw:
+def test_after_goodbye_there_is_no_session(shared: Sandbox, bystander: WireClient) -> None:
+    with WireClient(shared.run, hello=True) as raw:
         raw.submit("delay-400ms")
         until(lambda: raw.status().running)
         raw.send(raw.control, Goodbye())
@@ -193,15 +191,15 @@ def test_after_goodbye_there_is_no_session(running: House, bystander: Raw) -> No
         message, _ = heard(raw, raw.data, lambda message: isinstance(message, Rejected))
         assert "Join" in message.error.message
         raw.greet()
-        goes_on(running, bystander, raw)
+        assert_served(shared, bystander, raw)
 
 
 @pytest.mark.parametrize("name", ["control", "data"])
 def test_who_asks_and_never_reads_loses_the_session_and_nobody_else_waits(
-    running: House, bystander: Raw, name: str
+    shared: Sandbox, bystander: WireClient, name: str
 ) -> None:
     before = bystander.status().counters["sessions_lost"]
-    with Raw(running.folder, hello=True) as deaf:
+    with WireClient(shared.run, hello=True) as deaf:
         line = getattr(deaf, name)
         line.sndtimeo = 100
         with contextlib.suppress(zmq.Again):
@@ -210,60 +208,21 @@ def test_who_asks_and_never_reads_loses_the_session_and_nobody_else_waits(
                 if number % 2_000 == 1_999 and bystander.status().counters["sessions_lost"] > before:
                     break
         until(lambda: bystander.status().counters["sessions_lost"] > before)
-        goes_on(running, bystander)
+        assert_served(shared, bystander)
         deaf.welcome = None
 
 
-def chunks() -> Iterator[tuple[str, bytes]]:
-    """Row 30: packed samples that are not what they say."""
-    size = PIXELS.nbytes
+def test_packed_samples_that_are_not_what_they_say_are_refused(shared: Sandbox, bystander: WireClient) -> None:
     blosc2 = pytest.importorskip("blosc2")
-
-    def packed(data: bytes, **more: Any) -> bytes:
-        facts = {
-            "codec": blosc2.Codec.LZ4,
-            "typesize": 1,
-            "nthreads": 1,
-            "clevel": 5,
-            "filters": [blosc2.Filter.SHUFFLE],
-            "filters_meta": [0],
-        }
-        return bytes(blosc2.compress2(data, **(facts | more)))
-
-    good = packed(bytes(range(192)))
-    yield "more than was said", packed(bytes(1 << 20))
-    yield "less than was said", packed(bytes(size - 1))
-    yield "2 GiB of zeros", struct.pack("<BBBBiii", 5, 1, 0x25, 1, (1 << 31) - 1, 4 << 20, 32) + bytes(15) + b"\x10"
-    yield "a negative size", struct.pack("<BBBBiii", 5, 1, 0x25, 1, -1, size, 32) + bytes(15) + b"\x10"
-    yield "what was in the memory", struct.pack("<BBBBiii", 5, 1, 0x25, 1, size, size, 32) + bytes(15) + b"\x40"
-    yield "cut off", good[:-1]
-    yield "a header alone", good[:32]
-    yield "half a header", good[:16]
-    yield "one byte", b"\x05"
-    yield "two chunks", good[:100] * 2
-    yield "zstd", packed(PIXELS.tobytes(), codec=blosc2.Codec.ZSTD)
-    yield "a zstd frame", b"\x28\xb5\x2f\xfd\xa4\xff\xff\xff\x7f\x01\x00\x00"
-    yield "a bit flipped", good[:40] + bytes([good[40] ^ 0xFF]) + good[41:]
-    yield "raw samples", PIXELS.tobytes()
+    too_many = bytes(blosc2.compress2(bytes(1 << 20), codec=blosc2.Codec.LZ4, typesize=1, nthreads=1))
+    with WireClient(shared.run, hello=True, encodings=("blosc2", "raw")) as client:
+        for chunk in (too_many, b"\x28\xb5\x2f\xfd\xa4\xff\xff\xff\x7f\x01\x00\x00", PIXELS.tobytes()):
+            error = refused(client, request_of("echo", PIXELS, encoding="blosc2"), chunk)
+            assert error.field in ("encoding", "picture")
+        assert_served(shared, bystander, client)
 
 
-def test_packed_samples_are_what_they_say_or_are_refused(running: House, bystander: Raw) -> None:
-    with Raw(running.folder, hello=True, encodings=("blosc2", "raw")) as raw:
-        assert raw.welcome is not None
-        for name, chunk in chunks():
-            request = request_of("echo", PIXELS, encoding="blosc2")
-            raw.send(raw.data, request, chunk)
-            message, parts = answer_to(raw, request.id)
-            if name == "a bit flipped" and isinstance(message, Done):
-                assert len(parts[0]) == PIXELS.nbytes  # other samples, and no harm: a CRC-32 is there to tell
-                continue
-            assert isinstance(message, Failed), name
-            assert message.error.field in ("encoding", "picture"), (name, message)
-            assert_discreet(message.error, [])
-        goes_on(running, bystander, raw)
-
-
-def test_it_was_one_server_all_the_time(running: House, bystander: Raw) -> None:
+def test_it_was_one_server_all_the_time(shared: Sandbox, bystander: WireClient) -> None:
     assert [each.restarts for each in bystander.status().devices] == [0]
-    assert running.complaints() == ""
-    assert not any(b'"bug"' in line for line in running.log_lines())
+    assert shared.server.complaints() == ""
+    assert not any('"bug"' in line for line in shared.log().splitlines())

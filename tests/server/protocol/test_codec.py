@@ -27,6 +27,7 @@ from impasto.server.protocol.messages import (
     Slot,
     Submit,
 )
+from tests.compat.samples import CLIENTS
 from tests.server.protocol.generators import anything, headers, messages_of
 
 PREAMBLE = b"IMPA" + bytes((limits.MAJOR, limits.MINOR, 0, 0))
@@ -198,18 +199,22 @@ def nested(levels: int) -> bytes:
         codec.encode(SUBMIT)[1] + b"\x00",
         codec.encode(SUBMIT)[1] * 2,
         b"\xc1",
+        b"\x82\xa4type\xa7goodbye\xa1x\xc1",
         nested(9),
         nested(1000),
         nested(60_000),
         b"\x81\xa1x" * 9 + b"\x80",
         b"\xdd\xff\xff\xff\xff",
+        b"\x82\xa4type\xa7goodbye\xa1x\xdd\xff\xff\xff\xff",
         b"\xdf\xff\xff\xff\xff",
         b"\xc6\xff\xff\xff\xff",
         b"\xdb\xff\xff\xff\xff",
         b"\xc9\xff\xff\xff\xff\x05",
         b"\xdc\xff\xff" + b"\x80" * 65_533,
+        msgpack.packb({"type": "goodbye", "x": {f"p{number}": 0.0 for number in range(65)}}),
         b"\x90",
         b"\xc0",
+        b"\xd4\x05\x00",
         b"\xa4ping",
         b"\x81\x01\x02",
         b"\x81\x90\x02",
@@ -220,6 +225,7 @@ def nested(levels: int) -> bytes:
         b"\x83\xa4type\xa4ping\xa5token\x01\xa5token\x02",
         b"\x82\xa4type\xa7goodbye\xa1x\x82\xa1a\x01\xa1a\x01",
         b"\x82\xa4type\xa7goodbye\xa1x\xa2\xff\xfe",
+        b"\x82\xa4type\xa7goodbye\xa1x\xa3\xed\xa0\x80",
         b"\x82\xa4type\xa7goodbye\xa1x\xc7\x00\x05",
         b"\x82\xa4type\xa7goodbye\xa1x\xc7\x00\xff",
         b"\x82\xa4type\xa7goodbye\xa1x\xd6\xff\x00\x00\x00\x01",
@@ -246,6 +252,7 @@ def test_a_header_may_be_eight_levels_deep() -> None:
     [
         ({"id": ...}, "id"),
         ({"id": ID[:15]}, "id"),
+        ({"id": bytes(17)}, "id"),
         ({"id": "0123456789abcdef"}, "id"),
         ({"look": ...}, "look"),
         ({"look": []}, "look"),
@@ -255,23 +262,35 @@ def test_a_header_may_be_eight_levels_deep() -> None:
         ({"picture__width": 32769}, "picture.width"),
         ({"picture__height": 1 << 63}, "picture.height"),
         ({"picture__height": (1 << 64) - 1}, "picture.height"),
+        ({"picture": ...}, "picture"),
+        ({"picture__row_stride": 1 << 63}, "picture.row_stride"),
         ({"picture__height": 1080.0}, "picture.height"),
         ({"picture__height": True}, "picture.height"),
         ({"picture__channels": 0}, "picture.channels"),
+        ({"picture__channels": 5}, "picture.channels"),
         ({"picture__channels": 17}, "picture.channels"),
         ({"picture__dtype": "object"}, "picture.dtype"),
         ({"picture__dtype": ">f4"}, "picture.dtype"),
+        ({"picture__dtype": "float64"}, "picture.dtype"),
+        ({"picture__dtype": "uint8 "}, "picture.dtype"),
+        ({"picture__dtype": ""}, "picture.dtype"),
         ({"picture__dtype": ["float32"]}, "picture.dtype"),
         ({"picture__bottom_up": 1}, "picture.bottom_up"),
         ({"picture__alpha": "premultiplied"}, "picture.alpha"),
         ({"slot__pair": 64}, "slot.pair"),
         ({"slot__generation": -1}, "slot.generation"),
+        ({"matte__offset": -1}, "matte.offset"),
         ({"deadline_s": math.nan}, "deadline_s"),
+        ({"deadline_s": math.inf}, "deadline_s"),
+        ({"deadline_s": 1e308}, "deadline_s"),
         ({"deadline_s": 0}, "deadline_s"),
         ({"deadline_s": True}, "deadline_s"),
         ({"look__params": {"stroke": math.nan}}, "look.params[stroke]"),
         ({"look__params": {"stroke": math.inf}}, "look.params[stroke]"),
         ({"look__params": {"stroke": 1e308}}, "look.params[stroke]"),
+        ({"look__params": {"stroke": -1e308}}, "look.params[stroke]"),
+        ({"look__params": {"stroke": True}}, "look.params[stroke]"),
+        ({"look__before": {"denoise": math.nan}}, "look.before[denoise]"),
         ({"look__params": {"stroke": "1"}}, "look.params[stroke]"),
         ({"look__params": {"🌾" * 63: "x"}}, f"look.params[{'🌾' * 40}]"),
         ({"look__params": {"\u200fa": "x"}}, "look.params[\\u200fa]"),
@@ -280,6 +299,9 @@ def test_a_header_may_be_eight_levels_deep() -> None:
         ({"look__params": {b"a": 1.0}}, "look.params"),
         ({"look__style": "a\nINFO all is well"}, "look.style"),
         ({"look__style": "a\0"}, "look.style"),
+        ({"look__style": "a\r[forged]"}, "look.style"),
+        ({"look__style": "a\x1b[2J"}, "look.style"),
+        ({"look__style": "a\x9bb"}, "look.style"),
         ({"look__style": "\u202egnp.exe"}, "look.style"),
         ({"look__style": "\u2066a\u2069"}, "look.style"),
         ({"look__style": "a\x85b"}, "look.style"),
@@ -297,6 +319,48 @@ def test_a_field_out_of_its_bounds_is_named(changes: dict[str, Any], field: str)
     assert refused.field == field
     assert refused.type == "submit"
     assert refused.id == (None if field == "id" else ID)
+
+
+WRONG: tuple[Any, ...] = (None, True, -1, 2**64 - 1, 0.5, "\x1b[2J", b"", [], {}, [[]], {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("slot_bytes", "pairs", "field"),
+    [
+        (0, 1, "slot_bytes"),
+        (-1, 1, "slot_bytes"),
+        ((2 << 30) + 1, 1, "slot_bytes"),
+        (1 << 62, 1, "slot_bytes"),
+        (4096, 0, "pairs"),
+        (4096, 65, "pairs"),
+    ],
+)
+def test_a_ring_of_impossible_size_is_refused(slot_bytes: int, pairs: int, field: str) -> None:
+    header = {"type": "open_ring", "id": ID, "slot_bytes": slot_bytes, "pairs": pairs}
+    assert refusal(sent(header)).field == field
+
+
+SOUND: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("hello", "encodings"): ([],),
+    ("hello", "resume"): (None,),
+    ("shutdown", "at_once"): (True,),
+    ("submit", "crc32"): (None,),
+    ("submit", "deadline_s"): (None, 0.5),
+    ("submit", "frame"): (-1,),
+    **{("submit", name): (None,) for name in ("lane", "matte", "slot")},
+    **{("submit_shot", name): (None, -1) for name in ("first", "last")},
+    **{("submit_shot", name): (True,) for name in ("overwrite", "resume")},
+}
+"""Those of them that a field may bear."""
+
+
+@pytest.mark.parametrize("name", sorted(FROM_CLIENT.kinds))
+def test_no_field_of_any_message_takes_a_value_of_another_kind(name: str) -> None:
+    sound = msgpack.unpackb(codec.encode(CLIENTS[name])[1])
+    for field in sorted(sound.keys() - {"type"}):
+        for value in WRONG:
+            if value not in SOUND.get((name, field), ()):
+                refusal(sent({**sound, field: value}))
 
 
 def test_the_sentence_says_what_was_expected_and_what_came() -> None:

@@ -19,7 +19,7 @@ BOTH = ("blosc2", "raw")
 packing = pytest.mark.skipif("blosc2" not in compression.encodings_here(), reason="blosc2 is not installed")
 
 
-def plate(dtype: Any = np.float16, size: int = 64) -> np.ndarray[Any, Any]:
+def gradient(dtype: Any = np.float16, size: int = 64) -> np.ndarray[Any, Any]:
     """A gradient, its upper half with noise."""
     ramp = np.linspace(0.1, 0.9, size * size * 4).reshape(size, size, 4)
     ramp[: size // 2] += np.random.default_rng(7).normal(0, 0.01, (size // 2, size, 4))
@@ -42,7 +42,7 @@ def refusal(part: bytes | bytearray, size: int, encoding: str = "blosc2") -> str
 @packing
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
 def test_packed_samples_come_back_bit_for_bit(dtype: Any) -> None:
-    array = plate(dtype)
+    array = gradient(dtype)
     into = bytearray(array.nbytes)
     compression.unpack_samples(packed(array), "blosc2", memoryview(into))
     assert into == array.tobytes()
@@ -93,8 +93,8 @@ def test_an_unknown_encoding_is_refused() -> None:
 
 @packing
 def test_a_chunk_that_declares_another_size_is_refused_before_it_is_unpacked() -> None:
-    part = packed(plate())
-    size = plate().nbytes
+    part = packed(gradient())
+    size = gradient().nbytes
     refusal(part, size - 1)
     refusal(part, size + 1)
     for declared in (0, -1, 1, 2**31 - 1):
@@ -118,17 +118,17 @@ def test_a_bomb_of_zeros_takes_no_memory() -> None:
 
 @packing
 def test_a_chunk_cut_anywhere_is_refused() -> None:
-    part = packed(plate())
+    part = packed(gradient())
     for size in [*range(64), *range(64, len(part), 997), len(part) - 1]:
-        refusal(part[:size], plate().nbytes)
+        refusal(part[:size], gradient().nbytes)
 
 
 @packing
 def test_two_chunks_after_each_other_are_refused() -> None:
-    part = packed(plate())
-    refusal(part + part, plate().nbytes)
-    refusal(part + part, 2 * plate().nbytes)
-    refusal(part + b"\0", plate().nbytes)
+    part = packed(gradient())
+    refusal(part + part, gradient().nbytes)
+    refusal(part + part, 2 * gradient().nbytes)
+    refusal(part + b"\0", gradient().nbytes)
 
 
 @packing
@@ -158,17 +158,17 @@ def test_two_chunks_after_each_other_are_refused() -> None:
     ],
 )
 def test_a_chunk_of_another_kind_is_refused(place: int, value: int) -> None:
-    part = packed(plate())
+    part = packed(gradient())
     part[place] = value
-    assert "another kind" in refusal(part, plate().nbytes)
+    assert "another kind" in refusal(part, gradient().nbytes)
 
 
 @packing
 @pytest.mark.parametrize("block", [0, -1, 1 << 30, 2**31 - 1])
 def test_a_chunk_of_impossible_blocks_is_refused(block: int) -> None:
-    part = packed(plate())
+    part = packed(gradient())
     struct.pack_into("<i", part, 8, block)
-    refusal(part, plate().nbytes)
+    refusal(part, gradient().nbytes)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_damaged_chunks_neither_crash_nor_write_past_their_memory() -> None:
 
 
 def test_a_part_that_was_damaged_on_its_way_is_refused() -> None:
-    part = bytearray(plate().tobytes())
+    part = bytearray(gradient().tobytes())
     checksum = zlib.crc32(part)
     compression.check_crc32(part, checksum)
     compression.check_crc32(part, None)

@@ -6,18 +6,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from impasto.core.engine import Rendered, Report
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.media import open_reader
 from impasto.core.params import Params
 from impasto.server.protocol.animation import animated_of
 from impasto.server.protocol.messages import RenderSettings, ShotDone, ShotJob
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.render import render_shot
+from tests.plates import write_sequence
 from tests.server.shots.test_shots import CARD, STYLE, FakeStyle, with_params
 
 DEFAULTS = Params(detail=0.25)
@@ -28,6 +28,9 @@ class ParamsPainter:
 
     style = FakeStyle(replace(CARD, defaults=DEFAULTS))
     precision = "float32"
+
+    def precision_for(self, *, eight_bit: bool) -> str:
+        return self.precision
 
     def __init__(self) -> None:
         self.asked: dict[int, Params] = {}
@@ -47,11 +50,8 @@ def all_params(**changed: float) -> RenderSettings:
 
 @pytest.fixture
 def job(tmp_path: Path) -> ShotJob:
-    """Ten frames from 1001, of which the strength rises."""
-    plate = str(tmp_path / "plate.####.exr")
-    with open_writer(plate, ShotInfo("", "sequence", 1001, 10, 8, 8)) as writer:
-        for number in range(1001, 1011):
-            writer.write(Frame.from_pixels(np.full((8, 8, 3), 0.5, np.float16), number=number))
+    """Ten frames from 1001; the strength rises."""
+    plate = write_sequence(tmp_path, range(1001, 1011), size=(8, 8))
     animated = animated_of({"strength": {1001: 0.0, 1010: 0.9}})
     return ShotJob(STYLE, plate, str(tmp_path / "out" / "o.####.exr"), animated=animated)
 

@@ -24,14 +24,15 @@ from impasto.core.errors import (
 )
 from impasto.core.frame import Frame, KeyMotion, Pixels, Window
 from impasto.core.keyframe_paint.stored_keys import Keys
-from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.core.motion.vectors import Place
+from impasto.core.media import open_reader
+from impasto.core.motion.vectors import PlateWindows
 from impasto.core.style import Style
 from impasto.server.protocol.messages import Cancelled, ShotEvent, ShotJob, ShotProgress, ShotStarted
 from impasto.server.shots import motion, motion_to_keys
 from impasto.server.shots.render import render_shot
 from tests.core.keyframe_paint.test_painted_frames import CARD, HEIGHT, NET, WIDTH, apart, ground, keys_of
 from tests.core.media.builders import write_layers
+from tests.plates import write_sequence
 from tests.server.shots.test_shots import STYLE, with_params
 
 FIRST, LAST = 10, 17
@@ -60,12 +61,8 @@ def engine(
     return Engine(style, device="cpu")
 
 
-def write_plates(folder: Path, numbers: range, plates: Callable[[int], Pixels] | None = None) -> str:
-    pattern = str(folder / "plate.####.png")
-    with open_writer(pattern, ShotInfo("", "sequence", numbers[0], len(numbers), WIDTH, HEIGHT)) as writer:
-        for number in numbers:
-            writer.write(Frame.from_pixels(FLAT if plates is None else plates(number), number=number))
-    return pattern
+def write_plates(folder: Path, numbers: range, plates: Callable[[int], Pixels] = lambda number: FLAT) -> str:
+    return write_sequence(folder, numbers, ending="png", size=(WIDTH, HEIGHT), pixels=plates)
 
 
 def write_vectors(folder: Path, numbers: range, names: str = "forward backward", step: float = STEP) -> str:
@@ -396,7 +393,7 @@ def test_what_is_kept_comes_back_to_a_64th_of_a_pixel() -> None:
     flow = chance.uniform(-900, 900, (HEIGHT, WIDTH, 2)).astype(np.float32)
     lost, silent = (chance.integers(0, 2, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(2))
     with TemporaryFile(buffering=0) as kept:
-        store = motion_to_keys.MotionStore(kept, Place(window, window, (HEIGHT, WIDTH)), (3, 9))
+        store = motion_to_keys.MotionStore(kept, PlateWindows(window, window, (HEIGHT, WIDTH)), (3, 9))
         store.add(5, 9, KeyMotion(flow, lost, silent))
         store.add(6, 9, KeyMotion(-flow, silent, lost))
         nothing, found = store.of(Frame.from_pixels(FLAT, number=5))

@@ -29,6 +29,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.guide_planes import planes_of
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.media.movie_reader import MovieReader
 from impasto.core.resize import resize_frame
 from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import (
@@ -43,6 +44,7 @@ from impasto.server.protocol.messages import (
 )
 from impasto.server.shots.render import render_shot
 from tests.core.media.builders import write_layers
+from tests.plates import write_movie, write_sequence
 
 WIDTH, HEIGHT = 32, 16
 STYLE = RenderSettings("fake")
@@ -72,6 +74,9 @@ class FakePainter:
         self.precision = precision
         self._asked: dict[int, tuple[Samples | None, Output | None]] = {}
         self._before_frame = before_frame
+
+    def precision_for(self, *, eight_bit: bool) -> str:
+        return self.precision
 
     @property
     def numbers(self) -> list[int]:
@@ -121,25 +126,6 @@ def no_thread_is_left() -> Iterator[None]:
     yield
     left = set(threading.enumerate()) - before
     assert [thread.name for thread in left if thread.name.startswith("impasto-")] == []
-
-
-def write_sequence(folder: Path, numbers: range, name: str = "plate", dtype: type = np.float16) -> str:
-    pattern = str(folder / f"{name}.####.exr")
-    facts = ShotInfo("", "sequence", numbers[0], len(numbers), WIDTH, HEIGHT)
-    with open_writer(pattern, facts, overwrite=True) as writer:
-        for number in numbers:
-            pixels = np.full((HEIGHT, WIDTH, 3), number / 100, dtype)
-            writer.write(Frame.from_pixels(pixels, number=number))
-    return pattern
-
-
-def write_movie(path: Path, count: int) -> str:
-    facts = ShotInfo("", "movie", 1, count, WIDTH, HEIGHT, rate=Fraction(24))
-    with open_writer(str(path), facts) as writer:
-        for number in range(1, count + 1):
-            pixels = np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8)
-            writer.write(Frame.from_pixels(pixels, number=number))
-    return str(path)
 
 
 def names(folder: Path) -> list[str]:
@@ -546,7 +532,7 @@ class TestMattes:
         matte = write_sequence(tmp_path, range(1, 4), "matte")
         job = ShotJob(STYLE, plate, str(tmp_path / "o.####.exr"), matte=matte, resume=True)
         self.mattes(job)
-        write_sequence(tmp_path, range(2, 3), "matte", np.float32)
+        write_sequence(tmp_path, range(2, 3), "matte", dtype="float32")
         assert len(self.mattes(job)) == 1
 
 
@@ -617,3 +603,67 @@ class TestGuides:
         write_layers(tmp_path / "normal" / "a.0002.exr", {"normal.X": other})
         assert self.painted(job) == {2: (0.75, 0.02)}
         assert len(self.painted(replace(job, guides=job.guides[::-1]))) == 4, "other pictures are other settings"
+
+
+@pytest.mark.parametrize("output", ["out/o.mp4", "out/o.####.png"])
+def test_fewer_frames_than_promised_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    plate = write_movie(tmp_path / "p.mov", 6)
+    whole = MovieReader.__iter__
+    monkeypatch.setattr(MovieReader, "__iter__", lambda reader: itertools.islice(whole(reader), 4))
+    kept: list[str] = []
+    with pytest.raises(UnreadableMedia, match="expected 6 frames"):
+        render_shot(ShotJob(STYLE, plate, str(tmp_path / output)), FakePainter(), on_cut=kept.append)
+    assert kept == [str(tmp_path / output.replace("o.mp4", "o.partial.mp4"))]
+
+
+def test_what_is_not_in_the_result_is_told_once(tmp_path: Path) -> None:
+    plate = str(tmp_path / "p.####.png")
+    with open_writer(plate, ShotInfo("", "sequence", 1, 2, WIDTH, HEIGHT)) as writer:
+        for number in (1, 2):
+            writer.write(Frame.from_pixels(np.full((HEIGHT, WIDTH, 4), 200, np.uint8), number=number))
+    events: list[ShotEvent] = []
+    render_shot(ShotJob(STYLE, plate, str(tmp_path / "o.mp4")), FakePainter(), on_event=events.append)
+    assert [text for event in events if isinstance(event, ShotProgress) for text in event.notes] == [
+        f"'{plate}' states no frame rate: the movie plays at 24 frames per second",
+        f"not in the result are, of '{plate}': alpha",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("25", Fraction(25)), ("23.976", Fraction(24000, 1001)), ("24000/1001", Fraction(24000, 1001))]
+)
+@pytest.mark.parametrize("output", ["out.mov", "out.####.png", "out.####.exr"])
+def test_pictures_play_at_the_rate_that_was_asked_for(tmp_path: Path, text: str, rate: Fraction, output: str) -> None:
+    with open_writer(str(tmp_path / "a.####.png"), ShotInfo("", "sequence", 1, 3, WIDTH, HEIGHT)) as writer:
+        for number in range(1, 4):
+            writer.write(Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=number))
+    events: list[ShotEvent] = []
+    job = ShotJob(STYLE, str(tmp_path / "a.####.png"), str(tmp_path / output), rate=text)
+    render_shot(job, FakePainter(), on_event=events.append)
+    assert open_reader(str(tmp_path / output)).info.rate == rate
+    assert [event.rate for event in events if isinstance(event, ShotStarted)] == [float(rate)]
+    notes = [note for event in events if isinstance(event, ShotProgress) for note in event.notes]
+    assert not any("frame rate" in note for note in notes)
+
+
+def test_frames_of_another_rate_are_rendered_again(tmp_path: Path) -> None:
+    with open_writer(str(tmp_path / "a.####.png"), ShotInfo("", "sequence", 1, 3, WIDTH, HEIGHT)) as writer:
+        for number in range(1, 4):
+            writer.write(Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=number))
+    job = ShotJob(STYLE, str(tmp_path / "a.####.png"), str(tmp_path / "b.####.png"), rate="25", resume=True)
+    render_shot(job, FakePainter())
+    (tmp_path / "b.0002.png").unlink()
+    again, other = FakePainter(), FakePainter()
+    render_shot(job, again)
+    assert again.numbers == [2]
+    assert open_reader(str(tmp_path / "b.0002.png")).info.rate == 25
+    render_shot(replace(job, rate="30"), other)
+    assert other.numbers == [1, 2, 3]
+
+
+def test_a_rate_beside_a_movie_is_refused(tmp_path: Path) -> None:
+    with open_writer(str(tmp_path / "a.mov"), ShotInfo("", "movie", 1, 1, WIDTH, HEIGHT, Fraction(25))) as writer:
+        writer.write(Frame.from_pixels(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number=1))
+    job = ShotJob(STYLE, str(tmp_path / "a.mov"), str(tmp_path / "b.mov"), rate="24")
+    with pytest.raises(UsageError, match=r"expected no frame rate for '.*a\.mov', which has its own; leave out --rate"):
+        render_shot(job, FakePainter())

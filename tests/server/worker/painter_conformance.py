@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from impasto.core.frame import Frame
+from tests import plates
 
 SIZE = (24, 40)
 
@@ -17,16 +18,7 @@ class Left(Exception):
     """Raised by a check that leaves the work."""
 
 
-def plate(dtype: str = "float32", channels: int = 4, seed: int = 1) -> Frame:
-    """Noise with opaque alpha."""
-    random = np.random.default_rng(seed)
-    if np.dtype(dtype).kind == "u":
-        pixels = random.integers(0, np.iinfo(dtype).max, (*SIZE, channels), dtype=dtype, endpoint=True)
-    else:
-        pixels = random.random((*SIZE, channels)).astype(dtype)
-    if channels == 4:
-        pixels[..., 3] = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
-    return Frame.from_pixels(pixels, number=seed)
+plate = partial(plates.plate, *SIZE, opaque=True, channels=4)
 
 
 class PainterConformance:
@@ -38,14 +30,15 @@ class PainterConformance:
 
     def test_it_names_its_style_and_precision(self, painter: Any) -> None:
         assert painter.style.card.name
-        assert painter.precision in ("float32", "float16", "bfloat16")
+        assert painter.precision_for(eight_bit=False) in ("float32", "float16")
+        assert painter.precision_for(eight_bit=True) in ("float32", "float16", "bfloat16")
 
     @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
     @pytest.mark.parametrize("channels", [1, 3, 4])
     def test_a_result_has_the_number_size_channels_and_depth_of_its_plate(
         self, painter: Any, dtype: str, channels: int
     ) -> None:
-        frame = plate(dtype, channels)
+        frame = plate(dtype=dtype, channels=channels, number=7)
         painted = painter.render(frame).frame
         assert painted.number == frame.number
         assert painted.part.pixels.shape == frame.part.pixels.shape

@@ -35,25 +35,25 @@ from impasto.server.worker.loop import work
 from impasto.server.worker.painting_device import FrameTask
 from impasto.server.worker_pipe import LinkClosed, link_pair, worker_end
 from tests.server.fake_worker import COMMAND, SHA256, FakeDevice
-from tests.server.one_worker import OneWorker, new_id, one_worker
+from tests.server.worker_process import WorkerProcess, new_id, worker_process
 
 PLATE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 PICTURE = picture_of(PLATE)
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[OneWorker]:
+def shared() -> Iterator[WorkerProcess]:
     """One worker for the tests that leave it as it was."""
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         yield worker
 
 
-def test_a_worker_says_what_it_is(shared: OneWorker) -> None:
+def test_a_worker_says_what_it_is(shared: WorkerProcess) -> None:
     ready = shared.answer(Ready)
     assert (ready.device.device, ready.device.pid, ready.depth) == ("cpu", shared.process.pid, 2)
 
 
-def test_the_result_is_in_the_out_slot_when_the_answer_comes(shared: OneWorker) -> None:
+def test_the_result_is_in_the_out_slot_when_the_answer_comes(shared: WorkerProcess) -> None:
     id = shared.frame(PICTURE, PLATE, RenderSettings("invert"), pair=1)
     painted = shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
     assert isinstance(painted, FramePainted)
@@ -62,14 +62,14 @@ def test_the_result_is_in_the_out_slot_when_the_answer_comes(shared: OneWorker) 
 
 
 @pytest.mark.parametrize(("style", "code"), [("fail", "style"), ("oom", "out_of_memory"), ("bug", "server")])
-def test_a_request_that_fails_leaves_the_worker_well(shared: OneWorker, style: str, code: str) -> None:
+def test_a_request_that_fails_leaves_the_worker_well(shared: WorkerProcess, style: str, code: str) -> None:
     id = shared.frame(PICTURE, PLATE, RenderSettings(style))
     assert shared.answer(WorkFailed, id=id).error.code == code
     id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
     assert shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
 
 
-def test_a_bug_is_noted_with_its_traceback_under_an_incident(shared: OneWorker) -> None:
+def test_a_bug_is_noted_with_its_traceback_under_an_incident(shared: WorkerProcess) -> None:
     id = shared.frame(PICTURE, PLATE, RenderSettings("bug"))
     incident = shared.answer(WorkFailed, id=id).error.incident
     note = shared.until(lambda each: isinstance(each, WorkerNote) and each.facts.get("incident") == incident)
@@ -86,7 +86,7 @@ def test_a_result_that_no_message_can_carry_is_answered_with_an_error() -> None:
     end = worker_end(theirs.detach())
     thread = threading.Thread(target=work, args=(end, Odd("cpu", -1)), kwargs={"leave": lambda status: None})
     thread.start()
-    worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
+    worker = WorkerProcess(ours, None)  # type: ignore[arg-type]  # it has no process
     try:
         id = worker.frame(PICTURE, PLATE, RenderSettings("echo"))
         assert worker.answer(WorkFailed, 10.0, id=id).error.code == "invalid_request"
@@ -117,13 +117,10 @@ def test_an_error_in_who_listens_ends_the_worker(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(loop._Worker, "_stop", stumble)
     thread = threading.Thread(target=lambda: leave(work(end, FakeDevice("cpu", -1), leave=leave)), daemon=True)
     thread.start()
-    worker = OneWorker(ours, None)  # type: ignore[arg-type]  # it has no process
+    worker = WorkerProcess(ours, None)  # type: ignore[arg-type]  # it has no process
     try:
         slow = worker.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"))
-        until = time.monotonic() + 10
-        while not any(slow in beat.moved for beat in worker.beats):
-            assert time.monotonic() < until
-            worker.listen()
+        worker.listen_until(lambda: any(slow in beat.moved for beat in worker.beats), 10.0)
         worker.send(StopWork(slow))
         note = worker.until(lambda each: isinstance(each, WorkerNote) and each.event == "worker_bug", 10.0)
         assert isinstance(note, WorkerNote)
@@ -136,7 +133,7 @@ def test_an_error_in_who_listens_ends_the_worker(monkeypatch: pytest.MonkeyPatch
         end.close()
 
 
-def test_work_is_stopped_within_a_tile_and_answered_once(shared: OneWorker) -> None:
+def test_work_is_stopped_within_a_tile_and_answered_once(shared: WorkerProcess) -> None:
     id = shared.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"))
     begun = time.monotonic()
     shared.send(StopWork(id))
@@ -148,7 +145,7 @@ def test_work_is_stopped_within_a_tile_and_answered_once(shared: OneWorker) -> N
     assert sum(isinstance(each, WorkStopped) and each.id == id for each in shared.heard) == 1
 
 
-def test_stopping_what_has_ended_is_no_answer(shared: OneWorker) -> None:
+def test_stopping_what_has_ended_is_no_answer(shared: WorkerProcess) -> None:
     id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
     shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
     shared.send(StopWork(id))
@@ -158,7 +155,7 @@ def test_stopping_what_has_ended_is_no_answer(shared: OneWorker) -> None:
     assert not any(isinstance(each, WorkStopped) and each.id == id for each in shared.heard)
 
 
-def test_two_frames_are_painted_at_once(shared: OneWorker) -> None:
+def test_two_frames_are_painted_at_once(shared: WorkerProcess) -> None:
     slow = shared.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"), pair=0)
     quick = shared.frame(PICTURE, PLATE, RenderSettings("echo"), pair=1)
     shared.until(lambda each: isinstance(each, FramePainted) and each.done.id == quick, 5)
@@ -166,39 +163,33 @@ def test_two_frames_are_painted_at_once(shared: OneWorker) -> None:
     shared.answer(WorkStopped, id=slow)
 
 
-def test_beats_go_on_and_name_what_moves(shared: OneWorker) -> None:
+def test_beats_go_on_and_name_what_moves(shared: WorkerProcess) -> None:
     moving = shared.frame(PICTURE, PLATE, RenderSettings("delay-30000ms"), pair=0)
-    until = time.monotonic() + 10
-    while not any(moving in beat.moved and beat.device.state == "busy" for beat in shared.beats):
-        assert time.monotonic() < until
-        shared.listen()
+    shared.listen_until(
+        lambda: any(moving in each.moved and each.device.state == "busy" for each in shared.beats), 10.0
+    )
     shared.send(StopWork(moving))
     shared.answer(WorkStopped, id=moving)
 
 
 def test_what_hangs_does_not_move_and_the_worker_still_beats() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         id = worker.frame(PICTURE, PLATE, RenderSettings("hang"))
-        until = time.monotonic() + 10
-        while not any(id in beat.moved for beat in worker.beats):
-            assert time.monotonic() < until
-            worker.listen()
+        worker.listen_until(lambda: any(id in beat.moved for beat in worker.beats), 10.0)
         worker.send(StopWork(id))
-        while sum(id not in beat.moved for beat in worker.beats) < 3:
-            assert time.monotonic() < until
-            worker.listen()
+        worker.listen_until(lambda: sum(id not in beat.moved for beat in worker.beats) >= 3, 10.0)
         assert sum(id in beat.moved for beat in worker.beats) <= 1
         assert not any(isinstance(each, WorkStopped) for each in worker.heard)
 
 
 def test_a_ring_that_is_not_mapped_fails_the_request_alone() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.send(DropRing(1))
         id = worker.frame(PICTURE, PLATE, RenderSettings("echo"))
         assert worker.answer(WorkFailed, id=id).error.code == "invalid_request"
 
 
-def test_a_style_is_checked(shared: OneWorker, tmp_path: Path) -> None:
+def test_a_style_is_checked(shared: WorkerProcess, tmp_path: Path) -> None:
     good, broken = tmp_path / "good.safetensors", tmp_path / "broken.safetensors"
     good.touch()
     broken.touch()
@@ -211,7 +202,7 @@ def test_a_style_is_checked(shared: OneWorker, tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_device_ends_the_process_with_86_and_without_an_answer() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         id = worker.frame(PICTURE, PLATE, RenderSettings("sticky"))
         assert worker.gone() == 86
         assert not any(isinstance(each, WorkFailed) and each.id == id for each in worker.heard)
@@ -219,27 +210,27 @@ def test_an_error_of_the_device_ends_the_process_with_86_and_without_an_answer()
 
 
 def test_a_device_that_is_not_there_is_said_before_the_worker_leaves() -> None:
-    with one_worker(COMMAND, "not-ready", ready=False) as worker:
+    with worker_process(COMMAND, "not-ready", ready=False) as worker:
         assert worker.gone() == 1
         assert "expected a device" in worker.answer(WorkerNote, event="not_ready").facts["what"]
 
 
 def test_garbage_on_the_link_is_noticed() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.frame(PICTURE, PLATE, RenderSettings("garbage"))
         with pytest.raises(LinkClosed, match="at most"):
             worker.until(lambda each: False, 10)
 
 
 def test_quit_ends_a_worker_in_the_middle_of_its_work() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         worker.send(Quit())
         assert worker.gone(5) == 0
 
 
 def test_a_worker_ends_when_the_link_closes() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         worker.listen()
         worker.link.close()
@@ -248,14 +239,14 @@ def test_a_worker_ends_when_the_link_closes() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_a_worker_at_once(number: int) -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.frame(PICTURE, PLATE, RenderSettings("hang"))
         worker.process.send_signal(number)
         assert worker.process.wait(5) == -number
 
 
 def test_ctrl_c_is_the_fronts_to_answer() -> None:
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.process.send_signal(signal.SIGINT)
         id = worker.frame(PICTURE, PLATE, RenderSettings("echo"))
         worker.until(lambda each: isinstance(each, FramePainted) and each.done.id == id)
@@ -297,24 +288,8 @@ def test_a_worker_dies_within_a_second_of_its_killed_parent(how: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has it")
-def test_a_worker_is_the_first_to_go_when_memory_ends(shared: OneWorker) -> None:
+def test_a_worker_is_the_first_to_go_when_memory_ends(shared: WorkerProcess) -> None:
     assert Path(f"/proc/{shared.process.pid}/oom_score_adj").read_text().strip() == "500"
-
-
-def test_the_memory_of_many_small_frames_is_flat(shared: OneWorker) -> None:
-    process = psutil.Process(shared.process.pid)
-
-    def paint(count: int) -> None:
-        for _ in range(count):
-            id = shared.frame(PICTURE, PLATE, RenderSettings("echo"))
-            shared.until(lambda each, id=id: isinstance(each, FramePainted) and each.done.id == id)
-            shared.heard.clear()
-
-    paint(50)
-    before, files = process.memory_info().rss, process.num_fds()
-    paint(300)
-    assert process.memory_info().rss - before < 2 << 20
-    assert process.num_fds() == files
 
 
 def test_the_fake_worker_does_without_torch() -> None:

@@ -76,12 +76,12 @@ class TestScheduledPainter(PainterConformance):
 class TestLateEngine(PainterConformance):
     @pytest.fixture
     def painter(self, engine: Engine) -> LazyEngine:
-        return LazyEngine(engine.style.card, lambda: engine, lambda: engine.precision)
+        return LazyEngine(engine.style.card, lambda: engine, lambda eight_bit: "float32")
 
     def test_it_is_built_for_the_first_frame(self, engine: Engine) -> None:
         built: list[Path] = []
         load: Callable[[], Engine] = lambda: (built.append(find_style(NAME)), engine)[1]  # noqa: E731
-        late = LazyEngine(engine.style.card, load, lambda: "float32")
+        late = LazyEngine(engine.style.card, load, lambda eight_bit: "float32")
         self.test_it_names_its_style_and_precision(late)
         assert built == []
         self.test_two_threads_get_each_their_own(late)

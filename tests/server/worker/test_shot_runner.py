@@ -16,7 +16,7 @@ from impasto.core.errors import UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade_settings import Before, Resize
-from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer
+from impasto.core.media import FrameRange, open_reader
 from impasto.core.motion.conventions import MotionSource
 from impasto.core.params import Params
 from impasto.server.protocol.messages import RenderSettings, ShotJob, ShotProgress, StoredFrame, SubmitShot
@@ -38,31 +38,19 @@ from impasto.server.shots.job import frames_of, motion_of
 from impasto.server.worker.scheduled_painter import ScheduledPainter
 from impasto.server.worker.shot_runner import ShotRunner, for_attempt
 from impasto.server.worker.work_items import WorkItem
+from tests.plates import write_movie, write_sequence
 from tests.server.fake_worker import COMMAND, COMMITS, FakePainter, Script
-from tests.server.one_worker import OneWorker, new_id, one_worker
+from tests.server.worker_process import WorkerProcess, new_id, worker_process
 
 WIDTH, HEIGHT = 32, 16
 ID = b"j" * 16
-
-
-def write_plate(folder: Path, numbers: range, ending: str = ".####.exr") -> str:
-    pattern = str(folder / f"plate{ending}")
-    kind = "movie" if ending == ".mkv" else "sequence"
-    with open_writer(pattern, ShotInfo("", kind, numbers[0], len(numbers), WIDTH, HEIGHT)) as writer:
-        for number in numbers:
-            shape = (HEIGHT, WIDTH, 3)
-            pixels = (
-                np.full(shape, number / 100, np.float16) if kind == "sequence" else np.full(shape, number, np.uint8)
-            )
-            writer.write(Frame.from_pixels(pixels, number=number))
-    return pattern
 
 
 def shot(style: str, plate: str, output: Path, **more: Any) -> SubmitShot:
     return SubmitShot(new_id(), ShotJob(RenderSettings(style), plate, str(output), **more))
 
 
-def safe_frames(worker: OneWorker) -> list[int]:
+def safe_frames(worker: WorkerProcess) -> list[int]:
     return [each.number for message in worker.heard if isinstance(message, FramesSafe) for each in message.stored]
 
 
@@ -70,7 +58,7 @@ def run_to_the_end(request: SubmitShot, style_path: Path, attempts: int = 6) -> 
     """Attempts with a new worker each until one answers; how many it took, and the frames that were reported."""
     reported: list[int] = []
     for attempt in range(1, attempts + 1):
-        with one_worker(COMMAND) as worker:
+        with worker_process(COMMAND) as worker:
             worker.send(RunShot(request, str(style_path), attempt))
             try:
                 worker.answer(ShotEnded)
@@ -92,9 +80,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_every_frame_is_reported_once_and_has_its_turn(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 201))
+    plate = write_sequence(tmp_path, range(1, 201))
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.send(RunShot(request, "", 1))
         done = worker.answer(ShotEnded).done
         assert worker.answer(ShotOpened).started.frames == 200
@@ -110,9 +98,9 @@ def test_every_frame_is_reported_once_and_has_its_turn(tmp_path: Path) -> None:
 
 
 def test_at_most_two_turns_are_asked_for_at_once(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 9))
+    plate = write_sequence(tmp_path, range(1, 9))
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.grants = False
         worker.send(RunShot(request, "", 1))
         worker.answer(TurnAsked, turn=0)
@@ -128,9 +116,9 @@ def test_at_most_two_turns_are_asked_for_at_once(tmp_path: Path) -> None:
 
 
 def test_frames_before_a_stop_are_kept_and_counted(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 21))
+    plate = write_sequence(tmp_path, range(1, 21))
     request = shot("delay-20ms", plate, tmp_path / "out" / "p.####.exr")
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.send(RunShot(request, "", 1))
         worker.until(lambda each: isinstance(each, FramesSafe) and len(each.stored) > 0)
         worker.send(StopWork(request.id))
@@ -142,10 +130,10 @@ def test_frames_before_a_stop_are_kept_and_counted(tmp_path: Path) -> None:
 
 
 def test_frames_before_an_error_are_kept_and_counted(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 9))
+    plate = write_sequence(tmp_path, range(1, 9))
     (tmp_path / "plate.0005.exr").write_bytes(b"damaged")
     request = shot("echo", plate, tmp_path / "out" / "p.####.exr")
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.send(RunShot(request, "", 1))
         failed = worker.answer(WorkFailed)
         assert failed.error.code == "unreadable_media"
@@ -154,10 +142,10 @@ def test_frames_before_an_error_are_kept_and_counted(tmp_path: Path) -> None:
 
 
 def test_what_there_is_of_a_movie_after_an_error_is_named(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 9))
+    plate = write_sequence(tmp_path, range(1, 9))
     (tmp_path / "plate.0005.exr").write_bytes(b"damaged")
     request = shot("echo", plate, tmp_path / "p.mkv")
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.send(RunShot(request, "", 1))
         failed = worker.answer(WorkFailed)
         assert (failed.path, failed.rendered) == (str(tmp_path / "p.partial.mkv"), 4)
@@ -168,7 +156,7 @@ def test_what_there_is_of_a_movie_after_an_error_is_named(tmp_path: Path) -> Non
 def test_a_kill_at_any_point_of_a_commit_tears_no_frame(tmp_path: Path, point: str, overwrite: bool) -> None:
     """The first frame, one in the middle and the last: each worker dies there once, the next goes on."""
     style_path = tmp_path / "style"
-    plate = write_plate(tmp_path, range(1, 7))
+    plate = write_sequence(tmp_path, range(1, 7))
     undisturbed = tmp_path / "undisturbed"
     run_to_the_end(shot("echo", plate, undisturbed / "p.####.exr"), style_path)
     for commit in (3,) if overwrite else (1, 3, 6):
@@ -191,16 +179,16 @@ def test_a_later_attempt_keeps_what_is_stored() -> None:
 
 
 def test_a_later_attempt_replaces_nothing_that_no_earlier_one_made(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 3))
+    plate = write_sequence(tmp_path, range(1, 3))
     (tmp_path / "p.0001.exr").write_bytes(b"somebody else's")
-    with one_worker(COMMAND) as worker:
+    with worker_process(COMMAND) as worker:
         worker.send(RunShot(shot("echo", plate, tmp_path / "p.####.exr"), "", 2, opened=False))
         assert worker.answer(WorkFailed).error.code == "output_exists"
     assert (tmp_path / "p.0001.exr").read_bytes() == b"somebody else's"
 
 
 def test_a_movie_is_rendered_again_from_its_beginning(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 9), ".mkv")
+    plate = write_movie(tmp_path / "plate.mkv", 8)
     request = shot("crash-at-5", plate, tmp_path / "out.mkv")
     attempts, _ = run_to_the_end(request, tmp_path / "style")
     assert attempts == 2
@@ -243,7 +231,7 @@ def test_an_unknown_control_names_the_nearest() -> None:
 
 
 def runner(sent: list[FromWorker], moved: Callable[[bytes], None] = lambda id: None) -> ShotRunner:
-    """A job of which only the reports are tried."""
+    """A job whose reports alone are tested."""
     request = SubmitShot(ID, ShotJob(RenderSettings("echo"), "in", "out"))
     return ShotRunner(RunShot(request, "", 1), WorkItem(ID, moved), sent.append)
 

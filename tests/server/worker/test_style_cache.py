@@ -36,6 +36,7 @@ from impasto.server.worker.memory_budget import (
 from impasto.server.worker.painting_device import DeviceLost
 from impasto.server.worker.style_cache import StyleCache
 from impasto.server.worker.style_painter import StylePainter
+from tests.plates import plate
 from tests.server.fake_worker import fake_card
 
 GIB = 1 << 30
@@ -238,7 +239,7 @@ def test_a_shot_goes_on_with_the_style_that_it_began_with(disk: Disk) -> None:
     painter = painter_of(cache, "a")
     disk.digests["a"] = "9" * 64
     cache.check("/a.safetensors")
-    painter.render(plate())
+    painter.render(plate(8, 8))
     assert painter.style.card.weights_sha256 == "a" * 64
 
 
@@ -246,10 +247,6 @@ def painter_of(
     cache: StyleCache, name: str, tile: Any = "auto", free: int = 64 * GIB, device: str = "cpu"
 ) -> StylePainter:
     return StylePainter(cache, cache.style(f"/{name}.safetensors"), device, "float32", tile, MemoryBudget(lambda: free))
-
-
-def plate(width: int = 8, height: int = 8) -> Frame:
-    return Frame.from_pixels(np.zeros((height, width, 3), np.uint8))
 
 
 SHORTAGES = [
@@ -266,7 +263,7 @@ def test_when_memory_runs_out_other_styles_go_and_the_frame_is_tried_once_more(d
     use(cache, "b")
     use(cache, "c")
     disk.errors.append(shortage)
-    report = painter_of(cache, "a").render(plate()).report
+    report = painter_of(cache, "a").render(plate(8, 8)).report
     assert cache.names() == ("a",)
     assert report.notes == ("memory ran short on cpu: b, c had to be unloaded",)
 
@@ -274,21 +271,21 @@ def test_when_memory_runs_out_other_styles_go_and_the_frame_is_tried_once_more(d
 def test_when_memory_runs_out_twice_the_request_fails_with_a_hint(disk: Disk) -> None:
     disk.errors += [OutOfMemory("first"), OutOfMemory("second")]
     with pytest.raises(OutOfMemory, match="use a smaller style"):
-        painter_of(style_cache(disk), "a").render(plate())
+        painter_of(style_cache(disk), "a").render(plate(8, 8))
 
 
 @pytest.mark.parametrize("error", [DeviceError("illegal address"), RuntimeError("CUDA error: misaligned address")])
 def test_an_error_of_a_gpu_that_is_not_memory_loses_the_device(disk: Disk, error: Exception) -> None:
     disk.errors.append(error)
     with pytest.raises(DeviceLost):
-        painter_of(style_cache(disk), "a", device="cuda:0").render(plate())
+        painter_of(style_cache(disk), "a", device="cuda:0").render(plate(8, 8))
 
 
 @pytest.mark.parametrize("error", [DeviceError("illegal address"), RuntimeError("shapes do not fit"), KeyError("bug")])
 def test_the_processor_is_not_lost_to_an_error(disk: Disk, error: Exception) -> None:
     disk.errors.append(error)
     with pytest.raises(type(error)):
-        painter_of(style_cache(disk), "a").render(plate())
+        painter_of(style_cache(disk), "a").render(plate(8, 8))
 
 
 def test_a_frame_that_does_not_fit_whole_is_painted_in_tiles_from_the_start(disk: Disk) -> None:
@@ -296,7 +293,7 @@ def test_a_frame_that_does_not_fit_whole_is_painted_in_tiles_from_the_start(disk
     size = 3840, 2160
     whole, tiles = (needed_bytes("draft", size[0] * size[1], 1.0, tile) for tile in (None, 512))
     assert tiles < whole
-    report = painter_of(cache, "a", free=int(1.05 * tiles / 0.9)).render(plate(*size)).report
+    report = painter_of(cache, "a", free=int(1.05 * tiles / 0.9)).render(plate(*reversed(size), dtype="uint8")).report
     assert report.tile == 512
     assert report.notes == ("memory is short: painted in tiles of 512 pixels from the start, the result is the same",)
 
@@ -304,7 +301,7 @@ def test_a_frame_that_does_not_fit_whole_is_painted_in_tiles_from_the_start(disk
 def test_a_frame_that_fits_nowhere_is_refused_before_it_begins(disk: Disk) -> None:
     cache = style_cache(disk)
     with pytest.raises(OutOfMemory, match=r"megapixels would fit"):
-        painter_of(cache, "a", free=100 << 20).render(plate(3840, 2160))
+        painter_of(cache, "a", free=100 << 20).render(plate(2160, 3840, dtype="uint8"))
     assert disk.built == []
 
 
@@ -323,11 +320,11 @@ def test_two_frames_are_not_promised_the_same_memory(disk: Disk) -> None:
 def test_the_footprint_counts_the_size_after_the_resize_and_the_stroke(disk: Disk) -> None:
     cache = style_cache(disk)
     small = painter_of(cache, "a", free=200 << 20)
-    small.render(plate(640, 360))
+    small.render(plate(360, 640))
     with pytest.raises(OutOfMemory):
-        small.render(plate(640, 360), FrameSettings(before=Before(resize=Resize(scale=8.0))))
+        small.render(plate(360, 640), FrameSettings(before=Before(resize=Resize(scale=8.0))))
     with pytest.raises(OutOfMemory):
-        small.render(plate(1280, 720), FrameSettings(Params(stroke=0.25)))
+        small.render(plate(720, 1280), FrameSettings(Params(stroke=0.25)))
 
 
 def keyed(style: Style) -> Style:

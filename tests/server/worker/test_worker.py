@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import After, Before
 from impasto.core.guides import Guide
-from impasto.core.media import ShotInfo, open_reader, open_writer
+from impasto.core.media import open_reader
 from impasto.core.params import Params
 from impasto.core.style import BUILT_IN, save_style
 from impasto.server.protocol.messages import Done, RenderSettings, ShotJob, SubmitShot
@@ -43,7 +42,8 @@ from impasto.server.protocol.worker_messages import (
 from impasto.server.worker.frames import strength_of
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD
-from tests.server.one_worker import REAL, OneWorker, new_id, one_worker
+from tests.plates import write_sequence
+from tests.server.worker_process import REAL, WorkerProcess, new_id, worker_process
 
 SIZE = (40, 24)
 DTYPES = ("uint8", "uint16", "float16", "float32")
@@ -51,8 +51,8 @@ STYLES = {name: str(BUILT_IN / f"{name}.safetensors") for name in ("identity", "
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[OneWorker]:
-    with one_worker(REAL) as one:
+def worker() -> Iterator[WorkerProcess]:
+    with worker_process(REAL) as one:
         yield one
 
 
@@ -73,7 +73,11 @@ def samples(dtype: str, channels: int, seed: int = 1) -> np.ndarray[Any, Any]:
     return values.astype(dtype)
 
 
-def painted(worker: OneWorker, id: bytes) -> Done:
+def light(number: int) -> np.ndarray[Any, Any]:
+    return samples("float16", 3, seed=number)
+
+
+def painted(worker: WorkerProcess, id: bytes) -> Done:
     found = worker.until(
         lambda each: (
             (isinstance(each, FramePainted) and each.done.id == id) or (isinstance(each, WorkFailed) and each.id == id)
@@ -86,7 +90,7 @@ def painted(worker: OneWorker, id: bytes) -> Done:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_frame_equals_the_engines_bit_for_bit(
-    worker: OneWorker, engines: dict[str, Engine], style: str, dtype: str
+    worker: WorkerProcess, engines: dict[str, Engine], style: str, dtype: str
 ) -> None:
     """Every number of channels, order of rows, padding of rows, alpha and matte, for each dtype."""
     for channels, bottom_up, padded, matte_dtype in itertools.product(
@@ -117,7 +121,7 @@ def test_a_frame_equals_the_engines_bit_for_bit(
         assert {"upload", "before", "network", "after", "download"} <= done.seconds.keys()
 
 
-def test_every_control_reaches_the_engine(worker: OneWorker, engines: dict[str, Engine]) -> None:
+def test_every_control_reaches_the_engine(worker: WorkerProcess, engines: dict[str, Engine]) -> None:
     plate = samples("float16", 3)
     params = Params(strength=0.7, stroke=1.5, colour=0.3, detail=0.4, exposure=-1.0)
     before, after = Before(denoise=0.2, gamma=1.2), After(sharpen=0.5, saturation=0.5)
@@ -149,7 +153,7 @@ def test_every_control_reaches_the_engine(worker: OneWorker, engines: dict[str, 
         (RenderSettings("identity", tile=3), "usage", "tile"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(worker: OneWorker, look: RenderSettings, code: str, said: str) -> None:
+def test_what_cannot_be_asked_for_is_said(worker: WorkerProcess, look: RenderSettings, code: str, said: str) -> None:
     plate = samples("uint8", 3)
     id = worker.frame(picture_of(plate), plate, look, style_path=STYLES["identity"])
     failed = worker.answer(WorkFailed, id=id)
@@ -157,7 +161,7 @@ def test_what_cannot_be_asked_for_is_said(worker: OneWorker, look: RenderSetting
     assert said in failed.error.message
 
 
-def test_pixels_of_a_host_cannot_feed_a_style_that_sees_guides(worker: OneWorker, tmp_path: Path) -> None:
+def test_pixels_of_a_host_cannot_feed_a_style_that_sees_guides(worker: WorkerProcess, tmp_path: Path) -> None:
     net = lively(UNetConfig(widths=(8, 16), blocks=(1, 1), guides=1))
     path = tmp_path / "guided.safetensors"
     save_style(path, replace(CARD, name="guided", guides=(Guide("depth.Z", "depth"),)), net)
@@ -168,7 +172,7 @@ def test_pixels_of_a_host_cannot_feed_a_style_that_sees_guides(worker: OneWorker
     assert "'guided' sees depth.Z too; render the shot from its files" in failed.error.message
 
 
-def test_an_unknown_colour_space_names_the_nearest(worker: OneWorker) -> None:
+def test_an_unknown_colour_space_names_the_nearest(worker: WorkerProcess) -> None:
     plate = samples("uint8", 3)
     id = worker.frame(
         picture_of(plate, colour_space="lin_rec70"), plate, RenderSettings("identity"), style_path=STYLES["identity"]
@@ -189,7 +193,7 @@ BAD = {
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("what", BAD)
-def test_no_value_ends_the_worker(worker: OneWorker, engines: dict[str, Engine], dtype: str, what: str) -> None:
+def test_no_value_ends_the_worker(worker: WorkerProcess, engines: dict[str, Engine], dtype: str, what: str) -> None:
     for channels in (1, 2, 3, 4):
         with np.errstate(over="ignore", under="ignore"):
             plate = np.full((8, 8, channels), BAD[what]).astype(dtype)
@@ -203,7 +207,7 @@ def test_no_value_ends_the_worker(worker: OneWorker, engines: dict[str, Engine],
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 4), (3000, 1, 4), (7, 3, 2), (65, 33, 1)])
-def test_odd_sizes_are_painted(worker: OneWorker, engines: dict[str, Engine], shape: tuple[int, int, int]) -> None:
+def test_odd_sizes_are_painted(worker: WorkerProcess, engines: dict[str, Engine], shape: tuple[int, int, int]) -> None:
     plate = np.random.default_rng(3).random(shape).astype(np.float32)
     picture = picture_of(plate)
     id = worker.frame(picture, plate, RenderSettings("wheatfield-draft"), style_path=STYLES["wheatfield-draft"])
@@ -212,7 +216,7 @@ def test_odd_sizes_are_painted(worker: OneWorker, engines: dict[str, Engine], sh
     assert np.array_equal(worker.result(picture), wanted)
 
 
-def test_two_frames_at_once_are_each_their_own(worker: OneWorker, engines: dict[str, Engine]) -> None:
+def test_two_frames_at_once_are_each_their_own(worker: WorkerProcess, engines: dict[str, Engine]) -> None:
     plates = [samples("float32", 4, seed=seed) for seed in range(4)]
     pictures = [picture_of(plate) for plate in plates]
     ids = [
@@ -227,7 +231,9 @@ def test_two_frames_at_once_are_each_their_own(worker: OneWorker, engines: dict[
         assert np.array_equal(worker.result(pictures[pair], pair), wanted)
 
 
-def test_a_new_style_takes_the_place_of_the_old_and_a_broken_one_does_not(worker: OneWorker, tmp_path: Path) -> None:
+def test_a_new_style_takes_the_place_of_the_old_and_a_broken_one_does_not(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.safetensors"
     plate = samples("uint8", 3)
     picture = picture_of(plate)
@@ -262,7 +268,7 @@ def test_a_new_style_takes_the_place_of_the_old_and_a_broken_one_does_not(worker
 
 
 def test_a_file_that_a_client_named_in_another_way_is_looked_at_with_every_request(
-    worker: OneWorker, tmp_path: Path
+    worker: WorkerProcess, tmp_path: Path
 ) -> None:
     path = tmp_path / "named.safetensors"
     plate = samples("uint8", 3)
@@ -279,24 +285,18 @@ def test_a_file_that_a_client_named_in_another_way_is_looked_at_with_every_reque
     assert not np.array_equal(paint(), plate)
 
 
-def test_a_style_that_is_not_there_fails_the_request(worker: OneWorker, tmp_path: Path) -> None:
+def test_a_style_that_is_not_there_fails_the_request(worker: WorkerProcess, tmp_path: Path) -> None:
     plate = samples("uint8", 3)
     id = worker.frame(picture_of(plate), plate, RenderSettings("gone"), style_path=str(tmp_path / "gone.safetensors"))
     assert worker.answer(WorkFailed, id=id).error.code == "style"
 
 
-def write_plate(folder: Path, numbers: range) -> str:
-    pattern = str(folder / "plate.####.exr")
-    with open_writer(pattern, ShotInfo("", "sequence", numbers[0], len(numbers), *SIZE)) as writer:
-        for number in numbers:
-            writer.write(Frame.from_pixels(samples("float16", 3, seed=number), number=number))
-    return pattern
-
-
 def test_a_shot_is_painted_frame_by_frame_in_turns(
-    worker: OneWorker, engines: dict[str, Engine], tmp_path: Path
+    worker: WorkerProcess, engines: dict[str, Engine], tmp_path: Path
 ) -> None:
-    plate = write_plate(tmp_path, range(1001, 1007))
+    plate = write_sequence(
+        tmp_path, range(1001, 1007), size=SIZE, pixels=lambda number: samples("float16", 3, seed=number)
+    )
     id = new_id()
     request = SubmitShot(
         id, ShotJob(RenderSettings("wheatfield-draft"), plate, str(tmp_path / "out" / "painted.####.exr"))
@@ -323,8 +323,8 @@ def test_a_shot_is_painted_frame_by_frame_in_turns(
             assert np.array_equal(painted_frame.colour, engines["wheatfield-draft"](plain).colour)
 
 
-def test_a_shot_that_is_stopped_while_it_waits_gives_its_turns_back(worker: OneWorker, tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 5))
+def test_a_shot_that_is_stopped_while_it_waits_gives_its_turns_back(worker: WorkerProcess, tmp_path: Path) -> None:
+    plate = write_sequence(tmp_path, range(1, 5), size=SIZE, pixels=light)
     id = new_id()
     worker.grants = False
     try:
@@ -347,15 +347,16 @@ def test_a_shot_that_is_stopped_while_it_waits_gives_its_turns_back(worker: OneW
         ({"first": 3}, "usage"),
         ({"first": 4, "last": 3}, "usage"),
         ({"before_resize": "huge"}, "usage"),
+        ({"rate": "fast"}, "usage"),
         ({"layer": "difuse"}, "unknown_name"),
         ({"output_space": "nowhere"}, "unknown_name"),
         ({"overwrite": True, "resume": True}, "usage"),
     ],
 )
 def test_a_shot_that_cannot_be_done_is_answered(
-    worker: OneWorker, tmp_path: Path, change: dict[str, Any], code: str
+    worker: WorkerProcess, tmp_path: Path, change: dict[str, Any], code: str
 ) -> None:
-    plate = write_plate(tmp_path, range(1, 3))
+    plate = write_sequence(tmp_path, range(1, 3), size=SIZE, pixels=light)
     id = new_id()
     request = SubmitShot(
         id, replace(ShotJob(RenderSettings("identity"), plate, str(tmp_path / "out.####.exr")), **change)
@@ -364,27 +365,8 @@ def test_a_shot_that_cannot_be_done_is_answered(
     assert worker.answer(WorkFailed, id=id).error.code == code
 
 
-def test_a_killed_worker_leaves_a_shot_that_the_next_attempt_finishes(tmp_path: Path) -> None:
-    plate = write_plate(tmp_path, range(1, 9))
-    id = new_id()
-    request = SubmitShot(id, ShotJob(RenderSettings("identity"), plate, str(tmp_path / "out" / "painted.####.exr")))
-    with one_worker(REAL) as first:
-        first.send(RunShot(request, STYLES["identity"], 1))
-        first.until(lambda each: isinstance(each, FramesSafe) and bool(each.stored))
-        first.process.send_signal(signal.SIGKILL)
-        first.gone()
-    with one_worker(REAL) as second:
-        second.send(RunShot(request, STYLES["identity"], 2))
-        started = second.answer(ShotOpened).started
-        done = second.answer(ShotEnded).done
-        assert started.attempt == 2
-        assert started.skipped >= 1
-        assert done.rendered + done.skipped == 8
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"painted.{n:04}.exr" for n in range(1, 9)]
-
-
 @pytest.mark.slow
-def test_the_memory_of_many_frames_is_flat(worker: OneWorker) -> None:
+def test_the_memory_of_many_frames_is_flat(worker: WorkerProcess) -> None:
     import psutil
 
     process = psutil.Process(worker.process.pid)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from impasto.core.errors import IncompatibleServer, StyleError
+from impasto.core.media import protocols
 from impasto.hosts.events import CheckDone
 from impasto.hosts.terminal.doctor import command, installation, machine
 from impasto.hosts.terminal.exit_codes import INTERNAL
@@ -33,8 +34,37 @@ def test_a_sound_installation_passes(impasto: Impasto) -> None:
     assert all(check["hint"] for check in checks if check["state"] != "ok")
 
 
-def test_the_colour_spaces_are_listed(impasto: Impasto) -> None:
-    assert "ACEScg" in impasto("doctor").out
+def test_the_colour_spaces_are_listed_for_a_person_to_read(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(command, "CHECKS", (installation.check_colour,))
+    lines = impasto("doctor").out.splitlines()
+    assert len(lines) > 10
+    assert max(map(len, lines)) <= 80
+    assert all(line.startswith(" " * 9) for line in lines[1:-1])
+    assert "ACEScg" in "".join(lines)
+    (check, _) = impasto("doctor", "--json").events
+    names = check["found"].partition(": ")[2].split(", ")
+    shown = " ".join(line.strip() for line in lines[:-1]).partition(": ")[2].partition(": ")[2]
+    assert shown.split(", ") == names
+
+
+def test_the_protocols_of_streams_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    (check,) = installation.check_streams()
+    assert {"rtsp", "udp", "http"} <= set(check.found.partition(";")[0].split(", "))
+    monkeypatch.setattr(protocols, "has_protocol", lambda name: name != "srt")
+    (check,) = installation.check_streams()
+    assert check.found.endswith("tcp; not srt")
+
+
+def test_codecs_under_the_gpl_are_told() -> None:
+    found = {check.name: check.found for check in installation.check_movies()}
+    assert "libx264 and libx265, which are under the GPL" in found["codec licences"]
+
+
+def test_the_oldest_versions_are_those_that_mended_known_holes() -> None:
+    oldest = {name: numbers_in(version) for name, version, _ in installation.needed_packages()}
+    assert oldest["OpenEXR"] >= (3, 4, 15)
+    assert oldest["OpenImageIO"] >= (3, 1, 14)
 
 
 def fails(error: Exception) -> command.Check:

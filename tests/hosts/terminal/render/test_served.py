@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,15 +24,25 @@ from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.style import find_style, load_style, save_style
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
 from impasto.server.runtime_dir import running
+from impasto.server.shots.output_lock import OutputLock
 from tests.core.generators.test_unet import lively
 from tests.core.media.builders import write_layers
 from tests.core.test_engine import CARD
-from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
+from tests.hosts.terminal.conftest import (
+    HEIGHT,
+    LIMIT_S,
+    WIDTH,
+    Impasto,
+    names,
+    outcome_with,
+    picture,
+    runtime_with_server,
+    started,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
 
-LIMIT_S = 60.0
 STYLE = ("--style", "identity")
 
 
@@ -47,23 +57,8 @@ def end(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Path]:
     """A runtime folder with a server, which the tests of this file share."""
-    with TemporaryDirectory(prefix="impasto-") as made:
-        folder = Path(made) / "run"
-        server = subprocess.Popen(
-            [*IMPASTO, "serve", "--device", "cpu", "--json"],
-            env={**os.environ, "IMPASTO_RUNTIME": str(folder)}, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        try:
-            assert server.stdout is not None
-            assert json.loads(server.stdout.readline())["event"] == "serving"
-            yield folder
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(LIMIT_S)
-            finally:
-                server.kill()
-                server.communicate()
+    with runtime_with_server() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -219,6 +214,21 @@ def test_a_shot_goes_on_where_the_process_left_it(sequence: str, served: Impasto
     assert (done.events[-1]["frames"], done.events[-1]["skipped"]) == (1, 5)
 
 
+def test_a_second_run_of_one_output_is_refused_here_and_by_the_server(
+    sequence: str, served: Impasto, impasto: Impasto
+) -> None:
+    Path("out").mkdir()
+    others = OutputLock()
+    others.take("out/o.####.exr", (1003, 1004))
+    for run in (impasto, served):
+        done = run("render", sequence, "out/o.####.exr", *STYLE, "--resume", "--json")
+        assert (done.events[-1]["event"], done.code) == ("failed", 4)
+        assert f"process {os.getpid()} on '{socket.gethostname()}'" in done.events[-1]["message"]
+    assert impasto("render", sequence, "out/o.####.exr", *STYLE, "--frames", "1005-1006").code == 0
+    others.release()
+    assert names(Path("out")) == ["o.1005.exr", "o.1006.exr"]
+
+
 @pytest.fixture(scope="module")
 def long_movie(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = str(tmp_path_factory.mktemp("long") / "plate.mp4")
@@ -228,33 +238,12 @@ def long_movie(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path
 
 
-def started(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*IMPASTO, *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
-
-
-def events_until(running: subprocess.Popen[str], frames: int, then: Callable[[], object]) -> list[dict[str, Any]]:
-    """All events of a run; `then` is called once, when this many frames were told."""
-    assert running.stdout is not None
-    events: list[dict[str, Any]] = []
-    called = False
-    for line in running.stdout:
-        events.append(json.loads(line))
-        if not called and sum(event["event"] == "frame" for event in events) >= frames:
-            called = True
-            then()
-    assert called, events
-    running.communicate(timeout=LIMIT_S)
-    return events
-
-
 @pytest.mark.parametrize("output", ["out/o.####.exr", "out/o.mp4"])
 def test_ctrl_c_keeps_what_is_finished(output: str, long_movie: str) -> None:
     render = started("render", long_movie, output, *STYLE)
-    events = events_until(render, 3, lambda: render.send_signal(signal.SIGINT))
-    assert render.returncode == INTERRUPTED, events[-1]
-    last = events[-1]
+    done = outcome_with(render, 3, lambda: render.send_signal(signal.SIGINT))
+    assert done.code == INTERRUPTED, done.events[-1]
+    last = done.events[-1]
     assert last["event"] == "cancelled"
     assert 3 <= last["frames"] < 300
     if output.endswith(".exr"):
@@ -266,7 +255,7 @@ def test_ctrl_c_keeps_what_is_finished(output: str, long_movie: str) -> None:
 
 def test_a_client_that_dies_takes_its_shot_along(long_movie: str, served: Impasto) -> None:
     render = started("render", long_movie, "out/o.####.exr", *STYLE)
-    events_until(render, 3, render.kill)
+    outcome_with(render, 3, render.kill)
     until(lambda: served("status", "--json").events[0]["jobs"] == 0)
     assert len(names(Path("out"))) < 300
 
@@ -323,6 +312,7 @@ def test_a_server_that_cannot_start_is_one_sentence_with_a_way_out(
     lonely.chmod(0o700)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_costs_no_frame(long_movie: str, lonely: Path, impasto: Impasto) -> None:
     def kill() -> None:
         owner = running(lonely)
@@ -330,8 +320,9 @@ def test_a_server_that_is_killed_costs_no_frame(long_movie: str, lonely: Path, i
         os.kill(owner.pid, signal.SIGKILL)
 
     render = started("render", long_movie, "out/o.####.exr", *STYLE)
-    events = events_until(render, 20, kill)
-    assert render.returncode == 0, events[-1]
+    done = outcome_with(render, 20, kill)
+    events = done.events
+    assert done.code == 0, events[-1]
     assert (events[-1]["event"], events[-1]["frames"]) == ("finished", 300)
     assert [event["event"] for event in events].count("started") == 1
     numbers = [event["number"] for event in events if event["event"] == "frame"]
@@ -343,6 +334,7 @@ def test_a_server_that_is_killed_costs_no_frame(long_movie: str, lonely: Path, i
         assert np.array_equal(there, here)
 
 
+@pytest.mark.slow
 def test_a_movie_begins_again_when_its_server_is_killed(long_movie: str, lonely: Path) -> None:
     def kill() -> None:
         owner = running(lonely)
@@ -350,11 +342,11 @@ def test_a_movie_begins_again_when_its_server_is_killed(long_movie: str, lonely:
         os.kill(owner.pid, signal.SIGKILL)
 
     render = started("render", long_movie, "out/o.mp4", *STYLE)
-    events = events_until(render, 20, kill)
-    assert (render.returncode, events[-1]["event"]) == (0, "finished"), events[-1]
-    numbers = [event["number"] for event in events if event["event"] == "frame"]
+    done = outcome_with(render, 20, kill)
+    assert (done.code, done.events[-1]["event"]) == (0, "finished"), done.events[-1]
+    numbers = [event["number"] for event in done.events if event["event"] == "frame"]
     assert numbers == sorted(set(numbers))
-    assert events[-1]["frames"] == 300
+    assert done.events[-1]["frames"] == 300
     assert len(frames_of("out/o.mp4")) == 300
     assert names(Path("out")) == ["o.mp4"]
 

@@ -12,7 +12,8 @@ from impasto.core.errors import UsageError
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.hosts.terminal.exit_codes import INPUT, USAGE
-from impasto.hosts.terminal.render.sheet import GAP, WIDTH, laid_out, numbers_to_show
+from impasto.hosts.terminal.render.sheet import GAP, WIDTH, laid_out, numbers_to_show, picture_at
+from tests.core.media.test_orientation import SEEN, corners, write_turned
 from tests.hosts.terminal.conftest import Impasto
 
 
@@ -73,3 +74,13 @@ def test_what_cannot_be_read_is_said(movie: str, impasto: Impasto) -> None:
     done = impasto("sheet", movie, "nowhere.mp4", "sheet.png")
     assert done.code == INPUT
     assert not Path("sheet.png").exists()
+
+
+@pytest.mark.parametrize("orientation", SEEN)
+def test_a_turned_or_mirrored_movie_stands_upright(tmp_path: Path, orientation: int) -> None:
+    path = tmp_path / "a.mov"
+    write_turned(path, orientation)
+    with open_reader(str(path)) as reader:
+        shown = picture_at(str(path), reader.info, 1, 48)
+    assert corners(shown) == SEEN[orientation]
+    assert shown.shape[:2] == ((80, 48) if orientation > 4 else (29, 48))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,25 +13,12 @@ import pytest
 
 from impasto.core.media import open_reader
 from impasto.hosts.terminal.exit_codes import SERVER, USAGE
-from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
+from tests.hosts.terminal.conftest import Impasto, names, next_event, server_process
+from tests.server.running_server import free_port
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="roots are served on POSIX alone")
 
-LIMIT_S = 60.0
 KEY = re.compile(r"'(\S{40})'")
-
-
-def free_port() -> int:
-    """A port whose neighbour is free too: control is on one, data on the next."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return int(port)
 
 
 def test_key_pairs_are_made_listed_and_revoked(impasto: Impasto) -> None:
@@ -71,27 +54,15 @@ def machine(tmp_path: Path, sequence: str) -> Iterator[tuple[str, str, Path, Pat
     keys, out = tmp_path / "theirs", tmp_path / "results"
     out.mkdir()
     address = f"tcp://127.0.0.1:{free_port()}"
-    with TemporaryDirectory(prefix="impasto-") as folder:
-        server = subprocess.Popen(
-            [
-                *(*IMPASTO, "serve", "--device", "cpu", "--json", "--listen", address),
-                *("--root", f"plates={Path(sequence).parent}", "--root", f"out={out}:rw"),
-            ],
-            env={**os.environ, "IMPASTO_RUNTIME": f"{folder}/run", "IMPASTO_KEYS": str(keys)},
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        try:
-            assert server.stdout is not None
-            serving, warning = (json.loads(server.stdout.readline()) for _ in range(2))
-            assert (serving["event"], "nobody may connect yet" in warning["message"]) == ("serving", True)
-            assert address in serving["endpoints"]
-            yield address, serving["public_key"], keys, out
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.communicate(timeout=LIMIT_S)
-            finally:
-                server.kill()
+    roots = ("--root", f"plates={Path(sequence).parent}", "--root", f"out={out}:rw")
+    with (
+        TemporaryDirectory(prefix="impasto-") as folder,
+        server_process("--listen", address, *roots, folder=Path(folder) / "run", IMPASTO_KEYS=str(keys)) as server,
+    ):
+        serving, warning = next_event(server), next_event(server)
+        assert (serving["event"], "nobody may connect yet" in warning["message"]) == ("serving", True)
+        assert address in serving["endpoints"]
+        yield address, serving["public_key"], keys, out
 
 
 def test_a_shot_is_rendered_on_another_machine(

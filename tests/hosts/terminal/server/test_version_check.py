@@ -59,6 +59,7 @@ def test_a_server_of_another_version_is_named_with_what_to_do(
     assert what in note
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the server's socket is one of POSIX")
 def test_an_old_server_is_replaced_as_soon_as_nobody_uses_it(
     old: Owner, upgraded: str, sequence: str, runtime: Path, served: Impasto

@@ -6,17 +6,20 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from impasto.core.card import card_from_json
+from impasto.core.frame import Samples
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.style import find_style, read_card
 from impasto.core.style_comparison import Findings
 from impasto.hosts.terminal.exit_codes import INPUT, INTERNAL, INTERRUPTED, STYLE, USAGE
 from impasto.hosts.terminal.report import Reporter
-from impasto.hosts.terminal.style import comparison
+from impasto.hosts.terminal.style import comparison, panels
+from tests.core.media.test_orientation import SEEN, corners, write_turned
 from tests.hosts.terminal.conftest import Impasto, names
 
 DRAFT = "wheatfield-draft"
@@ -138,6 +141,7 @@ def test_what_cannot_work_is_one_sentence(
     assert (tmp_path / "there.pt").read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_a_style_leaves_for_other_programs(impasto: Impasto) -> None:
     done = impasto("style", "export", "identity", "--to", "torchscript", "-o", "out/identity.pt", "--light", "linear")
     assert done.code == 0, done.err
@@ -170,3 +174,22 @@ def test_frames_of_a_sequence_are_compared_in_its_own_colour(sequence: str) -> N
     assert shown.dtype == np.float32
     assert shown.min() >= 0
     assert shown.max() == pytest.approx(1.055 * 0.55 ** (1 / 2.4) - 0.055, abs=2e-3)
+
+
+@pytest.mark.parametrize("orientation", SEEN)
+def test_styles_are_compared_the_way_up_in_which_a_movie_is_looked_at(
+    tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch, orientation: int
+) -> None:
+    write_turned(tmp_path / "a.mov", orientation)
+    shown: list[list[int]] = []
+
+    page = panels.page
+
+    def looked_at(pictures: tuple[Samples, ...], *arguments: Any) -> Samples:
+        shown.extend(map(corners, pictures))
+        return page(pictures, *arguments)
+
+    monkeypatch.setattr(panels, "page", looked_at)
+    done = impasto("style", "compare", "identity", "identity", "--on", tmp_path / "a.mov", "-o", "c.mp4")
+    assert done.code == 0, done.err
+    assert shown == [SEEN[orientation]] * 6

@@ -78,6 +78,7 @@ def test_a_style_with_guides_paints_the_shot_with_them_and_names_missing_ones(im
     assert (unknown.code, "did you mean 'normal'?" in unknown.err) == (USAGE, True)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_still_gives_a_style() -> None:
     running = subprocess.Popen(
         [*IMPASTO, *arguments(*SMALL, "--steps", "100000", "--json")],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
 from impasto.core.style import read_card
-from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
+from impasto.hosts.terminal.exit_codes import INTERRUPTED, OUTPUT, TRAINING, USAGE
+from impasto.server.shots.output_lock import locked
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
 from tests.plates import write_pairs
 
@@ -59,6 +62,7 @@ def test_a_style_comes_out_and_can_be_used(impasto: Impasto) -> None:
     assert resumed.events[-1]["steps"] == 51
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_still_gives_a_style() -> None:
     running = subprocess.Popen(
         [*IMPASTO, *arguments("--steps", "100000", "--json")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -75,6 +79,16 @@ def test_an_interrupted_training_still_gives_a_style() -> None:
     assert (events[-1]["event"], events[-1]["output"]) == ("cancelled", "my.safetensors")
     assert events[-1]["steps"] >= 50
     assert read_card(Path("my.safetensors")).name == "my"
+
+
+def test_a_second_trainer_of_one_output_is_refused(impasto: Impasto) -> None:
+    with locked("my.safetensors"):
+        done = impasto(*arguments("--steps", "5"))
+        assert done.code == OUTPUT
+        assert f"process {os.getpid()} on '{socket.gethostname()}'" in done.err
+        assert not Path("my.run").exists()
+    assert impasto(*arguments("--steps", "1")).code == 0
+    assert not [name for name in names(Path()) if name.startswith(".")]
 
 
 @pytest.mark.parametrize(
@@ -331,6 +345,7 @@ def test_a_style_that_cleans_comes_from_clean_plates(impasto: Impasto) -> None:
     assert (small.code, "at least 128 pixels" in small.err) == (TRAINING, True)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(impasto: Impasto) -> None:
     assert impasto(*arguments("--steps", "2")).code == 0
     running = subprocess.Popen(

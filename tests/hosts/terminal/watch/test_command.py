@@ -6,12 +6,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,17 @@ from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing
 from impasto.hosts.terminal.watch.command import RETRY_S, FolderWatcher, Show, settings_digest
 from impasto.hosts.terminal.watch.record import LOCK, NAME, held, read_record
 from impasto.server.protocol.messages import ShotJob
-from tests.hosts.terminal.conftest import HEIGHT, IMPASTO, WIDTH, Impasto, names, picture
+from tests.hosts.terminal.conftest import (
+    HEIGHT,
+    WIDTH,
+    Impasto,
+    names,
+    next_event,
+    outcome_with,
+    picture,
+    runtime_with_server,
+    started,
+)
 from tests.waiting import until
 
 SECOND = 1_000_000_000
@@ -89,6 +97,11 @@ def test_time_in_which_nobody_looked_is_no_pause_of_the_writer() -> None:
     arrivals.update(frames(1), 0.0)
     arrivals.update(frames(1, 2), 600.0)
     assert len(arrivals.update(frames(1, 2), 605.0).complete) == 1
+
+
+def test_numbers_far_apart_name_the_first_that_are_missing() -> None:
+    (shot,) = shots_in(frames(1, 2_000_000_000)).values()
+    assert shot.missing == (2, 3, 4, 5, 6, 7, 8)
 
 
 def test_a_sequence_with_a_gap_waits_for_its_frame() -> None:
@@ -358,23 +371,8 @@ def stop(room: Room) -> Callable[[], None]:
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Path]:
     """A runtime folder with a server, which the tests of this file share."""
-    with TemporaryDirectory(prefix="impasto-") as made:
-        folder = Path(made) / "run"
-        server = subprocess.Popen(
-            [*IMPASTO, "serve", "--device", "cpu", "--json"],
-            env={**os.environ, "IMPASTO_RUNTIME": str(folder)}, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        try:
-            assert server.stdout is not None
-            assert json.loads(server.stdout.readline())["event"] == "serving"
-            yield folder
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(60)
-            finally:
-                server.kill()
-                server.communicate()
+    with runtime_with_server() as folder:
+        yield folder
 
 
 ONCE = ("--once", "--settle", "0.2", "--json")
@@ -429,19 +427,9 @@ class TestServed:
         with open_writer(pattern, ShotInfo("", "sequence", 1, 60, WIDTH, HEIGHT)) as writer:
             for number in range(1, 61):
                 writer.write(picture(number))
-        watching = subprocess.Popen(
-            [*IMPASTO, "watch", str(folder), "--style", "identity", "--settle", "0.2", "--json"],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert watching.stdout is not None
-        events = []
-        for line in watching.stdout:
-            events.append(json.loads(line))
-            if events[-1]["event"] == "frame":
-                watching.send_signal(signal.SIGINT)
-                break
-        events += [json.loads(line) for line in watching.communicate(timeout=60)[0].splitlines()]
-        assert (watching.returncode, events[-1]["event"]) == (INTERRUPTED, "cancelled")
+        watching = started("watch", folder, "--style", "identity", "--settle", "0.2")
+        outcome = outcome_with(watching, 1, lambda: watching.send_signal(signal.SIGINT))
+        assert (outcome.code, outcome.events[-1]["event"]) == (INTERRUPTED, "cancelled")
         kept = [name for name in names(folder / "painted") if name not in (NAME, LOCK)]
         assert 0 < len(kept) < 60
         for name in kept:
@@ -455,11 +443,8 @@ class TestServed:
         assert painted == {"a.mp4": (2, 0), "long.####.exr": (60 - len(kept), len(kept))}
 
     def test_ctrl_c_at_rest_is_a_clean_end(self, tmp_path: Path) -> None:
-        watching = subprocess.Popen(
-            [*IMPASTO, "watch", str(tmp_path), "--style", "identity", "--json"], stdout=subprocess.PIPE, text=True
-        )
-        assert watching.stdout is not None
-        assert json.loads(watching.stdout.readline())["event"] == "watching"
+        watching = started("watch", tmp_path, "--style", "identity")
+        assert next_event(watching)["event"] == "watching"
         watching.send_signal(signal.SIGTERM)
         out, _ = watching.communicate(timeout=60)
         assert (watching.returncode, json.loads(out)["event"]) == (0, "finished")
@@ -467,17 +452,13 @@ class TestServed:
     def test_what_is_written_while_it_watches_is_painted(self, tmp_path: Path, sequence: str) -> None:
         folder = tmp_path / "renders"
         folder.mkdir()
-        watching = subprocess.Popen(
-            [*IMPASTO, "watch", str(folder), "--style", "identity", "--settle", "0.5", "--json"],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert watching.stdout is not None
-        assert json.loads(watching.stdout.readline())["event"] == "watching"
+        watching = started("watch", folder, "--style", "identity", "--settle", "0.5")
+        assert next_event(watching)["event"] == "watching"
         for number in range(1001, 1007):
             shutil.copy(sequence.replace("####", str(number)), folder)
         events = []
         while not events or events[-1]["event"] != "painted":
-            events.append(json.loads(watching.stdout.readline()))
+            events.append(next_event(watching))
         assert (events[-1]["frames"], len(names(folder / "painted"))) == (6, 8)
         watching.send_signal(signal.SIGINT)
         until(lambda: watching.poll() is not None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -27,19 +27,21 @@ from impasto.server.protocol.worker_messages import (
 )
 from impasto.server.shared_memory import create_segment, map_segment
 from impasto.server.worker_pipe import Link, LinkClosed, link_pair
+from tests.waiting import WAIT_S, until
 
 REAL = (sys.executable, "-m", "impasto.server.worker")
-LIMIT_S = 60.0
+LIMIT_S = WAIT_S
 
 Message = TypeVar("Message")
+Found = TypeVar("Found")
 
 
 def new_id() -> bytes:
     return secrets.token_bytes(16)
 
 
-class OneWorker:
-    """A worker under way. `heard` is everything it said but its beats."""
+class WorkerProcess:
+    """A worker process. `heard` is everything that it said but its beats."""
 
     def __init__(self, link: Link[FromWorker], process: subprocess.Popen[bytes], pairs: int = 4) -> None:
         self.link, self.process = link, process
@@ -65,17 +67,23 @@ class OneWorker:
             if isinstance(message, TurnAsked) and self.grants:
                 self.send(TurnGranted(message.job, message.turn))
 
-    def until(self, found: Callable[[FromWorker], bool], limit_s: float = LIMIT_S) -> FromWorker:
-        """The first message of this kind, waiting for it."""
-        until = time.monotonic() + limit_s
-        seen = 0
-        while time.monotonic() < until:
-            for message in self.heard[seen:]:
-                if found(message):
-                    return message
-            seen = len(self.heard)
+    def listen_until(self, condition: Callable[[], Found], limit_s: float = LIMIT_S) -> Found:
+        """The value of a condition as soon as what the worker says makes it true."""
+
+        def look() -> Found:
             self.listen()
-        raise AssertionError(f"nothing of the kind within {limit_s} s, only {self.heard}")
+            return condition()
+
+        try:
+            return condition() or until(look, limit_s, pause_s=0)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the worker said {self.heard}") from None
+
+    def until(self, wanted: Callable[[FromWorker], bool], limit_s: float = LIMIT_S) -> FromWorker:
+        """The first message of this kind, waiting for it."""
+        found = self.listen_until(lambda: next(filter(wanted, self.heard), None), limit_s)
+        assert found is not None
+        return found
 
     def answer(self, kind: type[Message], limit_s: float = LIMIT_S, **fields: Any) -> Message:
         """The first message of a class with these fields."""
@@ -88,13 +96,9 @@ class OneWorker:
 
     def gone(self, limit_s: float = LIMIT_S) -> int:
         """The status that the worker left with."""
-        until = time.monotonic() + limit_s
-        while time.monotonic() < until:
-            try:
-                self.listen()
-            except LinkClosed:
-                return self.process.wait(limit_s)
-        raise AssertionError(f"the worker still runs after {limit_s} s, and said {self.heard}")
+        with contextlib.suppress(LinkClosed):
+            self.listen_until(lambda: False, limit_s)
+        return self.process.wait(limit_s)
 
     def frame(
         self,
@@ -138,7 +142,9 @@ class OneWorker:
 
 
 @contextmanager
-def one_worker(command: Sequence[str], device: str = "cpu", *, ready: bool = True, **more: Any) -> Iterator[OneWorker]:
+def worker_process(
+    command: Sequence[str], device: str = "cpu", *, ready: bool = True, **more: Any
+) -> Iterator[WorkerProcess]:
     """A worker that is ready, gone afterwards whatever happened."""
     link, theirs = link_pair()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -146,7 +152,7 @@ def one_worker(command: Sequence[str], device: str = "cpu", *, ready: bool = Tru
         [*command, "--fd", str(theirs.fileno()), "--device", device], pass_fds=(theirs.fileno(),), env=environment
     )
     theirs.close()
-    worker = OneWorker(link, process, **more)
+    worker = WorkerProcess(link, process, **more)
     try:
         if ready:
             worker.answer(Ready)

@@ -1,7 +1,7 @@
-"""A server in a process of its own, with the fake worker, as a test asked for it: one line of JSON on the command line.
+"""A server in a process of its own with the fake worker, as one line of JSON on the command line describes it.
 
-It prints "ready" once clients can connect, and ends with the exit code of `serve`. What cannot be asked of the settings
-is done to the process: limits of the system, a wall clock that jumps, memory that cannot be had.
+It prints "ready" once clients can connect, and ends with the exit code of `serve`. Faults that no setting describes
+are done to the process: limits of the system, a wall clock that jumps, memory that is not there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DAY_S = 86_400.0
 
 
 def main() -> int:
-    """Serve until told to leave."""
+    """Serve until a client or a signal ends it."""
     faulthandler.enable()
     asked: dict[str, Any] = json.loads(sys.argv[1])
     for name, limit in asked.get("rlimits", {}).items():
@@ -55,7 +55,7 @@ def let_the_wall_clock_jump() -> None:
 
 
 def let_no_ring_be_made() -> None:
-    """Behave as a machine whose memory is taken, for rings alone."""
+    """Behave as a machine without memory, for rings alone."""
     import impasto.server.front.rings as rings
     from impasto.server.shared_memory import NoRoom
 
@@ -66,7 +66,7 @@ def let_no_ring_be_made() -> None:
 
 
 def let_segments_be_files() -> None:
-    """Behave as a system without memfd: segments are named files, which anybody who opened one can truncate."""
+    """Behave as a system without memfd: segments are named files, which every process that opens one can truncate."""
 
     def refuse(name: str, flags: int = 0) -> int:
         raise OSError(errno.ENOSYS, "no memfd here")

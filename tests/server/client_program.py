@@ -1,16 +1,14 @@
-"""A client in a process of its own, that a test may kill or stop: `one_client.py WHAT FOLDER [MORE…]`.
+"""A client in a process of its own, which a test may kill or stop: `client_program.py WHAT FOLDER [MORE…]`.
 
 wait-in-queue      three slow frames under way, then "ready", then nothing
 write-half         half a plate in a slot that is never submitted, then "ready"
 send-inline BYTES  one frame inline through the sockets of FOLDER; "ready" before it is sent
 paint STYLE        frame after frame; "painted" after each, or the name of the error
 flood              thousands of questions whose answers are never read; "ready" after a quarter of them
-fork               a frame, then one in a forked child and one in the parent; what each got
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 import time
@@ -21,9 +19,10 @@ import numpy as np
 from impasto.core.errors import ImpastoError
 from impasto.server.client import Client
 from impasto.server.protocol.messages import AskStatus
-from tests.server.running_server import Raw
+from tests.plates import noise
+from tests.server.wire_client import WireClient
 
-PLATE = np.linspace(0, 1, 54 * 96 * 4, dtype=np.float32).reshape(54, 96, 4)
+PLATE = noise(54, 96, 4)
 FLOOD = 3200
 
 
@@ -52,7 +51,7 @@ def write_half(folder: Path) -> None:
 
 
 def send_inline(folder: Path, size: str) -> None:
-    with Raw(folder, hello=True) as raw:
+    with WireClient(folder, hello=True) as raw:
         say("ready")
         width = 4096
         raw.submit("echo", pixels=np.zeros((int(size) // (4 * width), width, 4), np.uint8))
@@ -71,7 +70,7 @@ def paint(folder: Path, style: str) -> None:
 
 
 def flood(folder: Path) -> None:
-    with Raw() as raw:
+    with WireClient() as raw:
         raw.control.rcvhwm = raw.data.rcvhwm = 1
         raw.control.sndhwm = 1
         raw.connect(folder)
@@ -83,31 +82,13 @@ def flood(folder: Path) -> None:
         sleep()
 
 
-def fork(folder: Path) -> None:
-    def painted(client: Client) -> str:
-        with client.submit(PLATE, style="invert").result(timeout=10) as result:
-            return "painted" if np.allclose(result.pixels, 1 - PLATE) else "torn"
-
-    with Client.connect(folder, start=False, name="host") as client:
-        say(f"before {painted(client)}")
-        child = os.fork()
-        if child == 0:
-            say(f"child {painted(client)}")
-            client.close()
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        say(f"child left with {status}")
-        say(f"parent {painted(client)}")
-
-
-DEEDS = {
+ACTIONS = {
     "wait-in-queue": wait_in_queue,
     "write-half": write_half,
     "send-inline": send_inline,
     "paint": paint,
     "flood": flood,
-    "fork": fork,
 }
 
 if __name__ == "__main__":
-    DEEDS[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])  # type: ignore[operator]
+    ACTIONS[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])  # type: ignore[operator]
