@@ -116,6 +116,10 @@ Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
 Alpha: TypeAlias = Literal["associated", "unassociated"]
 Encoding: TypeAlias = Literal["raw", "blosc2"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+EncoderSpeed: TypeAlias = Literal[
+    "auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+"""The presets of x264 and x265, from the largest files to the smallest; 'auto' is superfast for drafts, else fast."""
 Side: TypeAlias = Annotated[int, Whole(1, limits.SIDE)]
 Stride: TypeAlias = Annotated[int, Whole(1, limits.RAW_BYTES)]
 Tile: TypeAlias = Annotated[int, Whole(-1, limits.SIDE)]
@@ -303,6 +307,8 @@ class ShotJob:
     rate: Annotated[str, Text(32)] = ""
     """Frames per second of pictures, as the command line takes them: 24, 23.976 or 24000/1001; empty: what they state.
     A client asks as for `animated`. (1.2)"""
+    encoder_speed: EncoderSpeed = "auto"
+    """Of movies in H.264 and H.265. A server that does not know it encodes at its own speed. (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""

@@ -32,7 +32,7 @@ from impasto.server.protocol.messages import (
 )
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
-from impasto.server.shots.job import InputFrame, frames_of, motion_of
+from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.memory import require_memory, require_size
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
@@ -96,6 +96,7 @@ def render_shot(
             info,
             overwrite=job.overwrite,
             resume=job.resume,
+            encoder_speed=encoder_speed_of(job, card.size),
             resume_check=lambda number, stored: agrees(
                 stored,
                 settings=settings.text(number),

@@ -219,6 +219,7 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
 
 CLIENTS_1_2: Mapping[str, FromClient] = {
     "submit_shot.rate": replace(SHOT, job=replace(JOB, rate="24000/1001")),
+    "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
 }
 
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
