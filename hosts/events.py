@@ -293,7 +293,8 @@ class RunFinished:
     seconds: float = 0.0
     fps: float = 0.0
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by stage: 'reading', 'before', 'network', 'after', 'writing'."""
+    """Seconds by stage: 'before', 'network', 'after'; 'reading' and 'writing', which are waiting; 'reading_cpu' and
+    'writing_cpu', the processor time of files and codecs, beside the other stages."""
     steps: int = 0
     """Steps of training."""
     trials: int = 0

@@ -95,7 +95,9 @@ def container_of(path: str) -> MovieContainer:
     return CONTAINERS[extension]
 
 
-def choose_encoding(path: str, shot: ShotInfo, *, width: int, height: int, deep: bool, alpha: bool) -> Encoding:
+def choose_encoding(
+    path: str, shot: ShotInfo, *, width: int, height: int, deep: bool, alpha: bool, speed: str = "fast"
+) -> Encoding:
     """The encoder and its pixel format.
 
     The source's codec family is kept where the container holds it; lossless and intermediate
@@ -106,7 +108,8 @@ def choose_encoding(path: str, shot: ShotInfo, *, width: int, height: int, deep:
     width or height cannot be halved and becomes 4:4:4, so that no column is invented. Alpha is
     kept by ProRes 4444, FFV1 and VP9; H.264, H.265 and Motion JPEG drop it.
 
-    `deep` says whether the frames have more than 8 bits, `alpha` whether they bear alpha.
+    `deep` says whether the frames have more than 8 bits, `alpha` whether they bear alpha. `speed` is a preset of x264
+    and x265; the other encoders have one speed.
     """
     container = container_of(path)
     family = _family(container, shot, deep=deep, alpha=alpha)
@@ -117,11 +120,11 @@ def choose_encoding(path: str, shot: ShotInfo, *, width: int, height: int, deep:
     sampling = "444" if full_chroma else "420" if source is None or source.subsampled_y else "422"
     if family == "h264":
         wide = bits > 8 and source is not None
-        return Encoding("libx264", f"yuv{sampling}p{'10le' if wide else ''}", {"crf": "14", "preset": "fast"})
+        return Encoding("libx264", f"yuv{sampling}p{'10le' if wide else ''}", {"crf": "14", "preset": speed})
     if family == "hevc":
         depth = {8: "", 10: "10le"}.get(bits if source is not None else 8, "12le")
         tag = "hvc1" if path.lower().endswith((".mp4", ".m4v", ".mov")) else None
-        options = {"crf": "14", "preset": "fast", "x265-params": "log-level=error"}
+        options = {"crf": "14", "preset": speed, "x265-params": "log-level=error"}
         return Encoding("libx265", f"yuv{sampling}p{depth}", options, codec_tag=tag)
     if family == "prores":
         return _prores(alpha=alpha, full_chroma=full_chroma)

@@ -58,7 +58,7 @@ class MovieWriter:
     where pictures are turned by EXIF.
     """
 
-    def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False) -> None:
+    def __init__(self, path: str, shot: ShotInfo, *, overwrite: bool = False, speed: str = "fast") -> None:
         """Check the name and remove what a killed process left of this movie; nothing is written yet.
 
         Raises UsageError, OutputExists, OutputError.
@@ -67,6 +67,7 @@ class MovieWriter:
         self._path = path
         self._shot = shot
         self._replace = overwrite
+        self._speed = speed
         if os.path.exists(path) and os.path.exists(shot.path) and os.path.samefile(path, shot.path):
             raise OutputExists(f"expected another name than the input '{path}'; the input is never overwritten")
         if os.path.lexists(path) and not overwrite:
@@ -97,7 +98,7 @@ class MovieWriter:
         """Encode one frame; frames come in ascending order. Raises OutputError, NoSpace, UsageError."""
         try:
             if self._open is None:
-                self._open = _OpenMovie(self._temporary, self._path, self._shot, frame)
+                self._open = _OpenMovie(self._temporary, self._path, self._shot, frame, self._speed)
                 self._notes = self._open.notes
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
@@ -141,7 +142,7 @@ class MovieWriter:
 class _OpenMovie:
     """An output container with its video stream, from the first frame to the trailer."""
 
-    def __init__(self, temporary: str, final: str, shot: ShotInfo, first: Frame) -> None:
+    def __init__(self, temporary: str, final: str, shot: ShotInfo, first: Frame, speed: str) -> None:
         self._shot = shot
         self._facts = shot.movie
         self._kind = container_of(final)
@@ -151,7 +152,9 @@ class _OpenMovie:
         height, width, channels = pixels.shape
         self._size = (width, height)
         deep = pixels.dtype != np.uint8 and first.part.formats[first.layer.colour[0]] != "uint8"
-        self._encoding = choose_encoding(final, shot, width=width, height=height, deep=deep, alpha=channels in (2, 4))
+        self._encoding = choose_encoding(
+            final, shot, width=width, height=height, deep=deep, alpha=channels in (2, 4), speed=speed
+        )
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
         self._times = _variable_times(shot) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE

@@ -69,6 +69,7 @@ def open_writer(
     overwrite: bool = False,
     resume: bool = False,
     resume_check: ResumeCheck | None = None,
+    encoder_speed: str = "fast",
 ) -> Writer:
     """Open a result for `shot`, the facts of the input: a movie by its extension, a sequence, a still, or a folder.
 
@@ -77,6 +78,7 @@ def open_writer(
     Missing folders are made.
     With `resume`, `Writer.has` tells which frames an earlier run finished: the file is readable and `resume_check`,
     given its number and the provenance it carries, says that it agrees. A movie cannot be resumed.
+    `encoder_speed` is a preset of x264 and x265, for movies in H.264 and H.265.
 
     Raises OutputExists, OutputError, UsageError.
     """
@@ -94,7 +96,7 @@ def open_writer(
         )
     from impasto.core.media.movie_writer import MovieWriter
 
-    return MovieWriter(path, shot, overwrite=overwrite)
+    return MovieWriter(path, shot, overwrite=overwrite, speed=encoder_speed)
 
 
 def is_live(path: str) -> bool:

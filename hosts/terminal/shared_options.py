@@ -18,6 +18,15 @@ Server: TypeAlias = Annotated[
 ServerKey: TypeAlias = Annotated[
     str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto auth trust`.")
 ]
+EncoderSpeed: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--encoder-speed",
+        metavar="auto|ultrafast|…|veryslow",
+        help="Preset of H.264 and H.265 movies: superfast gives files a third larger in a quarter of the time of fast. "
+        "auto: superfast for draft styles, else fast.",
+    ),
+]
 
 
 def flattened(command: Callable[..., None]) -> Callable[..., None]:

@@ -116,6 +116,10 @@ Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
 Alpha: TypeAlias = Literal["associated", "unassociated"]
 Encoding: TypeAlias = Literal["raw", "blosc2"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+EncoderSpeed: TypeAlias = Literal[
+    "auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+"""The presets of x264 and x265, from the largest files to the smallest; 'auto' is superfast for drafts, else fast."""
 Side: TypeAlias = Annotated[int, Whole(1, limits.SIDE)]
 Stride: TypeAlias = Annotated[int, Whole(1, limits.RAW_BYTES)]
 Tile: TypeAlias = Annotated[int, Whole(-1, limits.SIDE)]
@@ -308,6 +312,8 @@ class ShotJob:
     of the server's own environment. A client asks as for `animated`, except for 'built-in'. (1.2)"""
     ocio_sha256: Annotated[str, Text(64)] = ""
     """Of the configuration's file, where it is one: the server refuses the job if it has another. (1.2)"""
+    encoder_speed: EncoderSpeed = "auto"
+    """Of movies in H.264 and H.265. A server that does not know it encodes at its own speed. (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""

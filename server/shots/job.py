@@ -41,6 +41,13 @@ def motion_of(job: ShotJob) -> MotionSource | None:
     return MotionSource.of("" if job.motion == job.input else job.motion, job.motion_layer)
 
 
+def encoder_speed_of(job: ShotJob, size: str) -> str:
+    """The preset of x264 and x265 for a movie by a style of this size: a draft is looked at once, and soon."""
+    if job.encoder_speed != "auto":
+        return job.encoder_speed
+    return "superfast" if size == "draft" else "fast"
+
+
 def tile_of(tile: int) -> Literal["auto", "off"] | int:
     """The tile of a job or of a frame request as the engine takes it."""
     return "auto" if tile == 0 else "off" if tile == -1 else tile

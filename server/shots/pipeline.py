@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Generic, Self, TypeVar
 
 from impasto.core.frame import Frame
 from impasto.core.media import Writer
+from impasto.server.shots.codec_cpu import CodecCpu
 
 Item = TypeVar("Item")
 
@@ -20,6 +23,12 @@ WAIT_S = 0.1
 """The longest wait of either side before it checks whether the other has left."""
 LEAVE_S = 15.0
 """The longest wait for a source that hangs, when the block is left: more than a camera or stream takes to give up."""
+
+
+_NUMBERS = itertools.count()
+"""Tell the threads of shots apart that run at once."""
+DECODERS = r"av:\w+:df\d+"
+"""What FFmpeg calls the threads of a decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,8 @@ class ReadAhead(Generic[Item]):
         self._items = items
         self._queue: queue.Queue[Item | _Raised | _End] = queue.Queue(depth)
         self._left = threading.Event()
+        self.cpu_s = 0.0
+        """Processor seconds of the thread and of a decoder's threads, so far."""
         # A daemon, because a driver that never returns must not keep the program from ending.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._produce,), name="impasto-read-ahead", daemon=True
@@ -73,14 +84,17 @@ class ReadAhead(Generic[Item]):
 
     def _produce(self) -> None:
         last: _Raised | _End = _End()
+        cpu = CodecCpu(f"impasto-r{next(_NUMBERS)}", DECODERS)
         try:
             for item in self._items:
+                self.cpu_s = cpu.seconds()
                 if not self._offer(item):
                     break
         except BaseException as error:  # noqa: BLE001  # raised again where the item would have been taken
             last = _Raised(error)
         finally:
             self._items.close()
+        self.cpu_s = cpu.seconds()
         self._offer(last)
 
     def _offer(self, item: Item | _Raised | _End) -> bool:
@@ -117,6 +131,9 @@ class WriteBehind:
         self._queue: queue.Queue[Frame | _Signal] = queue.Queue(depth)
         self._stored: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
         self._error: BaseException | None = None
+        self.cpu_s = 0.0
+        """Processor seconds of the thread and of an encoder's threads, so far. While the writer closes, and its encoder
+        empties what it holds back, those of the whole process: no frame is painted any more then."""
         # Not a daemon: the interpreter must not end between a frame's last byte and its final name.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._write,), name="impasto-write-behind", daemon=False
@@ -157,10 +174,14 @@ class WriteBehind:
             return
 
     def _write(self) -> None:
+        cpu = CodecCpu(f"impasto-w{next(_NUMBERS)}")
+        closing = 0.0
         try:
             with self._writer:
                 while True:
                     item = self._queue.get()
+                    if isinstance(item, _Signal):
+                        self.cpu_s, closing = cpu.seconds(now=True), time.process_time()
                     if item is _Signal.FINISH:
                         return
                     if isinstance(item, _Signal):
@@ -170,3 +191,5 @@ class WriteBehind:
             pass
         except BaseException as error:  # noqa: BLE001  # raised again in the thread that puts
             self._error = error
+        finally:
+            self.cpu_s += time.process_time() - closing if closing else 0.0

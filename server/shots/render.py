@@ -34,7 +34,7 @@ from impasto.server.protocol.messages import (
 from impasto.server.shots.configuration import configured
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
-from impasto.server.shots.job import InputFrame, frames_of, motion_of
+from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.memory import require_memory, require_size
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
@@ -114,6 +114,7 @@ def _render(
             info,
             overwrite=job.overwrite,
             resume=job.resume,
+            encoder_speed=encoder_speed_of(job, card.size),
             resume_check=lambda number, stored: agrees(
                 stored,
                 settings=settings.text(number),
@@ -187,6 +188,8 @@ def _render(
     path = result_path(writer.path, run.done, stopped=stopped and info.kind != "stream")
     if stopped:
         return Cancelled(id, "asked", path, run.done, clock() - begun)
+    run.spend("reading_cpu", ahead.cpu_s)
+    run.spend("writing_cpu", behind.cpu_s)
     return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages)
 
 
@@ -219,8 +222,8 @@ class _Run:
     invalid_pixels: int = 0
     """Of all frames."""
     stages: dict[str, float] = field(default_factory=dict)
-    """Stage -> seconds in the calling thread: 'before', 'network', 'after' as the engine reports them, 'reading' and
-    'writing' spent waiting for the other threads."""
+    """Stage -> seconds: 'before', 'network', 'after' as the engine reports them, 'reading' and 'writing' spent waiting
+    for the other threads, 'reading_cpu' and 'writing_cpu' processor time of those threads and their codecs."""
     noted: set[str] = field(default_factory=set)
 
     def paint(self, taken: Iterable[InputFrame], behind: WriteBehind) -> None:

@@ -74,10 +74,15 @@ def main() -> None:
                 f"{s.network_share:.0%}",
                 f"{s.reading_share:.0%}",
                 f"{s.writing_share:.0%}",
+                f"{s.reading_cpu_ms:.1f}",
+                f"{s.writing_cpu_ms:.1f}",
             )
             for s in shots
         ]
-        console.print(_table("whole shots, CPU", ("style", "shot", "fps", "network", "reading", "writing"), rows))
+        columns = (
+            "style", "shot", "fps", "network", "wait to read", "wait to write", "reading CPU ms", "writing CPU ms",
+        )  # fmt: skip
+        console.print(_table("whole shots, CPU; CPU ms for a frame", columns, rows))
         flicker = flicker_figures(STYLES)
         rows = [(f.style, f"{f.plate:.2f}", f"{f.result:.2f}", f"{f.sharpness_ratio:.2f}") for f in flicker]
         columns = ("style", "plate", "result", "sharpness over the plate's")

@@ -31,7 +31,11 @@ class ShotFigure:
     network_share: float
     """Seconds in the network over seconds from first open to last rename; from 0 to 1."""
     reading_share: float
+    """Waiting for the reader, and below for the writer."""
     writing_share: float
+    reading_cpu_ms: float
+    """Processor time for a frame: file, decoder, conversion."""
+    writing_cpu_ms: float
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
@@ -80,6 +84,8 @@ def shot_figure(name: str, source: str, output: str, style: str) -> ShotFigure:
         stages["network"] / seconds,
         stages.get("reading", 0.0) / seconds,
         stages.get("writing", 0.0) / seconds,
+        1000 * stages["reading_cpu"] / result.rendered,
+        1000 * stages["writing_cpu"] / result.rendered,
     )
 
 

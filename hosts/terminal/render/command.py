@@ -10,6 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.shared_options import EncoderSpeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +93,7 @@ def render(
         str | None,
         typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
     ] = None,
+    encoder_speed: EncoderSpeed = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -141,6 +143,7 @@ def render(
             device=device,
             animate=animate,
             rate=rate,
+            encoder_speed=encoder_speed,
             overwrite=overwrite,
             resume=resume,
             controls=controls,

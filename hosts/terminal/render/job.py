@@ -17,7 +17,7 @@ from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.controls import given
 from impasto.hosts.terminal.render.animation_file import read_animation
 from impasto.server.protocol.animation import animated_from
-from impasto.server.protocol.messages import AnimatedParameter, Precision, RenderSettings, ShotJob
+from impasto.server.protocol.messages import AnimatedParameter, EncoderSpeed, Precision, RenderSettings, ShotJob
 
 TILES = {"auto": 0, "off": -1}
 
@@ -39,6 +39,7 @@ def job_from(
     device: str = "auto",
     animate: str | None = None,
     rate: str | None = None,
+    encoder_speed: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
     controls: Mapping[str, Any],
@@ -87,6 +88,7 @@ def job_from(
         motion="" if vectors is None else vectors.path or input,
         motion_layer="" if vectors is None else vectors.named,
         rate=rate or "",
+        encoder_speed=encoder_speed_of(encoder_speed),
     )
 
 
@@ -117,6 +119,14 @@ def precision_of(text: str) -> Precision:
     if text not in known:
         raise UsageError(f"expected a precision among {', '.join(known)}, got '{text}'")
     return typing.cast("Precision", text)
+
+
+def encoder_speed_of(text: str) -> EncoderSpeed:
+    """A speed by its name; UsageError for one that does not exist."""
+    known = typing.get_args(EncoderSpeed)
+    if text not in known:
+        raise UsageError(f"expected an encoder speed among {', '.join(known)}, got '{text}'")
+    return typing.cast("EncoderSpeed", text)
 
 
 def tile_number(text: str) -> int:

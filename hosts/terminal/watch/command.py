@@ -41,6 +41,7 @@ from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
+from impasto.hosts.terminal.shared_options import EncoderSpeed
 from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
 from impasto.hosts.terminal.watch.record import LOCK, RecordedShot, WatchRecord, held, read_record
 from impasto.hosts.terminal.watch.trust import linked, require_private
@@ -80,6 +81,7 @@ def watch(
     output_space: Annotated[
         str | None, typer.Option("--output-space", metavar="NAME", help="Colour space of the results.")
     ] = None,
+    encoder_speed: EncoderSpeed = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
     **controls: Any,
 ) -> None:
@@ -100,7 +102,13 @@ def watch(
         source, target = os.path.abspath(folder), os.path.abspath(into or folder / INTO)
         if os.path.realpath(source) == os.path.realpath(target):
             raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
-        job = job_from(style=_known_style(style), input_space=input_space, output_space=output_space, controls=controls)
+        job = job_from(
+            style=_known_style(style),
+            input_space=input_space,
+            output_space=output_space,
+            encoder_speed=encoder_speed,
+            controls=controls,
+        )
         make_folder(os.path.join(target, LOCK))
         require_private(target)
         reporter.show(WatchStarted(source, target, job.look.style))

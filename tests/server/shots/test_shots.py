@@ -34,6 +34,7 @@ from impasto.core.resize import resize_frame
 from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import (
     Cancelled,
+    EncoderSpeed,
     RenderSettings,
     ShotDone,
     ShotEvent,
@@ -177,6 +178,23 @@ def test_a_cancelled_sequence_keeps_its_finished_frames(tmp_path: Path) -> None:
     assert isinstance(result, Cancelled)
     assert 2 <= result.rendered <= 4, "what is in flight is finished or dropped, nothing more is begun"
     assert names(tmp_path / "out") == [f"o.{number:04d}.exr" for number in range(1, result.rendered + 1)]
+
+
+@pytest.mark.parametrize(
+    ("size", "speed", "preset"),
+    [("draft", "auto", "superfast"), ("standard", "auto", "fast"), ("draft", "medium", "medium")],
+)
+def test_a_draft_is_encoded_soon_unless_asked_otherwise(
+    size: str, speed: EncoderSpeed, preset: str, tmp_path: Path
+) -> None:
+    painter = FakePainter()
+    painter.style = FakeStyle(replace(painter.style.card, size=size))
+    output = tmp_path / "o.mp4"
+    job = ShotJob(STYLE, write_movie(tmp_path / "p.mp4", 2), str(output), encoder_speed=speed)
+    assert isinstance(render_shot(job, painter), ShotDone)
+    # x264 notes its settings in the stream; these differ from preset to preset.
+    refinement = {"superfast": b"subme=1 ", "fast": b"subme=6 ", "medium": b"subme=7 "}
+    assert [name for name, noted in refinement.items() if noted in output.read_bytes()] == [preset]
 
 
 def test_a_cancelled_movie_bears_another_name(tmp_path: Path) -> None:

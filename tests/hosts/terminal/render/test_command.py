@@ -152,10 +152,12 @@ def test_tiles_make_no_difference(sequence: str, impasto: Impasto) -> None:
 
 def test_the_options_that_were_given_are_those_of_the_job() -> None:
     controls = {"stroke": 0.5, "detail": None, "after_sharpen": 0.5, "before_resize": "50%"}
-    job = job_from(input="i", output="o", frames="3-9", motion=":vector", rate="25", controls=controls)
+    job = job_from(
+        input="i", output="o", frames="3-9", motion=":vector", rate="25", encoder_speed="slow", controls=controls
+    )
     assert job == ShotJob(
         RenderSettings("", params={"stroke": 0.5}, after={"sharpen": 0.5}), "i", "o", first=3, last=9,
-        before_resize="50%", motion="i", motion_layer="vector", rate="25",
+        before_resize="50%", motion="i", motion_layer="vector", rate="25", encoder_speed="slow",
     )  # fmt: skip
 
 
@@ -171,6 +173,11 @@ def test_a_control_that_cannot_work_is_refused_before_anything_is_opened(control
 def test_what_is_no_rate_is_refused_before_anything_is_opened(rate: str) -> None:
     with pytest.raises(UsageError, match=rf"expected frames per second as 24, 23\.976 or 24000/1001, got '{rate}'"):
         job_from(input="i", output="o", rate=rate, controls={})
+
+
+def test_an_encoder_speed_that_does_not_exist_is_refused_before_anything_is_opened() -> None:
+    with pytest.raises(UsageError, match=r"expected an encoder speed among auto, ultrafast, .*, got 'quick'"):
+        job_from(input="i", output="o", encoder_speed="quick", controls={})
 
 
 @pytest.mark.parametrize(("text", "tile"), [("auto", "auto"), ("off", "off"), ("512", 512)])
