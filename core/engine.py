@@ -35,7 +35,8 @@ from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pack, to_cells
-from impasto.core.grade import After, Before, grade_after, grade_before
+from impasto.core.grade import grade_after, grade_before
+from impasto.core.grade_settings import After, Before
 from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
 from impasto.core.params import Params

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from impasto.core import colour
 from impasto.core.frame import Samples
-from impasto.core.grade_settings import After as After
-from impasto.core.grade_settings import Before as Before
+from impasto.core.grade_settings import After, Before
 
 DENOISE_RADIUS = 3
 SHARPEN_SIGMA = 1.0

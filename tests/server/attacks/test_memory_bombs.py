@@ -19,8 +19,7 @@ from impasto.core.card import Card
 from impasto.core.errors import OutOfMemory, UsageError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.grade import After
-from impasto.core.grade_settings import Resize
+from impasto.core.grade_settings import After, Resize
 from impasto.core.media import ShotInfo, open_writer
 from impasto.core.resize import resize_frame
 from impasto.server.protocol.messages import Failed, RenderSettings, ShotDone, ShotJob, SubmitShot
