@@ -57,7 +57,7 @@ TILE_LADDER = (2048, 1024, 512, 256)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What rendering one frame took, and what happened on the transform."""
+    """What rendering one frame took, and what was noticed on the way."""
 
     invalid_pixels: int
     """Pixels with a NaN or infinite channel; they came back as they were."""
