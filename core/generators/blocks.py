@@ -119,8 +119,13 @@ class FoldedConv(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        y = F.conv2d(edge_padded(x) if x.is_cuda else F.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, self.bias)
+        y = F.conv2d(padded(x), self.kernel, self.bias)
         return F.relu(y, inplace=True) if self.relu else y
+
+
+def padded(x: Tensor) -> Tensor:
+    """One pixel (in a packed network: one cell) of repeated edge on every side of (N, C, H, W)."""
+    return edge_padded(x) if x.is_cuda else F.pad(x, (1, 1, 1, 1), mode="replicate")
 
 
 def edge_padded(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 A picture in rows is a picture in cells after one copy: each cell holds its pixels one after the other, each pixel its
 planes. The first and the last convolution of a network have their channels put in that order once, so that
 nothing is shuffled per frame. What can be worked out before is folded into the weights. The maps that come out are
-in cells too, and the gain is told less 1: near zero, bfloat16 is exact to 1/500 of what the network changes.
+in cells too, and hold the gain less 1: bfloat16 has eight bits of precision, and near zero they all serve the change.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from impasto.core.generators.blocks import FoldedConv, edge_padded
+from impasto.core.generators.blocks import FoldedConv, padded
 from impasto.core.generators.resunet import EdgeConv, ResUNet, leaky
 from impasto.core.generators.unet import UNet
 
@@ -59,11 +58,6 @@ def output_order(side: int) -> list[int]:
     """For every channel of maps in cells, the channel that `pixel_shuffle` would take for the same sample."""
     area = side**2
     return [(which * 3 + plane) * area + place for which in range(2) for place in range(area) for plane in range(3)]
-
-
-def padded(x: Tensor) -> Tensor:
-    """One cell of repeated edge on every side of (N, C, H, W)."""
-    return edge_padded(x) if x.is_cuda else F.pad(x, (1, 1, 1, 1), mode="replicate")
 
 
 def bare_conv(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from impasto.core.errors import ImpastoError
 from impasto.hosts.events import CheckDone
@@ -65,26 +64,20 @@ def check_devices() -> Iterator[CheckDone]:
     """The devices that a network can run on."""
     import torch
 
+    from impasto.core.engine import has_bfloat16_units
+
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield CheckDone(f"device cuda:{index}", "ok", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB", "")
     if torch.backends.mps.is_available():
         yield CheckDone("device mps", "ok", "Metal", "")
     capability = torch.backends.cpu.get_cpu_capability()
-    found = f"{torch.get_num_threads()} threads, {capability}, {_bfloat16_text()}"
+    bfloat16 = "quick bfloat16" if has_bfloat16_units() else "no quick bfloat16"
+    found = f"{torch.get_num_threads()} threads, {capability}, {bfloat16}"
     yield CheckDone("device cpu", "ok", found, "")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         hint = "with a graphics card, install its driver and the torch build for it: https://pytorch.org/get-started"
         yield CheckDone("accelerator", "warning", "none, so the network runs on the processor", hint)
-
-
-def _bfloat16_text() -> str:
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        return "bfloat16 unknown"
-    fast = "amx_bf16" in flags or "avx512_bf16" in flags
-    return "quick bfloat16" if fast else "no quick bfloat16"
 
 
 def check_colour() -> Iterator[CheckDone]:
