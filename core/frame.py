@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import UnknownName, UnsupportedMedia
+from impasto.core.excess import Excess
 from impasto.core.record import record
 
 Pixels = npt.NDArray[Any]
@@ -129,6 +130,8 @@ class Frame:
     """What an artist should know of this reading: what of the file is not in the frame, or had to be assumed."""
     motion: tuple[KeyMotion | None, ...] = ()
     """Motion into each painted key of the style, in their order; None for a key without vectors."""
+    excess: Excess | None = None
+    """What was clipped off a colour layer of integers; it goes around the network, and into results that hold it."""
 
     @classmethod
     def from_pixels(

@@ -8,6 +8,7 @@ import numpy as np
 
 from impasto.core import colour
 from impasto.core.errors import UsageError
+from impasto.core.excess import with_excess
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples
 
 
@@ -84,7 +85,8 @@ def to_plate(
 
     `painted` is (H, W, 3) float32 in working space, `matte` (H, W) float32 in [0, 1]. What the
     network did not change comes back bit for bit, as do NaN, infinity and light under zero alpha.
-    With `output` the colour layer's part is float and in that space; without, it is as in the plate.
+    With `output` the colour layer's part is float and in that space; without, it is as in the plate. The excess of
+    integer plates is added to the first, and goes along with the second.
     """
     if working.residual is None or working.linear is None:
         result = painted
@@ -106,7 +108,7 @@ def to_plate(
     result = _mixed(result, working.plate, strength, matte)
     if output is None:
         return working.frame.with_colour(colour.to_samples(result, working.frame.part.pixels.dtype))
-    return _converted(working, result, output)
+    return _converted(working, with_excess(result, working.frame.excess), output)
 
 
 def check_matte(matte: Samples, height: int, width: int) -> None:
@@ -159,7 +161,7 @@ def _converted(working: WorkingPicture, result: Samples, output: Output) -> Fram
         attributes[name] = Attribute("string" if isinstance(value, str) else "float[8]", value)
     parts = list(frame.parts)
     parts[frame.layer.part] = replace(part, attributes=attributes)
-    return replace(frame, parts=tuple(parts), colour_space=output.space)
+    return replace(frame, parts=tuple(parts), colour_space=output.space, excess=None)
 
 
 STATING_ATTRIBUTES = (

@@ -71,6 +71,20 @@ def colour_space_of(facts: MovieFacts) -> str | None:
     return None
 
 
+def colour_tags(facts: MovieFacts | None, space: str | None) -> tuple[int, int, int]:
+    """Matrix, transfer, primaries: the source's where the frames are still in its space, else those of `space`.
+
+    A space without codes is unspecified; pictures that state no space are BT.709. RGB sources lose 'rgb'.
+    """
+    stated = None if space is None else space.lower()
+    if stated is not None and (facts is None or stated != colour_space_of(facts)):
+        return SPACE_CODES.get(stated, (2, 2, 2))
+    if facts is None:
+        return (1, 1, 1)
+    matrix, transfer, primaries = colour_codes(facts)
+    return (2 if matrix == 0 else matrix, transfer, primaries)
+
+
 def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> MovieFacts:
     """The facts of a movie, from its header and its first decoded frame."""
     stream = stream_of(container)

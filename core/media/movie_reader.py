@@ -18,14 +18,11 @@ from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, W
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import colour_codes, colour_space_of, facts_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
-from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for, outside_legal
+from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for
 from impasto.core.media.orientation import NAME as ORIENTATION
 from impasto.core.media.orientation import orientation_for
 from impasto.core.media.shot import FrameRange, MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
-
-_SEEN = 0.002
-"""The share of a picture's samples outside the legal range from which on it is said that they are clipped."""
 
 
 class MovieReader:
@@ -90,7 +87,6 @@ class MovieReader:
         first = self._range.first if self._range is not None else 1
         last = self._range.last if self._range is not None else None
         number = first - 1
-        clips = False
         about = self._times.notes if self._times is not None else ()
         if self._interlaced:
             about = (
@@ -103,14 +99,7 @@ class MovieReader:
                 if decoded.is_corrupt:
                     raise self._damaged(number - 1, "one that decodes with errors")
                 frame = self._converter(decoded, number)
-                said = notes if number == first else ()
-                if not clips and not self._facts.full_range and outside_legal(decoded) > _SEEN:
-                    clips = True
-                    said = (
-                        *said,
-                        f"levels above white or below black of '{self._path}' are clipped (frame {number} on)",
-                    )
-                yield replace(frame, notes=said) if said else frame
+                yield replace(frame, notes=notes) if number == first and notes else frame
                 if number == last:
                     return
         except av.FFmpegError as error:
@@ -237,7 +226,7 @@ class FrameConverter:
                 f"expected frames of {self._size[0]}x{self._size[1]}, got {decoded.width}x{decoded.height} at frame"
                 f" {number} of '{self._source}'; cut the movie where its size changes"
             )
-        pixels = self._decode(decoded)
+        pixels, excess = self._decode(decoded)
         height, width, count = pixels.shape
         window = Window(0, 0, width, height)
         part = Part(
@@ -258,6 +247,7 @@ class FrameConverter:
             number=number,
             timecode=advance_timecode(code, number - 1, self._rate) if code and self._rate else None,
             source=self._source,
+            excess=excess,
         )
 
 

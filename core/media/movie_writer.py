@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from impasto.core.errors import OutputError, OutputExists, UsageError
+from impasto.core.excess import Excess
 from impasto.core.frame import Frame, Pixels
 from impasto.core.media.commit import (
     make_folder,
@@ -23,17 +24,17 @@ from impasto.core.media.commit import (
     remove_abandoned,
     temporary_beside,
 )
-from impasto.core.media.flatten import flatten, flattened_away, quantise
+from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_extras import Extras, attach, chapters_between
-from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
+from impasto.core.media.movie_facts import colour_tags
 from impasto.core.media.movie_index import FrameTimes, frame_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, Layout, PixelEncoder, matrix_for
 from impasto.core.media.orientation import is_across, orientation_of, upright
-from impasto.core.media.shot import MovieFacts, ShotInfo
+from impasto.core.media.shot import ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
 _DEFAULT_RATE = Fraction(24)
@@ -49,9 +50,9 @@ class MovieWriter:
     """A movie that appears under its name when its last frame is in, and as NAME.partial.EXT after a failure.
 
     Where that name is taken the next of NAME.partial-2.EXT, … is chosen: no file is lost to a failure.
-    Frames are flattened over the display window; float frames are clipped to [0, 1] and rounded to
-    the depth of the codec, so they must be display-encoded by then. Rate, times of a variable
-    rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
+    Frames are flattened over the display window; float frames are rounded to the depth of the codec, so they must be
+    display-encoded by then. What lies outside [0, 1] goes as far as the codec has codes beyond black and white. Rate,
+    times of a variable rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
     where that is a movie; otherwise the rate is the shot's or 24, limited range. Colour tags are those of
     the frames' colour space where it is not the source's, and BT.709 for pictures that state none.
     Pixels are turned where the container cannot say how they are looked at (.avi), where the movie is mirrored, and
@@ -88,7 +89,7 @@ class MovieWriter:
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the source the movie does not hold, and the rate where none was stated."""
-        return self._notes
+        return self._notes if self._open is None else self._open.notes
 
     def has(self, number: int) -> bool:
         """Never: a movie is written in one go."""
@@ -99,7 +100,6 @@ class MovieWriter:
         try:
             if self._open is None:
                 self._open = _OpenMovie(self._temporary, self._path, self._shot, frame, self._speed)
-                self._notes = self._open.notes
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -116,6 +116,7 @@ class MovieWriter:
             written = self._open.close() if self._open is not None else 0
             if self._open is None:
                 return
+            self._notes = self._open.notes
             if error is None:
                 _check_written(self._temporary, self._path, written)
                 publish(self._temporary, self._path, replace=self._replace)
@@ -148,7 +149,7 @@ class _OpenMovie:
         self._kind = container_of(final)
         # Otherwise the container says how they are looked at.
         self._turned = self._facts is None or not self._kind.rotates or self._facts.mirrored
-        pixels = self._pixels(first, None)
+        pixels, _ = self._pixels(first, None)
         height, width, channels = pixels.shape
         self._size = (width, height)
         deep = pixels.dtype != np.uint8 and first.part.formats[first.layer.colour[0]] != "uint8"
@@ -178,7 +179,7 @@ class _OpenMovie:
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the source is not in the movie, and the rate where none was stated."""
-        notes = left_out(self._shot.path, self._left_out)
+        notes = left_out(self._shot.path, [*self._left_out, *([LEVELS] if self._encode.clips else [])])
         if self._shot.rate is not None:
             return notes
         said = f"'{self._shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second"
@@ -198,13 +199,13 @@ class _OpenMovie:
     def write(self, frame: Frame) -> None:
         if frame.number <= self._last:
             raise UsageError(f"expected frames in ascending order, got {frame.number} after {self._last}")
-        pixels = self._pixels(frame, self._encoding)
+        pixels, excess = self._pixels(frame, self._encoding)
         if (pixels.shape[1], pixels.shape[0]) != self._size:
             raise UsageError(
                 f"expected frames of {self._size[0]}x{self._size[1]}, got {pixels.shape[1]}x{pixels.shape[0]};"
                 " a movie has one size"
             )
-        picture = self._encode(pixels)
+        picture = self._encode(pixels, excess)
         picture.time_base = self._time_base
         picture.pts = self._time_of(frame.number) + self._delay
         picture.colorspace, picture.color_trc, picture.color_primaries = self._tags
@@ -229,17 +230,22 @@ class _OpenMovie:
                 self._source.close()
         return self._written
 
-    def _pixels(self, frame: Frame, encoding: Encoding | None) -> Pixels:
-        """The flat picture as uint8 or uint16, turned where the container cannot say so."""
+    def _pixels(self, frame: Frame, encoding: Encoding | None) -> tuple[Pixels, Excess | None]:
+        """The flat picture as uint8 or uint16, turned where the container cannot say so, and what is clipped off it."""
+        turned = self._turned and orientation_of(frame.part) != 1
+        if turned or frame.alpha is not None or frame.part.data_window != frame.part.display_window:
+            frame = unclipped(frame)
         flat = flatten(frame, self._kind.alpha)
-        if flat.dtype.kind == "f":
-            own = frame.part.formats[frame.layer.colour[0]]
-            flat = quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16")
-        return upright(flat, orientation_of(frame.part)) if self._turned else flat
+        if turned:
+            flat = upright(flat, orientation_of(frame.part))
+        if flat.dtype.kind != "f":
+            return flat, frame.excess
+        own = frame.part.formats[frame.layer.colour[0]]
+        return quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16"), clipped_away(flat)
 
     def _add_video(self, first: Frame) -> av.VideoStream:
         encoding, facts = self._encoding, self._facts
-        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
+        matrix, transfer, primaries = colour_tags(facts, first.colour_space)
         options = dict(encoding.options)
         if facts is not None and facts.mastering and transfer == _PQ:
             if "x265-params" in options:
@@ -363,20 +369,6 @@ def _publish_partial(temporary: str, path: str) -> str:
             publish(temporary, partial, replace=False)
             return partial
     raise AssertionError("counting never ends")
-
-
-def _colour_tags(facts: MovieFacts | None, space: str | None) -> tuple[int, int, int]:
-    """Matrix, transfer, primaries: the source's where the frames are still in its space, else those of `space`.
-
-    A space without codes is unspecified; pictures that state no space are BT.709. RGB sources lose 'rgb'.
-    """
-    stated = None if space is None else space.lower()
-    if stated is not None and (facts is None or stated != colour_space_of(facts)):
-        return SPACE_CODES.get(stated, (2, 2, 2))
-    if facts is None:
-        return (1, 1, 1)
-    matrix, transfer, primaries = colour_codes(facts)
-    return (2 if matrix == 0 else matrix, transfer, primaries)
 
 
 def _check_written(temporary: str, final: str, written: int) -> None:

@@ -14,7 +14,7 @@ import OpenImageIO as oiio
 from impasto.core.errors import OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
-from impasto.core.media.flatten import flatten, flattened_away, quantise, unit_float
+from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
 from impasto.core.media.icc import profile_for, space_of_profile
@@ -45,7 +45,7 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
 
     EXR and TIFF keep every part, channel, type, window and attribute; the other formats take the
     colour layer and alpha over the display window (`flatten`). Integer samples go into an EXR as
-    half in [0, 1], as float where they have more than 10 bits. Float samples go into an integer
+    half in [0, 1], as float where they have more than 10 bits, and with their excess. Float samples go into an integer
     format clipped to [0, 1] and rounded (`quantise`). EXR takes associated alpha, PNG unassociated: a frame
     of the other kind is converted. A picture that another format states to lie on its side is turned where programs
     do not look for that (EXR, DPX, HDR, PNM). Of mip levels the base is written alone. Where the file came
@@ -57,6 +57,9 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     if kind is None:
         raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
     set_limits()
+    clips = stored_as(frame.part, kind)[frame.layer.colour[0]].startswith("uint")
+    excess = frame.excess or (clipped_away(frame.colour) if clips else None)
+    frame = frame if clips else unclipped(frame)
     transposed = any(is_across(part) for part in frame.parts)
     if not kind.orients and (picture_format(frame.source) is not kind or (kind.name == "dpx" and transposed)):
         frame = replace(frame, parts=tuple(upright_part(part) for part in frame.parts))
@@ -73,6 +76,8 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
         _write_parts(path, final, parts, specs)
     held = _check_written(path, final, parts)
     lost = [] if _keeps_layers(frame, kind) else flattened_away(frame, kind.alpha)
+    if clips and excess is not None and excess.is_seen(frame.height * frame.width):
+        lost.append(LEVELS)
     names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
     return lost + [f"attribute {name}" for name in names if name not in held and _is_content(name)]
 
