@@ -11,6 +11,7 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideData, Type
 
+from impasto.core.media.fields import FieldOrder, said_of
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_codec import MovieContainer
 from impasto.core.media.movie_container import open_container, stream_of
@@ -93,11 +94,12 @@ class Extras:
         yield from self.others
 
 
-def lost_in_pictures(path: str) -> tuple[str, ...]:
+def lost_in_pictures(path: str, order: FieldOrder) -> tuple[str, ...]:
     """The note that names what of a movie pictures cannot hold."""
     with open_container(path) as container:
         sound = len(container.streams.audio)
         words = [f"{sound} sound track{'s' if sound > 1 else ''}"] if sound else []
+        words += [said_of(order)] if order else []
         return left_out(path, [*words, *Extras.of(container).without(Extras())])
 
 

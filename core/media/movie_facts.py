@@ -10,6 +10,7 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideData, Type
 
+from impasto.core.media.fields import field_order_of
 from impasto.core.media.movie_container import stream_of
 from impasto.core.media.movie_extras import mastering_light
 from impasto.core.media.shot import MovieFacts
@@ -103,6 +104,7 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         mastering=light.options() if (light := mastering_light(first)) is not None else "",
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
+        field_order=field_order_of(first),
     )
 
 

@@ -24,10 +24,12 @@ from impasto.core.media.commit import (
     remove_abandoned,
     temporary_beside,
 )
+from impasto.core.media.field_pixels import FieldEncoder
+from impasto.core.media.fields import FieldMarker, FieldOrder, said_of
 from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
-from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
+from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_extras import Extras, attach, chapters_between
 from impasto.core.media.movie_facts import colour_tags
@@ -156,10 +158,18 @@ class _OpenMovie:
         self._encoding = choose_encoding(
             final, shot, width=width, height=height, deep=deep, alpha=channels in (2, 4), speed=speed
         )
+        order: FieldOrder = "" if self._facts is None else self._facts.field_order
+        unchanged = (width, height) == (shot.width, shot.height)
+        unchanged = unchanged and not (self._turned and orientation_of(first.part) != 1)
+        stated = bool(order) and unchanged and self._encoding.holds_fields and height % 4 == 0
+        self._fields = FieldMarker(order if stated else "")
+        if stated:
+            self._encoding = with_fields(self._encoding)
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
         self._times = _variable_times(shot) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
-        self._left_out = flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
+        self._left_out = [said_of(order)] if order and not stated else []
+        self._left_out += flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
         self._first = first.number
         self._written = 0
         self._delay = 0
@@ -205,7 +215,7 @@ class _OpenMovie:
                 f"expected frames of {self._size[0]}x{self._size[1]}, got {pixels.shape[1]}x{pixels.shape[0]};"
                 " a movie has one size"
             )
-        picture = self._encode(pixels, excess)
+        picture = self._fields(self._encode(pixels, excess))
         picture.time_base = self._time_base
         picture.pts = self._time_of(frame.number) + self._delay
         picture.colorspace, picture.color_trc, picture.color_primaries = self._tags
@@ -273,9 +283,10 @@ class _OpenMovie:
             across = self._turned and is_across(first.part)
             stream.sample_aspect_ratio = Fraction(1 / aspect if across else aspect).limit_denominator(10000)
         # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
-        self._encode = PixelEncoder(
+        encode = PixelEncoder(
             encoding.pixel_format, self._full_range, matrix_for(self._tags[0], self._shot.height or self._size[1])
         )
+        self._encode = FieldEncoder(encode) if self._fields.order else encode
         if facts is not None and facts.rotation and not self._turned:
             stream.set_display_rotation(facts.rotation if facts.rotation <= 180 else facts.rotation - 360)
         self._note(stream, first)

@@ -27,6 +27,14 @@ EncoderSpeed: TypeAlias = Annotated[
         "auto: superfast for draft styles, else fast.",
     ),
 ]
+Fields: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--fields",
+        metavar="auto|deinterlace|keep",
+        help="Of interlaced movies. auto: deinterlace, and keep them for the style identity alone.",
+    ),
+]
 
 
 def flattened(command: Callable[..., None]) -> Callable[..., None]:

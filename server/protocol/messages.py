@@ -116,6 +116,7 @@ Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
 Alpha: TypeAlias = Literal["associated", "unassociated"]
 Encoding: TypeAlias = Literal["raw", "blosc2"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+Fields: TypeAlias = Literal["auto", "deinterlace", "keep"]
 EncoderSpeed: TypeAlias = Literal[
     "auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
@@ -314,6 +315,8 @@ class ShotJob:
     """Of the configuration's file, where it is one: the server refuses the job if it has another. (1.2)"""
     encoder_speed: EncoderSpeed = "auto"
     """Of movies in H.264 and H.265. A server that does not know it encodes at its own speed. (1.2)"""
+    fields: Fields = "auto"
+    """Of interlaced movies; 'auto' keeps them for the style `identity` alone. A client asks as for `animated`. (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""

@@ -11,6 +11,9 @@ from impasto.core.media import FrameRange
 from impasto.core.motion.conventions import MotionSource
 from impasto.server.protocol.messages import ShotJob
 
+UNCHANGED = "identity"
+"""The style that gives back the codes of a movie, fields and all."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFrame:
@@ -46,6 +49,11 @@ def encoder_speed_of(job: ShotJob, size: str) -> str:
     if job.encoder_speed != "auto":
         return job.encoder_speed
     return "superfast" if size == "draft" else "fast"
+
+
+def deinterlaces(job: ShotJob, style: str) -> bool:
+    """Whether interlaced pictures are deinterlaced before a style of this name paints them."""
+    return job.fields == "deinterlace" or (job.fields == "auto" and style != UNCHANGED)
 
 
 def tile_of(tile: int) -> Literal["auto", "off"] | int:

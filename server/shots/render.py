@@ -34,7 +34,7 @@ from impasto.server.protocol.messages import (
 from impasto.server.shots.configuration import configured
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
-from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
+from impasto.server.shots.job import InputFrame, deinterlaces, encoder_speed_of, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.memory import require_memory, require_size
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
@@ -100,7 +100,8 @@ def _render(
     frames, settings = frames_of(job), ShotSettings(job, card.defaults, ocio)
     stated_rate = require_rate(job.rate)
     require_spaces(job)
-    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate)
+    deinterlace = deinterlaces(job, card.name)
+    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate, deinterlace=deinterlace)
     lock = OutputLock()
     try:
         info = reader.info
@@ -158,6 +159,7 @@ def _render(
                     layer=job.layer or None,
                     matte=job.matte,
                     rate=stated_rate,
+                    deinterlace=deinterlace,
                     guides=guides,
                     motion=store,
                 ),

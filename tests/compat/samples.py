@@ -223,6 +223,7 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
         SHOT, job=replace(JOB, ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4)
     ),
     "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
+    "submit_shot.fields": replace(SHOT, job=replace(JOB, fields="keep")),
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
 }
 

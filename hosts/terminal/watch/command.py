@@ -41,7 +41,7 @@ from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.shared_options import EncoderSpeed
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields
 from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
 from impasto.hosts.terminal.watch.record import LOCK, RecordedShot, WatchRecord, held, read_record
 from impasto.hosts.terminal.watch.trust import linked, require_private
@@ -82,6 +82,7 @@ def watch(
         str | None, typer.Option("--output-space", metavar="NAME", help="Colour space of the results.")
     ] = None,
     encoder_speed: EncoderSpeed = "auto",
+    fields: Fields = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
     **controls: Any,
 ) -> None:
@@ -107,6 +108,7 @@ def watch(
             input_space=input_space,
             output_space=output_space,
             encoder_speed=encoder_speed,
+            fields=fields,
             controls=controls,
         )
         make_folder(os.path.join(target, LOCK))
