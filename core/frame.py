@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import UnknownName, UnsupportedMedia
-from impasto.core.excess import Excess
 from impasto.core.record import record
 
 Pixels = npt.NDArray[Any]
@@ -104,6 +103,30 @@ class KeyMotion:
     flow: Samples
     lost: Samples
     silent: Samples
+
+
+@record
+class Excess:
+    """What was clipped off the colour of some pixels, because integers cannot hold it.
+
+    `places` is (N,) integers, row * width + column, ascending. `amount` is (N, 3) float32 in units of the samples'
+    white, to be added to them.
+    """
+
+    places: npt.NDArray[np.intp]
+    amount: Samples
+
+    def is_seen(self, pixels: int) -> bool:
+        """Whether a picture of so many pixels looks different to somebody who grades it, where this is lost."""
+        if len(self.places) <= _SEEN_SHARE * pixels:
+            return False
+        seen = (np.abs(self.amount) > _SEEN_AMOUNT).any(axis=1)
+        return int(np.count_nonzero(seen)) > _SEEN_SHARE * pixels
+
+
+_SEEN_AMOUNT = 0.02
+"""Excess up to this, five codes of 255, is the ringing of codecs and of chroma that was scaled."""
+_SEEN_SHARE = 0.002
 
 
 @record

@@ -8,8 +8,10 @@ import numpy as np
 
 from impasto.core import colour
 from impasto.core.errors import UsageError
-from impasto.core.excess import with_excess
+from impasto.core.excess import excess_of, with_excess
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples
+from impasto.core.icc import IN_PROFILE
+from impasto.core.icc_stages import has_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,25 @@ def to_plate(
     return _converted(working, with_excess(result, working.frame.excess), output)
 
 
+def without_tables(frame: Frame, *, as_stored: bool) -> Frame:
+    """A frame whose ICC profile has tables in Display P3 instead, since they lead no way back; every other as it is.
+
+    With `as_stored` integers stay integers, with what lies outside their range as excess; else the part becomes float.
+    """
+    profile = colour.plate_space(frame).profile if frame.colour_space == IN_PROFILE else b""
+    if not has_tables(profile):
+        return frame
+    working = to_working(frame)
+    shown = _converted(working, working.plate, Output(_INSTEAD_OF_TABLES))
+    stored = frame.part.pixels.dtype
+    if not as_stored or np.issubdtype(stored, np.floating):
+        return shown
+    parts = list(shown.parts)
+    pixels = colour.to_samples(shown.part.pixels, stored)
+    parts[frame.layer.part] = replace(shown.part, pixels=pixels, formats=frame.part.formats)
+    return replace(shown, parts=tuple(parts), excess=excess_of(shown.colour) if shown.colour.shape[2] == 3 else None)
+
+
 def check_matte(matte: Samples, height: int, width: int) -> None:
     """UsageError unless a matte is of the plate's size."""
     if matte.shape != (height, width):
@@ -163,6 +184,8 @@ def _converted(working: WorkingPicture, result: Samples, output: Output) -> Fram
     parts[frame.layer.part] = replace(part, attributes=attributes)
     return replace(frame, parts=tuple(parts), colour_space=output.space, excess=None)
 
+
+_INSTEAD_OF_TABLES = "srgb_p3d65_scene"
 
 STATING_ATTRIBUTES = (
     "chromaticities",

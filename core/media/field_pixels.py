@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import av
 import numpy as np
 
-from impasto.core.excess import Excess
-from impasto.core.frame import Pixels
+from impasto.core.frame import Excess, Pixels
 from impasto.core.media.movie_pixels import PixelDecoder, PixelEncoder
 from impasto.core.media.movie_planes import codes_of
 

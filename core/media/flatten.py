@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from impasto.core.excess import Excess, excess_of, with_excess
-from impasto.core.frame import AlphaKind, Frame, Pixels, Samples
+from impasto.core.excess import excess_of, with_excess
+from impasto.core.frame import AlphaKind, Excess, Frame, Pixels, Samples
 
 LEVELS = "levels above white or below black"
 """What of a frame is clipped, in the words of the notes."""

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from impasto.core.excess import Excess
-from impasto.core.frame import Pixels, Samples
+from impasto.core.frame import Excess, Pixels, Samples
 from impasto.core.media.movie_planes import codes_of, lines_of
 
 _LUMA_OF = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from impasto.core.errors import UnsupportedMedia
-from impasto.core.excess import Excess, excess_beyond
-from impasto.core.frame import Pixels
+from impasto.core.excess import excess_beyond
+from impasto.core.frame import Excess, Pixels
 from impasto.core.media.movie_levels import Coding, put_excess
 from impasto.core.media.movie_planes import fill_plane, is_planar, native_codes
 

@@ -14,8 +14,7 @@ import av
 import numpy as np
 
 from impasto.core.errors import OutputError, OutputExists, UsageError
-from impasto.core.excess import Excess
-from impasto.core.frame import Frame, Pixels
+from impasto.core.frame import Excess, Frame, Pixels
 from impasto.core.media.commit import (
     make_folder,
     output_error,

@@ -13,15 +13,15 @@ import OpenImageIO as oiio
 
 from impasto.core.errors import OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
+from impasto.core.icc import IN_PROFILE, PROFILE, profile_for, space_of_profile
 from impasto.core.media.commit import refuse_if_full, require_room
 from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
-from impasto.core.media.icc import profile_for, space_of_profile
 from impasto.core.media.oiio import reason, set_attribute, set_limits
 from impasto.core.media.orientation import is_across, orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
-from impasto.core.media.stated_space import LOG_TRANSFERS, PROFILE
+from impasto.core.media.stated_space import LOG_TRANSFERS
 from impasto.core.media.timecode import timecode_to_words
 
 _FORMAT_PREFIXES = ("openexr:", "tiff:", "dpx:", "png:", "jpeg:", "pnm:", "hdr:", "cineon:")
@@ -236,7 +236,7 @@ def _state_profile(spec: oiio.ImageSpec, part: Part, space: str | None) -> None:
     """Let the profile go along while the samples are in its space; else one that says theirs, or none."""
     held = part.attributes.get(PROFILE)
     profile = None if held is None else bytes(held.value)
-    if profile is None or space_of_profile(profile) != space:
+    if profile is None or (space_of_profile(profile) != space and space != IN_PROFILE):
         plain = space in (None, "srgb", "lin_rec709")
         profile = None if plain else profile_for(str(space))
     spec.erase_attribute(PROFILE)

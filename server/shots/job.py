@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from impasto.core.card import UNCHANGED
 from impasto.core.errors import UsageError
 from impasto.core.frame import Frame
 from impasto.core.media import FrameRange
 from impasto.core.motion.conventions import MotionSource
 from impasto.server.protocol.messages import ShotJob
-
-UNCHANGED = "identity"
-"""The style that gives back the codes of a movie, fields and all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from impasto.core import colour
+from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.frame_rate import require_rate
@@ -243,6 +245,7 @@ class _Run:
                     if index == 0:
                         # Alone, because the engine may be built only now.
                         output = output_of(self.job, self.info, plate.frame)
+                        self.note_on_colour(plate.frame, output)
                         self.finish(plate, self.render(plate, output), behind)
                     else:
                         in_flight.append((plate, pool.submit(copy_context().run, self.render, plate, output)))
@@ -293,6 +296,14 @@ class _Run:
         if text not in self.noted:
             self.noted.add(text)
             self.on_event(ShotProgress(self.id, notes=(text,)))
+
+    def note_on_colour(self, frame: Frame, output: Output | None) -> None:
+        """Report what had to be assumed of the spaces of plate and result."""
+        spaces = [colour.plate_space(frame, self.job.input_space or None)]
+        if output is not None:
+            spaces.append(colour.plate_space(replace(frame, colour_space=output.space)))
+        for text in filter(None, map(colour.assumption_on, spaces)):
+            self.note(text)
 
     def advance(self) -> None:
         """Report that work goes on before the first frame; leave it where it is to stop."""
