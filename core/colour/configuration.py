@@ -35,15 +35,20 @@ def config_name() -> str:
 _chosen: ContextVar[str | None] = ContextVar("impasto_ocio", default=None)
 _contents: dict[str, str] = {}
 """Path -> digest of what was there when it was named first. A path with other content is another source."""
+_latest: dict[str, str] = {}
+"""Path -> digest of what was there when it was named last."""
 
 
 @contextmanager
 def configuration(source: str, sha256: str = "") -> Iterator[None]:
     """Within the block, look names up in this configuration in the place of the one in `$OCIO`; empty: none of it.
 
-    `sha256` is the digest of its file: equal paths with other content are other configurations. It holds for the
+    `sha256` is the digest of its content: equal paths with other content are other configurations. It holds for the
     thread, and for threads that run in a copy of its context.
     """
+    if sha256 and _latest.setdefault(source, sha256) != sha256:
+        _latest[source] = sha256
+        ocio.ClearAllCaches()  # it keeps tables by their paths
     if sha256 and _contents.setdefault(source, sha256) != sha256:
         source = f"{source}{_CONTENT}{sha256}"
     token = _chosen.set(source)

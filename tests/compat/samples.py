@@ -218,6 +218,7 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
 }
 
 CLIENTS_1_2: Mapping[str, FromClient] = {
+    "submit.ocio": replace(CLIENTS["submit.least"], ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4),
     "submit_shot.rate": replace(SHOT, job=replace(JOB, rate="24000/1001")),
     "submit_shot.ocio": replace(
         SHOT, job=replace(JOB, ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4)

@@ -14,7 +14,7 @@ from impasto.core.errors import IncompatibleServer
 from impasto.core.media import open_reader
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client import Client
-from impasto.server.client.shots import require_minor
+from impasto.server.client.versions import require_minor
 from impasto.server.protocol.animation import animated_of
 from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
 from tests.compat.samples import SERVERS
