@@ -30,9 +30,9 @@ from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
 from impasto.core.media.movie_container import open_container, stream_of
-from impasto.core.media.movie_extras import Extras, attach, chapters_between
+from impasto.core.media.movie_extras import LIGHT_OF_THE_MASTER, TAGS_OF_THE_FILE, Extras, attach, chapters_between
 from impasto.core.media.movie_facts import colour_tags
-from impasto.core.media.movie_index import FrameTimes, frame_times
+from impasto.core.media.movie_index import frame_times, variable_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, Layout, PixelEncoder, matrix_for
 from impasto.core.media.orientation import is_across, orientation_of, upright
 from impasto.core.media.shot import ShotInfo
@@ -41,10 +41,6 @@ from impasto.core.media.timecode import advance_timecode
 _DEFAULT_RATE = Fraction(24)
 _PQ = 16
 """The transfer of SMPTE ST 2084 in ITU-T H.273."""
-_TAGS_OF_THE_FILE = frozenset(
-    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "creation_time"}
-)
-"""Tags that describe the source file itself, or that are set from elsewhere."""
 
 
 class MovieWriter:
@@ -117,12 +113,12 @@ class MovieWriter:
             written = self._open.close() if self._open is not None else 0
             if self._open is None:
                 return
-            self._notes = self._open.notes
             if error is None:
-                _check_written(self._temporary, self._path, written)
+                self._open.miss(*_read_back(self._temporary, self._path, written))
                 publish(self._temporary, self._path, replace=self._replace)
             elif written:
                 self._partial = _publish_partial(self._temporary, self._path)
+            self._notes = self._open.notes
         except (av.FFmpegError, OSError) as failure:
             if error is None:
                 raise self._failure(failure) from failure
@@ -165,7 +161,7 @@ class _OpenMovie:
         if stated:
             self._encoding = with_fields(self._encoding)
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
-        self._times = _variable_times(shot) if self._source is not None else None
+        self._times = variable_times(shot.path, shot.rate) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
         self._left_out = [said_of(order)] if order and not stated else []
         self._left_out += flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
@@ -193,6 +189,11 @@ class _OpenMovie:
             return notes
         said = f"'{self._shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second"
         return (said, *notes)
+
+    def miss(self, held: frozenset[str], aspect: float) -> None:
+        """Name what was given to the container and is not held by it: tags, the pixel aspect."""
+        self._left_out += [key if key == "timecode" else f"tag {key}" for key in self._tags_given if key not in held]
+        self._left_out += ["pixel aspect"] if abs(aspect / self._aspect - 1) > 0.01 else []
 
     def _open_encoder(self, final: str) -> None:
         """Open it at once, so that a size that it refuses is known before anything is written."""
@@ -260,7 +261,7 @@ class _OpenMovie:
             if "x265-params" in options:
                 options["x265-params"] += f":{facts.mastering}"
             else:
-                self._left_out.append("the light levels of the HDR10 master")
+                self._left_out.append(LIGHT_OF_THE_MASTER)
         stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
@@ -277,10 +278,10 @@ class _OpenMovie:
         )
         if encoding.codec_tag is not None:
             stream.codec_context.codec_tag = encoding.codec_tag
-        aspect = first.part.pixel_aspect
-        if aspect != 1.0:
-            across = self._turned and is_across(first.part)
-            stream.sample_aspect_ratio = Fraction(1 / aspect if across else aspect).limit_denominator(10000)
+        across = self._turned and is_across(first.part)
+        self._aspect = 1 / first.part.pixel_aspect if across else first.part.pixel_aspect
+        if self._aspect != 1.0:
+            stream.sample_aspect_ratio = Fraction(self._aspect).limit_denominator(10000)
         # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
         encode = PixelEncoder(
             encoding.pixel_format, self._full_range, matrix_for(self._tags[0], self._shot.height or self._size[1])
@@ -295,7 +296,7 @@ class _OpenMovie:
         """Tags of the source, timecode of the first frame, provenance."""
         if self._source is not None:
             for key, value in self._source.metadata.items():
-                if key.lower() not in _TAGS_OF_THE_FILE:
+                if key.lower() not in TAGS_OF_THE_FILE:
                     self._output.metadata[key] = value
             for key, value in stream_of(self._source).metadata.items():
                 if key.lower() in ("language", "title", "handler_name"):
@@ -305,6 +306,8 @@ class _OpenMovie:
             code = advance_timecode(self._facts.timecode, first.number - 1, self._rate)
         if code:
             stream.metadata["timecode"] = code
+        given = [*self._output.metadata, *(["timecode"] if code else [])]
+        self._tags_given = [key.lower() for key in given]
         if first.provenance:
             record = "impasto " + json.dumps(dict(first.provenance), ensure_ascii=False, sort_keys=True)
             comment = next((key for key in self._output.metadata if key.lower() == "comment"), "comment")
@@ -360,14 +363,6 @@ class _OpenMovie:
         return int(times[index] - times[origin - 1]) + number - (index + 1)
 
 
-def _variable_times(shot: ShotInfo) -> FrameTimes | None:
-    """The frame times of a movie whose rate varies, None for a constant rate."""
-    times = frame_times(shot.path, needed=False)
-    if times is None or shot.rate is None or times.constant_rate([shot.rate]) is not None:
-        return None
-    return times
-
-
 def _publish_partial(temporary: str, path: str) -> str:
     """Publish what there is of a movie under a free name beside its own, and return that name."""
     stem, extension = os.path.splitext(path)
@@ -381,12 +376,14 @@ def _publish_partial(temporary: str, path: str) -> str:
     raise AssertionError("counting never ends")
 
 
-def _check_written(temporary: str, final: str, written: int) -> None:
-    """Count the packets of the finished movie: a full disk does not make every muxer fail."""
+def _read_back(temporary: str, final: str, written: int) -> tuple[frozenset[str], float]:
+    """Tags and pixel aspect of the finished movie, its packets counted: a full disk does not make every muxer fail."""
     found = 0
     try:
         with av.open(temporary, "r") as container:
             stream = container.streams.video[0]
+            aspect = float(stream.sample_aspect_ratio or 1)
+            held = frozenset(key.lower() for each in (container, *container.streams) for key in each.metadata)
             found = sum(1 for packet in container.demux(stream) if packet.size)
     except (av.FFmpegError, IndexError) as error:
         refuse_if_full(temporary, final)
@@ -396,3 +393,4 @@ def _check_written(temporary: str, final: str, written: int) -> None:
     if found < written:
         refuse_if_full(temporary, final)
         raise OutputError(f"expected {written} frames in '{final}', found {found}; check the disk, write it again")
+    return held, aspect

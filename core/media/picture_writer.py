@@ -35,6 +35,8 @@ _DPX_ORIENTATIONS = {1: 1, 2: 2, 3: 4, 4: 3}
 """What OpenImageIO is told so that it writes the code of SMPTE ST 268 that it reads as the key: it writes one less.
 Transposed pictures it reads in another size than it writes them."""
 _STRUCTURE = ("tile_width", "tile_height")
+_TIMECODE, _TIMED = "smpte:TimeCode", ("openexr", "dpx")
+"""The attribute of a timecode, and the formats that have a place for it."""
 
 
 def write_picture(path: str, final: str, frame: Frame) -> list[str]:
@@ -78,6 +80,10 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     lost = [] if _keeps_layers(frame, kind) else flattened_away(frame, kind.alpha)
     if clips and excess is not None and excess.is_seen(frame.height * frame.width):
         lost.append(LEVELS)
+    if frame.timecode and kind.name not in _TIMED and not any(_TIMECODE in part.attributes for part in frame.parts):
+        lost.append("timecode")
+    if frame.part.pixel_aspect != 1.0 and "PixelAspectRatio" not in held:
+        lost.append("pixel aspect")
     names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
     return lost + [f"attribute {name}" for name in names if name not in held and _is_content(name)]
 
@@ -206,11 +212,11 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
         _state_transfer(spec, frame.colour_space)
     if part.pixel_aspect != 1.0:
         spec.attribute("PixelAspectRatio", part.pixel_aspect)
-    stated = any("smpte:TimeCode" in each.attributes for each in frame.parts)
-    if frame.timecode and not stated and kind.name in ("openexr", "dpx"):
+    stated = any(_TIMECODE in each.attributes for each in frame.parts)
+    if frame.timecode and not stated and kind.name in _TIMED:
         words = timecode_to_words(frame.timecode)
         if words is not None:
-            spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), words)
+            spec.attribute(_TIMECODE, oiio.TypeDesc("timecode"), words)
     # Also set for PNG when the frame is straight: otherwise OpenImageIO divides by alpha once more.
     if (frame.alpha_kind is AlphaKind.UNASSOCIATED and kind.alpha == "either") or kind.alpha == "unassociated":
         spec.attribute("oiio:UnassociatedAlpha", 1)

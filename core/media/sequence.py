@@ -202,7 +202,7 @@ def _lost_beside(shot: ShotInfo) -> tuple[str, ...]:
         return ()
     from impasto.core.media.movie_extras import lost_in_pictures
 
-    return lost_in_pictures(shot.path, shot.movie.field_order)
+    return lost_in_pictures(shot.path, shot.movie)
 
 
 def _numbers_of(files: Files, frames: FrameRange | None) -> list[int]:

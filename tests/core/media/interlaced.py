@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,7 +38,16 @@ def pictures(order: FieldOrder) -> Iterator[np.ndarray]:
         yield woven
 
 
-def write_fields(path: Path, kind: str, order: FieldOrder, *, progressive: int = 0) -> None:
+def write_fields(
+    path: Path,
+    kind: str,
+    order: FieldOrder,
+    *,
+    progressive: int = 0,
+    metadata: Mapping[str, str] | None = None,
+    timecode: str = "",
+    aspect: Fraction | None = None,
+) -> None:
     """An interlaced movie; the first frames may be progressive."""
     encoder, pixel_format, options = KINDS[kind]
     mark = FieldMarker(order)
@@ -47,6 +56,11 @@ def write_fields(path: Path, kind: str, order: FieldOrder, *, progressive: int =
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
         stream.codec_context.gop_size = 5
+        output.metadata.update(metadata or {})
+        if timecode:
+            stream.metadata["timecode"] = timecode
+        if aspect is not None:
+            stream.sample_aspect_ratio = aspect
         for number, picture in enumerate(pictures(order)):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
             frame.pts, frame.time_base = number, Fraction(1, 25)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from impasto.core.engine import Engine
+from impasto.core.excess import excess_of
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade_settings import Resize
 from impasto.core.media import open_reader, open_writer
 from impasto.core.media.movie_pixels import PixelDecoder, PixelEncoder
+from impasto.core.media.picture_writer import write_picture
 from impasto.core.resize import resize_frame
 from impasto.core.working_picture import Output
 from tests.core.media.builders import frame_of, luma_planes, noise, shot_of, write_movie
@@ -124,8 +126,6 @@ def test_what_has_no_code_looks_like_the_clipped_colour_to_a_player() -> None:
     plate = noise(16, 16, 3, np.float32)
     plate[:8] = (9.0, 1.2, -0.4)
     frame = frame_of(plate, "float", colour_space="srgb")
-    from impasto.core.excess import excess_of
-
     clipped = (plate.clip(0, 1) * 65535).round().astype(np.uint16)
     encode = PixelEncoder("yuv444p10le", False, 1)
     pixels, _ = PixelDecoder(False, 1)(encode(clipped, excess_of(frame.colour)))
@@ -158,6 +158,13 @@ def test_levels_that_a_movie_cannot_hold_are_named(tmp_path: Path, identity: Eng
         with open_writer(str(tmp_path / name), shot_of()) as writer:
             writer.write(plate)
         assert "levels above white" in "\n".join(writer.notes)
+
+
+@pytest.mark.parametrize(("name", "lost"), [("a.png", True), ("a.tif", False), ("a.exr", False), ("a.dpx", True)])
+def test_light_above_white_is_named_where_a_picture_cannot_hold_it(tmp_path: Path, name: str, lost: bool) -> None:
+    frame = frame_of(np.full((32, 64, 3), 3.0, np.float32), "float", colour_space="srgb")
+    words = write_picture(str(tmp_path / name), str(tmp_path / name), frame)
+    assert ("levels above white or below black" in words) == lost
 
 
 def test_a_resize_keeps_levels(tmp_path: Path) -> None:
