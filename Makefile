@@ -41,7 +41,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 # The compiler that builds the OpenFX plug-in for every system; 0.4 GB, so only `make ofx` installs it.
 ZIG := ziglang==0.17.1
 
-.PHONY: help demo test test-fast quick-server quick-others lint bench ofx clean
+.PHONY: help demo test test-fast quick-server quick-others lint bench ofx ofx-host clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -79,6 +79,9 @@ bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone
 ofx: $(VENV)/.server ## build the OpenFX plug-in for Linux and macOS, as wheels carry it
 	$(BIN)/python -m pip install --quiet $(ZIG)
 	$(BIN)/python -m impasto.hosts.ofx.build
+
+ofx-host: $(VENV)/.server ## try the OpenFX plug-in in MLT, fetched from Debian sid (root; 1 GB)
+	BIN=$(BIN) tests/hosts/ofx/in_melt.sh
 
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) build dist hosts/ofx/built *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
