@@ -41,7 +41,7 @@ from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
-from impasto.core.style import Style, find_style, load_style
+from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import Network, run_tiled
 from impasto.core.working_picture import check_matte, to_plate, to_working
 

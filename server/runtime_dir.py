@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from impasto.core.errors import NotPermitted, ServerError, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 CONTROL, DATA, LOCK, LAUNCH, LOG = "control.sock", "data.sock", "server.lock", "launch.lock", "server.log"
 TCP = re.compile(r"tcp://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})", re.IGNORECASE)
@@ -38,7 +38,7 @@ PATIENCE_S: Final = 0.5
 """How long a server tries for the lock: whoever only looks holds it for an instant."""
 
 
-@record
+@frozen_dataclass
 class Owner:
     """Who holds a runtime folder."""
 

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from impasto.core.errors import ServerBusy, ServerError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.free_memory import free_memory_bytes
 from impasto.server.processes import has_ended
 
@@ -45,7 +45,7 @@ class NoMapping(ServerError, OSError):
     """A segment that cannot be mapped from here: another container, another user, or already gone."""
 
 
-@record
+@frozen_dataclass
 class SegmentLayout:
     """Where everything is in a segment. All offsets and sizes but the nonce's are whole pages."""
 

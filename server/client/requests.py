@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerError, ServerUnreachable, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.client.address import ServerAddress
 from impasto.server.client.futures import FrameRequest, Pending, ShotRequest
 from impasto.server.client.link_rate import LinkRate
@@ -38,7 +38,7 @@ EARLY_NEWS: Final = 1024
 LOOK_S: Final = 0.1
 
 
-@record
+@frozen_dataclass
 class ClientOptions:
     """What a client tells the server of itself, and how it connects."""
 

@@ -21,7 +21,7 @@ from impasto.core.card import Card
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
 from impasto.core.params import Params
-from impasto.core.style import BUILT_IN, ENDING, PICKLES, file_of
+from impasto.core.style_file import BUILT_IN, ENDING, PICKLES, file_of
 from impasto.core.style_reference import chosen_sha256, joined, parse_choice, split_reference
 from impasto.server.front.style_facts import (
     FileState,

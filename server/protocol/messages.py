@@ -41,18 +41,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import field, replace
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.protocol import limits
 
 
-@record
+@frozen_dataclass
 class Bytes:
     """Exactly `size` bytes."""
 
     size: int
 
 
-@record
+@frozen_dataclass
 class Blob:
     """Bytes, at least one and at most `most` units of `unit` bytes each."""
 
@@ -60,7 +60,7 @@ class Blob:
     unit: int
 
 
-@record
+@frozen_dataclass
 class Text:
     """UTF-8 without control characters, at most `bytes` long; not empty unless `empty`."""
 
@@ -68,7 +68,7 @@ class Text:
     empty: bool = True
 
 
-@record
+@frozen_dataclass
 class Whole:
     """An integer of this range, both ends included; never a boolean."""
 
@@ -76,7 +76,7 @@ class Whole:
     most: int
 
 
-@record
+@frozen_dataclass
 class Real:
     """A finite number of this range, both ends included; integers are taken too."""
 
@@ -84,14 +84,14 @@ class Real:
     most: float
 
 
-@record
+@frozen_dataclass
 class Many:
     """At most `most` items or entries."""
 
     most: int
 
 
-@record
+@frozen_dataclass
 class Flat:
     """The fields of the record are keys of the map that it stands in. The last field of its message."""
 
@@ -129,7 +129,7 @@ Tile: TypeAlias = Annotated[int, Whole(-1, limits.SIDE)]
 # Values inside messages
 
 
-@record
+@frozen_dataclass
 class ErrorFacts:
     """What went wrong, for a person and for a program."""
 
@@ -146,7 +146,7 @@ class ErrorFacts:
     """By which the server's log can be searched."""
 
 
-@record
+@frozen_dataclass
 class ParameterFacts:
     """One control: the fields of `impasto.core.params.Parameter`."""
 
@@ -157,7 +157,7 @@ class ParameterFacts:
     help: Words
 
 
-@record
+@frozen_dataclass
 class StyleFacts:
     """One style of the library."""
 
@@ -178,7 +178,7 @@ class StyleFacts:
     """Why the newest file of this name is not used; the one before it is."""
 
 
-@record
+@frozen_dataclass
 class Picture:
     """How the samples of a plate lie in memory: rows of interleaved channels.
 
@@ -200,7 +200,7 @@ class Picture:
     """Empty: scene-linear Rec.709 for floats, sRGB for integers."""
 
 
-@record
+@frozen_dataclass
 class MattePicture:
     """How the samples of a matte lie: one channel, of the plate's size and `bottom_up` as the plate."""
 
@@ -211,7 +211,7 @@ class MattePicture:
     """Where it begins in the in-slot, a multiple of 64; unused inline."""
 
 
-@record
+@frozen_dataclass
 class Slot:
     """A pair of slots of the session's ring."""
 
@@ -221,7 +221,7 @@ class Slot:
     """Higher than the pair's last one."""
 
 
-@record
+@frozen_dataclass
 class RenderSettings:
     """The settings that a frame, or each frame of a shot, is to be painted with: the style and every control."""
 
@@ -242,7 +242,7 @@ class RenderSettings:
     """Empty: any that the server has."""
 
 
-@record
+@frozen_dataclass
 class Stretch:
     """The values of a parameter at frames in a row."""
 
@@ -252,7 +252,7 @@ class Stretch:
     """float64, little endian, one for each frame."""
 
 
-@record
+@frozen_dataclass
 class AnimatedParameter:
     """A parameter that changes over a shot. (1.1)
 
@@ -265,7 +265,7 @@ class AnimatedParameter:
     """At least one, by ascending frame, no frame twice."""
 
 
-@record
+@frozen_dataclass
 class ShotJob:
     """What a shot job reads, paints and writes: the one description of it, from a host to the worker that runs it.
 
@@ -335,7 +335,7 @@ PATHS: Final = ("input", "output", "matte", "motion")
 """Fields of a `ShotJob` with one path each."""
 
 
-@record
+@frozen_dataclass
 class StoredFrame:
     """A frame of a shot job that is finished and safe."""
 
@@ -346,7 +346,7 @@ class StoredFrame:
     invalid_pixels: Count
 
 
-@record
+@frozen_dataclass
 class DeviceFacts:
     """One worker and what it works on."""
 
@@ -364,7 +364,7 @@ class DeviceFacts:
     device_total_bytes: Count
 
 
-@record
+@frozen_dataclass
 class ClientFacts:
     """One session."""
 
@@ -378,7 +378,7 @@ class ClientFacts:
     running: Count
 
 
-@record
+@frozen_dataclass
 class PastError:
     """An error that was answered, newest last."""
 
@@ -391,7 +391,7 @@ class PastError:
 # From the client
 
 
-@record
+@frozen_dataclass
 class Hello:
     """The first message on control. Answer: `Welcome`, or `Rejected`."""
 
@@ -418,7 +418,7 @@ class Hello:
     what ran in it is stopped. A job of it may be sent again under its id, which is busy until it has stopped. (1.1)"""
 
 
-@record
+@frozen_dataclass
 class Join:
     """The first message on data, with the session of the welcome. Answer: `Joined`, or `Rejected`."""
 
@@ -427,7 +427,7 @@ class Join:
     session: Id
 
 
-@record
+@frozen_dataclass
 class OpenRing:
     """Asks for a ring. A session has one; a new one takes the place of the old. Answer: `RingOffered` or `Failed`."""
 
@@ -438,7 +438,7 @@ class OpenRing:
     pairs: Annotated[int, Whole(1, 64)] = 3
 
 
-@record
+@frozen_dataclass
 class AttachRing:
     """Proves the mapping. Answer: `RingReady` or `Failed`."""
 
@@ -449,7 +449,7 @@ class AttachRing:
     nonce: Annotated[bytes, Bytes(16)]
 
 
-@record
+@frozen_dataclass
 class CloseRing:
     """The client uses the ring no more. No answer."""
 
@@ -458,7 +458,7 @@ class CloseRing:
     ring: Count
 
 
-@record
+@frozen_dataclass
 class Submit:
     """A frame request (data). The result has the layout, dtype and channels of the plate.
 
@@ -484,7 +484,7 @@ class Submit:
     """Seconds from arrival after which the answer is of no use."""
 
 
-@record
+@frozen_dataclass
 class SubmitShot:
     """A shot job (data): the server reads and writes the files itself.
 
@@ -497,7 +497,7 @@ class SubmitShot:
     job: Annotated[ShotJob, Flat()]
 
 
-@record
+@frozen_dataclass
 class Cancel:
     """Takes a request back, wherever it is. Its terminal message follows; nothing if it had one. (control)"""
 
@@ -506,7 +506,7 @@ class Cancel:
     id: Id
 
 
-@record
+@frozen_dataclass
 class Ping:
     """Answer: `Pong` with the same token, at once. Renews the lease, as every message does."""
 
@@ -515,7 +515,7 @@ class Ping:
     token: Count
 
 
-@record
+@frozen_dataclass
 class ListStyles:
     """Answer: `StyleList`, from this place of the list on."""
 
@@ -525,7 +525,7 @@ class ListStyles:
     offset: Count = 0
 
 
-@record
+@frozen_dataclass
 class ShowPreview:
     """Answer: `PreviewFound` with a PNG in part 2, or `Failed`."""
 
@@ -535,7 +535,7 @@ class ShowPreview:
     style: Name
 
 
-@record
+@frozen_dataclass
 class AskStatus:
     """Answer: `Status`."""
 
@@ -544,7 +544,7 @@ class AskStatus:
     id: Id
 
 
-@record
+@frozen_dataclass
 class Shutdown:
     """Asks the server to take no more work, finish what runs and leave. Answer: `ShuttingDown` or `Failed`."""
 
@@ -555,7 +555,7 @@ class Shutdown:
     """Cancel what runs instead of finishing it."""
 
 
-@record
+@frozen_dataclass
 class Goodbye:
     """The client leaves: its queued requests are dropped, its ring goes. No answer. (control)"""
 
@@ -565,7 +565,7 @@ class Goodbye:
 # From the server
 
 
-@record
+@frozen_dataclass
 class Welcome:
     """The answer to `Hello`: what the client may do."""
 
@@ -599,14 +599,14 @@ class Welcome:
     resumed: bool = False
 
 
-@record
+@frozen_dataclass
 class Joined:
     """The answer to `Join`: requests are taken from now on."""
 
     TYPE: ClassVar = "joined"
 
 
-@record
+@frozen_dataclass
 class RingOffered:
     """Where to map, and how the segment is laid out."""
 
@@ -623,7 +623,7 @@ class RingOffered:
     nonce_offset: Count
 
 
-@record
+@frozen_dataclass
 class RingReady:
     """The mapping is proven; the ring may be named in `Submit`."""
 
@@ -633,7 +633,7 @@ class RingReady:
     ring: Count
 
 
-@record
+@frozen_dataclass
 class Queued:
     """The request waits; sent only if it does not start at once, and again when much changes. Lossy."""
 
@@ -643,7 +643,7 @@ class Queued:
     position: Count
 
 
-@record
+@frozen_dataclass
 class Done:
     """The frame is painted. Terminal."""
 
@@ -662,7 +662,7 @@ class Done:
     encoding: Encoding = "raw"
 
 
-@record
+@frozen_dataclass
 class ShotStarted:
     """The shot is open and its result is free. Again, with more frames skipped, when a worker was replaced."""
 
@@ -680,7 +680,7 @@ class ShotStarted:
     attempt: Count = 1
 
 
-@record
+@frozen_dataclass
 class ShotProgress:
     """Frames that became safe since the last progress, at most ten times a second. Every frame is reported once.
 
@@ -694,7 +694,7 @@ class ShotProgress:
     notes: Annotated[tuple[Words, ...], Many(16)] = ()
 
 
-@record
+@frozen_dataclass
 class ShotDone:
     """The shot job is finished. Terminal."""
 
@@ -710,7 +710,7 @@ class ShotDone:
     stages: Annotated[dict[Name, Seconds], Many(16)] = field(default_factory=dict)
 
 
-@record
+@frozen_dataclass
 class Failed:
     """The request could not be answered. Terminal for `Submit` and `SubmitShot`."""
 
@@ -723,7 +723,7 @@ class Failed:
     rendered: Count = 0
 
 
-@record
+@frozen_dataclass
 class Cancelled:
     """The request was taken back. Terminal."""
 
@@ -737,7 +737,7 @@ class Cancelled:
     seconds: Seconds = 0.0
 
 
-@record
+@frozen_dataclass
 class Expired:
     """The deadline passed before the frame was painted. Terminal."""
 
@@ -747,7 +747,7 @@ class Expired:
     late_s: Seconds
 
 
-@record
+@frozen_dataclass
 class Pong:
     """The answer to `Ping`. One with token 0 that nobody asked for looks whether the client is still there."""
 
@@ -756,7 +756,7 @@ class Pong:
     token: Count
 
 
-@record
+@frozen_dataclass
 class StyleList:
     """A page of the library, sorted by name."""
 
@@ -770,7 +770,7 @@ class StyleList:
     styles: Annotated[tuple[StyleFacts, ...], Many(64)]
 
 
-@record
+@frozen_dataclass
 class StylesChanged:
     """The library changed; sent to every session."""
 
@@ -779,7 +779,7 @@ class StylesChanged:
     revision: Count
 
 
-@record
+@frozen_dataclass
 class PreviewFound:
     """The preview is in part 2, a PNG."""
 
@@ -788,7 +788,7 @@ class PreviewFound:
     id: Id
 
 
-@record
+@frozen_dataclass
 class Status:
     """How the server is."""
 
@@ -819,7 +819,7 @@ class Status:
     counters: Annotated[dict[Name, Count], Many(64)]
 
 
-@record
+@frozen_dataclass
 class ShuttingDown:
     """The server takes no more work and leaves; to whoever asked, and to every session."""
 
@@ -830,7 +830,7 @@ class ShuttingDown:
     """The longest that it waits for what runs."""
 
 
-@record
+@frozen_dataclass
 class Rejected:
     """A message that was not taken, without a request to hang the answer on."""
 

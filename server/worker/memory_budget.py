@@ -14,7 +14,7 @@ from impasto.core.errors import OutOfMemory
 from impasto.server.free_memory import free_memory_bytes
 
 if TYPE_CHECKING:
-    from impasto.core.style import Style
+    from impasto.core.style_file import Style
 
 Tile: TypeAlias = Literal["auto", "off"] | int
 

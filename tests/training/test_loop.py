@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from impasto.core.engine import Engine
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
-from impasto.core.style import load_style
+from impasto.core.style_file import load_style
 from impasto.training import checkpoint, loop, run_log, state
 from impasto.training.checkpoint import read_facts
 from impasto.training.data.pairs import Pair

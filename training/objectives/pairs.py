@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.generators.unet import UNet
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
 from impasto.training.collapse_monitor import Probe
 from impasto.training.cpu_pace import autocast

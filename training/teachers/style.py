@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from impasto.core.errors import TrainingError
-from impasto.core.style import find_style, load_style
+from impasto.core.style_file import find_style, load_style
 from impasto.training.data.pairs import Pair
 from impasto.training.data.pictures import as_float, no_note
 from impasto.training.data.shots import FRAMES, pictures_of

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Frames, InputSpace, RunOptions
 from impasto.hosts.terminal.train.run import joined_processes, open_run

@@ -16,7 +16,7 @@ import pytest
 
 from impasto.core.card import COLOUR_CONTRACT
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.style import BUILT_IN, offered_by
+from impasto.core.style_file import BUILT_IN, offered_by
 from impasto.core.style_reference import name_of
 from impasto.server.front import library as library_file
 from impasto.server.front import style_facts

@@ -15,7 +15,7 @@ import pytest
 
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
-from impasto.core.style import read_card
+from impasto.core.style_file import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, OUTPUT, TRAINING, USAGE
 from impasto.server.shots.output_lock import locked
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
