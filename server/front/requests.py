@@ -174,7 +174,7 @@ class Requests:
             self._event_log.note("warning", "worker_hung", worker=instruction.worker, silent_s=instruction.silent_s)
             self.workers.kill(instruction.worker, f"killed: a frame made no progress for {instruction.silent_s:.0f} s")
             return None
-        request = self._table.get(instruction.job if isinstance(instruction, plan.GrantSlot) else instruction.id)
+        request = self._table.get(instruction.job if isinstance(instruction, plan.GrantTurn) else instruction.id)
         if request is None:
             return None
         try:
@@ -202,7 +202,7 @@ class Requests:
                 if attempt > 1:
                     self._event_log.counters.count("requests_retried")
                 self._start(request, worker, attempt)
-            case plan.GrantSlot(worker=worker, number=number):
+            case plan.GrantTurn(worker=worker, number=number):
                 self.workers.send(worker, worker_messages.TurnGranted(request.id, number))
             case plan.Stop():
                 request.stop()

@@ -1,4 +1,4 @@
-"""Shot jobs: their paths checked, their slots asked for, their progress sent in batches.
+"""Shot jobs: their paths checked, their turns asked for, their progress sent in batches.
 
 A job survives its workers: the attempt after a lost worker continues where the stored frames end, and the client sees
 one job. Every frame is reported once and counted once, over all attempts.
@@ -167,12 +167,12 @@ class PendingShot(PendingRequest):
         """A job has no memory of the front's."""
 
     def report(self, message: ShotReport, now: float) -> plan.SchedulerEvent | None:
-        """Take what the worker reports: a frame that needs a slot or frees it, stored frames, the opened shot."""
+        """Take what the worker reports: a frame that wants its turn or had it, stored frames, the opened shot."""
         match message:
             case worker_messages.TurnAsked(turn=number, pixels=pixels):
-                return plan.SlotWanted(self.id, number, pixels / 1e6)
+                return plan.TurnWanted(self.id, number, pixels / 1e6)
             case worker_messages.TurnOver(turn=number):
-                return plan.SlotFreed(self.id, number)
+                return plan.TurnEnded(self.id, number)
             case worker_messages.FramesSafe(stored=stored, notes=notes):
                 self._note_stored(stored, notes)
                 return plan.JobProgressed(self.id) if stored else None

@@ -1,8 +1,8 @@
 """The events that the scheduler takes and the instructions that it returns.
 
-The unit of scheduling is a *frame task*: one frame on one slot of one worker. A frame request is one task. A shot job
-asks for a slot for each of its frames, and stays on the worker that it was started on until it ends or
-that worker is lost.
+The unit of scheduling is a *frame task*: one frame that one worker paints. A frame request is one task. A shot job
+stays on the worker that it was started on, until it ends or that worker is lost. It asks for a *turn* for each of its
+frames: the leave to paint this frame now. Each turn is one task.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class WorkerExited:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotWanted:
-    """A shot job has its next frame in memory and needs a slot for it. `number` is the job's own count, from 0."""
+class TurnWanted:
+    """A shot job has its next frame in memory and wants a turn for it. `number` is the job's own count, from 0."""
 
     job: bytes
     number: int
@@ -103,8 +103,8 @@ class SlotWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotFreed:
-    """The frame of a job is painted, or failed, or was cancelled: its slot is free."""
+class TurnEnded:
+    """The frame of a job is painted, or failed, or was cancelled: its turn is over."""
 
     job: bytes
     number: int
@@ -155,8 +155,8 @@ SchedulerEvent: TypeAlias = (
     | CancelAsked
     | WorkerReady
     | WorkerExited
-    | SlotWanted
-    | SlotFreed
+    | TurnWanted
+    | TurnEnded
     | FrameEnded
     | JobProgressed
     | JobEnded
@@ -188,8 +188,8 @@ class StartJob:
 
 
 @dataclass(frozen=True, slots=True)
-class GrantSlot:
-    """The job may paint this frame now: it holds a slot of the worker."""
+class GrantTurn:
+    """The job may paint this frame now; until its turn ends it counts as one of the tasks that the worker runs."""
 
     job: bytes
     number: int
@@ -200,7 +200,7 @@ class GrantSlot:
 class Stop:
     """Tell the worker to stop this request or job at its next cancel point; its end is still awaited.
 
-    A job that was told to stop is granted no more slots, so that waiting for one is a cancel point.
+    A job that was told to stop is granted no more turns, so that waiting for one is a cancel point.
     """
 
     id: bytes
@@ -263,7 +263,7 @@ class AnswerExpired:
 Instruction: TypeAlias = (
     StartFrame
     | StartJob
-    | GrantSlot
+    | GrantTurn
     | Stop
     | KillWorker
     | Wait

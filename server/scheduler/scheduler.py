@@ -9,14 +9,14 @@ States of a piece of work (`credit.Work`), and what moves it from one to the nex
 |------------|-------------------------------------|------------------------------------------------------------------|
 | (new)      |                                     | FrameSubmitted, JobSubmitted -> Wait -> waiting                  |
 |            |                                     | refused: no credit, room, device; draining; banned -> Refuse     |
-| waiting    | frame: in `fair_queue`              | a slot is free -> StartFrame -> running                          |
-|            | job: in `job_slots`                 | a job slot is free -> StartJob -> running                        |
+| waiting    | frame: in `fair_queue`              | a worker has room -> StartFrame -> running                       |
+|            | job: in `job_queue`                 | a worker has room for a job -> StartJob -> running               |
 |            | `worker` None                       | newer request of the viewer -> AnswerCancelled                   |
 |            |                                     | CancelAsked, SessionClosed, Draining at once -> AnswerCancelled  |
 |            |                                     | deadline -> AnswerExpired; its digest is banned -> Refuse        |
 | running    | `worker` set, `ending` None         | FrameEnded, JobEnded done or failed -> ForwardAnswer             |
-|            | job: SlotWanted -> GrantSlot ->     | CancelAsked, SessionClosed, deadline -> Stop -> stopping         |
-|            | SlotFreed for each of its frames    | WorkerExited -> waiting, before all others; second time -> Refuse|
+|            | job: TurnWanted -> GrantTurn ->     | CancelAsked, SessionClosed, deadline -> Stop -> stopping         |
+|            | TurnEnded for each of its frames    | WorkerExited -> waiting, before all others; second time -> Refuse|
 | stopping   | `worker` set, `ending` says why     | FrameEnded, JobEnded stopped -> AnswerCancelled, AnswerExpired   |
 |            |                                     | ended before it could be stopped -> ForwardAnswer                |
 |            |                                     | WorkerExited -> AnswerCancelled, AnswerExpired                   |
@@ -56,7 +56,7 @@ from impasto.server.scheduler.events import (
     ForwardAnswer,
     FrameEnded,
     FrameSubmitted,
-    GrantSlot,
+    GrantTurn,
     Instruction,
     JobEnded,
     JobProgressed,
@@ -67,17 +67,17 @@ from impasto.server.scheduler.events import (
     SchedulerEvent,
     SessionClosed,
     SessionOpened,
-    SlotFreed,
-    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
+    TurnEnded,
+    TurnWanted,
     Wait,
     WorkerExited,
     WorkerReady,
 )
-from impasto.server.scheduler.job_slots import JobSlots
+from impasto.server.scheduler.job_queue import JobQueue
 from impasto.server.scheduler.placement import Placement
 from impasto.server.scheduler.quarantine import DEATHS, Quarantine
 from impasto.server.scheduler.workers import ScheduledFrame, Worker, names_of
@@ -115,7 +115,7 @@ class Scheduler:
         self._placement = Placement(limits.batch_share, limits.hang_floor_s)
         self._waiting_frames = 0
         self._waiting_bytes = 0
-        self._job_slots = JobSlots()
+        self._job_queue = JobQueue()
         self._quarantine = Quarantine()
         self._deadlines = Deadlines(self._is_pending)
         self._draining = False
@@ -159,7 +159,7 @@ class Scheduler:
     @property
     def load(self) -> Load:
         """How much work the workers have now."""
-        return Load(self._waiting_frames + len(self._job_slots), len(self._placement.running), self._job_slots.open)
+        return Load(self._waiting_frames + len(self._job_queue), len(self._placement.running), self._job_queue.open)
 
     def load_of(self, session: bytes) -> Load:
         """How much of it is of this session; nothing for an unknown one."""
@@ -227,14 +227,14 @@ class Scheduler:
         # A half, so that nobody can fill the queue of jobs alone; one that finds a free place does not wait.
         half = max(1, self._limits.queued_requests // 2)
         if why is None and (
-            len(self._job_slots) >= self._limits.queued_requests or self._job_slots.waiting_of(credit.user) >= half
+            len(self._job_queue) >= self._limits.queued_requests or self._job_queue.waiting_of(credit.user) >= half
         ):
             why = "busy"
         if why is not None:
             self._refuse(event, why, now)
             return
         work = Work(event, credit, self._next(), now)
-        self._job_slots.add(work)
+        self._job_queue.add(work)
         self._enter(work)
 
     def _add_worker(self, event: WorkerReady, now: float) -> None:
@@ -251,7 +251,7 @@ class Scheduler:
                     self._withdraw(work)
                     self._leave(work, Refuse(work.id, work.session, "no_device"))
 
-    def _want_slot(self, event: SlotWanted, now: float) -> None:
+    def _want_turn(self, event: TurnWanted, now: float) -> None:
         work = self._works.get(event.job)
         if work is None or not isinstance(work.asked, JobSubmitted):
             return
@@ -261,7 +261,7 @@ class Scheduler:
         work.tasks[event.number] = task
         self._placement.wait(task)
 
-    def _free_slot(self, event: SlotFreed, now: float) -> None:
+    def _end_turn(self, event: TurnEnded, now: float) -> None:
         work = self._works.get(event.job)
         task = work.tasks.get(event.number) if work is not None else None
         if work is None or task is None or not isinstance(work.asked, JobSubmitted):
@@ -409,7 +409,7 @@ class Scheduler:
     def _withdraw(self, work: Work) -> None:
         """Take a work that waits out of where it waits."""
         if isinstance(work.asked, JobSubmitted):
-            self._job_slots.remove(work)
+            self._job_queue.remove(work)
             return
         for task in list(work.tasks.values()):
             self._release(task, work)
@@ -429,7 +429,7 @@ class Scheduler:
             self._release(task, work)
         if isinstance(work.asked, JobSubmitted) and work.worker is not None:
             self._placement.workers[work.worker].jobs.discard(work.id)
-            self._job_slots.leave(work.credit.user)
+            self._job_queue.leave(work.credit.user)
         work.worker = None
 
     def _lose(self, event: WorkerExited, now: float) -> None:
@@ -476,7 +476,7 @@ class Scheduler:
             after = self._quarantine.banned_s(work.asked.digest, now)
             self._leave(work, Refuse(work.id, work.session, "quarantined", after))
         else:
-            self._job_slots.add(work, first=True)
+            self._job_queue.add(work, first=True)
 
     def _isolate_after_death(self, now: float) -> None:
         """After a death: work of a blamed digest starts alone, work of a banned one is refused."""
@@ -506,7 +506,7 @@ class Scheduler:
         for task, worker in self._placement.start(now):
             work = self._works[task.owner]
             if isinstance(work.asked, JobSubmitted):
-                self._instructions.append(GrantSlot(work.id, task.number, worker.number))
+                self._instructions.append(GrantTurn(work.id, task.number, worker.number))
                 continue
             work.worker = worker.number
             work.attempt += 1
@@ -514,7 +514,7 @@ class Scheduler:
             self._instructions.append(StartFrame(work.id, worker.number, now - task.since, work.attempt))
 
     def _start_jobs(self) -> None:
-        while (taken := self._job_slots.take(self._placement.workers.values())) is not None:
+        while (taken := self._job_queue.take(self._placement.workers.values())) is not None:
             work, worker = taken
             worker.jobs.add(work.id)
             worker.used(work.asked.style)
@@ -529,7 +529,7 @@ class Scheduler:
         if work is None or work.worker is not None:
             return
         is_frame = isinstance(event, FrameSubmitted)
-        position = self._placement.position_of(work.tasks[0]) if is_frame else len(self._job_slots)
+        position = self._placement.position_of(work.tasks[0]) if is_frame else len(self._job_queue)
         self._instructions.append(Wait(event.id, event.session, position))
 
 
@@ -545,8 +545,8 @@ _HANDLERS: Final[Mapping[type[SchedulerEvent], Callable[[Scheduler, Any, float],
     CancelAsked: Scheduler._cancel,
     WorkerReady: Scheduler._add_worker,
     WorkerExited: Scheduler._lose,
-    SlotWanted: Scheduler._want_slot,
-    SlotFreed: Scheduler._free_slot,
+    TurnWanted: Scheduler._want_turn,
+    TurnEnded: Scheduler._end_turn,
     FrameEnded: Scheduler._end_work,
     JobEnded: Scheduler._end_work,
     JobProgressed: Scheduler._progress,

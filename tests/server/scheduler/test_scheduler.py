@@ -19,7 +19,7 @@ from impasto.server.scheduler.events import (
     ForwardAnswer,
     FrameEnded,
     FrameSubmitted,
-    GrantSlot,
+    GrantTurn,
     Instruction,
     JobEnded,
     JobProgressed,
@@ -29,12 +29,12 @@ from impasto.server.scheduler.events import (
     SchedulerEvent,
     SessionClosed,
     SessionOpened,
-    SlotFreed,
-    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
+    TurnEnded,
+    TurnWanted,
     Wait,
     WorkerExited,
     WorkerReady,
@@ -81,7 +81,7 @@ class Server:
         return self.tell(JobEnded(id.encode(), worker, outcome))
 
     def wants(self, job: str, task: int) -> list[Instruction]:
-        return self.tell(SlotWanted(job.encode(), task, 2.0))
+        return self.tell(TurnWanted(job.encode(), task, 2.0))
 
     def cancel(self, id: str, session: str = "ann") -> list[Instruction]:
         return self.tell(CancelAsked(id.encode(), session.encode()))
@@ -603,10 +603,10 @@ def test_a_job_paints_when_it_holds_a_slot(server: Server) -> None:
     assert server.job("shot") == [StartJob(b"shot", 1, 1)]
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
     assert server.wants("shot", 0) == []
-    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), GrantSlot(b"shot", 0, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), GrantTurn(b"shot", 0, 1)]
     assert server.wants("shot", 1) == []
-    assert server.tell(SlotFreed(b"shot", 0)) == [GrantSlot(b"shot", 1, 1)]
-    assert server.tell(SlotFreed(b"shot", 1)) == []
+    assert server.tell(TurnEnded(b"shot", 0)) == [GrantTurn(b"shot", 1, 1)]
+    assert server.tell(TurnEnded(b"shot", 1)) == []
     assert server.job_ended("shot") == [ForwardAnswer(b"shot", b"ann")]
     assert server.scheduler.idle
 
@@ -620,7 +620,7 @@ def test_a_slot_that_was_given_up_before_it_was_granted_is_not_granted(server: S
     server.job("shot")
     server.frame("a")
     server.wants("shot", 0)
-    server.tell(SlotFreed(b"shot", 0))
+    server.tell(TurnEnded(b"shot", 0))
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
 
 
@@ -666,7 +666,7 @@ def test_a_job_whose_worker_dies_is_resumed(server: Server) -> None:
     server.wants("shot", 0)
     assert server.lost(1) == []
     assert server.worker(2) == [StartJob(b"shot", 2, 2)]
-    assert server.wants("shot", 0) == [GrantSlot(b"shot", 0, 2)]
+    assert server.wants("shot", 0) == [GrantTurn(b"shot", 0, 2)]
 
 
 def test_two_deaths_without_progress_quarantine_a_job(server: Server) -> None:
@@ -856,14 +856,14 @@ def test_the_jobs_of_one_user_do_not_starve_the_frames_of_another() -> None:
     for number in range(20):
         server.frame(f"f{number}", session="bob", lane="batch")
     granted = 0
-    running: Instruction = GrantSlot(b"shot", 0, 1)
+    running: Instruction = GrantTurn(b"shot", 0, 1)
     for task in range(1, 21):
         server.wants("shot", task)
         ended = (
-            SlotFreed(b"shot", running.number) if isinstance(running, GrantSlot) else FrameEnded(running.id, 1, "done")
+            TurnEnded(b"shot", running.number) if isinstance(running, GrantTurn) else FrameEnded(running.id, 1, "done")
         )
-        running = next(each for each in server.tell(ended) if isinstance(each, GrantSlot | StartFrame))
-        granted += isinstance(running, GrantSlot)
+        running = next(each for each in server.tell(ended) if isinstance(each, GrantTurn | StartFrame))
+        granted += isinstance(running, GrantTurn)
     assert 9 <= granted <= 11
 
 

@@ -22,7 +22,7 @@ from impasto.server.scheduler.events import (
     ForwardAnswer,
     FrameEnded,
     FrameSubmitted,
-    GrantSlot,
+    GrantTurn,
     Instruction,
     JobEnded,
     JobProgressed,
@@ -32,12 +32,12 @@ from impasto.server.scheduler.events import (
     SchedulerEvent,
     SessionClosed,
     SessionOpened,
-    SlotFreed,
-    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
+    TurnEnded,
+    TurnWanted,
     Wait,
     WorkerExited,
     WorkerReady,
@@ -118,7 +118,7 @@ class Life(RuleBasedStateMachine):
                 assert asked.is_job
                 assert asked.worker is None
                 self.start(asked, instruction.worker, instruction.attempt)
-            case GrantSlot():
+            case GrantTurn():
                 asked = self.asked[instruction.job]
                 assert asked.worker == instruction.worker
                 assert not asked.stopped
@@ -295,7 +295,7 @@ class Life(RuleBasedStateMachine):
         task, asked.tasks = asked.tasks, asked.tasks + 1
         if not asked.stopped:
             asked.wanted.add(task)
-        self.tell(SlotWanted(id, task, 2.0))
+        self.tell(TurnWanted(id, task, 2.0))
 
     @precondition(lambda self: any(asked.granted or asked.wanted for asked in self.asked.values()))
     @rule(pick=PICK, progress=st.booleans())
@@ -304,7 +304,7 @@ class Life(RuleBasedStateMachine):
         id, task = tasks[pick % len(tasks)]
         self.asked[id].granted.discard(task)
         self.asked[id].wanted.discard(task)
-        self.tell(SlotFreed(id, task))
+        self.tell(TurnEnded(id, task))
         if progress:
             self.tell(JobProgressed(id))
 
@@ -424,7 +424,7 @@ class Life(RuleBasedStateMachine):
         assert self.scheduler.next_wake() is None
         assert self.scheduler.idle
         assert self.scheduler.load == Load(0, 0, 0)
-        for table in ("_sessions", "_works", "_quarantine", "_deadlines", "_job_slots"):
+        for table in ("_sessions", "_works", "_quarantine", "_deadlines", "_job_queue"):
             assert not len(getattr(self.scheduler, table)), table
         for queue in self.scheduler._placement._queues.values():
             assert not len(queue)
