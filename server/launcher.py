@@ -19,7 +19,7 @@ from impasto.server.runtime_dir import CONTROL, DATA, Owner, launch_turn, log_pa
 IDLE_EXIT_S: Final = 900
 ARGUMENTS: Final = ("serve", "--idle-exit", str(IDLE_EXIT_S))
 MODULE: Final = "impasto.hosts.terminal"
-LOOK_S: Final = 0.02
+POLL_S: Final = 0.02
 TAIL_BYTES: Final = 8192
 LINE_LETTERS: Final = 400
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*w?(\.exe)?", re.IGNORECASE)
@@ -126,7 +126,7 @@ def _await(folder: Path, started: subprocess.Popen[bytes] | None, until: float, 
             raise ServerUnreachable(
                 f"expected the server in '{folder}' within {timeout_s:g} s, it did not come up{_quoted(folder)}"
             )
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
 def _quoted(folder: Path) -> str:

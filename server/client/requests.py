@@ -35,7 +35,7 @@ from impasto.server.protocol.text import cleaned
 BUSY_S: Final = 0.2
 EARLY_NEWS: Final = 1024
 """Messages about a shot that are kept until it is posted again."""
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 
 
 @frozen_dataclass
@@ -114,7 +114,7 @@ class ClientRequests:
                         f"under way; wait for one of them, or cancel it"
                     )
                 session.require_other_thread()
-                self._changed.wait(min(LOOK_S, left))
+                self._changed.wait(min(POLL_S, left))
                 if session.error is not None:
                     raise self._unreachable(session.error)
             self._reserved[id] = size

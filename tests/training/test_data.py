@@ -147,6 +147,10 @@ def test_an_unknown_recipe_setting_names_the_nearest() -> None:
         recipe_from({"learning_rat": 1e-3})
 
 
+def test_a_setting_is_known_by_its_earlier_name() -> None:
+    assert recipe_from({"contest": "lsgan"}) == Recipe(adversarial_form="lsgan")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
