@@ -95,7 +95,7 @@ class Before:
     @property
     def is_off(self) -> bool:
         """Whether the picture stays unchanged, apart from its size."""
-        return all(getattr(self, control.name) == control.default for control in BEFORE_CONTROLS)
+        return _is_default(self, BEFORE_CONTROLS)
 
 
 @frozen_dataclass
@@ -119,7 +119,11 @@ class After:
     @property
     def is_off(self) -> bool:
         """Whether the picture stays unchanged, apart from its size."""
-        return all(getattr(self, control.name) == control.default for control in AFTER_CONTROLS)
+        return _is_default(self, AFTER_CONTROLS)
+
+
+def _is_default(settings: Before | After, controls: tuple[Parameter, ...]) -> bool:
+    return all(getattr(settings, control.name) == control.default for control in controls)
 
 
 def _check(settings: Before | After, controls: tuple[Parameter, ...]) -> None:

@@ -29,7 +29,8 @@ from impasto.server.client.transport import OpenTransport
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part, encode
 from impasto.server.protocol.compression import encodings_here
-from impasto.server.protocol.messages import Cancel, Done, Hello, Lane, Queued, ShotProgress, ShotStarted
+from impasto.server.protocol.field_types import Lane
+from impasto.server.protocol.messages import Cancel, Done, Hello, Queued, ShotProgress, ShotStarted
 from impasto.server.protocol.text import cleaned
 
 BUSY_S: Final = 0.2

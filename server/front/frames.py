@@ -22,8 +22,9 @@ from impasto.server.front.sessions import Session, Untaken
 from impasto.server.front.workers import Workers
 from impasto.server.protocol import compression, pixels, worker_messages
 from impasto.server.protocol.codec import Malformed, Part, fingerprint
+from impasto.server.protocol.field_types import Encoding
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Cancelled, Done, Encoding, Failed, Picture, Submit
+from impasto.server.protocol.messages import Cancelled, Done, Failed, Picture, Submit
 from impasto.server.scheduler import events as plan
 
 AT_ONCE_BYTES: Final = 256 << 10

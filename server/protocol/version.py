@@ -6,8 +6,9 @@ from dataclasses import field
 
 from impasto.core.errors import IncompatibleServer
 from impasto.core.frozen_dataclass import frozen_dataclass
+from impasto.server.protocol.field_types import Lane
 from impasto.server.protocol.limits import MAJOR, MINOR, Limits
-from impasto.server.protocol.messages import Hello, Lane
+from impasto.server.protocol.messages import Hello
 
 
 @frozen_dataclass

@@ -10,23 +10,17 @@ from dataclasses import field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from impasto.core.frozen_dataclass import frozen_dataclass
+from impasto.server.protocol.field_types import Count, Id, Many, Name, Number, Seconds, Words
 from impasto.server.protocol.limits import PIXELS
 from impasto.server.protocol.messages import (
-    Count,
     DeviceFacts,
     Done,
     ErrorFacts,
-    Id,
-    Many,
-    Name,
-    Number,
-    Seconds,
     ShotDone,
     ShotStarted,
     StoredFrame,
     Submit,
     SubmitShot,
-    Words,
 )
 
 DEVICE_FAILED: Final = 86

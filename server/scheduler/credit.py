@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from impasto.server.protocol.field_types import Lane
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Lane
 from impasto.server.scheduler.events import CancelReason, FrameSubmitted, JobSubmitted
 from impasto.server.scheduler.workers import ScheduledFrame
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 
 CancelReason: TypeAlias = Literal["asked", "superseded", "session", "shutdown"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 from impasto.server.scheduler.durations import DurationMedians
 from impasto.server.scheduler.fair_queue import BatchShare, FairQueue
 from impasto.server.scheduler.workers import ScheduledFrame, Worker
