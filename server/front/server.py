@@ -29,6 +29,7 @@ from impasto.server.front.handlers import ControlHandler, ControlHandlers, Messa
 from impasto.server.front.handshake import SessionHandlers, server_info
 from impasto.server.front.housekeeping import Housekeeping
 from impasto.server.front.library import Library
+from impasto.server.front.metrics import MetricsServer, MetricsSnapshot
 from impasto.server.front.outbox import Outbox, SendResult, outgoing
 from impasto.server.front.requests import Requests
 from impasto.server.front.rings import RingHandlers
@@ -36,7 +37,7 @@ from impasto.server.front.segments import Staging
 from impasto.server.front.sessions import Sessions
 from impasto.server.front.shots import ShotContext
 from impasto.server.front.sockets import ListenSettings, ServerSockets
-from impasto.server.front.status import MetricsServer, MetricsSnapshot, StatusReporter
+from impasto.server.front.status import StatusReporter
 from impasto.server.front.wakeups import BackgroundWork, StopSignals, free_files, raise_file_limit
 from impasto.server.front.worker_events import WorkerEventHandlers
 from impasto.server.front.workers import Workers

@@ -15,7 +15,7 @@ import zmq
 from impasto.server import auth
 from impasto.server.front.counters import Counters
 from impasto.server.front.event_log import REPEATS_S, REPEATS_WRITTEN, EventLog, LogFile
-from impasto.server.front.status import MetricsServer
+from impasto.server.front.metrics import MetricsServer
 from impasto.server.protocol.messages import Ping, Rejected
 from tests.server.running_server import free_port, served
 from tests.server.wire_client import WireClient
