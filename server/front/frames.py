@@ -146,10 +146,6 @@ class PendingFrame(PendingRequest):
         """The copy is not needed any more."""
         self.context.staging.give_back(result)
 
-    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
-        """`FrameEnded`."""
-        return plan.FrameEnded(self.id, worker, outcome)
-
     def reply(self) -> Reply | Callable[[], Reply]:
         """The worker's answer, with the samples where they go in the message; a thread packs them for a network."""
         ending = self.ending

@@ -99,10 +99,6 @@ class PendingRequest(ABC):
             self.workers.send(self.worker, worker_messages.StopWork(self.id))
 
     @abstractmethod
-    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
-        """The event by which the scheduler learns of its ending."""
-
-    @abstractmethod
     def reply(self) -> Reply | Callable[[], Reply]:
         """The worker's ending as it is answered, or what a thread does to make that."""
 

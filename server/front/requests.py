@@ -165,7 +165,7 @@ class Requests:
             outcome = "failed"
         elif isinstance(ending, worker_messages.WorkStopped):
             outcome = "stopped"
-        return request.ended(worker, outcome)
+        return plan.WorkEnded(request.id, worker, outcome)
 
     def _carry_out(self, instruction: plan.Instruction) -> plan.SchedulerEvent | None:
         """Do what the scheduler says; returns the event that follows at once, if any. What fails ends its request."""
@@ -199,8 +199,6 @@ class Requests:
                 request.queued_s = queued_s
                 self._start(request, worker, attempt)
             case plan.StartJob(worker=worker, attempt=attempt):
-                if attempt > 1:
-                    self._event_log.counters.count("requests_retried")
                 self._start(request, worker, attempt)
             case plan.GrantTurn(worker=worker, number=number):
                 self.workers.send(worker, worker_messages.TurnGranted(request.id, number))
@@ -227,6 +225,8 @@ class Requests:
 
     def _start(self, request: PendingRequest, worker: int, attempt: int) -> None:
         request.worker, request.attempt, request.ending = worker, attempt, None
+        if attempt > 1:
+            self._event_log.counters.count("requests_retried")
         work = request.start()
         if work is not None:
             self._background.run(work, lambda future: self._loaded(request, attempt, future))

@@ -128,10 +128,6 @@ class PendingShot(PendingRequest):
         )
         self.workers.send(self.worker, message)
 
-    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
-        """`JobEnded`."""
-        return plan.JobEnded(self.id, worker, outcome)
-
     def reply(self) -> Reply:
         """The worker's answer, counted over all attempts."""
         ending = self.ending

@@ -111,8 +111,8 @@ class TurnEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameEnded:
-    """A worker answered a frame request, with a result or an error, or stopped it as it was told to."""
+class WorkEnded:
+    """A worker answered a frame request or job, with a result or an error, or stopped it as it was told to."""
 
     id: bytes
     worker: int
@@ -124,15 +124,6 @@ class JobProgressed:
     """A frame of the job is stored: a later loss of its worker is not blamed on the frames before."""
 
     id: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnded:
-    """A worker answered a shot job."""
-
-    id: bytes
-    worker: int
-    outcome: WorkOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +148,8 @@ SchedulerEvent: TypeAlias = (
     | WorkerExited
     | TurnWanted
     | TurnEnded
-    | FrameEnded
+    | WorkEnded
     | JobProgressed
-    | JobEnded
     | Draining
     | Tick
 )

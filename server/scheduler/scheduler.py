@@ -14,10 +14,10 @@ States of a piece of work (`credit.Work`), and what moves it from one to the nex
 |            | `worker` None                       | newer request of the viewer -> AnswerCancelled                   |
 |            |                                     | CancelAsked, SessionClosed, Draining at once -> AnswerCancelled  |
 |            |                                     | deadline -> AnswerExpired; its digest is banned -> Refuse        |
-| running    | `worker` set, `ending` None         | FrameEnded, JobEnded done or failed -> ForwardAnswer             |
+| running    | `worker` set, `ending` None         | WorkEnded done or failed -> ForwardAnswer                        |
 |            | job: TurnWanted -> GrantTurn ->     | CancelAsked, SessionClosed, deadline -> Stop -> stopping         |
 |            | TurnEnded for each of its frames    | WorkerExited -> waiting, before all others; second time -> Refuse|
-| stopping   | `worker` set, `ending` says why     | FrameEnded, JobEnded stopped -> AnswerCancelled, AnswerExpired   |
+| stopping   | `worker` set, `ending` says why     | WorkEnded stopped -> AnswerCancelled, AnswerExpired              |
 |            |                                     | ended before it could be stopped -> ForwardAnswer                |
 |            |                                     | WorkerExited -> AnswerCancelled, AnswerExpired                   |
 
@@ -55,11 +55,9 @@ from impasto.server.scheduler.events import (
     CancelAsked,
     Draining,
     ForwardAnswer,
-    FrameEnded,
     FrameSubmitted,
     GrantTurn,
     Instruction,
-    JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
@@ -75,6 +73,7 @@ from impasto.server.scheduler.events import (
     TurnEnded,
     TurnWanted,
     Wait,
+    WorkEnded,
     WorkerExited,
     WorkerReady,
 )
@@ -264,16 +263,14 @@ class Scheduler:
             self._placement.took(task, now)
         self._release(task, work)
 
-    def _end_work(self, event: FrameEnded | JobEnded, now: float) -> None:
+    def _end_work(self, event: WorkEnded, now: float) -> None:
         work = self._works.get(event.id)
         # An answer to work that the worker does not have, or has no longer, changes nothing.
         if work is None or work.worker != event.worker:
             return
-        if isinstance(work.asked, JobSubmitted) != isinstance(event, JobEnded):
-            return
         if event.outcome != "stopped":
             self._quarantine.clear(work.asked.digest)
-        if event.outcome == "done" and isinstance(event, FrameEnded):
+        if event.outcome == "done" and isinstance(work.asked, FrameSubmitted):
             self._placement.took(work.tasks[0], now)
         self._release_all(work)
         if event.outcome == "stopped" or work.ending == "deadline":
@@ -534,8 +531,7 @@ _HANDLERS: Final[Mapping[type[SchedulerEvent], Callable[[Scheduler, Any, float],
     WorkerExited: Scheduler._lose,
     TurnWanted: Scheduler._want_turn,
     TurnEnded: Scheduler._end_turn,
-    FrameEnded: Scheduler._end_work,
-    JobEnded: Scheduler._end_work,
+    WorkEnded: Scheduler._end_work,
     JobProgressed: Scheduler._progress,
     Draining: Scheduler._drain,
     Tick: _nothing,

@@ -17,11 +17,9 @@ from impasto.server.scheduler.events import (
     CancelAsked,
     Draining,
     ForwardAnswer,
-    FrameEnded,
     FrameSubmitted,
     GrantTurn,
     Instruction,
-    JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
@@ -36,6 +34,7 @@ from impasto.server.scheduler.events import (
     TurnEnded,
     TurnWanted,
     Wait,
+    WorkEnded,
     WorkerExited,
     WorkerReady,
 )
@@ -75,10 +74,7 @@ class Server:
         return self.tell(JobSubmitted(id=id.encode(), session=session.encode(), **fields))
 
     def ended(self, id: str, worker: int = 1, outcome: str = "done") -> list[Instruction]:
-        return self.tell(FrameEnded(id.encode(), worker, outcome))
-
-    def job_ended(self, id: str, worker: int = 1, outcome: str = "done") -> list[Instruction]:
-        return self.tell(JobEnded(id.encode(), worker, outcome))
+        return self.tell(WorkEnded(id.encode(), worker, outcome))
 
     def wants(self, job: str, task: int) -> list[Instruction]:
         return self.tell(TurnWanted(job.encode(), task, 2.0))
@@ -121,7 +117,7 @@ def test_a_frame_that_must_wait_is_told_its_position(server: Server) -> None:
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartFrame(b"b", 1, 3.0, 1)]
 
 
-def test_a_worker_runs_as_many_frames_as_it_has_slots() -> None:
+def test_a_worker_runs_as_many_frames_at_once_as_its_depth() -> None:
     server = Server()
     server.session("ann")
     for id in "abc":
@@ -138,7 +134,6 @@ def test_an_answer_that_nobody_owes_changes_nothing(server: Server) -> None:
     server.frame("a")
     assert server.ended("b") == []
     assert server.ended("a", worker=2) == []
-    assert server.job_ended("a") == []
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert server.ended("a") == []
 
@@ -367,7 +362,7 @@ def test_a_closed_session_leaves_nothing_waiting_or_running(server: Server) -> N
     instructions = server.tell(SessionClosed(b"ann"))
     assert set(instructions) == {Stop(b"a", 1), AnswerCancelled(b"b", b"ann", "session"), Stop(b"c", 1)}
     assert server.ended("a", outcome="stopped") == [AnswerCancelled(b"a", b"ann", "session")]
-    assert server.job_ended("c", outcome="stopped") == [AnswerCancelled(b"c", b"ann", "session")]
+    assert server.ended("c", outcome="stopped") == [AnswerCancelled(b"c", b"ann", "session")]
     assert server.scheduler.idle
     server.session("ann")
 
@@ -607,7 +602,7 @@ def test_a_job_paints_when_it_holds_a_slot(server: Server) -> None:
     assert server.wants("shot", 1) == []
     assert server.tell(TurnEnded(b"shot", 0)) == [GrantTurn(b"shot", 1, 1)]
     assert server.tell(TurnEnded(b"shot", 1)) == []
-    assert server.job_ended("shot") == [ForwardAnswer(b"shot", b"ann")]
+    assert server.ended("shot") == [ForwardAnswer(b"shot", b"ann")]
     assert server.scheduler.idle
 
 
@@ -631,14 +626,14 @@ def test_a_stopped_job_is_granted_no_slot_any_more(server: Server) -> None:
     assert server.cancel("shot") == [Stop(b"shot", 1)]
     assert server.wants("shot", 1) == []
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
-    assert server.job_ended("shot", outcome="stopped") == [AnswerCancelled(b"shot", b"ann", "asked")]
+    assert server.ended("shot", outcome="stopped") == [AnswerCancelled(b"shot", b"ann", "asked")]
 
 
 def test_a_worker_has_two_jobs_open_and_the_third_waits(server: Server) -> None:
     server.job("a")
     server.job("b")
     assert server.job("c") == [Wait(b"c", b"ann", 1)]
-    assert server.job_ended("a") == [ForwardAnswer(b"a", b"ann"), StartJob(b"c", 1, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartJob(b"c", 1, 1)]
 
 
 def test_jobs_go_where_the_fewest_are() -> None:
@@ -656,9 +651,9 @@ def test_a_user_without_a_job_never_waits_for_anothers_whole_shot(server: Server
         server.job(id)
     assert server.job("bobs", session="bob") == [StartJob(b"bobs", 1, 1)]
     assert server.job("more", session="bob") == [Wait(b"more", b"bob", 2)]
-    server.job_ended("a")
+    server.ended("a")
     # Ann has one open, bob one: the one who came first is next.
-    assert server.job_ended("b") == [ForwardAnswer(b"b", b"ann"), StartJob(b"c", 1, 1)]
+    assert server.ended("b") == [ForwardAnswer(b"b", b"ann"), StartJob(b"c", 1, 1)]
 
 
 def test_a_job_whose_worker_dies_is_resumed(server: Server) -> None:
@@ -860,7 +855,7 @@ def test_the_jobs_of_one_user_do_not_starve_the_frames_of_another() -> None:
     for task in range(1, 21):
         server.wants("shot", task)
         ended = (
-            TurnEnded(b"shot", running.number) if isinstance(running, GrantTurn) else FrameEnded(running.id, 1, "done")
+            TurnEnded(b"shot", running.number) if isinstance(running, GrantTurn) else WorkEnded(running.id, 1, "done")
         )
         running = next(each for each in server.tell(ended) if isinstance(each, GrantTurn | StartFrame))
         granted += isinstance(running, GrantTurn)

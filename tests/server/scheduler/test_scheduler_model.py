@@ -20,11 +20,9 @@ from impasto.server.scheduler.events import (
     CancelAsked,
     Draining,
     ForwardAnswer,
-    FrameEnded,
     FrameSubmitted,
     GrantTurn,
     Instruction,
-    JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
@@ -39,6 +37,7 @@ from impasto.server.scheduler.events import (
     TurnEnded,
     TurnWanted,
     Wait,
+    WorkEnded,
     WorkerExited,
     WorkerReady,
 )
@@ -282,9 +281,9 @@ class Life(RuleBasedStateMachine):
         id = sorted(ids)[pick % len(ids)]
         stopped = self.asked[id].stopped
         worker = self.leave_worker(id)
-        self.tell(FrameEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
+        self.tell(WorkEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
         assert self.terminals[id] == 1
-        assert self.tell(FrameEnded(id, worker, "done")) == []
+        assert self.tell(WorkEnded(id, worker, "done")) == []
 
     @precondition(lambda self: self.of(job=True))
     @rule(pick=PICK)
@@ -315,7 +314,7 @@ class Life(RuleBasedStateMachine):
         id = sorted(ids)[pick % len(ids)]
         stopped = self.asked[id].stopped
         worker = self.leave_worker(id)
-        self.tell(JobEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
+        self.tell(WorkEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
         assert self.terminals[id] == 1
 
     @precondition(lambda self: self.asked)
@@ -413,9 +412,9 @@ class Life(RuleBasedStateMachine):
         # Nobody starves: each round ends what runs, so that as many rounds as there is work are enough.
         for _ in range(len(self.asked) + 1):
             for id in self.of(job=True):
-                self.tell(JobEnded(id, self.leave_worker(id), "done"))
+                self.tell(WorkEnded(id, self.leave_worker(id), "done"))
             for id in self.of(job=False):
-                self.tell(FrameEnded(id, self.leave_worker(id), "done"))
+                self.tell(WorkEnded(id, self.leave_worker(id), "done"))
         assert not self.asked
         for session in list(self.sessions):
             self.tell(SessionClosed(session))
