@@ -33,7 +33,6 @@ PREFIX: Final = "impasto"
 NAMED = re.compile(PREFIX + r"-(\d+)-[0-9a-f]{16}")
 POPULATE_WRITE: Final = getattr(mmap, "MADV_POPULATE_WRITE", 23)
 """Linux 5.14 and newer; older kernels refuse the number and fault the pages in one by one."""
-F_GET_SEALS: Final = 1034
 NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 
 

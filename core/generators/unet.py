@@ -208,12 +208,3 @@ def same_for_each_cell(weight: Tensor, cell: int) -> None:
     """Give the `cell` output channels that one pixel-shuffle spreads over a cell the same weights, in place."""
     groups = weight.view(-1, cell, *weight.shape[1:])
     groups.copy_(groups[:, :1].expand_as(groups).clone())
-
-
-def identity_unet(config: UNetConfig) -> UNet:
-    """A whole network whose head gives gain 1 and bias 0 everywhere, so that the plate comes back unchanged."""
-    net = UNet(config)
-    with torch.no_grad():
-        net.head.kernel.zero_()
-        net.head.point.zero_()
-    return net

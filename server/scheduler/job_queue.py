@@ -31,11 +31,6 @@ class JobQueue:
     def __len__(self) -> int:
         return self._length
 
-    @property
-    def open(self) -> int:
-        """Jobs that are open on a worker."""
-        return sum(self._open.values())
-
     def waiting_of(self, user: str) -> int:
         """Jobs of this user that wait."""
         return sum(len(queue) for (owner, _), queue in self._queues.items() if owner == user)

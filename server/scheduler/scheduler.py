@@ -42,7 +42,6 @@ The rules, and where they are kept:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from impasto.server.protocol.limits import Limits
@@ -85,18 +84,6 @@ from impasto.server.scheduler.workers import ScheduledFrame, Worker
 SOONEST_S: Final = 0.1
 LATEST_S: Final = 30.0
 """The shortest and the longest time after which a client is told to try again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much work the workers have, of all sessions or of one."""
-
-    queued: int
-    """Requests and jobs that wait for a worker."""
-    running: int
-    """Frames that are being painted, of requests and of jobs."""
-    jobs: int
-    """Shot jobs that are open on a worker."""
 
 
 class Scheduler:
@@ -151,20 +138,6 @@ class Scheduler:
         """When a `Tick` is due: a deadline, a hang, the end of a quarantine; None for never."""
         times = (self._deadlines.next(), self._quarantine.next_end(), self._placement.next_hang())
         return min([time for time in times if time is not None], default=None)
-
-    @property
-    def load(self) -> Load:
-        """How much work the workers have now."""
-        return Load(self._waiting_frames + len(self._job_queue), len(self._placement.running), self._job_queue.open)
-
-    def load_of(self, session: bytes) -> Load:
-        """How much of that belongs to this session; nothing for an unknown one."""
-        credit = self._sessions.get(session)
-        works = list(credit.works.values()) if credit is not None else []
-        placed = [work for work in works if work.worker is not None]
-        tasks = sum(task.worker is not None for work in placed for task in work.tasks.values())
-        jobs = sum(isinstance(work.asked, JobSubmitted) for work in placed)
-        return Load(len(works) - len(placed), tasks, jobs)
 
     @property
     def idle(self) -> bool:

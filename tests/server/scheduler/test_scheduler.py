@@ -38,7 +38,7 @@ from impasto.server.scheduler.events import (
     WorkerExited,
     WorkerReady,
 )
-from impasto.server.scheduler.scheduler import Load, Scheduler
+from impasto.server.scheduler.scheduler import Scheduler
 
 TERMINAL = (ForwardAnswer, Refuse, AnswerCancelled, AnswerExpired)
 
@@ -104,7 +104,6 @@ def started(instructions: list[Instruction]) -> list[str]:
 
 def test_a_frame_starts_at_once_on_a_free_worker(server: Server) -> None:
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
-    assert server.scheduler.load == Load(queued=0, running=1, jobs=0)
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert server.scheduler.idle
 
@@ -145,17 +144,6 @@ def test_what_contradicts_an_earlier_event_is_an_error(server: Server) -> None:
             twice()
     with pytest.raises(ValueError, match="not open"):
         server.frame("b", session="nobody")
-
-
-def test_load_is_told_for_each_session(server: Server) -> None:
-    server.session("bob")
-    server.frame("a")
-    server.frame("b", session="bob")
-    server.job("c", session="bob")
-    assert server.scheduler.load == Load(queued=1, running=1, jobs=1)
-    assert server.scheduler.load_of(b"ann") == Load(queued=0, running=1, jobs=0)
-    assert server.scheduler.load_of(b"bob") == Load(queued=1, running=0, jobs=1)
-    assert server.scheduler.load_of(b"eve") == Load(0, 0, 0)
 
 
 # Credit and the bounds of the queue
