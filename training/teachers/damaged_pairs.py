@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.core.errors import TrainingError, UsageError
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.recipe import Recipe
-from impasto.training.teachers.degrade import chance_of, degraded, drawn_damage
+from impasto.training.teachers.degradation import chance_of, degraded, drawn_damage
 from impasto.training.teachers.pair_folder import MadePair, OnPair, PlannedPair, settings_by_name, sides_of, write_pairs
 
 RECIPE = Recipe(

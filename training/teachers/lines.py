@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
-from impasto.training.teachers.flats import smooth
+from impasto.training.teachers.flat_colour import smooth
 from impasto.training.teachers.strokes import smear
 
 FAINTEST, FULL = 0.004, 0.022

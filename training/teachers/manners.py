@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
-from impasto.training.teachers.flats import flattened, retoned, smooth, stepped
+from impasto.training.teachers.flat_colour import flattened, retoned, smooth, stepped
 from impasto.training.teachers.lines import drawn_lines
 from impasto.training.teachers.palette import LUMA, Palette
 from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction

@@ -17,7 +17,7 @@ import torch
 
 from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.core.frame import Samples
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.teachers.manners import MANNERS, Manner
 from impasto.training.teachers.pair_folder import (
     MadePair,

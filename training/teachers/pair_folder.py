@@ -12,7 +12,7 @@ import OpenImageIO as oiio
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Samples
-from impasto.training.data.plates import save_picture
+from impasto.training.data.teacher_plates import save_picture
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -85,7 +85,7 @@ def input_of_pairs(pairs: Sequence[Pair], recipe: Recipe, start: StartStyles, na
     """
     from impasto.training.data.pictures import as_float
     from impasto.training.objectives.pairs import task_for
-    from impasto.training.teachers.style import painted_by
+    from impasto.training.teachers.distillation import painted_by
 
     text = counted(len(pairs), "pair")
     if start.distil_from:
