@@ -404,7 +404,8 @@ def test_after_a_death_suspects_run_alone_so_that_the_innocent_is_cleared() -> N
     assert started(server.frame("beside")) == ["beside"]
 
 
-def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
+def with_a_suspect_among_others() -> Server:
+    """Frame `a` has killed worker 1 and waits; six frames of another user run on worker 2 or wait for it."""
     server = Server(Limits(interactive_frames=100))
     server.session("ann")
     server.session("bob")
@@ -414,6 +415,11 @@ def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
     for number in range(6):
         server.frame(f"b{number}", session="bob")
     server.lost(1)
+    return server
+
+
+def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
+    server = with_a_suspect_among_others()
     # The worker is kept free for it, and runs nothing beside it.
     assert started(server.ended("b0", 2)) == []
     assert started(server.ended("b1", 2)) == ["a"]
@@ -421,15 +427,7 @@ def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
 
 
 def test_a_worker_is_not_kept_free_for_a_suspect_that_was_cancelled() -> None:
-    server = Server(Limits(interactive_frames=100))
-    server.session("ann")
-    server.session("bob")
-    server.worker(1)
-    server.worker(2, depth=2)
-    server.frame("a")
-    for number in range(6):
-        server.frame(f"b{number}", session="bob")
-    server.lost(1)
+    server = with_a_suspect_among_others()
     server.ended("b0", 2)
     assert server.cancel("a") == [AnswerCancelled(b"a", b"ann", "asked"), StartFrame(b"b2", 2, 0.0, 1)]
 
