@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from impasto.core.errors import OutputError, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 BUNDLE: Final = "Impasto.ofx.bundle"
 BUILT: Final = Path(__file__).parent / "built"
@@ -53,7 +53,7 @@ PLIST: Final = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-@record
+@frozen_dataclass
 class Target:
     """A system that is built for."""
 
@@ -120,7 +120,7 @@ def zig_command(triple: str) -> list[str]:
     return [sys.executable, "-m", "ziglang", "cc", "-target", triple]
 
 
-@record
+@frozen_dataclass
 class Kind:
     """A file that is built: the plug-in, or the mini host."""
 

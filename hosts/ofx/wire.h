@@ -1,4 +1,4 @@
-/* A client of the render server on this machine, message by message as server/protocol/messages.py describes them:
+/* A client of the render server on this machine, message by message as server/protocol/messages describes them:
    one connection for the whole process, any number of threads, every wait with a time limit. */
 #ifndef IMPASTO_WIRE_H
 #define IMPASTO_WIRE_H
