@@ -98,8 +98,13 @@ class Extras:
 
 
 TAGS_OF_THE_FILE = frozenset(
-    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "creation_time"}
-)
+    {
+        "major_brand", "minor_version", "compatible_brands", "encoder", "software", "duration", "timecode",
+        "creation_time", "operational_pattern_ul", "uid", "generation_uid", "company_name", "product_name",
+        "product_version_num", "product_version", "application_platform", "product_uid", "toolkit_version_num",
+        "toolkit_version", "material_package_umid", "material_package_name", "file_package_umid", "modification_date",
+    }
+)  # fmt: skip
 """Tags that describe the file of a movie itself, or that are set from elsewhere."""
 
 

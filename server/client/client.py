@@ -39,11 +39,9 @@ from impasto.server.client.shots import follow_shot
 from impasto.server.client.transport import OpenTransport, SocketTransport
 from impasto.server.client.versions import require_minor
 from impasto.server.protocol.colour_configuration import with_configuration
+from impasto.server.protocol.field_types import Alpha, Dtype, Lane
 from impasto.server.protocol.messages import (
-    Alpha,
     AskStatus,
-    Dtype,
-    Lane,
     ListStyles,
     Picture,
     PreviewFound,
