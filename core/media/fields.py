@@ -47,7 +47,7 @@ def note_on_fields(path: str, order: FieldOrder, *, deinterlaces: bool) -> str:
     said = f"'{path}' is interlaced ({order} field first)"
     if deinterlaces:
         return f"{said}: it is deinterlaced by bwdif; --fields keep leaves the fields as they are"
-    return f"{said}: its fields are left as they are, and both are painted as one picture"
+    return f"{said}: its fields are left as they are, both in each picture"
 
 
 def deinterlaced(pictures: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
