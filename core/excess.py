@@ -7,6 +7,8 @@ of an HDR plate. Few pixels of a picture have any.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -51,3 +53,10 @@ def excess_beyond(samples: Pixels, exact: Samples, tolerance: float) -> Excess |
     amount -= samples.reshape(-1, 3).take(places, axis=0)
     amount *= np.float32(1 / greatest)
     return Excess(places, amount)
+
+
+def joined(parts: Sequence[Excess]) -> Excess | None:
+    """The excess of the pieces of a picture, in their order, as one; None for none."""
+    if not parts:
+        return None
+    return Excess(np.concatenate([each.places for each in parts]), np.concatenate([each.amount for each in parts]))

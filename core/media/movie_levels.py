@@ -58,16 +58,16 @@ def put_excess(frame: av.VideoFrame, pixels: Pixels, excess: Excess, coding: Cod
     A colour that has no codes is moved towards the clipped one until it has: players, which clip, show both alike.
     """
     forth, top = coding.from_rgb(), (1 << coding.bits) - 1
-    colour = pixels.reshape(-1, pixels.shape[2]).take(excess.places, axis=0)[:, None, :3].astype(np.float32)
+    colour = pixels.reshape(-1, pixels.shape[2]).take(excess.places, axis=0)[None, :, :3].astype(np.float32)
     scaled = np.column_stack([forth / np.iinfo(pixels.dtype).max, coding.neutral])
     inside = np.asarray(cv2.transform(colour, scaled), np.float32)
-    beyond = np.asarray(cv2.transform(np.ascontiguousarray(excess.amount)[:, None], forth), np.float32)
+    beyond = np.asarray(cv2.transform(np.ascontiguousarray(excess.amount)[None], forth), np.float32)
     share = _share_that_fits(inside, beyond, top)
     if share is not None:
         beyond *= share
     luma, lines = codes_of(frame, 0), lines_of(frame, 0)
     row = excess.places // luma.shape[1]
-    codes = inside[:, 0, 0] + beyond[:, 0, 0]
+    codes = inside[0, :, 0] + beyond[0, :, 0]
     lines.reshape(-1)[excess.places + row * (lines.shape[1] - luma.shape[1])] = np.rint(codes).clip(0, top)
     for index in (1, 2) if len(frame.planes) >= 3 else ():
         chroma = codes_of(frame, index)
@@ -75,18 +75,18 @@ def put_excess(frame: av.VideoFrame, pixels: Pixels, excess: Excess, coding: Cod
         chroma_row = row >> down.bit_length() - 1
         place = (excess.places - row * luma.shape[1] >> across.bit_length() - 1) + chroma_row * chroma.shape[1]
         moved = np.zeros(chroma.size, np.float32)
-        np.add.at(moved, place, beyond[:, 0, index] / np.float32(across * down))
+        np.add.at(moved, place, beyond[0, :, index] / np.float32(across * down))
         codes, lines = moved[place], lines_of(frame, index)
         place += chroma_row * (lines.shape[1] - chroma.shape[1])
         codes += lines.reshape(-1)[place]
         lines.reshape(-1)[place] = np.rint(codes).clip(0, top)
     if share is None:
         return None
-    return Excess(excess.places, np.asarray(excess.amount * (1 - share[:, 0]), np.float32))
+    return Excess(excess.places, np.asarray(excess.amount * (1 - share[0]), np.float32))
 
 
 def _share_that_fits(inside: Samples, beyond: Samples, top: int) -> Samples | None:
-    """How much of `beyond` can be added to codes (N, 1, 3) that lie within 0 and `top`; None where all of it can."""
+    """How much of `beyond` can be added to codes (1, N, 3) that lie within 0 and `top`; None where all of it can."""
     whole = inside + beyond
     if whole.min() >= -0.5 and whole.max() <= top + 0.5:
         return None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from impasto.core.errors import UnsupportedMedia
-from impasto.core.excess import excess_beyond
+from impasto.core.excess import excess_beyond, joined
 from impasto.core.frame import Excess, Pixels
 from impasto.core.media.movie_levels import Coding, put_excess
 from impasto.core.media.movie_planes import fill_plane, is_planar, native_codes
@@ -27,6 +27,8 @@ from impasto.core.media.movie_planes import fill_plane, is_planar, native_codes
 _ACCURATE = int(
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+_ROWS = 64
+"""Rows that are converted at once, so that the numbers between stay in the processor's cache."""
 LIMITED, FULL = 1, 2
 """AVColorRange."""
 _LIMITED_WHITE, _FULL_WHITE = 65283, 65280
@@ -97,27 +99,34 @@ class PixelDecoder:
         layout = Layout.of(frame.format.name)
         if layout.rgb:
             return self._rgb(frame, layout), None
-        codes, shift = self._codes(frame, layout)
+        planes, shift = self._planes(frame, layout)
         dtype, depth, greatest = (np.uint16, cv2.CV_16U, 65535) if layout.bits > 8 else (np.uint8, cv2.CV_8U, 255)
         matrix = Coding(layout.bits, self.full_range, self.matrix).to_rgb(greatest)
         matrix[:, :3] /= 1 << shift
-        exact = np.asarray(cv2.transform(codes.astype(np.float32), matrix), np.float32)
-        pixels: Pixels = np.asarray(cv2.add(exact, np.zeros(4), dtype=depth))
-        excess = excess_beyond(pixels, exact, 0.5 * greatest / (1 << layout.bits))
+        height, width = planes[0].shape
+        pixels: Pixels = np.empty((height, width, 3), dtype)
+        found: list[Excess] = []
+        for top in range(0, height, _ROWS):
+            codes = np.asarray(cv2.merge([plane[top : top + _ROWS] for plane in planes]), np.float32)
+            exact = np.asarray(cv2.transform(codes, matrix), np.float32)
+            rows = pixels[top : top + _ROWS]
+            cv2.add(exact, np.zeros(4), dst=rows, dtype=depth)
+            excess = excess_beyond(rows, exact, 0.5 * greatest / (1 << layout.bits))
+            if excess is not None:
+                found.append(Excess(excess.places + top * width, excess.amount))
         if layout.alpha:
             pixels = np.concatenate([pixels, self._alpha(frame, layout, np.dtype(dtype))[..., None]], axis=2)
-        return pixels, excess
+        return pixels, joined(found)
 
-    def _codes(self, frame: av.VideoFrame, layout: Layout) -> tuple[Pixels, int]:
-        """Y, Cb and Cr of every pixel as codes (H, W, 3), and by how many bits they are shifted to the left."""
+    def _planes(self, frame: av.VideoFrame, layout: Layout) -> tuple[list[Pixels], int]:
+        """Y, Cb and Cr of every pixel as codes (H, W), and by how many bits they are shifted to the left."""
         if is_planar(layout.name) and not layout.subsampled_x and not layout.subsampled_y:
             luma = native_codes(frame, 0)
             if len(frame.planes) >= 3:
-                return np.asarray(cv2.merge([luma, native_codes(frame, 1), native_codes(frame, 2)])), 0
-            neutral = np.full_like(luma, 1 << (layout.bits - 1))
-            return np.asarray(cv2.merge([luma, neutral, neutral])), 0
+                return [luma, native_codes(frame, 1), native_codes(frame, 2)], 0
+            return [luma, *[np.full_like(luma, 1 << (layout.bits - 1))] * 2], 0
         wide = self._reformatted(frame, "yuv444p16le", FULL if self.full_range else LIMITED)
-        return np.asarray(cv2.merge([native_codes(wide, index) for index in range(3)])), 16 - layout.bits
+        return [native_codes(wide, index) for index in range(3)], 16 - layout.bits
 
     def _alpha(self, frame: av.VideoFrame, layout: Layout, dtype: np.dtype[Any]) -> Pixels:
         if is_planar(layout.name):
