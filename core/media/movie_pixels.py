@@ -179,7 +179,7 @@ class PixelEncoder:
         Levels above white and below black (`excess`) go as far beyond as there are codes; RGB has none.
         """
         layout = self._layout
-        pixels = _with_channels(pixels, layout.alpha)
+        pixels = np.ascontiguousarray(_with_channels(pixels, layout.alpha))
         if layout.bits <= 8 and pixels.dtype == np.uint16:
             pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
         elif layout.bits > 8 and pixels.dtype == np.uint8:
