@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from impasto.core.errors import NoSpace, OutputError, OutputExists
+from impasto.core.media.held_folder import open_file
 
 _TEMPORARY = re.compile(
     r"\.(?P<stem>.*)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,10})-[0-9a-f]{8}\.part(?P<extension>\.\w+|)"
@@ -149,7 +150,7 @@ def publish(temporary: str, path: str, *, replace: bool) -> None:
 def refuse_if_full(temporary: str, path: str) -> None:
     """Raise NoSpace if the file system takes no more bytes; libraries that fail to write seldom say why."""
     try:
-        with open(temporary, "ab") as stream:
+        with open(temporary, "ab", opener=open_file) as stream:
             stream.write(b"\0" * (1 << 16))
             stream.flush()
             os.fsync(stream.fileno())
@@ -164,7 +165,7 @@ def require_room(temporary: str, path: str, size: int) -> None:
     """
     try:
         if hasattr(os, "posix_fallocate"):
-            with open(temporary, "wb") as stream:
+            with open(temporary, "wb", opener=open_file) as stream:
                 os.posix_fallocate(stream.fileno(), 0, size)
         elif shutil.disk_usage(os.path.dirname(temporary) or ".").free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -193,7 +194,7 @@ def _rename_unless_there(temporary: str, path: str) -> None:
 
 def _sync(path: str) -> None:
     # Windows syncs only what is open for writing; folders can be opened for reading alone.
-    descriptor = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY) if os.path.isdir(path) else open_file(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

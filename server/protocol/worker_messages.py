@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from impasto.core.record import record
-from impasto.server.protocol.limits import PIXELS
+from impasto.server.protocol.limits import ARRAY_ITEMS, PIXELS
 from impasto.server.protocol.messages import (
     Count,
     DeviceFacts,
@@ -90,6 +90,8 @@ class RunShot:
     """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
     pixels: Count = PIXELS
     """How many the plate, the resized plate and the result may have."""
+    roots: Annotated[tuple[Words, ...], Many(ARRAY_ITEMS)] = ()
+    """Folders below which every path of the job lies and is opened; none where the client may name any path."""
 
 
 @record
