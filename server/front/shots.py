@@ -123,7 +123,8 @@ class PendingShot(PendingRequest):
         """Send the job to its worker; from the second attempt on it resumes."""
         assert self.worker is not None
         self.sent = True
-        roots = () if self.session.local else tuple(str(root.folder) for root in self.context.roots.values())
+        named = tuple(str(root.folder) for root in self.context.roots.values())
+        roots = self.request.job.within if self.session.local else named
         message = worker_messages.RunShot(
             self.request, str(self.style.path), self.attempt, self.opened, self.context.limits.pixels, roots
         )

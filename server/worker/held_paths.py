@@ -1,5 +1,6 @@
 """The paths of a job below roots, in folders that are held open: who swaps one for a link meanwhile gains nothing.
 
+Roots are those of the server, or for a client of this machine the folders that its job names (`ShotJob.within`).
 Every folder is opened by its name in the one above, beginning at the root and never through a link. That is what
 `openat2` does for paths without '..'. What is left, the name of a file or of a sequence, is opened by the readers and
 writers without following a link (`core/media/held_folder.py`).
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ class HeldJob:
 
 @contextmanager
 def held_job(job: ShotJob, roots: Sequence[str]) -> Iterator[HeldJob]:
-    """Hold the folders of a job while the block runs; without roots the job stays as it is.
+    """Hold the folders of a job while the block runs; without roots, and on Windows, the job stays as it is.
 
     Errors of the block name the folders. NotPermitted for a path that is not below a root, or leads through a link;
     UnreadableMedia for one that is not there.
@@ -57,7 +59,7 @@ def held_job(job: ShotJob, roots: Sequence[str]) -> Iterator[HeldJob]:
         return held_path(folders[folder], name) if os.path.isdir(DESCRIPTORS) else path
 
     try:
-        held = HeldJob(job.with_paths(hold) if roots else job, folders)
+        held = HeldJob(job.with_paths(hold) if roots and sys.platform != "win32" else job, folders)
         try:
             yield held
         except ImpastoError as error:
@@ -74,6 +76,7 @@ def _open(path: str, roots: Sequence[str], *, make: bool) -> int:
         raise NotPermitted(f"expected a path below a root of the server, got '{path}'")
     root = max(below, key=len)
     try:
-        return open_folder(Path(root), Path(path).relative_to(root).parts[:-1], path, make=make)
+        # The root itself is where its owner says, which may be behind a link.
+        return open_folder(Path(root).resolve(), Path(path).relative_to(root).parts[:-1], path, make=make)
     except FileNotFoundError:
         raise UnreadableMedia(f"expected a file at '{path}', found none; check the path below the root") from None

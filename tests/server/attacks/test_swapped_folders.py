@@ -123,6 +123,23 @@ def test_folders_of_a_result_are_made_without_following_a_link(place: Place) -> 
         assert (place.out / "new" / "inner").is_dir()
 
 
+@pytest.mark.parametrize("which", ["plates", "out"])
+def test_a_client_of_this_machine_can_have_links_refused(which: str, place: Place) -> None:
+    """As `impasto watch` does: what it looked at may be a link by the time that the server opens it."""
+    job = ShotJob(
+        RenderSettings("echo"),
+        str(place.plates / "mine" / "x.####.png"),
+        str(place.out / "mine" / "o.####.png"),
+        within=(str(place.plates), str(place.out)),
+    )
+    place.swap(getattr(place, which))
+    with served() as server, WireClient(server.folder, hello=True) as client:
+        client.send(client.data, SubmitShot(secrets.token_bytes(16), job))
+        failed, _ = client.answer()
+    assert failed.error.code == "not_permitted"
+    place.require_untouched()
+
+
 def test_a_job_of_this_machine_keeps_its_paths(place: Place) -> None:
     job = place.admitted().request.job
     with held_job(job, ()) as held:
