@@ -71,7 +71,7 @@ def agrees(
         return False
     if stored.get(MOTION_STAMPS) != motion_stamps:
         return False
-    if GUIDES in stored and stored.get(GUIDE_STAMPS) != _stamps(json.loads(stored[GUIDES])):
+    if GUIDES in stored and stored.get(GUIDE_STAMPS, "") != _noted_stamps(stored[GUIDES]):
         return False
     return all(
         stored.get(noted_stamp) == stamp(stored[noted])
@@ -84,9 +84,17 @@ def stamp(path: str) -> str:
     """Size and time of change of a file, which differ where a plate was rendered anew; '' where there is no file."""
     try:
         facts = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a noted path may hold anything
         return ""
     return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def _noted_stamps(paths: str) -> str | None:
+    """The stamps of the paths that a frame names as JSON, None where it names none: the frame may be anybody's."""
+    try:
+        return _stamps([str(path) for path in json.loads(paths)])
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _stamps(paths: Sequence[str]) -> str:
