@@ -26,6 +26,7 @@ from impasto.core.media.commit import (
 from impasto.core.media.field_pixels import FieldEncoder
 from impasto.core.media.fields import FieldMarker, FieldOrder, said_of
 from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped
+from impasto.core.media.held_folder import name_to_open
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
@@ -74,6 +75,7 @@ class MovieWriter:
         folder, name = os.path.split(path)
         remove_abandoned(folder, lambda final: final == name)
         self._temporary = temporary_beside(path)
+        self._files = contextlib.ExitStack()
         self._open: _OpenMovie | None = None
         self._partial: str | None = None
         self._notes: tuple[str, ...] = ()
@@ -96,7 +98,8 @@ class MovieWriter:
         """Encode one frame; frames come in ascending order. Raises OutputError, NoSpace, UsageError."""
         try:
             if self._open is None:
-                self._open = _OpenMovie(self._temporary, self._path, self._shot, frame, self._speed)
+                name = self._files.enter_context(name_to_open(self._temporary, write=True))
+                self._open = _OpenMovie(name, self._path, self._shot, frame, self._speed)
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -124,6 +127,7 @@ class MovieWriter:
                 raise self._failure(failure) from failure
         finally:
             self._open = None
+            self._files.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
 
@@ -170,7 +174,7 @@ class _OpenMovie:
         self._delay = 0
         """Units of the time base after which the first picture is shown."""
         self._last = first.number - 1
-        self._output = av.open(temporary, "w", options=dict(self._kind.options))
+        self._output = av.open(temporary, "w", format=self._kind.muxer, options=dict(self._kind.options))
         try:
             self._stream = self._add_video(first)
             self._sound = self._add_sound()
@@ -380,7 +384,7 @@ def _read_back(temporary: str, final: str, written: int) -> tuple[frozenset[str]
     """Tags and pixel aspect of the finished movie, its packets counted: a full disk does not make every muxer fail."""
     found = 0
     try:
-        with av.open(temporary, "r") as container:
+        with name_to_open(temporary) as name, av.open(name, "r") as container:
             stream = container.streams.video[0]
             aspect = float(stream.sample_aspect_ratio or 1)
             held = frozenset(key.lower() for each in (container, *container.streams) for key in each.metadata)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from impasto.core.errors import IncompatibleServer
 from impasto.server.protocol.colour_configuration import BUILT_IN
-from impasto.server.protocol.limits import ANIMATION_MINOR, FIELDS_MINOR, OCIO_MINOR, RATE_MINOR
+from impasto.server.protocol.limits import ANIMATION_MINOR, FIELDS_MINOR, OCIO_MINOR, RATE_MINOR, WITHIN_MINOR
 from impasto.server.protocol.messages import ShotJob, Welcome
 
 _CONFIGURATION = "an OpenColorIO configuration of your own"
@@ -20,6 +20,7 @@ def require_minor(job: ShotJob, welcome: Welcome) -> None:
             (_CONFIGURATION, job.ocio not in ("", BUILT_IN), OCIO_MINOR),
             ("a frame rate", bool(job.rate), RATE_MINOR),
             ("the fields of movies", job.fields != "auto", FIELDS_MINOR),
+            ("folders that no link leads out of", bool(job.within), WITHIN_MINOR),
             ("parameters that change over a shot", bool(job.animated), ANIMATION_MINOR),
             ("guide layers", bool(job.guides), ANIMATION_MINOR),
             ("motion vectors", bool(job.motion), ANIMATION_MINOR),

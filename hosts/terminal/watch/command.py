@@ -243,8 +243,15 @@ class FolderWatcher:
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
         rate = "" if movie else self.job.rate  # a movie has its own
+        within = (self.source, self.target)  # what was looked at for links may be one when the server opens it
         return replace(
-            self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie, rate=rate
+            self.job,
+            input=source,
+            output=target,
+            overwrite=ours and movie,
+            resume=ours and not movie,
+            within=within,
+            rate=rate,
         )
 
     def _leave_link(self, path: str) -> None:
