@@ -173,7 +173,7 @@ def from_linear(pixels: Samples, space: PlateSpace) -> Samples:
     if space.is_working:
         return encode(pixels)
     if space.chromaticities is not None:
-        return _through_matrix(pixels, _inverse(matrix_to_rec709(space.chromaticities)))
+        return _through_matrix(pixels, _matrix_from_rec709(space.chromaticities))
     return _through_processor(pixels, _processors(space)[1])
 
 
@@ -376,6 +376,11 @@ def matrix_to_rec709(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
     else:
         adaptation = _bradford(source.sum(axis=1), target.sum(axis=1))
     return _inverse(target) @ adaptation @ source
+
+
+@lru_cache(maxsize=32)
+def _matrix_from_rec709(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
+    return _inverse(matrix_to_rec709(chromaticities))
 
 
 def _rgb_to_xyz(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:

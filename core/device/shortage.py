@@ -14,7 +14,7 @@ import torch
 from impasto.core.errors import OutOfMemory
 from impasto.core.frame import Frame
 
-BYTES_A_PIXEL = 139
+BYTES_A_PIXEL = 76
 """What a frame takes from samples to samples in small tiles: measured for `impasto.server.worker.memory_budget`."""
 SMALLEST_TILE_BYTES = 64 << 20
 """What the network takes for one of the smallest tiles, and the libraries besides."""

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.frame_rate import require_rate
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
-from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import (
     Cancelled,
     ShotDone,

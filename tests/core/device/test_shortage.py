@@ -69,7 +69,7 @@ def test_smaller_tiles_are_tried_and_give_the_same_picture(monkeypatch: pytest.M
     plate = frame(600, 700)
     engine = Engine("wheatfield-draft", device="cpu", precision="float32")
     whole = engine.render(plate)
-    monkeypatch.setattr(engine, "_net", failing_above(engine, 480 * 480, text))
+    monkeypatch.setattr(engine, "_net", failing_above(engine, 418 * 418, text))
     tiled = engine.render(plate)
     assert tiled.report.tile == 256
     assert "memory ran short" in tiled.report.notes[0]
