@@ -34,7 +34,7 @@ def unpremultiply(colour: Samples, alpha: Pixels) -> Samples:
     `coverage` is 0 the colour is unchanged.
     """
     divisor = np.where(is_covered(alpha), alpha, np.float32(1)).astype(np.float32, copy=False)
-    return colour / in_each_channel(divisor, colour.shape[2])
+    return np.asarray(colour / in_each_channel(divisor, colour.shape[2]), np.float32)
 
 
 def premultiply(colour: Samples, alpha: Pixels) -> Samples:
@@ -42,4 +42,4 @@ def premultiply(colour: Samples, alpha: Pixels) -> Samples:
 
     Where it is 0, a plate may hold light without a matte (glows, fire), which `restore` puts back.
     """
-    return colour * in_each_channel(alpha.astype(np.float32, copy=False), colour.shape[2])
+    return np.asarray(colour * in_each_channel(alpha.astype(np.float32, copy=False), colour.shape[2]), np.float32)

@@ -362,6 +362,8 @@ class DeviceFacts:
     device_bytes: Count
     """Memory in use on the device; 0 where it is the processor's own."""
     device_total_bytes: Count
+    eight_bit_precision: Name = ""
+    """Of results of 8 bits; empty where it is `precision`."""
 
 
 @record
@@ -708,6 +710,8 @@ class ShotDone:
     invalid_pixels: Count
     seconds: Seconds
     stages: Annotated[dict[Name, Seconds], Many(16)] = field(default_factory=dict)
+    precision: Name = ""
+    """What the network counted in; empty where no frame was painted."""
 
 
 @record
