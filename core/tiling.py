@@ -11,8 +11,8 @@ Painter = Callable[[Tensor], Tensor]
 """A picture (H, W, C) -> what a network makes of it, (H, W, n); see `impasto.core.generators.packed`."""
 
 AUTO_TILE = 1920
-"""Side of the tiles of pictures that are too large to be painted whole. 3840x2160 has four of them, which takes a ninth
-more work on the network and a third of the memory."""
+"""Side of the tiles of pictures that are too large to be painted whole. 3840x2160 has four of them, which takes a seventh
+more work of the network and a third of the memory."""
 
 WHOLE_PIXELS = {"cpu": 2560 * 1600}
 """Device -> pixels that it paints whole."""
