@@ -28,7 +28,7 @@ from impasto.core import colour
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
-from impasto.core.device.shortage import is_shortage, says_shortage
+from impasto.core.device.shortage import is_shortage, raises_out_of_memory
 from impasto.core.device.streams import on, streams_of
 from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
@@ -41,8 +41,8 @@ from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
-from impasto.core.style import Style, find_style, load_style
-from impasto.core.tiling import AUTO_TILE, TILE_LADDER, Painter, automatic_tile, run_tiled
+from impasto.core.style_file import Style, find_style, load_style
+from impasto.core.tiling import AUTO_TILE, SMALLER_TILES, Painter, automatic_tile, run_tiled
 from impasto.core.working_picture import by_strips, check_matte, to_plate, to_working
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
@@ -124,7 +124,7 @@ class Engine:
         """The painted frame; see `render`."""
         return self.render(frame, settings, matte=matte).frame
 
-    @says_shortage
+    @raises_out_of_memory
     def render(
         self,
         frame: Frame,
@@ -323,7 +323,7 @@ class Engine:
         """What `paint` makes of a picture, in ever smaller tiles while memory runs short, and the tile it took."""
         height, width = picture.shape[:2]
         first = self._first_tile(height, width)
-        smaller = [side for side in TILE_LADDER if side < (first or max(height, width))]
+        smaller = [side for side in SMALLER_TILES if side < (first or max(height, width))]
         ladder: list[int | None] = [first, *smaller] if self.style.card.tileable and self.tile != "off" else [None]
         for side in ladder:
             try:

@@ -11,8 +11,8 @@ Painter = Callable[[Tensor], Tensor]
 """A picture (H, W, C) -> what a network makes of it, (H, W, n); see `impasto.core.generators.packed`."""
 
 AUTO_TILE = 1920
-"""Side of the tiles of pictures that are too large to be painted whole. 3840x2160 has four of them, which takes a seventh
-more work of the network and a third of the memory."""
+"""Side of the tiles of pictures that are too large to be painted whole. 3840x2160 has four of them: a seventh more work
+for the network, in a third of the memory."""
 
 WHOLE_PIXELS = {"cpu": 2560 * 1600}
 """Device -> pixels that it paints whole."""
@@ -20,7 +20,7 @@ WHOLE_PIXELS = {"cpu": 2560 * 1600}
 WHOLE_PIXELS_ON_GPU = 4096 * 2304
 """A 4K frame fits whole into any GPU that is worth using."""
 
-TILE_LADDER = (2048, 1024, 512, 256)
+SMALLER_TILES = (2048, 1024, 512, 256)
 """Smaller and smaller tiles to try when memory runs out; the result is the same."""
 
 
