@@ -108,7 +108,7 @@ def render(width, height):
     return "painted"
 render(64, 64)
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + 400_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (taken + 300_000_000,) * 2)
 first = render(3840, 2160)
 fits = float(re.search(r"about ([\\d.]+) megapixels", first)[1]) if "about" in first else 0
 side = int((fits * 1e6) ** 0.5)
