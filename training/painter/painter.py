@@ -11,7 +11,7 @@ import numpy as np
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Samples
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.painter.picture import Painted, paint_picture
 from impasto.training.painter.pieces import Pieces, cut_pieces
 from impasto.training.painter.settings import UNIT_SIDE, PainterSettings

@@ -13,8 +13,8 @@ from impasto.core.working_picture import to_plate
 from impasto.training.data.coverage import thumbnail
 from impasto.training.data.keyframes import SEARCHED
 from impasto.training.data.pictures import seen_in
-from impasto.training.data.plates import shrunk
 from impasto.training.data.shots import NumberedFrames, spread
+from impasto.training.data.teacher_plates import shrunk
 from impasto.training.painter.carrying import StrokeTrack
 from impasto.training.painter.key_choice import frames_to_paint
 from impasto.training.painter.painter import Painter, fit_painter

@@ -11,7 +11,7 @@ import typer
 from impasto.core.errors import UsageError
 from impasto.hosts.events import RunWarning
 from impasto.hosts.terminal.paint.options import KEY_COUNT, KeyCount, PaintColour, PainterWishes, Stroke
-from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
 from impasto.hosts.terminal.train.run import device_text, joined_processes, open_run
