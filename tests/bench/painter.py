@@ -21,7 +21,7 @@ from impasto.core.frame import Samples
 from impasto.training.data.pictures import seen_in
 from impasto.training.data.shots import numbered_frames
 from impasto.training.data.teacher_plates import save_picture
-from impasto.training.painter.painter import fit_painter, load_painting
+from impasto.training.painter.key_painter import fit_painter, load_painting
 from impasto.training.painter.settings import UNIT_SIDE, PainterSettings
 
 SQUARE = 32

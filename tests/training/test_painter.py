@@ -16,7 +16,7 @@ from impasto.core.metrics import psnr
 from impasto.training.data.shots import numbered_frames
 from impasto.training.painter.direction import angles_and_coherence
 from impasto.training.painter.key_choice import frames_to_paint
-from impasto.training.painter.painter import Painter, fit_painter, load_painting, painting_notes
+from impasto.training.painter.key_painter import KeyPainter, fit_painter, load_painting, painting_notes
 from impasto.training.painter.settings import PainterSettings
 from impasto.training.painter.shot import painted_keys, pooled_plates
 from tests.training.pictures import save, smooth, write_frames
@@ -46,7 +46,7 @@ def scene(shift: int = 0) -> Samples:
     return np.asarray(np.clip(picture, 0, 1), np.float32)
 
 
-def painter_for(plate: Samples, painting: Samples, settings: PainterSettings = FEW) -> Painter:
+def painter_for(plate: Samples, painting: Samples, settings: PainterSettings = FEW) -> KeyPainter:
     return fit_painter(painting, [plate], (plate.shape[0], plate.shape[1]), settings)
 
 

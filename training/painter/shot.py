@@ -17,7 +17,7 @@ from impasto.training.data.shots import NumberedFrames, spread
 from impasto.training.data.teacher_plates import shrunk
 from impasto.training.painter.carrying import StrokeTrack
 from impasto.training.painter.key_choice import frames_to_paint
-from impasto.training.painter.painter import Painter, fit_painter
+from impasto.training.painter.key_painter import KeyPainter, fit_painter
 from impasto.training.painter.settings import PainterSettings
 
 POOLED = 12
@@ -26,7 +26,7 @@ POOL_SIDE = 320
 
 
 @dataclass(frozen=True, slots=True)
-class PaintedKey:
+class FinishedKey:
     """A painted frame, with everything else of its plate, and the share of its strokes that came from the key before.
 
     `carried` is None for the first key of a scene.
@@ -60,7 +60,7 @@ def painted_keys(
     pool: Sequence[Samples],
     settings: PainterSettings,
     input_space: str | None = None,
-) -> Iterator[PaintedKey]:
+) -> Iterator[FinishedKey]:
     """Paint some frames of a shot in the way of a painting (H, W, 3), ascending; `pool` is what `pooled_plates` gives.
 
     Strokes follow the frames between, and never pass a cut or a change of the picture's size. TrainingError for a
@@ -69,7 +69,7 @@ def painted_keys(
     wanted = set(numbers)
     if unknown := sorted(wanted - set(source.numbers)):
         raise TrainingError(f"expected some of {source.in_words()}, got {unknown[0]}; choose others")
-    painter: Painter | None = None
+    painter: KeyPainter | None = None
     track: StrokeTrack | None = None
     size, before = (0, 0), np.zeros((0, 0, 3), np.float32)
     for frame in source.read(number for number in source.numbers if min(wanted) <= number <= max(wanted)):
@@ -86,5 +86,5 @@ def painted_keys(
         carried = None if track is None else track.carried(before, target)
         painted = painter.paint(target, carried)
         share = None if carried is None else sum(map(len, carried)) / max(1, sum(map(len, painted.strokes)))
-        yield PaintedKey(to_plate(seen, painted.picture, strength=1.0), share)
+        yield FinishedKey(to_plate(seen, painted.picture, strength=1.0), share)
         track, before = StrokeTrack(painted.strokes, plate), target

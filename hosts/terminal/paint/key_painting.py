@@ -62,7 +62,7 @@ def paint_into(
     """
     from impasto.core.media.commit import committed, make_folder
     from impasto.core.media.picture_writer import write_picture
-    from impasto.training.painter.painter import load_painting, painting_notes
+    from impasto.training.painter.key_painter import load_painting, painting_notes
     from impasto.training.painter.shot import painted_keys, pooled_plates
 
     painting = load_painting(wishes.painting)

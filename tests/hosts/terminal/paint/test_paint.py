@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from impasto.core.media import open_reader
-from impasto.core.style import read_card
+from impasto.core.style_file import read_card
 from impasto.hosts.terminal.exit_codes import TRAINING, USAGE
 from tests.hosts.terminal.conftest import Impasto, names
 from tests.plates import soft_noise, write_sequence
@@ -75,6 +75,7 @@ def test_one_command_paints_keys_and_trains_on_them(impasto: Impasto) -> None:
         (("--painting", "nowhere.png"), TRAINING, "nowhere.png"),
         (("oil.png", "other/oil.png"), USAGE, "got 'oil' from"),
         (("empty",), TRAINING, "found none"),
+        (("tiny.png",), TRAINING, "at least 16 pixels on each side, got 8x8"),
     ],
 )
 def test_what_cannot_be_painted_is_one_sentence(
@@ -83,9 +84,10 @@ def test_what_cannot_be_painted_is_one_sentence(
     plates = shot("in")
     for folder in ("other", "empty"):
         Path(folder).mkdir()
+    cv2.imwrite("tiny.png", np.zeros((8, 8, 3), np.uint8))
     Path("other/oil.png").write_bytes(Path("oil.png").read_bytes())
     wishes = ("--painting", "oil.png", "-o", "keys") if "--painting" not in changed else ("-o", "keys")
     done = impasto("paint", plates, *wishes, *changed)
     assert done.code == code, done.err
     assert said in done.err.splitlines()[-1]
-    assert not names(Path("keys"))
+    assert all(name.startswith("plate.") for name in names(Path("keys")))

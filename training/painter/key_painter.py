@@ -22,12 +22,16 @@ SMALLEST_SIDE = 128
 """Pixels on a side of a painting below which it holds no brushwork."""
 LARGEST_SIDE = 4096
 """Long side at which a painting is read."""
+SMALLEST_PLATE = 16
+"""Pixels on a side of a plate below which there is nothing to paint."""
+SMALLEST_UNIT = 0.15
+"""Pixels of a unit below which a painting would be scaled down to nothing: strokes on tiny plates are broader."""
 GREY = 0.02
 """Mean difference between the channels of a painting below which it has no colour."""
 
 
 @dataclass(frozen=True, slots=True)
-class Painter:
+class KeyPainter:
     """What paints all pictures of a size alike."""
 
     settings: PainterSettings
@@ -57,20 +61,28 @@ def load_painting(path: Path) -> Samples:
 
 def fit_painter(
     painting: Samples, plates: Sequence[Samples], size: tuple[int, int], settings: PainterSettings
-) -> Painter:
-    """A painter for plates of (height, width), its one palette fitted on some of them; all (H, W, 3), working space."""
+) -> KeyPainter:
+    """A painter for plates of (height, width), its one palette fitted on some of them; all (H, W, 3), working space.
+
+    TrainingError for plates that are too small to paint.
+    """
+    if min(size) < SMALLEST_PLATE:
+        raise TrainingError(
+            f"expected plates of at least {SMALLEST_PLATE} pixels on each side, got {size[1]}x{size[0]}; "
+            "render them larger"
+        )
     palette = fit_palette(plates, [painting], tone=settings.tone, hue=settings.colour)
-    unit = float(np.sqrt(size[0] * size[1])) / UNIT_SIDE * settings.stroke
-    by = min(settings.enlarged, wanted_side(size, settings) / max(painting.shape[:2]))
+    unit = unit_of(size, settings)
+    by = min(settings.enlarged, unit * settings.painting_side / max(painting.shape[:2]))
     how = cv2.INTER_AREA if by < 1 else cv2.INTER_CUBIC
     scaled = np.asarray(cv2.resize(painting, None, fx=by, fy=by, interpolation=how), np.float32)
     pieces = tuple(cut_pieces(scaled, layer, unit, settings) for layer in settings.layers)
-    return Painter(settings, palette, pieces, unit)
+    return KeyPainter(settings, palette, pieces, unit)
 
 
-def wanted_side(size: tuple[int, int], settings: PainterSettings) -> float:
-    """Long side of the painting at which its strokes have their size on plates of (height, width)."""
-    return settings.painting_side * settings.stroke * float(np.sqrt(size[0] * size[1])) / UNIT_SIDE
+def unit_of(size: tuple[int, int], settings: PainterSettings) -> float:
+    """Pixels of a unit on plates of (height, width)."""
+    return max(SMALLEST_UNIT, settings.stroke * float(np.sqrt(size[0] * size[1])) / UNIT_SIDE)
 
 
 def painting_notes(painting: Samples, size: tuple[int, int], settings: PainterSettings) -> list[str]:
@@ -78,10 +90,10 @@ def painting_notes(painting: Samples, size: tuple[int, int], settings: PainterSe
     notes = []
     if float(np.ptp(painting, axis=2).mean()) < GREY:
         notes.append("the painting has no colour: so will be the keys, as far as --colour says; 0 keeps the plate's")
-    largest = max(painting.shape[:2])
-    if settings.enlarged * largest < 0.75 * wanted_side(size, settings):
+    largest, wanted = max(painting.shape[:2]), unit_of(size, settings) * settings.painting_side
+    if settings.enlarged * largest < 0.75 * wanted:
         notes.append(
             f"the painting is {largest} pixels long, which makes its brushwork small on these plates; a picture of "
-            f"{round(wanted_side(size, settings) / settings.enlarged)} pixels would give broader strokes"
+            f"{round(wanted / settings.enlarged)} pixels would give broader strokes"
         )
     return notes
