@@ -18,7 +18,7 @@ from impasto.training.painter.direction import angles_and_coherence
 from impasto.training.painter.key_choice import frames_to_paint
 from impasto.training.painter.key_painter import KeyPainter, fit_painter, load_painting, painting_notes
 from impasto.training.painter.settings import PainterSettings
-from impasto.training.painter.shot import painted_keys, pooled_plates
+from impasto.training.painter.shot import PaintingManner, painted_keys, pooled_plates
 from tests.training.pictures import save, smooth, write_frames
 
 SIZE = (144, 256)
@@ -104,7 +104,7 @@ def test_a_piece_that_shows_something_else_than_brushwork_is_left_out() -> None:
 def keys_of(folder: Path, plates: list[Samples], numbers: list[int]) -> list[tuple[Samples, float | None]]:
     codes = [np.rint(plate * 255).astype(np.uint8) for plate in plates]
     shot = numbered_frames(write_frames(folder / "p.####.png", codes), "plate")
-    keys = painted_keys(shot, numbers, stripes(), pooled_plates([shot]), FEW)
+    keys = painted_keys(shot, numbers, PaintingManner(stripes(), pooled_plates([shot]), FEW))
     return [(key.frame.part.pixels.astype(np.float32) / 255, key.carried) for key in keys]
 
 

@@ -26,6 +26,18 @@ POOL_SIDE = 320
 
 
 @dataclass(frozen=True, slots=True)
+class PaintingManner:
+    """In the way of which painting (H, W, 3) keys are painted, the plates that share its palette, and the settings.
+
+    `pool` is what `pooled_plates` gives.
+    """
+
+    painting: Samples
+    pool: Sequence[Samples]
+    settings: PainterSettings
+
+
+@dataclass(frozen=True, slots=True)
 class FinishedKey:
     """A painted frame, with everything else of its plate, and the share of its strokes that came from the key before.
 
@@ -56,12 +68,10 @@ def pooled_plates(sources: Sequence[NumberedFrames], input_space: str | None = N
 def painted_keys(
     source: NumberedFrames,
     numbers: Iterable[int],
-    painting: Samples,
-    pool: Sequence[Samples],
-    settings: PainterSettings,
+    manner: PaintingManner,
     input_space: str | None = None,
 ) -> Iterator[FinishedKey]:
-    """Paint some frames of a shot in the way of a painting (H, W, 3), ascending; `pool` is what `pooled_plates` gives.
+    """Paint some frames of a shot, ascending.
 
     Strokes follow the frames between, and never pass a cut or a change of the picture's size. TrainingError for a
     number that the shot does not have.
@@ -81,7 +91,7 @@ def painted_keys(
             track.follow(plate)
         if frame.number not in wanted:
             continue
-        painter = painter or fit_painter(painting, pool, size, settings)
+        painter = painter or fit_painter(manner.painting, manner.pool, size, manner.settings)
         target = painter.target(plate)
         carried = None if track is None else track.carried(before, target)
         painted = painter.paint(target, carried)

@@ -46,7 +46,7 @@ def paint(
     """
     with reporter_for(json=json) as reporter, Interrupts("" if json else "stopping after this picture") as interrupts:
         prepare_process()
-        from impasto.hosts.terminal.paint.key_painting import paint_into, shots_of
+        from impasto.hosts.terminal.paint.key_painting import KeyPlan, paint_into, shots_of
 
         begun = time.monotonic()
         shots = shots_of(plates)
@@ -56,7 +56,7 @@ def paint(
         from impasto.hosts.terminal.paint.frame_choice import asked_frames, chosen_of
 
         chosen = {0: asked_frames(frames, shots[0])} if frames is not None else chosen_of(shots, key_count, input_space)
-        done = paint_into(output, chosen, shots, wishes, reporter, interrupts, overwrite=overwrite)
+        done = paint_into(KeyPlan(output, shots, chosen, overwrite), wishes, reporter, interrupts)
         seconds = round(time.monotonic() - begun, 1)
         if interrupts.asked():
             reporter.show(RunCancelled(str(output), len(done), seconds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from impasto.hosts.terminal.interrupts import Interrupts
     from impasto.hosts.terminal.report import Reporter
     from impasto.training.data.shots import NumberedFrames
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlan:
+    """What is painted, {index of the shot: numbers of its frames}, and the folder for it."""
+
+    folder: Path
+    shots: Sequence[NumberedFrames]
+    chosen: Mapping[int, Sequence[int]]
+    overwrite: bool = False
 
 
 def shots_of(paths: Sequence[str]) -> list[NumberedFrames]:
@@ -45,17 +56,13 @@ def shots_of(paths: Sequence[str]) -> list[NumberedFrames]:
 
 
 def paint_into(
-    folder: Path,
-    chosen: Mapping[int, Sequence[int]],
-    shots: Sequence[NumberedFrames],
+    plan: KeyPlan,
     wishes: PainterWishes,
     reporter: Reporter,
     interrupts: Interrupts,
-    *,
-    overwrite: bool,
     on_key: Callable[[], object] = lambda: None,
 ) -> list[Path]:
-    """Paint the chosen frames, {index of the shot: numbers}, into a folder; the paths of those finished.
+    """Paint what is planned; the paths of the pictures finished. `on_key` is called after each.
 
     Each is PNG, or EXR where its plate is float, is there whole or not at all, and bears the number of its frame.
     Raises OutputExists, UsageError for two plates of one name, and what the readers, the painter and the writers raise.
@@ -63,24 +70,24 @@ def paint_into(
     from impasto.core.media.commit import committed, make_folder
     from impasto.core.media.picture_writer import write_picture
     from impasto.training.painter.key_painter import load_painting, painting_notes
-    from impasto.training.painter.shot import painted_keys, pooled_plates
+    from impasto.training.painter.shot import PaintingManner, painted_keys, pooled_plates
 
     painting = load_painting(wishes.painting)
-    names = _names(folder, chosen, shots)
-    if not overwrite:
+    names = _names(plan)
+    if not plan.overwrite:
         _require_free(list(names.values()))
-    make_folder(str(folder / "key"))
+    make_folder(str(plan.folder / "key"))
     begun, done = time.monotonic(), list[Path]()
-    first = shots[0]
+    first = plan.shots[0]
     title = wishes.painting.stem
-    reporter.show(RunStarted(first.path, str(folder), title, first.numbers[0], len(names), 0, 0, 0, None))
-    pool = pooled_plates(shots, wishes.input_space)
+    reporter.show(RunStarted(first.path, str(plan.folder), title, first.numbers[0], len(names), 0, 0, 0, None))
+    manner = PaintingManner(painting, pooled_plates(plan.shots, wishes.input_space), wishes.settings)
     noted: set[str] = set()
-    for index, numbers in chosen.items():
-        keys = painted_keys(shots[index], numbers, painting, pool, wishes.settings, wishes.input_space)
+    for index, numbers in plan.chosen.items():
+        keys = painted_keys(plan.shots[index], numbers, manner, wishes.input_space)
         for place, key in enumerate(keys):
             path = names[index, key.frame.number].with_suffix(_ending(key.frame))
-            with committed(str(path), replace=overwrite) as temporary:
+            with committed(str(path), replace=plan.overwrite) as temporary:
                 write_picture(temporary, str(path), key.frame)
             done.append(path)
             on_key()
@@ -104,22 +111,21 @@ def _ending(frame: Frame) -> str:
     return ".exr" if np.issubdtype(frame.part.pixels.dtype, np.floating) else ".png"
 
 
-def _names(
-    folder: Path, chosen: Mapping[int, Sequence[int]], shots: Sequence[NumberedFrames]
-) -> dict[tuple[int, int], Path]:
+def _names(plan: KeyPlan) -> dict[tuple[int, int], Path]:
     """Where each key goes, as PNG; a float plate wants another ending."""
     names: dict[tuple[int, int], Path] = {}
     taken: dict[str, str] = {}
-    for index, numbers in chosen.items():
+    for index, numbers in plan.chosen.items():
         for number in numbers:
-            stem = _stem(shots[index], number)
+            shot = plan.shots[index]
+            stem = _stem(shot, number)
             if stem in taken:
                 raise UsageError(
-                    f"expected plates of different names, got '{stem}' from '{taken[stem]}' and '{shots[index].path}'; "
+                    f"expected plates of different names, got '{stem}' from '{taken[stem]}' and '{shot.path}'; "
                     "paint them into folders of their own"
                 )
-            taken[stem] = shots[index].path
-            names[index, number] = folder / f"{stem}.png"
+            taken[stem] = shot.path
+            names[index, number] = plan.folder / f"{stem}.png"
     return names
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from impasto.hosts.events import RunCancelled
 from impasto.hosts.terminal.paint.frame_choice import chosen_of
-from impasto.hosts.terminal.paint.key_painting import paint_into, shots_of
+from impasto.hosts.terminal.paint.key_painting import KeyPlan, paint_into, shots_of
 from impasto.hosts.terminal.paint.options import PainterWishes
 from impasto.hosts.terminal.train.run import RunContext
 
@@ -34,11 +34,8 @@ def painted_on_first(folder: Path, plates: str, count: int, wishes: PainterWishe
     begun = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     shots = shots_of([plates])
-    chosen = chosen_of(shots, count, wishes.input_space)
-    done = paint_into(
-        folder, chosen, shots, wishes, run.reporter, run.interrupts,
-        overwrite=True, on_key=lambda: group.broadcast(PAINTING),
-    )  # fmt: skip
+    plan = KeyPlan(folder, shots, chosen_of(shots, count, wishes.input_space), overwrite=True)
+    done = paint_into(plan, wishes, run.reporter, run.interrupts, on_key=lambda: group.broadcast(PAINTING))
     stopped = run.interrupts.asked()
     group.broadcast(STOPPED if stopped else PAINTED)
     if stopped:
