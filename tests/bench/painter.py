@@ -4,6 +4,9 @@ Run as `python -m tests.bench.painter SHEET.png PAINTING… -- PLATE[@FRAME][#X,
 every painting, scaled to the pixels of 640x360. X, Y and SIDE mark a part (a small face, letters) in pixels of that
 size; beside SHEET.png comes SHEET-insets.png with these parts enlarged. Flats are the flattest quarter of a plate's
 squares of 32 pixels; their figure is the median standard deviation of luma in them, painted and in the plate.
+
+`python -m tests.bench.painter warp PAINTING SHOT FIRST LAST` paints every frame of a range instead, and prints the warp
+error of the plates and of the painted frames, and the share of strokes that each has from the one before.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import cv2
 import numpy as np
 
 from impasto.core.colour import LUMA
+from impasto.core.flicker import warp_error
 from impasto.core.frame import Samples
 from impasto.training.data.pictures import seen_in
 from impasto.training.data.shots import numbered_frames
 from impasto.training.data.teacher_plates import save_picture
 from impasto.training.painter.key_painter import fit_painter, load_painting
 from impasto.training.painter.settings import UNIT_SIDE, PainterSettings
+from impasto.training.painter.shot import PaintingManner, painted_keys, pooled_plates
 
 SQUARE = 32
 COLUMN = 480
@@ -42,6 +47,9 @@ class Plate:
 def main() -> None:
     """Paint everything, print the figures, write the sheets."""
     cv2.setNumThreads(1)
+    if sys.argv[1] == "warp":
+        print_warp(Path(sys.argv[2]), sys.argv[3], range(int(sys.argv[4]), int(sys.argv[5]) + 1))
+        return
     sheet, *others = sys.argv[1:]
     middle = others.index("--")
     plates = [load_plate(text) for text in others[middle + 1 :]]
@@ -63,6 +71,18 @@ def main() -> None:
     save_picture(Path(sheet), np.vstack(rows))
     if any(plate.part for plate in plates):
         save_picture(Path(sheet).with_name(f"{Path(sheet).stem}-insets.png"), np.vstack(insets))
+
+
+def print_warp(painting: Path, path: str, numbers: range) -> None:
+    """Paint a range of frames and print how steady they are."""
+    shot = numbered_frames(path, "plate")
+    manner = PaintingManner(load_painting(painting), pooled_plates([shot]), PainterSettings())
+    plates = [seen_in(frame, None).picture for frame in shot.read(numbers)]
+    keys = list(painted_keys(shot, numbers, manner))
+    painted = [seen_in(key.frame, None).picture for key in keys]
+    own, theirs = warp_error(plates, plates), warp_error(plates, painted)
+    print(f"warp error {own:.2f} of the plates, {theirs:.2f} painted: {theirs / own:.1f}x")
+    print("carried:", *(f"{key.carried:.2f}" for key in keys if key.carried is not None))
 
 
 def load_plate(text: str) -> Plate:
