@@ -87,6 +87,7 @@ def paint_into(
         keys = painted_keys(plan.shots[index], numbers, manner, wishes.input_space)
         for place, key in enumerate(keys):
             path = names[index, key.frame.number].with_suffix(_ending(key.frame))
+            _require_other_than(key.frame.source, path)
             with committed(str(path), replace=plan.overwrite) as temporary:
                 write_picture(temporary, str(path), key.frame)
             done.append(path)
@@ -140,6 +141,12 @@ def _stem(shot: NumberedFrames, number: int) -> str:
     if numbered is not None:
         return Path(numbered.path_of(number)).stem
     return f"{Path(shot.path).stem}.{number:04}" if is_shot(shot.path) else Path(shot.path).stem
+
+
+def _require_other_than(source: str, path: Path) -> None:
+    """OutputExists where a key would take the place of its plate."""
+    if path.exists() and os.path.exists(source) and os.path.samefile(source, path):
+        raise OutputExists(f"expected another folder than that of the input '{path}'; the input is never overwritten")
 
 
 def _require_free(paths: Sequence[Path]) -> None:

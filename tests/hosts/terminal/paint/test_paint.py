@@ -43,6 +43,8 @@ def test_keys_bear_the_numbers_of_their_frames_and_are_never_overwritten(impasto
     again = impasto(*command)
     assert (again.code, "--overwrite" in again.err) == (USAGE, True)
     assert impasto(*command, "--overwrite", "--json").events[-1]["frames"] == 2
+    onto = impasto("paint", plates, "--painting", "oil.png", "-o", "in", "--overwrite")
+    assert (onto.code, "the input is never overwritten" in onto.err) == (USAGE, True)
 
 
 def test_keys_of_float_plates_keep_the_light_above_white(impasto: Impasto) -> None:
