@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from impasto.core.icc import icc_parses
+from impasto.core.media.held_folder import open_file
+
 _LONGEST = 64 << 20
 """Bytes of one block beyond which the file is held to be damaged."""
 _EXIF = b"Exif\0\0"
 _ICC = b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
-_SHORTEST_PROFILE = 132
-"""Bytes of an ICC profile's header and of the number of its tags (ICC.1:2022, section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class MetadataBlocks:
 
 def metadata_blocks(path: str, format_name: str) -> MetadataBlocks:
     """The blocks of a JPEG or PNG that stand before its pixels; empty for other formats and for damaged ones."""
-    with open(path, "rb") as stream, suppress(struct.error):
+    with open(path, "rb", opener=open_file) as stream, suppress(struct.error):
         if format_name == "jpeg":
             return _jpeg_blocks(stream)
         if format_name == "png":
@@ -123,10 +124,3 @@ def _exif_parses(block: bytes) -> bool:
 
 def _iptc_parses(block: bytes) -> bool:
     return block[:1] == b"\x1c"
-
-
-def icc_parses(block: bytes) -> bool:
-    """Whether the block has the header of a profile and is as long as that says."""
-    if len(block) < _SHORTEST_PROFILE or block[36:40] != b"acsp":
-        return False
-    return int(struct.unpack_from(">I", block)[0]) <= len(block)

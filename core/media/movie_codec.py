@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import av
@@ -27,11 +27,18 @@ class Encoding:
     matrix: int | None = None
     """The matrix that the codec insists on (ITU-T H.273), None where it can be tagged."""
 
+    @property
+    def holds_fields(self) -> bool:
+        """Whether it can say that pictures hold two fields."""
+        return self.encoder == "ffv1" or self.encoder in _FIELD_FLAGS
+
 
 @dataclass(frozen=True, slots=True)
 class MovieContainer:
     """What a kind of movie file holds."""
 
+    muxer: str
+    """FFmpeg's name of it."""
     families: tuple[str, ...]
     """Codecs kept from the source, the default first."""
     audio: frozenset[str]
@@ -57,13 +64,19 @@ _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 _MP4_TEXT = frozenset({"mov_text"})
 CONTAINERS: Mapping[str, MovieContainer] = {
     ".mp4": MovieContainer(
-        ("h264", "hevc"), _MP4_AUDIO | {"opus", "flac"}, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
+        "mp4",
+        ("h264", "hevc"),
+        _MP4_AUDIO | {"opus", "flac"},
+        "aac",
+        options={"movflags": "+faststart"},
+        subtitles=_MP4_TEXT,
     ),
     ".m4v": MovieContainer(
-        ("h264", "hevc"), _MP4_AUDIO, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
+        "ipod", ("h264", "hevc"), _MP4_AUDIO, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
     ),
-    ".mov": MovieContainer(("h264", "hevc", "prores"), _MP4_AUDIO | _PCM, "aac", subtitles=_MP4_TEXT),
+    ".mov": MovieContainer("mov", ("h264", "hevc", "prores"), _MP4_AUDIO | _PCM, "aac", subtitles=_MP4_TEXT),
     ".mkv": MovieContainer(
+        "matroska",
         ("h264", "hevc", "ffv1", "prores"),
         _MP4_AUDIO | _PCM | {"opus", "vorbis", "flac", "dts", "truehd", "mp2"},
         "flac",
@@ -71,6 +84,7 @@ CONTAINERS: Mapping[str, MovieContainer] = {
         attachments=True,
     ),
     ".avi": MovieContainer(
+        "avi",
         ("mjpeg", "ffv1"),
         frozenset({"mp3", "ac3", "mp2", "pcm_s16le", "pcm_u8"}),
         "pcm_s16le",
@@ -79,7 +93,12 @@ CONTAINERS: Mapping[str, MovieContainer] = {
         timed=False,
     ),
     ".webm": MovieContainer(
-        ("vp9",), frozenset({"opus", "vorbis"}), "libopus", alpha="unassociated", subtitles=frozenset({"webvtt"})
+        "webm",
+        ("vp9",),
+        frozenset({"opus", "vorbis"}),
+        "libopus",
+        alpha="unassociated",
+        subtitles=frozenset({"webvtt"}),
     ),
 }
 
@@ -133,6 +152,16 @@ def choose_encoding(
     if family == "vp9":
         return Encoding("libvpx-vp9", _vp9_format(alpha, odd), {"crf": "18", "b": "0", "row-mt": "1", "cpu-used": "3"})
     return Encoding("mjpeg", "yuvj444p" if full_chroma else "yuvj420p", {"q": "2"}, full_range=True, matrix=5)
+
+
+def with_fields(encoding: Encoding) -> Encoding:
+    """The encoding for pictures that hold two fields, which needs a flag in some encoders."""
+    flags = _FIELD_FLAGS.get(encoding.encoder, "")
+    return replace(encoding, options={**encoding.options, "flags": flags}) if flags else encoding
+
+
+_FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct"}
+"""Encoders -> the flags by which they encode fields. FFV1 needs none, the others that are used here have no way."""
 
 
 def _family(container: MovieContainer, shot: ShotInfo, *, deep: bool, alpha: bool) -> str:

@@ -8,7 +8,6 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from impasto.core.errors import UsageError
 from impasto.core.frame import Frame
 
 ShotKind = Literal["still", "sequence", "movie", "stream"]
@@ -23,21 +22,6 @@ class FrameRange:
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and self.first <= number <= self.last
-
-    @classmethod
-    def parse(cls, text: str) -> FrameRange:
-        """'12', '10-20' or '-5-20' as a range; UsageError for anything else or a range that runs backwards."""
-        head, sep, tail = text[1:].partition("-")
-        try:
-            first = int(text[:1] + head)
-            last = int(tail) if sep else first
-        except ValueError:
-            raise UsageError(
-                f"expected frames as A-B or A, got '{text}'; give for example --frames 1001-1100"
-            ) from None
-        if last < first:
-            raise UsageError(f"expected the first frame before the last, got '{text}'; write {last}-{first}")
-        return cls(first, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +42,8 @@ class MovieFacts:
     """Whether players mirror the picture from left to right, after turning it."""
     mastering: str = ""
     """HDR10 static metadata, as the parameters of x265 that say it; empty where there is none."""
+    field_order: Literal["", "top", "bottom"] = ""
+    """The field that the frames, as they are handed out, show first; empty where they have none."""
 
 
 @dataclass(frozen=True, slots=True)
