@@ -9,7 +9,7 @@ a reader skips what it does not know; what is documented here is never removed o
 another meaning. Text is UTF-8. Nothing else is printed on standard output, and nothing that
 matters to a program on standard error.
 
-A run of `render` prints one `started`, then `frame` and `warning` in any number, then exactly one of
+A run of `render` or `paint` prints one `started`, then `frame` and `warning` in any number, then exactly one of
 `finished`, `cancelled` and `failed`; a run that cannot start prints `failed` alone. `train pairs` and
 `train keyframes` do the same with `step` in the place of `frame`. `styles` prints one `style` for each style,
 and `doctor` one `check` for each check, before their `finished` or `failed`. The exit code is the one of

@@ -47,6 +47,7 @@ class CommandEntry:
 
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
+    CommandEntry("paint", "Paint frames in the way of a painting.", "paint.command:paint"),
     CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
     CommandEntry("styles", "List the styles with size, halo and licence.", "style.listing:styles"),
     CommandEntry(

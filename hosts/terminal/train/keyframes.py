@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from impasto.core.errors import UsageError
 from impasto.hosts.events import RunWarning
+from impasto.hosts.terminal.paint.options import KEY_COUNT, KeyCount, PaintColour, PainterWishes, Stroke
 from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
@@ -19,10 +21,18 @@ from impasto.hosts.terminal.train.run_folder import require_folder
 @flattened
 def keyframes(
     plates: Annotated[str, typer.Option("--plates", metavar="SHOT", help="The shot: a movie, a sequence or a folder.")],
-    keys: Annotated[
-        Path, typer.Option("--keys", metavar="DIR", help="Folder of painted frames, named by their frame's number.")
-    ],
     options: RunOptions,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", metavar="DIR", help="Folder of painted frames, named by their frame's number."),
+    ] = None,
+    painting: Annotated[
+        Path | None,
+        typer.Option("--painting", metavar="FILE", help="Instead of keys: paint some in the way of this painting."),
+    ] = None,
+    key_count: KeyCount = KEY_COUNT,
+    stroke: Stroke = 1.0,
+    colour: PaintColour = 0.75,
     masks: Annotated[
         Path | None,
         typer.Option("--masks", metavar="DIR", help="Folder of masks by the same numbers: black is not painted."),
@@ -37,12 +47,20 @@ def keyframes(
     watches its folder renders with it at once, and hero.run/preview.png shows unpainted frames, plate and
     result. Ctrl-C ends the training and keeps the best so far; --resume goes on from there.
 
+    With --painting it chooses the frames and paints them itself, see `impasto paint`; they lie in hero.run/keys.
+
     A style that was trained with --guides wants the same layers of every frame that it paints: see `impasto render`.
     """
+    if (keys is None) == (painting is None):
+        raise UsageError(
+            f"expected --keys or --painting, got {'neither' if keys is None else 'both'}; give one of them"
+        )
     with open_run(options) as run:
-        require_folder(keys, "--keys")
+        if keys is not None:
+            require_folder(keys, "--keys")
         if masks is not None:
             require_folder(masks, "--masks")
+        from impasto.hosts.terminal.train.painted_keys import painted_on_first
         from impasto.training import loop
         from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
@@ -54,6 +72,12 @@ def keyframes(
         recipe, output, label = options.recipe(RECIPE), options.output, options.label()
         wishes = [GuideSpec.parse(each) for each in guides or ()]
         with joined_processes(process, options.device) as device:
+            if painting is not None:
+                keys = run.folder / "keys"
+                painter = PainterWishes(painting, stroke, colour, recipe.seed, input_space)
+                if not painted_on_first(keys, plates, key_count, painter, run):
+                    return
+            assert keys is not None
             painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
             for note in painted.notes:
                 show(RunWarning(note))

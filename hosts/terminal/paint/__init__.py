@@ -1,0 +1,1 @@
+"""`impasto paint`: keys of a shot in the way of a painting."""
