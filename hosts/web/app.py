@@ -45,8 +45,8 @@ PAGES: Final = (Page("look", "Look"), Page("live", "Live"), Page("runs", "Runs")
 def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The application.
 
-    Its state has `settings`; `client`, the session that all tabs share; `pictures`, the plates that are open; `training`,
-    what was started here; and `tickets` of the guard.
+    Its state has `settings`; `client`, the session that all tabs share; `pictures`, the plates that are open;
+    `training`, what was started here; and `tickets` of the guard.
 
     `extra_routes` come before the own ones; they pass the same guard.
     """
