@@ -51,6 +51,7 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
     UsageError for a port in use, or for a host that is not this machine.
     """
     host = settings.host.strip("[]")
+    listener: socket.socket | None = None
     try:
         found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(found[0], found[1])
@@ -58,6 +59,8 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
         listener.bind(found[4])
         listener.listen(128)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
                 f"expected port {settings.port} to be free, another program listens on it (`impasto web` perhaps, in "
@@ -73,7 +76,7 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
 def serve(
     app: Starlette, listener: socket.socket, *, on_ready: Callable[[], object] = lambda: None, open_page: str = ""
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. `on_ready` is called once the pages answer.
+    """Serve until Ctrl-C or SIGTERM, or until `app.state.stop()`. `on_ready` is called once the pages answer.
 
     With `open_page`, a path such as '/live', the user's browser opens it.
     """
@@ -93,8 +96,14 @@ def serve(
             app.state.tickets.add(ticket)
             webbrowser.open(f"{settings.base}{open_page}?token={ticket}")
 
+    server = _Server(config, ready)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    app.state.stop = stop
     with listener, suppress(KeyboardInterrupt):
-        _Server(config, ready).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

@@ -135,7 +135,8 @@ def connection(server: str | None, server_key: str | None) -> Callable[[], Clien
             return Client.connect(name=NAME)
         from impasto.server.auth import auth_folder, client_auth
 
-        return Client.connect(server, name=NAME, auth=client_auth(auth_folder(), server, server_key))
+        auth = client_auth(auth_folder(), server, server_key)
+        return Client.connect(server, name=NAME, auth=auth)
 
     return connect
 
