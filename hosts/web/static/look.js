@@ -281,6 +281,7 @@ const ACTIONS = {
   z: ["zoom", () => setActual(!state.actual)],
   p: ["play", () => state.path && setPlay(!strip.playing)],
   o: ["choose", () => picker.open()],
+  Escape: ["stop", () => Object.values(painters).forEach((each) => each.cancel()?.catch(() => {}))],
   d: ["draft", () => setDraft(!state.draft)],
   ArrowLeft: ["back", () => state.plate && goTo(state.plate.frame - 1)],
   ArrowRight: ["next", () => state.plate && goTo(state.plate.frame + 1)],

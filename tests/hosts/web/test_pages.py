@@ -188,6 +188,15 @@ def test_sliders_never_have_more_than_one_frame_under_way_and_end_at_the_newest(
     assert tab.evaluate("asked.at(-1).params") == {}
 
 
+def test_a_picture_that_takes_long_is_stopped(tab: Page, pages: Pages) -> None:
+    look_at(tab, pages)
+    tab.get_by_role("button", name="slow-400ms").first.click()
+    expect(tab.locator("#viewer")).to_have_class(having("waiting"))
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#problem")).to_contain_text("cancelled")
+    expect(tab.locator("#viewer")).not_to_have_class(having("waiting"))
+
+
 def test_two_styles_stand_beside_each_other(tab: Page, pages: Pages) -> None:
     look_at(tab, pages)
     tab.keyboard.press("c")

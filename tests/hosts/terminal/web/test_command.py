@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal.exit_codes import USAGE
+from impasto.hosts.terminal.failure import missing_package
 from impasto.hosts.terminal.web.command import named_folders
 from impasto.server.settings import Root
 from tests.hosts.terminal.conftest import IMPASTO, LIMIT_S, Impasto
@@ -42,6 +43,10 @@ def test_what_cannot_be_served_is_a_sentence(
     assert (done.code, done.out) == (USAGE, "")
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_package_of_the_pages_that_is_missing_names_its_extra() -> None:
+    assert "pip install 'impasto[web]'" in missing_package("starlette.applications").message
 
 
 def test_a_folder_bears_its_own_name_or_a_given_one(tmp_path: Path) -> None:
