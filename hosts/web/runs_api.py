@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -119,9 +121,12 @@ async def add_key(request: Request) -> Response:
         if name not in names and len(names) >= MOST_KEYS:
             raise UsageError(f"expected one to {MOST_KEYS} painted frames, got more; remove one first")
         folder.mkdir(exist_ok=True)
-        partial = folder / f".{name}.part"
-        partial.write_bytes(data)
-        partial.replace(folder / name)
+        if folder.is_symlink():
+            raise NotPermitted(f"expected a folder of its own for painted frames, '{folder.name}' is a link; remove it")
+        fd, partial = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        Path(partial).replace(folder / name)
         return _key_names(folder)
 
     return JSONResponse({"keys": await to_thread.run_sync(store)})
