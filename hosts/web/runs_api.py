@@ -155,10 +155,9 @@ async def start_training(request: Request) -> Response:
     if not await to_thread.run_sync(_key_names, keys):
         raise UsageError("expected at least one painted frame, got none; drop one in")
     output = settings.runs[root].folder / f"{name}{STYLE_ENDING}"
-    resume = asked.get("resume") is True
-    if not resume and (output.exists() or output.with_suffix(ENDING).exists()):
-        raise OutputExists(f"expected a new name, a style '{name}' is there already; choose another, or go on with it")
-    order = TrainingOrder(f"{root}:{name}{ENDING}", plates, keys, output, float(minutes), size, resume)
+    if output.exists() or output.with_suffix(ENDING).exists():
+        raise OutputExists(f"expected a new name, a style '{name}' is there already; choose another")
+    order = TrainingOrder(f"{root}:{name}{ENDING}", plates, keys, output, float(minutes), size)
     await to_thread.run_sync(request.app.state.training.start, order)
     return JSONResponse({"run": order.run})
 
