@@ -74,6 +74,7 @@ COMMANDS = (
         },
     ),
     CommandEntry("serve", "Run the render server until Ctrl-C.", "server.serve:serve"),
+    CommandEntry("web", "Open the pages of the render server: look, live, runs, server.", "web.command:web"),
     CommandEntry("status", "Show how the render server is.", "server.status:status"),
     CommandEntry("stop", "End the server once what runs is finished.", "server.stop:stop"),
     CommandEntry(
