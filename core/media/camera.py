@@ -23,6 +23,9 @@ _WIDTH, _HEIGHT, _RATE = 3, 4, 5
 _LOG_ERRORS = 2
 """cv2.utils.logging.LOG_LEVEL_ERROR."""
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 10.0
+_LIVE_TIMEOUT_S = 2.0
+_AT_ONCE = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+"""Options of FFmpeg for pictures that are shown as they come: nothing is held back, half a second is looked at."""
 
 
 class Capture(Protocol):
@@ -101,12 +104,20 @@ class CameraReader:
 class StreamReader:
     """A network stream (rtsp, http, udp, srt, …); frames as a movie's, until it ends or is closed."""
 
-    def __init__(self, url: str) -> None:
-        """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia."""
-        self._url = url
+    def __init__(self, url: str, *, live: bool = False) -> None:
+        """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia.
+
+        With `live` a frame comes as soon as it is there, frames of another size come as such, and silence of two
+        seconds ends the stream.
+        """
+        self._url, self._live = url, live
         options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+        read_timeout_s = _LIVE_TIMEOUT_S if live else _READ_TIMEOUT_S
+        open_timeout_s = _LIVE_TIMEOUT_S if live else _OPEN_TIMEOUT_S
         try:
-            self._container = open_address(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
+            self._container = open_address(
+                url, timeout=(open_timeout_s, read_timeout_s), options={**options, **_AT_ONCE} if live else options
+            )
         except UnreadableMedia as error:
             if not isinstance(error.__cause__, av.error.ProtocolNotFoundError):
                 raise
@@ -117,11 +128,14 @@ class StreamReader:
                 f"against an FFmpeg that has {name}; `impasto doctor` lists what there is"
             ) from error.__cause__
         try:
+            if live:  # threads for frames would hold back a frame each
+                stream_of(self._container).thread_type = av.codec.context.ThreadType.SLICE
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
             stream = stream_of(self._container)
             rate = stream.guessed_rate or stream.average_rate
-            self._converter = FrameConverter(url, facts, self._first, StreamFacts.of(stream, rate))
+            self._facts, self._rate = facts, rate
+            self._converter = self._converter_for(self._first)
         except BaseException:
             self._container.close()
             raise
@@ -144,13 +158,16 @@ class StreamReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, counted from 1 as they arrive. Raises UnreadableMedia when the connection fails."""
-        number = 1
+        number, size = 1, (self._first.width, self._first.height)
         yield self._converter(self._first, number)
         try:
             for decoded in decoded_pictures(self._container):
                 if self._closed:
                     return
                 number += 1
+                if self._live and (decoded.width, decoded.height) != size:
+                    size = decoded.width, decoded.height
+                    self._converter = self._converter_for(decoded)
                 yield self._converter(decoded, number)
         except (av.FFmpegError, OSError) as error:
             if not self._closed:
@@ -158,6 +175,10 @@ class StreamReader:
                     f"expected the stream '{self._url}' to go on, got '{error.strerror}' after {number} frames;"
                     " check the network and the source"
                 ) from error
+
+    def _converter_for(self, first: av.VideoFrame) -> FrameConverter:
+        """Of frames like this one."""
+        return FrameConverter(self._url, self._facts, first, StreamFacts.of(stream_of(self._container), self._rate))
 
     def close(self) -> None:
         """Hang up."""

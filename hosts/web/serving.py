@@ -71,9 +71,14 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
 
 
 def serve(
-    app: Starlette, listener: socket.socket, *, on_ready: Callable[[], object] = lambda: None, open_page: str = ""
+    app: Starlette,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], object] = lambda: None,
+    open_page: str = "",
+    ended: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. `on_ready` is called once the pages answer.
+    """Serve until Ctrl-C or SIGTERM, or until `ended` says so. `on_ready` is called once the pages answer.
 
     With `open_page`, a path such as '/live', the user's browser opens it.
     """
@@ -94,17 +99,20 @@ def serve(
             webbrowser.open(f"{settings.base}{open_page}?token={ticket}")
 
     with listener, suppress(KeyboardInterrupt):
-        _Server(config, ready).run(sockets=[listener])
+        _Server(config, ready, ended).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers."""
+    """Says when it answers, and asks ten times a second whether it is to end."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], ended: Callable[[], bool]) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self._on_ready, self._ended = on_ready, ended
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._ended() or await super().on_tick(counter)

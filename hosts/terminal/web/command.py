@@ -116,7 +116,7 @@ def named_folders(option: str, texts: list[str]) -> dict[str, Root]:
     return found
 
 
-def connection(server: str | None, server_key: str | None) -> Callable[[], Client]:
+def connection(server: str | None, server_key: str | None, name: str = NAME) -> Callable[[], Client]:
     """How the pages reach the render server: the user's own, started where none runs, or that of another machine.
 
     UsageError for a key without an address.
@@ -130,11 +130,11 @@ def connection(server: str | None, server_key: str | None) -> Callable[[], Clien
         if server is None:
             from impasto.hosts.terminal.server.own_server import replace_idle_server
 
-            replace_idle_server(NAME)
-            return Client.connect(name=NAME)
+            replace_idle_server(name)
+            return Client.connect(name=name)
         from impasto.server.auth import auth_folder, client_auth
 
-        return Client.connect(server, name=NAME, auth=client_auth(auth_folder(), server, server_key))
+        return Client.connect(server, name=name, auth=client_auth(auth_folder(), server, server_key))
 
     return connect
 

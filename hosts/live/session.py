@@ -1,0 +1,163 @@
+"""A live session: one source, one painter, any number of places where the pictures go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from types import TracebackType
+from typing import Protocol, Self
+
+from impasto.core.errors import ImpastoError, UsageError
+from impasto.core.record import record
+from impasto.hosts.live.clock import Clock, live_clock
+from impasto.hosts.live.display import LARGEST
+from impasto.hosts.live.figures import SessionFigures
+from impasto.hosts.live.governor import Quality
+from impasto.hosts.live.intake import USUAL_FPS, Intake
+from impasto.hosts.live.look import LookSetting, OfferedStyle, offered_styles
+from impasto.hosts.live.pictures import SoundChunk
+from impasto.hosts.live.pump import FramePainter, Outlet, Pump, PumpOptions
+from impasto.hosts.live.sinks.open import SinkOptions, open_sink
+from impasto.hosts.live.sinks.sink import SinkThread
+from impasto.hosts.live.sources import SourceAddress, SourceThread
+from impasto.server.protocol.messages import StyleFacts
+
+
+class SessionPainter(FramePainter, Protocol):
+    """A client of the server: it paints and knows the styles."""
+
+    def styles(self) -> tuple[StyleFacts, ...]: ...
+
+
+@record
+class SessionPlan:
+    """What a session is to be."""
+
+    source: SourceAddress
+    style: str
+    params: dict[str, float]
+    sinks: tuple[str, ...] = ()
+    """Addresses of sinks that are fed by threads of their own; the browser is none of them."""
+    fps: Fraction | None = None
+    latency_s: float = 0.15
+    quality: Quality = "auto"
+    largest: tuple[int, int] = LARGEST
+    overwrite: bool = False
+
+
+class LiveSession:
+    """Runs until it is closed, or its source is at its end, or no sink is left.
+
+    A sink that refuses does not end it while another is left; `refused` says which, and why.
+    """
+
+    def __init__(
+        self, plan: SessionPlan, painter: SessionPainter, outlets: Sequence[Outlet] = (), clock: Clock = live_clock
+    ) -> None:
+        """Open the source and the sinks, and begin. `outlets` are further places for pictures, of the caller's own.
+
+        Raises UnknownName for the style, what the source raises, and what the last sink raises where none opens.
+        """
+        self.plan = plan
+        self.setting = LookSetting(styles_of(painter), plan.style, plan.params, plan.quality)
+        self.intake = Intake(plan.source.text, clock)
+        self.refused: dict[str, ImpastoError] = {}
+        """Sink -> why it takes no pictures."""
+        self.clock = clock
+        """By which ages are measured."""
+        self._outlets = tuple(outlets)
+        self._source: SourceThread | None = None
+        with ExitStack() as opened:
+            if plan.source.kind != "browser":
+                self._source = SourceThread(plan.source, self.intake, plan.largest, rate=plan.fps, clock=clock)
+                opened.callback(self._source.close)
+            self._sinks = self._opened_sinks(opened)
+            self.intake.on_sound = self._hear
+            self._pump = Pump(
+                self.intake,
+                painter,
+                self.setting,
+                (*self._outlets, *self._sinks),
+                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps)),
+                clock,
+            )
+            opened.pop_all()
+        if self._source is not None:
+            self._source.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything that the source gave is shown, or no sink takes pictures any more."""
+        return self._pump.idle or self._none_left()
+
+    @property
+    def error(self) -> ImpastoError | None:
+        """Why it ended: the source cannot be read, or no sink is left."""
+        if self.intake.error is not None:
+            return self.intake.error
+        return next(reversed(self.refused_now().values()), None) if self._none_left() else None
+
+    def refused_now(self) -> dict[str, ImpastoError]:
+        """Sink -> why it takes no pictures, those that failed meanwhile among them."""
+        return self.refused | {sink.name: sink.error for sink in self._sinks if sink.error is not None}
+
+    def written(self) -> dict[str, int]:
+        """Sink -> pictures that it took."""
+        return {sink.name: sink.written for sink in self._sinks}
+
+    def figures(self) -> SessionFigures:
+        """How it goes."""
+        return self._pump.figures()
+
+    def close(self) -> None:
+        """Release the source, finish what is written, and end the threads."""
+        if self._source is not None:
+            self._source.close()
+        self._pump.close()
+        for sink in self._sinks:
+            sink.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _opened_sinks(self, opened: ExitStack) -> tuple[SinkThread, ...]:
+        fps = self.plan.fps or Fraction(self.intake.claimed_fps or USUAL_FPS).limit_denominator(1001)
+        options = SinkOptions(fps, self._source is not None and self._source.has_sound, self.plan.overwrite)
+        found = []
+        for address in self.plan.sinks:
+            try:
+                sink = SinkThread(open_sink(address, options), self.clock)
+            except UsageError:
+                raise  # what is asked for cannot work, here or anywhere
+            except ImpastoError as error:
+                self.refused[address] = error
+                continue
+            opened.callback(sink.close)
+            found.append(sink)
+        if self.refused and not found and not self._outlets:
+            raise next(reversed(self.refused.values()))
+        return tuple(found)
+
+    def _none_left(self) -> bool:
+        return not self._outlets and bool(self.plan.sinks) and not any(sink.wanted for sink in self._sinks)
+
+    def _hear(self, chunk: SoundChunk) -> None:
+        for sink in self._sinks:
+            sink.hear(chunk)
+
+
+def styles_of(painter: SessionPainter) -> dict[str, OfferedStyle]:
+    """The styles that can be painted live: those that see colour alone."""
+    return offered_styles(
+        [
+            (each.name, each.title, each.description, each.defaults, each.has_preview)
+            for each in painter.styles()
+            if not each.guides
+        ]
+    )
