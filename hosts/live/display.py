@@ -116,6 +116,6 @@ def _bent(linear: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Light above the knee towards 1, by the brightest channel, so that hue stays."""
     peak = np.maximum(linear.max(axis=2, keepdims=True), np.float32(1e-6))
     over = np.maximum(peak - KNEE, 0)
-    bent = np.minimum(peak, KNEE) + (1 - KNEE) * (1 - np.exp(-over / (1 - KNEE)))
+    bent = np.minimum(peak, KNEE) + (1 - KNEE) * over / (over + (1 - KNEE))  # as steep as a line where it begins
     result: npt.NDArray[np.float32] = (linear * (bent / peak)).astype(np.float32)
     return result

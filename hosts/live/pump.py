@@ -120,7 +120,9 @@ class Pump:
         self._trouble = "not painted yet: the style is being loaded"
         self._ages, self._costs = SpanOfValues(), SpanOfValues()
         self._fade: tuple[Picture, float] | None = None
-        """The last picture of the rung before, and when the fade began."""
+        """The last picture of the rung before, and when it was shown."""
+        self._rung: Rung | None = None
+        """Of the last painting."""
         self._last: ShownPicture | None = None
         """What the sinks got last."""
         self._painting: ShownPicture | None = None
@@ -263,11 +265,8 @@ class Pump:
         self._costs.add(now, float(seconds.get("server", cost_s)))
         self._usual_s = self._costs.share(now, 0.5)
         with self._lock:
-            if sent.rung != self._governor.rung or not self._governor.painted(now, cost_s, now - sent.plate.taken_s):
-                return
-        self._usual_s = 0.0
-        if (last := self._last) is not None and not last.mark:
-            self._fade = last.pixels, now
+            if sent.rung == self._governor.rung and self._governor.painted(now, cost_s, now - sent.plate.taken_s):
+                self._usual_s = 0.0
 
     def _failed(self, sent: _Sent, error: ImpastoError) -> None:
         with self._lock:
@@ -298,6 +297,9 @@ class Pump:
             sent, future = found
             with future.result() as result:
                 pixels = np.ascontiguousarray(result.pixels[..., :3]).copy()
+            if sent.rung != self._rung and self._painting is not None and not self._silent(self._clock()):
+                self._fade = self._painting.pixels, self._last_painted_s
+            self._rung = sent.rung
             self._show(ShownPicture(sent.plate, self._faded(pixels)))
 
     def _show(self, shown: ShownPicture) -> None:

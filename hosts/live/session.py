@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
+
+import numpy as np
 
 from impasto.core.errors import ImpastoError, UsageError
 from impasto.core.record import record
@@ -17,11 +19,14 @@ from impasto.hosts.live.governor import Quality
 from impasto.hosts.live.intake import USUAL_FPS, Intake
 from impasto.hosts.live.look import LookSetting, OfferedStyle, offered_styles
 from impasto.hosts.live.pictures import SoundChunk
-from impasto.hosts.live.pump import FramePainter, Outlet, Pump, PumpOptions
+from impasto.hosts.live.pump import LOADING_S, FramePainter, Outlet, Pump, PumpOptions
 from impasto.hosts.live.sinks.open import SinkOptions, open_sink
 from impasto.hosts.live.sinks.sink import SinkThread
 from impasto.hosts.live.sources import SourceAddress, SourceThread
 from impasto.server.protocol.messages import StyleFacts
+
+SMALL: Final = 64
+"""Sides of the picture with which a style is loaded."""
 
 
 class SessionPainter(FramePainter, Protocol):
@@ -73,6 +78,8 @@ class LiveSession:
                 self._source = SourceThread(plan.source, self.intake, plan.largest, rate=plan.fps, clock=clock)
                 opened.callback(self._source.close)
             self._sinks = self._opened_sinks(opened)
+            if plan.source.kind == "file":
+                self._load(painter)
             self.intake.on_sound = self._hear
             self._pump = Pump(
                 self.intake,
@@ -143,6 +150,15 @@ class LiveSession:
         if self.refused and not found and not self._outlets:
             raise next(reversed(self.refused.values()))
         return tuple(found)
+
+    def _load(self, painter: SessionPainter) -> None:
+        """Have the style loaded, so that the beginning of a file is painted too. What fails here is said later."""
+        style = self.setting.network(self.setting.rungs()[0])
+        black = np.zeros((SMALL, SMALL, 3), np.uint8)
+        with suppress(ImpastoError, TimeoutError):
+            painter.submit(
+                black, style=style, params=None, viewer="", deadline_s=LOADING_S, timeout_s=LOADING_S
+            ).result(LOADING_S).release()
 
     def _none_left(self) -> bool:
         return not self._outlets and bool(self.plan.sinks) and not any(sink.wanted for sink in self._sinks)

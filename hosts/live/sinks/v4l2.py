@@ -21,7 +21,7 @@ from impasto.core.errors import OutputError, UsageError
 from impasto.hosts.live.display import letterboxed
 from impasto.hosts.live.pictures import ShownPicture, SoundChunk
 
-_FORMAT: Final = struct.Struct("=I4x12I156x")
+_FORMAT: Final = struct.Struct("=I4x12I152x")
 """struct v4l2_format of 64-bit Linux, 208 bytes: the type, padding, then struct v4l2_pix_format (width, height,
 pixelformat, field, bytesperline, sizeimage, colorspace, priv, flags, ycbcr_enc, quantization, xfer_func)."""
 _CAPABILITY: Final = struct.Struct("=16s32s32s3I12x")
