@@ -127,7 +127,7 @@ def preset_text(preset: Preset) -> str:
     lines = ["# impasto preset: `impasto render --preset` paints with it", f"style = {_quoted(preset.style)}"]
     sizes = {"before": preset.before_resize, "after": preset.after_resize}
     for table, values in (("parameters", preset.params), ("before", preset.before), ("after", preset.after)):
-        rows = [f"{name} = {_number(value)}" for name, value in values.items()]
+        rows = [f"{name} = {number_text(value)}" for name, value in values.items()]
         if size := sizes.get(table):
             rows.append(f"resize = {_quoted(size)}")
         if rows:
@@ -189,7 +189,8 @@ def _quoted(text: str) -> str:
     return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04X}" for each in plain) + '"'
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """A number as the shortest text that gives it back."""
     return f"{value:.6g}" if value == float(f"{value:.6g}") else repr(float(value))
 
 

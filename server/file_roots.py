@@ -12,7 +12,7 @@ import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -47,21 +47,17 @@ def root_of(text: str) -> tuple[str, Root]:
     return name, Root(folder.resolve(), writable)
 
 
-def resolve(text: str, roots: Mapping[str, Root], *, write: bool) -> Path:
+def resolve(text: str, roots: Mapping[str, Root], *, write: bool, endings: Collection[str] | None = None) -> Path:
     """The path that 'ROOT:relative/path' means, a file or a sequence ('####' or '%04d' in the last name).
 
     For reading there must be a plain file of one name, or only such files of the sequence; for writing nothing, or
-    plain files. Raises NotPermitted for a name that is not allowed, UnreadableMedia for a file that is not there.
+    plain files. `endings` are those that the last name may have, by default those of pictures and movies. Raises
+    NotPermitted for a name that is not allowed, UnreadableMedia for a file that is not there.
     """
-    name, found, relative = text.partition(":")
-    if not found or name not in roots:
-        known = ", ".join(sorted(roots)) or "none"
-        raise NotPermitted(
-            f"expected a path as ROOT:folder/file below a root of the server ({known}), got '{_shown(text)}';"
-            " roots are named with `impasto serve --root NAME=DIR`"
-        )
-    root = roots[name]
+    root, relative = _root_named(text, roots)
+    name = text.partition(":")[0]
     parts = _parts_of(relative, text)
+    _require_ending(parts[-1], text, endings)
     if write and not root.writable:
         raise NotPermitted(
             f"expected a root that may be written to, '{name}' is for reading; serve it with --root {name}=DIR:rw"
@@ -72,13 +68,55 @@ def resolve(text: str, roots: Mapping[str, Root], *, write: bool) -> Path:
     return root.folder.joinpath(*parts)
 
 
-def _parts_of(relative: str, text: str) -> list[str]:
-    """The names of a path, each of them allowed."""
+def resolve_folder(text: str, roots: Mapping[str, Root]) -> Path:
+    """The folder that 'ROOT' or 'ROOT:relative/folder' means. Raises as `resolve` does."""
+    root, relative = _root_named(text, roots)
+    if not relative:
+        return root.folder
+    parts = _parts_of(relative, text)
+    os.close(_entered(root.folder, parts, text))
+    return root.folder.joinpath(*parts)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file or folder of this name can be named below a root at all."""
+    try:
+        return len(_parts_of(name, name)) == 1
+    except NotPermitted:
+        return False
+
+
+def _root_named(text: str, roots: Mapping[str, Root]) -> tuple[Root, str]:
+    """The root that a text begins with, and what stands behind it."""
+    name, _, relative = text.partition(":")
+    if name not in roots:
+        known = ", ".join(sorted(roots)) or "none"
+        raise NotPermitted(
+            f"expected a path as ROOT:folder/file below a root of the server ({known}), got '{_shown(text)}';"
+            " roots are named with `impasto serve --root NAME=DIR`"
+        )
+    return roots[name], relative
+
+
+def _refused(text: str, why: str) -> NotPermitted:
+    return NotPermitted(f"expected a plain path below a root, got '{_shown(text)}': {why}")
+
+
+def _require_ending(name: str, text: str, endings: Collection[str] | None) -> None:
     from impasto.core.media.formats import PICTURE_EXTENSIONS
     from impasto.core.media.open import MOVIE_EXTENSIONS
 
+    ending = os.path.splitext(name)[1].lower()
+    if ending not in (PICTURE_EXTENSIONS | MOVIE_EXTENSIONS if endings is None else endings):
+        kind = "a picture or movie" if endings is None else " or ".join(endings)
+        raise _refused(text, f"its last name is not that of {kind}")
+
+
+def _parts_of(relative: str, text: str) -> list[str]:
+    """The names of a path, each of them allowed."""
+
     def refused(why: str) -> NotPermitted:
-        return NotPermitted(f"expected a plain path below a root, got '{_shown(text)}': {why}")
+        return _refused(text, why)
 
     if any(unicodedata.category(letter).startswith("C") for letter in relative):
         raise refused("it holds control characters")
@@ -103,25 +141,35 @@ def _parts_of(relative: str, text: str) -> list[str]:
             raise refused(f"'{part}' is a device on some systems")
         if len(os.fsencode(part)) > COMPONENT_BYTES:
             raise refused(f"a name is longer than {COMPONENT_BYTES} bytes")
-    if os.path.splitext(parts[-1])[1].lower() not in PICTURE_EXTENSIONS | MOVIE_EXTENSIONS:
-        raise refused("its last name is not that of a picture or movie")
     return parts
 
 
 def _follow(folder: Path, parts: list[str], text: str, *, write: bool) -> None:
     """Walk down from the root, link by no link, and look at what is there."""
+    try:
+        fd = _entered(folder, parts[:-1], text)
+    except UnreadableMedia:
+        if write:
+            return  # it will be made, and nothing below it can be a link
+        raise
+    try:
+        _require_plain(fd, parts[-1], text, write=write)
+    finally:
+        os.close(fd)
+
+
+def _entered(folder: Path, parts: list[str], text: str) -> int:
+    """The innermost of these folders, open, each entered from the one before it and none of them a link."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(folder, flags)
     except OSError as error:
         raise NotPermitted(f"expected the root of '{_shown(text)}' on the server, got: {error.strerror}") from error
     try:
-        for part in parts[:-1]:
+        for part in parts:
             try:
                 inner = os.open(part, flags, dir_fd=fd)
             except FileNotFoundError:
-                if write:
-                    return  # it will be made, and nothing below it can be a link
                 raise _missing(text) from None
             except OSError as error:
                 # A link is ELOOP or ENOTDIR, by system.
@@ -131,9 +179,10 @@ def _follow(folder: Path, parts: list[str], text: str, *, write: bool) -> None:
                 ) from error
             os.close(fd)
             fd = inner
-        _require_plain(fd, parts[-1], text, write=write)
-    finally:
+    except BaseException:
         os.close(fd)
+        raise
+    return fd
 
 
 def _require_plain(fd: int, name: str, text: str, *, write: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -17,6 +18,8 @@ COLUMNS = (
     "contrast",
 )  # fmt: skip
 """Figures in the log of a new run, after step and seconds."""
+NOTES = "notes.csv"
+"""Inside the folder of a run: what its monitors said, and at which step."""
 
 
 class RunLog:
@@ -35,6 +38,8 @@ class RunLog:
     def report(self, note: str = "") -> None:
         """Report the progress of the run to the host."""
         state = self._state
+        if note:
+            log_note(self._schedule.folder / NOTES, state.steps, state.seconds, note)
         self._on_progress(TrainingProgress(state.steps, state.fraction, state.seconds, dict(state.figures), note))
 
     def attempt(self, write: Callable[[], None], consequence: str) -> None:
@@ -87,6 +92,17 @@ def log_figures(path: Path, step: int, seconds: float, figures: Mapping[str, flo
             writer.writerow([step, f"{seconds:.1f}", *(f"{figures.get(name, 0.0):.5f}" for name in columns)])
     except OSError as error:
         raise OutputError(f"could not write the log '{path}': {error}; free space in its folder") from error
+
+
+def log_note(path: Path, step: int, seconds: float, note: str) -> None:
+    """Append what a monitor said to the run's notes; a note that has no room is dropped, and the run goes on."""
+    with suppress(OSError):
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "seconds", "note"])
+            writer.writerow([step, f"{seconds:.1f}", " ".join(note.split())])
 
 
 def _header(path: Path) -> list[str]:

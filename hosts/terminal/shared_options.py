@@ -18,6 +18,12 @@ Server: TypeAlias = Annotated[
 ServerKey: TypeAlias = Annotated[
     str | None, typer.Option("--server-key", metavar="KEY", help="Its public key; see `impasto auth trust`.")
 ]
+Preset: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", metavar="NAME|FILE", help="A look that was saved: style, parameters, grade; options go before it."
+    ),
+]
 EncoderSpeed: TypeAlias = Annotated[
     str,
     typer.Option(

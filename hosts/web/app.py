@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,10 +19,13 @@ from starlette.staticfiles import StaticFiles
 
 from impasto.core.errors import ImpastoError
 from impasto.core.record import record
+from impasto.hosts.web import look_api, runs_api, server_api
 from impasto.hosts.web.answers import fault, http_error, impasto_error
 from impasto.hosts.web.guard import Guard
+from impasto.hosts.web.pictures import PictureStore
 from impasto.hosts.web.settings import WebSettings
 from impasto.hosts.web.shared_client import SharedClient
+from impasto.hosts.web.training_jobs import TrainingJobs
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -39,7 +43,10 @@ PAGES: Final = (Page("look", "Look"), Page("live", "Live"), Page("runs", "Runs")
 
 
 def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """The application. Its state has `settings`, `client`, the session that all tabs share, and `tickets` of the guard.
+    """The application.
+
+    Its state has `settings`; `client`, the session that all tabs share; `pictures`, the plates that are open;
+    `training`, what was started here; and `tickets` of the guard.
 
     `extra_routes` come before the own ones; they pass the same guard.
     """
@@ -49,6 +56,7 @@ def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> S
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        await to_thread.run_sync(app.state.training.close)
         await app.state.client.close()
 
     app = Starlette(
@@ -56,6 +64,9 @@ def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> S
             *extra_routes,
             Route("/", first_page),
             *(Route(f"/{page.name}", page_of(page), name=page.name) for page in PAGES),
+            *look_api.routes(),
+            *runs_api.routes(),
+            *server_api.routes(),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, settings=settings, tickets=tickets)],
@@ -63,7 +74,8 @@ def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> S
         lifespan=lifespan,
     )
     app.state.settings, app.state.tickets = settings, tickets
-    app.state.client = SharedClient(settings.connect)
+    app.state.client = SharedClient(settings.connect, settings.is_running)
+    app.state.pictures, app.state.training = PictureStore(), TrainingJobs()
     return app
 
 

@@ -24,7 +24,7 @@ from impasto.hosts.web.settings import WebSettings
 
 BODY_BYTES: Final = 64 << 10
 PICTURE_BYTES: Final = 64 << 20
-BODIES: Final[Mapping[str, int]] = {"/api/pictures": PICTURE_BYTES}
+BODIES: Final[Mapping[str, int]] = {"/api/pictures": PICTURE_BYTES, "/api/keys": PICTURE_BYTES}
 """Path -> most bytes of a body, where it is not `BODY_BYTES`."""
 SAFE: Final = ("GET", "HEAD")
 OPEN: Final = "/static/"

@@ -22,6 +22,8 @@ class WebSettings:
     """Whoever knows it may open the pages."""
     connect: Callable[[], Client]
     """Makes the one session that all tabs share, at its first use."""
+    is_running: Callable[[], bool]
+    """Whether there is a server that can be asked how it is, without starting one."""
     presets: Path
     """The folder of presets."""
     host: str = "127.0.0.1"

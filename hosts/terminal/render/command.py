@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import EncoderSpeed
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +38,7 @@ def render(
             help="Name or .safetensors file; `impasto styles` lists the names. NAME@A, NAME@A=0.7+B=0.3: of several.",
         ),
     ] = None,
+    preset: Preset = None,
     frames: Annotated[
         str | None, typer.Option("--frames", metavar="LIST", help="These frames alone: A-B, A-BxN, A,B,C.")
     ] = None,
@@ -124,9 +125,11 @@ def render(
     """
     from impasto.core.media.frame_list import parse_frame_list
     from impasto.hosts.terminal.render.job import job_from
+    from impasto.hosts.terminal.render.preset import with_preset
     from impasto.hosts.terminal.report import reporter_for
 
     with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
+        style, looks = with_preset(preset, style, controls)
         job = job_from(
             input=input,
             output=output,
@@ -146,7 +149,7 @@ def render(
             encoder_speed=encoder_speed,
             overwrite=overwrite,
             resume=resume,
-            controls=controls,
+            controls=looks,
         )
         if local and server is not None:
             raise UsageError("expected --local or --server, got both; give one of them")

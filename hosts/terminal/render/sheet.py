@@ -82,17 +82,13 @@ def picture_at(path: str, info: ShotInfo, number: int, width: int) -> Samples:
     import cv2
     import numpy as np
 
-    from impasto.core.display_picture import to_display
+    from impasto.core.display_picture import to_viewer
     from impasto.core.media import FrameRange, open_reader
-    from impasto.core.media.orientation import is_across, upright_as
 
     wanted = None if info.kind == "still" else FrameRange(number, number)
     with open_reader(path, frames=wanted) as reader:
         frame = next(iter(reader))
-    shown = to_display(frame)
-    aspect = frame.part.pixel_aspect * shown.shape[1] / shown.shape[0]
-    shown = upright_as(frame.part, shown)
-    aspect = 1 / aspect if is_across(frame.part) else aspect
+    shown, aspect = to_viewer(frame)
     size = width, min(max(1, round(width / aspect)), 4 * width)
     method = cv2.INTER_AREA if size[0] <= shown.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(shown, size, interpolation=method), np.float32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +46,7 @@ def serve(
     metrics: Annotated[
         int | None, typer.Option("--metrics", metavar="PORT", help="Prometheus metrics on this port of loopback.")
     ] = None,
+    web: Annotated[bool, typer.Option("--web", help="Serve the pages of `impasto web` as well.")] = False,
     json: Json = False,
 ) -> None:
     """Run the render server until Ctrl-C.
@@ -56,7 +59,11 @@ def serve(
     from impasto.server.front.server import serve as run_server
     from impasto.server.runtime_dir import running
 
+    pages: list[subprocess.Popen[bytes]] = []
+
     def on_ready() -> None:
+        if web:
+            pages.append(start_pages(json=json))
         # A full disk or a closed pipe must not end the server.
         with contextlib.suppress(OSError):
             print_ready(settings, json=json)
@@ -67,10 +74,20 @@ def serve(
         first = running(settings.folder)
         note = version_note(first.version, local=True) if first is not None else None
         raise type(error)(f"{error} ({note})" if note else str(error)) from error
+    finally:
+        for process in pages:
+            process.terminate()
+            process.wait()
     if json:
         emit(RunCancelled(None, 0, 0.0) if code else RunFinished())
     if code:
         raise typer.Exit(INTERRUPTED)
+
+
+def start_pages(*, json: bool) -> subprocess.Popen[bytes]:
+    """Start `impasto web` as a process of its own; beside JSON it prints to standard error."""
+    command = [sys.executable, "-m", "impasto.hosts.terminal", "web"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr if json else None)
 
 
 def settings_from(

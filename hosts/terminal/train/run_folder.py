@@ -67,7 +67,7 @@ def run_folder(
     make_folder(str(output))
     make_folder(str(checkpoint))
     if not resume:
-        for name in (CHECKPOINT, "log.csv", "preview.png"):
+        for name in (CHECKPOINT, "log.csv", "notes.csv", "preview.png"):
             (folder / name).unlink(missing_ok=True)
     if overwrite and not again:
         shutil.rmtree(folder / "pairs", ignore_errors=True)  # of other plates, perhaps

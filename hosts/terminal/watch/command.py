@@ -40,8 +40,9 @@ from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.render.job import job_from
+from impasto.hosts.terminal.render.preset import with_preset
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.shared_options import EncoderSpeed
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Preset
 from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
 from impasto.hosts.terminal.watch.record import LOCK, RecordedShot, WatchRecord, held, read_record
 from impasto.hosts.terminal.watch.trust import linked, require_private
@@ -68,6 +69,7 @@ def watch(
     style: Annotated[
         str | None, typer.Option("--style", help="Name or .safetensors file; `impasto styles` lists the names.")
     ] = None,
+    preset: Preset = None,
     into: Annotated[
         Path | None, typer.Option("--into", metavar="FOLDER", help=f"Where results go; {INTO}/ in the folder.")
     ] = None,
@@ -102,12 +104,13 @@ def watch(
         source, target = os.path.abspath(folder), os.path.abspath(into or folder / INTO)
         if os.path.realpath(source) == os.path.realpath(target):
             raise UsageError(f"expected results in another folder than '{folder}'; name one with --into")
+        style, looks = with_preset(preset, style, controls)
         job = job_from(
             style=_known_style(style),
             input_space=input_space,
             output_space=output_space,
             encoder_speed=encoder_speed,
-            controls=controls,
+            controls=looks,
         )
         make_folder(os.path.join(target, LOCK))
         require_private(target)

@@ -74,13 +74,14 @@ def settings_from(
     from impasto.core.preset import preset_folder
     from impasto.hosts.web.serving import token_in
     from impasto.hosts.web.settings import WebSettings
-    from impasto.server.runtime_dir import prepare_folder, runtime_folder
+    from impasto.server.runtime_dir import prepare_folder, running, runtime_folder
 
     if not 0 <= port < 65536:
         raise UsageError(f"expected --port from 1 to 65535, got {port}; leave it at {PORT}")
     settings = WebSettings(
         token=token_in(prepare_folder(runtime_folder())),
         connect=connection(server, server_key),
+        is_running=lambda: server is not None or running(runtime_folder()) is not None,
         presets=preset_folder(),
         host=host,
         port=port,

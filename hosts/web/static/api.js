@@ -21,14 +21,14 @@ function tell(text) {
   listeners.forEach((call) => call(text));
 }
 
-// Ask for JSON, or with {raw: true} for the response itself; `json` or `body` makes it a POST.
-export async function api(path, { json, body, raw, signal, method } = {}) {
+// Ask for JSON, or with {raw: true} for the response itself; `json` or `body` makes it a POST; `name` is that of a file.
+export async function api(path, { json, body, name, raw, method } = {}) {
   const sent = json === undefined ? body : JSON.stringify(json);
   let answer;
   try {
-    answer = await fetch(path, { method: method || (sent === undefined ? "GET" : "POST"), body: sent, signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
+    const headers = name === undefined ? {} : { "x-name": encodeURIComponent(name) };
+    answer = await fetch(path, { method: method ?? (sent === undefined ? "GET" : "POST"), body: sent, headers });
+  } catch {
     tell(GONE);
     throw new Problem(GONE, "gone");
   }

@@ -10,16 +10,17 @@ export class Wipe {
     this.root = root;
     this.canvases = [element("canvas"), element("canvas")];
     this.names = [element("span", { className: "name left" }), element("span", { className: "name right" })];
-    this.divider = element("div", { className: "divider", tabIndex: 0, role: "slider" });
-    for (const [name, value] of Object.entries({ label, valuemin: 0, valuemax: 100, orientation: "horizontal" })) {
-      this.divider.setAttribute(`aria-${name}`, value);
-    }
+    this.divider = element("div", {
+      className: "divider", tabIndex: 0, role: "slider",
+      aria: { label, valuemin: 0, valuemax: 100, orientation: "horizontal" },
+    });
     this.stage = element("div", { className: "stage" }, ...this.canvases, this.divider);
     root.classList.add("wipe");
     root.append(this.stage, ...this.names);
     this.on = true;
     this.held = null;
     this.zoom = "fit";
+    this.layout = "over";
     this.size = [16, 9];
     this.position = 0.5;
     this.divider.addEventListener("keydown", (event) => this.#key(event));
@@ -69,7 +70,16 @@ export class Wipe {
     this.#fit();
   }
 
+  // "over" lays the pictures over each other, "side" puts them beside each other.
+  setLayout(layout) {
+    this.layout = layout;
+    this.root.classList.toggle("side", layout === "side");
+    this.#show();
+    this.#fit();
+  }
+
   #show() {
+    if (this.layout === "side") return this.#showBoth();
     const at = this.held === null ? (this.on ? this.position : 0) : this.held === 0 ? 1 : 0;
     const line = this.on && this.held === null;
     this.canvases[0].style.clipPath = `inset(0 ${100 - 100 * at}% 0 0)`;
@@ -80,8 +90,14 @@ export class Wipe {
     this.divider.setAttribute("aria-valuenow", Math.round(100 * this.position));
   }
 
+  #showBoth() {
+    this.canvases[0].style.clipPath = "";
+    this.divider.hidden = true;
+    this.names.forEach((name) => { name.hidden = false; });
+  }
+
   #fit() {
-    const [width, height] = this.size;
+    const [width, height] = [this.size[0] * (this.layout === "side" ? 2 : 1), this.size[1]];
     const ratio = window.devicePixelRatio || 1;
     const style = getComputedStyle(this.root);
     const room = [
@@ -102,7 +118,7 @@ export class Wipe {
   }
 
   #grab(event) {
-    if (!this.on || event.button !== 0) return;
+    if (!this.on || this.layout === "side" || event.button !== 0) return;
     const follow = (moved) => {
       const box = this.stage.getBoundingClientRect();
       this.move((moved.clientX - box.left) / box.width);
