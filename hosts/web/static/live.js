@@ -99,21 +99,28 @@ function card(style, index) {
 function look(message) {
   Object.assign(session, message);
   if (bare) return;
-  for (const each of at("live-styles").children) {
-    const chosen = each.dataset.style === message.style;
-    if (chosen && each.ariaSelected !== "true") each.scrollIntoView({ block: "nearest", inline: "nearest" });
-    each.ariaSelected = String(chosen);
-  }
+  mark(message.style);
   if (!timer) {
     sliders.defaults(message.defaults);
     sliders.set(message.params);
   }
   for (const each of at("live-quality").children) each.ariaPressed = String(each.dataset.quality === message.quality);
-  wipe.label("plate", message.style);
+}
+
+// Shown at once, so that the next key counts from here.
+function mark(name) {
+  session.style = name;
+  for (const each of at("live-styles").children) {
+    const chosen = each.dataset.style === name;
+    if (chosen && each.ariaSelected !== "true") each.scrollIntoView({ block: "nearest", inline: "nearest" });
+    each.ariaSelected = String(chosen);
+  }
+  wipe.label("plate", name);
 }
 
 function choose(name) {
   problem("");
+  mark(name);
   ask({ style: name });
 }
 
