@@ -186,7 +186,7 @@ def _at_home(style: str, path: Path) -> str:
 def _quoted(text: str) -> str:
     """A text as a basic string of TOML."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04X}" for each in plain) + '"'
+    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in plain) + '"'
 
 
 def number_text(value: float) -> str:

@@ -22,6 +22,7 @@ from impasto.core.record import record
 from impasto.hosts.web import look_api, runs_api, server_api
 from impasto.hosts.web.answers import fault, http_error, impasto_error
 from impasto.hosts.web.guard import Guard
+from impasto.hosts.web.painting import FrameQueue
 from impasto.hosts.web.pictures import PictureStore
 from impasto.hosts.web.settings import WebSettings
 from impasto.hosts.web.shared_client import SharedClient
@@ -45,8 +46,8 @@ PAGES: Final = (Page("look", "Look"), Page("live", "Live"), Page("runs", "Runs")
 def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The application.
 
-    Its state has `settings`; `client`, the session that all tabs share; `pictures`, the plates that are open;
-    `training`, what was started here; and `tickets` of the guard.
+    Its state has `settings`; `client`, the session that all tabs share; `frames`, their queue; `pictures`, the plates
+    that are open; `training`, what was started here; and `tickets` of the guard.
 
     `extra_routes` come before the own ones; they pass the same guard.
     """
@@ -75,6 +76,7 @@ def make_app(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> S
     )
     app.state.settings, app.state.tickets = settings, tickets
     app.state.client = SharedClient(settings.connect, settings.is_running)
+    app.state.frames = FrameQueue(app.state.client)
     app.state.pictures, app.state.training = PictureStore(), TrainingJobs()
     return app
 

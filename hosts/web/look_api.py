@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -23,7 +24,7 @@ from impasto.core.preset import (
 )
 from impasto.hosts.web.answers import json_body
 from impasto.hosts.web.look import command_line, look_of, style_for_server
-from impasto.hosts.web.painting import paint_frame
+from impasto.hosts.web.painting import PaintedFrame
 from impasto.hosts.web.pictures import Plate, encoded
 from impasto.hosts.web.plates import folder_at, plate_path
 from impasto.hosts.web.settings import WebSettings
@@ -120,7 +121,7 @@ async def paint(request: Request) -> Response:
     settings, pictures = _settings(request), request.app.state.pictures
     style = await to_thread.run_sync(style_for_server, look.style, settings.runs, settings.presets)
     pixels = await to_thread.run_sync(pictures.scaled, id, side)
-    frame = await paint_frame(request.app.state.client, pixels, look, style, viewer[:64])
+    frame: PaintedFrame = await request.app.state.frames.paint(pixels, look, style, viewer[:64] or token_hex(8))
     data = await to_thread.run_sync(encoded, frame.pixels, kind)
     done = frame.done
     facts = {

@@ -51,6 +51,7 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
     UsageError for a port in use, or for a host that is not this machine.
     """
     host = settings.host.strip("[]")
+    listener: socket.socket | None = None
     try:
         found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(found[0], found[1])
@@ -58,6 +59,8 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
         listener.bind(found[4])
         listener.listen(128)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
                 f"expected port {settings.port} to be free, another program listens on it (`impasto web` perhaps, in "
@@ -71,14 +74,9 @@ def bound(settings: WebSettings) -> tuple[socket.socket, WebSettings]:
 
 
 def serve(
-    app: Starlette,
-    listener: socket.socket,
-    *,
-    on_ready: Callable[[], object] = lambda: None,
-    open_page: str = "",
-    ended: Callable[[], bool] = lambda: False,
+    app: Starlette, listener: socket.socket, *, on_ready: Callable[[], object] = lambda: None, open_page: str = ""
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM, or until `ended` says so. `on_ready` is called once the pages answer.
+    """Serve until Ctrl-C or SIGTERM, or until `app.state.stop()`. `on_ready` is called once the pages answer.
 
     With `open_page`, a path such as '/live', the user's browser opens it.
     """
@@ -98,21 +96,24 @@ def serve(
             app.state.tickets.add(ticket)
             webbrowser.open(f"{settings.base}{open_page}?token={ticket}")
 
+    server = _Server(config, ready)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    app.state.stop = stop
     with listener, suppress(KeyboardInterrupt):
-        _Server(config, ready, ended).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers, and asks ten times a second whether it is to end."""
+    """Says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], ended: Callable[[], bool]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._on_ready, self._ended = on_ready, ended
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
-
-    async def on_tick(self, counter: int) -> bool:
-        return self._ended() or await super().on_tick(counter)

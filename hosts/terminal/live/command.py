@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.core.errors import UsageError
+from impasto.core.errors import ServerError, UsageError
 from impasto.hosts.events import LiveFigures, LiveStarted, RunFinished, RunWarning
 from impasto.hosts.terminal.controls import given, with_parameters
 from impasto.hosts.terminal.interrupts import Interrupts
@@ -32,7 +32,7 @@ NAME = "impasto live"
 BROWSER = "browser"
 EVERY_S = 1.0
 LOOK_S = 0.1
-PAGE_END_S = 4.0
+PAGE_S = 10.0
 LATENCIES_S = (0.02, 10.0)
 
 
@@ -189,20 +189,22 @@ def served_page(room: LiveRoom, settings: WebSettings, *, open_page: bool) -> It
     from impasto.hosts.web.serving import bound, serve
 
     listener, settings = bound(settings)
-    ended = threading.Event()
+    app, ready = make_app(settings, live_routes(room)), threading.Event()
     thread = threading.Thread(
         target=serve,
-        args=(make_app(settings, live_routes(room)), listener),
-        kwargs={"open_page": "/live" if open_page else "", "ended": ended.is_set},
+        args=(app, listener),
+        kwargs={"on_ready": ready.set, "open_page": "/live" if open_page else ""},
         name="impasto-page",
         daemon=True,
     )
     thread.start()
+    if not ready.wait(PAGE_S):
+        raise ServerError(f"expected the page to be there within {PAGE_S:g} s, it was not; try again")
     try:
         yield settings.address.replace("/?", "/live?", 1)
     finally:
-        ended.set()
-        thread.join(PAGE_END_S)
+        app.state.stop()
+        thread.join(PAGE_S)
 
 
 def fed_sinks(sinks: tuple[str, ...], record: str | None) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ def web(
     read only below --plates and --runs. The address that is printed holds a token: whoever has it may use the pages.
     """
     from impasto.hosts.web.app import make_app
+    from impasto.hosts.web.live_room import LiveRoom
+    from impasto.hosts.web.live_socket import live_routes
     from impasto.hosts.web.serving import bound, serve
 
     listener, settings = bound(settings_from(port, host, tls, plates or [], runs or [], server, server_key))
@@ -58,7 +60,8 @@ def web(
         if not settings.is_loopback:
             say_aside("note: other machines reach these pages; whoever has the address with its token may use them")
 
-    serve(make_app(settings), listener, on_ready=on_ready, open_page="/look" if open else "")
+    room = LiveRoom(settings.connect)
+    serve(make_app(settings, live_routes(room)), listener, on_ready=on_ready, open_page="/look" if open else "")
 
 
 def settings_from(
@@ -135,7 +138,8 @@ def connection(server: str | None, server_key: str | None, name: str = NAME) -> 
             return Client.connect(name=name)
         from impasto.server.auth import auth_folder, client_auth
 
-        return Client.connect(server, name=name, auth=client_auth(auth_folder(), server, server_key))
+        auth = client_auth(auth_folder(), server, server_key)
+        return Client.connect(server, name=name, auth=auth)
 
     return connect
 

@@ -410,6 +410,9 @@ async function start() {
   if (extra.length) state.looks.a = look(extra[0].name);
   list.fill(state.library.styles, state.draft, extra);
   at("draft").checked = state.draft;
+  ["a", "b"].forEach((which, index) => {
+    if (!factsOf(state.looks[which].style)) state.looks[which] = look((list.byNumber(index + 1) ?? list.byNumber(1)).name);
+  });
   activate("a");
   if (before.compare) setCompare(true);
   fillPresets().catch((problem) => told(problem.message, true));
