@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import cv2
@@ -11,7 +12,6 @@ import numpy.typing as npt
 from impasto.core import colour
 from impasto.core.errors import UsageError
 from impasto.core.frame import Frame, Pixels
-from impasto.core.grade_settings import Resize
 from impasto.core.media.flatten import flatten
 from impasto.core.media.orientation import orientation_of, upright
 from impasto.hosts.live.pictures import Picture
@@ -23,6 +23,7 @@ DISPLAY_SPACES: Final = (None, "srgb", "rec709")
 HDR_SPACES: Final = ("pq2020", "hlg2020")
 HDR_WHITE: Final = 2.03
 """Diffuse white of HDR (203 nits, ITU-R BT.2408) in the linear light that 100 nits are 1 of."""
+_SIZE = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})")
 KNEE: Final = 0.8
 """Light from here on is bent towards 1, so that the highlights of HDR keep their shapes."""
 
@@ -31,10 +32,10 @@ def parse_size(text: str) -> tuple[int, int]:
     """The largest width and height of what is painted: 'auto', or a size as 640x360. UsageError for anything else."""
     if text == "auto":
         return LARGEST
-    wanted = Resize.parse(text)
-    if wanted.width is None or wanted.height is None:
+    found = _SIZE.fullmatch(text)
+    if found is None:
         raise UsageError(f"expected --size as auto or WIDTHxHEIGHT, got '{text}'; give for example 640x360")
-    return wanted.width, wanted.height
+    return int(found[1]), int(found[2])
 
 
 def to_picture(frame: Frame, largest: tuple[int, int]) -> Picture:

@@ -106,9 +106,8 @@ class Camera:
         begun, number = live_clock(), 0
         while not self._ended.wait(max(0.0, begun + number / self._fps - live_clock())):
             self._session.intake.put(self._pictures[number % len(self._pictures)])
-            number = (
-                max(number, int((live_clock() - begun) * self._fps)) + 1
-            )  # what a camera missed it does not make up
+            # What a camera missed it does not make up.
+            number = max(number, int((live_clock() - begun) * self._fps)) + 1
 
 
 class SlowedPainter:
@@ -204,8 +203,7 @@ def socket_page(room: LiveRoom, folder: Path) -> Iterator[Viewer]:
     """A page that takes each picture over its socket and says at once that it shows it, in a process of its own."""
     from impasto.hosts.web.live_socket import live_routes
 
-    settings = settings_in(folder)
-    with running_pages(settings, live_routes(room)) as pages:
+    with running_pages(settings_in(folder, connect=connect_again), live_routes(room)) as pages:
         from impasto.hosts.web.guard import cookie_value
 
         cookie = f"{pages.settings.cookie}={cookie_value(pages.settings)}"
@@ -239,7 +237,7 @@ def chromium_page(room: LiveRoom, folder: Path) -> Iterator[Viewer]:
     from impasto.hosts.web.live_socket import live_routes
 
     with (
-        running_pages(settings_in(folder), live_routes(room)) as pages,
+        running_pages(settings_in(folder, connect=connect_again), live_routes(room)) as pages,
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser,
     ):
@@ -248,6 +246,11 @@ def chromium_page(room: LiveRoom, folder: Path) -> Iterator[Viewer]:
         viewer = next(iter(until(lambda: room.outlet._viewers)))
         page.keyboard.press("w")
         yield viewer
+
+
+def connect_again() -> Client:
+    """A session of the page's own with the server that runs."""
+    return Client.connect(start=False, name="impasto web")
 
 
 def plan_of(case: Case) -> SessionPlan:
