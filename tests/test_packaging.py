@@ -102,7 +102,8 @@ def test_the_wheel_carries_every_source_and_every_style(repository: Path, wheel:
     wanted = {f"impasto/{path.as_posix()}" for path in sources(repository)}
     wanted |= {f"impasto/core/styles/{path.name}" for path in (repository / "core/styles").glob("*.safetensors")}
     wanted |= {"impasto/hosts/blender/blender_manifest.toml", "impasto/hosts/blender/LICENSE"}
-    endings = (".py", ".safetensors", ".toml", "LICENSE")
+    wanted |= {f"impasto/hosts/web/static/{path.name}" for path in (repository / "hosts/web/static").iterdir()}
+    endings = (".py", ".safetensors", ".toml", "LICENSE", ".html", ".css", ".js", ".svg")
     ours = {name for name in carried if name.startswith("impasto/") and name.endswith(endings)}
     assert ours == wanted
 

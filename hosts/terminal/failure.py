@@ -13,10 +13,8 @@ from impasto.core.errors import ImpastoError
 from impasto.hosts.events import RunFailed
 from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, exit_code_of
 
-INSTALL = "pip install 'impasto[server]'"
-INSTALL_EXPORT = "pip install 'impasto[export]'"
-OF_EXPORT = ("onnx", "onnxruntime", "onnxscript")
-"""Packages that nothing but `impasto style export` needs."""
+EXTRAS = {"export": ("onnx", "onnxruntime", "onnxscript"), "web": ("starlette", "uvicorn", "websockets")}
+"""Extra -> packages that nothing else needs: those of `impasto style export`, and of the pages."""
 
 
 def failure_of(error: BaseException) -> RunFailed:
@@ -38,7 +36,9 @@ def failure_of(error: BaseException) -> RunFailed:
 
 def missing_package(name: str) -> RunFailed:
     """The failure where a package of an extra is not installed."""
-    install = INSTALL_EXPORT if name.partition(".")[0] in OF_EXPORT else INSTALL
+    package = name.partition(".")[0]
+    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), "server")
+    install = f"pip install 'impasto[{extra}]'"
     message = f"expected the package '{name}', which is not installed; {install}"
     return RunFailed("missing_package", message, install, INTERNAL)
 

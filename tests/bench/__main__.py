@@ -28,7 +28,7 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves the slow ones out; `server`, `blender`, `live`, `training` or `startup` is that alone."""
+    """Measure; `quick` leaves the slow ones out; the name of a part (`server`, `live`, `pages`, …) measures that alone."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
@@ -43,6 +43,9 @@ def main() -> None:
         return
     if "startup" in sys.argv[1:]:
         _startup_figures(console)
+        return
+    if "pages" in sys.argv[1:]:
+        _page_figures(console)
         return
     if "training" in sys.argv[1:]:
         _training_figures(console)
@@ -175,6 +178,15 @@ def _training_figures(console: Console) -> dict[str, object]:
         "teachers": [asdict(t) for t in teachers],
         "first_preview_s": preview_s,
     }
+
+
+def _page_figures(console: Console) -> None:
+    from tests.bench.pages import page_figures
+
+    rows = [
+        (f.name, f"{f.value:.3g} {f.unit}", "" if f.bar is None else f"{f.bar:g}", f.verdict) for f in page_figures()
+    ]
+    console.print(_table("pages of the render server", ("figure", "found", "at most", "bar"), rows))
 
 
 def _startup_figures(console: Console) -> dict[str, object]:

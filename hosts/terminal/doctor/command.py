@@ -114,7 +114,6 @@ CHECKS: tuple[Check, ...] = (
     installation.check_styles,
     installation.check_movies,
     installation.check_streams,
-    live.check_live_page,
     live.check_live_sinks,
     machine.check_folders,
     machine.check_server,

@@ -17,6 +17,8 @@ from impasto.hosts.terminal.server.version_check import numbers_in
 OLDEST_PYTHON = (3, 11)
 ENCODERS = {"libx264": "H.264", "libx265": "H.265", "prores_ks": "ProRes", "ffv1": "FFV1", "aac": "AAC sound"}
 GPL_ENCODERS = ("libx264", "libx265")
+OPTIONAL = ("training", "web")
+"""Extras of single commands: the trainer, and the pages."""
 REINSTALL = "pip install --upgrade 'impasto[server]'"
 
 
@@ -29,15 +31,13 @@ def check_python() -> Iterator[CheckDone]:
 
 
 def check_packages() -> Iterator[CheckDone]:
-    """Every package of the base and of the extra 'server' is installed and new enough; 'training' is optional."""
+    """Every package of the base and of the extra 'server' is installed and new enough; `OPTIONAL` extras may lack."""
     yield CheckDone("impasto", "ok", version("impasto"), "")
     for name, oldest, extra in needed_packages():
         try:
             found = version(name)
         except PackageNotFoundError:
-            state, hint = (
-                ("failed", REINSTALL) if extra != "training" else ("warning", "pip install 'impasto[training]'")
-            )
+            state, hint = ("warning", f"pip install 'impasto[{extra}]'") if extra in OPTIONAL else ("failed", REINSTALL)
             yield CheckDone(name, state, "not installed", hint)
             continue
         if numbers_in(found) < numbers_in(oldest):
@@ -55,7 +55,7 @@ def needed_packages() -> list[tuple[str, str, str]]:
         which = extra[1] if extra else ""
         name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
         oldest = re.search(r">=([\d.]+)", requirement)
-        if name and which in ("", "server", "training") and not name[0].lower().startswith("impasto"):
+        if name and which in ("", "server", *OPTIONAL) and not name[0].lower().startswith("impasto"):
             found.append((name[0], oldest[1] if oldest else "0", which))
     return found
 

@@ -1,4 +1,4 @@
-"""Checks of `impasto live`: the page, and where its pictures can go."""
+"""A check of `impasto live`: where its pictures can go."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from impasto.hosts.events import CheckDone
-
-WEB = "pip install 'impasto[web]'"
-
-
-def check_live_page() -> Iterator[CheckDone]:
-    """The packages that serve the page are there."""
-    lacking = [name for name in ("starlette", "uvicorn", "websockets") if find_spec(name) is None]
-    if lacking:
-        yield CheckDone("live page", "warning", f"{', '.join(lacking)} not installed", WEB)
-    else:
-        yield CheckDone("live page", "ok", "`impasto live` shows it, OBS takes it as a browser source", "")
+from impasto.hosts.terminal.failure import EXTRAS
 
 
 def check_live_sinks() -> Iterator[CheckDone]:
@@ -31,7 +21,8 @@ def check_live_sinks() -> Iterator[CheckDone]:
         hint = "install PyAV from PyPI (pip install --force-reinstall av); it brings the encoder"
         yield CheckDone("live sinks", "warning", "no libx264, so neither movies nor streams", hint)
         return
-    works = ["movies", *(f"{name}://" for name in ("udp", "rtmp") if has_protocol(name))]
+    pages = [] if any(find_spec(name) is None for name in EXTRAS["web"]) else ["browser"]
+    works = [*pages, "movies", *(f"{name}://" for name in ("udp", "rtmp") if has_protocol(name))]
     problems = {"srt": srt_problem(), "v4l2": camera_problem()}
     works += [name for name, problem in problems.items() if not problem]
     yield CheckDone("live sinks", "ok", ", ".join(works), "")

@@ -14,8 +14,9 @@ const at = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
 const state = {
-  library: null, plate: null, path: "", plain: null, active: "a", compare: false, actual: false, draft: false,
-  looks: { a: look("wheatfield"), b: look("ink") }, problems: {},
+  library: null, plate: null, path: "", active: "a", compare: false, actual: false, draft: false,
+  looks: { a: look("wheatfield"), b: look("ink") }, problems: {}, holding: false,
+  pictures: { plate: null, a: null, b: null },
 };
 
 function look(style) {
@@ -34,6 +35,17 @@ const strip = new Strip(at("neighbours"), (number) => goTo(number), (before, pic
   wipe.draw(0, before);
   wipe.draw(1, picture);
 });
+
+// Put into the viewer what belongs there: plate and style, two styles, or for as long as space is held the plate alone.
+function present() {
+  const { plate, a, b } = state.pictures;
+  const both = state.holding && (state.compare || wipe.layout === "side");
+  const shown = both ? [plate, plate] : state.compare ? [a, b] : [plate, a];
+  const titles = both ? ["plate", "plate"] : state.compare ? [titleOf("a"), titleOf("b")] : ["plate", titleOf("a")];
+  shown.forEach((picture, side) => picture && wipe.draw(side, picture));
+  wipe.label(...titles);
+  wipe.hold(state.holding && !both ? 0 : null);
+}
 const list = new StyleList(at("styles"), (name) => choose(name));
 const picker = new PlatePicker((path) => openPlate(path));
 const idle = () => new Promise((done) => {
@@ -66,8 +78,8 @@ function paint(which) {
 
 function arrived(which, picture, facts) {
   if (!shownSide().includes(which) || strip.playing) return;
-  if (which === "a") wipe.draw(state.compare ? 0 : 1, picture);
-  else wipe.draw(1, picture);
+  state.pictures[which] = picture;
+  present();
   delete state.problems[which];
   say(facts);
   if (!painters.a.wish && !painters.b.wish) at("viewer").classList.remove("waiting", "stale");
@@ -97,12 +109,11 @@ function say(facts) {
 async function refresh() {
   if (!state.plate) return;
   const { plate } = state;
-  wipe.label(state.compare ? titleOf("a") : "plate", state.compare ? titleOf("b") : titleOf("a"));
   shownSide().forEach(paint);
-  if (!state.compare) {
-    const picture = await plain(plate.id, side()).catch((problem) => failed("a", problem));
-    if (picture && plate === state.plate && !state.compare) wipe.draw(0, picture);
-  }
+  const picture = await plain(plate.id, side()).catch((problem) => failed("a", problem));
+  if (!picture || plate !== state.plate) return;
+  state.pictures.plate = picture;
+  present();
 }
 
 // What can wait until the picture itself is there: neighbours and the pictures of the styles.
@@ -183,7 +194,6 @@ function settled() {
   list.mark(state.compare
     ? { left: StyleList.base(state.looks.a.style), right: StyleList.base(state.looks.b.style) }
     : { "●": StyleList.base(state.looks.a.style) });
-  wipe.label(state.compare ? titleOf("a") : "plate", state.compare ? titleOf("b") : titleOf("a"));
   remember();
   paint(state.active);
 }
@@ -197,7 +207,6 @@ function blend(codes) {
   sliders.blend = new Sliders(at("blend").querySelector("div"), parameters, () => {
     const given = sliders.blend.values();
     state.looks[state.active].weights = Object.keys(given).length ? given : { [codes[0]]: 1 };
-    wipe.label(state.compare ? titleOf("a") : "plate", state.compare ? titleOf("b") : titleOf("a"));
     remember();
     paint(state.active);
   });
@@ -239,6 +248,7 @@ function setSide(on) {
   at("side").setAttribute("aria-pressed", on);
   at("wipe").disabled = on;
   wipe.setLayout(on ? "side" : "over");
+  present();
 }
 
 function setWipe(on) {
@@ -315,9 +325,9 @@ addEventListener("keydown", (event) => {
 addEventListener("keyup", (event) => event.key === " " && hold(false));
 addEventListener("blur", () => hold(false));
 
-// For as long as space is held the plate is alone; between two styles it is the left one.
 function hold(on) {
-  wipe.hold(on ? 0 : null);
+  state.holding = on;
+  present();
 }
 
 // Command line and presets

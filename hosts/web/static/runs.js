@@ -38,7 +38,7 @@ async function list() {
   at("list").replaceChildren(...shown.map((run) => {
     const job = found.jobs[run.path];
     const what = job && ["starting", "running", "stopping"].includes(job.state) ? `${job.state}, ${Math.round(100 * job.fraction)} %`
-      : job?.state === "failed" ? "failed" : run.age_s < LIVELY_S ? "being trained" : `${duration(run.age_s)} ago`;
+      : job?.state === "failed" ? "failed" : `${duration(run.age_s)} ago`;
     const button = element("button", { type: "button", className: "entry run", aria: { pressed: run.path === state.path } },
       element("span", { textContent: run.name }), element("span", { className: "quiet small", textContent: what }));
     button.addEventListener("click", () => open(run.path));

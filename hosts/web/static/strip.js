@@ -45,6 +45,7 @@ export class Strip {
         each.canvas.getContext("2d").drawImage(picture, 0, 0, each.canvas.width, height);
         each.button.title = "";
       } catch (problem) {
+        if (turn !== this.turn) return;
         each.button.title = problem.message;
       }
       each.button.classList.remove("stale");

@@ -75,8 +75,7 @@ export class StyleList {
         if (this.drawn.size > 200) this.drawn.delete(this.drawn.keys().next().value);
       }
       if (turn !== this.turn) return;
-      [card.canvas.width, card.canvas.height] = [found.width, found.height];
-      card.canvas.getContext("2d").drawImage(found, 0, 0);
+      show(card, found);
     }
   }
 
@@ -88,6 +87,18 @@ export class StyleList {
       canvas, element("span", { className: "title" }, number, ` ${style.title || style.name}`), mark);
     if (style.problem) button.title += ` ${style.problem}`;
     button.addEventListener("click", () => this.chosen(style.name));
-    return { button, canvas, mark };
+    const card = { button, canvas, mark };
+    if (style.has_preview) {
+      // Until a plate is open, the picture that the style carries.
+      const shown = new Image();
+      shown.onload = () => this.turn === 0 && show(card, shown);
+      shown.src = `/api/preview/${encodeURIComponent(style.name)}`;
+    }
+    return card;
   }
+}
+
+function show(card, picture) {
+  [card.canvas.width, card.canvas.height] = [picture.width, picture.height];
+  card.canvas.getContext("2d").drawImage(picture, 0, 0);
 }

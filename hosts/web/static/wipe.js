@@ -97,14 +97,21 @@ export class Wipe {
   }
 
   #fit() {
-    const [width, height] = [this.size[0] * (this.layout === "side" ? 2 : 1), this.size[1]];
     const ratio = window.devicePixelRatio || 1;
     const style = getComputedStyle(this.root);
     const room = [
       this.root.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight),
       this.root.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom),
     ];
-    const scale = this.zoom === "1:1" ? 1 / ratio : Math.min(room[0] / width, room[1] / height);
+    const fits = (wide, high) => Math.min(room[0] / wide, room[1] / high);
+    let [width, height] = this.size;
+    if (this.layout === "side") {
+      // Beside each other or one above the other, whichever shows them larger.
+      const stacked = fits(width, 2 * height) > fits(2 * width, height);
+      this.root.classList.toggle("stacked", stacked);
+      [width, height] = stacked ? [width, 2 * height] : [2 * width, height];
+    }
+    const scale = this.zoom === "1:1" ? 1 / ratio : fits(width, height);
     this.stage.style.width = `${Math.max(1, Math.floor(width * scale))}px`;
     this.stage.style.height = `${Math.max(1, Math.floor(height * scale))}px`;
   }

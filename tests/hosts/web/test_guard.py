@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from impasto.core.errors import NotPermitted, UsageError
+from impasto.hosts.web.app import STATIC
 from impasto.hosts.web.guard import BODY_BYTES, HEADERS, PICTURE_BYTES, WebRequest, cookie_value, refusal
 from impasto.hosts.web.serving import bound, token_in
 from impasto.hosts.web.settings import WebSettings
@@ -143,6 +144,14 @@ def test_the_pages_hold_no_script_or_style_that_the_policy_forbids(pages: Pages)
     for name in ("look", "live", "runs", "server"):
         page = pages.ask(f"/{name}").body.decode()
         assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", page), name
+
+
+def test_the_files_of_all_pages_are_small_and_come_from_here_alone() -> None:
+    files = list(STATIC.iterdir())
+    assert sum(file.stat().st_size for file in files) <= 100_000
+    for file in files:
+        loaded = re.findall(r"""(?:src|href|from|url\()\s*=?\s*["'(]?(https?:)?//[^"')\s]+""", file.read_text("utf-8"))
+        assert not loaded, file.name
 
 
 def test_a_person_without_the_token_reads_a_sentence(pages: Pages) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -99,12 +98,6 @@ def divider(page: Page) -> float:
     return float(page.get_attribute("#live-view .divider", "aria-valuenow"))
 
 
-def keep_screenshot(page: Page, name: str) -> None:
-    """For the README, where IMPASTO_SCREENSHOTS names a folder."""
-    if folder := os.environ.get("IMPASTO_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / name))
-
-
 def test_plate_and_painting_are_of_one_moment_on_both_sides_of_the_wipe(stand: Stand) -> None:
     page = stand.open()
     shown(page, 8)
@@ -112,7 +105,6 @@ def test_plate_and_painting_are_of_one_moment_on_both_sides_of_the_wipe(stand: S
         plate, painting = pixels(page, x)
         assert all(abs(one + two - 255) < 12 for one, two in zip(plate, painting, strict=True))  # inverted
     assert "token" not in page.url
-    keep_screenshot(page, "live.png")
 
 
 def test_everything_goes_by_keyboard(stand: Stand) -> None:
@@ -239,7 +231,6 @@ def test_a_phone_sees_picture_styles_and_sliders(
         box = page.locator("#live-view .stage").bounding_box()
         assert box["width"] == pytest.approx(390, abs=2)
         assert page.locator("#live-sliders .slider").first.bounding_box()["y"] < 844
-        keep_screenshot(page, "live-phone.png")
 
 
 def test_a_server_that_goes_leads_to_a_mark_and_a_sentence(browser: Any, tmp_path: Path, repository: Path) -> None:

@@ -189,8 +189,17 @@ def test_two_styles_stand_beside_each_other(tab: Page, pages: Pages) -> None:
     boxes = [tab.locator("#viewer canvas").nth(side).bounding_box() for side in (0, 1)]
     assert boxes[0] is not None
     assert boxes[1] is not None
-    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    apart = [boxes[0][at] + boxes[0][size] <= boxes[1][at] for at, size in (("x", "width"), ("y", "height"))]
+    assert any(apart), "they lie over each other"
     assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1.5
+    left = pixel(tab, 0)
+    tab.locator("#viewer").focus()
+    tab.keyboard.down(" ")
+    until(lambda: pixel(tab, 0) == pixel(tab, 1), what="for the plate in both places")
+    assert tab.locator(".name.left").inner_text() == "plate"
+    tab.keyboard.up(" ")
+    until(lambda: is_inverted(tab))
+    assert pixel(tab, 0) == left
 
 
 def test_one_pixel_of_the_plate_is_one_of_the_screen(tab: Page, pages: Pages) -> None:

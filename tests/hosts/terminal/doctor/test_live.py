@@ -6,19 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from impasto.hosts.terminal.doctor.live import check_live_page, check_live_sinks
+from impasto.hosts.terminal.doctor.live import check_live_sinks
 
 
 def test_sinks_that_work_and_why_others_do_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {done.name: done for done in check_live_sinks()}
-    assert "movies, udp://" in found["live sinks"].found
+    assert "browser, movies, udp://" in found["live sinks"].found
     assert "no ffmpeg program" in found["live sink srt"].found
     assert found["live sink srt"].hint == "install ffmpeg"
-
-
-def test_a_page_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.hosts.terminal.doctor.live.find_spec", lambda name: None)
-    (done,) = check_live_page()
-    assert done.state == "warning"
-    assert "impasto[web]" in done.hint
