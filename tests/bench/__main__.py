@@ -28,7 +28,7 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves the slow ones out; the name of a part (`server`, `live`, `pages`, …) measures that alone."""
+    """Measure; `quick` leaves the slow ones out; a name (`server`, `live`, `pages`, …) measures that part alone."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
@@ -133,6 +133,7 @@ def _live_figures(console: Console) -> dict[str, object]:
             each.frame,
             each.page,
             f"{each.fps:.1f}",
+            f"{each.cpu_ms:.1f}",
             f"{each.painting_ms:.1f}",
             f"{each.age_p50_ms:.1f}",
             f"{each.age_p95_ms:.1f}",
@@ -141,7 +142,18 @@ def _live_figures(console: Console) -> dict[str, object]:
         )
         for each in found
     ]
-    columns = ("style, quality", "camera", "page", "painted/s", "painting ms", "age p50", "p95", "rung", "bar")
+    columns = (
+        "style, quality",
+        "camera",
+        "page",
+        "painted/s",
+        "CPU ms",
+        "painting ms",
+        "age p50",
+        "p95",
+        "rung",
+        "bar",
+    )
     title = "a camera on the Live page, age in ms; the bar is painting + 25 ms at p50, + 60 ms at p95"
     console.print(_table(title, columns, rows))
     frames = recovery_frames()
