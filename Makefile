@@ -38,7 +38,10 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do 
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test test-fast quick-server quick-others lint bench clean
+# The compiler that builds the OpenFX plug-in for every system; 0.4 GB, so only `make ofx` installs it.
+ZIG := ziglang==0.17.1
+
+.PHONY: help demo test test-fast quick-server quick-others lint bench ofx ofx-host clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -73,8 +76,15 @@ lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between t
 bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, whole shots, and training
 	$(BIN)/python -m tests.bench
 
+ofx: $(VENV)/.server ## build the OpenFX plug-in for Linux and macOS, as wheels carry it
+	$(BIN)/python -m pip install --quiet $(ZIG)
+	$(BIN)/python -m impasto.hosts.ofx.build
+
+ofx-host: $(VENV)/.server ## try the OpenFX plug-in in MLT, fetched from Debian sid (root; 1 GB)
+	BIN=$(BIN) tests/hosts/ofx/in_melt.sh
+
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist hosts/ofx/built *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find core hosts server tests training -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from impasto.core.errors import UnknownName, UnreadableMedia, UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, After, Before, Resize
 from impasto.core.params import PARAMETERS, Parameter, Params
-from impasto.core.record import record
 
 ENDING: Final = ".preset.toml"
 BYTES: Final = 64 << 10
@@ -45,7 +45,7 @@ _TABLES: Final[Mapping[str, tuple[Parameter, ...]]] = {
 }
 
 
-@record
+@frozen_dataclass
 class Preset:
     """A look. Values that are not there are the style's own; a value outside its range raises UsageError."""
 

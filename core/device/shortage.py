@@ -1,4 +1,4 @@
-"""Too little memory, in whatever words a library says it, as one error that names the size that fits."""
+"""Recognises that memory ran out, in the words of each library, and raises one error that names the size that fits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from impasto.core.errors import OutOfMemory
 from impasto.core.frame import Frame
 
 BYTES_A_PIXEL = 139
-"""What a frame takes from samples to samples in small tiles: measured for `impasto.server.worker.memory_budget`."""
+"""Memory that a frame takes for each pixel when it is painted in small tiles, as measured for
+`impasto.server.worker.memory_budget`."""
 SMALLEST_TILE_BYTES = 64 << 20
-"""What the network takes for one of the smallest tiles, and the libraries besides."""
+"""Memory of the libraries, and of the network for one of the smallest tiles."""
 SPARE = 0.6
-"""The part of the rest that a frame is advised to take: where memory ran out once, what is free lies in pieces."""
+"""The part of the free memory that the advised frame takes. The rest is a margin: free memory is in fragments."""
 CLEARLY_LESS = 0.75
-"""Of a size that did not fit, where the sum says that it should have: memory lies in pieces."""
+"""The advised size is at most this part of the size that did not fit, even where the sum says more would fit."""
 
-# Of torch's allocator, and of oneDNN, which says the same of what it cannot do; that goes on with ' descriptor'.
+# Of torch's allocator, of oneDNN, of C++ and of Metal. oneDNN uses the same words, followed by ' descriptor', for
+# operations that it does not support.
 _TEXTS = re.compile(
     r"DefaultCPUAllocator|could not (create|execute) a primitive(?! descriptor)|std::bad_alloc|MPS .* out of memory"
 )
@@ -50,8 +52,8 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _TEXTS.search(str(error)) is not None
 
 
-def says_shortage(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Concatenate[S, Frame, P], R]:
-    """Make a method that renders a frame raise OutOfMemory, with the size that fits, in whatever words it is said."""
+def raises_out_of_memory(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Concatenate[S, Frame, P], R]:
+    """Wrap a method that renders a frame: where a library says that memory ran out, it raises our OutOfMemory."""
 
     @functools.wraps(render)
     def rendering(self: S, frame: Frame, /, *args: P.args, **options: P.kwargs) -> R:
@@ -63,21 +65,21 @@ def says_shortage(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Con
             if not is_shortage(error):
                 raise
             where = f"expected memory for a frame of {frame.width}x{frame.height} on {self.device}, there is too little"
-        # Outside the handlers: a traceback holds the frame's arrays, which would count as taken.
+        # After the handlers: the traceback keeps the arrays of the frame alive, and they would count as taken.
         raise OutOfMemory(f"{where}; {advice(frame.width, frame.height)}")
 
     return rendering
 
 
 def advice(width: int, height: int) -> str:
-    """What would fit in the place of a frame that did not, and what else to do."""
+    """What size would fit instead of this one, and what else a user can do."""
     pixels = width * height
     fits = min(CLEARLY_LESS * pixels, max(0, SPARE * (room_bytes() - SMALLEST_TILE_BYTES)) / BYTES_A_PIXEL)
     return f"about {fits / 1e6:.1f} megapixels would fit, or close other programs, or use a smaller style"
 
 
 def room_bytes() -> int:
-    """Bytes that this process may still take, by the machine and by its own limit; very many where both are unknown."""
+    """Bytes that this process can still take, by the machine and by its own limit; `sys.maxsize` if unknown."""
     rooms = [sys.maxsize]
     try:
         with open("/proc/meminfo", encoding="ascii") as stream:

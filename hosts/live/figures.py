@@ -7,13 +7,13 @@ import threading
 from collections import deque
 from typing import Final
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 SPAN_S: Final = 3.0
 """Seconds over which rates and ages are told."""
 
 
-@record
+@frozen_dataclass
 class SessionFigures:
     """A session at one moment."""
 

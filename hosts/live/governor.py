@@ -10,7 +10,7 @@ import math
 from collections import deque
 from typing import Final, Literal, TypeAlias
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 Quality: TypeAlias = Literal["auto", "full", "draft"]
 
@@ -40,7 +40,7 @@ FULL_TO_DRAFT: Final = 1.4
 """How much longer the full network takes than its draft (`python -m tests.bench`, 1.3 to 1.4)."""
 
 
-@record
+@frozen_dataclass
 class Rung:
     """One way to paint."""
 

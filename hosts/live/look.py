@@ -6,15 +6,15 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from impasto.core.errors import UnknownName, UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.params import PARAMETERS
-from impasto.core.record import record
 from impasto.hosts.live.governor import Quality, Rung, ladder
 
 DRAFT = "-draft"
 """What the names of quick styles end in."""
 
 
-@record
+@frozen_dataclass
 class OfferedStyle:
     """A style as a page lists it."""
 
@@ -28,7 +28,7 @@ class OfferedStyle:
     has_preview: bool
 
 
-@record
+@frozen_dataclass
 class LiveLook:
     """A style and the parameters that were set; those that were not are the style's own."""
 

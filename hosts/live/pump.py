@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from impasto.core.errors import DeadlineExpired, ImpastoError, RequestCancelled, ServerBusy, ServerUnreachable
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.live.clock import Clock, live_clock
 from impasto.hosts.live.display import resized, scaled
 from impasto.hosts.live.figures import SessionFigures, SpanOfValues
@@ -73,7 +73,7 @@ class Outlet(Protocol):
         ...
 
 
-@record
+@frozen_dataclass
 class PumpOptions:
     """How frames are to be painted."""
 

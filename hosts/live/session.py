@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 
 from impasto.core.errors import ImpastoError, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.live.clock import Clock, live_clock
 from impasto.hosts.live.display import LARGEST
 from impasto.hosts.live.figures import SessionFigures
@@ -35,7 +35,7 @@ class SessionPainter(FramePainter, Protocol):
     def styles(self) -> tuple[StyleFacts, ...]: ...
 
 
-@record
+@frozen_dataclass
 class SessionPlan:
     """What a session is to be."""
 

@@ -12,9 +12,9 @@ from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
 from impasto.core.errors import ImpastoError, MediaError, UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.media.open import is_live, is_movie, open_reader
 from impasto.core.media.shot import Reader
-from impasto.core.record import record
 from impasto.hosts.live.clock import Clock, live_clock
 from impasto.hosts.live.display import to_picture
 from impasto.hosts.live.intake import Intake
@@ -31,7 +31,7 @@ END_S: Final = 4.0
 """How long a thread that reads may take to end: a camera gives up within a frame, a stream within two seconds."""
 
 
-@record
+@frozen_dataclass
 class SourceAddress:
     """What is to be painted live."""
 

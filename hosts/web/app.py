@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from impasto.core.errors import ImpastoError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.web import look_api, runs_api, server_api
 from impasto.hosts.web.answers import fault, http_error, impasto_error
 from impasto.hosts.web.guard import Guard
@@ -31,7 +31,7 @@ from impasto.hosts.web.training_jobs import TrainingJobs
 STATIC: Final = Path(__file__).parent / "static"
 
 
-@record
+@frozen_dataclass
 class Page:
     """One page: NAME.html is what stands inside the frame, NAME.js its module."""
 

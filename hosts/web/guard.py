@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.web.settings import WebSettings
 
 BODY_BYTES: Final = 64 << 10
@@ -44,7 +44,7 @@ HEADERS: Final[Mapping[str, str]] = {
 """On every answer."""
 
 
-@record
+@frozen_dataclass
 class WebRequest:
     """What a refusal depends on."""
 
@@ -57,7 +57,7 @@ class WebRequest:
     """Of the address, where one is in it."""
 
 
-@record
+@frozen_dataclass
 class Refusal:
     """Why a request is not taken."""
 

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.live.clock import Clock, live_clock
 from impasto.hosts.live.figures import SpanOfValues
 from impasto.hosts.live.mailbox import Mailbox
@@ -26,7 +26,7 @@ TAKE_S: Final = 0.5
 _LENGTH: Final = struct.Struct("<I")
 
 
-@record
+@frozen_dataclass
 class PagePicture:
     """A picture as it goes to pages."""
 

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from impasto.core.errors import RequestCancelled, ServerError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.preset import Preset
-from impasto.core.record import record
 from impasto.hosts.web.pictures import Picture8
 from impasto.hosts.web.shared_client import SharedClient
 from impasto.server.client import Client, FrameFuture
@@ -21,7 +21,7 @@ PAINT_S: Final = 300.0
 """A picture that takes longer is given up; a large one on a slow processor takes a minute."""
 
 
-@record
+@frozen_dataclass
 class PaintedFrame:
     """Pixels of its own, and what the server says of them."""
 

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import ImpastoError, UnreadableMedia, UnsupportedMedia
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.media import open_reader
 from impasto.core.media.formats import PICTURE_EXTENSIONS
 from impasto.core.media.numbering import parse_numbered
 from impasto.core.media.open import MOVIE_EXTENSIONS
-from impasto.core.record import record
 from impasto.hosts.web.plates import frame_range
 
 Picture8: TypeAlias = npt.NDArray[np.uint8]
@@ -31,7 +31,7 @@ KEPT_BYTES: Final = 512 << 20
 MOST_PIXELS: Final = 64_000_000
 
 
-@record
+@frozen_dataclass
 class Plate:
     """A frame as it is previewed, and where it comes from."""
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Final, Literal
 
 from impasto.core.errors import UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.media import FrameRange, ShotInfo, open_reader
 from impasto.core.media.formats import PICTURE_EXTENSIONS
 from impasto.core.media.numbering import named_like
 from impasto.core.media.open import MOVIE_EXTENSIONS
-from impasto.core.record import record
 from impasto.server.file_roots import is_plain_name, resolve, resolve_folder
 from impasto.server.settings import Root
 
 MOST_ENTRIES: Final = 2000
 
 
-@record
+@frozen_dataclass
 class Entry:
     """Something in a folder that can be opened. `path` is 'ROOT:relative/path', a sequence as its pattern."""
 
@@ -31,7 +31,7 @@ class Entry:
     """Files of a sequence."""
 
 
-@record
+@frozen_dataclass
 class Folder:
     """What a folder holds, folders first."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.web.sheets import sheets_in
 from impasto.server.file_roots import is_plain_name
 from impasto.server.settings import Root
@@ -23,7 +23,7 @@ MOST_NOTES: Final = 200
 LOG_BYTES: Final = 64 << 20
 
 
-@record
+@frozen_dataclass
 class RunFacts:
     """A run in the list. `path` is 'ROOT:relative/NAME.run'."""
 
@@ -40,7 +40,7 @@ class RunFacts:
     seconds: float
 
 
-@record
+@frozen_dataclass
 class RunCurves:
     """The figures of a run over its time, at most `POINTS` of each."""
 
@@ -49,7 +49,7 @@ class RunCurves:
     figures: Mapping[str, tuple[float, ...]]
 
 
-@record
+@frozen_dataclass
 class RunNote:
     """What a monitor said."""
 

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 FOLDER: Final = "tensorboard"
 TAG: Final = b"preview"
@@ -22,7 +22,7 @@ PNG_BEGIN: Final = b"\x89PNG\r\n\x1a\n"
 PNG_END: Final = b"IEND\xaeB`\x82"
 
 
-@record
+@frozen_dataclass
 class Sheet:
     """Where a contact sheet lies."""
 

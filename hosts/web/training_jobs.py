@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from impasto.core.errors import ServerBusy, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.events import RunCancelled, RunFailed, RunFinished, RunWarning, TrainingStep, parse_event
 
 MODULE: Final = "impasto.hosts.terminal"
@@ -24,7 +24,7 @@ STOP_S: Final = 20.0
 MOST_NOTES: Final = 50
 
 
-@record
+@frozen_dataclass
 class TrainingOrder:
     """What is to be trained. Paths are those of this machine, checked before."""
 

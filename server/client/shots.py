@@ -15,7 +15,7 @@ from impasto.server.protocol.colour_configuration import BUILT_IN
 from impasto.server.protocol.limits import ANIMATION_MINOR, OCIO_MINOR, RATE_MINOR
 from impasto.server.protocol.messages import Failed, ShotDone, ShotJob, ShotProgress, ShotStarted, SubmitShot, Welcome
 
-LOOK_S: Final = 0.05
+POLL_S: Final = 0.05
 """How often `cancelled` is called."""
 BACKOFF_S: Final = 0.25
 HANDOVER_S: Final = 75.0
@@ -112,11 +112,11 @@ def follow_shot(
         try:
             shot = post(lambda welcome: attempts.request_for(request, welcome.session))
             posted = True
-            done = _stay(shot, attempts, cancelled)
+            done = _follow(shot, attempts, cancelled)
             known = attempts.stored_before
             return replace(done, rendered=done.rendered + known, skipped=max(0, done.skipped - known))
         except ServerBusy:
-            # What this shot's last session began is still being stopped.
+            # The server is still stopping what the last session of this shot began.
             if attempts.withheld is None:
                 raise
             if time.monotonic() > handed_over + HANDOVER_S or cancelled():
@@ -134,8 +134,8 @@ def follow_shot(
         _pause(BACKOFF_S * 2 ** (failures - 1), cancelled)
 
 
-def _stay(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) -> ShotDone:
-    """Pass events on until the shot has ended; take it back when `cancelled` says so, or after an exception."""
+def _follow(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) -> ShotDone:
+    """Pass events on until the shot has ended. Cancel it when `cancelled` says so, or after an exception."""
     asked = False
     try:
         while True:
@@ -143,7 +143,7 @@ def _stay(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) 
                 asked = True
                 shot.cancel()
             try:
-                event = shot.next_event(LOOK_S)
+                event = shot.next_event(POLL_S)
             except queue.Empty:
                 continue
             if event is None:
@@ -159,4 +159,4 @@ def _stay(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) 
 def _pause(seconds: float, cancelled: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not cancelled():
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)

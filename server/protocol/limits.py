@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 MAJOR: Final = 1
 MINOR: Final = 2
@@ -42,7 +42,7 @@ RAW_BYTES: Final = 1 << 30
 """Bytes of one picture as samples."""
 
 
-@record
+@frozen_dataclass
 class Limits:
     """What a server lets its clients do. Every number is checked before it is used."""
 

@@ -9,7 +9,7 @@ from impasto.core.engine import Precision, Rendered, choose_precision
 from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.server.shots.memory import resize_bytes
 from impasto.server.worker.memory_budget import MemoryBudget, Tile
 from impasto.server.worker.painting_device import DeviceLost

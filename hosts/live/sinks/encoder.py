@@ -13,8 +13,8 @@ from typing import Final
 import av
 import numpy as np
 
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.media.movie_pixels import LIMITED, PixelEncoder
-from impasto.core.record import record
 from impasto.hosts.live.display import letterboxed
 from impasto.hosts.live.pictures import SOUND_RATE, Picture, ShownPicture, SoundChunk
 
@@ -28,7 +28,7 @@ OFF_S: Final = 0.05
 """Sound that is off by more is moved, with silence in the gap."""
 
 
-@record
+@frozen_dataclass
 class LiveEncoding:
     """How pictures are encoded."""
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Final
 
 from impasto.core.errors import UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.media.open import is_movie
-from impasto.core.record import record
 from impasto.hosts.live.sinks.encoder import LiveEncoding
 from impasto.hosts.live.sinks.sink import Sink
 
@@ -16,7 +16,7 @@ BROWSER: Final = "browser"
 """The address of the page, which is no sink of this table: the web process shows it."""
 
 
-@record
+@frozen_dataclass
 class SinkOptions:
     """What a sink has to know of the session."""
 

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from impasto.hosts.events import LiveFigures, LiveStarted, RunFinished, RunWarning
-from impasto.hosts.terminal.printer import console, emit, say, say_aside
-from impasto.hosts.terminal.report import LINE_EVERY_S, counted
+from impasto.hosts.terminal.printer import console, counted, emit, say, say_aside
+from impasto.hosts.terminal.progress_bar import LINE_EVERY_S
 
 if TYPE_CHECKING:
     from rich.live import Live

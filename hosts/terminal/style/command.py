@@ -12,14 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from impasto.core.card import Card, KeyFacts, Training
-from impasto.core.style import file_of, find_style, load_style, read_card
+from impasto.core.style_file import file_of, find_style, load_style, read_card
 from impasto.core.style_reference import name_of
 from impasto.hosts.events import CardShown, RunCancelled, RunFinished, StyleExported, StylesCompared
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.printer import console, emit, say
+from impasto.hosts.terminal.printer import clock_text, console, counted, emit, say
 from impasto.hosts.terminal.process_setup import prepare_process
-from impasto.hosts.terminal.report import clock_text, counted, reporter_for
+from impasto.hosts.terminal.report import reporter_for
 from impasto.hosts.terminal.shared_options import Json, Overwrite
 from impasto.hosts.terminal.style.comparison import LEGEND, ComparisonPlan, ComparisonStopped, compare_styles, table_of
 

@@ -295,7 +295,7 @@ def _passes(error: ImpastoError) -> bool:
 
 def _known_style(style: str | None) -> str:
     """The style by a name that will mean the same tomorrow; UnknownName where neither disk nor server knows it."""
-    from impasto.core.style import find_style
+    from impasto.core.style_file import find_style
     from impasto.hosts.terminal.style.listing import default_style
 
     if style is None:
@@ -313,7 +313,7 @@ def _known_style(style: str | None) -> str:
 
 
 def _style_hash(style: str) -> str:
-    from impasto.core.style import find_style, read_card
+    from impasto.core.style_file import find_style, read_card
 
     try:
         return read_card(find_style(style)).weights_sha256

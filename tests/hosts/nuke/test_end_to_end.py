@@ -15,7 +15,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.params import Params
-from impasto.core.style import find_style
+from impasto.core.style_file import find_style
 from impasto.server.runtime_dir import running
 from tests.hosts.nuke.conftest import FIRST, LAST, STYLE, OpenNuke, Serving, Session, colour_of, exr, write_plate
 

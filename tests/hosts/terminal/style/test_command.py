@@ -14,8 +14,8 @@ import pytest
 from impasto.core.card import card_from_json
 from impasto.core.frame import Samples
 from impasto.core.media import FrameRange, open_reader
-from impasto.core.style import find_style, read_card
 from impasto.core.style_comparison import Findings
+from impasto.core.style_file import find_style, read_card
 from impasto.hosts.terminal.exit_codes import INPUT, INTERNAL, INTERRUPTED, STYLE, USAGE
 from impasto.hosts.terminal.report import Reporter
 from impasto.hosts.terminal.style import comparison, panels
