@@ -144,12 +144,14 @@ class Governor:
             return False
         if self._slow >= SLOW_FRAMES or self._late >= LATE_FRAMES:
             if self._at + 1 == len(self._rungs):
-                self._reason = f"its last rung: {cost * 1e3:.0f} ms a frame, {allowed * 1e3:.0f} ms are there"
+                if cost:
+                    what = "as asked" if len(self._rungs) == 1 else "the quickest there is"
+                    self._reason = f"{what}, {cost * 1e3:.0f} ms a frame, {allowed * 1e3:.0f} are there"
                 return False
             if now - self._rose_at < HELD_S:
                 self._patience_s = min(2 * self._patience_s, LONGEST_PATIENCE_S)
             why = (
-                f"a frame took {cost * 1e3:.0f} ms, {allowed * 1e3:.0f} ms are there"
+                f"a frame took {cost * 1e3:.0f} ms, {allowed * 1e3:.0f} are there"
                 if self._slow >= SLOW_FRAMES
                 else f"frames were older than {self._latency_s * 1e3:.0f} ms"
             )

@@ -11,7 +11,7 @@ from typing import Final
 from impasto.core.errors import ImpastoError
 from impasto.hosts.live.clock import Clock
 from impasto.hosts.live.mailbox import Mailbox
-from impasto.hosts.live.pictures import LivePlate, Picture, SoundChunk
+from impasto.hosts.live.pictures import Picture, SoundChunk, SourcePlate
 
 USUAL_FPS: Final = 30.0
 """Of a source that has not shown its own rate yet."""
@@ -24,8 +24,8 @@ class Intake:
 
     def __init__(self, name: str, clock: Clock, on_sound: Callable[[SoundChunk], None] = lambda chunk: None) -> None:
         self.name = name
-        self.plates: Mailbox[LivePlate] = Mailbox()
-        self.latest: LivePlate | None = None
+        self.plates: Mailbox[SourcePlate] = Mailbox()
+        self.latest: SourcePlate | None = None
         """The newest, taken or not."""
         self.came = self.passed_over = 0
         self.problem = ""
@@ -44,7 +44,7 @@ class Intake:
         """Leave a picture, taken now unless another time is given. Never waits."""
         now = self._clock() if taken_s is None else taken_s
         self.came += 1
-        plate = LivePlate(self.came, pixels, now)
+        plate = SourcePlate(self.came, pixels, now)
         if self._times and now - self._times[-1] > 1.0:
             self._times.clear()
         self._times.append(now)

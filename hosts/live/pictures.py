@@ -13,7 +13,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LivePlate:
+class SourcePlate:
     """A picture of the source."""
 
     number: int
@@ -32,7 +32,7 @@ class LivePlate:
 class ShownPicture:
     """What the sinks get for a plate."""
 
-    plate: LivePlate
+    plate: SourcePlate
     pixels: Picture
     """The painting, on a lower rung smaller than the plate; or, with `mark`, what bears the mark."""
     mark: str = ""

@@ -25,7 +25,7 @@ from impasto.hosts.live.governor import Governor, Rung
 from impasto.hosts.live.intake import Intake
 from impasto.hosts.live.look import LookSetting
 from impasto.hosts.live.marks import marked
-from impasto.hosts.live.pictures import LivePlate, Picture, ShownPicture
+from impasto.hosts.live.pictures import Picture, ShownPicture, SourcePlate
 
 FADE_S: Final = 0.25
 """How long one rung is seen through the next."""
@@ -86,7 +86,7 @@ class PumpOptions:
 class _Sent:
     """A frame under way."""
 
-    plate: LivePlate
+    plate: SourcePlate
     rung: Rung
     sent_s: float
 
@@ -211,7 +211,7 @@ class Pump:
             self._lock.wait(min(LOOK_S, due_s) if one and self._usual_s else LOOK_S)
             return False
 
-    def _send(self, plate: LivePlate, fps: float) -> None:
+    def _send(self, plate: SourcePlate, fps: float) -> None:
         look = self._setting.look
         with self._lock:
             self._governor.set_rate(fps)

@@ -21,7 +21,7 @@ import pytest
 
 from impasto.core.errors import ImpastoError, OutputError, OutputExists, UsageError
 from impasto.hosts.live.clock import live_clock
-from impasto.hosts.live.pictures import SOUND_RATE, LivePlate, Picture, ShownPicture, SoundChunk
+from impasto.hosts.live.pictures import SOUND_RATE, Picture, ShownPicture, SoundChunk, SourcePlate
 from impasto.hosts.live.sinks import v4l2
 from impasto.hosts.live.sinks.encoder import LiveEncoding
 from impasto.hosts.live.sinks.movie_file import MovieFile
@@ -37,7 +37,7 @@ OPTIONS = SinkOptions(Fraction(25), False)
 
 def shown(number: int, taken_s: float, *, size: tuple[int, int] = (64, 36), scale: float = 1.0, value: int = 128,
           mark: str = "") -> ShownPicture:  # fmt: skip
-    plate = LivePlate(number, np.zeros((size[1], size[0], 3), np.uint8), taken_s)
+    plate = SourcePlate(number, np.zeros((size[1], size[0], 3), np.uint8), taken_s)
     painted = np.full((round(size[1] * scale), round(size[0] * scale), 3), value, np.uint8)
     return ShownPicture(plate, painted, mark)
 
@@ -258,7 +258,7 @@ def test_another_process_joins_a_stream_in_the_middle(receiver: tuple[str, subpr
         due = begun + number / 25
         time.sleep(max(0.0, due - live_clock()))
         size = (320, 180) if number % 2 else (180, 320)  # a source that turns
-        plate = LivePlate(number, np.zeros((size[1], size[0], 3), np.uint8), due)
+        plate = SourcePlate(number, np.zeros((size[1], size[0], 3), np.uint8), due)
         sink.hear(SoundChunk(silence, due))
         sink.offer(ShownPicture(plate, picture if number % 2 else np.ascontiguousarray(picture.swapaxes(0, 1))))
     sink.close()
