@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -131,9 +132,8 @@ class SourceThread:
                         raise
                     why = str(error)
                 if self._address.kind == "file":
-                    if not self._address.loop:
-                        break
-                elif not self._stop.is_set():
+                    break
+                if not self._stop.is_set():
                     self._intake.problem = f"waiting for {self._address.text}: {why}"
                     self._stop.wait(RETRY_S)
             self._intake.end()
@@ -157,25 +157,32 @@ class SourceThread:
             self._intake.put(to_picture(frame, self._largest), taken_s)
 
     def _play(self, reader: Reader) -> None:
-        """The pictures of a file when they are due, with the sound that belongs to them."""
+        """The pictures of a file when they are due, again and again where it is looped; one timeline for all rounds."""
         rate = float(reader.info.rate or self._rate or FILE_FPS)
-        pace = Pace(self._clock())
-        sound = MovieSound(self._address.text) if self.has_sound else None
-        media_s = 0.0
-        try:
-            for count, frame in enumerate(reader):
+        pace, begun_s = Pace(self._clock()), 0.0
+        while True:
+            count = self._play_once(reader, pace, begun_s, rate)
+            begun_s += count / rate
+            if not self._address.loop or not count or self._stop.is_set():
+                self._wait_until(pace.due(begun_s, self._clock()))
+                return
+
+    def _play_once(self, reader: Reader, pace: Pace, begun_s: float, rate: float) -> int:
+        """One round, so late on the timeline, with the sound that belongs to it; how many pictures it has."""
+        count = 0
+        with ExitStack() as stack:
+            sound = stack.enter_context(MovieSound(self._address.text)) if self.has_sound else None
+            for frame in reader:
                 pixels = to_picture(frame, self._largest)
                 media_s = count / rate
-                due_s = pace.due(media_s, self._clock())
+                due_s = pace.due(begun_s + media_s, self._clock())
                 if self._wait_until(due_s):
-                    return
+                    break
                 self._intake.put(pixels, due_s)
-                for chunk in sound.until(media_s + 1 / rate) if sound is not None else ():
+                count += 1
+                for chunk in sound.until(count / rate) if sound is not None else ():
                     self._intake.on_sound(SoundChunk(chunk.samples, due_s + chunk.at_s - media_s))
-            self._wait_until(pace.due(media_s + 1 / rate, self._clock()))
-        finally:
-            if sound is not None:
-                sound.close()
+        return count
 
     def _wait_until(self, due_s: float) -> bool:
         """Wait; whether the source is to end."""

@@ -127,6 +127,23 @@ def test_pictures_of_a_folder_repeat_until_they_are_stopped(tmp_path: Path) -> N
     assert intake.error is None
 
 
+def test_a_movie_begins_again_without_a_gap(tmp_path: Path) -> None:
+    heard: list[SoundChunk] = []
+    intake = Intake("clicks", live_clock, heard.append)
+    times: list[float] = []
+    put = intake.put
+    intake.put = lambda pixels, taken_s=None: (times.append(taken_s), put(pixels, taken_s))[1]  # type: ignore[method-assign,func-returns-value]
+    movie = str(sounding_movie(tmp_path / "clicks.mkv", 0.6))
+    source = SourceThread(parse_source(movie, loop=True), intake, LARGEST)
+    source.start()
+    until(lambda: intake.came > 35)
+    source.close()
+    assert np.median(np.diff(times)) == pytest.approx(1 / 25, abs=1e-6)
+    begins = [chunk.at_s for chunk in heard]
+    assert begins == sorted(begins)
+    assert begins[-1] - begins[0] > 0.6  # the sound of the second round too
+
+
 def test_a_damaged_file_ends_the_source_with_its_error(tmp_path: Path, repository: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes((repository / "tests/media/harbour.mp4").read_bytes()[:20000])
