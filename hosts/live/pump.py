@@ -195,8 +195,8 @@ class Pump:
                 if plate.taken_s < next_s - 0.25 / fps:
                     continue
                 next_s = max(next_s, plate.taken_s - 1 / fps) + 1 / fps
-            if self._clock() - plate.taken_s > max(SILENCE_S, self._options.latency_s):
-                continue  # from before the machine slept
+            if self._clock() - plate.taken_s > max(SILENCE_S, self._options.latency_s) and not self._intake.ended:
+                continue  # from before the machine slept; a newer one comes
             self._send(plate, fps)
 
     def _may_send(self) -> bool:

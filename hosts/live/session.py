@@ -58,24 +58,30 @@ class LiveSession:
     """
 
     def __init__(
-        self, plan: SessionPlan, painter: SessionPainter, outlets: Sequence[Outlet] = (), clock: Clock = live_clock
+        self,
+        plan: SessionPlan,
+        painter: SessionPainter,
+        outlets: Sequence[Outlet] = (),
+        *,
+        source: SourceThread | None = None,
+        clock: Clock = live_clock,
     ) -> None:
-        """Open the source and the sinks, and begin. `outlets` are further places for pictures, of the caller's own.
+        """Open the sinks, and the source unless it is given, and begin. `outlets` are places of the caller's own.
 
-        Raises UnknownName for the style, what the source raises, and what the last sink raises where none opens.
+        A source that is given is closed with the session. Raises UnknownName for the style, what the source raises, and
+        what the last sink raises where none opens.
         """
         self.plan = plan
         self.setting = LookSetting(styles_of(painter), plan.style, plan.params, plan.quality)
-        self.intake = Intake(plan.source.text, clock)
         self.refused: dict[str, ImpastoError] = {}
         """Sink -> why it takes no pictures."""
         self.clock = clock
         """By which ages are measured."""
         self._outlets = tuple(outlets)
-        self._source: SourceThread | None = None
+        self._source = source or opened_source(plan, clock)
+        self.intake = Intake(plan.source.text, clock) if self._source is None else self._source.intake
         with ExitStack() as opened:
-            if plan.source.kind != "browser":
-                self._source = SourceThread(plan.source, self.intake, plan.largest, rate=plan.fps, clock=clock)
+            if self._source is not None:
                 opened.callback(self._source.close)
             self._sinks = self._opened_sinks(opened)
             if plan.source.kind == "file":
@@ -166,6 +172,13 @@ class LiveSession:
     def _hear(self, chunk: SoundChunk) -> None:
         for sink in self._sinks:
             sink.hear(chunk)
+
+
+def opened_source(plan: SessionPlan, clock: Clock = live_clock) -> SourceThread | None:
+    """The source of a plan, open; None where pages bring the pictures. Raises as `SourceThread` does."""
+    if plan.source.kind == "browser":
+        return None
+    return SourceThread(plan.source, Intake(plan.source.text, clock), plan.largest, rate=plan.fps, clock=clock)
 
 
 def styles_of(painter: SessionPainter) -> dict[str, OfferedStyle]:

@@ -93,7 +93,7 @@ class SourceThread:
         open_reader: Callable[[SourceAddress, Fraction | None], Reader] = open_source,
     ) -> None:
         """Open a camera or a file; `start` begins to read. Raises what `open_reader` does. A stream may come later."""
-        self._address, self._intake, self._largest = address, intake, largest
+        self._address, self.intake, self._largest = address, intake, largest
         self._rate, self._clock, self._open = rate, clock, open_reader
         self._stop = threading.Event()
         self._reader = None if address.kind == "stream" else open_reader(address, rate)
@@ -134,17 +134,17 @@ class SourceThread:
                 if self._address.kind == "file":
                     break
                 if not self._stop.is_set():
-                    self._intake.problem = f"waiting for {self._address.text}: {why}"
+                    self.intake.problem = f"waiting for {self._address.text}: {why}"
                     self._stop.wait(RETRY_S)
-            self._intake.end()
+            self.intake.end()
         except ImpastoError as error:
-            self._intake.end(error)
+            self.intake.end(error)
 
     def _note_rate(self, reader: Reader) -> None:
         rate = reader.info.rate
         if rate is None and self._address.kind == "file":
             rate = self._rate or FILE_FPS
-        self._intake.claimed_fps = None if rate is None else float(rate)
+        self.intake.claimed_fps = None if rate is None else float(rate)
 
     def _read(self, reader: Reader) -> None:
         if self._address.kind == "file":
@@ -154,7 +154,7 @@ class SourceThread:
             if self._stop.is_set():
                 return
             taken_s = self._clock()
-            self._intake.put(to_picture(frame, self._largest), taken_s)
+            self.intake.put(to_picture(frame, self._largest), taken_s)
 
     def _play(self, reader: Reader) -> None:
         """The pictures of a file when they are due, again and again where it is looped; one timeline for all rounds."""
@@ -178,10 +178,10 @@ class SourceThread:
                 due_s = pace.due(begun_s + media_s, self._clock())
                 if self._wait_until(due_s):
                     break
-                self._intake.put(pixels, due_s)
+                self.intake.put(pixels, due_s)
                 count += 1
                 for chunk in sound.until(count / rate) if sound is not None else ():
-                    self._intake.on_sound(SoundChunk(chunk.samples, due_s + chunk.at_s - media_s))
+                    self.intake.on_sound(SoundChunk(chunk.samples, due_s + chunk.at_s - media_s))
         return count
 
     def _wait_until(self, due_s: float) -> bool:

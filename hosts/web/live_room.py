@@ -48,10 +48,14 @@ class LiveRoom:
         if self.may_begin and not self.outlet.viewers:
             await asyncio.sleep(LINGER_S)
             if not self.outlet.viewers:
-                await asyncio.to_thread(self.close)
+                await asyncio.to_thread(self._end_own)
 
     def close(self) -> None:
-        """End a session that a page began."""
+        """End a session that a page began, and send no more pictures."""
+        self._end_own()
+        self.outlet.close()
+
+    def _end_own(self) -> None:
         with self._beginning:
             if self.may_begin:
                 self.session = None

@@ -178,7 +178,7 @@ def measured(client: Client, case: Case, name: str, page: Callable[..., Any]) ->
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         room = LiveRoom()
-        stack.callback(room.outlet.close)
+        stack.callback(room.close)
         session = stack.enter_context(LiveSession(plan_of(case), client, (room.outlet,)))
         stack.enter_context(Camera(session, plates(case), case.fps))
         room.show(session)

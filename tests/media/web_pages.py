@@ -97,7 +97,7 @@ def served_pages(folder: Path) -> Iterator[Pages]:
     ):
         room.show(session)
         yield pages
-    room.outlet.close()
+    room.close()
 
 
 def painted(page: Page) -> None:

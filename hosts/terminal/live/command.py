@@ -7,7 +7,7 @@ import threading
 import time
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,7 +98,7 @@ def live(
     from impasto.core.media.frame_rate import require_rate
     from impasto.core.params import PARAMETERS
     from impasto.hosts.live.display import parse_size
-    from impasto.hosts.live.session import LiveSession, SessionPlan
+    from impasto.hosts.live.session import LiveSession, SessionPlan, opened_source
     from impasto.hosts.live.sources import parse_source
     from impasto.hosts.terminal.live.reporter import LiveReporter
     from impasto.hosts.terminal.style.listing import default_style
@@ -117,25 +117,29 @@ def live(
     )
     on_page = BROWSER in sinks or plan.source.kind == "browser"
     with Interrupts() as interrupts, LiveReporter(json=json) as reporter, ExitStack() as stack:
+        opened = opened_source(plan)  # before a page is opened for it
+        if opened is not None:
+            stack.callback(opened.close)
         room, page = None, ""
         if on_page:
             from impasto.hosts.web.live_room import LiveRoom
 
-            room = LiveRoom()
+            room = stack.enter_context(closing(LiveRoom()))
             settings = page_settings(port, host, tls, server, server_key)
             page = stack.enter_context(served_page(room, settings, open_page=open))
         reporter.show(LiveStarted(plan.source.text, plan.style, (*sinks, *((record,) if record else ())), page))
         for note in notes_on(plan):
             reporter.show(RunWarning(note))
         client = stack.enter_context(connection(server, server_key, NAME)())
-        session = stack.enter_context(LiveSession(plan, client, () if room is None else (room.outlet,)))
+        outlets = () if room is None else (room.outlet,)
+        session = stack.enter_context(LiveSession(plan, client, outlets, source=opened))
         if room is not None:
             room.show(session)
             stack.callback(room.show, None)
         watch(session, reporter, interrupts.asked)
     if session.error is not None:
         raise session.error
-    reporter.show(RunFinished(record, session.figures().painted))
+    reporter.show(RunFinished(next(iter(plan.sinks), None), session.figures().painted))
 
 
 def watch(session: LiveSession, reporter: LiveReporter, asked: Callable[[], bool]) -> None:

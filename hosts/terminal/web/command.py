@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,8 +61,9 @@ def web(
         if not settings.is_loopback:
             say_aside("note: other machines reach these pages; whoever has the address with its token may use them")
 
-    room = LiveRoom(settings.connect)
-    serve(make_app(settings, live_routes(room)), listener, on_ready=on_ready, open_page="/look" if open else "")
+    with closing(LiveRoom(settings.connect)) as room:
+        app = make_app(settings, live_routes(room))
+        serve(app, listener, on_ready=on_ready, open_page="/look" if open else "")
 
 
 def settings_from(

@@ -53,7 +53,6 @@ def standing(
     with ExitStack() as stack:
         settings = web_settings(server, folder)
         room = LiveRoom(None if source else settings.connect)
-        stack.callback(room.outlet.close)
         stack.callback(room.close)
         settings = stack.enter_context(running_pages(settings, live_routes(room))).settings
         session = None
@@ -204,7 +203,7 @@ def test_a_session_that_is_lost_is_said_and_taken_up_again(
             shown(page)
             until(lambda: page.locator("#banner").is_hidden())
         context.close()
-    room.outlet.close()
+    room.close()
 
 
 def test_bare_is_the_painting_alone_over_the_whole_window(stand: Stand) -> None:
