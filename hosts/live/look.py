@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,7 @@ from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.params import PARAMETERS
 from impasto.hosts.live.governor import Quality, Rung, ladder
 
+FILE_ENDING = ".safetensors"
 DRAFT = "-draft"
 """What the names of quick styles end in."""
 
@@ -49,6 +51,24 @@ def offered_styles(found: Sequence[tuple[str, str, str, Mapping[str, float], boo
         draft = name + DRAFT if name + DRAFT in names else ""
         offered[name] = OfferedStyle(name, title, description, draft, defaults, has_preview)
     return dict(sorted(offered.items(), key=lambda each: (not each[1].draft, "@" in each[0], each[0])))
+
+
+def with_reference(styles: Mapping[str, OfferedStyle], style: str) -> tuple[dict[str, OfferedStyle], str]:
+    """The styles with the one that is asked for, and its name: a .safetensors file or a blend becomes one of them.
+
+    Any other name is left to whoever looks it up. UsageError for a file that is not there.
+    """
+    base, mark, choice = style.partition("@")
+    if style in styles:
+        return dict(styles), style
+    name, title = style, style
+    if base.lower().endswith(FILE_ENDING):
+        if not os.path.isfile(base):
+            raise UsageError(f"expected a style file at '{base}', found none; check --style")
+        name, title = f"{os.path.abspath(base)}{mark}{choice}", os.path.basename(style)
+    elif not mark or base not in styles:
+        return dict(styles), style
+    return {name: OfferedStyle(name, title, "", "", {}, False), **styles}, name
 
 
 class LookSetting:

@@ -17,7 +17,7 @@ from impasto.hosts.live.display import LARGEST
 from impasto.hosts.live.figures import SessionFigures
 from impasto.hosts.live.governor import Quality
 from impasto.hosts.live.intake import USUAL_FPS, Intake
-from impasto.hosts.live.look import LookSetting, OfferedStyle, offered_styles
+from impasto.hosts.live.look import LookSetting, OfferedStyle, offered_styles, with_reference
 from impasto.hosts.live.pictures import SoundChunk
 from impasto.hosts.live.pump import LOADING_S, FramePainter, Outlet, Pump, PumpOptions
 from impasto.hosts.live.sinks.open import SinkOptions, open_sink
@@ -72,7 +72,8 @@ class LiveSession:
         what the last sink raises where none opens.
         """
         self.plan = plan
-        self.setting = LookSetting(styles_of(painter), plan.style, plan.params, plan.quality)
+        styles, style = with_reference(styles_of(painter), plan.style)
+        self.setting = LookSetting(styles, style, plan.params, plan.quality)
         self.refused: dict[str, ImpastoError] = {}
         """Sink -> why it takes no pictures."""
         self.clock = clock

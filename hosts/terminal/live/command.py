@@ -45,7 +45,9 @@ def live(
             help="camera:0, browser (the page's own camera), a movie, plate.####.png, udp://, rtsp:// or rtmp://.",
         ),
     ],
-    style: Annotated[str | None, typer.Option("--style", help="Name; `impasto styles` lists the names.")] = None,
+    style: Annotated[
+        str | None, typer.Option("--style", help="Name or .safetensors file, or a blend as NAME@A=0.7+B=0.3.")
+    ] = None,
     to: Annotated[
         list[str] | None,
         typer.Option(

@@ -115,7 +115,7 @@ function mark(name) {
     if (chosen && each.ariaSelected !== "true") each.scrollIntoView({ block: "nearest", inline: "nearest" });
     each.ariaSelected = String(chosen);
   }
-  wipe.label("plate", name);
+  wipe.label("plate", session.styles.find((each) => each.name === name)?.title ?? name);
 }
 
 function choose(name) {
