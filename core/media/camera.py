@@ -24,8 +24,9 @@ _LOG_ERRORS = 2
 """cv2.utils.logging.LOG_LEVEL_ERROR."""
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 10.0
 _LIVE_TIMEOUT_S = 2.0
-_AT_ONCE = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
-"""Options of FFmpeg for pictures that are shown as they come: nothing is held back, half a second is looked at."""
+_AT_ONCE = {"flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+"""Options of FFmpeg for pictures that are shown as they come: none is held back, half a second is looked at. What was
+looked at is decoded too ('nobuffer' would drop it, and with it the keyframe that the next pictures need)."""
 
 
 class Capture(Protocol):
