@@ -13,6 +13,7 @@ const SEND_EVERY = 60;
 const wipe = new Wipe(at("live-view"));
 wipe.label("plate", "painting");
 const camera = new PageCamera(at("live-view"), (picture) => link.send(picture), problem);
+const surface = document.createElement("canvas");
 let session = null, sliders = null, held = false, plateAsked = false, shown = 0, problemFrom = 0, timer = 0;
 
 const link = socket("/live/socket", {
@@ -81,19 +82,13 @@ function begin(message) {
 }
 
 function card(style, index) {
-  const image = element("img", { alt: "", loading: "lazy", src: style.preview ? `/api/preview/${style.name}` : "" });
-  image.addEventListener("error", () => image.remove());
-  if (!style.preview) image.remove();
-  return element(
-    "button",
-    {
-      type: "button", className: "style", role: "option", title: style.description, data: { style: style.name },
-      onclick: () => choose(style.name),
-    },
-    element("span", { className: "thumb" }, ...(style.preview ? [image] : [])),
-    element("span", { className: "title", textContent: style.title || style.name }),
-    element("kbd", { textContent: index < 9 ? index + 1 : "", hidden: index >= 9 }),
-  );
+  const image = element("img", { alt: "", src: style.preview ? `/api/preview/${style.name}` : "/static/icon.svg" });
+  const number = index < 9 ? element("kbd", { textContent: index + 1 }) : "";
+  const title = element("span", { className: "title" }, number, ` ${style.title || style.name}`);
+  return element("button", {
+    type: "button", className: "card", role: "option", title: style.description, data: { style: style.name },
+    onclick: () => choose(style.name),
+  }, image, title);
 }
 
 function look(message) {
@@ -150,17 +145,17 @@ function figures(now) {
 async function picture(data) {
   const length = new DataView(data).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-  const size = { resizeWidth: head.width, resizeHeight: head.height, resizeQuality: "high" };
-  const blob = (from, count) => new Blob([new Uint8Array(data, from, count)], { type: "image/jpeg" });
+  const bitmap = (from, count) =>
+    createImageBitmap(new Blob([new Uint8Array(data, from, count)], { type: "image/jpeg" }));
   try {
     const [painted, plate] = await Promise.all([
-      createImageBitmap(blob(4 + length, head.painted), size),
-      head.plate ? createImageBitmap(blob(4 + length + head.painted, head.plate), size) : null,
+      bitmap(4 + length, head.painted),
+      head.plate ? bitmap(4 + length + head.painted, head.plate) : null,
     ]);
     if (head.n > shown) {
       shown = head.n;
       if (plate) wipe.draw(0, plate);
-      wipe.draw(1, painted);
+      wipe.draw(1, sized(painted, head));
       document.body.classList.remove("stale");
       document.body.dataset.shown = head.n;
       document.body.dataset.mark = head.mark;
@@ -170,6 +165,14 @@ async function picture(data) {
   } finally {
     ask({ shown: head.n });
   }
+}
+
+// A painting of a lower rung in the size of its plate, so that nothing on the page moves.
+function sized(painted, { width, height }) {
+  if (painted.width === width && painted.height === height) return painted;
+  if (surface.width !== width || surface.height !== height) [surface.width, surface.height] = [width, height];
+  surface.getContext("2d").drawImage(painted, 0, 0, width, height);
+  return surface;
 }
 
 // Plates travel only while they can be seen.
