@@ -41,7 +41,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 # The compiler that builds the OpenFX plug-in for every system; 0.4 GB, so only `make ofx` installs it.
 ZIG := ziglang==0.17.1
 
-.PHONY: help demo test test-fast quick-server quick-others lint bench ofx ofx-host clean
+.PHONY: help demo test test-fast quick-server quick-others lint bench pictures ofx ofx-host clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -72,6 +72,9 @@ lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between t
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo --cache-dir build/import-linter
+
+pictures: $(VENV)/.dev ## make the pictures in the manual of the pages anew (hosts/web/README.md)
+	$(BIN)/python -m tests.media.web_pages
 
 bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, whole shots, and training
 	$(BIN)/python -m tests.bench

@@ -40,6 +40,8 @@ class FrameQueue:
         self._client = client
         self._under_way = 0
         self._waiting: OrderedDict[str, asyncio.Future[None]] = OrderedDict()
+        self._sent: dict[FrameFuture, str] = {}
+        """Frames that the server has, and their viewers."""
 
     async def paint(self, pixels: Picture8, look: Preset, style: str, viewer: str) -> PaintedFrame:
         """Have a plate painted. A newer call of the same viewer takes the place of one that still waits.
@@ -52,6 +54,7 @@ class FrameQueue:
             await self._turn(viewer)
         try:
             future = await self._client.ask(lambda server: _submitted(server, pixels, look, style))
+            self._sent[future] = viewer
             try:
                 return await asyncio.wait_for(asyncio.wrap_future(_copied(future)), PAINT_S)
             except TimeoutError:
@@ -60,8 +63,25 @@ class FrameQueue:
                     f"expected the picture within {PAINT_S:g} s, it was not painted; choose a smaller size or a draft "
                     "style"
                 ) from None
+            finally:
+                del self._sent[future]
         finally:
             self._pass_on()
+
+    def cancel(self, viewer: str = "") -> int:
+        """Take back the frames of a viewer, or all of them; how many there were. They end with RequestCancelled."""
+        waiting = [name for name in self._waiting if viewer in ("", name)]
+        sent = [future for future, name in self._sent.items() if viewer in ("", name)]
+        for name in waiting:
+            self._waiting.pop(name).set_exception(RequestCancelled("it was cancelled"))
+        for future in sent:
+            future.cancel()
+        return len(waiting) + len(sent)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Frames under way, and frames that wait."""
+        return self._under_way, len(self._waiting)
 
     async def _turn(self, viewer: str) -> None:
         """Wait until a place is free, which then is the caller's."""

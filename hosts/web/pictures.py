@@ -26,7 +26,7 @@ from impasto.hosts.web.plates import frame_range
 
 Picture8: TypeAlias = npt.NDArray[np.uint8]
 """(H, W, 3), sRGB, top row first."""
-KEPT_BYTES: Final = 512 << 20
+KEPT_BYTES: Final = 256 << 20
 """Of all pictures together; the least used go first."""
 MOST_PIXELS: Final = 64_000_000
 

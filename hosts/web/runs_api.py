@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -119,9 +121,12 @@ async def add_key(request: Request) -> Response:
         if name not in names and len(names) >= MOST_KEYS:
             raise UsageError(f"expected one to {MOST_KEYS} painted frames, got more; remove one first")
         folder.mkdir(exist_ok=True)
-        partial = folder / f".{name}.part"
-        partial.write_bytes(data)
-        partial.replace(folder / name)
+        if folder.is_symlink():
+            raise NotPermitted(f"expected a folder of its own for painted frames, '{folder.name}' is a link; remove it")
+        fd, partial = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        Path(partial).replace(folder / name)
         return _key_names(folder)
 
     return JSONResponse({"keys": await to_thread.run_sync(store)})
@@ -150,10 +155,9 @@ async def start_training(request: Request) -> Response:
     if not await to_thread.run_sync(_key_names, keys):
         raise UsageError("expected at least one painted frame, got none; drop one in")
     output = settings.runs[root].folder / f"{name}{STYLE_ENDING}"
-    resume = asked.get("resume") is True
-    if not resume and (output.exists() or output.with_suffix(ENDING).exists()):
-        raise OutputExists(f"expected a new name, a style '{name}' is there already; choose another, or go on with it")
-    order = TrainingOrder(f"{root}:{name}{ENDING}", plates, keys, output, float(minutes), size, resume)
+    if output.exists() or output.with_suffix(ENDING).exists():
+        raise OutputExists(f"expected a new name, a style '{name}' is there already; choose another")
+    order = TrainingOrder(f"{root}:{name}{ENDING}", plates, keys, output, float(minutes), size)
     await to_thread.run_sync(request.app.state.training.start, order)
     return JSONResponse({"run": order.run})
 

@@ -19,6 +19,7 @@ def routes() -> list[Route]:
     return [
         Route("/api/health", health),
         Route("/api/status", status),
+        Route("/api/cancel", cancel, methods=["POST"]),
         Route("/api/shutdown", shut_down, methods=["POST"]),
     ]
 
@@ -31,7 +32,17 @@ async def health(request: Request) -> Response:
 
 async def status(request: Request) -> Response:
     """Everything that the server says of itself."""
-    return JSONResponse(status_facts(await request.app.state.client.status()))
+    under_way, waiting = request.app.state.frames.counts
+    found = status_facts(await request.app.state.client.status())
+    return JSONResponse({**found, "pages": {"running": under_way, "queued": waiting}})
+
+
+async def cancel(request: Request) -> Response:
+    """Take back the frames that a viewer of these pages asked for; all of them without one."""
+    viewer = (await json_body(request)).get("viewer", "")
+    if not isinstance(viewer, str):
+        raise UsageError("expected the name of a viewer; reload the page")
+    return JSONResponse({"cancelled": request.app.state.frames.cancel(viewer)})
 
 
 async def shut_down(request: Request) -> Response:

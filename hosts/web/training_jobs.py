@@ -35,14 +35,12 @@ class TrainingOrder:
     output: Path
     minutes: float
     size: str = ""
-    resume: bool = False
 
     def words(self) -> list[str]:
         """The words after `impasto`."""
         words = ["train", "keyframes", f"--plates={self.plates}", f"--keys={self.keys}", f"--output={self.output}"]
         words += [f"--minutes={self.minutes:g}", "--json"]
-        words += [f"--size={self.size}"] if self.size else []
-        return [*words, "--resume"] if self.resume else words
+        return [*words, f"--size={self.size}"] if self.size else words
 
 
 @dataclass

@@ -152,8 +152,8 @@ def _soak(context: BrowserContext, base: str, process: psutil.Process, soak_s: f
             tab = tabs[count % TABS]
             tab.get_by_label("strength, as a number").fill(f"{0.3 + count % 60 / 100:.2f}")
             tab.get_by_label("strength, as a number").press("Enter")
-            if count % 7 == 0:
-                tab.locator("#next").click()
+            if count % 7 == 0:  # forth and back: plates are kept, so that new ones would count as growth
+                tab.locator("#next" if count % 2 else "#back").click()
             count += 1
 
     turn(min(60.0, soak_s / 2))

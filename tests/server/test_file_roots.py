@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from impasto.core.errors import NotPermitted, UnreadableMedia, UsageError
-from impasto.server.file_roots import resolve, root_of
+from impasto.server.file_roots import is_plain_name, resolve, resolve_folder, root_of
 from impasto.server.settings import Root
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no roots are served on Windows")
@@ -199,3 +199,29 @@ def test_a_root_is_written_as_a_name_and_a_folder(tmp_path: Path) -> None:
 def test_what_is_no_root_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         root_of(text)
+
+
+def test_a_folder_is_found_below_its_root_and_never_by_a_link(roots: dict[str, Root]) -> None:
+    plates = roots["plates"].folder
+    assert [resolve_folder(text, roots) for text in ("plates", "plates:", "plates:a/b")] == [
+        plates,
+        plates,
+        plates / "a/b",
+    ]
+    (plates / "link").symlink_to(plates / "a")
+    for text in ("plates:link", "plates:link/b", "plates:..", "plates:plate.exr", "plates:a/", "nowhere", "/etc"):
+        with pytest.raises(NotPermitted):
+            resolve_folder(text, roots)
+    with pytest.raises(UnreadableMedia):
+        resolve_folder("plates:c", roots)
+
+
+def test_a_file_of_another_kind_is_found_where_its_ending_is_named(roots: dict[str, Root]) -> None:
+    style = roots["plates"].folder / "s.safetensors"
+    style.write_bytes(b"weights")
+    assert resolve("plates:s.safetensors", roots, write=False, endings=(".safetensors",)) == style
+    for text, endings in (("plates:s.safetensors", None), ("plates:plate.exr", (".safetensors",))):
+        with pytest.raises(NotPermitted, match="its last name is not that of"):
+            resolve(text, roots, write=False, endings=endings)
+    names = ("plate.exr", "a b", "a/b", "..", "odd[1].png", "link~", "")
+    assert [name for name in names if is_plain_name(name)] == ["plate.exr", "a b"]

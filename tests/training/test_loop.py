@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import errno
 import json
@@ -143,6 +144,8 @@ def test_a_diverging_run_goes_back_to_its_last_good_weights_at_half_the_rate(pai
         "training diverged at step 7, where 4 steps in a row had no finite loss: back to the last good weights at half "
         "the learning rate (0.0005 at most)"
     ]
+    with (tmp_path / "notes.csv").open(encoding="utf-8") as notes:
+        assert [row[2] for row in csv.reader(notes)] == ["note", seen[0].note]
     assert read_facts(tmp_path / "checkpoint.safetensors")["guard"]["rate_factor"] == 0.5
 
 

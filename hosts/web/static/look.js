@@ -272,20 +272,26 @@ function setPlay(on) {
 }
 
 const pressed = (id) => at(id).getAttribute("aria-pressed") === "true";
-at("wipe").addEventListener("click", () => setWipe(!pressed("wipe")));
-at("side").addEventListener("click", () => setSide(!pressed("side")));
-at("compare").addEventListener("click", () => setCompare(!state.compare));
-at("zoom").addEventListener("click", () => setActual(!state.actual));
-at("play").addEventListener("click", () => setPlay(!strip.playing));
-at("draft").addEventListener("change", () => setDraft(at("draft").checked));
+
+// Key -> button and what both do.
+const ACTIONS = {
+  w: ["wipe", () => setWipe(!pressed("wipe"))],
+  s: ["side", () => setSide(!pressed("side"))],
+  c: ["compare", () => setCompare(!state.compare)],
+  z: ["zoom", () => setActual(!state.actual)],
+  p: ["play", () => state.path && setPlay(!strip.playing)],
+  o: ["choose", () => picker.open()],
+  Escape: ["stop", () => Object.values(painters).forEach((each) => each.cancel()?.catch(() => {}))],
+  d: ["draft", () => setDraft(!state.draft)],
+  ArrowLeft: ["back", () => state.plate && goTo(state.plate.frame - 1)],
+  ArrowRight: ["next", () => state.plate && goTo(state.plate.frame + 1)],
+};
+for (const [id, act] of Object.values(ACTIONS)) at(id).addEventListener(id === "draft" ? "change" : "click", act);
 at("tab-a").addEventListener("click", () => activate("a"));
 at("tab-b").addEventListener("click", () => activate("b"));
-at("choose").addEventListener("click", () => picker.open());
 at("choose2").addEventListener("click", () => picker.open());
 at("open").addEventListener("click", () => at("file").click());
 at("file").addEventListener("change", () => at("file").files[0] && openFile(at("file").files[0]));
-at("back").addEventListener("click", () => goTo(state.plate.frame - 1));
-at("next").addEventListener("click", () => goTo(state.plate.frame + 1));
 at("frame").addEventListener("change", () => goTo(Number(at("frame").value)));
 at("reset").addEventListener("click", () => {
   Object.assign(state.looks[state.active], { params: {}, before: {}, after: {}, before_resize: "", after_resize: "" });
@@ -298,17 +304,6 @@ addEventListener("drop", (event) => {
   if (event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
 });
 
-const KEYS = {
-  w: () => setWipe(!pressed("wipe")),
-  s: () => setSide(!pressed("side")),
-  c: () => setCompare(!state.compare),
-  z: () => setActual(!state.actual),
-  d: () => setDraft(!state.draft),
-  p: () => state.path && setPlay(!strip.playing),
-  o: () => picker.open(),
-  ArrowLeft: () => state.plate && goTo(state.plate.frame - 1),
-  ArrowRight: () => state.plate && goTo(state.plate.frame + 1),
-};
 addEventListener("keydown", (event) => {
   if (typing(event) || document.querySelector("dialog[open]")) return;
   if (event.key === " ") {
@@ -317,9 +312,9 @@ addEventListener("keydown", (event) => {
   } else if (/^[1-9]$/.test(event.key)) {
     const style = list.byNumber(Number(event.key));
     if (style) choose(style.name);
-  } else if (KEYS[event.key] && !(event.repeat && event.key.length === 1)) {
+  } else if (ACTIONS[event.key] && !(event.repeat && event.key.length === 1)) {
     event.preventDefault();
-    KEYS[event.key]();
+    ACTIONS[event.key][1]();
   }
 });
 addEventListener("keyup", (event) => event.key === " " && hold(false));

@@ -19,6 +19,12 @@ export class Painter {
     if (!this.busy) this.#work();
   }
 
+  // Take back what is under way.
+  cancel() {
+    this.wish = null;
+    return this.busy ? api("/api/cancel", { json: { viewer: this.viewer } }) : null;
+  }
+
   async #work() {
     this.busy = true;
     while (this.wish) {
@@ -29,8 +35,8 @@ export class Painter {
         this.shown(picture, facts, asked);
       } catch (problem) {
         if (!(problem instanceof Problem)) throw problem;
-        // A newer wish took its place: nothing is wrong.
-        if (problem.code !== "cancelled") this.failed(problem, asked);
+        // Where a newer wish took its place nothing is wrong.
+        if (problem.code !== "cancelled" || !this.wish) this.failed(problem, asked);
       }
     }
     this.busy = false;

@@ -10,7 +10,8 @@ export class PlatePicker {
     this.chosen = chosen;
     this.where = element("h2");
     this.problem = element("p", { className: "problem" });
-    this.entries = element("div", { className: "entries", role: "listbox", aria: { label: "Folders and plates" } });
+    // It has the focus until its rows are there, so that Enter does not close what just opened.
+    this.entries = element("div", { className: "entries", role: "listbox", tabIndex: -1, autofocus: true, aria: { label: "Folders and plates" } });
     this.said = element("p", { className: "quiet small" });
     const close = element("button", { type: "button", textContent: "Close" });
     close.addEventListener("click", () => this.dialog.close());

@@ -54,6 +54,7 @@ const quiet = (text) => element("span", { className: "quiet", textContent: text 
 function show(found) {
   figures(found);
   at("problem").textContent = found.problems.join(" ");
+  at("frames").disabled = !(found.pages.running + found.pages.queued);
   fill(at("devices"), found.devices.map((each) => [
     `${each.device}${each.name && each.name !== each.device ? ` · ${each.name}` : ""}`, each.state,
     each.loaded.join(", ") || quiet("none yet"), each.precision,
@@ -113,6 +114,7 @@ function end(atOnce, question) {
   };
 }
 
+at("frames").addEventListener("click", () => api("/api/cancel", { json: {} }).catch(told));
 at("finish").addEventListener("click", () => end(false, "End the server once what runs is finished? Other programs that paint are refused meanwhile."));
 at("cancel").addEventListener("click", () => end(true, "Cancel what runs for every program, and end the server?"));
 look();

@@ -63,10 +63,7 @@ class Row {
     const { minimum, maximum } = this.facts;
     const wanted = Number.isFinite(value) ? value : this.fallback;
     this.value = Math.min(maximum, Math.max(minimum, wanted));
-    const part = this.ratio
-      ? Math.log(this.value / minimum) / Math.log(maximum / minimum)
-      : (this.value - minimum) / (maximum - minimum);
-    this.range.value = Math.round(STEPS * part);
+    this.range.value = Math.round(STEPS * this.#partOf(this.value));
     this.range.setAttribute("aria-valuetext", shown(this.value));
     this.number.value = shown(this.value);
     this.element.classList.toggle("changed", !this.isDefault);

@@ -238,6 +238,27 @@ def test_a_newer_wish_of_a_viewer_takes_the_place_of_one_that_waits(pages: Pages
     assert (frames._under_way, len(frames._waiting)) == (0, 0)
 
 
+def test_frames_of_the_pages_are_taken_back(pages: Pages) -> None:
+    plate, frames = opened(pages)["id"], pages.app.state.frames
+    answers: list[int] = []
+
+    def ask(viewer: str) -> None:
+        asked = {"picture": plate, "style": "slow-400ms", "viewer": viewer, "side": 64}
+        answers.append(pages.ask("/api/frame", sent=asked).status)
+
+    threads = [threading.Thread(target=ask, args=(viewer,)) for viewer in "abcd"]
+    for thread in threads:
+        thread.start()
+    until(lambda: frames.counts == (2, 2))
+    assert pages.ask("/api/status").json["pages"] == {"running": 2, "queued": 2}
+    assert pages.ask("/api/cancel", sent={"viewer": "nobody"}).json == {"cancelled": 0}
+    assert pages.ask("/api/cancel", sent={}).json["cancelled"] >= 2
+    for thread in threads:
+        thread.join(60)
+    assert answers.count(409) >= 2
+    assert frames.counts == (0, 0)
+
+
 def test_the_status_is_asked_once_for_all_tabs(tmp_path: Path) -> None:
     with served(("echo",)) as server:
         connect = lambda: Client.connect(server.folder, start=False, name="impasto web")  # noqa: E731

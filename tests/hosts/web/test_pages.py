@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from impasto.hosts.web.app import PAGES
 from impasto.server.client import Client
 from tests.hosts.web.conftest import CHROMIUM, WAIT_S, Pages, running_pages
-from tests.hosts.web.test_runs import log_sheets, run_in
+from tests.hosts.web.test_runs import log_sheets, png, run_in, trainer
 from tests.server.running_server import ServerThread
 from tests.waiting import until
 
@@ -177,6 +177,35 @@ def test_sliders_never_have_more_than_one_frame_under_way_and_end_at_the_newest(
     tab.get_by_label("Reset strength").click()
     settled(tab)
     assert tab.evaluate("asked.at(-1).params") == {}
+
+
+def test_a_picture_that_takes_long_is_stopped(tab: Page, pages: Pages) -> None:
+    look_at(tab, pages)
+    tab.get_by_role("button", name="slow-400ms").first.click()
+    expect(tab.locator("#viewer")).to_have_class(having("waiting"))
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#problem")).to_contain_text("cancelled")
+    expect(tab.locator("#viewer")).not_to_have_class(having("waiting"))
+
+
+def test_a_file_of_several_styles_is_blended_by_weight(tab: Page, pages: Pages) -> None:
+    def with_codes(route: Route) -> None:
+        found = route.fetch().json()
+        next(each for each in found["styles"] if each["name"] == "echo")["codes"] = ["ink", "pencil", "cel"]
+        route.fulfill(json=found)
+
+    tab.route("**/api/styles", with_codes)
+    tab.add_init_script(COUNTING)
+    look_at(tab, pages)
+    tab.get_by_role("button", name="echo").first.click()
+    expect(tab.locator("#blend")).to_be_visible()
+    assert tab.evaluate("asked.at(-1).style") == "echo@ink=1"
+    for code, weight in (("ink", "0.6"), ("pencil", "0.4")):
+        tab.get_by_label(f"{code}, as a number").fill(weight)
+        tab.keyboard.press("Enter")
+    until(lambda: tab.evaluate("asked.at(-1).style") == "echo@ink=0.6+pencil=0.4")
+    tab.get_by_role("button", name="invert").first.click()
+    expect(tab.locator("#blend")).to_be_hidden()
 
 
 def test_two_styles_stand_beside_each_other(tab: Page, pages: Pages) -> None:
@@ -356,6 +385,33 @@ def test_runs_are_compared_under_one_time_slider(tab: Page, pages: Pages) -> Non
     tab.locator("#against").select_option("runs:second.run")
     expect(tab.locator(".name.left")).to_have_text("second, step 10")
     until(lambda: abs(pixel(tab, 0)[0] - 10) < 12)
+
+
+def test_training_is_started_watched_and_stopped(
+    tab: Page, pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages.app.state.training, "_command", trainer("long"))
+    for name in ("hero.0012.png", "hero.png"):
+        (tmp_path / name).write_bytes(png())
+    tab.goto(f"{pages.settings.base}/runs")
+    expect(tab.locator("#new")).to_be_visible()
+    tab.keyboard.press("n")
+    tab.locator("#name").fill("browser")
+    tab.locator("#shot").click()
+    tab.keyboard.press("Enter")  # too early, and without harm
+    tab.locator("#picker .entry", has_text="media").click()
+    tab.locator("#picker .entry", has_text="harbour.mp4").click()
+    expect(tab.locator("#shotname")).to_have_text("media:harbour.mp4")
+    tab.locator("#keyfile").set_input_files(tmp_path / "hero.png")
+    expect(tab.locator("#trainproblem")).to_contain_text("rename it, for frame 12, to hero.0012.png")
+    tab.locator("#keyfile").set_input_files(tmp_path / "hero.0012.png")
+    expect(tab.locator("#keys .chip")).to_have_text("hero.0012.png×")
+    tab.get_by_role("button", name="Start").click()
+    expect(tab.locator("#list .entry", has_text="browser")).to_contain_text("running, 25 %")
+    tab.goto(f"{pages.settings.base}/server")
+    expect(tab.locator("#trainings")).to_contain_text("runs:browser.run")
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.locator("#trainings")).to_contain_text("stopped")
 
 
 def test_the_server_page_tells_devices_clients_and_errors(tab: Page, pages: Pages) -> None:

@@ -134,6 +134,13 @@ def test_a_painted_frame_that_cannot_be_one_is_a_sentence(pages: Pages, key: str
     assert not (pages.settings.runs["runs"].folder / "refused.keys").exists()
 
 
+def test_painted_frames_do_not_go_through_a_link(pages: Pages, tmp_path: Path) -> None:
+    (pages.settings.runs["runs"].folder / "linked.keys").symlink_to(tmp_path)
+    answer = pages.ask("/api/keys?root=runs&name=linked", body=png(), headers={"X-Name": "hero.0001.png"})
+    assert (answer.status, "is a link; remove it" in answer.json["message"]) == (403, True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from impasto.hosts.terminal.exit_codes import USAGE
+from impasto.hosts.terminal.failure import missing_package
 from impasto.hosts.terminal.web.command import named_folders
 from impasto.server.settings import Root
 from tests.hosts.terminal.conftest import IMPASTO, LIMIT_S, Impasto
-from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,10 @@ def test_what_cannot_be_served_is_a_sentence(
     assert (done.code, done.out) == (USAGE, "")
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_package_of_the_pages_that_is_missing_names_its_extra() -> None:
+    assert "pip install 'impasto[web]'" in missing_package("starlette.applications").message
 
 
 def test_a_folder_bears_its_own_name_or_a_given_one(tmp_path: Path) -> None:
@@ -93,17 +97,19 @@ def test_the_server_starts_and_ends_the_pages(runtime: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
-    assert json.loads(process.stdout.readline())["event"] == "serving"
-    line = until(process.stderr.readline)
-    if "another program listens" in line:
-        pytest.skip("the port of the pages is in use on this machine")
-    address = re.search(r"http://\S+(?=;)", line)
-    assert address is not None, line
-    assert (
-        urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address[0], timeout=LIMIT_S).status
-        == 200
-    )
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=LIMIT_S)
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(address[0], timeout=LIMIT_S)
+    try:
+        assert json.loads(process.stdout.readline())["event"] == "serving"
+        line = process.stderr.readline()
+        address = re.search(r"http://\S+(?=;)", line)
+        if address is None:  # pages of another user of this machine are there already, and the server goes on
+            assert "another program listens on it" in line
+        else:
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            assert browser.open(address[0], timeout=LIMIT_S).status == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=LIMIT_S)
+    assert [json.loads(line)["event"] for line in rest.splitlines()] == ["finished"]
+    if address is not None:
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(address[0], timeout=LIMIT_S)
