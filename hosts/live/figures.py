@@ -25,7 +25,8 @@ class SessionFigures:
     """Pictures of the source."""
     painted: int
     dropped: int
-    """Pictures that nobody painted, because a newer one was there: the source is never held up."""
+    """Pictures that nobody painted, because a newer one was there: the source is never held up. Those that came while
+    nobody looked do not count."""
     fps_in: float
     fps: float
     """Paintings a second, over the last three seconds, as `fps_in`."""

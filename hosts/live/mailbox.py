@@ -32,6 +32,11 @@ class Mailbox(Generic[Item]):
             item, self._item = self._item, None
             return item
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to take."""
+        return self._item is None
+
     def close(self) -> None:
         """Wake whoever waits; what is in the box can still be taken."""
         with self._changed:

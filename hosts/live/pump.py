@@ -115,7 +115,7 @@ class Pump:
         """Networks, with their scales, that have painted."""
         self._results: queue.SimpleQueue[tuple[_Sent, Future[Any]] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._sent = self._painted = self._expired = 0
+        self._painted = self._unwanted = 0
         self._came_back_s = 0.0
         self._trouble = "not painted yet: the style is being loaded"
         self._ages, self._costs = SpanOfValues(), SpanOfValues()
@@ -164,7 +164,7 @@ class Pump:
             height,
             intake.came,
             self._painted,
-            max(0, intake.came - self._painted - len(self._under_way)),
+            max(0, intake.came - self._painted - self._unwanted - len(self._under_way)),
             round(intake.fps, 2) if intake.came > 1 else 0.0,
             round(self._ages.rate(now), 2),
             round(1e3 * self._costs.share(now, 0.5), 1),
@@ -188,6 +188,7 @@ class Pump:
                     self._stop.wait(LOOK_S)
                 continue
             if not any(outlet.wanted for outlet in self._outlets):
+                self._unwanted += 1
                 self._last_painted_s = self._clock()
                 continue
             fps = self._fps()
@@ -238,7 +239,6 @@ class Pump:
             self._failed(sent, error)
             self._stop.wait(LOOK_S if isinstance(error, ServerBusy) else AGAIN_S)
             return
-        self._sent += 1
         future.add_done_callback(lambda done: self._came_back(sent, style, done))
 
     # In the client's thread.
@@ -272,7 +272,6 @@ class Pump:
         with self._lock:
             if sent in self._under_way:
                 self._under_way.remove(sent)
-            self._expired += isinstance(error, DeadlineExpired)
             self._lock.notify_all()
         if isinstance(error, DeadlineExpired):
             self._trouble = "not painted: the server does not keep up"
