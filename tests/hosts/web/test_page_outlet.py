@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -42,7 +43,8 @@ def with_viewer(body: Callable[[Viewer, Clock], Coroutine[Any, Any, None]]) -> N
         clock = Clock()
         await body(Viewer(asyncio.get_running_loop(), clock), clock)
 
-    asyncio.run(run())
+    with ThreadPoolExecutor(1) as elsewhere:  # this thread may have the loop of a browser
+        elsewhere.submit(asyncio.run, run()).result()
 
 
 async def next_number(viewer: Viewer) -> int | None:
