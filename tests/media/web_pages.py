@@ -158,6 +158,7 @@ def live(page: Page, pages: Pages) -> None:
     page.set_viewport_size(DESK)
     page.goto(f"{pages.settings.base}/live")
     until(lambda: page.evaluate("Number(document.body.dataset.shown || 0) > 40"), LIMIT_MS / 1000, pause_s=0.3)
+    expect(page.locator("#live-problem")).to_be_empty()
 
 
 def live_on_a_phone(page: Page, pages: Pages) -> None:
