@@ -86,13 +86,16 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return made if made.ndim == 3 else made[:, :, None]
 
 
-def letterboxed(pixels: Picture, size: tuple[int, int]) -> Picture:
-    """A picture in the middle of a black one of this size (width, height), as large as it fits."""
-    height, width = pixels.shape[:2]
-    if (width, height) == size:
-        return pixels
+def letterboxed(pixels: Picture, shape: tuple[int, int], size: tuple[int, int]) -> Picture:
+    """A picture of this shape in the middle of a black one of this size, as large as it fits; both (width, height).
+
+    The shape is that of the plate, of which a small painting has only nearly the proportions.
+    """
+    width, height = shape
     scale = min(size[0] / width, size[1] / height)
     inner = (min(size[0], max(1, round(width * scale))), min(size[1], max(1, round(height * scale))))
+    if max(size[0] - inner[0], size[1] - inner[1]) <= 1:
+        inner = size  # the shape of an odd plate in an even size
     small = resized(pixels, inner)
     if inner == size:
         return small

@@ -11,6 +11,8 @@ from impasto.core.frozen_dataclass import frozen_dataclass
 
 SPAN_S: Final = 3.0
 """Seconds over which rates and ages are told."""
+LEAST_SPAN_S: Final = 1.0
+"""What came within less is taken for that long, so that a burst is no rate."""
 
 
 @frozen_dataclass
@@ -61,8 +63,7 @@ class SpanOfValues:
             self._drop(now)
             if len(self._values) < 2:
                 return 0.0
-            span = now - self._values[0][0]
-            return (len(self._values) - 1) / span if span > 0 else 0.0
+            return (len(self._values) - 1) / max(LEAST_SPAN_S, now - self._values[0][0])
 
     def share(self, now: float, share: float) -> float:
         """The value that this share of them do not exceed; 0 where there are none."""

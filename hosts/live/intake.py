@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import statistics
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -16,7 +14,7 @@ from impasto.hosts.live.pictures import Picture, SoundChunk, SourcePlate
 USUAL_FPS: Final = 30.0
 """Of a source that has not shown its own rate yet."""
 JUDGED: Final = 30
-"""Pictures by whose distances the rate is judged."""
+"""Pictures by whose times the rate is judged."""
 
 
 class Intake:
@@ -53,12 +51,10 @@ class Intake:
 
     @property
     def fps(self) -> float:
-        """Pictures per second as they come: the middle one of the last distances, else what the source claims."""
+        """Pictures per second as the last ones came, in bursts or not; of the first few, what the source claims."""
         times = tuple(self._times)
-        if len(times) > JUDGED // 3:
-            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-            if (middle := statistics.median(gaps)) > 0:
-                return 1 / middle
+        if len(times) > JUDGED // 3 and times[-1] > times[0]:
+            return (len(times) - 1) / (times[-1] - times[0])
         return self.claimed_fps or USUAL_FPS
 
     def end(self, error: ImpastoError | None = None) -> None:

@@ -68,7 +68,7 @@ class LiveEncoder:
         """Write a picture in its place, and repeat the last one up to there. Raises what PyAV does."""
         if self._video is None:
             self._begin(shown)
-        pixels = letterboxed(shown.pixels, self._size)
+        pixels = letterboxed(shown.pixels, shown.plate.size, self._size)
         taken_s = shown.plate.taken_s
         if taken_s <= self._last_taken_s and self._slot >= 0 and shown.mark:
             taken_s = self._last_taken_s + float(1 / self._settings.fps)  # a held picture, marked: it goes on

@@ -70,7 +70,7 @@ class VirtualCamera:
         try:
             if self._size is None:
                 self._size = self._agreed_size(shown.plate.size)
-            os.write(self._file, self._yuyv(letterboxed(shown.pixels, self._size)))
+            os.write(self._file, self._yuyv(letterboxed(shown.pixels, shown.plate.size, self._size)))
         except OSError as error:
             if error.errno != errno.EAGAIN:
                 raise self._failure(error) from error

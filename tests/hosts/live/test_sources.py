@@ -159,6 +159,13 @@ def test_the_timeline_does_not_drift_and_does_not_hurry_after_a_pause() -> None:
     assert pace.due(100.04, 700.0) == pytest.approx(700.04)
 
 
+def test_a_network_that_delivers_in_bursts_has_the_rate_of_its_source() -> None:
+    intake = Intake("udp://", live_clock)
+    for frame in range(60):
+        intake.put(picture(4, 4), frame // 5 / 5 + frame % 5 * 0.002)
+    assert intake.fps == pytest.approx(25, rel=0.2)
+
+
 def test_a_rate_that_changes_is_noticed() -> None:
     intake = Intake("camera:0", live_clock)
     for frame in range(60):
@@ -229,10 +236,14 @@ def test_sources_are_made_to_fit_and_never_larger(
 
 
 def test_a_letterbox_keeps_the_shape_of_a_picture() -> None:
-    boxed = letterboxed(picture(30, 60), (64, 36))
+    boxed = letterboxed(picture(30, 60), (30, 60), (64, 36))
     lit = np.argwhere(boxed[..., 0] > 0)
     assert boxed.shape == (36, 64, 3)
     assert tuple(np.ptp(lit, axis=0) + 1) == (36, 18)
+
+
+def test_a_small_painting_fills_what_its_plate_fills() -> None:
+    assert (letterboxed(picture(120, 68), (320, 180), (320, 180)) > 0).all()
 
 
 @pytest.mark.parametrize("text", ["640", "0x0", "large", "640x"])
