@@ -272,6 +272,8 @@ class Pump:
         with self._lock:
             if sent in self._under_way:
                 self._under_way.remove(sent)
+            if isinstance(error, ServerUnreachable):
+                self._known_looks.clear()  # another server has to load them
             self._lock.notify_all()
         if isinstance(error, DeadlineExpired):
             self._trouble = "not painted: the server does not keep up"

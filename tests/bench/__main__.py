@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tests.bench.blender import blender_figures
 from tests.bench.flicker import flicker_figures
-from tests.bench.live import live_figures, recovery_frames
+from tests.bench.live import live_figures, recovery_frames, rung_costs
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
@@ -156,10 +156,13 @@ def _live_figures(console: Console) -> dict[str, object]:
     )
     title = "a camera on the Live page, age in ms; the bar is painting + 25 ms at p50, + 60 ms at p95"
     console.print(_table(title, columns, rows))
+    costs = rung_costs()
+    rows = [(name, f"{ratio:.2f}") for name, ratio in costs.items()]
+    console.print(_table("a draft of 640x360 on lower rungs", ("what is painted", "cost over the whole"), rows))
     frames = recovery_frames()
     row = ("paintings until the age is below 150 ms again", f"{frames}", "2", "met" if frames <= 2 else "missed")
     console.print(_table("after ten seconds of a ten times slower painter", ("figure", "value", "bar", ""), [row]))
-    return {"live": [asdict(each) for each in found], "live_recovery_frames": frames}
+    return {"live": [asdict(each) for each in found], "live_rungs": costs, "live_recovery_frames": frames}
 
 
 def _training_figures(console: Console) -> dict[str, object]:

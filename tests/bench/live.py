@@ -173,6 +173,24 @@ def recovery_frames() -> int:
     return next(count for count, age in enumerate(after) if age <= LATENCY_S)
 
 
+def rung_costs(rounds: int = 21) -> dict[str, float]:
+    """What a draft costs at half the size, with its strokes as they are and scaled along; over the whole size.
+
+    The best of interleaved rounds, so that neighbours on the machine weigh on all alike.
+    """
+    plate = plates(CASES[0])[0]
+    half = resized(plate, (320, 180))
+    kinds = {"whole": (plate, 1.0), "half size": (half, 1.0), "half size, half the stroke": (half, 0.5)}
+    best = dict.fromkeys(kinds, float("inf"))
+    with rendering() as client:
+        for _ in range(rounds):
+            for name, (pixels, stroke) in kinds.items():
+                begun = time.perf_counter()
+                client.submit(pixels, style="wheatfield-draft", params={"stroke": stroke}).result(60).release()
+                best[name] = min(best[name], time.perf_counter() - begun)
+    return {name: seconds / best["whole"] for name, seconds in best.items()}
+
+
 def measured(client: Client, case: Case, name: str, page: Callable[..., Any]) -> LiveFigure:
     """One case on one kind of page."""
     with ExitStack() as stack:
