@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from secrets import token_hex
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -74,7 +74,7 @@ async def preview(request: Request) -> Response:
 async def folder(request: Request) -> Response:
     """What a folder of plates holds; without a path, the roots."""
     found = await to_thread.run_sync(folder_at, request.query_params.get("path", ""), _settings(request).plates)
-    return JSONResponse(asdict_record(found))
+    return JSONResponse(asdict(found))
 
 
 async def open_plate(request: Request) -> Response:
@@ -155,7 +155,7 @@ async def show_preset(request: Request) -> Response:
     """A preset by its name."""
     folder, name = _settings(request).presets, request.path_params["name"]
     found = await to_thread.run_sync(lambda: read_preset(preset_path(name, folder)))
-    return JSONResponse(asdict_record(found))
+    return JSONResponse(asdict(found))
 
 
 async def store_preset(request: Request) -> Response:
@@ -196,15 +196,8 @@ def plate_facts(plate: Plate) -> dict[str, Any]:
 
 def frame_name(plate: Plate) -> str:
     """A name for a frame to be painted over: the number stands where the trainer looks for it."""
-    from urllib.parse import quote
-
     stem = plate.name.partition(".")[0].rstrip("#").rstrip("._-") or "plate"
     return quote(f"{stem}.{plate.number:04d}.png")
-
-
-def asdict_record(value: Any) -> dict[str, Any]:
-    """A record as JSON takes it."""
-    return asdict(value)
 
 
 def _settings(request: Request) -> WebSettings:

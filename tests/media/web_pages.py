@@ -1,7 +1,7 @@
 """Makes the pictures of the pages in hosts/web/README.md: `python -m tests.media.web_pages`.
 
-A real render server paints the sample clip in real styles, and a run is trained for a minute. Needs Chromium and the
-extras web and training. Takes three minutes on two cores.
+A real render server paints the sample clip in real styles, and a run is trained for 800 steps. Needs Chromium and the
+extras web and training. Takes a few minutes on two cores.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
 
 @contextmanager
 def served_pages(folder: Path) -> Iterator[Pages]:
-    """Pages with the sample clip as plate, and a run of a minute that learns the pencil from two painted frames."""
+    """Pages with the sample clip as plate, and a run that learns the pencil from two painted frames."""
     (folder / "runs" / "hero.keys").mkdir(parents=True)
     clip = str(HERE / "harbour.mp4")
     for frame in (5, 30):
@@ -85,7 +85,7 @@ def served_pages(folder: Path) -> Iterator[Pages]:
         "-o",
         output,
     ]
-    subprocess.run([*command, "--minutes", "1"], check=True, capture_output=True)
+    subprocess.run([*command, "--steps", "800", "--size", "draft", "--crop", "128"], check=True, capture_output=True)
     roots = {"plates": Root(HERE)}, {"runs": Root(folder / "runs", writable=True)}
     settings = replace(settings_in(folder, plates=roots[0], runs=roots[1]), connect=connection(None, None))
     room, source = LiveRoom(), parse_source(clip, loop=True)
