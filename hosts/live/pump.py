@@ -115,7 +115,7 @@ class Pump:
         """Networks, with their scales, that have painted."""
         self._results: queue.SimpleQueue[tuple[_Sent, Future[Any]] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._painted = self._unwanted = 0
+        self._painted = self._unwanted = self._handled = 0
         self._came_back_s = 0.0
         self._trouble = "not painted yet: the style is being loaded"
         self._ages, self._costs = SpanOfValues(), SpanOfValues()
@@ -123,10 +123,8 @@ class Pump:
         """The last picture of the rung before, and when it was shown."""
         self._rung: Rung | None = None
         """Of the last painting."""
-        self._last: ShownPicture | None = None
-        """What the sinks got last."""
         self._painting: ShownPicture | None = None
-        """The last of it without a mark."""
+        """The last that the sinks got without a mark."""
         self._size: tuple[int, int] | None = None
         self._last_painted_s = clock()
         self._marked_s = 0.0
@@ -150,8 +148,10 @@ class Pump:
     @property
     def idle(self) -> bool:
         """Whether the source is at its end and everything of it is shown."""
+        intake = self._intake
         with self._lock:
-            return self._intake.ended and not self._under_way and self._results.empty()
+            all_seen = intake.ended and intake.came == intake.passed_over + self._handled
+            return all_seen and not self._under_way and self._results.empty()
 
     def figures(self) -> SessionFigures:
         """How it goes."""
@@ -183,22 +183,26 @@ class Pump:
             if not self._may_send():
                 continue
             plate = self._intake.plates.take(LOOK_S)
-            if plate is None:
-                if self._intake.ended:
-                    self._stop.wait(LOOK_S)
-                continue
-            if not any(outlet.wanted for outlet in self._outlets):
-                self._unwanted += 1
-                self._last_painted_s = self._clock()
-                continue
-            fps = self._fps()
-            if self._options.fps is not None:
-                if plate.taken_s < next_s - 0.25 / fps:
-                    continue
-                next_s = max(next_s, plate.taken_s - 1 / fps) + 1 / fps
-            if self._clock() - plate.taken_s > max(SILENCE_S, self._options.latency_s) and not self._intake.ended:
-                continue  # from before the machine slept; a newer one comes
-            self._send(plate, fps)
+            if plate is not None:
+                fps = self._fps()
+                if self._is_for_painting(plate, next_s, fps):
+                    next_s = max(next_s, plate.taken_s - 1 / fps) + 1 / fps
+                    self._send(plate, fps)
+                self._handled += 1
+            elif self._intake.ended:
+                self._stop.wait(LOOK_S)
+
+    def _is_for_painting(self, plate: SourcePlate, next_s: float, fps: float) -> bool:
+        """Whether somebody waits for this plate. `next_s` is when the next is due where not all are painted."""
+        if not any(outlet.wanted for outlet in self._outlets):
+            self._unwanted += 1
+            self._last_painted_s = self._clock()
+            return False
+        if self._options.fps is not None and plate.taken_s < next_s - 0.25 / fps:
+            return False
+        # One from before the machine slept is not, because a newer one comes.
+        old = self._clock() - plate.taken_s > max(SILENCE_S, self._options.latency_s)
+        return not old or self._intake.ended
 
     def _may_send(self) -> bool:
         """Whether the server could begin with a frame now; waits a little where it could not."""
@@ -312,7 +316,6 @@ class Pump:
             self._painting, self._last_painted_s = shown, now
             self._trouble = "not painted: the server does not answer"
             self._ages.add(now, now - shown.plate.taken_s)
-        self._last = shown
         for outlet in self._outlets:
             outlet.offer(shown)
 

@@ -336,3 +336,19 @@ def test_a_result_that_was_overtaken_is_not_shown() -> None:
         older.answer(2)
         time.sleep(0.1)
         assert [each.plate.number for each in bench.shelf.shown] == [1, 3]
+
+
+def test_a_source_is_at_its_end_when_its_last_plate_is_shown() -> None:
+    with pumping() as bench:
+        bench.plate(1)
+        first = bench.painter.next()
+        bench.plate(2)
+        bench.intake.end()
+        assert not bench.pump.idle
+        first.answer()
+        second = bench.painter.next()
+        assert not bench.pump.idle
+        second.answer()
+        until(lambda: bench.pump.idle)
+        bench.pump.close()
+        assert [each.plate.number for each in bench.shelf.shown] == [1, 2]
