@@ -50,6 +50,7 @@ function problem(text) {
 
 function waiting({ mayBegin }) {
   session = null;
+  at("live").classList.add("idle");
   at("live-start").hidden = false;
   at("live-start-buttons").hidden = !mayBegin;
   if (mayBegin) {
@@ -68,6 +69,7 @@ at("live-begin").addEventListener("click", () => {
 function begin(message) {
   session = message;
   at("live-start").hidden = true;
+  at("live").classList.remove("idle");
   document.body.classList.remove("stale");
   if (bare) {
     if (message.camera) camera.start();
