@@ -52,7 +52,7 @@ function waiting({ mayBegin }) {
   session = null;
   at("live").classList.add("idle");
   at("live-start").hidden = false;
-  at("live-start-buttons").hidden = !mayBegin;
+  at("live-begin").hidden = !mayBegin;
   if (mayBegin) {
     at("live-start-title").textContent = "Nothing is painted live";
     at("live-start-text").textContent =
