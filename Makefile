@@ -41,7 +41,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 # The compiler that builds the OpenFX plug-in for every system; 0.4 GB, so only `make ofx` installs it.
 ZIG := ziglang==0.17.1
 
-.PHONY: help demo test test-fast quick-server quick-others lint bench pictures ofx ofx-host clean
+.PHONY: help demo test test-fast quick-server quick-others lint bench pictures sbom ofx ofx-host clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -78,6 +78,10 @@ pictures: $(VENV)/.dev ## make the pictures in the manual of the pages anew (hos
 
 bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, whole shots, and training
 	$(BIN)/python -m tests.bench
+
+sbom: $(VENV)/.server build/cyclonedx/.made ## list every part of the environment, with licences, in build/sbom.cdx.json (CycloneDX)
+	build/cyclonedx/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.cdx.json $(VENV)
 
 ofx: $(VENV)/.server ## build the OpenFX plug-in for Linux and macOS, as wheels carry it
 	$(BIN)/python -m pip install --quiet $(ZIG)
@@ -119,6 +123,12 @@ $(IMPASTO_BLENDER)/%/.made: $(BLENDER_PINS)/%.txt $(VENV)/.made
 	else \
 		echo "no Blender $* for this Python and machine: its tests will be skipped"; \
 	fi
+	@touch $@
+
+# In an environment of its own, so that the list holds nothing of the tool that makes it.
+build/cyclonedx/.made: $(VENV)/.made
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
 	@touch $@
 
 # mypy and import-linter look for `impasto/core`, which an editable install promises and no folder bears.

@@ -91,7 +91,7 @@ export function element(tag, { data = {}, aria = {}, ...properties } = {}, ...ch
 export function typing(event) {
   const at = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey) return true;
-  if (at.matches("textarea, select, input:not([type=range]):not([type=checkbox])")) return true;
+  if (at.matches("select, input:not([type=range]):not([type=checkbox])")) return true;
   if (event.key.startsWith("Arrow")) return at.matches("input[type=range], [role=slider]");
   return event.key === " " && at.matches("button, summary, input, a");
 }

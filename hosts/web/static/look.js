@@ -15,7 +15,7 @@ const query = new URLSearchParams(location.search);
 
 const state = {
   library: null, plate: null, path: "", active: "a", compare: false, actual: false, draft: false,
-  looks: { a: look("wheatfield"), b: look("ink") }, problems: {}, holding: false,
+  looks: { a: look("wheatfield"), b: look("ink") }, problems: {}, holding: false, reopened: false,
   pictures: { plate: null, a: null, b: null },
 };
 
@@ -79,6 +79,7 @@ function paint(which) {
 function arrived(which, picture, facts) {
   if (!shownSide().includes(which) || strip.playing) return;
   state.pictures[which] = picture;
+  state.reopened = false;
   present();
   delete state.problems[which];
   say(facts);
@@ -91,7 +92,11 @@ function failed(which, problem) {
   at("viewer").classList.add("stale");
   at("viewer").classList.remove("waiting");
   say(null);
-  if (problem.code === "unreadable_media" && state.path) openPlate(state.path, state.plate.frame);
+  // The process behind the page may have put the plate away: open it again, once.
+  if (problem.code === "unreadable_media" && state.path && !state.reopened) {
+    state.reopened = true;
+    openPlate(state.path, state.plate.frame);
+  }
 }
 
 function say(facts) {
@@ -139,10 +144,11 @@ async function openPlate(path, frame) {
 
 async function openFile(file) {
   if (file.size > LARGEST) {
-    return failed("plate", { message: `Expected a picture of at most 64 MiB, '${file.name}' has ${Math.round(file.size / 1048576)}. Send a smaller one, or start impasto web with its folder: --plates FOLDER.` });
+    const size = Math.round(file.size / 1048576);
+    return failed("plate", { message: `Expected a picture of at most 64 MiB, '${file.name}' has ${size}. Send a smaller one, or start impasto web with --plates FOLDER.` });
   }
   try {
-    took(await api("/api/pictures", { body: file, raw: false, name: file.name }), "");
+    took(await api("/api/pictures", { body: file, name: file.name }), "");
   } catch (problem) {
     failed("plate", problem);
   }

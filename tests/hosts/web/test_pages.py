@@ -26,6 +26,7 @@ expect.set_options(timeout=LIMIT_MS)
 
 PLACES = """() => ['viewer', 'facts', 'strip', 'params', 'copy']
     .map((id) => JSON.stringify(document.getElementById(id).getBoundingClientRect()))"""
+BOXES = "() => [...document.querySelectorAll('#viewer canvas')].map((each) => each.getBoundingClientRect().toJSON())"
 # Every control that can be seen, and how it is told from others.
 CONTROLS = """() => [...document.querySelectorAll(
     'a[href], button, input, select, summary, [role=slider], [tabindex="0"]')]
@@ -215,12 +216,10 @@ def test_two_styles_stand_beside_each_other(tab: Page, pages: Pages) -> None:
     settled(tab)
     until(lambda: is_inverted(tab), what="for invert against echo")
     tab.keyboard.press("s")
-    boxes = [tab.locator("#viewer canvas").nth(side).bounding_box() for side in (0, 1)]
-    assert boxes[0] is not None
-    assert boxes[1] is not None
-    apart = [boxes[0][at] + boxes[0][size] <= boxes[1][at] for at, size in (("x", "width"), ("y", "height"))]
-    assert any(apart), "they lie over each other"
-    assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1.5
+    settled(tab)
+    one, other = tab.evaluate(BOXES)  # both at one moment
+    assert any(one[at] + one[size] <= other[at] for at, size in (("x", "width"), ("y", "height")))
+    assert abs(one["width"] - other["width"]) < 1.5
     left = pixel(tab, 0)
     tab.locator("#viewer").focus()
     tab.keyboard.down(" ")
@@ -319,6 +318,25 @@ def test_a_style_that_fails_is_said_and_the_last_picture_stays_grey(tab: Page, p
     tab.get_by_role("button", name="invert").first.click()
     expect(tab.locator("#problem")).to_be_hidden()
     expect(tab.locator("#viewer")).not_to_have_class(having("stale"))
+
+
+def test_a_plate_that_was_put_away_is_opened_again_once(tab: Page, pages: Pages) -> None:
+    tab.add_init_script(COUNTING)
+    look_at(tab, pages)
+    store = pages.app.state.pictures
+    store._plates.clear()
+    tab.get_by_role("button", name="echo").first.click()
+    until(
+        lambda: (
+            tab.evaluate("asked.length")
+            and all(abs(a - b) < 12 for a, b in zip(pixel(tab, 0), pixel(tab, 1), strict=True))
+        )
+    )
+    expect(tab.locator("#problem")).to_be_hidden()
+    tab.goto(f"{pages.settings.base}/look?plate=media:harbour.mp4&style=runs:gone.safetensors")
+    expect(tab.locator("#problem")).to_contain_text("found none")
+    tab.wait_for_load_state("networkidle")
+    assert tab.evaluate("asked.length") <= 3
 
 
 def test_two_tabs_share_one_session(browser: Browser, pages: Pages) -> None:
