@@ -11,7 +11,6 @@ const STEP = 0.05;
 const SEND_EVERY = 60;
 
 const wipe = new Wipe(at("live-view"));
-wipe.label("plate", "painting");
 const camera = new PageCamera(at("live-view"), (picture) => link.send(picture), problem);
 const surface = document.createElement("canvas");
 let session = null, sliders = null, held = false, plateAsked = false, shown = 0, problemFrom = 0, timer = 0;
@@ -33,13 +32,14 @@ function ask(message) {
   link.send(JSON.stringify(message));
 }
 
+const TOLD = {
+  session: begin, look, figures, waiting,
+  took: () => camera.took(),
+  problem: ({ message }) => problem(message),
+};
+
 function told(message) {
-  if (message.kind === "session") begin(message);
-  else if (message.kind === "look") look(message);
-  else if (message.kind === "figures") figures(message);
-  else if (message.kind === "waiting") waiting(message);
-  else if (message.kind === "took") camera.took();
-  else if (message.kind === "problem") problem(message.message);
+  TOLD[message.kind]?.(message);
 }
 
 // A sentence in its place; it goes by itself once pictures come again.
