@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -13,6 +14,7 @@ import numpy as np
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Frame, Pixels
+from impasto.core.media.fields import deinterlaced, note_on_fields
 from impasto.core.media.movie_container import open_address, stream_of
 from impasto.core.media.movie_facts import facts_of
 from impasto.core.media.movie_reader import FrameConverter, StreamFacts, decoded_pictures, first_frame
@@ -105,11 +107,11 @@ class CameraReader:
 class StreamReader:
     """A network stream (rtsp, http, udp, srt, …); frames as a movie's, until it ends or is closed."""
 
-    def __init__(self, url: str, *, live: bool = False) -> None:
-        """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia.
+    def __init__(self, url: str, *, deinterlace: bool = True, live: bool = False) -> None:
+        """Connect, waiting at most ten seconds. Interlaced pictures come deinterlaced, and then one picture later.
 
         With `live` a frame comes as soon as it is there, frames of another size come as such, and silence of two
-        seconds ends the stream.
+        seconds ends the stream. Raises UnreadableMedia, UnsupportedMedia.
         """
         self._url, self._live = url, live
         options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
@@ -133,6 +135,8 @@ class StreamReader:
                 stream_of(self._container).thread_type = av.codec.context.ThreadType.SLICE
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
+            self._fields, self._deinterlace = facts.field_order, deinterlace
+            facts = replace(facts, field_order="") if deinterlace else facts
             stream = stream_of(self._container)
             rate = stream.guessed_rate or stream.average_rate
             self._facts, self._rate = facts, rate
@@ -159,17 +163,18 @@ class StreamReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, counted from 1 as they arrive. Raises UnreadableMedia when the connection fails."""
-        number, size = 1, (self._first.width, self._first.height)
-        yield self._converter(self._first, number)
+        number, size = 0, (self._first.width, self._first.height)
+        pictures = enumerate(itertools.chain([self._first], decoded_pictures(self._container)), 1)
+        fields = (note_on_fields(self._url, self._fields, deinterlaces=self._deinterlace),) if self._fields else ()
         try:
-            for decoded in decoded_pictures(self._container):
+            for number, decoded in deinterlaced(pictures) if self._deinterlace else pictures:
                 if self._closed:
                     return
-                number += 1
                 if self._live and (decoded.width, decoded.height) != size:
                     size = decoded.width, decoded.height
                     self._converter = self._converter_for(decoded)
-                yield self._converter(decoded, number)
+                frame = self._converter(decoded, number)
+                yield replace(frame, notes=fields) if number == 1 else frame
         except (av.FFmpegError, OSError) as error:
             if not self._closed:
                 raise UnreadableMedia(

@@ -4,7 +4,6 @@ import { api, element } from "/static/api.js";
 
 const at = (id) => document.getElementById(id);
 const EVERY_MS = 1500;
-const history = [];
 
 const megabytes = (bytes) => (bytes >= 1 << 30 ? `${(bytes / (1 << 30)).toFixed(1)} GiB` : `${Math.round(bytes / (1 << 20))} MiB`);
 
@@ -30,23 +29,7 @@ function figures(found) {
     ["front", megabytes(found.rss_bytes)],
   ];
   at("figures").replaceChildren(...shown.map(([name, value]) => element("div", {},
-    element("span", { className: "value figure", textContent: value }), element("span", { className: "quiet small", textContent: name }))),
-  pace(found.fps));
-}
-
-// Frames per second over the last minutes, as a line.
-function pace(fps) {
-  history.push(fps);
-  if (history.length > 120) history.shift();
-  const canvas = element("canvas", { width: 360, height: 72, className: "pace", title: "Frames per second, the last three minutes" });
-  const draw = canvas.getContext("2d");
-  const most = Math.max(1, ...history);
-  draw.strokeStyle = "#d8a657";
-  draw.lineWidth = 2;
-  draw.beginPath();
-  history.forEach((value, index) => draw.lineTo(360 - (history.length - 1 - index) * 3 - 2, 68 - (value / most) * 62));
-  draw.stroke();
-  return canvas;
+    element("span", { className: "value figure", textContent: value }), element("span", { className: "quiet small", textContent: name }))));
 }
 
 const quiet = (text) => element("span", { className: "quiet", textContent: text });
