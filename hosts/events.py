@@ -25,6 +25,9 @@ style has, from which hosts build theirs.
 `watch` prints one `watching`, then for each shot what `render` prints up to its end and one `painted`, or `left` for
 one that it does not paint; Ctrl-C ends it with `finished`, and with `cancelled` where a shot was cut off by it.
 
+`live` prints one `live`, then one `figures` a second and `warning` in any number, then `finished` or `failed`; Ctrl-C
+ends it with `finished`.
+
 The classes below are the events, their fields the fields of the objects. The events that hosts read have a default for
 every field, so that a line of another minor version is understood. This file runs inside Nuke and Resolve too: Python
 3.7 and the standard library.
@@ -276,6 +279,37 @@ class ShotSkipped:
 
 
 @dataclass(frozen=True)
+class LiveStarted:
+    """`live` begins to paint what comes."""
+
+    source: str
+    style: str
+    sinks: tuple[str, ...]
+    page: str
+    """Address of the page with its token, for the user alone; empty where no page is served."""
+
+
+@dataclass(frozen=True)
+class LiveFigures:
+    """How a live session goes, once a second: the fields of `impasto.hosts.live.figures.Figures`."""
+
+    source: str
+    width: int
+    height: int
+    came: int
+    painted: int
+    dropped: int
+    fps_in: float
+    fps: float
+    painting_ms: float
+    age_p50_ms: float
+    age_p95_ms: float
+    rung: str
+    reason: str
+    problem: str
+
+
+@dataclass(frozen=True)
 class RunWarning:
     """Something that a person should read and that does not stop the work."""
 
@@ -346,6 +380,8 @@ Event = Union[
     WatchStarted,
     ShotPainted,
     ShotSkipped,
+    LiveStarted,
+    LiveFigures,
     RunWarning,
     RunEnd,
 ]
@@ -367,6 +403,8 @@ NAMES: dict[type[Event], str] = {
     WatchStarted: "watching",
     ShotPainted: "painted",
     ShotSkipped: "left",
+    LiveStarted: "live",
+    LiveFigures: "figures",
     RunWarning: "warning",
     RunFinished: "finished",
     RunCancelled: "cancelled",

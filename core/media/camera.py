@@ -25,6 +25,10 @@ _WIDTH, _HEIGHT, _RATE = 3, 4, 5
 _LOG_ERRORS = 2
 """cv2.utils.logging.LOG_LEVEL_ERROR."""
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 10.0
+_LIVE_TIMEOUT_S = 2.0
+_AT_ONCE = {"flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+"""Options of FFmpeg for pictures that are shown as they come: none is held back, half a second is looked at. What was
+looked at is decoded too ('nobuffer' would drop it, and with it the keyframe that the next pictures need)."""
 
 
 class Capture(Protocol):
@@ -103,15 +107,20 @@ class CameraReader:
 class StreamReader:
     """A network stream (rtsp, http, udp, srt, …); frames as a movie's, until it ends or is closed."""
 
-    def __init__(self, url: str, *, deinterlace: bool = True) -> None:
+    def __init__(self, url: str, *, deinterlace: bool = True, live: bool = False) -> None:
         """Connect, waiting at most ten seconds. Interlaced pictures come deinterlaced, and then one picture later.
 
-        Raises UnreadableMedia, UnsupportedMedia.
+        With `live` a frame comes as soon as it is there, frames of another size come as such, and silence of two
+        seconds ends the stream. Raises UnreadableMedia, UnsupportedMedia.
         """
-        self._url = url
+        self._url, self._live = url, live
         options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+        read_timeout_s = _LIVE_TIMEOUT_S if live else _READ_TIMEOUT_S
+        open_timeout_s = _LIVE_TIMEOUT_S if live else _OPEN_TIMEOUT_S
         try:
-            self._container = open_address(url, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), options=options)
+            self._container = open_address(
+                url, timeout=(open_timeout_s, read_timeout_s), options={**options, **_AT_ONCE} if live else options
+            )
         except UnreadableMedia as error:
             if not isinstance(error.__cause__, av.error.ProtocolNotFoundError):
                 raise
@@ -122,13 +131,16 @@ class StreamReader:
                 f"against an FFmpeg that has {name}; `impasto doctor` lists what there is"
             ) from error.__cause__
         try:
+            if live:  # threads for frames would hold back a frame each
+                stream_of(self._container).thread_type = av.codec.context.ThreadType.SLICE
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
             self._fields, self._deinterlace = facts.field_order, deinterlace
             facts = replace(facts, field_order="") if deinterlace else facts
             stream = stream_of(self._container)
             rate = stream.guessed_rate or stream.average_rate
-            self._converter = FrameConverter(url, facts, self._first, StreamFacts.of(stream, rate))
+            self._facts, self._rate = facts, rate
+            self._converter = self._converter_for(self._first)
         except BaseException:
             self._container.close()
             raise
@@ -151,13 +163,16 @@ class StreamReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, counted from 1 as they arrive. Raises UnreadableMedia when the connection fails."""
-        number = 0
+        number, size = 0, (self._first.width, self._first.height)
         pictures = enumerate(itertools.chain([self._first], decoded_pictures(self._container)), 1)
         fields = (note_on_fields(self._url, self._fields, deinterlaces=self._deinterlace),) if self._fields else ()
         try:
             for number, decoded in deinterlaced(pictures) if self._deinterlace else pictures:
                 if self._closed:
                     return
+                if self._live and (decoded.width, decoded.height) != size:
+                    size = decoded.width, decoded.height
+                    self._converter = self._converter_for(decoded)
                 frame = self._converter(decoded, number)
                 yield replace(frame, notes=fields) if number == 1 else frame
         except (av.FFmpegError, OSError) as error:
@@ -166,6 +181,10 @@ class StreamReader:
                     f"expected the stream '{self._url}' to go on, got '{error.strerror}' after {number} frames;"
                     " check the network and the source"
                 ) from error
+
+    def _converter_for(self, first: av.VideoFrame) -> FrameConverter:
+        """Of frames like this one."""
+        return FrameConverter(self._url, self._facts, first, StreamFacts.of(stream_of(self._container), self._rate))
 
     def close(self) -> None:
         """Hang up."""

@@ -49,6 +49,7 @@ COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
     CommandEntry("paint", "Paint frames in the way of a painting.", "paint.command:paint"),
     CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
+    CommandEntry("live", "Paint a camera, a stream or a movie as it comes.", "live.command:live"),
     CommandEntry("styles", "List the styles with size, halo and licence.", "style.listing:styles"),
     CommandEntry(
         "style",

@@ -16,6 +16,7 @@ from rich.table import Table
 from tests.bench.bars import COPIED, FAULTS, INLINE, LATENCY, ON_A_GPU, PEAK_OF_4K, SERVED, VIEWED
 from tests.bench.blender import blender_figures
 from tests.bench.flicker import flicker_figures
+from tests.bench.live import live_figures, recovery_frames, rung_costs
 from tests.bench.machine import as_rows, machine
 from tests.bench.network import network_figures
 from tests.bench.shots import peak_of_4k, shot_figures
@@ -28,7 +29,7 @@ RESULT = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure; `quick` leaves the slow ones out; `server`, `blender`, `pages`, `training` or `startup`: that alone."""
+    """Measure; `quick` leaves the slow ones out; a name (`server`, `live`, `pages`, …) measures that part alone."""
     console = Console()
     facts = machine()
     console.print(_table("machine", ("fact", "value"), as_rows(facts)))
@@ -37,6 +38,9 @@ def main() -> None:
         return
     if "blender" in sys.argv[1:]:
         _blender_figures(console)
+        return
+    if "live" in sys.argv[1:]:
+        _live_figures(console)
         return
     if "startup" in sys.argv[1:]:
         _startup_figures(console)
@@ -102,6 +106,7 @@ def main() -> None:
         report |= {"shots": [asdict(s) for s in shots], "flicker": [asdict(f) for f in flicker], "peak_4k": peaks}
         report |= _training_figures(console)
         report |= _blender_figures(console)
+        report |= _live_figures(console)
     report |= _server_figures(console) | _startup_figures(console)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=2))
@@ -130,6 +135,46 @@ def _blender_figures(console: Console) -> dict[str, object]:
     columns = ("Blender", "engine ms", "plain render ms", "bake, over the engine", "rendered first", "live")
     console.print(_table("a 1080p half EXR frame inside Blender, ms", columns, rows))
     return {"blender": [asdict(each) for each in found]}
+
+
+def _live_figures(console: Console) -> dict[str, object]:
+    found = live_figures()
+    rows = [
+        (
+            f"{each.style}, {each.quality}",
+            each.frame,
+            each.page,
+            f"{each.fps:.1f}",
+            f"{each.cpu_ms:.1f}",
+            f"{each.painting_ms:.1f}",
+            f"{each.age_p50_ms:.1f}",
+            f"{each.age_p95_ms:.1f}",
+            each.rung,
+            each.verdict,
+        )
+        for each in found
+    ]
+    columns = (
+        "style, quality",
+        "camera",
+        "page",
+        "painted/s",
+        "CPU ms",
+        "painting ms",
+        "age p50",
+        "p95",
+        "rung",
+        "bar",
+    )
+    title = "a camera on the Live page, age in ms; the bar is painting + 25 ms at p50, + 60 ms at p95"
+    console.print(_table(title, columns, rows))
+    costs = rung_costs()
+    rows = [(name, f"{ratio:.2f}") for name, ratio in costs.items()]
+    console.print(_table("a draft of 640x360 on lower rungs", ("what is painted", "cost over the whole"), rows))
+    frames = recovery_frames()
+    row = ("paintings until the age is below 150 ms again", f"{frames}", "2", "met" if frames <= 2 else "missed")
+    console.print(_table("after ten seconds of a ten times slower painter", ("figure", "value", "bar", ""), [row]))
+    return {"live": [asdict(each) for each in found], "live_rungs": costs, "live_recovery_frames": frames}
 
 
 def _training_figures(console: Console) -> dict[str, object]:

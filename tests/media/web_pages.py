@@ -19,7 +19,11 @@ import cv2
 import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
+from impasto.hosts.live.session import LiveSession, SessionPlan
+from impasto.hosts.live.sources import parse_source
 from impasto.hosts.terminal.web.command import connection
+from impasto.hosts.web.live_room import LiveRoom
+from impasto.hosts.web.live_socket import live_routes
 from impasto.server.client import Client
 from impasto.server.runtime_dir import running
 from impasto.server.settings import Root
@@ -84,8 +88,16 @@ def served_pages(folder: Path) -> Iterator[Pages]:
     subprocess.run([*command, "--steps", "800", "--size", "draft", "--crop", "128"], check=True, capture_output=True)
     roots = {"plates": Root(HERE)}, {"runs": Root(folder / "runs", writable=True)}
     settings = replace(settings_in(folder, plates=roots[0], runs=roots[1]), connect=connection(None, None))
-    with running_pages(settings) as pages:
+    room, source = LiveRoom(), parse_source(clip, loop=True)
+    plan = SessionPlan(source, "wheatfield", {}, quality="full", largest=(640, 360))
+    with (
+        running_pages(settings, live_routes(room)) as pages,
+        settings.connect() as client,
+        LiveSession(plan, client, (room.outlet,)) as session,
+    ):
+        room.show(session)
         yield pages
+    room.close()
 
 
 def painted(page: Page) -> None:
@@ -141,11 +153,27 @@ def server(page: Page, pages: Pages) -> None:
     page.wait_for_timeout(8000)
 
 
+def live(page: Page, pages: Pages) -> None:
+    """The sample clip, painted as it plays."""
+    page.set_viewport_size(DESK)
+    page.goto(f"{pages.settings.base}/live")
+    until(lambda: page.evaluate("Number(document.body.dataset.shown || 0) > 40"), LIMIT_MS / 1000, pause_s=0.3)
+    expect(page.locator("#live-problem")).to_be_empty()
+
+
+def live_on_a_phone(page: Page, pages: Pages) -> None:
+    """The same on a phone."""
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+
+
 SHOWN: dict[str, Callable[[Page, Pages], None]] = {
     "web_look": look,
     "web_two_styles": two_styles,
     "web_look_phone": look_on_a_phone,
     "web_runs": runs,
+    "web_live": live,
+    "web_live_phone": live_on_a_phone,
     "web_server": server,
 }
 

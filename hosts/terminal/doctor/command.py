@@ -10,7 +10,7 @@ import typer
 
 from impasto.core.errors import ImpastoError, UnknownName
 from impasto.hosts.events import CheckDone, RunFailed, RunFinished
-from impasto.hosts.terminal.doctor import installation, machine
+from impasto.hosts.terminal.doctor import installation, live, machine
 from impasto.hosts.terminal.exit_codes import INTERNAL
 from impasto.hosts.terminal.printer import emit, say
 from impasto.hosts.terminal.shared_options import Json
@@ -121,6 +121,7 @@ CHECKS: tuple[Check, ...] = (
     installation.check_styles,
     installation.check_movies,
     installation.check_streams,
+    live.check_live_sinks,
     machine.check_folders,
     machine.check_server,
     machine.check_shared_memory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,8 @@ def web(
     read only below --plates and --runs. The address that is printed holds a token: whoever has it may use the pages.
     """
     from impasto.hosts.web.app import make_app
+    from impasto.hosts.web.live_room import LiveRoom
+    from impasto.hosts.web.live_socket import live_routes
     from impasto.hosts.web.serving import bound, serve
 
     listener, settings = bound(settings_from(port, host, tls, plates or [], runs or [], server, server_key))
@@ -58,7 +61,9 @@ def web(
         if not settings.is_loopback:
             say_aside("note: other machines reach these pages; whoever has the address with its token may use them")
 
-    serve(make_app(settings), listener, on_ready=on_ready, open_page="/look" if open else "")
+    with closing(LiveRoom(settings.connect)) as room:
+        app = make_app(settings, live_routes(room))
+        serve(app, listener, on_ready=on_ready, open_page="/look" if open else "")
 
 
 def settings_from(
@@ -117,7 +122,7 @@ def named_folders(option: str, texts: list[str]) -> dict[str, Root]:
     return found
 
 
-def connection(server: str | None, server_key: str | None) -> Callable[[], Client]:
+def connection(server: str | None, server_key: str | None, name: str = NAME) -> Callable[[], Client]:
     """How the pages reach the render server: the user's own, started where none runs, or that of another machine.
 
     UsageError for a key without an address.
@@ -131,12 +136,12 @@ def connection(server: str | None, server_key: str | None) -> Callable[[], Clien
         if server is None:
             from impasto.hosts.terminal.server.own_server import replace_idle_server
 
-            replace_idle_server(NAME)
-            return Client.connect(name=NAME)
+            replace_idle_server(name)
+            return Client.connect(name=name)
         from impasto.server.auth import auth_folder, client_auth
 
         auth = client_auth(auth_folder(), server, server_key)
-        return Client.connect(server, name=NAME, auth=auth)
+        return Client.connect(server, name=name, auth=auth)
 
     return connect
 

@@ -16,6 +16,8 @@ from impasto.hosts.events import (
     CheckDone,
     Event,
     FrameDone,
+    LiveFigures,
+    LiveStarted,
     ParameterFound,
     RunCancelled,
     RunFailed,
@@ -68,6 +70,8 @@ EXAMPLES: list[Event] = [
     ShotPainted("in/a.mov", "in/painted/a.mov", 48, 0, 19.2, 2.5),
     ShotSkipped("in/b.mov", "unreadable_media", "expected a movie in 'in/b.mov', got none; render it", "render it"),
     TrialDone(3, 20, {"learning_rate": 0.001, "crop": 96}, 0.0625, "pruned", 0.05),
+    LiveStarted("camera:0", "wheatfield", ("browser", "take.mov"), "http://127.0.0.1:7790/live?token=t"),
+    LiveFigures("camera:0", 640, 360, 300, 298, 2, 30.0, 29.8, 18.5, 24.0, 41.0, "full", "it keeps time", ""),
 ]  # fmt: skip
 
 

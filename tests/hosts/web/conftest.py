@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.routing import BaseRoute
 
 from impasto.hosts.web.app import make_app
 from impasto.hosts.web.guard import cookie_value
@@ -27,6 +28,8 @@ from tests.server.running_server import ServerThread, served
 __all__ = ["runtime"]
 TOKEN = "t" * 43
 WAIT_S = 60.0
+FLAGS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""As root, in a container, Chromium has no sandbox of its own."""
 CHROMIUM = os.environ.get("IMPASTO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -85,10 +88,10 @@ class Pages:
 
 
 @contextmanager
-def running_pages(settings: WebSettings) -> Iterator[Pages]:
+def running_pages(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ()) -> Iterator[Pages]:
     """Serve the pages for the length of a block."""
     listener, settings = bound(settings)
-    app = make_app(settings)
+    app = make_app(settings, extra_routes)
     ready = threading.Event()
     thread = threading.Thread(target=serve, args=(app, listener), kwargs={"on_ready": ready.set}, daemon=True)
     thread.start()
@@ -99,6 +102,17 @@ def running_pages(settings: WebSettings) -> Iterator[Pages]:
         app.state.stop()
         thread.join(WAIT_S)
         assert not thread.is_alive(), "the pages did not end"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium with a camera that shows a test picture; one for all tests, as Playwright wants it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")
