@@ -335,14 +335,14 @@ def _converted(result: Samples, strip: _Strip, space: colour.PlateSpace, target:
     return matted[..., :1] if result.shape[2] == 1 else matted
 
 
-def _in_space(frame: Frame, part: Part, space: colour.PlateSpace, name: str) -> Frame:
+def _in_space(frame: Frame, part: Part, space: colour.PlateSpace, stated_as: str) -> Frame:
     """The frame with a part in another colour space, and attributes that state it in the place of those of the old."""
     attributes = {name: value for name, value in part.attributes.items() if name not in STATING_ATTRIBUTES}
     for name, value in colour.stated(space).items():
         attributes[name] = Attribute("string" if isinstance(value, str) else "float[8]", value)
     parts = list(frame.parts)
     parts[frame.layer.part] = replace(part, attributes=attributes)
-    return replace(frame, parts=tuple(parts), colour_space=name, excess=None)
+    return replace(frame, parts=tuple(parts), colour_space=stated_as, excess=None)
 
 
 _INSTEAD_OF_TABLES = "srgb_p3d65_scene"

@@ -18,7 +18,6 @@ from impasto.core.engine import Engine
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.frame import Attribute, ColourLayer, Frame, Part, Pixels, Samples, Window
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.generators.packed import from_cells
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import Before, Resize
 from impasto.core.guide_planes import planes_of, read
@@ -193,11 +192,11 @@ def test_strokes_scale_the_guides_with_the_plate() -> None:
     """Painted at half the size: the network sees the halves of both, so halving both first is the same to it."""
     engine = Engine(STYLE, device="cpu")
     asked: list[torch.Tensor] = []
-    maps = engine._maps
-    engine._maps = lambda net, cells, cancelled: asked.append(cells) or maps(net, cells, cancelled)  # type: ignore[method-assign,func-returns-value]
+    tiled = engine._tiled
+    engine._tiled = lambda paint, picture, cancelled: asked.append(picture) or tiled(paint, picture, cancelled)  # type: ignore[method-assign,func-returns-value]
     frame = plate(aov())
     engine(frame, FrameSettings(Params(stroke=2.0)))
-    seen = from_cells(asked[0], NET.config.shuffle)
+    (seen,) = asked
     planes = planes_of(frame, GUIDES)
     assert planes is not None
     halves = planes.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 5).mean((1, 3))
@@ -236,12 +235,11 @@ def test_keys_are_painted_with_the_guides_of_their_own_frame() -> None:
     assert own is not None
     engine = Engine(keyed(own, frame.colour, paint), device="cpu")
     asked: list[torch.Tensor] = []
-    maps = engine._maps
-    engine._maps = lambda net, cells, cancelled: asked.append(cells) or maps(net, cells, cancelled)  # type: ignore[method-assign,func-returns-value]
+    tiled = engine._tiled
+    engine._tiled = lambda paint, picture, cancelled: asked.append(picture) or tiled(paint, picture, cancelled)  # type: ignore[method-assign,func-returns-value]
     result = engine(frame).colour
-    seen = [from_cells(cells, NET.config.shuffle) for cells in asked]
-    assert [tuple(each.shape) for each in seen] == [(HEIGHT, WIDTH, 8)] * 2
-    np.testing.assert_allclose(seen[1][..., 3:].numpy(), own, atol=1e-3)
+    assert [tuple(each.shape) for each in asked] == [(HEIGHT, WIDTH, 8)] * 2
+    np.testing.assert_allclose(asked[1][..., 3:].numpy(), own, atol=1e-3)
     assert np.abs(result - paint).max() < 0.01, "on its own plate a key is its paint"
 
 
