@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  # the last stop before a traceback
         from impasto.hosts.terminal.failure import failure_of
 
-        failure = failure_of(error)
+        failure = failure_of(error, on_farm=any(each.partition("=")[0] == "--job" for each in arguments))
         _report(arguments, failure)
         return failure.exit_code
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from impasto.core.errors import OutputError
 from impasto.core.frame import Frame
 
 STYLE, PRECISION = "style_sha256", "precision"
@@ -18,6 +19,8 @@ STYLE, PRECISION = "style_sha256", "precision"
 GUIDES, GUIDE_STAMPS = "guides", "guide_stamps"
 MOTION_STAMPS = "motion_stamps"
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
+JOB, ATTEMPT = "job", "attempt"
+"""Which farm job a frame is of, and which attempt at a part of it made it; they do not change what a frame is."""
 
 
 def settings_text(settings: Mapping[str, object]) -> str:
@@ -77,6 +80,21 @@ def agrees(
         for noted, noted_stamp in ((SOURCE, SOURCE_STAMP), (MATTE, MATTE_STAMP))
         if noted in stored
     )
+
+
+def refuse_newer_job(stored: Mapping[str, str], job: str, settings: str, style: str) -> None:
+    """Raise OutputError for a frame that does not agree and is of a job that was submitted after this one.
+
+    The names of jobs begin with the time at which they were submitted, so nothing here looks at a clock. `settings` and
+    `style` are this job's, for the message.
+    """
+    other = stored.get(JOB, "")
+    if job and other > job:
+        raise OutputError(
+            f"expected no frames of a job newer than '{job}' (style {style}, settings {settings}), found one of"
+            f" '{other}' (style {stored.get('style', 'unknown')}, settings {stored.get(SETTINGS, 'unknown')}); end one"
+            " of the two, or name another output"
+        )
 
 
 def stamp(path: str) -> str:

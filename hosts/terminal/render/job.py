@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -43,6 +44,7 @@ def job_from(
     encoder_speed: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    farm_job: str = "",
     controls: Mapping[str, Any],
 ) -> ShotJob:
     """The job that these options describe, with paths as they were typed; no style is an empty one.
@@ -84,6 +86,8 @@ def job_from(
         after_resize=sizes[1],
         overwrite=overwrite,
         resume=resume,
+        farm_job=farm_job,
+        attempt=f"{socket.gethostname()[:200]}-{os.getpid()}" if farm_job else "",
         animated=() if animate is None else animated_in(animate, controls),
         guides=guides,
         motion="" if vectors is None else vectors.path or input,

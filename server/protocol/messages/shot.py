@@ -98,6 +98,11 @@ class ShotJob:
     """Of the configuration's file, where it is one: the server refuses the job if it has another. (1.2)"""
     encoder_speed: EncoderSpeed = "auto"
     """Of movies in H.264 and H.265. A server that does not know it encodes at its own speed. (1.2)"""
+    farm_job: Name = ""
+    """The farm job that this is a part of, noted in each frame; empty for none. With one, several runs may make the
+    same frames at once. (1.2)"""
+    attempt: Name = ""
+    """Which attempt at that part this is, noted too. (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""
