@@ -17,6 +17,7 @@ from impasto.core.media.numbering import NumberedPath, number_in, require_unbrok
 from impasto.core.media.picture_reader import read_header, read_parts, read_picture
 from impasto.core.media.picture_writer import write_picture
 from impasto.core.media.shot import FrameRange, ShotInfo
+from impasto.core.media.whole_mark import is_marked_whole, mark_whole
 
 ResumeCheck = Callable[[int, Mapping[str, str]], bool]
 """Whether the finished frame of this number, with the provenance that it carries, is the one that is wanted."""
@@ -155,6 +156,7 @@ class PictureWriter:
     def has(self, number: int) -> bool:
         """Whether this frame is there, its provenance agrees and its pixels decode to the end; False unless resuming.
 
+        What is marked as whole is not decoded again; see `whole_mark`.
         A format that cannot hold provenance (DPX, HDR, PNM) gives the check an empty mapping.
         """
         path = _path_of(self._files, number)
@@ -168,7 +170,9 @@ class PictureWriter:
             header = read_header(path)
             if self._resume_check is not None and not self._resume_check(number, header.provenance):
                 return False
-            read_parts(path)
+            if not is_marked_whole(path):
+                read_parts(path)
+                mark_whole(path)
         except MediaError:
             return False
         return True
@@ -191,6 +195,7 @@ class PictureWriter:
 
         with committed(path, replace=self._replace, stays=stays if self._resume else None) as temporary:
             lost = write_picture(temporary, path, frame)
+            mark_whole(temporary)
         self._left_out.update(dict.fromkeys(lost))
         return None if stayed else path
 
