@@ -27,7 +27,7 @@ from impasto.core.media.flatten import flatten, flattened_away, quantise
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
-from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.movie_container import open_container, open_sound, stream_of
 from impasto.core.media.movie_extras import Extras, attach, chapters_between
 from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
@@ -156,6 +156,7 @@ class _OpenMovie:
             final, shot, width=width, height=height, deep=deep, alpha=channels in (2, 4), speed=speed
         )
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
+        self._beside = open_sound(shot.sound) if shot.sound else None
         self._times = _variable_times(shot) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
         self._left_out = flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
@@ -171,8 +172,7 @@ class _OpenMovie:
             self._open_encoder(final)
         except BaseException:
             self._output.close()
-            if self._source is not None:
-                self._source.close()
+            self._close_sources()
             raise
 
     @property
@@ -225,9 +225,12 @@ class _OpenMovie:
                 self._sound.advance(None)
         finally:
             self._output.close()
-            if self._source is not None:
-                self._source.close()
+            self._close_sources()
         return self._written
+
+    def _close_sources(self) -> None:
+        for source in filter(None, (self._source, self._beside)):
+            source.close()
 
     def _pixels(self, frame: Frame, encoding: Encoding | None) -> Pixels:
         """The flat picture as uint8 or uint16, turned where the container cannot say so."""
@@ -300,6 +303,9 @@ class _OpenMovie:
 
         Where it begins more than a frame before the movie's first picture, the pictures of the result begin later.
         """
+        if self._beside is not None:
+            length = self._shot.frame_count / self._rate if self._shot.frame_count else None
+            return SoundTrack(self._beside, self._output, self._kind, Fraction(0), None, length)
         if self._source is None:
             return None
         extras = Extras.of(self._source)

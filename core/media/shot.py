@@ -77,6 +77,8 @@ class ShotInfo:
     height: int
     rate: Fraction | None = None
     movie: MovieFacts | None = None
+    sound: str = ""
+    """A file whose sound a movie of these pictures gets, from its beginning on; empty for none."""
 
     @property
     def range(self) -> FrameRange | None:

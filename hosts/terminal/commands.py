@@ -47,6 +47,10 @@ class CommandEntry:
 
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
+    CommandEntry(
+        "verify", "Say which frames of a result are missing, torn, stale or of another look.", "farm.verify:verify"
+    ),
+    CommandEntry("join", "Make a movie of painted frames, with sound and timecode.", "farm.join:join"),
     CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
     CommandEntry("styles", "List the styles with size, halo and licence.", "style.listing:styles"),
     CommandEntry(

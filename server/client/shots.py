@@ -27,6 +27,7 @@ def require_minor(job: ShotJob, welcome: Welcome) -> None:
     asked = (
         ("an OpenColorIO configuration of your own", job.ocio not in ("", BUILT_IN), OCIO_MINOR),
         ("a frame rate", job.rate, RATE_MINOR),
+        ("the sound of another file", job.sound, RATE_MINOR),
         ("parameters that change over a shot", job.animated, ANIMATION_MINOR),
         ("guide layers", job.guides, ANIMATION_MINOR),
         ("motion vectors", job.motion, ANIMATION_MINOR),

@@ -32,6 +32,7 @@ from impasto.server.protocol.messages import (
     StoredFrame,
 )
 from impasto.server.shots.configuration import configured
+from impasto.server.shots.expected_shot import ExpectedShot
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
@@ -43,8 +44,9 @@ from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
 from impasto.server.shots.output_space import output_of, require_spaces
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.pipeline import ReadAhead, WriteBehind
-from impasto.server.shots.plates import plates, runs_to_render, source_of
-from impasto.server.shots.provenance import ATTEMPT, JOB, agrees, refuse_newer_job, with_provenance
+from impasto.server.shots.plates import plates, runs_to_render
+from impasto.server.shots.provenance import ATTEMPT, JOB, refuse_newer_job, with_provenance
+from impasto.server.shots.sound import with_sound
 
 if TYPE_CHECKING:
     from impasto.core.engine import Rendered
@@ -109,23 +111,18 @@ def _render(
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
         precision = cache(lambda: painter.precision_for(eight_bit=_is_eight_bit(job, info)))
+        shot = ExpectedShot(job, info, settings, motion, card.weights_sha256, precision)
 
         def finished(number: int, stored: Mapping[str, str]) -> bool:
-            found = agrees(
-                stored,
-                settings=settings.text(number),
-                style_sha256=card.weights_sha256,
-                precision=precision,
-                source=source_of(info, number),
-                motion_stamps=None if motion is None else motion.digest(number),
-            )
-            if not found:
-                refuse_newer_job(stored, job.farm_job, settings.text(number), card.name)
-            return found
+            expected = shot.frame(number)
+            if expected.disagreement(stored) is None:
+                return True
+            refuse_newer_job(stored, job.farm_job, expected.settings, card.name)
+            return False
 
         writer = open_writer(
             job.output,
-            info,
+            with_sound(info, job.sound) if job.sound else info,
             overwrite=job.overwrite,
             resume=job.resume,
             encoder_speed=encoder_speed_of(job, card.size),

@@ -93,6 +93,12 @@ def render(
         str | None,
         typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
     ] = None,
+    sound: Annotated[
+        str | None,
+        typer.Option(
+            "--sound", metavar="PATH", help="A file, or the plates' movie, whose sound a movie of pictures gets."
+        ),
+    ] = None,
     encoder_speed: EncoderSpeed = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
@@ -151,6 +157,7 @@ def render(
             device=device,
             animate=animate,
             rate=rate,
+            sound=sound,
             encoder_speed=encoder_speed,
             overwrite=overwrite,
             resume=resume,

@@ -44,6 +44,7 @@ def job_from(
     encoder_speed: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    sound: str | None = None,
     farm_job: str = "",
     controls: Mapping[str, Any],
 ) -> ShotJob:
@@ -52,7 +53,7 @@ def job_from(
     Frames that do not follow each other are left to `render_runs`. `controls` has the options of the tables, None where
     they were not given. Raises UsageError for what cannot work.
     """
-    paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion}
+    paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion, "sound": sound}
     for what, path in (*paths.items(), *(("guides", path) for path in guides)):
         require_utf8(what, path or "")
     look = RenderSettings(
@@ -86,6 +87,7 @@ def job_from(
         after_resize=sizes[1],
         overwrite=overwrite,
         resume=resume,
+        sound=sound or "",
         farm_job=farm_job,
         attempt=f"{socket.gethostname()[:200]}-{os.getpid()}" if farm_job else "",
         animated=() if animate is None else animated_in(animate, controls),

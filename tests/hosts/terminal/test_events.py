@@ -14,8 +14,10 @@ from impasto.hosts.events import (
     VERSION,
     CardShown,
     CheckDone,
+    ChunkEnded,
     Event,
     FrameDone,
+    JobWritten,
     ParameterFound,
     RunCancelled,
     RunFailed,
@@ -24,6 +26,7 @@ from impasto.hosts.events import (
     RunWarning,
     ServerReady,
     ServerStatus,
+    ShotChecked,
     ShotPainted,
     ShotSkipped,
     StyleExported,
@@ -68,6 +71,13 @@ EXAMPLES: list[Event] = [
     ShotPainted("in/a.mov", "in/painted/a.mov", 48, 0, 19.2, 2.5),
     ShotSkipped("in/b.mov", "unreadable_media", "expected a movie in 'in/b.mov', got none; render it", "render it"),
     TrialDone(3, 20, {"learning_rate": 0.001, "crop": 96}, 0.0625, "pruned", 0.05),
+    ShotChecked(
+        "out/o.####.exr", 100, (7,), (), (12,), (), {"7": "there is no file", "12": "the plate has changed since"}
+    ),
+    JobWritten(
+        "20261201T080000Z-0a1b2c", "job", "out/o.####.exr", 100, 8, ("openjd run job/template.yaml",), "impasto …"
+    ),
+    ChunkEnded(1001, 1008, "cpu", "again", 1, 40, 100, "the device is lost"),
 ]  # fmt: skip
 
 
