@@ -53,6 +53,8 @@ def chunks_of(numbers: Iterable[int]) -> list[Chunk]:
 class _SeatState:
     pace: float = 0.0
     """Frames per second, 0 while unknown."""
+    guess: int = FIRST_FRAMES
+    """Frames in its next chunk while its pace is unknown; twice as many after a chunk that was there already."""
     held: list[tuple[Chunk, float]] = field(default_factory=list)
     """Chunks that it has, with the time at which each was handed out."""
     idle_since: float = 0.0
@@ -96,8 +98,8 @@ class ChunkQueue:
 
     @property
     def stuck(self) -> bool:
-        """Whether frames are left and no seat takes any."""
-        return not self.ended and all(seat.out for seat in self._seats.values())
+        """Whether frames are left and every seat that there is has failed too often."""
+        return not self.ended and bool(self._seats) and all(seat.out for seat in self._seats.values())
 
     def join(self, seat: str, now: float) -> None:
         """A seat is there, or there again."""
@@ -132,6 +134,8 @@ class ChunkQueue:
         state = self._dropped(seat, chunk, now, painted)
         if state is not None:
             state.failed_in_a_row = 0
+            if not painted:
+                state.guess = min(2 * state.guess, MOST_FRAMES)
         self._undone.difference_update(range(chunk.first, chunk.last + 1))
 
     def fail(self, seat: str, chunk: Chunk, now: float, why: str, *, never: bool) -> bool:
@@ -203,7 +207,7 @@ class ChunkQueue:
         if self._fixed is not None:
             return self._fixed
         if not state.pace:
-            return max(1, min(FIRST_FRAMES, math.ceil(self._share(state))))
+            return max(1, min(state.guess, math.ceil(self._share(state))))
         share = SHARE * self._share(state)
         bounded = min(max(share, LEAST_S * state.pace), MOST_S * state.pace, MOST_FRAMES)
         return max(1, round(bounded))

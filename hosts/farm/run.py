@@ -52,7 +52,7 @@ def run_chunks(
             if not isinstance(event, SeatLost):
                 idle[event.seat] = None
                 offer(event.seat)
-        if queue.stuck:
+        if queue.stuck or not (events or seats.alive()):
             return False
         # What became open again, and a chunk that is late by now, are for those who wait.
         for name in list(islice(idle, OFFERED if events else None)):

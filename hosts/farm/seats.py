@@ -60,5 +60,9 @@ class Seats(Protocol):
         ...
 
     def wait(self) -> Sequence[SeatEvent]:
-        """What happened since the last call, at least one event; empty where nothing ever will, or to look around."""
+        """What happened since the last call; returns after a while without, so that the caller can look around."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether any seat is there or may come."""
         ...

@@ -47,6 +47,7 @@ class CommandEntry:
 
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
+    CommandEntry("submit", "Hand a shot to a farm, or run it here as a farm would.", "farm.submit:submit"),
     CommandEntry(
         "verify", "Say which frames of a result are missing, torn, stale or of another look.", "farm.verify:verify"
     ),

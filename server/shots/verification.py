@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 from impasto.core.card import Card
 from impasto.core.errors import MediaError, UsageError
-from impasto.core.media import open_reader, target_of
+from impasto.core.media import FrameRange, ShotInfo, open_reader, target_of
 from impasto.core.media.open import picture_target
 from impasto.core.media.picture_reader import read_header, read_parts
 from impasto.core.media.sequence import Files
@@ -48,16 +48,16 @@ class ShotVerified:
     notes: tuple[str, ...]
 
 
-def verify_shot(job: ShotJob, card: Card) -> ShotVerified:
-    """Look at every frame of a job's result and decode it to its end; nothing is changed.
+def verify_shot(job: ShotJob, card: Card, runs: Sequence[FrameRange] = ()) -> ShotVerified:
+    """Look at every frame of a job's result, or at those of some runs, and decode it to its end; nothing is changed.
 
     Where the job leaves the precision to the device, every precision is accepted, and a note tells of several. Raises
     what rendering the job would raise for its input and settings, UsageError for a movie as output.
     """
     with configured(job) as ocio:
         settings = ShotSettings(job, card.defaults, ocio)
-        with open_reader(job.input, frames=frames_of(job), layer=job.layer or None) as reader:
-            info = reader.info
+        infos = [_info_of(job, each) for each in runs] or [_info_of(job, frames_of(job))]
+        info = infos[0]
         files = picture_target(job.output, info)
         if files is None or info.frame_count is None:
             raise UsageError(
@@ -68,11 +68,16 @@ def verify_shot(job: ShotJob, card: Card) -> ShotVerified:
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
         bears = target_of(job.output, info).provenance
         shot = ExpectedShot(job, info, settings, motion, card.weights_sha256, lambda: job.look.precision)
-        numbers = range(info.first, info.first + info.frame_count)
+        numbers = [number for each in infos for number in range(each.first, each.first + (each.frame_count or 0))]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="impasto-verify") as pool:
             found = list(pool.map(lambda number: _looked_at(shot, files, number, bears=bears), numbers))
     faults = tuple(each for each in found if isinstance(each, FrameFault))
     return ShotVerified(str(files), len(numbers), faults, tuple(_notes(found, str(files), bears=bears)))
+
+
+def _info_of(job: ShotJob, run: FrameRange | None) -> ShotInfo:
+    with open_reader(job.input, frames=run, layer=job.layer or None) as reader:
+        return reader.info
 
 
 def _looked_at(shot: ExpectedShot, files: Files, number: int, *, bears: bool) -> FrameFault | str:

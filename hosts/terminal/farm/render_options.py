@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from impasto.hosts.terminal.render.command import render
+
+if TYPE_CHECKING:
+    from impasto.core.media.shot import FrameRange
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -25,7 +28,7 @@ def with_render_options(*left_out: str) -> Callable[[Command], Command]:
         given = inspect.signature(command, eval_str=True).parameters.values()
         own = [each for each in given if each.kind is not inspect.Parameter.VAR_KEYWORD]
         names = {each.name for each in own} | {*left_out, "input", "output"}
-        shared = [each for name, each in _parameters().items() if name not in names]
+        shared = [each for name, each in parameters().items() if name not in names]
         keyword = inspect.Parameter.KEYWORD_ONLY
         every = [each.replace(kind=keyword) for each in (*own, *shared)]
         command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # Typer reads it
@@ -37,7 +40,7 @@ def with_render_options(*left_out: str) -> Callable[[Command], Command]:
 def arguments_of(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Options of `render` as they are typed: ('--strength', '0.8'), ('--resume',); without those at their default."""
     found: list[tuple[str, ...]] = []
-    for name, parameter in _parameters().items():
+    for name, parameter in parameters().items():
         value = options.get(name)
         if value is None or value == parameter.default:
             continue
@@ -69,7 +72,15 @@ def job_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, "guides": tuple(options.get("guides") or ()), "controls": controls}
 
 
-def _parameters() -> Mapping[str, inspect.Parameter]:
+def runs_of(options: Mapping[str, Any]) -> list[FrameRange]:
+    """The ranges of `--frames`, none for the whole shot. UsageError for what is no list of frames."""
+    from impasto.core.media.frame_list import parse_frame_list
+
+    return [] if options.get("frames") is None else list(parse_frame_list(options["frames"]))
+
+
+def parameters() -> Mapping[str, inspect.Parameter]:
+    """The parameters of `impasto render`, controls of the tables among them."""
     return inspect.signature(render).parameters
 
 

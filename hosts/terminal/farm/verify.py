@@ -8,7 +8,7 @@ import typer
 
 from impasto.core.errors import OutputError
 from impasto.hosts.events import RunFinished, RunWarning, ShotChecked
-from impasto.hosts.terminal.farm.render_options import OF_THE_RUN, Output, job_options, with_render_options
+from impasto.hosts.terminal.farm.render_options import OF_THE_RUN, Output, job_options, runs_of, with_render_options
 from impasto.hosts.terminal.printer import counted, emit, say, say_aside
 from impasto.hosts.terminal.shared_options import Json
 
@@ -37,7 +37,7 @@ def verify(
     if options.get("job") is not None:
         require_same(read_farm_job(options["job"]), input=against, output=output, style=options.get("style") or "")
     job = job_from(input=against, output=output, **job_options(options))
-    found = verify_shot(job, read_card(find_style(job.look.style or default_style())))
+    found = verify_shot(job, read_card(find_style(job.look.style or default_style())), runs_of(options))
     numbers = {kind: tuple(each.number for each in found.faults if each.kind == kind) for kind in WORDS}
     reasons = {str(each.number): each.what for each in found.faults}
     checked = ShotChecked(

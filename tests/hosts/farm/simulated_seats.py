@@ -97,6 +97,9 @@ class SimulatedSeats:
                 return [event]
         return []
 
+    def alive(self) -> bool:
+        return bool(self._heap)
+
     def _at(self, seconds: float, what: str, name: str, life: int) -> None:
         heapq.heappush(self._heap, (self._now + seconds, next(self._order), what, name, life))
 
