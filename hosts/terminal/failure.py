@@ -17,6 +17,9 @@ INSTALL = "pip install 'impasto[server]'"
 INSTALL_EXPORT = "pip install 'impasto[export]'"
 OF_EXPORT = ("onnx", "onnxruntime", "onnxscript")
 """Packages that nothing but `impasto style export` needs."""
+INSTALL_FARM = "pip install 'impasto[farm]'"
+OF_FARM = ("openjd", "yaml")
+"""Packages that nothing but `impasto submit` needs."""
 
 
 def failure_of(error: BaseException, *, on_farm: bool = False) -> RunFailed:
@@ -43,7 +46,8 @@ def failure_of(error: BaseException, *, on_farm: bool = False) -> RunFailed:
 
 def missing_package(name: str) -> RunFailed:
     """The failure where a package of an extra is not installed."""
-    install = INSTALL_EXPORT if name.partition(".")[0] in OF_EXPORT else INSTALL
+    package = name.partition(".")[0]
+    install = INSTALL_EXPORT if package in OF_EXPORT else INSTALL_FARM if package in OF_FARM else INSTALL
     message = f"expected the package '{name}', which is not installed; {install}"
     return RunFailed("missing_package", message, install, INTERNAL)
 

@@ -37,7 +37,7 @@ from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.style.listing import default_style
 from impasto.server.protocol.colour_configuration import BUILT_IN, BY_NAME, named_here
 
-CHUNK = 16
+CHUNK = 8
 """Frames in a task before a farm has measured anything; hosts/farm/README.md shows why."""
 OF_PATHS = frozenset({"style", "frames", "matte", "guides", "motion", "animate", "device", "job", "tile"})
 OF_THE_LIST = frozenset({"plates", "out", "job", "movie"})
