@@ -57,6 +57,7 @@ def raises_out_of_memory(render: Callable[Concatenate[S, Frame, P], R]) -> Calla
 
     @functools.wraps(render)
     def rendering(self: S, frame: Frame, /, *args: P.args, **options: P.kwargs) -> R:
+        room = own_room_bytes()
         try:
             return render(self, frame, *args, **options)
         except OutOfMemory as error:
@@ -65,37 +66,45 @@ def raises_out_of_memory(render: Callable[Concatenate[S, Frame, P], R]) -> Calla
             if not is_shortage(error):
                 raise
             where = f"expected memory for a frame of {frame.width}x{frame.height} on {self.device}, there is too little"
-        # After the handlers: the traceback keeps the arrays of the frame alive, and they would count as taken.
-        raise OutOfMemory(f"{where}; {advice(frame.width, frame.height)}")
+        # Outside the handlers: a traceback holds the frame's arrays, which would count as taken.
+        raise OutOfMemory(f"{where}; {advice(frame.width, frame.height, room)}")
 
     return rendering
 
 
-def advice(width: int, height: int) -> str:
-    """What size would fit instead of this one, and what else a user can do."""
-    pixels = width * height
-    fits = min(CLEARLY_LESS * pixels, max(0, SPARE * (room_bytes() - SMALLEST_TILE_BYTES)) / BYTES_A_PIXEL)
-    return f"about {fits / 1e6:.1f} megapixels would fit, or close other programs, or use a smaller style"
+def advice(width: int, height: int, own_room: int | None) -> str:
+    """What would fit in the place of a frame that did not, and what else to do.
+
+    `own_room` is what the process had left by its own limit before that frame: afterwards allocators keep what they
+    took. None for no limit.
+    """
+    room = min(machine_room_bytes(), sys.maxsize if own_room is None else own_room)
+    fits = min(CLEARLY_LESS * width * height, max(0, SPARE * (room - SMALLEST_TILE_BYTES)) / BYTES_A_PIXEL)
+    size = f"about {fits / 1e6:.1f} megapixels would fit" if fits >= 5e4 else "no frame is sure to fit"
+    return f"{size}, or close other programs, or use a smaller style"
 
 
-def room_bytes() -> int:
-    """Bytes that this process can still take, by the machine and by its own limit; `sys.maxsize` if unknown."""
-    rooms = [sys.maxsize]
+def machine_room_bytes() -> int:
+    """Bytes that the machine leaves; very many where that is not known."""
     try:
         with open("/proc/meminfo", encoding="ascii") as stream:
             words = stream.read().split()
-        rooms.append(int(words[words.index("MemAvailable:") + 1]) * 1024)
+        return int(words[words.index("MemAvailable:") + 1]) * 1024
     except (OSError, ValueError, IndexError):
-        pass
+        return sys.maxsize
+
+
+def own_room_bytes() -> int:
+    """Bytes that this process may still take by its own limit (`ulimit -v`); very many where there is none."""
     if sys.platform == "win32":
-        return min(rooms)
+        return sys.maxsize
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY:
-        try:
-            with open("/proc/self/statm", encoding="ascii") as stream:
-                rooms.append(max(0, limit - int(stream.read().split()[0]) * resource.getpagesize()))
-        except (OSError, ValueError, IndexError):
-            pass
-    return min(rooms)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return max(0, limit - int(stream.read().split()[0]) * resource.getpagesize())
+    except (OSError, ValueError, IndexError):
+        return sys.maxsize

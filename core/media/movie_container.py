@@ -9,6 +9,7 @@ from typing import Final, cast
 import av
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
+from impasto.core.media.held_folder import open_file
 
 _MOVIE_DEMUXERS: Final = ("mov", "matroska", "avi", "mxf", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg")
 """Containers that hold their pictures themselves. Not in it: playlists and lists of files (concat, hls, dash, sdp),
@@ -49,7 +50,7 @@ def _opened_file(path: str, demuxers: tuple[str, ...]) -> av.container.InputCont
     if os.name != "posix":  # elsewhere file numbers of Python mean nothing to FFmpeg
         return _opened(path, path, {**rules, "protocol_whitelist": "file"})
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_file(path, os.O_RDONLY)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:

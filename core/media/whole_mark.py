@@ -17,7 +17,7 @@ def mark_whole(path: str) -> None:
     """Mark a file as it is now; where that cannot be done, leave it."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setxattr(path, NAME, _identity(path))
+            os.setxattr(path, NAME, _identity(path), follow_symlinks=False)
 
 
 def is_marked_whole(path: str) -> bool:
@@ -25,11 +25,11 @@ def is_marked_whole(path: str) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        return os.getxattr(path, NAME) == _identity(path)
+        return os.getxattr(path, NAME, follow_symlinks=False) == _identity(path)
     except OSError:
         return False
 
 
 def _identity(path: str) -> bytes:
-    facts = os.stat(path)
+    facts = os.lstat(path)
     return f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns}".encode()

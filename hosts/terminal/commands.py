@@ -119,6 +119,11 @@ COMMANDS = (
             "live": "install.nuke:live",
         },
     ),
+    CommandEntry(
+        "ofx",
+        "Put the effect into every OpenFX host, take it out, or try it.",
+        group={"install": "install.ofx:install", "uninstall": "install.ofx:uninstall", "check": "install.ofx:check"},
+    ),
     CommandEntry("doctor", "Check the installation and say what to do.", "doctor.command:doctor"),
 )
 """The only list of commands, in the order of `impasto --help`."""

@@ -12,7 +12,7 @@ from typing import Final
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
 from impasto.server.client.futures import ShotFuture, ShotFutureEvent
 from impasto.server.protocol.colour_configuration import BUILT_IN
-from impasto.server.protocol.limits import ANIMATION_MINOR, OCIO_MINOR, RATE_MINOR
+from impasto.server.protocol.limits import ANIMATION_MINOR, OCIO_MINOR, RATE_MINOR, WITHIN_MINOR
 from impasto.server.protocol.messages import Failed, ShotDone, ShotJob, ShotProgress, ShotStarted, SubmitShot, Welcome
 
 POLL_S: Final = 0.05
@@ -28,6 +28,7 @@ def require_minor(job: ShotJob, welcome: Welcome) -> None:
         ("an OpenColorIO configuration of your own", job.ocio not in ("", BUILT_IN), OCIO_MINOR),
         ("a frame rate", job.rate, RATE_MINOR),
         ("the sound of another file", job.sound, RATE_MINOR),
+        ("folders that no link leads out of", job.within, WITHIN_MINOR),
         ("parameters that change over a shot", job.animated, ANIMATION_MINOR),
         ("guide layers", job.guides, ANIMATION_MINOR),
         ("motion vectors", job.motion, ANIMATION_MINOR),

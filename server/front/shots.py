@@ -123,8 +123,10 @@ class PendingShot(PendingRequest):
         """Send the job to its worker. From the second attempt on, it resumes."""
         assert self.worker is not None
         self.sent = True
+        named = tuple(str(root.folder) for root in self.context.roots.values())
+        roots = self.request.job.within if self.session.local else named
         message = worker_messages.RunShot(
-            self.request, str(self.style.path), self.attempt, self.opened, self.context.limits.pixels
+            self.request, str(self.style.path), self.attempt, self.opened, self.context.limits.pixels, roots
         )
         self.workers.send(self.worker, message)
 

@@ -19,6 +19,8 @@ RATE_MINOR: Final = 2
 """From which on `SubmitShot` may bear a frame rate."""
 OCIO_MINOR: Final = 2
 """From which on it may bear the OpenColorIO configuration."""
+WITHIN_MINOR: Final = 2
+"""From which on it may say in which folders its paths stay."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.protocol.field_types import Count, Id, Many, Name, Number, Seconds, Words
-from impasto.server.protocol.limits import PIXELS
+from impasto.server.protocol.limits import ARRAY_ITEMS, PIXELS
 from impasto.server.protocol.messages import (
     DeviceFacts,
     Done,
@@ -84,6 +84,8 @@ class RunShot:
     """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
     pixels: Count = PIXELS
     """How many the plate, the resized plate and the result may have."""
+    roots: Annotated[tuple[Words, ...], Many(ARRAY_ITEMS)] = ()
+    """Folders below which every path of the job lies and is opened; none where the client may name any path."""
 
 
 @frozen_dataclass

@@ -14,6 +14,7 @@ from typing import Literal
 
 from impasto.core.errors import OutputError
 from impasto.core.frame import Frame
+from impasto.core.media.held_folder import real_path
 
 STYLE, PRECISION = "style_sha256", "precision"
 """Entries of the engine that a resumed run compares."""
@@ -42,12 +43,12 @@ def with_provenance(
 
     `guides` are pictures of layers, `motion_stamps` a digest of all files of vectors that the frame depends on.
     """
-    source = os.path.abspath(plate.source)
+    source = real_path(plate.source)
     noted = {**painted.provenance, SETTINGS: settings, SOURCE: source, SOURCE_STAMP: stamp(source)}
     if matte is not None:
-        noted |= {MATTE: os.path.abspath(matte.source), MATTE_STAMP: stamp(matte.source)}
+        noted |= {MATTE: real_path(matte.source), MATTE_STAMP: stamp(matte.source)}
     if guides:
-        pictures = [os.path.abspath(each) for each in guides]
+        pictures = [real_path(each) for each in guides]
         noted |= {GUIDES: json.dumps(pictures, ensure_ascii=False), GUIDE_STAMPS: _stamps(pictures)}
     if motion_stamps is not None:
         noted[MOTION_STAMPS] = motion_stamps
@@ -83,15 +84,13 @@ class ExpectedFrame:
             return Disagreement("look", f"style {stored.get(STYLE, 'unknown')[:12]}")
         if _by_name(stored.get(SETTINGS, "")) != _by_name(self.settings):
             return Disagreement("look", f"settings {stored.get(SETTINGS, 'unknown')}")
-        if os.path.basename(stored.get(SOURCE, "")) != os.path.basename(self.source):
+        if os.path.basename(stored.get(SOURCE, "")) != os.path.basename(real_path(self.source)):
             return Disagreement("look", f"plate {stored.get(SOURCE, 'unknown')}")
         if stored.get(SOURCE_STAMP) != stamp(self.source):
             return Disagreement("stale", "the plate has changed since")
         if MATTE in stored and stored.get(MATTE_STAMP) != stamp(_in_folder_of(self.matte, stored[MATTE])):
             return Disagreement("stale", "the matte has changed since")
-        if GUIDES in stored and stored.get(GUIDE_STAMPS) != _stamps(
-            [_in_folder_of(own, path) for own, path in zip(self.guides, json.loads(stored[GUIDES]), strict=False)]
-        ):
+        if GUIDES in stored and stored.get(GUIDE_STAMPS, "") != _noted_stamps(stored[GUIDES], self.guides):
             return Disagreement("stale", "the guide layers have changed since")
         if stored.get(MOTION_STAMPS) != self.motion_stamps:
             return Disagreement("stale", "the motion vectors have changed since")
@@ -130,7 +129,6 @@ def _names_of(paths: str | list[str]) -> list[str]:
 
 def _in_folder_of(own: str, stored: str) -> str:
     """A file of another machine where this machine has it: in the folder that the job's own path means."""
-    own = os.path.abspath(own)
     return os.path.join(own if os.path.isdir(own) else os.path.dirname(own), os.path.basename(stored))
 
 
@@ -153,9 +151,20 @@ def stamp(path: str) -> str:
     """Size and time of change of a file, which differ where a plate was rendered anew; '' where there is no file."""
     try:
         facts = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a noted path may hold anything
         return ""
     return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def _noted_stamps(paths: str, own: Sequence[str]) -> str | None:
+    """The stamps of the paths that a frame names as JSON, None where it names none: the frame may be anybody's.
+
+    `own` are the patterns of the job, in whose folders this machine has those files.
+    """
+    try:
+        return _stamps([_in_folder_of(mine, str(path)) for mine, path in zip(own, json.loads(paths), strict=False)])
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _stamps(paths: Sequence[str]) -> str:

@@ -54,7 +54,9 @@ def compare(
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="A movie with plate, A and B side by side.")
     ] = None,
-    frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="LIST", help="These frames alone: A-B, A-BxN, A,B,C.")
+    ] = None,
     guides: Annotated[
         list[str] | None,
         typer.Option("--guides", metavar="PATH", help="Pictures with the layers that a style sees; repeatable."),
@@ -74,10 +76,10 @@ def compare(
     begun = time.monotonic()
     with reporter_for(json=json) as reporter, Interrupts("" if json else NOTICE) as interrupts:
         prepare_process()
-        from impasto.core.media.shot import FrameRange
+        from impasto.core.media.frame_list import parse_frame_list
 
         plan = ComparisonPlan(
-            find_style(first), find_style(second), on, output, FrameRange.parse(frames) if frames else None,
+            find_style(first), find_style(second), on, output, parse_frame_list(frames) if frames else (),
             input_space, device, overwrite, tuple(guides or ()),
         )  # fmt: skip
         for path in (plan.first, plan.second):

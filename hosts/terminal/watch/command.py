@@ -238,7 +238,10 @@ class FolderWatcher:
         if movie and not _is_written(extension):
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
-        return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
+        within = (self.source, self.target)  # what was looked at for links may be one when the server opens it
+        return replace(
+            self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie, within=within
+        )
 
     def _leave_link(self, path: str) -> None:
         """Say once that a link is not followed."""

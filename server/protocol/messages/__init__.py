@@ -1,7 +1,7 @@
 """Every message of the wire, as a frozen dataclass: its fields, their bounds, who sends it and what answers it.
 
 This folder is the specification. A client in another language needs it, `field_types.py`, `limits.py`, and the text
-below.
+below; `hosts/ofx/wire.c` is one in C.
 
 **Sockets.** The server binds two ROUTER sockets, *control* and *data*; a client connects a DEALER to each. On one
 machine they are `control.sock` and `data.sock` in the server's runtime folder (mode 0700). Over a network they are

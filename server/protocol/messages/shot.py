@@ -106,6 +106,10 @@ class ShotJob:
     same frames at once. (1.2)"""
     attempt: Name = ""
     """Which attempt at that part this is, noted too. (1.2)"""
+    within: Annotated[tuple[Words, ...], Many(4)] = ()
+    """Folders in which every path of the job lies, and is opened without following a link: for a client that names
+    files of others. On the local socket alone; elsewhere the server's roots hold. A client asks as for `animated`.
+    (1.2)"""
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of every file or pattern that the job names; input and output may be empty."""
