@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
@@ -21,6 +22,8 @@ from impasto.core.media.whole_mark import is_marked_whole, mark_whole
 
 ResumeCheck = Callable[[int, Mapping[str, str]], bool]
 """Whether the finished frame of this number, with the provenance that it carries, is the one that is wanted."""
+PUBLISHING_TRIES, PUBLISHING_S = 5, 0.02
+"""How often, and how far apart, a file is looked at that another run is giving its name."""
 Files = NumberedPath | str
 """Where frames are: a numbered path, or the path of one still."""
 
@@ -204,8 +207,12 @@ class PictureWriter:
         now = _identity(path)
         if now is None or now == self._found.get(frame.number, now):
             return False
-        if self._agrees(frame.number, path):
-            return True
+        for _ in range(PUBLISHING_TRIES):
+            if self._agrees(frame.number, path):
+                return True
+            if not _is_being_published(path):
+                break
+            time.sleep(PUBLISHING_S)
         raise OutputError(
             f"expected '{path}' as this run found it, another run has put a frame of {_look(_provenance(path))} there"
             f" since, this one makes {_look(frame.provenance)}; wait for the other, end it, or name another output"
@@ -261,6 +268,14 @@ def _identity(path: str) -> tuple[int, ...] | None:
     except OSError:
         return None
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _is_being_published(path: str) -> bool:
+    """Whether a file has, for a moment, its temporary name too: none such can be read in a folder that is held."""
+    try:
+        return os.stat(path).st_nlink > 1
+    except OSError:
+        return False
 
 
 def _provenance(path: str) -> Mapping[str, str]:

@@ -238,7 +238,7 @@ class ChunkQueue:
             before = 0
             for chunk, since in each.held:
                 before += len(chunk)
-                if name == seat or copies[chunk] > 1 or not state.pace:
+                if name == seat or copies[chunk] > 1 or not state.pace or seat in self._failures.get(chunk, ()):
                     continue
                 # A seat of unknown pace, or one that is late, may take as long again as it has taken.
                 begun = max(since, each.idle_since)

@@ -25,7 +25,7 @@ def ratio_of(nodes: int, frames: int, seed: int, weather: Weather, attempts: int
 
 @pytest.mark.parametrize("weather", [FAIR, ROUGH], ids=["fair", "rough"])
 def test_every_frame_is_stored_in_at_most_1_7_times_the_ideal_time(weather: Weather) -> None:
-    ratios = [ratio_of(50, 4800, seed, weather, attempts=9) for seed in range(200)]
+    ratios = [ratio_of(25, 2400, seed, weather, attempts=9) for seed in range(200)]
     assert max(ratios) <= 1.7
 
 
