@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.core import colour
+from impasto.core.card import UNCHANGED
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
@@ -43,7 +44,7 @@ from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import Network, run_tiled
-from impasto.core.working_picture import check_matte, to_plate, to_working
+from impasto.core.working_picture import check_matte, to_plate, to_working, without_tables
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -159,7 +160,11 @@ class Engine:
         params = settings.params or self.style.card.defaults
         before, after, output = settings.before, settings.after, settings.output
         input_space = settings.input_space
-        note = ""
+        note, tables = "", ""
+        if input_space is None and self.style.card.name != UNCHANGED:
+            given, frame = frame, without_tables(frame, as_stored=output is None)
+            if given is not frame and output is None:
+                tables = f"the profile of '{frame.source}' puts colours through tables: they are written in Display P3"
         keys = self._keys if params.keys > 0 else None
         # Painted keys are blended in numpy, so a frame that uses them does not stay on the device.
         if self._passes_on_device and keys is None and output is None and before == Before() and after == After():
@@ -213,7 +218,7 @@ class Engine:
             result, provenance=self.provenance(params, before, after, working.space, precision), guides=(), motion=()
         )
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
-        notes = (*self._notes(tile), *filter(None, (note, refusal)))
+        notes = (*self._notes(tile), *filter(None, (note, refusal, tables)))
         return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes))
 
     def _render_on_device(

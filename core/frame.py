@@ -106,6 +106,30 @@ class KeyMotion:
 
 
 @frozen_dataclass
+class Excess:
+    """What was clipped off the colour of some pixels, because integers cannot hold it.
+
+    `places` is (N,) integers, row * width + column, ascending. `amount` is (N, 3) float32 in units of the samples'
+    white, to be added to them.
+    """
+
+    places: npt.NDArray[np.intp]
+    amount: Samples
+
+    def is_seen(self, pixels: int) -> bool:
+        """Whether a picture of so many pixels looks different to somebody who grades it, where this is lost."""
+        if len(self.places) <= _SEEN_SHARE * pixels:
+            return False
+        seen = (np.abs(self.amount) > _SEEN_AMOUNT).any(axis=1)
+        return int(np.count_nonzero(seen)) > _SEEN_SHARE * pixels
+
+
+_SEEN_AMOUNT = 0.02
+"""Excess up to this, five codes of 255, is the ringing of codecs and of chroma that was scaled."""
+_SEEN_SHARE = 0.002
+
+
+@frozen_dataclass
 class Frame:
     """One picture of a shot with every part, window and attribute of its file.
 
@@ -129,6 +153,8 @@ class Frame:
     """What an artist should know of this reading: what of the file is not in the frame, or had to be assumed."""
     motion: tuple[KeyMotion | None, ...] = ()
     """Motion into each painted key of the style, in their order; None for a key without vectors."""
+    excess: Excess | None = None
+    """What was clipped off a colour layer of integers; it goes around the network, and into results that hold it."""
 
     @classmethod
     def from_pixels(

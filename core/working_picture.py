@@ -8,7 +8,10 @@ import numpy as np
 
 from impasto.core import colour
 from impasto.core.errors import UsageError
+from impasto.core.excess import excess_of, with_excess
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Samples
+from impasto.core.icc import IN_PROFILE
+from impasto.core.icc_stages import has_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ def to_plate(
 
     `painted` is (H, W, 3) float32 in working space, `matte` (H, W) float32 in [0, 1]. What the
     network did not change comes back bit for bit, as do NaN, infinity and light under zero alpha.
-    With `output` the colour layer's part is float and in that space; without, it is as in the plate.
+    With `output` the colour layer's part is float and in that space; without, it is as in the plate. The excess of
+    integer plates is added to the first, and goes along with the second.
     """
     if working.residual is None or working.linear is None:
         result = painted
@@ -106,7 +110,26 @@ def to_plate(
     result = _mixed(result, working.plate, strength, matte)
     if output is None:
         return working.frame.with_colour(colour.to_samples(result, working.frame.part.pixels.dtype))
-    return _converted(working, result, output)
+    return _converted(working, with_excess(result, working.frame.excess), output)
+
+
+def without_tables(frame: Frame, *, as_stored: bool) -> Frame:
+    """A frame whose ICC profile has tables in Display P3 instead, since they lead no way back; every other as it is.
+
+    With `as_stored` integers stay integers, with what lies outside their range as excess; else the part becomes float.
+    """
+    profile = colour.plate_space(frame).profile if frame.colour_space == IN_PROFILE else b""
+    if not has_tables(profile):
+        return frame
+    working = to_working(frame)
+    shown = _converted(working, working.plate, Output(_INSTEAD_OF_TABLES))
+    stored = frame.part.pixels.dtype
+    if not as_stored or np.issubdtype(stored, np.floating):
+        return shown
+    parts = list(shown.parts)
+    pixels = colour.to_samples(shown.part.pixels, stored)
+    parts[frame.layer.part] = replace(shown.part, pixels=pixels, formats=frame.part.formats)
+    return replace(shown, parts=tuple(parts), excess=excess_of(shown.colour) if shown.colour.shape[2] == 3 else None)
 
 
 def check_matte(matte: Samples, height: int, width: int) -> None:
@@ -159,8 +182,10 @@ def _converted(working: WorkingPicture, result: Samples, output: Output) -> Fram
         attributes[name] = Attribute("string" if isinstance(value, str) else "float[8]", value)
     parts = list(frame.parts)
     parts[frame.layer.part] = replace(part, attributes=attributes)
-    return replace(frame, parts=tuple(parts), colour_space=output.space)
+    return replace(frame, parts=tuple(parts), colour_space=output.space, excess=None)
 
+
+_INSTEAD_OF_TABLES = "srgb_p3d65_scene"
 
 STATING_ATTRIBUTES = (
     "chromaticities",

@@ -17,20 +17,14 @@ samples, divided by the greatest integer, are the working picture already.
 """
 
 from impasto.core.colour.alpha import coverage, premultiply, unpremultiply
+from impasto.core.colour.configuration import config_name, configuration
 from impasto.core.colour.fill import fill, fill_invalid
 from impasto.core.colour.hdr_residual import Residual, add_residual, split_residual
 from impasto.core.colour.plate import LUMA, changed, keep_colour, put_back_detail, restore
+from impasto.core.colour.plate_spaces import PlateSpace
+from impasto.core.colour.processors import assumption_on
 from impasto.core.colour.samples import to_float, to_samples
-from impasto.core.colour.space import (
-    PlateSpace,
-    config_name,
-    configuration,
-    from_linear,
-    plate_space,
-    spaces,
-    stated,
-    to_linear,
-)
+from impasto.core.colour.space import from_linear, plate_space, spaces, stated, to_linear
 from impasto.core.colour.srgb import decode, encode
 
 __all__ = [
@@ -38,6 +32,7 @@ __all__ = [
     "PlateSpace",
     "Residual",
     "add_residual",
+    "assumption_on",
     "changed",
     "config_name",
     "configuration",

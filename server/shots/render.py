@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from impasto.core import colour
+from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.frame_rate import require_rate
@@ -35,7 +37,7 @@ from impasto.server.shots.configuration import configured
 from impasto.server.shots.expected_shot import ExpectedShot
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
-from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
+from impasto.server.shots.job import InputFrame, deinterlaces, encoder_speed_of, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.memory import require_memory, require_size, shortage_named
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
@@ -102,7 +104,8 @@ def _render(
     frames, settings = frames_of(job), ShotSettings(job, card.defaults, ocio)
     stated_rate = require_rate(job.rate)
     require_spaces(job)
-    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate)
+    deinterlace = deinterlaces(job, card.name)
+    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate, deinterlace=deinterlace)
     lock = OutputLock()
     try:
         info = reader.info
@@ -165,6 +168,7 @@ def _render(
                     layer=job.layer or None,
                     matte=job.matte,
                     rate=stated_rate,
+                    deinterlace=deinterlace,
                     guides=guides,
                     motion=store,
                 ),
@@ -250,6 +254,7 @@ class _Run:
                     if index == 0:
                         # Alone, because the engine may be built only now.
                         output = output_of(self.job, self.info, plate.frame)
+                        self.note_on_colour(plate.frame, output)
                         self.finish(plate, self.render(plate, output), behind)
                     else:
                         in_flight.append((plate, pool.submit(copy_context().run, self.render, plate, output)))
@@ -303,6 +308,14 @@ class _Run:
         if text not in self.noted:
             self.noted.add(text)
             self.on_event(ShotProgress(self.id, notes=(text,)))
+
+    def note_on_colour(self, frame: Frame, output: Output | None) -> None:
+        """Report what had to be assumed of the spaces of plate and result."""
+        spaces = [colour.plate_space(frame, self.job.input_space or None)]
+        if output is not None:
+            spaces.append(colour.plate_space(replace(frame, colour_space=output.space)))
+        for text in filter(None, map(colour.assumption_on, spaces)):
+            self.note(text)
 
     def advance(self) -> None:
         """Report that work goes on before the first frame; leave it where it is to stop."""

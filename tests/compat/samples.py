@@ -218,11 +218,13 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
 }
 
 CLIENTS_1_2: Mapping[str, FromClient] = {
+    "submit.ocio": replace(CLIENTS["submit.least"], ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4),
     "submit_shot.rate": replace(SHOT, job=replace(JOB, rate="24000/1001")),
     "submit_shot.ocio": replace(
         SHOT, job=replace(JOB, ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4)
     ),
     "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
+    "submit_shot.fields": replace(SHOT, job=replace(JOB, fields="keep")),
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
     "submit_shot.sound": replace(SHOT, job=replace(JOB, sound="PLATES:sh010/plate.mov")),
     "submit_shot.farm": replace(SHOT, job=replace(JOB, farm_job="20261201T080000Z-0a1b2c", attempt="node7-4711")),

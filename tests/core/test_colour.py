@@ -514,3 +514,68 @@ def test_a_log_dpx_is_read_by_kodaks_curve() -> None:
     expected = (10 ** ((445 - 685) * 0.002 / 0.6) - black) / (1 - black)
     np.testing.assert_allclose(linear, [[[1.0, 0.0, expected]]], atol=1e-5)
     np.testing.assert_allclose(colour.from_linear(linear, space), codes, atol=1e-6)
+
+
+NUKE_DEFAULT = """ocio_profile_version: 1
+search_path: luts
+roles: {scene_linear: linear, compositing_log: curve}
+displays:
+  default:
+    - !<View> {name: sRGB, colorspace: curve}
+colorspaces:
+  - !<ColorSpace> {name: linear, isdata: false}
+  - !<ColorSpace> {name: curve, isdata: false, to_reference: !<ExponentTransform> {value: [2.2, 2.2, 2.2, 1]}}
+"""
+ACES_1 = """ocio_profile_version: 1
+roles: {scene_linear: ACES - ACEScg, reference: ACES - ACES2065-1}
+displays:
+  default:
+    - !<View> {name: none, colorspace: ACES - ACEScg}
+colorspaces:
+  - !<ColorSpace> {name: ACES - ACES2065-1, isdata: false}
+  - !<ColorSpace>
+    name: ACES - ACEScg
+    isdata: false
+    to_reference: !<MatrixTransform> {matrix: [0.695452241357, 0.140678696470, 0.163869062172, 0, 0.044794563372, 0.859671118456, 0.095534318172, 0, -0.005525882558, 0.004025210305, 1.001500672252, 0, 0, 0, 0, 1]}
+  - !<ColorSpace> {name: curve, isdata: false, to_reference: !<ExponentTransform> {value: [2.2, 2.2, 2.2, 1]}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(("text", "primaries", "assumed"), [(NUKE_DEFAULT, None, True), (ACES_1, "ACES2065-1", False)])
+def test_a_configuration_of_version_1_works_for_its_own_spaces(
+    tmp_path: Path, text: str, primaries: str | None, assumed: bool
+) -> None:
+    """The first has no primaries of its own, the second is told by its conversions."""
+    (tmp_path / "config.ocio").write_text(text)
+    frame = Frame.from_pixels(np.zeros((1, 1, 3), np.float32))
+    pixels = np.random.default_rng(5).random((8, 8, 3)).astype(np.float32)
+    with colour.configuration(str(tmp_path / "config.ocio")):
+        space = colour.plate_space(frame, "curve")
+        light = colour.to_linear(pixels, space)
+        np.testing.assert_allclose(colour.from_linear(light, space), pixels, atol=2e-5)
+        said = colour.assumption_on(space)
+    expected = pixels**2.2
+    if primaries is not None:
+        expected = colour.to_linear(expected, colour.plate_space(frame, primaries))
+    np.testing.assert_allclose(light, expected, atol=2e-5)
+    assert (said is not None) == assumed
+    assert said is None or "'linear' is taken as linear light of Rec.709" in said
+
+
+def test_a_configuration_without_any_linear_space_says_which_role_is_missing(tmp_path: Path) -> None:
+    text = NUKE_DEFAULT.replace("scene_linear: linear", "default: reference").replace("name: linear", "name: reference")
+    (tmp_path / "config.ocio").write_text(text)
+    frame = Frame.from_pixels(np.zeros((1, 1, 3), np.float32))
+    with (
+        colour.configuration(str(tmp_path / "config.ocio")),
+        pytest.raises(UsageError, match=r"expected a role aces_interchange or scene_linear in .* found neither"),
+    ):
+        colour.to_linear(frame.colour, colour.plate_space(frame, "curve"))
+
+
+def test_a_linear_space_is_known_by_its_name_where_no_role_is_there(tmp_path: Path) -> None:
+    (tmp_path / "config.ocio").write_text(NUKE_DEFAULT.replace("scene_linear: linear", "default: linear"))
+    frame = Frame.from_pixels(np.full((1, 1, 3), 0.5, np.float32))
+    with colour.configuration(str(tmp_path / "config.ocio")):
+        found = colour.to_linear(frame.colour, colour.plate_space(frame, "curve"))
+    np.testing.assert_allclose(found, 0.5**2.2, atol=1e-5)

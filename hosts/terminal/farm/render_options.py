@@ -65,6 +65,7 @@ def job_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "precision",
         "animate",
         "rate",
+        "fields",
     }
     known = {name: options[name] for name in of_job | {"tile", "device"} if options.get(name) is not None}
     plain = {*of_job, *OF_THE_RUN, "guides", "job", "input", "output"}

@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import EncoderSpeed
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,10 +89,7 @@ def render(
             "first and after the last it stays.",
         ),
     ] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
-    ] = None,
+    rate: Rate = None,
     sound: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +97,7 @@ def render(
         ),
     ] = None,
     encoder_speed: EncoderSpeed = "auto",
+    fields: Fields = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -159,6 +157,7 @@ def render(
             rate=rate,
             sound=sound,
             encoder_speed=encoder_speed,
+            fields=fields,
             overwrite=overwrite,
             resume=resume,
             farm_job="" if farm_job is None else farm_job.id,

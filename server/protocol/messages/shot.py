@@ -12,6 +12,7 @@ from impasto.server.protocol.field_types import (
     Blob,
     Count,
     EncoderSpeed,
+    Fields,
     Flat,
     Id,
     Lane,
@@ -106,6 +107,8 @@ class ShotJob:
     same frames at once. (1.2)"""
     attempt: Name = ""
     """Which attempt at that part this is, noted too. (1.2)"""
+    fields: Fields = "auto"
+    """Of interlaced movies; 'auto' keeps them for the style `identity` alone. A client asks as for `animated`. (1.2)"""
     within: Annotated[tuple[Words, ...], Many(4)] = ()
     """Folders in which every path of the job lies, and is opened without following a link: for a client that names
     files of others. On the local socket alone; elsewhere the server's roots hold. A client asks as for `animated`.
