@@ -55,6 +55,16 @@ def excess_beyond(samples: Pixels, exact: Samples, tolerance: float) -> Excess |
     return Excess(places, amount)
 
 
+def excess_of_rows(excess: Excess | None, rows: slice, width: int) -> Excess | None:
+    """The excess of some rows of a picture of this width, its places counted from the first of them; None for none."""
+    if excess is None:
+        return None
+    first, last = np.searchsorted(excess.places, (rows.start * width, rows.stop * width))
+    if first == last:
+        return None
+    return Excess(excess.places[first:last] - rows.start * width, excess.amount[first:last])
+
+
 def joined(parts: Sequence[Excess]) -> Excess | None:
     """The excess of the pieces of a picture, in their order, as one; None for none."""
     if not parts:

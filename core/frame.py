@@ -200,7 +200,7 @@ class Frame:
     @property
     def colour(self) -> Pixels:
         """The stored samples of the colour layer: (H, W, 3), or (H, W, 1) for grey; a view where possible."""
-        return self.part.pixels[..., list(self.layer.colour)]
+        return channels_of(self.part.pixels, self.layer.colour)
 
     @property
     def alpha(self) -> Pixels | None:
@@ -218,6 +218,14 @@ class Frame:
         parts = list(self.parts)
         parts[self.layer.part] = replace(self.part, pixels=pixels)
         return replace(self, parts=tuple(parts))
+
+
+def channels_of(pixels: Pixels, channels: tuple[int, ...]) -> Pixels:
+    """These channels of (H, W, C), in this order: the argument where they are all there is, else a copy.
+
+    A view of some of them would cost more: numpy is slow wherever the last axis has gaps.
+    """
+    return pixels if channels == tuple(range(pixels.shape[2])) else pixels[..., list(channels)]
 
 
 STORED_AS = {"float16": "half", "float32": "float", "uint8": "uint8", "uint16": "uint16"}

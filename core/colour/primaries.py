@@ -45,6 +45,12 @@ def matrix_to_rec709(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
     return inverse(target) @ adaptation @ source
 
 
+@lru_cache(maxsize=32)
+def matrix_from_rec709(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
+    """The inverse of `matrix_to_rec709`."""
+    return inverse(matrix_to_rec709(chromaticities))
+
+
 def _rgb_to_xyz(chromaticities: Chromaticities) -> npt.NDArray[np.float64]:
     """SMPTE RP 177-1993, section 3.3: the normalised primary matrix."""
     red, green, blue, white = (

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from impasto.core.colour.configuration import BUILT_IN, config_at, sources
 from impasto.core.colour.plate_spaces import CINEON, MOVIE, SCENE_LINEAR, WORKING, PlateSpace
-from impasto.core.colour.primaries import REC709, Chromaticities, inverse, matrix_to_rec709, span_a_space
+from impasto.core.colour.primaries import REC709, Chromaticities, matrix_from_rec709, matrix_to_rec709, span_a_space
 from impasto.core.colour.processors import processors
 from impasto.core.colour.srgb import CHUNK_ROWS, decode, encode
 from impasto.core.errors import UnknownName, UnsupportedMedia
@@ -122,7 +122,7 @@ def from_linear(pixels: Samples, space: PlateSpace) -> Samples:
     if space.is_working:
         return encode(pixels)
     if space.chromaticities is not None:
-        return _through_matrix(pixels, inverse(matrix_to_rec709(space.chromaticities)))
+        return _through_matrix(pixels, matrix_from_rec709(space.chromaticities))
     return _through_processor(pixels, processors(space)[1])
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from impasto.core import colour
 from impasto.core.errors import UnknownName
 from impasto.core.frame import Frame
+from impasto.core.frame_settings import Output
 from impasto.core.icc import IN_PROFILE, SPACES
 from impasto.core.media import ShotInfo, target_of
 from impasto.core.media.formats import picture_format
 from impasto.core.media.open import picture_target
-from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import ShotJob
 
 STATED: Mapping[str, tuple[str, ...]] = {

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 
 from impasto.core import colour
 from impasto.core.frame import Frame
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.frame_rate import require_rate
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
-from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import (
     Cancelled,
     ShotDone,
@@ -201,7 +200,8 @@ def _render(
         return Cancelled(id, "asked", path, run.done, clock() - begun)
     run.spend("reading_cpu", ahead.cpu_s)
     run.spend("writing_cpu", behind.cpu_s)
-    return ShotDone(id, path, run.done, skipped + run.made_elsewhere, run.invalid_pixels, clock() - begun, run.stages)
+    skipped += run.made_elsewhere
+    return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages, run.precision)
 
 
 def _is_eight_bit(job: ShotJob, info: ShotInfo) -> bool:
@@ -237,6 +237,8 @@ class _Run:
     stages: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: 'before', 'network', 'after' as the engine reports them, 'reading' and 'writing' spent waiting
     for the other threads, 'reading_cpu' and 'writing_cpu' processor time of those threads and their codecs."""
+    precision: str = ""
+    """What the network counted in; empty before the first frame."""
     noted: set[str] = field(default_factory=set)
 
     def paint(self, taken: Iterable[InputFrame], behind: WriteBehind) -> None:
@@ -290,6 +292,7 @@ class _Run:
             self.spend(stage, seconds)
         for text in (*plate.frame.notes, *rendered.report.notes):
             self.note(text)
+        self.precision = rendered.frame.provenance.get("precision", "")
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels
         painted_at = self.clock()

@@ -231,10 +231,18 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
     "submit_shot.within": replace(SHOT, job=replace(JOB, within=("/mnt/uploads", "/home/anna/painted"))),
 }
 
+SERVERS_1_2: Mapping[str, FromServer] = {
+    "shot_done.precision": wire.ShotDone(REQUEST, "/renders/a.mov", 88, 0, 0, 41.5, {}, "bfloat16"),
+    "status.eight_bit_precision": replace(
+        SERVERS["status"], devices=(replace(DEVICE, device="cpu", precision="float32", eight_bit_precision="bfloat16"),)
+    ),
+}
+
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
     (0, "client"): CLIENTS,
     (0, "server"): SERVERS,
     (1, "client"): CLIENTS_1_1,
     (2, "client"): CLIENTS_1_2,
+    (2, "server"): SERVERS_1_2,
 }
 """Minor version and side -> what it added."""

@@ -204,3 +204,5 @@ class ShotDone:
     invalid_pixels: Count
     seconds: Seconds
     stages: Annotated[dict[Name, Seconds], Many(16)] = field(default_factory=dict)
+    precision: Name = ""
+    """What the network counted in; empty where no frame was painted."""

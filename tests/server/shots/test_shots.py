@@ -25,13 +25,12 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.frame import Frame, Samples
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.guide_planes import planes_of
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.media.movie_reader import MovieReader
 from impasto.core.resize import resize_frame
-from impasto.core.working_picture import Output
 from impasto.server.protocol.field_types import EncoderSpeed, Fields
 from impasto.server.protocol.messages import (
     Cancelled,
