@@ -13,6 +13,7 @@ ImpastoError
 ├── StyleError               a style file that is not what its card says, or no style file
 ├── DeviceError              a device that is not there, or that failed
 │   └── OutOfMemory          the frame does not fit, even in small tiles
+├── UnsuitableMachine        another version, or a folder that is not mounted: another machine may do the same work
 ├── TrainingError            training that cannot start or that went wrong
 └── ServerError              the render server, or the way to it
     ├── ServerUnreachable    none runs, it died, or it did not answer in time
@@ -130,6 +131,12 @@ class OutOfMemory(DeviceError):
     code = "out_of_memory"
 
 
+class UnsuitableMachine(ImpastoError):
+    """The machine lacks what the work was prepared for: the version, a folder. Another one may do it."""
+
+    code = "unsuitable_machine"
+
+
 class TrainingError(ImpastoError):
     """Training that cannot start, or that went wrong."""
 
@@ -206,6 +213,7 @@ ERRORS: Mapping[str, type[ImpastoError]] = {
         StyleError,
         DeviceError,
         OutOfMemory,
+        UnsuitableMachine,
         TrainingError,
         ServerError,
         ServerUnreachable,

@@ -349,6 +349,59 @@ class RunCancelled:
 
 
 @dataclass(frozen=True)
+class JobWritten:
+    """The bundle of a farm job is there: `impasto submit`."""
+
+    job: str = ""
+    """Its name, which every frame notes."""
+    folder: str = ""
+    output: str = ""
+    """The pattern of the result."""
+    frames: int = 0
+    chunk: int = 0
+    """Frames in one task."""
+    commands: tuple[str, ...] = ()
+    """What hands it to a farm, or runs it here."""
+    task: str = ""
+    """The command of one task, for farms of another kind; FIRST-LAST stands for its frames."""
+
+
+@dataclass(frozen=True)
+class ChunkEnded:
+    """A chunk of a farm job that runs here has ended."""
+
+    first: int = 0
+    last: int = 0
+    seat: str = ""
+    state: str = ""
+    """'done', 'again' (it will be tried again) or 'failed'."""
+    attempt: int = 1
+    done: int = 0
+    """Frames of the job that are done."""
+    frames: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ShotChecked:
+    """Every frame of a result was looked at: `impasto verify`."""
+
+    output: str = ""
+    """The pattern of the sequence."""
+    frames: int = 0
+    """That were looked for."""
+    missing: tuple[int, ...] = ()
+    torn: tuple[int, ...] = ()
+    """There, and not whole."""
+    stale: tuple[int, ...] = ()
+    """Of a plate, matte, guide layer or motion vectors that have changed since."""
+    other_look: tuple[int, ...] = ()
+    """Of another style, other settings or another plate."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Number -> what is wrong."""
+
+
+@dataclass(frozen=True)
 class RunFailed:
     """The work could not be done, or not to its end."""
 
@@ -382,6 +435,9 @@ Event = Union[
     ShotSkipped,
     LiveStarted,
     LiveFigures,
+    ShotChecked,
+    JobWritten,
+    ChunkEnded,
     RunWarning,
     RunEnd,
 ]
@@ -405,6 +461,9 @@ NAMES: dict[type[Event], str] = {
     ShotSkipped: "left",
     LiveStarted: "live",
     LiveFigures: "figures",
+    ShotChecked: "verified",
+    JobWritten: "written",
+    ChunkEnded: "chunk",
     RunWarning: "warning",
     RunFinished: "finished",
     RunCancelled: "cancelled",

@@ -67,6 +67,8 @@ FORBIDDEN = [
     ("adapters", "hosts/nuke/__init__.py", "impasto.core.params"),
     ("adapters", "hosts/nuke/__init__.py", "numpy"),
     ("adapters", "hosts/resolve/__init__.py", "impasto.hosts.terminal.report"),
+    ("farm", "hosts/farm/__init__.py", "torch"),
+    ("farm", "hosts/farm/job_file.py", "impasto.hosts.terminal.report"),
     ("independent-adapters", "hosts/nuke/__init__.py", "impasto.hosts.resolve"),
     ("bridge", "hosts/bridge/runner.py", "impasto.hosts.nuke"),
 ]

@@ -136,16 +136,16 @@ def _lives(pid: int, begun: str | None) -> bool:
 
 
 @contextlib.contextmanager
-def committed(path: str, *, replace: bool) -> Iterator[str]:
+def committed(path: str, *, replace: bool, stays: Callable[[], bool] | None = None) -> Iterator[str]:
     """Give a temporary path; on leaving without an exception it becomes `path`, otherwise it is removed.
 
-    `replace` False raises OutputExists if `path` came into being meanwhile. Raises NoSpace or
-    OutputError where the file cannot be made durable.
+    `replace` False raises OutputExists if `path` came into being meanwhile. `stays` is that of `publish`.
+    Raises NoSpace or OutputError where the file cannot be made durable.
     """
     temporary = temporary_beside(path)
     try:
         yield temporary
-        publish(temporary, path, replace=replace)
+        publish(temporary, path, replace=replace, stays=stays)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
@@ -153,13 +153,24 @@ def committed(path: str, *, replace: bool) -> Iterator[str]:
             os.unlink(temporary)
 
 
-def publish(temporary: str, path: str, *, replace: bool) -> None:
-    """Make a finished temporary file durable and give it its final name; OSError and OutputExists as they come."""
+def publish(temporary: str, path: str, *, replace: bool, stays: Callable[[], bool] | None = None) -> None:
+    """Make a finished temporary file durable and give it its final name; OSError and OutputExists as they come.
+
+    With `replace`, `stays` is asked immediately before a file is replaced: where it says so that one stays, and the
+    temporary file is left to the caller. Of several processes that find no file, only one gives it its name unasked.
+    """
     _sync(temporary)
-    if replace:
+    if not replace:
+        _rename_unless_there(temporary, path)
+    elif stays is None:
         os.replace(temporary, path)
     else:
-        _rename_unless_there(temporary, path)
+        try:
+            _rename_unless_there(temporary, path)
+        except OutputExists:
+            if stays():
+                return
+            os.replace(temporary, path)
     if os.name == "posix":
         _sync(os.path.dirname(path) or ".")
 

@@ -14,6 +14,7 @@ from impasto.core.media.held_folder import open_file
 _MOVIE_DEMUXERS: Final = ("mov", "matroska", "avi", "mxf", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg")
 """Containers that hold their pictures themselves. Not in it: playlists and lists of files (concat, hls, dash, sdp),
 which are texts of any name and make FFmpeg open what they say."""
+_SOUND_DEMUXERS: Final = ("wav", "w64", "aiff", "flac", "mp3", "aac", "ac3", "eac3")
 _STREAM_DEMUXERS: Final = (
     *_MOVIE_DEMUXERS, "rtsp", "rtp", "mpjpeg", "mjpeg", "mjpeg_2000", "h264", "hevc", "av1", "obu", "ivf", "nut",
 )  # fmt: skip
@@ -32,15 +33,28 @@ def open_container(path: str) -> av.container.InputContainer:
     FFmpeg is handed the open file and not its name, and has no other way to open anything: neither a file beside it
     nor an address. UnreadableMedia or UnsupportedMedia where there is no movie.
     """
-    rules = {"format_whitelist": ",".join(_MOVIE_DEMUXERS)}
+    return _require_pictures(path, _opened_file(path, _MOVIE_DEMUXERS))
+
+
+def open_sound(path: str) -> av.container.InputContainer:
+    """An opened file with sound, a movie or not, by the rules of `open_container`."""
+    container = _opened_file(path, (*_MOVIE_DEMUXERS, *_SOUND_DEMUXERS))
+    if not container.streams.audio:
+        container.close()
+        raise UnsupportedMedia(f"expected a file with sound, got none in '{path}'; name another")
+    return container
+
+
+def _opened_file(path: str, demuxers: tuple[str, ...]) -> av.container.InputContainer:
+    rules = {"format_whitelist": ",".join(demuxers)}
     if os.name != "posix":  # elsewhere file numbers of Python mean nothing to FFmpeg
-        return _with_pictures(path, path, {**rules, "protocol_whitelist": "file"})
+        return _opened(path, path, {**rules, "protocol_whitelist": "file"})
     try:
         descriptor = open_file(path, os.O_RDONLY)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        return _with_pictures(path, "fd:", {**rules, "protocol_whitelist": "fd", "fd": str(descriptor)})
+        return _opened(path, "fd:", {**rules, "protocol_whitelist": "fd", "fd": str(descriptor)})
     finally:
         os.close(descriptor)  # FFmpeg has made its own copy
 
@@ -53,7 +67,7 @@ def open_address(url: str, *, timeout: tuple[float, float], options: dict[str, s
     """
     demuxers = (*_STREAM_DEMUXERS, *_PLAYLIST_DEMUXERS) if _PLAYLIST.search(url) else _STREAM_DEMUXERS
     rules = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": ",".join(_NETWORK_PROTOCOLS)}
-    return _with_pictures(url, url, {**rules, **options}, timeout)
+    return _require_pictures(url, _opened(url, url, {**rules, **options}, timeout))
 
 
 def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
@@ -69,13 +83,16 @@ def stream_of(container: av.container.InputContainer) -> av.VideoStream:
     return stream
 
 
-def _with_pictures(
+def _opened(
     name: str, source: str, options: dict[str, str], timeout: tuple[float, float] | None = None
 ) -> av.container.InputContainer:
     try:
-        container = av.open(source, "r", metadata_errors="replace", options=options, timeout=timeout)
+        return av.open(source, "r", metadata_errors="replace", options=options, timeout=timeout)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(name, error) from error
+
+
+def _require_pictures(name: str, container: av.container.InputContainer) -> av.container.InputContainer:
     stream = picture_stream(container)
     if stream is None:
         container.close()

@@ -30,7 +30,7 @@ from impasto.core.media.held_folder import name_to_open
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
-from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.movie_container import open_container, open_sound, stream_of
 from impasto.core.media.movie_extras import LIGHT_OF_THE_MASTER, TAGS_OF_THE_FILE, Extras, attach, chapters_between
 from impasto.core.media.movie_facts import colour_tags
 from impasto.core.media.movie_index import frame_times, variable_times
@@ -165,6 +165,7 @@ class _OpenMovie:
         if stated:
             self._encoding = with_fields(self._encoding)
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
+        self._beside = open_sound(shot.sound) if shot.sound else None
         self._times = variable_times(shot.path, shot.rate) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
         self._left_out = [said_of(order)] if order and not stated else []
@@ -181,8 +182,7 @@ class _OpenMovie:
             self._open_encoder(final)
         except BaseException:
             self._output.close()
-            if self._source is not None:
-                self._source.close()
+            self._close_sources()
             raise
 
     @property
@@ -240,9 +240,12 @@ class _OpenMovie:
                 self._sound.advance(None)
         finally:
             self._output.close()
-            if self._source is not None:
-                self._source.close()
+            self._close_sources()
         return self._written
+
+    def _close_sources(self) -> None:
+        for source in filter(None, (self._source, self._beside)):
+            source.close()
 
     def _pixels(self, frame: Frame, encoding: Encoding | None) -> tuple[Pixels, Excess | None]:
         """The flat picture as uint8 or uint16, turned where the container cannot say so, and what is clipped off it."""
@@ -323,6 +326,9 @@ class _OpenMovie:
 
         Where it begins more than a frame before the movie's first picture, the pictures of the result begin later.
         """
+        if self._beside is not None:
+            length = self._shot.frame_count / self._rate if self._shot.frame_count else None
+            return SoundTrack(self._beside, self._output, self._kind, Fraction(0), None, length)
         if self._source is None:
             return None
         extras = Extras.of(self._source)

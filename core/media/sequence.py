@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
-from impasto.core.errors import InconsistentShot, MediaError, OutputExists, UnreadableMedia, UsageError
+from impasto.core.errors import InconsistentShot, MediaError, OutputError, OutputExists, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
 from impasto.core.media.commit import committed, make_folder, remove_abandoned
 from impasto.core.media.frame_rate import rate_text, with_rate
@@ -18,9 +19,12 @@ from impasto.core.media.numbering import NumberedPath, number_in, require_unbrok
 from impasto.core.media.picture_reader import read_header, read_parts, read_picture
 from impasto.core.media.picture_writer import write_picture
 from impasto.core.media.shot import FrameRange, ShotInfo
+from impasto.core.media.whole_mark import is_marked_whole, mark_whole
 
 ResumeCheck = Callable[[int, Mapping[str, str]], bool]
 """Whether the finished frame of this number, with the provenance that it carries, is the one that is wanted."""
+PUBLISHING_TRIES, PUBLISHING_S = 5, 0.02
+"""How often, and how far apart, a file is looked at that another run is giving its name."""
 Files = NumberedPath | str
 """Where frames are: a numbered path, or the path of one still."""
 
@@ -116,6 +120,8 @@ class PictureWriter:
         self._replace = overwrite or resume
         self._resume = resume
         self._resume_check = resume_check
+        self._found: dict[int, tuple[int, ...] | None] = {}
+        """Frame number -> the file that `has` found and that is to be replaced, None where there was none."""
         self._shot = shot
         self._left_out: dict[str, None] = {}
         self._notes = _lost_beside(shot)
@@ -163,29 +169,64 @@ class PictureWriter:
     def has(self, number: int) -> bool:
         """Whether this frame is there, its provenance agrees and its pixels decode to the end; False unless resuming.
 
+        What is marked as whole is not decoded again; see `whole_mark`.
         A format that cannot hold provenance (DPX, HDR, PNM) gives the check an empty mapping.
         """
         path = _path_of(self._files, number)
-        if not self._resume or not os.path.exists(path):
+        if not self._resume:
             return False
+        self._found[number] = found = _identity(path)
+        return found is not None and self._agrees(number, path)
+
+    def _agrees(self, number: int, path: str) -> bool:
         try:
             header = read_header(path)
             if self._resume_check is not None and not self._resume_check(number, header.provenance):
                 return False
-            read_parts(path)
+            if not is_marked_whole(path):
+                read_parts(path)
+                mark_whole(path)
         except MediaError:
             return False
         return True
 
-    def write(self, frame: Frame) -> str:
-        """Commit one frame and return its path; see `write_picture` for what each format keeps."""
+    def write(self, frame: Frame) -> str | None:
+        """Commit one frame and return its path; see `write_picture` for what each format keeps.
+
+        Resuming, a frame that agrees and came into being since `has` was asked stays: the answer is None. OutputError
+        for one that came since and does not agree.
+        """
         path = _path_of(self._files, frame.number)
         if _same_file(path, frame.source):
             raise OutputExists(f"expected another name than the input '{path}'; the input is never overwritten")
-        with committed(path, replace=self._replace) as temporary:
+        stayed = False
+
+        def stays() -> bool:
+            nonlocal stayed
+            stayed = self._stays(frame, path)
+            return stayed
+
+        with committed(path, replace=self._replace, stays=stays if self._resume else None) as temporary:
             lost = write_picture(temporary, path, frame)
+            mark_whole(temporary)
         self._left_out.update(dict.fromkeys(lost))
-        return path
+        return None if stayed else path
+
+    def _stays(self, frame: Frame, path: str) -> bool:
+        """Whether the file that is there by now is what this frame is to be."""
+        now = _identity(path)
+        if now is None or now == self._found.get(frame.number, now):
+            return False
+        for _ in range(PUBLISHING_TRIES):
+            if self._agrees(frame.number, path):
+                return True
+            if not _is_being_published(path):
+                break
+            time.sleep(PUBLISHING_S)
+        raise OutputError(
+            f"expected '{path}' as this run found it, another run has put a frame of {_look(_provenance(path))} there"
+            f" since, this one makes {_look(frame.provenance)}; wait for the other, end it, or name another output"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -228,6 +269,37 @@ def _numbers_of(files: Files, frames: FrameRange | None) -> list[int]:
 
 def _path_of(files: Files, number: int) -> str:
     return files if isinstance(files, str) else files.path_of(number)
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    """What tells a file from one that was put in its place, None where there is none."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _is_being_published(path: str) -> bool:
+    """Whether a file has, for a moment, its temporary name too: none such can be read in a folder that is held."""
+    try:
+        return os.stat(path).st_nlink > 1
+    except OSError:
+        return False
+
+
+def _provenance(path: str) -> Mapping[str, str]:
+    try:
+        return read_header(path).provenance
+    except MediaError:
+        return {}
+
+
+def _look(provenance: Mapping[str, str]) -> str:
+    """Style, settings and job of a frame in a few words, to tell two frames apart."""
+    told = {"style": "style", "style_sha256": "", "settings": "settings", "precision": "in", "job": "by job"}
+    found = [f"{word} {provenance[name][:160]}".strip() for name, word in told.items() if provenance.get(name)]
+    return ", ".join(found) or "unknown origin"
 
 
 def _same_file(left: str, right: str) -> bool:

@@ -63,6 +63,8 @@ class ShotInfo:
     height: int
     rate: Fraction | None = None
     movie: MovieFacts | None = None
+    sound: str = ""
+    """A file whose sound a movie of these pictures gets, from its beginning on; empty for none."""
 
     @property
     def range(self) -> FrameRange | None:
@@ -119,8 +121,11 @@ class Writer(Protocol):
         """Whether this frame was finished by an earlier run that is being resumed."""
         ...
 
-    def write(self, frame: Frame) -> str:
-        """Store one frame and return the path that it went to; OutputError when that fails."""
+    def write(self, frame: Frame) -> str | None:
+        """Store one frame and return the path that it went to; OutputError when that fails.
+
+        None where, resuming, another run has stored the same frame meanwhile.
+        """
         ...
 
     def __enter__(self) -> Self: ...

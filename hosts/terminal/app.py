@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  # the last stop before a traceback
         from impasto.hosts.terminal.failure import failure_of
 
-        failure = failure_of(error)
+        failure = failure_of(error, on_farm=_is_farm_task(arguments))
         _report(arguments, failure)
         return failure.exit_code
 
@@ -69,6 +69,11 @@ def _run(arguments: Sequence[str]) -> int:
         _report(arguments, RunFailed("usage", message, "`impasto --help` shows what there is", USAGE))
         return USAGE
     return code if isinstance(code, int) else 0
+
+
+def _is_farm_task(arguments: Sequence[str]) -> bool:
+    """Whether this is a task of a farm job, which another machine may do."""
+    return arguments[0] != "submit" and any(each.partition("=")[0] == "--job" for each in arguments)
 
 
 def _usage_message(error: Exception, arguments: Sequence[str]) -> str | None:

@@ -48,6 +48,11 @@ class CommandEntry:
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
     CommandEntry("paint", "Paint frames in the way of a painting.", "paint.command:paint"),
+    CommandEntry("submit", "Hand a shot to a farm, or run it here as a farm would.", "farm.submit:submit"),
+    CommandEntry(
+        "verify", "Say which frames of a result are missing, torn, stale or of another look.", "farm.verify:verify"
+    ),
+    CommandEntry("join", "Make a movie of painted frames, with sound and timecode.", "farm.join:join"),
     CommandEntry("watch", "Paint what is rendered into a folder.", "watch.command:watch"),
     CommandEntry("live", "Paint a camera, a stream or a movie as it comes.", "live.command:live"),
     CommandEntry("styles", "List the styles with size, halo and licence.", "style.listing:styles"),

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from impasto.core.errors import (
+    DeadlineExpired,
     DeviceError,
     ImpastoError,
     MediaError,
     OutputError,
     RequestCancelled,
+    ServerBusy,
     ServerError,
+    ServerUnreachable,
     StyleError,
     TrainingError,
+    UnsuitableMachine,
     UsageError,
+    WorkerLost,
 )
 from impasto.core.frozen_dataclass import frozen_dataclass
 
 DONE, INTERNAL, USAGE, INPUT, OUTPUT, STYLE, DEVICE, TRAINING, SERVER = range(9)
+ELSEWHERE = 75
+"""EX_TEMPFAIL of sysexits.h."""
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it; also for SIGTERM."""
 
@@ -38,6 +45,7 @@ EXIT_CODES: tuple[ExitCode, ...] = (
     ExitCode(DEVICE, "the device is not there, failed, or has too little memory"),
     ExitCode(TRAINING, "training cannot start, or went wrong"),
     ExitCode(SERVER, "the render server: none runs, it is busy, it refuses, or it gave up"),
+    ExitCode(ELSEWHERE, "of a farm job (--job): this machine failed, another may succeed; 2, 3 and 5 fail everywhere"),
     ExitCode(INTERRUPTED, "interrupted; what was finished is there"),
 )
 
@@ -50,12 +58,22 @@ _EXIT_CODES: dict[type[BaseException], int] = {
     TrainingError: TRAINING,
     RequestCancelled: INTERRUPTED,
     ServerError: SERVER,
+    UnsuitableMachine: ELSEWHERE,
     ImpastoError: INTERNAL,
 }
 
 
-def exit_code_of(error: ImpastoError) -> int:
-    """The exit code of an error: that of its class, or of the nearest class above that has one."""
+_OF_THE_MACHINE = (DeviceError, UnsuitableMachine, ServerUnreachable, ServerBusy, WorkerLost, DeadlineExpired)
+"""The device lost or short of memory, the server gone: nothing that the work itself is at fault for."""
+
+
+def exit_code_of(error: ImpastoError, *, on_farm: bool = False) -> int:
+    """The exit code of an error: that of its class, or of the nearest class above that has one.
+
+    On a farm, which has other machines, an error of this machine is ELSEWHERE.
+    """
+    if on_farm and isinstance(error, _OF_THE_MACHINE):
+        return ELSEWHERE
     return next(_EXIT_CODES[kind] for kind in type(error).__mro__ if kind in _EXIT_CODES)
 
 

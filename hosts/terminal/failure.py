@@ -11,22 +11,31 @@ from pathlib import Path
 
 from impasto.core.errors import ImpastoError
 from impasto.hosts.events import RunFailed
-from impasto.hosts.terminal.exit_codes import DEVICE, INTERNAL, exit_code_of
+from impasto.hosts.terminal.exit_codes import DEVICE, ELSEWHERE, INTERNAL, exit_code_of
 
-EXTRAS = {"export": ("onnx", "onnxruntime", "onnxscript"), "web": ("starlette", "uvicorn", "websockets")}
-"""Extra -> packages that nothing else needs: those of `impasto style export`, and of the pages."""
+EXTRAS = {
+    "export": ("onnx", "onnxruntime", "onnxscript"),
+    "farm": ("openjd", "yaml"),
+    "web": ("starlette", "uvicorn", "websockets"),
+}
+"""Extra -> packages that nothing else needs: those of `impasto style export`, of `impasto submit`, and of the pages."""
 
 
-def failure_of(error: BaseException) -> RunFailed:
-    """An exception as the event for a person and a program; the traceback of a fault goes to a log file."""
+def failure_of(error: BaseException, *, on_farm: bool = False) -> RunFailed:
+    """An exception as the event for a person and a program; the traceback of a fault goes to a log file.
+
+    `on_farm` is that of `exit_code_of`.
+    """
     if isinstance(error, ImpastoError):
         message = " ".join(str(error).split())
-        return RunFailed(error.code, message, hint_in(message), exit_code_of(error))
+        return RunFailed(error.code, message, hint_in(message), exit_code_of(error, on_farm=on_farm))
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("impasto"):
         return missing_package(error.name)
     if isinstance(error, MemoryError):
         hint = "close other programs, or use a smaller style, smaller tiles or a smaller frame"
-        return RunFailed("out_of_memory", f"expected more memory than there is; {hint}", hint, DEVICE)
+        return RunFailed(
+            "out_of_memory", f"expected more memory than there is; {hint}", hint, ELSEWHERE if on_farm else DEVICE
+        )
     log = write_log(error)
     where = f"the details are in '{log}'" if log else "the details could not be stored"
     hint = "please report it with that file"

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from impasto.hosts.events import (
+    ChunkEnded,
     Event,
     FrameDone,
     RunCancelled,
@@ -58,6 +59,10 @@ class ProgressBar:
                 self._move(event.fraction, f"step {event.step}", pace, event.remaining_s)
             case TrialDone():
                 self._print(trial_text(event))
+            case ChunkEnded():
+                self._move(event.done, f"{event.done}/{event.frames}", "", None)
+                if event.state != "done":
+                    self._print(f"frames {event.first}-{event.last} on {event.seat}: {event.state}: {event.message}")
             case RunWarning():
                 self._print(f"note: {event.message}")
             case WatchStarted():

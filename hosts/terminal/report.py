@@ -22,10 +22,17 @@ class Reporter(Protocol):
     ) -> None: ...
 
 
-def reporter_for(*, json: bool, silent: bool = False) -> Reporter:
-    """JSON lines on standard output, or a bar on standard error and the outcome on standard output, or nothing."""
+def reporter_for(*, json: bool, silent: bool = False, farm: bool = False) -> Reporter:
+    """JSON lines on standard output, or a bar on standard error and the outcome on standard output, or nothing.
+
+    `farm` puts lines that a farm's own windows show in the place of the bar.
+    """
     if silent:
         return SilentReporter()
+    if farm and not json:
+        from impasto.hosts.terminal.farm.progress_lines import ProgressLines
+
+        return ProgressLines()
     return JsonReporter() if json else ProgressBar()
 
 

@@ -19,6 +19,7 @@ def require_minor(job: ShotJob, welcome: Welcome) -> None:
         (
             (_CONFIGURATION, job.ocio not in ("", BUILT_IN), OCIO_MINOR),
             ("a frame rate", bool(job.rate), RATE_MINOR),
+            ("the sound of another file", bool(job.sound), RATE_MINOR),
             ("the fields of movies", job.fields != "auto", FIELDS_MINOR),
             ("folders that no link leads out of", bool(job.within), WITHIN_MINOR),
             ("parameters that change over a shot", bool(job.animated), ANIMATION_MINOR),

@@ -129,7 +129,7 @@ class WriteBehind:
     def __init__(self, writer: Writer, depth: int) -> None:
         self._writer = writer
         self._queue: queue.Queue[Frame | _Signal] = queue.Queue(depth)
-        self._stored: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._stored: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self.cpu_s = 0.0
         """Processor seconds of the thread and of an encoder's threads, so far. While the writer closes, and its encoder
@@ -158,8 +158,8 @@ class WriteBehind:
         if self._error is not None:
             raise self._error
 
-    def stored(self) -> list[tuple[int, str]]:
-        """Number and path of the frames stored since the last call, in order."""
+    def stored(self) -> list[tuple[int, str | None]]:
+        """Number and path of the frames stored since the last call, in order; None as `Writer.write` has it."""
         found = []
         while not self._stored.empty():
             found.append(self._stored.get_nowait())

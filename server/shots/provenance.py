@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from impasto.core.errors import OutputError
 from impasto.core.frame import Frame
 from impasto.core.media.held_folder import real_path
 
@@ -19,6 +21,8 @@ STYLE, PRECISION = "style_sha256", "precision"
 GUIDES, GUIDE_STAMPS = "guides", "guide_stamps"
 MOTION_STAMPS = "motion_stamps"
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
+JOB, ATTEMPT = "job", "attempt"
+"""Which farm job a frame is of, and which attempt at a part of it made it; they do not change what a frame is."""
 
 
 def settings_text(settings: Mapping[str, object]) -> str:
@@ -51,33 +55,96 @@ def with_provenance(
     return replace(painted, provenance=noted)
 
 
-def agrees(
-    stored: Mapping[str, str],
-    *,
-    settings: str,
-    style_sha256: str,
-    precision: Callable[[], str],
-    source: str,
-    motion_stamps: str | None = None,
-) -> bool:
-    """Whether a finished frame was made by this style with these settings from files that are still the same.
+@dataclass(frozen=True, slots=True)
+class ExpectedFrame:
+    """What a frame notes that was made by this style with these settings from files that are still the same."""
 
-    `source` is the movie or the picture that the frame is made of. `precision` is called last, because it may have to
-    look at the devices. A frame without provenance never agrees.
+    settings: str
+    style_sha256: str
+    precision: Callable[[], str]
+    """Asked last, because it may have to look at the devices."""
+    source: str
+    """The movie or the picture that the frame is made of."""
+    matte: str = ""
+    guides: Sequence[str] = ()
+    """As the job names them, patterns and all."""
+    motion_stamps: str | None = None
+
+    def in_precision(self, precision: str) -> ExpectedFrame:
+        """The same frame in a given precision."""
+        return replace(self, precision=lambda: precision)
+
+    def disagreement(self, stored: Mapping[str, str]) -> Disagreement | None:
+        """Why a finished frame is not this one; None where it is. A frame without provenance never is.
+
+        The machines of a farm may have the same files in different folders: a plate is the same by its name, size and
+        time of change.
+        """
+        if stored.get(STYLE) != self.style_sha256:
+            return Disagreement("look", f"style {stored.get(STYLE, 'unknown')[:12]}")
+        if _by_name(stored.get(SETTINGS, "")) != _by_name(self.settings):
+            return Disagreement("look", f"settings {stored.get(SETTINGS, 'unknown')}")
+        if os.path.basename(stored.get(SOURCE, "")) != os.path.basename(real_path(self.source)):
+            return Disagreement("look", f"plate {stored.get(SOURCE, 'unknown')}")
+        if stored.get(SOURCE_STAMP) != stamp(self.source):
+            return Disagreement("stale", "the plate has changed since")
+        if MATTE in stored and stored.get(MATTE_STAMP) != stamp(_in_folder_of(self.matte, stored[MATTE])):
+            return Disagreement("stale", "the matte has changed since")
+        if GUIDES in stored and stored.get(GUIDE_STAMPS, "") != _noted_stamps(stored[GUIDES], self.guides):
+            return Disagreement("stale", "the guide layers have changed since")
+        if stored.get(MOTION_STAMPS) != self.motion_stamps:
+            return Disagreement("stale", "the motion vectors have changed since")
+        if stored.get(PRECISION) != (precision := self.precision()):
+            return Disagreement("look", f"precision {stored.get(PRECISION, 'unknown')} instead of {precision}")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Why a frame on disk is not the one that is wanted."""
+
+    kind: Literal["look", "stale"]
+    """Another style, settings or plate; or the same, of files that have changed since."""
+    what: str
+
+
+PATHS = ("matte", "guides", "motion")
+"""Settings that name files."""
+
+
+def _by_name(settings: str) -> object:
+    """Settings with the files they name by their names alone."""
+    if not any(f'"{name}"' in settings for name in PATHS):
+        return settings
+    try:
+        facts = json.loads(settings)
+        return {name: _names_of(value) if name in PATHS else value for name, value in facts.items()}
+    except (AttributeError, RecursionError, TypeError, ValueError):  # the file's own text, whatever it says
+        return settings
+
+
+def _names_of(paths: str | list[str]) -> list[str]:
+    return [os.path.basename(path) for path in ([paths] if isinstance(paths, str) else paths)]
+
+
+def _in_folder_of(own: str, stored: str) -> str:
+    """A file of another machine where this machine has it: in the folder that the job's own path means."""
+    return os.path.join(own if os.path.isdir(own) else os.path.dirname(own), os.path.basename(stored))
+
+
+def refuse_newer_job(stored: Mapping[str, str], job: str, settings: str, style: str) -> None:
+    """Raise OutputError for a frame that does not agree and is of a job that was submitted after this one.
+
+    The names of jobs begin with the time at which they were submitted, so nothing here looks at a clock. `settings` and
+    `style` are this job's, for the message.
     """
-    if stored.get(STYLE) != style_sha256 or stored.get(SETTINGS) != settings:
-        return False
-    if stored.get(SOURCE) != real_path(source) or stored.get(PRECISION) != precision():
-        return False
-    if stored.get(MOTION_STAMPS) != motion_stamps:
-        return False
-    if GUIDES in stored and stored.get(GUIDE_STAMPS, "") != _noted_stamps(stored[GUIDES]):
-        return False
-    return all(
-        stored.get(noted_stamp) == stamp(stored[noted])
-        for noted, noted_stamp in ((SOURCE, SOURCE_STAMP), (MATTE, MATTE_STAMP))
-        if noted in stored
-    )
+    other = stored.get(JOB, "")
+    if job and other > job:
+        raise OutputError(
+            f"expected no frames of a job newer than '{job}' (style {style}, settings {settings}), found one of"
+            f" '{other}' (style {stored.get('style', 'unknown')}, settings {stored.get(SETTINGS, 'unknown')}); end one"
+            " of the two, or name another output"
+        )
 
 
 def stamp(path: str) -> str:
@@ -89,10 +156,13 @@ def stamp(path: str) -> str:
     return f"{facts.st_size}-{facts.st_mtime_ns}"
 
 
-def _noted_stamps(paths: str) -> str | None:
-    """The stamps of the paths that a frame names as JSON, None where it names none: the frame may be anybody's."""
+def _noted_stamps(paths: str, own: Sequence[str]) -> str | None:
+    """The stamps of the paths that a frame names as JSON, None where it names none: the frame may be anybody's.
+
+    `own` are the patterns of the job, in whose folders this machine has those files.
+    """
     try:
-        return _stamps([str(path) for path in json.loads(paths)])
+        return _stamps([_in_folder_of(mine, str(path)) for mine, path in zip(own, json.loads(paths), strict=False)])
     except (ValueError, TypeError, RecursionError):
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,7 @@ from impasto.server.protocol.messages import (
     StoredFrame,
 )
 from impasto.server.shots.configuration import configured
+from impasto.server.shots.expected_shot import ExpectedShot
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.job import InputFrame, deinterlaces, encoder_speed_of, frames_of, motion_of
@@ -44,8 +45,9 @@ from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
 from impasto.server.shots.output_space import output_of, require_spaces
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.pipeline import ReadAhead, WriteBehind
-from impasto.server.shots.plates import plates, runs_to_render, source_of
-from impasto.server.shots.provenance import agrees, with_provenance
+from impasto.server.shots.plates import plates, runs_to_render
+from impasto.server.shots.provenance import ATTEMPT, JOB, refuse_newer_job, with_provenance
+from impasto.server.shots.sound import with_sound
 
 if TYPE_CHECKING:
     from impasto.core.engine import Rendered
@@ -111,22 +113,26 @@ def _render(
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
         precision = cache(lambda: painter.precision_for(eight_bit=_is_eight_bit(job, info)))
+        shot = ExpectedShot(job, info, settings, motion, card.weights_sha256, precision)
+
+        def finished(number: int, stored: Mapping[str, str]) -> bool:
+            expected = shot.frame(number)
+            if expected.disagreement(stored) is None:
+                return True
+            refuse_newer_job(stored, job.farm_job, expected.settings, card.name)
+            return False
+
         writer = open_writer(
             job.output,
-            info,
+            with_sound(info, job.sound) if job.sound else info,
             overwrite=job.overwrite,
             resume=job.resume,
             encoder_speed=encoder_speed_of(job, card.size),
-            resume_check=lambda number, stored: agrees(
-                stored,
-                settings=settings.text(number),
-                style_sha256=card.weights_sha256,
-                precision=precision,
-                source=source_of(info, number),
-                motion_stamps=None if motion is None else motion.digest(number),
-            ),
+            resume_check=finished,
         )
-        lock.take(writer.path, EVERY_FRAME if is_movie(writer.path) else _span(info))
+        # The parts of a farm job may run twice at once: there the commit of each frame decides.
+        if not (job.farm_job and job.resume):
+            lock.take(writer.path, EVERY_FRAME if is_movie(writer.path) else _span(info))
         if job.matte:
             refuse_as_output(job.matte, writer.path)
             require_matte(job.matte, info)
@@ -194,6 +200,7 @@ def _render(
         return Cancelled(id, "asked", path, run.done, clock() - begun)
     run.spend("reading_cpu", ahead.cpu_s)
     run.spend("writing_cpu", behind.cpu_s)
+    skipped += run.made_elsewhere
     return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages, run.precision)
 
 
@@ -221,6 +228,8 @@ class _Run:
     clock: Callable[[], float]
     most_pixels: int | None
     done: int = 0
+    made_elsewhere: int = 0
+    """Frames that another run stored while this one painted them."""
     invalid: dict[int, int] = field(default_factory=dict)
     """Frame number -> pixels with a NaN or infinite channel, of frames that are not stored yet."""
     invalid_pixels: int = 0
@@ -290,7 +299,10 @@ class _Run:
         settings = self.settings.text(plate.frame.number)
         pictures = [each.path_of(plate.frame.number) for each in self.guides]
         stamps = None if self.motion is None else self.motion.digest(plate.frame.number)
-        behind.put(with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures, stamps))
+        frame = with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures, stamps)
+        if self.job.farm_job:
+            frame = replace(frame, provenance={**frame.provenance, JOB: self.job.farm_job, ATTEMPT: self.job.attempt})
+        behind.put(frame)
         self.spend("writing", self.clock() - painted_at)
         self.count(behind.stored())
 
@@ -322,9 +334,13 @@ class _Run:
         """Add to the time of a stage."""
         self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
-    def count(self, stored: list[tuple[int, str]]) -> None:
-        """Report frames that are safe."""
+    def count(self, stored: list[tuple[int, str | None]]) -> None:
+        """Report frames that are safe; those that another run stored are only counted."""
         for number, path in stored:
+            if path is None:
+                self.made_elsewhere += 1
+                self.invalid_pixels -= self.invalid.pop(number)
+                continue
             self.done += 1
             frame = StoredFrame(number, path, self.done, self.invalid.pop(number))
             self.on_event(ShotProgress(self.id, (frame,)))

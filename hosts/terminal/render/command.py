@@ -91,6 +91,12 @@ def render(
         ),
     ] = None,
     rate: Rate = None,
+    sound: Annotated[
+        str | None,
+        typer.Option(
+            "--sound", metavar="PATH", help="A file, or the plates' movie, whose sound a movie of pictures gets."
+        ),
+    ] = None,
     encoder_speed: EncoderSpeed = "auto",
     fields: Fields = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
@@ -98,6 +104,10 @@ def render(
         bool,
         typer.Option("--resume", help="Keep frames that an earlier run made of the same plate with the same settings."),
     ] = False,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", metavar="JOB.json", help="The farm job that this is a part of; from `impasto submit`."),
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="Render in this process, without the server.")] = False,
     server: Annotated[
         str | None,
@@ -122,13 +132,17 @@ def render(
     after a quarter of an hour without work.
     """
     from impasto.core.media.frame_list import parse_frame_list
+    from impasto.hosts.farm.job_file import read_farm_job, require_same
     from impasto.hosts.terminal.render.job import job_from
     from impasto.hosts.terminal.render.preset import with_preset
     from impasto.hosts.terminal.report import reporter_for
 
-    with reporter_for(json=json) as reporter, Interrupts(_notice(json=json)) as interrupts:
+    farm_job = None if job is None else read_farm_job(job)
+    with reporter_for(json=json, farm=job is not None) as reporter, Interrupts(_notice(json=json)) as interrupts:
         style, looks = with_preset(preset, style, controls)
-        job = job_from(
+        if farm_job is not None:
+            require_same(farm_job, input=input, output=output, style=style or "")
+        shot = job_from(
             input=input,
             output=output,
             style=style,
@@ -144,19 +158,21 @@ def render(
             device=device,
             animate=animate,
             rate=rate,
+            sound=sound,
             encoder_speed=encoder_speed,
             fields=fields,
             overwrite=overwrite,
             resume=resume,
+            farm_job="" if farm_job is None else farm_job.id,
             controls=looks,
         )
         if local and server is not None:
             raise UsageError("expected --local or --server, got both; give one of them")
         runs = () if frames is None else parse_frame_list(frames)
         if local:
-            finished = _here(job, runs, reporter, interrupts.asked)
+            finished = _here(shot, runs, reporter, interrupts.asked)
         else:
-            finished = _there(job, runs, reporter, interrupts.asked, server, server_key)
+            finished = _there(shot, runs, reporter, interrupts.asked, server, server_key)
     if not finished:
         raise typer.Exit(INTERRUPTED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -44,6 +45,8 @@ def job_from(
     fields: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    sound: str | None = None,
+    farm_job: str = "",
     controls: Mapping[str, Any],
 ) -> ShotJob:
     """The job that these options describe, with paths as they were typed; no style is an empty one.
@@ -51,7 +54,7 @@ def job_from(
     Frames that do not follow each other are left to `render_runs`. `controls` has the options of the tables, None where
     they were not given. Raises UsageError for what cannot work.
     """
-    paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion}
+    paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion, "sound": sound}
     for what, path in (*paths.items(), *(("guides", path) for path in guides)):
         require_utf8(what, path or "")
     look = RenderSettings(
@@ -85,6 +88,9 @@ def job_from(
         after_resize=sizes[1],
         overwrite=overwrite,
         resume=resume,
+        sound=sound or "",
+        farm_job=farm_job,
+        attempt=f"{socket.gethostname()[:200]}-{os.getpid()}" if farm_job else "",
         animated=() if animate is None else animated_in(animate, controls),
         guides=guides,
         motion="" if vectors is None else vectors.path or input,

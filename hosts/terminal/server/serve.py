@@ -47,6 +47,9 @@ def serve(
         int | None, typer.Option("--metrics", metavar="PORT", help="Prometheus metrics on this port of loopback.")
     ] = None,
     web: Annotated[bool, typer.Option("--web", help="Serve the pages of `impasto web` as well.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Start it in the background, and return once it is ready; for farms.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the render server until Ctrl-C.
@@ -54,6 +57,11 @@ def serve(
     `impasto render` starts a server by itself where none runs; this one stays, and takes folders of styles and other
     machines. Ctrl-C finishes what runs and leaves; twice leaves at once, with exit code 130 if work was cut off.
     """
+    if detach:
+        if styles or listen or root or idle_exit or metrics or web:
+            raise UsageError("expected no other option than --device with --detach, got one; leave it out")
+        start_detached(device or [])
+        return
     settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
     from impasto.hosts.terminal.server.version_check import version_note
     from impasto.server.front.server import serve as run_server
@@ -88,6 +96,16 @@ def start_pages(*, json: bool) -> subprocess.Popen[bytes]:
     """Start `impasto web` as a process of its own; beside JSON it prints to standard error."""
     command = [sys.executable, "-m", "impasto.hosts.terminal", "web"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr if json else None)
+
+
+def start_detached(devices: list[str]) -> None:
+    """Start a server that outlives this process, where none runs. ServerUnreachable where it does not come up."""
+    from impasto.server.launcher import default_command, launch
+    from impasto.server.runtime_dir import runtime_folder
+
+    options = [word for device in devices for word in ("--device", device)]
+    owner = launch(runtime_folder(), [*default_command(), *options])
+    say(f"{owner.version} serves in '{runtime_folder()}' (process {owner.pid}); `impasto stop` ends it")
 
 
 def settings_from(

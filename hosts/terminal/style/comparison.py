@@ -145,7 +145,7 @@ def _compare(
                 aspect = frame.part.pixel_aspect
                 layout = layout_for(width, height, 1 / aspect if is_across(frame.part) else aspect, 3)
             sheet = page(pictures, ("plate", *plan.labels), layout)
-            path = movie.write(Frame.from_pixels(sheet, number=info.first + done - 1))
+            path = movie.write(Frame.from_pixels(sheet, number=info.first + done - 1)) or ""
         pace = done / (time.monotonic() - begun)
         left = None if info.frame_count is None else max(0, info.frame_count - done) / pace
         reporter.show(FrameDone(frame.number, path, done, info.frame_count, round(pace, 3), left, invalid))

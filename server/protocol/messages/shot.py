@@ -99,6 +99,14 @@ class ShotJob:
     """Of the configuration's file, where it is one: the server refuses the job if it has another. (1.2)"""
     encoder_speed: EncoderSpeed = "auto"
     """Of movies in H.264 and H.265. A server that does not know it encodes at its own speed. (1.2)"""
+    sound: Words = ""
+    """A file whose sound goes into the movie of these pictures; empty for none. A client asks as for `animated`.
+    (1.2)"""
+    farm_job: Name = ""
+    """The farm job that this is a part of, noted in each frame; empty for none. With one, several runs may make the
+    same frames at once. (1.2)"""
+    attempt: Name = ""
+    """Which attempt at that part this is, noted too. (1.2)"""
     fields: Fields = "auto"
     """Of interlaced movies; 'auto' keeps them for the style `identity` alone. A client asks as for `animated`. (1.2)"""
     within: Annotated[tuple[Words, ...], Many(4)] = ()
@@ -122,7 +130,7 @@ class ShotJob:
         return replace(self, **plain, guides=guides)  # type: ignore[arg-type]  # all of them are texts
 
 
-PATHS: Final = ("input", "output", "matte", "motion")
+PATHS: Final = ("input", "output", "matte", "motion", "sound")
 """Fields of a `ShotJob` with one path each."""
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from impasto.core.errors import InconsistentShot, OutputExists, UnreadableMedia, UsageError
-from impasto.core.media import FrameRange, open_reader, open_writer
+from impasto.core.media import FrameRange, open_reader, open_writer, whole_mark
+from impasto.core.media import sequence as sequence_module
 from tests.core.media.builders import frame_of, layered_frame, leftovers, noise, shot_of, write_with_oiio
 
 
@@ -180,6 +184,27 @@ def test_resuming_does_not_keep_a_frame_that_is_cut_short(tmp_path: Path, extens
     torn.write_bytes(stored[: int(len(stored) * share)])
     again = open_writer(path, shot_of(count=2), resume=True)
     assert [again.has(1), again.has(2)] == [True, False]
+
+
+def test_a_frame_that_was_decoded_once_is_not_decoded_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    monkeypatch.setattr(sequence_module, "read_parts", lambda path: decoded.append(Path(path).name))
+    path = str(tmp_path / "o.####.exr")
+    open_writer(path, shot_of()).write(frame_of(noise(64, 96, 3, np.uint8), "uint8"))
+    mine, copied = tmp_path / "o.0001.exr", tmp_path / "o.0002.exr"
+    shutil.copy2(mine, copied)
+    with suppress(OSError, AttributeError):  # as `rsync -X` would
+        os.setxattr(copied, whole_mark.NAME, os.getxattr(mine, whole_mark.NAME))
+    marked = whole_mark.is_marked_whole(str(mine))  # some file systems have no marks
+    again = open_writer(path, shot_of(count=2), resume=True)
+    assert (again.has(1), again.has(2)) == (True, True)
+    assert decoded == ["o.0002.exr"] if marked else ["o.0001.exr", "o.0002.exr"], "a copy may be torn"
+    decoded.clear()
+    mine.write_bytes(mine.read_bytes())
+    assert (again.has(1), again.has(2)) == (True, True)
+    assert decoded == ["o.0001.exr"] if marked else ["o.0001.exr", "o.0002.exr"]
 
 
 @pytest.mark.parametrize("extension", ["exr", "png"])

@@ -14,8 +14,10 @@ from impasto.hosts.events import (
     VERSION,
     CardShown,
     CheckDone,
+    ChunkEnded,
     Event,
     FrameDone,
+    JobWritten,
     LiveFigures,
     LiveStarted,
     ParameterFound,
@@ -26,6 +28,7 @@ from impasto.hosts.events import (
     RunWarning,
     ServerReady,
     ServerStatus,
+    ShotChecked,
     ShotPainted,
     ShotSkipped,
     StyleExported,
@@ -72,6 +75,13 @@ EXAMPLES: list[Event] = [
     TrialDone(3, 20, {"learning_rate": 0.001, "crop": 96}, 0.0625, "pruned", 0.05),
     LiveStarted("camera:0", "wheatfield", ("browser", "take.mov"), "http://127.0.0.1:7790/live?token=t"),
     LiveFigures("camera:0", 640, 360, 300, 298, 2, 30.0, 29.8, 18.5, 24.0, 41.0, "full", "it keeps time", ""),
+    ShotChecked(
+        "out/o.####.exr", 100, (7,), (), (12,), (), {"7": "there is no file", "12": "the plate has changed since"}
+    ),
+    JobWritten(
+        "20261201T080000Z-0a1b2c", "job", "out/o.####.exr", 100, 8, ("openjd run job/template.yaml",), "impasto …"
+    ),
+    ChunkEnded(1001, 1008, "cpu", "again", 1, 40, 100, "the device is lost"),
 ]  # fmt: skip
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from impasto.server.shots.provenance import agrees
+from impasto.server.shots.provenance import ExpectedFrame
 
 SOUND = {"style_sha256": "s", "settings": "{}", "source": "/nowhere/p.exr", "source_stamp": "", "precision": "float32"}
 
 
 def agreed(**more: str) -> bool:
-    return agrees(
-        SOUND | more, settings="{}", style_sha256="s", precision=lambda: "float32", source="/nowhere/p.exr"
-    )  # fmt: skip
+    wanted = ExpectedFrame("{}", "s", lambda: "float32", "/nowhere/p.exr", "/nowhere/m.exr", ("/nowhere/n.exr",))
+    return wanted.disagreement(SOUND | more) is None
 
 
 def test_a_frame_of_the_same_facts_agrees() -> None:
