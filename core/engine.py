@@ -38,7 +38,8 @@ from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pa
 from impasto.core.grade import grade_after, grade_before
 from impasto.core.grade_settings import After, Before
 from impasto.core.guide_planes import planes_of, resized_planes
-from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
+from impasto.core.keyframe_paint.blending import KeyBlend, KeyedFrame, Lay, refusal_of
+from impasto.core.keyframe_paint.carried_keys import CarriedKeys
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style import Style, find_style, load_style
@@ -119,7 +120,8 @@ class Engine:
         self._context = DeviceContext(
             self.device, PRECISIONS[self.precision], self._stride, self._cell, streams_of(self.device)
         )
-        self._keys = None if self.style.keys is None else KeyBlend(self.style.keys)
+        keys = self.style.keys
+        self._keys = None if keys is None else CarriedKeys(keys) if keys.facts.carried else KeyBlend(keys)
         if self._on_cuda:
             # The weights came on torch's default stream, which the engine's streams do not wait for.
             torch.cuda.synchronize(self.device)
@@ -188,15 +190,16 @@ class Engine:
             network_begun = clock()
             precision = self.precision_for(eight_bit=settings.is_eight_bit(frame))
             painted, tile = self._paint(picture, guides, params.stroke, cancelled, precision)
-            refusal = "" if keys is None else keys.refusal(picture.shape[:2], params.stroke)
-            prepared: list[PreparedKey] = []
+            refusal = "" if keys is None else refusal_of(keys.facts, picture.shape[:2], params.stroke)
+            lay: Lay | None = None
             if keys is not None and not refusal:
                 # Always in one precision: what is kept of a key must not depend on the frame that asked first.
                 alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled, precision=self.precision)
-                prepared = keys.prepared(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
+                keyed = KeyedFrame(frame.motion, params.stroke, settings.keys_quality)
+                lay = keys.ready(picture, keyed, lambda *key: alone(*key)[0])
             network_done = clock()
-        if keys is not None and prepared:
-            painted = keys.blend(painted, picture, prepared, params.keys, frame.motion)
+        if lay is not None:
+            painted = lay(painted, params.keys).painted
         painted = colour.keep_colour(painted, picture, params.colour)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from impasto.core.frame import Frame
 from impasto.core.grade_settings import After, Before
+from impasto.core.keys_quality import KeysQuality
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
 
@@ -22,6 +23,8 @@ class FrameSettings:
     """None: the space that the frame states, or the usual one of its samples."""
     output: Output | None = None
     """None: the colours and samples of the frame."""
+    keys_quality: KeysQuality = "standard"
+    """How much is spent on the carried paint of keys by a hand."""
 
     def is_eight_bit(self, frame: Frame) -> bool:
         """Whether the result has 8 bits a sample: it keeps those of the frame, or becomes float."""

@@ -16,17 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.frame import KeyMotion, Samples
-from impasto.core.keyframe_paint.correspondence import (
-    Correspondence,
-    KeysQuality,
-    Plate,
-    difference,
-    fetched,
-    follow,
-    judged,
-    plate_of,
-)
+from impasto.core.keyframe_paint.correspondence import Correspondence, follow, judged
 from impasto.core.keyframe_paint.matching import compared_size, scaled, sized_motion
+from impasto.core.keyframe_paint.plates import Plate, blurred, difference, fetched, plate_of
+from impasto.core.keys_quality import KeysQuality
 
 Half = npt.NDArray[np.float16]
 
@@ -61,7 +54,8 @@ class PaintedKey:
     """A key at the size of the frames, ready to be carried.
 
     `paint` is (H, W, 3). For comparison, at the compared size: `plate`, where there is paint, `held`, (h, w) in [0, 1],
-    and the network's painting of the plate. `by_hand` is False for keys that were made from others.
+    and the network's painting of the plate. `by_hand` is False for keys that were made from others, of whose paint the
+    share `invented`, (h, w), comes from no key by hand.
     """
 
     paint: Half
@@ -69,21 +63,34 @@ class PaintedKey:
     held: Samples
     painting: Samples
     by_hand: bool = True
+    invented: Samples | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CarriedPaint:
-    """Paint of keys in a frame, (H, W, 3), and how sure it is, (h, w) in [0, 1] of the compared size."""
+    """Paint of keys in a frame, (H, W, 3), how sure it is, and how much of it is invented, (h, w) in [0, 1].
+
+    (h, w) is the compared size.
+    """
 
     paint: Samples
     confidence: Samples
+    invented: Samples
 
 
-def painted_key(plate: Samples, paint: Samples, held: Samples, painting: Samples, *, by_hand: bool = True) -> PaintedKey:
-    """A key of plate, paint and the network's painting of the plate, (H, W, 3), and where there is paint, (H, W)."""
+def painted_key(
+    plate: Samples, paint: Samples, held: Samples, painting: Samples, invented: Samples | None = None
+) -> PaintedKey:
+    """A key of plate, paint and the network's painting of the plate, (H, W, 3), and where there is paint, (H, W).
+
+    One that is not by hand has `invented`, (H, W).
+    """
     size = compared_size(*plate.shape[:2])
     small = plate_of(scaled(plate, size))
-    return PaintedKey(paint.astype(np.float16), small, scaled(held, size), scaled(painting, size), by_hand)
+    made = None if invented is None else scaled(invented, size)
+    return PaintedKey(
+        paint.astype(np.float16), small, scaled(held, size), scaled(painting, size), invented is None, made
+    )
 
 
 def glance_of(plate: Samples) -> Plate:
@@ -159,17 +166,16 @@ def laid(painted: Samples, carried: CarriedPaint, amount: float) -> Samples:
     """Carried paint laid over a painting (H, W, 3) by `amount`, its colours broadly and its strokes narrowly."""
     size = carried.confidence.shape[:2]
     whole = (painted.shape[0], painted.shape[1])
-    sure = np.clip(1.6 * _blurred(cv2.erode(carried.confidence, np.ones((3, 3), np.uint8)), MEET / 2) - 0.3, 0, 1)
+    eroded = np.asarray(cv2.erode(carried.confidence, np.ones((3, 3), np.uint8)), np.float32)
+    sure = np.clip(1.6 * blurred(eroded, MEET / 2) - 0.3, 0, 1).astype(np.float32)
     change = carried.paint - painted
-    small = scaled(change, size) * sure[..., None]
-    around = _blurred(np.asarray(sure, np.float32), MEET_BROADLY)
-    colours = _blurred(small, MEET_BROADLY) / np.maximum(around, 1e-3)[..., None]
+    small = np.asarray(scaled(change, size) * sure[..., None], np.float32)
+    around = blurred(sure, MEET_BROADLY)
+    colours = blurred(small, MEET_BROADLY) / np.maximum(around, np.float32(1e-3))[..., None]
+    colours = _sized(np.asarray(colours, np.float32), whole)
     # Where the paint is sure it is the paint; around it, its colours fade away.
-    fading = np.clip(np.maximum(around, sure), 0, 1)[..., None]
-    colours = _sized(colours, whole)
-    weight, fading = _sized(sure, whole)[..., None], _sized(fading, whole)
-    if fading.ndim == 2:
-        fading = fading[..., None]
+    faded: Samples = np.maximum(around, sure)
+    weight, fading = (_sized(each, whole)[..., None] for each in (sure, faded))
     return np.asarray(painted + amount * (weight * (change - colours) + fading * colours), np.float32)
 
 
@@ -190,19 +196,23 @@ def _merged(plate: Plate, painted: Samples, found: list[tuple[PaintedKey, Corres
     size, whole = plate.luma.shape, (painted.shape[0], painted.shape[1])
     firm = []
     for key, each in found:
-        sure = _blurred(each.confidence, MEET) + 1e-3
+        sure = blurred(each.confidence, MEET) + 1e-3
         off = difference(plate, key.plate, each.flow)
         close = CLOSER / (CLOSER + float((off * each.confidence).sum()) / (float(each.confidence.sum()) + 1e-3))
         firm.append((sure * (BY_HAND if key.by_hand else 1)) ** DECIDED * close**2)
     total = np.sum(firm, axis=0)
     paint = np.zeros((*whole, 3), np.float32)
+    invented = np.zeros(size, np.float32)
     small = scaled(painted, _less(size))
     for (key, each), part in zip(found, firm, strict=True):
         carried = np.clip(fetched(key.paint.astype(np.float32), _sized_flow(each.flow, whole)), 0, 1)
-        carried += _sized(_light(small, key, each), whole)
-        paint += _sized(np.asarray(part / total, np.float32), whole)[..., None] * carried
+        carried = np.asarray(carried + _sized(_light(small, key, each), whole), np.float32)
+        share: Samples = np.asarray(part / total, np.float32)
+        paint += _sized(share, whole)[..., None] * carried
+        if key.invented is not None:
+            invented += share * fetched(key.invented, each.flow, cv2.INTER_LINEAR)
     confidence = np.max([each.confidence for _, each in found], axis=0)
-    return CarriedPaint(paint, np.asarray(confidence, np.float32))
+    return CarriedPaint(paint, np.asarray(confidence, np.float32), invented)
 
 
 def _light(painted: Samples, key: PaintedKey, found: Correspondence) -> Samples:
@@ -213,8 +223,8 @@ def _light(painted: Samples, key: PaintedKey, found: Correspondence) -> Samples:
     sigma = LIGHT / LESS
     before = fetched(scaled(key.painting, size), flow, cv2.INTER_LINEAR)
     change = (painted - before) * sure[..., None]
-    around = _blurred(change, sigma) / (_blurred(sure, sigma) + 0.02)[..., None]
-    return np.clip(around, -MOST_LIGHT, MOST_LIGHT)
+    around = blurred(change, sigma) / (blurred(sure, sigma) + 0.02)[..., None]
+    return np.asarray(np.clip(around, -MOST_LIGHT, MOST_LIGHT), np.float32)
 
 
 def _less(size: tuple[int, ...]) -> tuple[int, int]:
@@ -231,7 +241,3 @@ def _sized_flow(flow: Samples, size: tuple[int, int]) -> Samples:
     """A flow at another size, its offsets in pixels of that size."""
     scale = np.array([size[1] / flow.shape[1], size[0] / flow.shape[0]], np.float32)
     return _sized(flow, size) * scale
-
-
-def _blurred(plane: Samples, sigma: float) -> Samples:
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)

@@ -41,7 +41,7 @@ Places = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class PatchSource:
-    """A key as a source of pieces: plate and the network's painting of it, its paint, all (h, w, 3), where it has any."""
+    """A key that lends pieces: plate, the network's painting of it, and paint, (h, w, 3); where it has any, (h, w)."""
 
     plate: Samples
     painting: Samples
@@ -163,7 +163,9 @@ class _Work:
             rows, columns = cost.shape
             away = np.abs(np.arange(rows) - row)[:, None] + np.abs(np.arange(columns) - column)
             cost = cost + NEARER * GUIDED * away + self._used[key][:rows, :columns] * REPEATED
-            cost = np.where(held[key][:rows, :columns], np.rint(16 * np.maximum(cost, 0)) / 16, np.inf).astype(np.float32)
+            cost = np.where(held[key][:rows, :columns], np.rint(16 * np.maximum(cost, 0)) / 16, np.inf).astype(
+                np.float32
+            )
             for _ in range(OFFERED):
                 least = int(cost.argmin())
                 y, x = divmod(least, columns)
@@ -178,13 +180,14 @@ class _Work:
         canvas, fine = self._canvas[area].astype(np.int32), self._fine[area].astype(np.int32)
         best: tuple[float, int, int, int] | None = None
         for _, key, y, x in offers[:OFFERED]:
-            guides, paint = self._sources[key]
+            coded, paint = self._sources[key]
             for down in (-2, 0, 2):
                 for across in (-2, 0, 2):
                     r = min(max(0, y * GUIDED + down + top - row * GUIDED), paint.shape[0] - side)
                     c = min(max(0, x * GUIDED + across + left - column * GUIDED), paint.shape[1] - side)
-                    guide = np.square(guides[r : r + side : 2, c : c + side : 2].astype(np.int32) - fine[::2, ::2]).mean()
-                    meets = np.square(paint[r : r + side : 2, c : c + side : 2].astype(np.int32) - canvas[::2, ::2])
+                    there = np.s_[r : r + side : 2, c : c + side : 2]
+                    guide = np.square(coded[there].astype(np.int32) - fine[::2, ::2]).mean()
+                    meets = np.square(paint[there].astype(np.int32) - canvas[::2, ::2])
                     seen = known[::2, ::2]
                     meeting = float(meets[seen].mean()) if seen.any() else 0.0
                     cost_here = round(float(guide) + CONTINUES * meeting * float(seen.mean()), 3)
@@ -223,7 +226,7 @@ class _Work:
 
 def _bell(side: int) -> Samples:
     ramp = 1 - np.abs((np.arange(side) + 0.5) * 2 / side - 1)
-    return np.minimum(ramp[:, None], ramp).astype(np.float32)
+    return np.asarray(np.minimum(ramp[:, None], ramp), np.float32)
 
 
 def _guides(plate: Samples, painting: Samples) -> npt.NDArray[np.uint8]:

@@ -46,7 +46,10 @@ def lay(
     off = cv2.GaussianBlur(np.abs((wanted - canvas) @ LUMA).astype(np.float32), (0, 0), 0.5 * width)
     for _ in range(int(cover * picture[..., 0].size / (width * length))):
         y, x = int(chance.integers(height)), int(chance.integers(picture.shape[1]))
-        turn, shade = 0.25 * chance.standard_normal(), 0.05 * chance.standard_normal(3) + 0.05 * chance.standard_normal()
+        turn, shade = (
+            0.25 * chance.standard_normal(),
+            0.05 * chance.standard_normal(3) + 0.05 * chance.standard_normal(),
+        )
         bristles = 0.06 * chance.standard_normal(5)
         if not everywhere and off[y, x] < DETAIL and chance.random() > 0.25:
             continue

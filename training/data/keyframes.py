@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from impasto.core.guides import Guide
 from impasto.core.working_picture import WorkingPicture, to_working
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
 from impasto.training.data.fitting import fitted
+from impasto.training.data.followed_frames import FollowedShot, followed_numbers, followed_shot, shot_frame
 from impasto.training.data.frames import PAINTED, Mask, answer_for, mask_of, near_invalid, to_window_of
 from impasto.training.data.guides import GuideSpec, resolve_guides
 from impasto.training.data.pictures import as_float, as_stored, read_one, seen_in
@@ -68,6 +69,8 @@ class Keyframes:
     """The frame on which another key would help most; None where every frame has one."""
     guides: tuple[Guide, ...] = ()
     """The channels of the guide planes."""
+    followed: FollowedShot = field(default_factory=FollowedShot)
+    """The frames to which the keys' paint is carried."""
 
 
 def load_keyframes(
@@ -127,7 +130,22 @@ def load_keyframes(
         picture = as_stored(to_working(frame, input_space=input_space))
         whole[wanted] = UnpaintedFrame(wanted, picture, source.planes(frame))
     unpainted = tuple(whole[number] for number in sorted(whole))
-    return Keyframes(tuple(found), unpainted, tuple(notes), wanted, source.guides)
+    numbers = followed_numbers(shot.first, last, list(paints))
+    on_the_way = range(min(*paints, *numbers, last), max(*paints, *numbers, shot.first) + 1)
+    followed = followed_shot(
+        (
+            shot_frame(frame.number, seen.picture, as_stored(seen), source.planes(frame))
+            for frame in read_frames(plates, shot, on_the_way)
+            if (seen := to_working(frame, input_space=input_space)).picture.shape[:2] == found[0].plate.shape[1:]
+        ),
+        list(paints),
+        numbers,
+    )
+    notes += [
+        f"the shot has a cut before frame {number}: keys lend their paint on their own side of it alone"
+        for number in followed.cuts
+    ]
+    return Keyframes(tuple(found), unpainted, tuple(notes), wanted, source.guides, followed)
 
 
 def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:

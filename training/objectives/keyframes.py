@@ -1,23 +1,30 @@
 """Painted frames of one shot: the generator learns from patches of the keys to paint all its other frames.
 
 The losses of a step are those of before/after pairs. Here is what differs: what is drawn, what is held out, and what
-the contact sheet shows.
+the contact sheet shows. Where the keys hold brushwork that the network does not learn, a hand's, it also learns from
+their paint as it is carried to other frames, and from the texture of it; at the end further keys are made there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide, planes_in
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.training.data.exported_keys import exported_keys
+from impasto.training.data.followed_frames import FollowedShot
 from impasto.training.data.guides import with_guides
+from impasto.training.data.key_report import REPORT, in_words, shares_of, write_report
 from impasto.training.data.keyframes import Key, Keyframes, UnpaintedFrame, digest
+from impasto.training.data.made_keys import BY_HAND, carried_pair, contradictions, made_keys, prepared, unlearned
 from impasto.training.data.pairs import Crops, draw_crop_window
 from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import spread
@@ -28,7 +35,7 @@ from impasto.training.networks import new_network
 from impasto.training.objectives.pairs import probe_of, step
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
-from impasto.training.task import Trained, TrainingTask, require_room
+from impasto.training.task import StepLosses, Trained, TrainingTask, require_room
 
 RECIPE = Recipe(
     minutes=5.0,
@@ -39,6 +46,7 @@ RECIPE = Recipe(
     adversarial=0.005,
     gain=0.02,
     average=0.99,
+    gram=0.02,
 )
 """For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step."""
 
@@ -49,6 +57,12 @@ MARGIN = 64
 """Pixels around such a square that the network sees with it."""
 ROWS = 4
 """Frames on a contact sheet."""
+PAIRS_FROM = 0.3
+"""Fraction of the run after which it is judged whether the keys are a hand's, and carried paint is learned from."""
+PAIRS = 8
+"""Frames whose carried paint is learned from."""
+SURE = 0.9
+"""How sure carried paint must be to be learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +74,16 @@ class KeyframeSplit:
     unpainted: tuple[UnpaintedFrame, ...]
     wanted: int | None = None
     guides: tuple[Guide, ...] = ()
+    followed: FollowedShot = field(default_factory=FollowedShot)
 
 
 def hold_out(keyframes: Keyframes, seed: int) -> KeyframeSplit:
     """Choose the part of each key that is held out."""
     generator = torch.Generator().manual_seed(seed)
     held = tuple(draw_held_out(key, generator) for key in keyframes.keys)
-    return KeyframeSplit(keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides)
+    return KeyframeSplit(
+        keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides, keyframes.followed
+    )
 
 
 def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -> TrainingTask:
@@ -75,24 +92,99 @@ def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -
     TrainingError where a crop does not fit into the frames.
     """
     require_room(min(split.keys[0].plate.shape[1:]), recipe)
-    plates = list(seen_by_number(split).values())
-    shown = plates[len(plates) // 2]
-    keys = exported_keys(split.keys, split.unpainted)
+    pairs: CarriedPairs | None = None
 
     def publish(trained: Trained) -> None:
-        pictures, guides = len(split.keys), split.guides
-        write_style(trained, recipe, output, label, pictures=pictures, shown=shown, keys=keys, guides=guides)
+        carried = unlearned(trained.net, split.keys) > BY_HAND
+        _write(trained, split, recipe, output, label, exported_keys(split.keys, split.unpainted, carried=carried))
+
+    def learn(net: UNet, critic: torch.nn.Module, number: int, rng: torch.Generator) -> StepLosses:
+        nonlocal pairs
+        if pairs is None and fraction >= PAIRS_FROM:
+            by_hand = unlearned(net, split.keys) > BY_HAND
+            pairs = carried_pairs(split) if by_hand else CarriedPairs(())
+        used = pairs is not None and bool(pairs.pairs)
+        crops = draw_crops(split, recipe, rng, pairs if used else None)
+        return step(net, critic, crops, replace(recipe, gram=recipe.gram * used), number)
+
+    fraction = 0.0
+
+    def hear(heard: float) -> None:
+        nonlocal fraction
+        fraction = heard
 
     return TrainingTask(
         net=lambda: new_network(recipe.generator, recipe.size, guides=planes_in(split.guides)),
         digest=digest(split.keys, split.unpainted),
-        step=lambda net, critic, number, rng: step(net, critic, draw_crops(split, recipe, rng), recipe, number),
+        step=learn,
+        on_fraction=hear,
         preview=lambda net, path: write_preview(net, split, path),
         critic=lambda: new_critic(recipe.contest),
         probe=lambda: probe_of(draw_crops(split, recipe, torch.Generator().manual_seed(0))),
         validate=(lambda net: held_out_error(net, split)) if any(held.any() for held in split.held_out) else None,
         publish=publish,
     )
+
+
+def complete(
+    trained: Trained, split: KeyframeSplit, recipe: Recipe, output: Path, label: Label, folder: Path
+) -> tuple[str, ...]:
+    """Make further keys for a trained style of a hand's keys, write it anew with them, and say how sure its frames are.
+
+    The strip `keys.png` and `keys.json` go into the run's folder. Returns sentences for a person; none, and nothing is
+    written, where the network has learned the keys' brushwork.
+    """
+    keys = exported_keys(split.keys, split.unpainted, carried=True)
+    if keys is None or unlearned(trained.net, split.keys) <= BY_HAND:
+        return ()
+    made = made_keys(trained.net, split.keys, split.followed, keys.facts.noise)
+    keys = exported_keys(split.keys, split.unpainted, made, carried=True)
+    _write(trained, split, recipe, output, label, keys)
+    shares = shares_of([key.number for key in split.keys], made)
+    write_report(folder, shares, made)
+    return (
+        f"the keys' own strokes are carried: {in_words(shares)}; {folder / REPORT} shows it",
+        *contradictions(split.keys),
+    )
+
+
+def _write(
+    trained: Trained, split: KeyframeSplit, recipe: Recipe, output: Path, label: Label, keys: Keys | None
+) -> None:
+    plates = list(seen_by_number(split).values())
+    write_style(
+        trained,
+        recipe,
+        output,
+        label,
+        pictures=len(split.keys),
+        shown=plates[len(plates) // 2],
+        keys=keys,
+        guides=split.guides,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedPairs:
+    """Frames with the keys' paint carried to them, where it is sure."""
+
+    pairs: tuple[Key, ...]
+
+
+def carried_pairs(split: KeyframeSplit) -> CarriedPairs:
+    """The pairs of the frames that are followed, at most `PAIRS` of them, spread over the shot."""
+    numbers = [key.number for key in split.keys]
+    none = [prepared(key, np.zeros((*key.plate.shape[1:], 3), np.float32)) for key in split.keys]
+    by_number = {frame.number: frame for frame in split.followed.frames}
+    pairs = []
+    for number in spread(sorted(by_number), PAIRS):
+        frame = by_number[number]
+        paint, sure = carried_pair(frame, none, numbers)
+        mask = torch.from_numpy(cv2.resize(sure, paint.shape[1::-1], interpolation=cv2.INTER_LINEAR) > SURE)[None]
+        if mask.float().mean() > 0.1:
+            stored = torch.from_numpy((paint * 255).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
+            pairs.append(Key(f"carried {number}", number, frame.picture, stored, mask, frame.guides))
+    return CarriedPairs(tuple(pairs))
 
 
 def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
@@ -115,13 +207,22 @@ def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
     return held
 
 
-def draw_crops(split: KeyframeSplit, recipe: Recipe, generator: torch.Generator) -> Crops:
-    """Random crops of the keys where there is paint; the loss mask leaves out what is held out."""
+def draw_crops(
+    split: KeyframeSplit, recipe: Recipe, generator: torch.Generator, pairs: CarriedPairs | None = None
+) -> Crops:
+    """Random crops of the keys where there is paint; the loss mask leaves out what is held out.
+
+    With `pairs` every other crop is of a frame to which paint was carried.
+    """
     befores, afters, masks, guides = [], [], [], []
-    for _ in range(recipe.batch):
-        index = int(torch.randint(len(split.keys), (), generator=generator))
-        key = split.keys[index]
-        learned = key.loss_mask & ~split.held_out[index]
+    for number in range(recipe.batch):
+        if pairs is not None and number % 2:
+            key = pairs.pairs[int(torch.randint(len(pairs.pairs), (), generator=generator))]
+            learned = key.loss_mask
+        else:
+            index = int(torch.randint(len(split.keys), (), generator=generator))
+            key = split.keys[index]
+            learned = key.loss_mask & ~split.held_out[index]
         window = draw_crop_window(learned, recipe.crop, recipe.rim, generator, learned)
         befores.append(as_float(key.plate[:, window.rows, window.columns]))
         afters.append(as_float(key.paint[:, window.rows, window.columns]))
