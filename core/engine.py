@@ -33,7 +33,7 @@ from impasto.core.device.streams import on, streams_of
 from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import KEYS_MAP, FrameSettings
 from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pack, to_cells
 from impasto.core.grade import grade_after, grade_before
 from impasto.core.grade_settings import After, Before
@@ -195,15 +195,19 @@ class Engine:
             if keys is not None and not refusal:
                 # Always in one precision: what is kept of a key must not depend on the frame that asked first.
                 alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled, precision=self.precision)
-                keyed = KeyedFrame(frame.motion, params.stroke, settings.keys_quality)
-                lay = keys.ready(picture, keyed, lambda *key: alone(*key)[0])
+                spent = KeyedFrame(frame.motion, params.stroke, settings.keys_quality)
+                lay = keys.ready(picture, spent, lambda *key: alone(*key)[0])
             network_done = clock()
+        no_hands: Samples | None = None
         if lay is not None:
-            painted = lay(painted, params.keys).painted
+            keyed = lay(painted, params.keys)
+            painted, no_hands = keyed.painted, keyed.invented
         painted = colour.keep_colour(painted, picture, params.colour)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
+        if settings.keys_map and into is None:
+            result = with_map(result, no_hands)
         if after.resize is not None:
             space = output.space if output else input_space
             result = resize_frame(result, after.resize, space, cancelled=cancelled)
@@ -364,6 +368,21 @@ def with_pixels(frame: Frame, pixels: Pixels) -> Frame:
     """The frame with other samples in the colour layer's part, of the same shape and type."""
     parts = list(frame.parts)
     parts[frame.layer.part] = replace(frame.part, pixels=pixels)
+    return replace(frame, parts=tuple(parts))
+
+
+def with_map(frame: Frame, no_hands: Samples | None) -> Frame:
+    """A frame of float samples with the channel `KEYS_MAP`; of others as it is. None: no hand painted anywhere."""
+    part = frame.part
+    if part.pixels.dtype.kind != "f":
+        return frame
+    size = part.pixels.shape[1], part.pixels.shape[0]
+    share = np.ones(size[::-1], np.float32)
+    if no_hands is not None:
+        share = np.asarray(cv2.resize(no_hands, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    pixels = np.concatenate((part.pixels, share.astype(part.pixels.dtype)[..., None]), axis=2)
+    parts = list(frame.parts)
+    parts[frame.layer.part] = replace(part, pixels=pixels, channels=(*part.channels, KEYS_MAP))
     return replace(frame, parts=tuple(parts))
 
 

@@ -10,6 +10,10 @@ from impasto.core.keys_quality import KeysQuality
 from impasto.core.params import Params
 from impasto.core.working_picture import Output
 
+KEYS_MAP = "invented.Y"
+"""Channel with the share of each pixel's paint that comes from no key by hand, in [0, 1]: pieces of keys that were laid
+anew, and the network's own painting."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameSettings:
@@ -25,6 +29,8 @@ class FrameSettings:
     """None: the colours and samples of the frame."""
     keys_quality: KeysQuality = "standard"
     """How much is spent on the carried paint of keys by a hand."""
+    keys_map: bool = False
+    """Whether a result of float samples gets the channel `KEYS_MAP`."""
 
     def is_eight_bit(self, frame: Frame) -> bool:
         """Whether the result has 8 bits a sample: it keeps those of the frame, or becomes float."""

@@ -171,8 +171,8 @@ def laid(painted: Samples, carried: CarriedPaint, amount: float) -> Samples:
     change = carried.paint - painted
     small = np.asarray(scaled(change, size) * sure[..., None], np.float32)
     around = blurred(sure, MEET_BROADLY)
-    colours = blurred(small, MEET_BROADLY) / np.maximum(around, np.float32(1e-3))[..., None]
-    colours = _sized(np.asarray(colours, np.float32), whole)
+    spread = np.asarray(blurred(small, MEET_BROADLY) / np.maximum(around, 1e-3)[..., None], np.float32)
+    colours = _sized(spread, whole)
     # Where the paint is sure it is the paint; around it, its colours fade away.
     faded: Samples = np.maximum(around, sure)
     weight, fading = (_sized(each, whole)[..., None] for each in (sure, faded))

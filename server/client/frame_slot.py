@@ -18,7 +18,16 @@ from impasto.server.client.ring import RingPairs
 from impasto.server.client.session import ClientSession, new_id
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.compression import pack_samples
-from impasto.server.protocol.messages import Lane, MattePicture, Picture, Precision, RenderSettings, Slot, Submit
+from impasto.server.protocol.messages import (
+    KeysQuality,
+    Lane,
+    MattePicture,
+    Picture,
+    Precision,
+    RenderSettings,
+    Slot,
+    Submit,
+)
 from impasto.server.protocol.pixels import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
 
 Samples: TypeAlias = npt.NDArray[Any]
@@ -41,6 +50,7 @@ class FrameOptions(TypedDict, total=False):
     precision: Precision
     tile: int
     device: str
+    keys_quality: KeysQuality
     frame: int
     viewer: str
     lane: Lane | None
@@ -101,6 +111,7 @@ class FrameSlot:
             options.get("precision", "auto"),
             options.get("tile", 0),
             options.get("device", ""),
+            options.get("keys_quality", "standard"),
         )
         id = new_id()
         future = FrameFuture(id, self._requests.cancel, self._requests.require_may_wait)

@@ -116,6 +116,7 @@ Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
 Alpha: TypeAlias = Literal["associated", "unassociated"]
 Encoding: TypeAlias = Literal["raw", "blosc2"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+KeysQuality: TypeAlias = Literal["draft", "standard", "best"]
 EncoderSpeed: TypeAlias = Literal[
     "auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
@@ -240,6 +241,10 @@ class RenderSettings:
     tile: Tile = 0
     device: Annotated[str, Text(32)] = ""
     """Empty: any that the server has."""
+    keys_quality: KeysQuality = "standard"
+    """Of the carried paint of keys by a hand. A server that does not know it carries none. (1.2)"""
+    keys_map: bool = False
+    """Whether a shot in EXR gets a layer that says where no hand painted; as before. (1.2)"""
 
 
 @record

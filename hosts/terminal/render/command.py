@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import EncoderSpeed
+from impasto.hosts.terminal.shared_options import EncoderSpeed, KeysQuality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,6 +94,13 @@ def render(
         typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
     ] = None,
     encoder_speed: EncoderSpeed = "auto",
+    keys_quality: KeysQuality = "standard",
+    keys_map: Annotated[
+        bool,
+        typer.Option(
+            "--keys-map", help="Add a layer 'invented' to EXR: where the paint comes from no painted key, 0 to 1."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -144,6 +151,8 @@ def render(
             animate=animate,
             rate=rate,
             encoder_speed=encoder_speed,
+            keys_quality=keys_quality,
+            keys_map=keys_map,
             overwrite=overwrite,
             resume=resume,
             controls=controls,
