@@ -23,6 +23,8 @@ APART = 6
 """Frames between two frames that are followed, at least."""
 MOST = 24
 """Frames of a shot that are followed: what a style file bears, and memory."""
+REACH = 240
+"""Frames before the first key and after the last that are followed at most."""
 BROKEN = 30 / 255
 """Difference along the motion from which a pixel is not what it was."""
 CUT = 0.6
@@ -60,9 +62,15 @@ class FollowedShot:
     cuts: tuple[int, ...] = ()
 
 
+def reach_of(first: int, last: int, keys: Sequence[int]) -> tuple[int, int]:
+    """The first frame of a shot that is followed, and the one after the last."""
+    return max(first, min(keys) - REACH), min(last, max(keys) + REACH) + 1
+
+
 def followed_numbers(first: int, last: int, keys: Sequence[int]) -> list[int]:
     """The frames of a shot that are followed, ascending: evenly between keys, and out to both ends."""
-    keys = sorted(keys)
+    first, end = reach_of(first, last, keys)
+    last, keys = end - 1, sorted(keys)
     step = max(APART, -(-(last - first + 1) // MOST))
     found: set[int] = set()
     for low, high in pairwise(keys):

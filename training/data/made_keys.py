@@ -27,11 +27,6 @@ from impasto.training.data.keyframes import Key
 from impasto.training.data.pictures import as_float
 from impasto.training.preview import stylize
 
-FINE = 2.0
-"""Sigma, in pixels of the compared size, above which detail counts as brushwork."""
-BY_HAND = 0.5
-"""Share of the keys' brushwork that a network has not learned, from which it is a hand's. The stroke painter, a filter,
-leaves 0.15 to 0.3 after four minutes on one thread, strokes set by chance 0.65 to 0.7."""
 CONTRADICTS = 0.1
 """Mean difference of colour, in any channel, from which two keys paint the same surfaces otherwise."""
 BROAD = 6.0
@@ -51,20 +46,6 @@ class MadeKey:
     held: Samples
     invented: Samples
     guides: Tensor | None
-
-
-@torch.no_grad()
-def unlearned(net: UNet, keys: Sequence[Key]) -> float:
-    """Share of the keys' brushwork, as energy of their fine detail, that a network does not paint."""
-    missing, whole = 0.0, 0.0
-    for key in keys:
-        size = compared_size(*key.plate.shape[1:])
-        paint, painted = (scaled(each, size) for each in (picture_of(key.paint), _painted(net, key.plate, key.guides)))
-        held = scaled(key.loss_mask[0].numpy().astype(np.float32), size)[..., None]
-        detail = (paint - blurred(paint, FINE)) * held
-        missing += float(np.square(detail - (painted - blurred(painted, FINE)) * held).mean())
-        whole += float(np.square(detail).mean())
-    return missing / whole if whole else 0.0
 
 
 @torch.no_grad()

@@ -7,7 +7,9 @@ their paint as it is carried to other frames, and from the texture of it; at the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -24,7 +26,7 @@ from impasto.training.data.followed_frames import FollowedShot
 from impasto.training.data.guides import with_guides
 from impasto.training.data.key_report import REPORT, in_words, shares_of, write_report
 from impasto.training.data.keyframes import Key, Keyframes, UnpaintedFrame, digest
-from impasto.training.data.made_keys import BY_HAND, carried_pair, contradictions, made_keys, prepared, unlearned
+from impasto.training.data.made_keys import carried_pair, contradictions, made_keys, prepared
 from impasto.training.data.pairs import Crops, draw_crop_window
 from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import spread
@@ -35,7 +37,7 @@ from impasto.training.networks import new_network
 from impasto.training.objectives.pairs import probe_of, step
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
-from impasto.training.task import StepLosses, Trained, TrainingTask, require_room
+from impasto.training.task import Trained, TrainingTask, require_room
 
 RECIPE = Recipe(
     minutes=5.0,
@@ -57,8 +59,6 @@ MARGIN = 64
 """Pixels around such a square that the network sees with it."""
 ROWS = 4
 """Frames on a contact sheet."""
-PAIRS_FROM = 0.3
-"""Fraction of the run after which it is judged whether the keys are a hand's, and carried paint is learned from."""
 PAIRS = 8
 """Frames whose carried paint is learned from."""
 SURE = 0.9
@@ -75,6 +75,8 @@ class KeyframeSplit:
     wanted: int | None = None
     guides: tuple[Guide, ...] = ()
     followed: FollowedShot = field(default_factory=FollowedShot)
+    by_hand: bool = False
+    """Whether the keys' brushwork is a hand's, which no network learns."""
 
 
 def hold_out(keyframes: Keyframes, seed: int) -> KeyframeSplit:
@@ -82,7 +84,13 @@ def hold_out(keyframes: Keyframes, seed: int) -> KeyframeSplit:
     generator = torch.Generator().manual_seed(seed)
     held = tuple(draw_held_out(key, generator) for key in keyframes.keys)
     return KeyframeSplit(
-        keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides, keyframes.followed
+        keyframes.keys,
+        held,
+        keyframes.unpainted,
+        keyframes.wanted,
+        keyframes.guides,
+        keyframes.followed,
+        keyframes.by_hand,
     )
 
 
@@ -92,32 +100,19 @@ def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -
     TrainingError where a crop does not fit into the frames.
     """
     require_room(min(split.keys[0].plate.shape[1:]), recipe)
-    pairs: CarriedPairs | None = None
+    keys = exported_keys(split.keys, split.unpainted, carried=split.by_hand)
+    settings = recipe if split.by_hand else replace(recipe, gram=0.0)
+    pairs = cache(lambda: carried_pairs(split) if split.by_hand else ())
 
     def publish(trained: Trained) -> None:
-        carried = unlearned(trained.net, split.keys) > BY_HAND
-        _write(trained, split, recipe, output, label, exported_keys(split.keys, split.unpainted, carried=carried))
-
-    def learn(net: UNet, critic: torch.nn.Module, number: int, rng: torch.Generator) -> StepLosses:
-        nonlocal pairs
-        if pairs is None and fraction >= PAIRS_FROM:
-            by_hand = unlearned(net, split.keys) > BY_HAND
-            pairs = carried_pairs(split) if by_hand else CarriedPairs(())
-        used = pairs is not None and bool(pairs.pairs)
-        crops = draw_crops(split, recipe, rng, pairs if used else None)
-        return step(net, critic, crops, replace(recipe, gram=recipe.gram * used), number)
-
-    fraction = 0.0
-
-    def hear(heard: float) -> None:
-        nonlocal fraction
-        fraction = heard
+        _write(trained, split, recipe, output, label, keys)
 
     return TrainingTask(
         net=lambda: new_network(recipe.generator, recipe.size, guides=planes_in(split.guides)),
         digest=digest(split.keys, split.unpainted),
-        step=learn,
-        on_fraction=hear,
+        step=lambda net, critic, number, rng: step(
+            net, critic, draw_crops(split, recipe, rng, pairs()), settings, number
+        ),
         preview=lambda net, path: write_preview(net, split, path),
         critic=lambda: new_critic(recipe.contest),
         probe=lambda: probe_of(draw_crops(split, recipe, torch.Generator().manual_seed(0))),
@@ -132,10 +127,10 @@ def complete(
     """Make further keys for a trained style of a hand's keys, write it anew with them, and say how sure its frames are.
 
     The strip `keys.png` and `keys.json` go into the run's folder. Returns sentences for a person; none, and nothing is
-    written, where the network has learned the keys' brushwork.
+    written, for keys whose brushwork a network learns.
     """
     keys = exported_keys(split.keys, split.unpainted, carried=True)
-    if keys is None or unlearned(trained.net, split.keys) <= BY_HAND:
+    if keys is None or not split.by_hand:
         return ()
     made = made_keys(trained.net, split.keys, split.followed, keys.facts.noise)
     keys = exported_keys(split.keys, split.unpainted, made, carried=True)
@@ -164,15 +159,8 @@ def _write(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedPairs:
-    """Frames with the keys' paint carried to them, where it is sure."""
-
-    pairs: tuple[Key, ...]
-
-
-def carried_pairs(split: KeyframeSplit) -> CarriedPairs:
-    """The pairs of the frames that are followed, at most `PAIRS` of them, spread over the shot."""
+def carried_pairs(split: KeyframeSplit) -> tuple[Key, ...]:
+    """Frames with the keys' paint carried to them, where it is sure: at most `PAIRS`, spread over the shot."""
     numbers = [key.number for key in split.keys]
     none = [prepared(key, np.zeros((*key.plate.shape[1:], 3), np.float32)) for key in split.keys]
     by_number = {frame.number: frame for frame in split.followed.frames}
@@ -184,7 +172,7 @@ def carried_pairs(split: KeyframeSplit) -> CarriedPairs:
         if mask.float().mean() > 0.1:
             stored = torch.from_numpy((paint * 255).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
             pairs.append(Key(f"carried {number}", number, frame.picture, stored, mask, frame.guides))
-    return CarriedPairs(tuple(pairs))
+    return tuple(pairs)
 
 
 def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
@@ -207,17 +195,15 @@ def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
     return held
 
 
-def draw_crops(
-    split: KeyframeSplit, recipe: Recipe, generator: torch.Generator, pairs: CarriedPairs | None = None
-) -> Crops:
+def draw_crops(split: KeyframeSplit, recipe: Recipe, generator: torch.Generator, pairs: Sequence[Key] = ()) -> Crops:
     """Random crops of the keys where there is paint; the loss mask leaves out what is held out.
 
     With `pairs` every other crop is of a frame to which paint was carried.
     """
     befores, afters, masks, guides = [], [], [], []
     for number in range(recipe.batch):
-        if pairs is not None and number % 2:
-            key = pairs.pairs[int(torch.randint(len(pairs.pairs), (), generator=generator))]
+        if pairs and number % 2:
+            key = pairs[int(torch.randint(len(pairs), (), generator=generator))]
             learned = key.loss_mask
         else:
             index = int(torch.randint(len(split.keys), (), generator=generator))
