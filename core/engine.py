@@ -381,8 +381,9 @@ def with_map(frame: Frame, no_hands: Samples | None) -> Frame:
     if no_hands is not None:
         share = np.asarray(cv2.resize(no_hands, size, interpolation=cv2.INTER_LINEAR), np.float32)
     pixels = np.concatenate((part.pixels, share.astype(part.pixels.dtype)[..., None]), axis=2)
+    formats = (*part.formats, part.formats[0]) if part.formats else ()
     parts = list(frame.parts)
-    parts[frame.layer.part] = replace(part, pixels=pixels, channels=(*part.channels, KEYS_MAP))
+    parts[frame.layer.part] = replace(part, pixels=pixels, channels=(*part.channels, KEYS_MAP), formats=formats)
     return replace(frame, parts=tuple(parts))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from impasto.core.frame import Samples
 from impasto.core.keyframe_paint.blending import SIZES_KEPT, Keyed, KeyedFrame, Lay, PaintKey, samples_of
-from impasto.core.keyframe_paint.carrying import PaintedKey, carry, chosen, glance_of, laid, painted_key
+from impasto.core.keyframe_paint.carrying import ReadyKey, carry, chosen, glance_of, laid, ready_key
 from impasto.core.keyframe_paint.invention import invented
 from impasto.core.keyframe_paint.matching import nearest, scaled
 from impasto.core.keyframe_paint.plates import Plate
@@ -24,7 +24,7 @@ class CarriedKeys:
         self._keys = keys
         self._lock = threading.Lock()
         self._glances: list[Plate] = []
-        self._prepared: OrderedDict[tuple[int, int], dict[int, PaintedKey]] = OrderedDict()
+        self._prepared: OrderedDict[tuple[int, int], dict[int, ReadyKey]] = OrderedDict()
 
     def ready(self, picture: Samples, frame: KeyedFrame, paint_key: PaintKey) -> Lay:
         """How the keys are laid over a painting of a picture (H, W, 3). Calls `paint_key` for keys not yet known.
@@ -58,7 +58,7 @@ class CarriedKeys:
                 self._glances = [glance_of(samples_of(plate.numpy())) for plate in self._keys.plates]
             return self._glances
 
-    def _painted(self, index: int, size: tuple[int, int], paint_key: PaintKey) -> PaintedKey:
+    def _painted(self, index: int, size: tuple[int, int], paint_key: PaintKey) -> ReadyKey:
         with self._lock:
             found = self._prepared.setdefault(size, {})
             self._prepared.move_to_end(size)
@@ -71,7 +71,7 @@ class CarriedKeys:
             found[index] = made
         return made
 
-    def _prepare(self, index: int, size: tuple[int, int], paint_key: PaintKey) -> PaintedKey:
+    def _prepare(self, index: int, size: tuple[int, int], paint_key: PaintKey) -> ReadyKey:
         keys, by_hand = self._keys, len(self.facts.frames)
         plate, paint, held = (
             scaled(samples_of(tensor[index].numpy()), size) for tensor in (keys.plates, keys.paints, keys.painted)
@@ -80,4 +80,4 @@ class CarriedKeys:
         made = None
         if index >= by_hand and keys.invented is not None:
             made = scaled(samples_of(keys.invented[index - by_hand].numpy()), size).reshape(size)
-        return painted_key(plate, paint, held.reshape(size), paint_key(plate, guides), made)
+        return ready_key(plate, paint, held.reshape(size), paint_key(plate, guides), made)

@@ -50,7 +50,7 @@ LESS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class PaintedKey:
+class ReadyKey:
     """A key at the size of the frames, ready to be carried.
 
     `paint` is (H, W, 3). For comparison, at the compared size: `plate`, where there is paint, `held`, (h, w) in [0, 1],
@@ -78,9 +78,9 @@ class CarriedPaint:
     invented: Samples
 
 
-def painted_key(
+def ready_key(
     plate: Samples, paint: Samples, held: Samples, painting: Samples, invented: Samples | None = None
-) -> PaintedKey:
+) -> ReadyKey:
     """A key of plate, paint and the network's painting of the plate, (H, W, 3), and where there is paint, (H, W).
 
     One that is not by hand has `invented`, (H, W).
@@ -88,9 +88,7 @@ def painted_key(
     size = compared_size(*plate.shape[:2])
     small = plate_of(scaled(plate, size))
     made = None if invented is None else scaled(invented, size)
-    return PaintedKey(
-        paint.astype(np.float16), small, scaled(held, size), scaled(painting, size), invented is None, made
-    )
+    return ReadyKey(paint.astype(np.float16), small, scaled(held, size), scaled(painting, size), invented is None, made)
 
 
 def glance_of(plate: Samples) -> Plate:
@@ -139,7 +137,7 @@ def chosen(
 def carry(
     painted: Samples,
     picture: Samples,
-    keys: Sequence[PaintedKey],
+    keys: Sequence[ReadyKey],
     quality: KeysQuality,
     noise: float = 0.0,
     motion: Sequence[KeyMotion | None] = (),
@@ -152,7 +150,7 @@ def carry(
     """
     size = compared_size(*picture.shape[:2])
     plate = plate_of(scaled(picture, size))
-    found: list[tuple[PaintedKey, Correspondence]] = []
+    found: list[tuple[ReadyKey, Correspondence]] = []
     for index, key in enumerate(keys):
         given = motion[index] if index < len(motion) else None
         start = starts[index] if index < len(starts) else None
@@ -180,7 +178,7 @@ def laid(painted: Samples, carried: CarriedPaint, amount: float) -> Samples:
 
 
 def _followed(
-    plate: Plate, key: PaintedKey, quality: KeysQuality, noise: float, given: KeyMotion | None, start: Samples | None
+    plate: Plate, key: ReadyKey, quality: KeysQuality, noise: float, given: KeyMotion | None, start: Samples | None
 ) -> Correspondence:
     if given is None:
         found = follow(plate, key.plate, quality, noise, start)
@@ -191,7 +189,7 @@ def _followed(
     return Correspondence(found.flow, found.confidence * fetched(key.held, found.flow, cv2.INTER_LINEAR))
 
 
-def _merged(plate: Plate, painted: Samples, found: list[tuple[PaintedKey, Correspondence]]) -> CarriedPaint:
+def _merged(plate: Plate, painted: Samples, found: list[tuple[ReadyKey, Correspondence]]) -> CarriedPaint:
     """One paint of several keys."""
     size, whole = plate.luma.shape, (painted.shape[0], painted.shape[1])
     firm = []
@@ -215,7 +213,7 @@ def _merged(plate: Plate, painted: Samples, found: list[tuple[PaintedKey, Corres
     return CarriedPaint(paint, np.asarray(confidence, np.float32), invented)
 
 
-def _light(painted: Samples, key: PaintedKey, found: Correspondence) -> Samples:
+def _light(painted: Samples, key: ReadyKey, found: Correspondence) -> Samples:
     """How the network paints a frame otherwise than the key's plate, where both show the same, smoothly: small."""
     size = (painted.shape[0], painted.shape[1])
     flow = _sized_flow(found.flow, size)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
-from impasto.core.keyframe_paint.carrying import CarriedPaint, PaintedKey, laid
+from impasto.core.keyframe_paint.carrying import CarriedPaint, ReadyKey, laid
 from impasto.core.keyframe_paint.matching import compared_size, scaled
 from impasto.core.keyframe_paint.patches import PatchSource, gathered, laid_pieces
 
@@ -25,7 +25,7 @@ RIM = 1.5
 
 
 def invented(
-    painted: Samples, picture: Samples, carried: CarriedPaint | None, keys: Sequence[PaintedKey]
+    painted: Samples, picture: Samples, carried: CarriedPaint | None, keys: Sequence[ReadyKey]
 ) -> tuple[Samples, Samples]:
     """The network's painting of a picture, both (H, W, 3), with pieces of the keys where `carried` has no paint.
 

@@ -22,8 +22,10 @@ PIECES = (32, 16)
 """Sides of the pieces, in pixels of the compared size, in the order in which they are laid."""
 GUIDED = 4
 """How many times smaller the pictures are in which places are searched."""
-OFFERED = 10
-"""Places that are compared with the paint around."""
+OFFERED, REFINED = 10, 2
+"""Places that are compared with the paint around, and of these the best, which are moved to where they suit most."""
+LEAST_REPEATED = 60.0
+"""Cost, in squares of 1/255, that a use adds at least."""
 REPEATED = 0.6
 """How much less a place is worth for having been used, as a share of the middle cost."""
 CONTINUES = 0.6
@@ -149,55 +151,64 @@ class _Work:
 
     def _place(self, side: int, top: int, left: int, small: Samples, held: list[Mask]) -> tuple[int, int, int]:
         """The key and the corner of the best piece for a corner."""
+        offers = self._offers(side, top, left, small, held)
+        area = np.s_[top : top + side, left : left + side]
+        seen = (self._known[area] | (self._key[area] >= 0))[::2, ::2]
+        canvas, fine = (each[area][::2, ::2].astype(np.int32) for each in (self._canvas, self._fine))
+
+        def cost(corner: tuple[int, int, int]) -> float:
+            """How far a piece is from the guides, and from the paint that it meets."""
+            key, row, column = corner
+            coded, paint = self._sources[key]
+            there = np.s_[row : row + side : 2, column : column + side : 2]
+            guide = float(np.square(coded[there].astype(np.int32) - fine).mean())
+            meeting = np.square(paint[there].astype(np.int32) - canvas)[seen]
+            return round(guide + CONTINUES * float(meeting.sum()) / (3 * seen.size), 3)
+
+        def moved(corner: tuple[int, int, int], down: int, across: int) -> tuple[int, int, int]:
+            key, row, column = corner
+            height, width = self._missing.shape
+            return key, min(max(0, row + down), height - side), min(max(0, column + across), width - side)
+
+        rows, columns = top % GUIDED, left % GUIDED
+        corners = [moved((key, y * GUIDED + rows, x * GUIDED + columns), 0, 0) for _, key, y, x in offers[:OFFERED]]
+        corners = sorted(corners, key=cost)[:REFINED]
+        corners = [moved(corner, down, across) for corner in corners for down in (-2, 0, 2) for across in (-2, 0, 2)]
+        best = min(corners, key=cost)
+        used, span = self._used[best[0]], side // GUIDED
+        y, x = best[1] // GUIDED, best[2] // GUIDED
+        weight = max(LEAST_REPEATED, offers[len(offers) // 2][0])
+        used[max(0, y - span // 2) : y + span // 2, max(0, x - span // 2) : x + span // 2] += weight
+        return best
+
+    def _offers(
+        self, side: int, top: int, left: int, small: Samples, held: list[Mask]
+    ) -> list[tuple[float, int, int, int]]:
+        """Cost, key, and small row and column of the places that suit a corner best by the guides, the best first."""
         span = side // GUIDED
         row, column = min(top // GUIDED, small.shape[0] - span), min(left // GUIDED, small.shape[1] - span)
         wanted = small[row : row + span, column : column + span]
         offers: list[tuple[float, int, int, int]] = []
         for key, guides in enumerate(self._small):
-            cost = sum(
+            halves = [
                 cv2.matchTemplate(
                     np.ascontiguousarray(guides[..., part]), np.ascontiguousarray(wanted[..., part]), cv2.TM_SQDIFF
                 )
                 for part in (slice(0, 3), slice(3, 6))
-            ) / np.float32(6 * span * span)
-            rows, columns = cost.shape
+            ]
+            rows, columns = halves[0].shape
             away = np.abs(np.arange(rows) - row)[:, None] + np.abs(np.arange(columns) - column)
-            cost = cost + NEARER * GUIDED * away + self._used[key][:rows, :columns] * REPEATED
-            cost = np.where(held[key][:rows, :columns], np.rint(16 * np.maximum(cost, 0)) / 16, np.inf).astype(
-                np.float32
-            )
+            cost = np.add(*halves) / (6 * span * span) + NEARER * GUIDED * away
+            cost = cost + self._used[key][:rows, :columns] * REPEATED
+            cost = np.rint(16 * np.maximum(cost, 0)) / 16
+            cost[~held[key][:rows, :columns]] = np.inf
             for _ in range(OFFERED):
-                least = int(cost.argmin())
-                y, x = divmod(least, columns)
+                y, x = divmod(int(cost.argmin()), columns)
                 if not np.isfinite(cost[y, x]):
                     break
                 offers.append((float(cost[y, x]), key, y, x))
                 cost[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = np.inf
-        offers.sort()
-        middle = max(60.0, offers[len(offers) // 2][0])
-        area = np.s_[top : top + side, left : left + side]
-        known = self._known[area] | (self._key[area] >= 0)
-        canvas, fine = self._canvas[area].astype(np.int32), self._fine[area].astype(np.int32)
-        best: tuple[float, int, int, int] | None = None
-        for _, key, y, x in offers[:OFFERED]:
-            coded, paint = self._sources[key]
-            for down in (-2, 0, 2):
-                for across in (-2, 0, 2):
-                    r = min(max(0, y * GUIDED + down + top - row * GUIDED), paint.shape[0] - side)
-                    c = min(max(0, x * GUIDED + across + left - column * GUIDED), paint.shape[1] - side)
-                    there = np.s_[r : r + side : 2, c : c + side : 2]
-                    guide = np.square(coded[there].astype(np.int32) - fine[::2, ::2]).mean()
-                    meets = np.square(paint[there].astype(np.int32) - canvas[::2, ::2])
-                    seen = known[::2, ::2]
-                    meeting = float(meets[seen].mean()) if seen.any() else 0.0
-                    cost_here = round(float(guide) + CONTINUES * meeting * float(seen.mean()), 3)
-                    if best is None or cost_here < best[0]:
-                        best = cost_here, key, r, c
-        assert best is not None
-        used = self._used[best[1]]
-        y, x = best[2] // GUIDED, best[3] // GUIDED
-        used[max(0, y - span // 2) : y + span // 2, max(0, x - span // 2) : x + span // 2] += middle
-        return best[1:]
+        return sorted(offers)
 
     def _put(self, side: int, top: int, left: int, key: int, row: int, column: int, bell: Samples) -> None:
         """Lay one piece: it takes the pixels that nothing lies on, and of others those where it is nearer its middle.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.core.frame import Samples
 from impasto.core.generators.unet import UNet
-from impasto.core.keyframe_paint.carrying import PaintedKey, carry, laid, painted_key
+from impasto.core.keyframe_paint.carrying import ReadyKey, carry, laid, ready_key
 from impasto.core.keyframe_paint.correspondence import follow
 from impasto.core.keyframe_paint.invention import invented
 from impasto.core.keyframe_paint.matching import compared_size, scaled
@@ -66,7 +66,7 @@ def made_keys(net: UNet, keys: Sequence[Key], shot: FollowedShot, noise: float) 
         paint = np.clip(laid(base, carried, 1.0), 0, 1)
         held = np.maximum(carried.confidence, share)
         no_hands = np.clip(1 - carried.confidence * (1 - carried.invented), 0, 1)
-        known[frame.number] = painted_key(picture, paint, held, painted, no_hands)
+        known[frame.number] = ready_key(picture, paint, held, painted, no_hands)
         size = picture.shape[1], picture.shape[0]
         held, no_hands = (
             np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_LINEAR), np.float32) for each in (held, no_hands)
@@ -95,13 +95,13 @@ def contradictions(keys: Sequence[Key]) -> list[str]:
     return notes
 
 
-def prepared(key: Key, painting: Samples) -> PaintedKey:
+def prepared(key: Key, painting: Samples) -> ReadyKey:
     """A key by hand, ready to be carried; `painting` is what the network makes of its plate, (H, W, 3)."""
     held = key.loss_mask[0].numpy().astype(np.float32)
-    return painted_key(picture_of(key.plate), picture_of(key.paint), held, painting)
+    return ready_key(picture_of(key.plate), picture_of(key.paint), held, painting)
 
 
-def carried_pair(frame: FollowedFrame, keys: Sequence[PaintedKey], numbers: Sequence[int]) -> tuple[Samples, Samples]:
+def carried_pair(frame: FollowedFrame, keys: Sequence[ReadyKey], numbers: Sequence[int]) -> tuple[Samples, Samples]:
     """The paint of keys by hand on a followed frame, (H, W, 3), and how sure it is, (h, w), without any network."""
     picture = picture_of(frame.picture)
     found = [(key, frame.leads[number]) for key, number in zip(keys, numbers, strict=True) if number in frame.leads]
