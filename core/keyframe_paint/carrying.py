@@ -25,6 +25,8 @@ Half = npt.NDArray[np.float16]
 
 GLANCE = 160
 """Longer side of the pictures in which a frame's keys are chosen."""
+LEAST_SIDE = 24
+"""Pictures with a shorter side have nothing that could be followed."""
 FOLLOWED = {"draft": 1, "standard": 2, "best": 4}
 """How many keys a frame is followed into."""
 RELATED = 0.2
@@ -95,7 +97,7 @@ def glance_of(plate: Samples) -> Plate:
     """A very small plate, in which the keys of a frame are chosen."""
     height, width = plate.shape[:2]
     scale = min(1.0, GLANCE / max(height, width))
-    return plate_of(scaled(plate, (max(8, round(height * scale)), max(8, round(width * scale)))))
+    return plate_of(scaled(plate, (max(16, round(height * scale)), max(16, round(width * scale)))))
 
 
 def chosen(
@@ -110,6 +112,8 @@ def chosen(
 
     `glances` are very small plates of all keys, of which the first are `by_hand`.
     """
+    if min(picture.shape[:2]) < LEAST_SIDE:
+        return []
     glance, shown = glance_of(picture), []
     for index, key in enumerate(glances):
         given = motion[index] if index < len(motion) else None

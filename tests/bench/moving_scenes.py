@@ -72,7 +72,7 @@ def camera(time: float, reach: float) -> tuple[Samples, Samples]:
     zoom, roll = 1 - 0.05 * time, 0.02 * np.sin(4 * time)
     x, y = zoom * (x * np.cos(roll) - y * np.sin(roll)), zoom * (x * np.sin(roll) + y * np.cos(roll))
     shake = 2 * np.sin(31 * time), 1.5 * np.sin(23 * time + 1)
-    return x + reach * time + shake[0] - shake[0] * 0, y + 0.2 * reach * time + shake[1] - 1.5 * np.sin(1)
+    return x + reach * time + shake[0], y + 0.2 * reach * time + shake[1] - 1.5 * np.sin(1)
 
 
 def turning_head(turn: float, reach: float) -> Scene:

@@ -74,6 +74,8 @@ def keyframes(
                     stopped=run.interrupts.asked,
                 )  # fmt: skip
             if process.leads and trained.steps:
+                if split.followed.frames:
+                    show(RunWarning(f"the keys' strokes are carried to {counted(len(split.followed.frames), 'frame')}"))
                 for note in complete(trained, split, recipe, output, label, run.folder):
                     show(RunWarning(note))
         run.show_end(trained)
