@@ -38,7 +38,10 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do 
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test test-fast quick-server quick-others lint bench clean
+# The compiler that builds the OpenFX plug-in for every system; 0.4 GB, so only `make ofx` installs it.
+ZIG := ziglang==0.17.1
+
+.PHONY: help demo test test-fast quick-server quick-others lint bench sbom ofx ofx-host clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -73,8 +76,19 @@ lint: $(VENV)/.dev $(LINKS) ## style, types (strict) and the contracts between t
 bench: $(VENV)/.dev $(INSIDE_BLENDER) ## measure this machine: the network alone, whole shots, and training
 	$(BIN)/python -m tests.bench
 
+sbom: $(VENV)/.server build/cyclonedx/.made ## list every part of the environment, with licences, in build/sbom.cdx.json (CycloneDX)
+	build/cyclonedx/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.cdx.json $(VENV)
+
+ofx: $(VENV)/.server ## build the OpenFX plug-in for Linux and macOS, as wheels carry it
+	$(BIN)/python -m pip install --quiet $(ZIG)
+	$(BIN)/python -m impasto.hosts.ofx.build
+
+ofx-host: $(VENV)/.server ## try the OpenFX plug-in in MLT, fetched from Debian sid (root; 1 GB)
+	BIN=$(BIN) tests/hosts/ofx/in_melt.sh
+
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist hosts/ofx/built *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find core hosts server tests training -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -106,6 +120,12 @@ $(IMPASTO_BLENDER)/%/.made: $(BLENDER_PINS)/%.txt $(VENV)/.made
 	else \
 		echo "no Blender $* for this Python and machine: its tests will be skipped"; \
 	fi
+	@touch $@
+
+# In an environment of its own, so that the list holds nothing of the tool that makes it.
+build/cyclonedx/.made: $(VENV)/.made
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
 	@touch $@
 
 # mypy and import-linter look for `impasto/core`, which an editable install promises and no folder bears.

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from impasto.core.errors import UnknownName, UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.params import PARAMETERS, Params
-from impasto.core.record import record
 
 FRAMES: Final = range(-(1 << 31), 1 << 31)
 """Valid frame numbers."""
@@ -19,7 +19,7 @@ KEYFRAMES: Final = 100_000
 """Most values of one parameter."""
 
 
-@record
+@frozen_dataclass
 class Track:
     """One parameter over a shot: its values at key frames by ascending frame, linear between them, constant outside.
 
@@ -69,7 +69,7 @@ class Track:
         return min(max(value, min(low, high)), max(low, high))
 
 
-@record
+@frozen_dataclass
 class Animation:
     """The animated parameters of a shot. A parameter has at most one track."""
 

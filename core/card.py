@@ -9,9 +9,9 @@ from dataclasses import asdict, field
 from typing import Any, Literal
 
 from impasto.core.errors import StyleError, UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.guides import READINGS, Guide
 from impasto.core.params import Params
-from impasto.core.record import record
 
 SCHEMA = 4
 """Version of the card's layout. Raise it with every change that an older reader would misread."""
@@ -49,7 +49,7 @@ COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
 """Input and output space of every network of this schema."""
 
 
-@record
+@frozen_dataclass
 class Training:
     """How the weights were trained."""
 
@@ -63,7 +63,7 @@ class Training:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-@record
+@frozen_dataclass
 class KeyFacts:
     """The painted keys in a style's file: see `impasto.core.keyframe_paint`.
 
@@ -89,7 +89,7 @@ class KeyFacts:
         return (*self.frames, *self.made)
 
 
-@record
+@frozen_dataclass
 class Card:
     """The facts of a style.
 

@@ -28,7 +28,7 @@ from impasto.core import colour
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
-from impasto.core.device.shortage import is_shortage, says_shortage
+from impasto.core.device.shortage import is_shortage, raises_out_of_memory
 from impasto.core.device.streams import on, streams_of
 from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
@@ -42,7 +42,7 @@ from impasto.core.keyframe_paint.blending import KeyBlend, KeyedFrame, Lay, refu
 from impasto.core.keyframe_paint.carried_keys import CarriedKeys
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
-from impasto.core.style import Style, find_style, load_style
+from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import Network, run_tiled
 from impasto.core.working_picture import check_matte, to_plate, to_working
 
@@ -52,7 +52,7 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 WHOLE_FRAME_PIXELS = 4096 * 2304
 """Above this, 'auto' works in tiles. A 4K frame fits whole into any device that is worth using."""
 AUTO_TILE = 2048
-TILE_LADDER = (2048, 1024, 512, 256)
+SMALLER_TILES = (2048, 1024, 512, 256)
 """Smaller and smaller tiles to try when memory runs out; the result is the same."""
 
 
@@ -134,7 +134,7 @@ class Engine:
         """The painted frame; see `render`."""
         return self.render(frame, settings, matte=matte).frame
 
-    @says_shortage
+    @raises_out_of_memory
     def render(
         self,
         frame: Frame,
@@ -336,7 +336,7 @@ class Engine:
         first: int | None = self.tile if isinstance(self.tile, int) else None
         if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
             first = AUTO_TILE
-        smaller = [side for side in TILE_LADDER if side < (first or max(height, width))]
+        smaller = [side for side in SMALLER_TILES if side < (first or max(height, width))]
         ladder: list[int | None] = [first, *smaller] if self.style.card.tileable and self.tile != "off" else [None]
         for side in ladder:
             try:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.errors import UnknownName, UnsupportedMedia
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 Pixels = npt.NDArray[Any]
 Samples = npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ class AlphaKind(Enum):
     """Straight: colour is independent of alpha (PNG)."""
 
 
-@record
+@frozen_dataclass
 class Window:
     """A rectangle of whole pixels; y runs downwards, as in OpenEXR."""
 
@@ -42,7 +42,7 @@ class Window:
     height: int
 
 
-@record
+@frozen_dataclass
 class Attribute:
     """One named fact of a file's header, with its stored type (an OpenImageIO type name)."""
 
@@ -52,7 +52,7 @@ class Attribute:
     """The library's own record of it, for types that its binding reads and cannot set; None for all others."""
 
 
-@record
+@frozen_dataclass
 class Part:
     """One image of a file, unchanged.
 
@@ -83,7 +83,7 @@ class Part:
         return str(self.attributes["name"].value) if "name" in self.attributes else ""
 
 
-@record
+@frozen_dataclass
 class ColourLayer:
     """Where the colour is: the part, and the channel indices of R, G, B (three, or one for grey) and alpha."""
 
@@ -92,7 +92,7 @@ class ColourLayer:
     alpha: int | None = None
 
 
-@record
+@frozen_dataclass
 class KeyMotion:
     """The motion of a frame's surfaces into a painted key, by a renderer's motion vectors.
 
@@ -105,7 +105,7 @@ class KeyMotion:
     silent: Samples
 
 
-@record
+@frozen_dataclass
 class Frame:
     """One picture of a shot with every part, window and attribute of its file.
 

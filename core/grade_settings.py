@@ -11,8 +11,8 @@ import re
 from dataclasses import fields
 
 from impasto.core.errors import UsageError
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.params import Parameter
-from impasto.core.record import record
 
 _DENOISE = Parameter(
     "denoise", 0.0, 1.0, 0.0, "Smooths grain and noise and keeps edges: 0.3 for a clean camera, 1 for heavy grain."
@@ -33,7 +33,7 @@ LARGEST_SIDE = 32768
 _SIZE = re.compile(r"(?P<percent>\d+(\.\d+)?)%|(?P<width>\d*)x(?P<height>\d*)", re.ASCII | re.IGNORECASE)
 
 
-@record
+@frozen_dataclass
 class Resize:
     """A new size of the display window: a scale, or width and height.
 
@@ -75,7 +75,7 @@ class Resize:
         return max(size[0], 1), max(size[1], 1)
 
 
-@record
+@frozen_dataclass
 class Before:
     """The grade of the plate before the network; the defaults do nothing.
 
@@ -95,10 +95,10 @@ class Before:
     @property
     def is_off(self) -> bool:
         """Whether the picture stays unchanged, apart from its size."""
-        return all(getattr(self, control.name) == control.default for control in BEFORE_CONTROLS)
+        return _is_default(self, BEFORE_CONTROLS)
 
 
-@record
+@frozen_dataclass
 class After:
     """The grade of the painting after the network; the defaults do nothing.
 
@@ -119,7 +119,11 @@ class After:
     @property
     def is_off(self) -> bool:
         """Whether the picture stays unchanged, apart from its size."""
-        return all(getattr(self, control.name) == control.default for control in AFTER_CONTROLS)
+        return _is_default(self, AFTER_CONTROLS)
+
+
+def _is_default(settings: Before | After, controls: tuple[Parameter, ...]) -> bool:
+    return all(getattr(settings, control.name) == control.default for control in controls)
 
 
 def _check(settings: Before | After, controls: tuple[Parameter, ...]) -> None:

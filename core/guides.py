@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 Reading = Literal["normal", "depth", "colour", "mask", "vector", "id", "plain"]
 """How the samples of a channel become planes. 'plain' takes them unchanged, as styles of card schema 2 did."""
@@ -14,7 +14,7 @@ READINGS: tuple[Reading, ...] = ("normal", "depth", "colour", "mask", "vector", 
 ID_PLANES = 3
 
 
-@record
+@frozen_dataclass
 class Guide:
     """One channel that a style sees: its name in the files, how it is read, and the scale of that.
 

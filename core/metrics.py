@@ -1,9 +1,9 @@
 """Metrics of a result that need no pretrained network.
 
 Pictures are (H, W, 3) float32 in working space (sRGB-encoded Rec.709), as `impasto.core.display_picture.to_display`
-gives them. The metric over time is in `impasto.core.flicker`. No metric here says whether a picture is good; together
-they say whether it is blurred, whether the plate's forms are still there, how far colour and texture have moved, and
-whether the network left a lattice.
+returns them. The metric over time is in `impasto.core.flicker`. No metric says whether a picture is good. Together they
+say whether it is blurred, whether it keeps the forms of the plate, how far its colour and texture are from the plate's,
+and whether the network left a lattice.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from impasto.core.errors import UsageError
 from impasto.core.frame import Samples
 
 BANDS = 4
-"""Octaves of the Laplacian pyramid in `lap_swd`, the low-pass rest among them."""
+"""Levels of the Laplacian pyramid in `lap_swd`, one octave each, with the low-pass rest as the last."""
 PATCH = 7
 SLICES = 32
 PLACES = 4096
 LEAST_SPREAD = 0.01
-"""Two and a half steps of 8 bits: below it a slice of the reference counts as flat (as in training)."""
+"""Two and a half steps of 8 bits. A slice of the reference with less spread counts as flat (as in training)."""
 
 NO_DETAIL = 1e-3
-"""Amplitude in a spectrum under which there is rounding alone."""
+"""A smaller amplitude in a spectrum is nothing but rounding."""
 
 COLOUR_CELL = 8
-"""Pixels over which colour is averaged before it is compared, so that strokes do not count as colour."""
+"""Side in pixels of the squares over which colour is averaged before it is compared, so that strokes do not count."""
 
 
 def sharpness(picture: Samples) -> float:
-    """Mean absolute luma difference between neighbours, down plus across; 0 along a side of one pixel."""
+    """Mean absolute luma difference between neighbours, down plus across; a side of one pixel adds 0."""
     luma = picture @ LUMA
     return sum(float(np.abs(steps).mean()) for axis in (0, 1) if (steps := np.diff(luma, axis=axis)).size)
 
 
 def sharpness_ratio(result: Samples, plate: Samples) -> float:
-    """Sharpness of a result over the plate's: below 1 it is blurred, above 1 it has strokes; NaN for a flat plate."""
+    """Sharpness of a result over its plate's: below 1 it is blurred, above 1 it has strokes; NaN for a flat plate."""
     _check_sizes(result, plate)
     floor = sharpness(plate)
     return sharpness(result) / floor if floor > 0 else math.nan
@@ -48,9 +48,9 @@ def sharpness_ratio(result: Samples, plate: Samples) -> float:
 def edge_cosine(result: Samples, plate: Samples) -> float:
     """Cosine between the luma gradients of two pictures after a 5x5 average: 1 where all forms are kept, 0 for none.
 
-    The average takes strokes out and leaves the plate's forms; the whole picture is one vector, so strong edges
-    weigh most. NaN where one of the two is flat. An own measure: the cosine of gradient fields in image
-    registration (Haber and Modersitzki, MICCAI 2006), globally normalised and signed.
+    The average removes strokes and leaves forms. The gradients of the whole picture are one vector, so strong edges
+    weigh most. NaN if one picture is flat. This measure is our own: the cosine of gradient fields of image registration
+    (Haber and Modersitzki, MICCAI 2006), with its sign and one norm for the whole picture.
     """
     _check_sizes(result, plate)
     ours, theirs = (_gradients(picture) for picture in (result, plate))
@@ -59,11 +59,11 @@ def edge_cosine(result: Samples, plate: Samples) -> float:
 
 
 def lap_swd(result: Samples, reference: Samples, *, seed: int = 0) -> float:
-    """How far the texture of a picture is from a reference's, wherever it is: 0 for the same distribution of patches.
+    """Distance between the textures of two pictures, whatever their places: 0 for the same distribution of patches.
 
-    Sliced Wasserstein distance between 7x7 patches, band by band of a Laplacian pyramid, each random slice divided
-    by the reference's spread in it, so that strokes count as much as colour (Rabin et al. 2011,
-    doi:10.1007/978-3-642-24785-9_37; Heitz et al. 2021, arXiv:2006.07229). The two may differ in size. `seed` draws
+    It is the sliced Wasserstein distance between 7x7 patches, for each band of a Laplacian pyramid (Rabin et al. 2011,
+    doi:10.1007/978-3-642-24785-9_37; Heitz et al. 2021, arXiv:2006.07229). Each random slice is divided by the spread
+    of the reference in it, so that strokes count as much as colour. The pictures may differ in size. `seed` draws
     slices and places: the same seed gives the same figure.
     """
     chance = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def lap_swd(result: Samples, reference: Samples, *, seed: int = 0) -> float:
         side = min(PATCH, *ours.shape[:2], *theirs.shape[:2])
         slices = chance.standard_normal((side * side * 3, SLICES), np.float32)
         slices /= np.linalg.norm(slices, axis=0)
-        # The same places in both, as fractions of the picture: that halves the variance of the estimate.
+        # Both have the same places, as fractions of the picture. That halves the variance of the estimate.
         places = chance.random((PLACES, 2))
         mine, yours = (np.sort(_patches(band, side, places) @ slices, axis=0) for band in (ours, theirs))
         total += float((np.abs(mine - yours).mean(axis=0) / (yours.std(axis=0) + LEAST_SPREAD)).mean())
@@ -94,7 +94,7 @@ def laplacian(picture: Samples, bands: int = BANDS) -> list[Samples]:
 def colour_distance(result: Samples, reference: Samples) -> float:
     """Mean CIE 1976 colour difference (ΔE*ab, ISO/CIE 11664-4) between averages of 8x8 pixels, D65 white.
 
-    About 2.3 is the least difference that is noticed side by side (Mahy, Van Eycken and Oosterlinck,
+    About 2.3 is the smallest difference that people notice side by side (Mahy, Van Eycken and Oosterlinck,
     Color Research and Application 19, 1994). Values outside [0, 1] count as 0 or 1.
     """
     _check_sizes(result, reference)
@@ -105,7 +105,7 @@ def colour_distance(result: Samples, reference: Samples) -> float:
 def psnr(result: Samples, reference: Samples) -> float:
     """Peak signal-to-noise ratio in dB for a peak of 1; infinity for equal pictures.
 
-    Means something only against a deterministic target, never as a measure of paint.
+    It is meant for results with one right answer, never as a measure of paint.
     """
     _check_sizes(result, reference)
     error = float(np.square(result - reference, dtype=np.float64).mean())
@@ -113,12 +113,12 @@ def psnr(result: Samples, reference: Samples) -> float:
 
 
 def lattice(picture: Samples, period: int = 4) -> float:
-    """How far a pattern that repeats every `period` pixels stands out of the picture's spectrum: near 1 for none.
+    """How strong a pattern that repeats every `period` pixels is in the picture's spectrum: near 1 for none.
 
-    Networks that shuffle pixels leave such patterns, faint on flat ground and fixed to the screen. Amplitude at the
-    multiples of 1/period, down and across, over the median around each, as a mean. NaN for a picture with
-    a side under 16 periods, or without any detail. An own measure; take the plate's beside it, since windows
-    and fences repeat as well.
+    Networks that shuffle pixels leave such patterns, faint on flat ground and fixed to the screen. The figure is the
+    amplitude at the multiples of 1/period, down and across, divided by the median around each, as a mean. NaN for a
+    picture with a side under 16 periods, or without any detail. This measure is our own. Compare it with the plate's,
+    since windows and fences repeat as well.
     """
     rows, columns = (length // period * period for length in picture.shape[:2])
     if min(rows, columns) < 16 * period:
@@ -137,7 +137,7 @@ def lattice(picture: Samples, period: int = 4) -> float:
 
 
 def _around(spectrum: Samples, centre: tuple[int, int], radius: int) -> Samples:
-    """The square around a frequency; a spectrum has no borders."""
+    """The square around a frequency. It wraps around, because a spectrum is periodic."""
     rows, columns = (
         np.arange(middle - radius, middle + radius + 1) % length
         for middle, length in zip(centre, spectrum.shape, strict=True)

@@ -6,10 +6,10 @@ import math
 from dataclasses import asdict, fields
 
 from impasto.core.errors import UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 
-@record
+@frozen_dataclass
 class Parameter:
     """One control: its range, its default, and a tooltip of one sentence."""
 
@@ -44,7 +44,7 @@ PARAMETERS: tuple[Parameter, ...] = (
 )
 
 
-@record
+@frozen_dataclass
 class Params:
     """A value for every control; a value outside its range raises UsageError."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from impasto.core import colour
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
 from impasto.core.grade_settings import Resize
+
+BAND_PIXELS = 4 << 20
+"""Of a picture that is worked on at once: some tenths of a second, after which a cancelled shot is noticed."""
 
 
 def resize_frame(
@@ -42,23 +45,23 @@ def resize_frame(
     axes = [_axes_of(part, (display.width, width), (display.height, height)) for part in frame.parts]
     parts = []
     for each, (columns, rows) in zip(frame.parts, axes, strict=True):
-        cancelled()
-        parts.append(_nearest_part(each, columns, rows))
+        parts.append(_nearest_part(each, columns, rows, cancelled))
 
     part = parts[frame.layer.part]
     pixels = part.pixels.copy()
     columns, rows = axes[frame.layer.part]
     filtered, alpha = _filtered_colour(frame, columns, rows, colour.plate_space(frame, override), cancelled)
-    cancelled()
     chosen = [*frame.layer.colour]
-    pixels[..., chosen] = colour.to_samples(filtered, pixels.dtype)
-    if frame.layer.alpha is not None and alpha is not None:
+    if alpha is not None and frame.layer.alpha is not None:
         chosen.append(frame.layer.alpha)
-        pixels[..., frame.layer.alpha] = colour.to_samples(alpha, pixels.dtype)
-    if pixels.dtype.kind == "f":
-        nearest = part.pixels[..., chosen]
-        valid = np.isfinite(nearest).all(axis=2, keepdims=True)
-        pixels[..., chosen] = np.where(valid, pixels[..., chosen], nearest)
+    for band in _bands(pixels, cancelled):
+        pixels[band][..., [*frame.layer.colour]] = colour.to_samples(filtered[band], pixels.dtype)
+        if alpha is not None and frame.layer.alpha is not None:
+            pixels[band][..., frame.layer.alpha] = colour.to_samples(alpha[band], pixels.dtype)
+        if pixels.dtype.kind == "f":
+            nearest = part.pixels[band][..., chosen]
+            valid = np.isfinite(nearest).all(axis=2, keepdims=True)
+            pixels[band][..., chosen] = np.where(valid, pixels[band][..., chosen], nearest)
     parts[frame.layer.part] = replace(part, pixels=pixels)
     return replace(frame, parts=tuple(parts))
 
@@ -136,7 +139,7 @@ def _filtered_colour(
     linear = colour.to_linear(np.repeat(plate, 3, axis=2) if grey else plate, space)
     linear, _ = colour.fill_invalid(linear)
     if alpha is None:
-        return _back(_filter(linear, columns, rows, cancelled), space, grey), None
+        return _back(_filter(linear, columns, rows, cancelled), space, grey, cancelled), None
 
     # Light without a matte (alpha 0) is weighted by 1, as premultiplied colour already is.
     weight = np.where(colour.coverage(alpha) > 0, alpha, np.float32(1 if associated else 0))[..., None]
@@ -145,18 +148,31 @@ def _filtered_colour(
     small_alpha = _filter(alpha[..., None], columns, rows, cancelled)[..., 0] * covered
     if associated:
         straight = colour.unpremultiply(light, small_alpha)
-        painted = _back(straight, space, grey)
+        painted = _back(straight, space, grey, cancelled)
         matted = colour.coverage(small_alpha)[..., None] > 0
         return np.where(matted, colour.premultiply(painted, small_alpha), painted), small_alpha
     straight = colour.unpremultiply(light, small_alpha)
     # Colour under a straight matte of 0 has no weight, but it is kept.
     hidden = colour.coverage(small_alpha)[..., None] == 0
-    return _back(np.where(hidden, _filter(linear, columns, rows, cancelled), straight), space, grey), small_alpha
+    light = np.where(hidden, _filter(linear, columns, rows, cancelled), straight)
+    return _back(light, space, grey, cancelled), small_alpha
 
 
-def _back(linear: Samples, space: colour.PlateSpace, grey: bool) -> Samples:
-    plate = colour.from_linear(linear, space)
-    return plate[..., :1] if grey else plate
+def _back(linear: Samples, space: colour.PlateSpace, grey: bool, cancelled: Callable[[], None]) -> Samples:
+    """Scene-linear colour in the plate's space."""
+    plate = np.empty((*linear.shape[:2], 1 if grey else 3), np.float32)
+    for band in _bands(plate, cancelled):
+        plate[band] = colour.from_linear(linear[band], space)[..., : plate.shape[2]]
+    return plate
+
+
+def _bands(pixels: Pixels, cancelled: Callable[[], None]) -> Iterator[slice]:
+    """Rows of a picture, a few million pixels at a time, with `cancelled` called before each."""
+    height, width = pixels.shape[:2]
+    count = max(1, BAND_PIXELS // max(1, width))
+    for first in range(0, height, count):
+        cancelled()
+        yield slice(first, first + count)
 
 
 def _filter(pixels: Samples, columns: _Axis, rows: _Axis, cancelled: Callable[[], None]) -> Samples:
@@ -185,7 +201,10 @@ def _filter(pixels: Samples, columns: _Axis, rows: _Axis, cancelled: Callable[[]
     around = np.ones((5, 5), np.uint8)
     lowest = cv2.erode(pixels, around).reshape(pixels.shape)
     highest = cv2.dilate(pixels, around).reshape(pixels.shape)
-    return np.clip(result, _nearest(lowest, columns, rows), _nearest(highest, columns, rows))
+    across, down = columns.nearest()[None, :], rows.nearest()[:, None]
+    for band in _bands(result, cancelled):
+        np.clip(result[band], lowest[down[band], across], highest[down[band], across], out=result[band])
+    return result
 
 
 def _along(pixels: Samples, axis: _Axis, dimension: int, cancelled: Callable[[], None]) -> Samples:
@@ -226,20 +245,18 @@ def _cubic_weights(axis: _Axis) -> tuple[npt.NDArray[np.intp], Samples]:
     return np.clip(source, 0, axis.count - 1).astype(np.intp), weights.astype(np.float32)
 
 
-def _nearest_part(part: Part, columns: _Axis, rows: _Axis) -> Part:
+def _nearest_part(part: Part, columns: _Axis, rows: _Axis, cancelled: Callable[[], None]) -> Part:
     """The part by nearest samples, with its new windows."""
     old = part.display_window
     # The steps are ratios of whole sides, so both are whole again.
     width, height = round(old.width / columns.step), round(old.height / rows.step)
     x, y = _scaled(old.x, old.width, width), _scaled(old.y, old.height, height)
     data = Window(x + columns.first, y + rows.first, columns.size, rows.size)
-    pixels = _nearest(part.pixels, columns, rows)
+    across, down = columns.nearest()[None, :], rows.nearest()[:, None]
+    pixels = np.empty((rows.size, columns.size, part.pixels.shape[2]), part.pixels.dtype)
+    for band in _bands(pixels, cancelled):
+        pixels[band] = part.pixels[down[band], across]
     return replace(part, pixels=pixels, data_window=data, display_window=Window(x, y, width, height))
-
-
-def _nearest(pixels: Pixels, columns: _Axis, rows: _Axis) -> Pixels:
-    nearest: Pixels = pixels[rows.nearest()[:, None], columns.nearest()[None, :]]
-    return nearest
 
 
 def _scaled(value: int, old: int, new: int) -> int:

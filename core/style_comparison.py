@@ -93,6 +93,10 @@ class Comparison:
                 self._note(name, "warp_error", 255 * motion.error(before, after))
         self._last = pictures
 
+    def cut(self) -> None:
+        """The next frame does not follow the last one: no motion leads from one to the other."""
+        self._last = None
+
     def findings(self) -> Findings:
         """The means so far."""
         names = ("warp_error", "sharpness", "edge_cosine", "lap_swd", "colour_distance", "lattice")

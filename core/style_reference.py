@@ -19,13 +19,13 @@ from pathlib import PurePath
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UnknownName, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 MARK = "@"
 FILE_ENDINGS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl")
 
 
-@record
+@frozen_dataclass
 class Mix:
     """The weight of every style in a file, in the order of its card; they sum to 1."""
 

@@ -1,11 +1,12 @@
 """Key pairs and the allow-list: who may use a server that listens on a network (CURVE).
 
-    client.key, client.key_secret    the user's own pair, with which they go to servers
+    client.key, client.key_secret    the user's own pair, which they show to servers
     server.key, server.key_secret    the pair of the server that this user runs
-    allowed/NAME.key                 public keys of those who may use this user's server
+    allowed/NAME.key                 public keys of the people who may use this user's server
     servers/HOST_PORT.key            public keys of the servers that this user trusts
 
-The files are those of `zmq.auth`. The folder is the user's alone (0700, files 0600); what is open wider is refused.
+The files have the format of `zmq.auth`. Only the user may open the folder (0700) and the files (0600). A file or
+folder with a wider mode is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class ClientAuth:
-    """What a client proves itself with: its own pair, and the public key of the server that it wants to reach."""
+    """The keys that a client connects with: its own pair, and the public key of the server."""
 
     public: bytes
     secret: bytes
@@ -66,7 +67,7 @@ class AllowedClient:
 
 
 def auth_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's folder of key files: $IMPASTO_KEYS, else the one of the system's custom."""
+    """The user's folder of key files: $IMPASTO_KEYS, else the usual place on this system."""
     if named := environ.get("IMPASTO_KEYS"):
         return Path(named).absolute()
     if sys.platform == "win32":
@@ -75,7 +76,7 @@ def auth_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def prepare_auth_folder(folder: Path) -> Path:
-    """Make the folder where there is none. NotPermitted where others can reach into it."""
+    """Make the folder if it does not exist. Raises NotPermitted if other users can open it."""
     for path in (folder, folder / ALLOWED, folder / SERVERS):
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def prepare_auth_folder(folder: Path) -> Path:
 
 
 def require_private(path: Path, mode: int) -> None:
-    """Raise NotPermitted for a file or folder that is another user's, a link, or open wider than `mode`."""
+    """Raise NotPermitted for a file or folder of another user, for a link, and for a mode wider than `mode`."""
     if sys.platform == "win32":
         return
     facts = path.lstat()
@@ -108,7 +109,7 @@ def require_private(path: Path, mode: int) -> None:
 
 
 def new_pair(folder: Path, name: str, *, replace: bool = False) -> KeyPair:
-    """Make the pair `name` ('client' or 'server'). UsageError where there is one already."""
+    """Make the pair `name` ('client' or 'server'). Raises UsageError if there is one already."""
     import zmq.auth
 
     prepare_auth_folder(folder)
@@ -129,13 +130,13 @@ def new_pair(folder: Path, name: str, *, replace: bool = False) -> KeyPair:
 
 
 def server_pair(folder: Path) -> KeyPair:
-    """The server's pair, made when it is first asked for. NotPermitted where others can read it."""
+    """The server's pair, made at the first call. Raises NotPermitted if other users can read it."""
     prepare_auth_folder(folder)
     return _pair(folder, SERVER) if (folder / f"{SERVER}{SECRET}").exists() else new_pair(folder, SERVER)
 
 
 def own_pair(folder: Path) -> KeyPair:
-    """The user's own pair. NotPermitted where there is none, or where others can read it."""
+    """The user's own pair. Raises NotPermitted if there is none, or if other users can read it."""
     if not (folder / f"{CLIENT}{SECRET}").exists():
         raise NotPermitted(
             f"expected your keys in '{folder}', found none; run `impasto auth new`, and `impasto auth add` with what it"
@@ -146,9 +147,9 @@ def own_pair(folder: Path) -> KeyPair:
 
 
 def client_auth(folder: Path, address: str, server: str | None = None) -> ClientAuth:
-    """What a client needs to reach the server at 'tcp://HOST:PORT': its own pair and the server's public key.
+    """The keys for the server at 'tcp://HOST:PORT': the client's own pair and the server's public key.
 
-    `server` is that key; None takes the one that `trust` stored. NotPermitted where one of them is missing.
+    `server` is that public key; None takes the one that `trust` stored. Raises NotPermitted if a key is missing.
     """
     own = own_pair(folder)
     if server is not None:
@@ -163,7 +164,7 @@ def client_auth(folder: Path, address: str, server: str | None = None) -> Client
 
 
 def trust(folder: Path, address: str, key: str) -> None:
-    """Remember the public key of a server. UsageError for what is no address or no key."""
+    """Store the public key of a server. Raises UsageError for a text that is no address or no key."""
     name = _file_of(address)
     public = public_key(key)
     prepare_auth_folder(folder)
@@ -171,7 +172,7 @@ def trust(folder: Path, address: str, key: str) -> None:
 
 
 def add(folder: Path, name: str, key: str, role: str = "render") -> AllowedClient:
-    """Let the holder of a public key use this user's server. UsageError for a name that is taken, or no name or key."""
+    """Let the holder of a public key use this user's server. UsageError for a name that is taken, a bad name or key."""
     if role not in ROLES:
         raise UsageError(f"expected the role render or admin, got '{role}'; give --role render")
     path = _allowed_path(folder, name)
@@ -187,7 +188,7 @@ def add(folder: Path, name: str, key: str, role: str = "render") -> AllowedClien
 
 
 def revoke(folder: Path, name: str) -> None:
-    """Take somebody's key off the list; a running server knows at once. UnknownName for nobody."""
+    """Remove the key of this name. A running server sees it at once. Raises UnknownName if no key has the name."""
     path = _allowed_path(folder, name)
     try:
         path.unlink()
@@ -197,7 +198,7 @@ def revoke(folder: Path, name: str) -> None:
 
 
 def trusted(folder: Path) -> dict[str, bytes]:
-    """Address -> public key of the servers that this user trusts."""
+    """Address -> public key, of the servers that this user trusts."""
     found = {}
     for path in sorted((folder / SERVERS).glob(f"*{PUBLIC}")):
         fields = _fields(path)
@@ -207,7 +208,7 @@ def trusted(folder: Path) -> dict[str, bytes]:
 
 
 def public_key(text: str) -> bytes:
-    """A public key, given as its 40 letters or as the file that holds it. UsageError for anything else."""
+    """A public key from its 40 letters, or from the file that holds it. Raises UsageError for anything else."""
     from zmq.utils import z85
 
     path = Path(text)
@@ -234,17 +235,17 @@ def public_key(text: str) -> bytes:
 
 
 class AllowList:
-    """Whose keys are allowed, read again when the folder or a file in it changes."""
+    """The keys that are allowed. It reads them again when the folder or a file in it changes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / ALLOWED
         self._state: tuple[tuple[str, int, int, int], ...] | None = None
         self._known: dict[bytes, AllowedClient] = {}
         self.problems: tuple[str, ...] = ()
-        """Files that are no keys; nobody enters by them. Also why the folder could not be read."""
+        """Why files in the folder are no keys and allow nobody, or why the folder could not be read."""
 
     def user_of(self, public: bytes) -> AllowedClient | None:
-        """Who holds a public key (32 bytes, or its 40 letters); None for a stranger."""
+        """The holder of a public key (32 bytes, or its 40 letters); None for a key that is not allowed."""
         from zmq.utils import z85
 
         letters = z85.encode(public) if len(public) == KEY_BYTES else public
@@ -252,12 +253,12 @@ class AllowList:
         return self._known.get(letters)
 
     def entries(self) -> tuple[AllowedClient, ...]:
-        """Everybody who is allowed, by name."""
+        """All holders of allowed keys, by name."""
         self._refresh()
         return tuple(sorted(self._known.values(), key=lambda each: each.name))
 
     def _refresh(self) -> None:
-        """Read the folder again if it changed. Where it cannot be read now, the last list stays."""
+        """Read the folder again if it changed. If it cannot be read now, keep the last list."""
         try:
             self._read()
         except OSError as error:
@@ -266,7 +267,7 @@ class AllowList:
             self.problems = (f"could not read the keys in '{self._folder}' ({why}); the last list stays",)
 
     def _read(self) -> None:
-        """Raises OSError for a folder or disk that does not answer, or without a file number left."""
+        """Raises OSError if the folder cannot be read, for want of a file number or for any other reason."""
         try:
             names = [name for name in os.listdir(self._folder) if name.endswith(PUBLIC)]
         except FileNotFoundError:
@@ -291,7 +292,7 @@ class AllowList:
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int] | None:
-    """What differs once a file was changed; None for one that went away in this instant."""
+    """Facts that change when the file changes; None if it no longer exists."""
     try:
         facts = path.lstat()
     except FileNotFoundError:
@@ -324,7 +325,7 @@ def _pair(folder: Path, name: str) -> KeyPair:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """The fields of a key file. UsageError for what is no plain file: reading a pipe would wait for its writer."""
+    """The fields of a key file. UsageError if it is no plain file: to read a pipe would wait for its writer."""
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):

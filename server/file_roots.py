@@ -1,8 +1,8 @@
 """Files that clients of other machines may name: 'ROOT:relative/path' below a folder that the server was given.
 
 A name is taken apart by strict rules before it meets the disk, and then followed folder by folder without ever
-following a link. Nothing is expanded: no '~', no variable, no wildcard. The answer holds for the moment of the
-question: a program that may write into a root can still change what is there.
+following a link. Nothing is expanded: no '~', no variable, no wildcard. The answer of `resolve` holds for the moment of
+the question; a worker holds the folders open for as long as a job uses them (`worker/held_paths.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from impasto.core.errors import NotPermitted, UnreadableMedia, UsageError
+from impasto.core.media.commit import output_error
 from impasto.server.settings import Root
 
 COMPONENT_BYTES: Final = 255
@@ -29,6 +30,7 @@ _NUMBER = re.compile(r"#+|%0[1-9]d")
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
 _SIGNS = frozenset('\\:*?[]{}<>|"$~%@#`')
 """Characters that a shell, a pattern or another system reads as more than themselves."""
+_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _SLASHES = frozenset("\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c\u2571\u2572")
 """Characters that look like a slash or backslash."""
 
@@ -110,30 +112,57 @@ def _parts_of(relative: str, text: str) -> list[str]:
 
 def _follow(folder: Path, parts: list[str], text: str, *, write: bool) -> None:
     """Walk down from the root, link by no link, and look at what is there."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(folder, flags)
-    except OSError as error:
-        raise NotPermitted(f"expected the root of '{_shown(text)}' on the server, got: {error.strerror}") from error
+        fd = open_folder(folder, parts[:-1], text)
+    except FileNotFoundError:
+        if write:
+            return  # it will be made
+        raise _missing(text) from None
     try:
-        for part in parts[:-1]:
-            try:
-                inner = os.open(part, flags, dir_fd=fd)
-            except FileNotFoundError:
-                if write:
-                    return  # it will be made, and nothing below it can be a link
-                raise _missing(text) from None
-            except OSError as error:
-                # A link is ELOOP or ENOTDIR, by system.
-                raise NotPermitted(
-                    f"expected folders alone on the way to '{_shown(text)}', '{part}' is a link or a file; name the"
-                    " place itself"
-                ) from error
-            os.close(fd)
-            fd = inner
         _require_plain(fd, parts[-1], text, write=write)
     finally:
         os.close(fd)
+
+
+def open_folder(root: Path, parts: Sequence[str], text: str, *, make: bool = False) -> int:
+    """A descriptor of the folder at `parts` below a root, each opened by its name in the one before, never a link.
+
+    With `make` folders that are not there are made, else FileNotFoundError. NotPermitted for a link or a file,
+    OutputError where one cannot be made. `text` is the path in errors.
+    """
+    try:
+        fd = os.open(root, _FOLDER)
+    except OSError as error:
+        raise NotPermitted(f"expected the root of '{_shown(text)}' on the server, got: {error.strerror}") from error
+    try:
+        for part in parts:
+            inner = _inner_folder(fd, part, text, make=make)
+            os.close(fd)
+            fd = inner
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _inner_folder(fd: int, name: str, text: str, *, make: bool) -> int:
+    if make:
+        try:
+            os.mkdir(name, dir_fd=fd)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise output_error(_shown(text), error) from error
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        # A link is ELOOP or ENOTDIR, by system.
+        raise NotPermitted(
+            f"expected folders alone on the way to '{_shown(text)}', '{name}' is a link or a file; name the place"
+            " itself"
+        ) from error
 
 
 def _require_plain(fd: int, name: str, text: str, *, write: bool) -> None:

@@ -13,7 +13,7 @@ def free_memory_bytes() -> int | None:
 
     None where nothing can be read.
     """
-    found = [free for free in (_of_the_machine(), _of_the_container(), _of_the_process()) if free is not None]
+    found = [free for free in (_of_the_machine(), _of_the_container(), own_memory_bytes()) if free is not None]
     return min(found, default=None)
 
 
@@ -30,8 +30,8 @@ def _of_the_machine() -> int | None:
     return int(psutil.virtual_memory().available)
 
 
-def _of_the_process() -> int | None:
-    """What `ulimit -v` leaves."""
+def own_memory_bytes() -> int | None:
+    """What the limit of this process leaves (`ulimit -v`), None where there is none."""
     try:
         import resource
 

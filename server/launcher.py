@@ -1,4 +1,4 @@
-"""Start a server in the background and wait until it is there."""
+"""Start a server in the background and wait until it is ready."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from impasto.server.runtime_dir import CONTROL, DATA, Owner, launch_turn, log_pa
 IDLE_EXIT_S: Final = 900
 ARGUMENTS: Final = ("serve", "--idle-exit", str(IDLE_EXIT_S))
 MODULE: Final = "impasto.hosts.terminal"
-LOOK_S: Final = 0.02
+POLL_S: Final = 0.02
 TAIL_BYTES: Final = 8192
 LINE_LETTERS: Final = 400
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*w?(\.exe)?", re.IGNORECASE)
 
 
 def launch(folder: Path, command: Sequence[str] | None = None, timeout_s: float = 20.0) -> Owner:
-    """Make sure that a server runs in the folder, and return who it is.
+    """Start a server in the folder if none runs there, and return which one runs.
 
-    It is detached: it outlives this process, reads nothing, and appends what it says to the folder's log. Of several
-    that launch at once, one does. Raises ServerUnreachable with the log's last line where it does not come up in
-    time; what was started is then ended.
+    It is detached: it outlives this process, reads no input, and appends its output to the folder's log. If several
+    processes call this at once, one of them starts it. Raises ServerUnreachable, with the last line of the log, if the
+    server is not ready in time, and then ends it.
     """
     until = time.monotonic() + timeout_s
     prepare_folder(folder)
     with launch_turn(folder, timeout_s) as mine:
-        # Whoever held the lock before has perhaps just started one.
+        # The process that held the lock before may just have started one.
         if (owner := _ready(folder)) is not None:
             return owner
         if not mine:
@@ -54,10 +54,10 @@ def launch(folder: Path, command: Sequence[str] | None = None, timeout_s: float 
 
 
 def default_command(executable: str | None = None, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The command that serves until nobody has needed it for a quarter of an hour.
+    """The command that starts a server, which ends after a quarter of an hour without work.
 
-    Inside a host application the interpreter is the host itself: then `impasto` must be on the PATH. Raises
-    ServerUnreachable where it is not.
+    Inside a host application `sys.executable` is the host. Then `impasto` must be on the PATH; raises
+    ServerUnreachable if it is not.
     """
     executable = sys.executable if executable is None else executable
     if executable and _PYTHON.fullmatch(Path(executable).name):
@@ -71,7 +71,7 @@ def default_command(executable: str | None = None, environ: Mapping[str, str] = 
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log that says something, on one line of printable letters; '' where there is none."""
+    """The last line of a log that is not blank, with its unprintable letters as spaces; '' if there is none."""
     try:
         with path.open("rb") as log:
             log.seek(0, os.SEEK_END)
@@ -84,7 +84,7 @@ def last_line(path: Path) -> str:
 
 
 def _ready(folder: Path) -> Owner | None:
-    """The server of the folder once both of its sockets are there."""
+    """The server of the folder; None until both of its sockets exist."""
     owner = running(folder)
     return owner if owner is not None and all((folder / name).exists() for name in (CONTROL, DATA)) else None
 
@@ -126,7 +126,7 @@ def _await(folder: Path, started: subprocess.Popen[bytes] | None, until: float, 
             raise ServerUnreachable(
                 f"expected the server in '{folder}' within {timeout_s:g} s, it did not come up{_quoted(folder)}"
             )
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
 def _quoted(folder: Path) -> str:
@@ -141,12 +141,12 @@ def _end(started: subprocess.Popen[bytes]) -> None:
 
 
 def _forget(started: subprocess.Popen[bytes]) -> None:
-    """Leave the server to itself, but for taking note of its end, so that no zombie stays."""
+    """Leave the server to itself. A thread waits for its end, so that it does not stay as a zombie."""
     threading.Thread(target=started.wait, name="impasto-reaper", daemon=True).start()
 
 
 def _environment(folder: Path, command: Sequence[str]) -> dict[str, str]:
-    """Of this process; but another Python than this one must not take over this one's library."""
+    """The environment of this process, without what would make another Python use this one's library."""
     foreign = () if command[0] == sys.executable else ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE")
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     return {**kept, "IMPASTO_RUNTIME": str(folder)}

@@ -1,12 +1,12 @@
 """The runtime folder of a user's server: where it is, who holds it, and what is in it.
 
-    server.lock    held by the server for as long as it lives; says who it is, as JSON
+    server.lock    the server holds it as long as it lives, and writes into it who it is, as JSON
     control.sock   the two sockets
     data.sock
-    launch.lock    held by whoever starts a server
-    server.log     what a server that was started in the background says
+    launch.lock    a process that starts a server holds it
+    server.log     the output of a server that was started in the background
 
-The folder belongs to the user alone (mode 0700): whoever reaches the sockets is the same user.
+Only the user can open the folder (mode 0700), so a process that reaches the sockets belongs to the same user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from impasto.core.errors import NotPermitted, ServerError, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 CONTROL, DATA, LOCK, LAUNCH, LOG = "control.sock", "data.sock", "server.lock", "launch.lock", "server.log"
 TCP = re.compile(r"tcp://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})", re.IGNORECASE)
@@ -34,13 +34,13 @@ TCP = re.compile(r"tcp://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,
 SOCKET_PATH_BYTES: Final = 103
 """The shortest limit of any system on the path of a socket (macOS; Linux allows 107)."""
 RECORD_BYTES: Final = 4096
-PATIENCE_S: Final = 0.5
-"""How long a server tries for the lock: whoever only looks holds it for an instant."""
+LOCK_WAIT_S: Final = 0.5
+"""How long a server tries to get the lock. A process that only asks who holds it takes it for an instant."""
 
 
-@record
+@frozen_dataclass
 class Owner:
-    """Who holds a runtime folder."""
+    """The server that holds a runtime folder."""
 
     pid: int
     version: str
@@ -54,7 +54,7 @@ class Owner:
 
 
 def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """A user's server lives in $IMPASTO_RUNTIME, else $XDG_RUNTIME_DIR/impasto-server, else in the temp folder."""
+    """The folder of a user's server: $IMPASTO_RUNTIME, $XDG_RUNTIME_DIR/impasto-server, or one in the temp folder."""
     if named := environ.get("IMPASTO_RUNTIME"):
         return Path(named).absolute()
     if session := environ.get("XDG_RUNTIME_DIR"):
@@ -64,10 +64,10 @@ def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def prepare_folder(path: Path) -> Path:
-    """Make the folder where there is none, and make sure that nobody else can reach into it.
+    """Make the folder if it does not exist, and check that no other user can open it.
 
-    Raises NotPermitted for one that is another user's, open to others or a link, UsageError for a path too long for
-    a socket.
+    Raises NotPermitted for a folder of another user, one that others can open, and a link; UsageError for a path that
+    is too long for a socket.
     """
     if sys.platform != "win32" and len(os.fsencode(path / CONTROL)) > SOCKET_PATH_BYTES:
         raise UsageError(
@@ -100,28 +100,29 @@ def prepare_folder(path: Path) -> Path:
 
 
 def control_endpoint(folder: Path) -> str:
-    """Where the control socket of this folder's server is."""
+    """The address of the control socket of this folder's server."""
     return f"ipc://{folder / CONTROL}"
 
 
 def data_endpoint(folder: Path) -> str:
-    """Where the data socket of this folder's server is."""
+    """The address of the data socket of this folder's server."""
     return f"ipc://{folder / DATA}"
 
 
 def log_path(folder: Path) -> Path:
-    """What a server that was started in the background says."""
+    """The file with the output of a server that was started in the background."""
     return folder / LOG
 
 
 @contextmanager
 def hold_lock(folder: Path, owner: Owner) -> Iterator[None]:
-    """Be the server of this folder: hold its lock, clear away the sockets of a dead one, say who holds it.
+    """Become the server of this folder: take its lock, remove the sockets of a dead server, write who holds the lock.
 
-    Raises ServerError naming the first where there is one already. The lock goes with the process, however it dies.
+    Raises ServerError, which names the other server, if one already runs. The system frees the lock when the process
+    ends, however it ends.
     """
     with _opened(folder / LOCK) as fd:
-        if not take_lock(fd, PATIENCE_S):
+        if not take_lock(fd, LOCK_WAIT_S):
             first = _recorded(fd)
             who = f"process {first.pid}, {first.version}" if first else "it has only just started"
             raise ServerError(
@@ -141,7 +142,7 @@ def hold_lock(folder: Path, owner: Owner) -> Iterator[None]:
 
 
 def running(folder: Path) -> Owner | None:
-    """Who holds this folder now; None where nobody does, or where a server has not yet written who it is."""
+    """The server that holds this folder now; None if there is none, or if it has not yet written who it is."""
     try:
         fd = os.open(folder / LOCK, os.O_RDWR | _FLAGS)
     except OSError:
@@ -157,7 +158,7 @@ def running(folder: Path) -> Owner | None:
 
 @contextmanager
 def launch_turn(folder: Path, timeout_s: float) -> Iterator[bool]:
-    """Hold the lock of whoever starts a server; yields False if another held it for all of `timeout_s`."""
+    """Hold the lock that a process needs to start a server. Yields False if another held it for all of `timeout_s`."""
     with _opened(folder / LAUNCH) as fd:
         held = take_lock(fd, timeout_s)
         try:
@@ -168,7 +169,7 @@ def launch_turn(folder: Path, timeout_s: float) -> Iterator[bool]:
 
 
 def take_lock(fd: int, timeout_s: float, *, shared: bool = False) -> bool:
-    """Try for the lock on an open file until `timeout_s` has passed; whether it is held now."""
+    """Try to lock an open file until `timeout_s` has passed. Returns whether it is locked."""
     until = time.monotonic() + timeout_s
     while not _try_lock(fd, shared):
         if time.monotonic() >= until:
@@ -181,7 +182,7 @@ if sys.platform == "win32":  # unverified: nobody has run this branch
     import msvcrt
 
     _FLAGS: Final = os.O_BINARY | os.O_NOINHERIT
-    # Windows locks bytes for reading too, so the one that is locked lies behind the record.
+    # On Windows a locked byte cannot be read, so a byte behind the JSON is locked.
     _LOCKED_BYTE: Final = 1 << 20
 
     def _try_lock(fd: int, shared: bool) -> bool:
@@ -193,7 +194,7 @@ if sys.platform == "win32":  # unverified: nobody has run this branch
         return True
 
     def drop_lock(fd: int) -> None:
-        """Give a lock back."""
+        """Unlock the file."""
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
 
@@ -210,13 +211,13 @@ else:
         return True
 
     def drop_lock(fd: int) -> None:
-        """Give a lock back."""
+        """Unlock the file."""
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """An open file that is made where there is none and never removed: removing a lock file lets two hold it."""
+    """An open lock file, made if it does not exist. It is never removed: then two processes could each lock one."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from impasto.core.errors import ServerBusy, ServerError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.free_memory import free_memory_bytes
 from impasto.server.processes import has_ended
 
@@ -33,7 +33,6 @@ PREFIX: Final = "impasto"
 NAMED = re.compile(PREFIX + r"-(\d+)-[0-9a-f]{16}")
 POPULATE_WRITE: Final = getattr(mmap, "MADV_POPULATE_WRITE", 23)
 """Linux 5.14 and newer; older kernels refuse the number and fault the pages in one by one."""
-F_GET_SEALS: Final = 1034
 NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 
 
@@ -45,7 +44,7 @@ class NoMapping(ServerError, OSError):
     """A segment that cannot be mapped from here: another container, another user, or already gone."""
 
 
-@record
+@frozen_dataclass
 class SegmentLayout:
     """Where everything is in a segment. All offsets and sizes but the nonce's are whole pages."""
 

@@ -1,8 +1,8 @@
-"""The socket pair between front and worker: whole messages both ways, and open files beside them.
+"""The socket pair between front and worker. It carries whole messages in both directions, and open files with them.
 
-A message is four bytes of length, little endian, and as many bytes of msgpack. The highest bit of the length says
-that an open file comes with it (SCM_RIGHTS). Nothing here waits: what the other side does not take yet is kept and
-sent later, up to a limit.
+A message is a length of four bytes, little endian, and as many bytes of msgpack. If the highest bit of the length is
+set, an open file comes with the message (SCM_RIGHTS). `send` never waits: bytes that the other side does not take yet
+are kept and sent later, up to a limit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from impasto.server.protocol import codec, worker_messages
 Heard = TypeVar("Heard")
 MESSAGE_BYTES: Final = codec.LINK_BYTES
 OUTBOX_BYTES: Final = 16 << 20
-"""What may wait for a reader that does not read; beyond it, the other side counts as gone."""
+"""Bytes that are kept for a side that does not read. With more, it counts as gone."""
 
 _LENGTH: Final = struct.Struct("<I")
 _WITH_FILE: Final = 1 << 31
@@ -35,12 +35,12 @@ _FILES_BYTES: Final = _FILES_AT_ONCE * array.array("i").itemsize
 
 
 class LinkClosed(ServerError):
-    """The other end is gone, or sends what is no message; the link is of no use any more."""
+    """The other end is gone, or sent bytes that are no message. The link cannot be used any more."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """Bytes on their way, and the file that goes with the first of them."""
+    """Bytes that wait to be sent, and the file that goes with the first of them."""
 
     data: memoryview
     file: int | None
@@ -49,11 +49,12 @@ class _Waiting:
 class Link(Generic[Heard]):
     """One end of the pair. Any thread may send; one thread receives.
 
-    `table` is what the other end may say: `codec.FROM_WORKER` in the front, `codec.FROM_FRONT` in a worker.
+    `table` holds the messages that the other end may send: `codec.FROM_WORKER` for the front, `codec.FROM_FRONT` for a
+    worker.
     """
 
     def __init__(self, end: socket.socket, table: codec.Table[Heard]) -> None:
-        """Takes the socket over."""
+        """Take over the socket."""
         end.setblocking(False)
         self._socket = end
         self._table = table
@@ -62,23 +63,23 @@ class Link(Generic[Heard]):
         self._unsent = 0
         self._read = bytearray()
         self._chunk = memoryview(bytearray(_CHUNK))
-        """Where the system puts what has come: kept, because 64 KiB of fresh memory take longer than a message."""
+        """The buffer for reading. It is kept, because a new one of 64 KiB takes longer than a message."""
         self._files: deque[int] = deque()
         self._ended = ""
 
     def fileno(self) -> int:
-        """To be polled: readable when `receive` has something to say, be it that the link is closed."""
+        """The number to poll. It is readable when `receive` has a message, or will say that the link is closed."""
         return self._socket.fileno()
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait for the other side to read; `flush` them when the link is writable again."""
+        """Number of bytes that wait to be sent. Call `flush` when the link is writable again."""
         return self._unsent
 
     def send(self, message: worker_messages.FromFront | worker_messages.FromWorker, file: int | None = None) -> None:
         """Send a message, and a duplicate of an open file with it; never waits.
 
-        Raises LinkClosed where the other end is gone or has not read for `OUTBOX_BYTES`, and what `encode_link` does.
+        Raises LinkClosed if the other end is gone or `OUTBOX_BYTES` wait for it, and what `encode_link` raises.
         """
         body = codec.encode_link(message)
         data = memoryview(_LENGTH.pack(len(body) | (0 if file is None else _WITH_FILE)) + body)
@@ -89,13 +90,13 @@ class Link(Generic[Heard]):
                 data = data[self._sent(data) :]
                 if not data:
                     return
-            # A duplicate, because the sender may close its own before this one is on its way.
+            # A duplicate, because the caller may close its file before this one has been sent.
             self._outbox.append(_Waiting(data, None if file is None else os.dup(file)))
             self._unsent += len(data)
             self._push()
 
     def flush(self, timeout_s: float = 0.0) -> bool:
-        """Send what waits, for at most this long; says whether nothing waits any more. Raises LinkClosed."""
+        """Send the bytes that wait, for at most this long. Returns whether all are sent. Raises LinkClosed."""
         until = time.monotonic() + timeout_s
         while True:
             with self._sending:
@@ -106,13 +107,13 @@ class Link(Generic[Heard]):
             self._await(read=False, timeout_s=left)
 
     def wait(self, timeout_s: float) -> None:
-        """Return when there is something to receive, when what waits can be sent, or after this long."""
+        """Wait until there is a message to receive, or waiting bytes can be sent, or this time has passed."""
         self._await(read=True, timeout_s=timeout_s)
 
     def receive(self) -> list[tuple[Heard, int | None]]:
-        """The messages that have come, each with its open file, which is the caller's to close; never waits.
+        """The messages that have come, each with its open file, which the caller closes; never waits.
 
-        Raises LinkClosed once all that came before the end has been returned.
+        Raises LinkClosed after the end of the link, once all messages before it have been returned.
         """
         if not self._ended:
             self._ended = self._fill()
@@ -127,7 +128,7 @@ class Link(Generic[Heard]):
         return found
 
     def close(self) -> None:
-        """Close this end and every file that nobody took. Twice does no harm."""
+        """Close this end, and every file that was not taken. A second call does nothing."""
         self._socket.close()
         with self._sending:
             left = [*self._files, *(each.file for each in self._outbox if each.file is not None)]
@@ -139,7 +140,7 @@ class Link(Generic[Heard]):
 
     def _await(self, *, read: bool, timeout_s: float) -> None:
         write = self._unsent > 0
-        if hasattr(select, "poll"):  # `select` knows no file above 1023
+        if hasattr(select, "poll"):  # `select` cannot take file numbers above 1023
             poll = select.poll()
             poll.register(self._socket, read * select.POLLIN | write * select.POLLOUT)
             poll.poll(1000 * timeout_s)
@@ -161,18 +162,18 @@ class Link(Generic[Heard]):
                 self._outbox.popleft()
 
     def _sent(self, data: memoryview, file: int | None = None) -> int:
-        """Send what the system takes now: how many bytes that is, 0 where it takes nothing. Raises LinkClosed."""
+        """Send as much as the system takes now. Returns how many bytes that was. Raises LinkClosed."""
         try:
             if file is None:
-                return self._socket.send(data, _QUIETLY)
-            return socket.send_fds(self._socket, [data], [file], _QUIETLY)
+                return self._socket.send(data, _NO_SIGNAL)
+            return socket.send_fds(self._socket, [data], [file], _NO_SIGNAL)
         except BlockingIOError:
             return 0
         except OSError as error:
             raise LinkClosed(f"expected the other process to be there, got '{error.strerror or error}'") from error
 
     def _fill(self) -> str:
-        """Read what is there; why there will be no more, '' where there may be."""
+        """Read the bytes that have come. Returns why no more will come; '' while more may come."""
         while True:
             try:
                 size, files = _receive(self._socket, self._chunk)
@@ -188,7 +189,7 @@ class Link(Generic[Heard]):
                 return ""
 
     def _take(self) -> tuple[Heard, int | None] | None:
-        """The next whole message of what was read, None where there is none."""
+        """Take the next whole message out of the bytes that were read; None if there is none."""
         if len(self._read) < _LENGTH.size:
             return None
         (word,) = _LENGTH.unpack_from(self._read)
@@ -215,25 +216,25 @@ class Link(Generic[Heard]):
 
 
 def link_pair() -> tuple[Link[worker_messages.FromWorker], socket.socket]:
-    """The front's end, and the socket whose number a worker is started with (`pass_fds`); close it after the start."""
+    """The front's end, and the socket whose number the worker gets (`pass_fds`); close that one after the start."""
     ours, theirs = socket.socketpair()
     theirs.set_inheritable(True)
     return Link(ours, codec.FROM_WORKER), theirs
 
 
 def worker_end(file: int) -> Link[worker_messages.FromFront]:
-    """A worker's end, from the number that it was started with."""
+    """The worker's end, from the file number that the worker was started with."""
     return Link(socket.socket(fileno=file), codec.FROM_FRONT)
 
 
-_QUIETLY: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+_NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 _CLOSED_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _ROOM_FOR_FILES: Final = socket.CMSG_SPACE(_FILES_BYTES) if hasattr(socket, "CMSG_SPACE") else 0
-"""Windows has no files beside bytes; segments go by name there."""
+"""0 on Windows, where no files can be sent; segments are opened by name there."""
 
 
 def _receive(end: socket.socket, into: memoryview) -> tuple[int, list[int]]:
-    """One read: how many bytes, and the files that came with them, closed on exec. OSError as it comes."""
+    """Read once. Returns how many bytes came, and the files with them, which are closed on exec. Raises OSError."""
     if not _ROOM_FOR_FILES:
         return end.recv_into(into), []
     size, extra, _, _ = end.recvmsg_into([into], _ROOM_FOR_FILES, _CLOSED_ON_EXEC)

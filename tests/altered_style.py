@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from impasto.core.style import BUILT_IN
+from impasto.core.style_file import BUILT_IN
 
 
 def card_of(name: str = "identity") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.training.data.pairs import Pair
 from impasto.training.data.pictures import as_float
 from impasto.training.preview import stylize

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import psutil
 import torch
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.training.recipe import Recipe
 
 HALF = torch.bfloat16
@@ -34,7 +34,7 @@ def autocast(device_type: str, recipe: Recipe) -> torch.autocast:
     return torch.autocast(device_type, dtype=HALF, enabled=recipe.mixed_precision and gains)
 
 
-@record
+@frozen_dataclass
 class CpuTime:
     """Processor seconds since the machine started, at one moment."""
 

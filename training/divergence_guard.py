@@ -1,6 +1,6 @@
 """Guard against divergence: it skips steps that would ruin a run, and sends the run back after too many of them.
 
-An unbounded generator without norms explodes sooner or later; each rule here comes from a run that did.
+A generator without normalisation diverges sooner or later. Each rule here comes from a run that did.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ CLIP = 1.0
 SPIKE = 8.0
 """A step whose gradient norm exceeds the running mean this many times is skipped."""
 FIRST = 100
-"""Steps in which norms find their level: they grow with the learning rate, and `EARLY_SPIKE` stands for `SPIKE`."""
+"""In the first steps `EARLY_SPIKE` is the limit instead of `SPIKE`, because norms grow with the learning rate."""
 EARLY_SPIKE = 30.0
 FEW = 5
-"""First steps that are taken whatever their finite norm: they show what is usual in this run."""
+"""The very first steps are taken whatever their norm, if it is finite. They show what is usual in this run."""
 IN_A_ROW = 4
-"""Skipped steps in a row after which the run goes back: a skipped step changes nothing, so that as many batches which
-all spike show that the weights are ruined, and waiting would only add the ruin to the average."""
+"""Skipped steps in a row after which the run goes back to its last good weights. A skipped step changes nothing: if so
+many batches spike one after the other, the weights are ruined, and to go on would spoil the averaged weights too."""
 WINDOW = 200
 TOO_MANY = 10
 """Skipped steps within the window after which the run goes back to its last good weights."""
 TOLERATED = 2
-"""Skipped steps within the window up to which weights may still be remembered as good."""
+"""Weights are kept as good as long as no more steps than this were skipped within the window."""
 WARM_UP = 30
-"""Steps over which the learning rate comes back after a return: an optimizer without memory takes long first steps."""
+"""Steps over which the learning rate rises again after a return: a fresh optimizer takes long first steps."""
 MOST_RETURNS = 6
-"""Returns to good weights after which a run ends: the rate is a hundredth by then, and no rate has helped."""
+"""Returns to good weights after which a run ends. By then its learning rate is a hundredth, and nothing has helped."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class DivergenceGuard:
     """Watches gradient norms and counts skipped steps and returns; all fields are numbers, for the checkpoint."""
 
     mean_norm: float = 0.0
-    """Of the steps that were taken."""
+    """The running mean of the gradient norm, over the steps that were taken."""
     taken: int = 0
     skipped: list[int] = field(default_factory=list)
     in_a_row: int = 0
@@ -72,7 +72,7 @@ class DivergenceGuard:
         return True
 
     def alarm(self) -> str:
-        """What is wrong with the gradients, in words; empty while nothing is."""
+        """A sentence that says what is wrong with the gradients; empty while nothing is."""
         kind = "had no finite loss" if self.not_finite else "had gradients far larger than usual"
         if self.in_a_row >= IN_A_ROW:
             return f"{self.in_a_row} steps in a row {kind}"
@@ -81,11 +81,11 @@ class DivergenceGuard:
         return ""
 
     def calm(self) -> bool:
-        """Whether hardly a step was skipped lately."""
+        """Whether few enough steps were skipped lately for the weights to count as good."""
         return len(self.skipped) <= TOLERATED and not self.in_a_row
 
     def note_return(self, step: int) -> None:
-        """Take note of a return to good weights, after which the learning rate is half of what it was."""
+        """Note a return to good weights. It halves the learning rate."""
         self.rate_factor *= 0.5
         self.rollbacks += 1
         self.rolled_at = step
@@ -106,13 +106,13 @@ class DivergenceGuard:
 
 @dataclass(frozen=True, slots=True)
 class LastGoodWeights:
-    """The last good weights, in networks of their own: the averaged ones, and the critic's of that time."""
+    """Copies of the last good weights: the averaged ones of the generator, and the critic's of the same step."""
 
     net: UNet
     critic: nn.Module
 
     def keep(self, averaged: UNet, critic: nn.Module) -> None:
-        """Remember these weights as good; call it while nothing was wrong lately."""
+        """Keep these weights as good. Call it only while the guard is calm."""
         self.net.load_state_dict(averaged.state_dict())
         self.critic.load_state_dict(critic.state_dict())
 

@@ -19,7 +19,7 @@ from impasto.core.card import Card, Training
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide
 from impasto.core.keyframe_paint.stored_keys import Keys
-from impasto.core.style import Style, save_style
+from impasto.core.style_file import Style, save_style
 from impasto.training.networks import generator_name
 from impasto.training.preview import stylize
 from impasto.training.recipe import Recipe

@@ -14,7 +14,7 @@ from impasto.training.checkpoint import read_facts
 from impasto.training.cpu_pace import free_cores_for
 from impasto.training.distributed import process_group
 from impasto.training.divergence_guard import MOST_RETURNS
-from impasto.training.recipe import Recipe
+from impasto.training.recipe import Recipe, with_current_names
 from impasto.training.run_log import RunLog
 from impasto.training.state import TrainingState
 from impasto.training.task import Schedule, Trained, TrainingProgress, TrainingTask
@@ -117,8 +117,8 @@ def require_fit(stored: Path, named: Path, task: TrainingTask, recipe: Recipe) -
             f"expected the pictures that '{named}' was trained on, with the same styles, guides and --adapt, got "
             "others; start anew without --resume"
         )
-    before = json.loads(facts["recipe"])
-    for name in ("generator", "size", "contest"):
+    before = with_current_names(json.loads(facts["recipe"]))
+    for name in ("generator", "size", "adversarial_form"):
         if before.get(name) != getattr(recipe, name):
             raise TrainingError(
                 f"expected the {name} '{before.get(name)}' with which '{named}' was trained, got "

@@ -14,6 +14,9 @@ from impasto.core.errors import TrainingError, UnknownName
 from impasto.core.generators import GENERATORS
 from impasto.training.losses.adversarial import ADVERSARIAL_FORMS
 
+RENAMED = {"contest": "adversarial_form"}
+"""Earlier name of a setting, as recipes and checkpoints may still have it -> its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -43,7 +46,7 @@ class Recipe:
     gram: float = 0.0
     """Of Gram matrices of random filters; for keyframes, only where these are painted by a hand."""
     adversarial: float = 0.01
-    contest: str = "hinge"
+    adversarial_form: str = "hinge"
     """A name of `impasto.training.losses.adversarial.ADVERSARIAL_FORMS`: hinge, lsgan or wgan-gp."""
     contrast: float = 0.0
     """For two unpaired folders alone: how firmly each place must still show what the plate shows there."""
@@ -85,8 +88,8 @@ class Recipe:
                 raise TrainingError(f"expected {name} between 0 and 1, got {getattr(self, name)}")
         if self.generator not in GENERATORS:
             raise UnknownName("generator", self.generator, GENERATORS)
-        if self.contest not in ADVERSARIAL_FORMS:
-            raise UnknownName("contest", self.contest, ADVERSARIAL_FORMS)
+        if self.adversarial_form not in ADVERSARIAL_FORMS:
+            raise UnknownName("adversarial form", self.adversarial_form, ADVERSARIAL_FORMS)
         sizes = GENERATORS[self.generator].sizes
         if self.size not in sizes:
             raise UnknownName("generator size", self.size, sizes)
@@ -113,12 +116,17 @@ class Recipe:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
+def with_current_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings under the names that they have today."""
+    return {RENAMED.get(name, name): value for name, value in settings.items()}
+
+
 def recipe_from(settings: dict[str, Any], base: Recipe | None = None) -> Recipe:
     """A recipe from names and values over a base; an unknown name is an error that offers the nearest.
 
     So is a value of another type.
     """
-    base = base or Recipe()
+    base, settings = base or Recipe(), with_current_names(settings)
     known = {field.name: field.type for field in dataclasses.fields(Recipe)}
     for name, value in settings.items():
         if name not in known:

@@ -95,7 +95,7 @@ class TrainingState:
     def find_collapse(self, probe: Probe | None, group: ProcessGroup) -> str:
         """What is wrong with the results or the mean losses, in words; empty where nothing is."""
         seen = group.broadcast_figures(signs(self.averaged, probe)) if probe is not None else {}
-        widest_gap = ADVERSARIAL_FORMS[self.recipe.contest].widest_gap
+        widest_gap = ADVERSARIAL_FORMS[self.recipe.adversarial_form].widest_gap
         return self.monitor.alarm(seen, self.figures, self.steps, widest_gap)
 
     def keep_good_weights(self) -> None:

@@ -1,4 +1,4 @@
-"""Too little memory, in whatever words a library says it, as one error that names the size that fits."""
+"""Recognises that memory ran out, in the words of each library, and raises one error that names the size that fits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from impasto.core.errors import OutOfMemory
 from impasto.core.frame import Frame
 
 BYTES_A_PIXEL = 139
-"""What a frame takes from samples to samples in small tiles: measured for `impasto.server.worker.memory_budget`."""
+"""Memory that a frame takes for each pixel when it is painted in small tiles, as measured for
+`impasto.server.worker.memory_budget`."""
 SMALLEST_TILE_BYTES = 64 << 20
-"""What the network takes for one of the smallest tiles, and the libraries besides."""
+"""Memory of the libraries, and of the network for one of the smallest tiles."""
 SPARE = 0.6
-"""The part of the rest that a frame is advised to take: where memory ran out once, what is free lies in pieces."""
+"""The part of the free memory that the advised frame takes. The rest is a margin: free memory is in fragments."""
 CLEARLY_LESS = 0.75
-"""Of a size that did not fit, where the sum says that it should have: memory lies in pieces."""
+"""The advised size is at most this part of the size that did not fit, even where the sum says more would fit."""
 
-# Of torch's allocator, and of oneDNN, which says the same of what it cannot do; that goes on with ' descriptor'.
+# Of torch's allocator, of oneDNN, of C++ and of Metal. oneDNN uses the same words, followed by ' descriptor', for
+# operations that it does not support.
 _TEXTS = re.compile(
     r"DefaultCPUAllocator|could not (create|execute) a primitive(?! descriptor)|std::bad_alloc|MPS .* out of memory"
 )
@@ -50,11 +52,12 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _TEXTS.search(str(error)) is not None
 
 
-def says_shortage(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Concatenate[S, Frame, P], R]:
-    """Make a method that renders a frame raise OutOfMemory, with the size that fits, in whatever words it is said."""
+def raises_out_of_memory(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Concatenate[S, Frame, P], R]:
+    """Wrap a method that renders a frame: where a library says that memory ran out, it raises our OutOfMemory."""
 
     @functools.wraps(render)
     def rendering(self: S, frame: Frame, /, *args: P.args, **options: P.kwargs) -> R:
+        room = own_room_bytes()
         try:
             return render(self, frame, *args, **options)
         except OutOfMemory as error:
@@ -64,36 +67,44 @@ def says_shortage(render: Callable[Concatenate[S, Frame, P], R]) -> Callable[Con
                 raise
             where = f"expected memory for a frame of {frame.width}x{frame.height} on {self.device}, there is too little"
         # Outside the handlers: a traceback holds the frame's arrays, which would count as taken.
-        raise OutOfMemory(f"{where}; {advice(frame.width, frame.height)}")
+        raise OutOfMemory(f"{where}; {advice(frame.width, frame.height, room)}")
 
     return rendering
 
 
-def advice(width: int, height: int) -> str:
-    """What would fit in the place of a frame that did not, and what else to do."""
-    pixels = width * height
-    fits = min(CLEARLY_LESS * pixels, max(0, SPARE * (room_bytes() - SMALLEST_TILE_BYTES)) / BYTES_A_PIXEL)
-    return f"about {fits / 1e6:.1f} megapixels would fit, or close other programs, or use a smaller style"
+def advice(width: int, height: int, own_room: int | None) -> str:
+    """What would fit in the place of a frame that did not, and what else to do.
+
+    `own_room` is what the process had left by its own limit before that frame: afterwards allocators keep what they
+    took. None for no limit.
+    """
+    room = min(machine_room_bytes(), sys.maxsize if own_room is None else own_room)
+    fits = min(CLEARLY_LESS * width * height, max(0, SPARE * (room - SMALLEST_TILE_BYTES)) / BYTES_A_PIXEL)
+    size = f"about {fits / 1e6:.1f} megapixels would fit" if fits >= 5e4 else "no frame is sure to fit"
+    return f"{size}, or close other programs, or use a smaller style"
 
 
-def room_bytes() -> int:
-    """Bytes that this process may still take, by the machine and by its own limit; very many where both are unknown."""
-    rooms = [sys.maxsize]
+def machine_room_bytes() -> int:
+    """Bytes that the machine leaves; very many where that is not known."""
     try:
         with open("/proc/meminfo", encoding="ascii") as stream:
             words = stream.read().split()
-        rooms.append(int(words[words.index("MemAvailable:") + 1]) * 1024)
+        return int(words[words.index("MemAvailable:") + 1]) * 1024
     except (OSError, ValueError, IndexError):
-        pass
+        return sys.maxsize
+
+
+def own_room_bytes() -> int:
+    """Bytes that this process may still take by its own limit (`ulimit -v`); very many where there is none."""
     if sys.platform == "win32":
-        return min(rooms)
+        return sys.maxsize
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY:
-        try:
-            with open("/proc/self/statm", encoding="ascii") as stream:
-                rooms.append(max(0, limit - int(stream.read().split()[0]) * resource.getpagesize()))
-        except (OSError, ValueError, IndexError):
-            pass
-    return min(rooms)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return max(0, limit - int(stream.read().split()[0]) * resource.getpagesize())
+    except (OSError, ValueError, IndexError):
+        return sys.maxsize

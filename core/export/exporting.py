@@ -14,7 +14,7 @@ from impasto.core.export.parity import TOLERANCE, largest_difference
 from impasto.core.export.picture_net import PictureNet, picture_net
 from impasto.core.frame import Samples
 from impasto.core.media.commit import committed, make_folder
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 
 
 class Backend(Protocol):

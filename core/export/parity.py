@@ -12,7 +12,7 @@ from impasto.core.frame import Frame, Part, Samples, Window, find_layer
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.guides import Guide
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 
 TOLERANCE = 1e-3
 """A quarter of a step of 8 bits. Measured differences are near 1e-6, so one near this is a fault."""

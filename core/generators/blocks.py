@@ -1,6 +1,6 @@
 """The building blocks of generators, in the form that trains and the form that renders.
 
-Every convolution pads by repeating the edge, so that no rim of zeros ever reaches the picture.
+Every convolution pads by repeating the edge, because zeros around the picture would show at its rim.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 @runtime_checkable
 class Foldable(Protocol):
-    """A block that renders in another form than it trains."""
+    """A block that has a simpler form for rendering than for training."""
 
     def fold(self, code: Tensor | None = None) -> nn.Module:
         """The same function for one style code."""
@@ -27,10 +27,9 @@ class Foldable(Protocol):
 class RepConv(nn.Module):
     """A 3x3 convolution that trains as 3x3 + 1x1 + identity and always computes as one 3x3.
 
-    The three branches are summed into one kernel before each use (exact, since nothing nonlinear
-    stands between them; after RepVGG, Ding et al. 2021, arXiv:2101.03697, without its batch norm).
-    With `code_width`, a style code scales and shifts the output channels; `fold` bakes that in
-    too. `relu` false leaves the sum as it is (heads).
+    The three branches are summed into one kernel before each use. That is exact, since all three are linear
+    (RepVGG, Ding et al. 2021, arXiv:2101.03697, here without batch norm). With `code_width`, a style code scales and
+    shifts the output channels; `fold` works that into the weights too. Heads set `relu` to False.
     """
 
     def __init__(self, inputs: int, outputs: int, *, code_width: int = 0, relu: bool = True) -> None:
@@ -41,8 +40,8 @@ class RepConv(nn.Module):
         self.modulation = new_modulation(code_width, outputs)
         self.identity = inputs == outputs
         self.relu = relu
-        # Beside an identity branch the learned branches start small: without norms, a deep chain
-        # of full-strength blocks explodes in the first steps.
+        # Beside an identity branch the learned branches start small. Without normalisation, a deep chain of blocks at
+        # full strength diverges in the first steps.
         scale = 0.25 if self.identity else 0.7
         nn.init.kaiming_normal_(self.kernel, nonlinearity="relu")
         nn.init.normal_(self.point, std=0.02)
@@ -50,7 +49,7 @@ class RepConv(nn.Module):
             self.kernel.mul_(scale)
 
     def merged(self) -> Tensor:
-        """The one 3x3 kernel that the branches amount to, (outputs, inputs, 3, 3)."""
+        """The sum of the branches as one 3x3 kernel, (outputs, inputs, 3, 3)."""
         centre: Tensor = self.point
         if self.identity:
             centre = centre + torch.eye(centre.shape[0], dtype=centre.dtype, device=centre.device)
@@ -72,7 +71,7 @@ class RepConv(nn.Module):
 
 
 def new_modulation(code_width: int, outputs: int) -> nn.Linear | None:
-    """What turns a style code into a scale and a shift for every output channel; None where there are no codes."""
+    """The layer that makes a scale and a shift for every output channel from a style code; None without codes."""
     if not code_width:
         return None
     modulation = nn.Linear(code_width, 2 * outputs)
@@ -82,7 +81,7 @@ def new_modulation(code_width: int, outputs: int) -> nn.Linear | None:
 
 
 def modulated(y: Tensor, modulation: nn.Linear | None, code: Tensor | None) -> Tensor:
-    """What a convolution answered, scaled and shifted by the style code: one code, or one for each picture."""
+    """The output of a convolution, scaled and shifted by the style code: one code, or one for each picture."""
     if modulation is None:
         return y
     scale, shift = modulation(code)[..., None, None].chunk(2, dim=1)
@@ -91,7 +90,7 @@ def modulated(y: Tensor, modulation: nn.Linear | None, code: Tensor | None) -> T
 
 
 def with_code(kernel: Tensor, bias: Tensor, modulation: nn.Linear | None, code: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Weights and bias of a convolution with a style code baked in, float64."""
+    """Weights and bias, float64, of a convolution whose output a style code scales and shifts."""
     kernel, bias = kernel.double(), bias.double()
     if modulation is None:
         return kernel, bias
@@ -100,7 +99,7 @@ def with_code(kernel: Tensor, bias: Tensor, modulation: nn.Linear | None, code: 
 
 
 def folded_copy(net: Net, code: Tensor | None) -> Net:
-    """A copy of a network for rendering, every block replaced by what it folds to for a style code."""
+    """A copy of a network for rendering, with every block in its folded form for this style code."""
     folded = copy.deepcopy(net).eval()
     for module in list(folded.modules()):
         for name, child in module.named_children():
@@ -110,7 +109,7 @@ def folded_copy(net: Net, code: Tensor | None) -> Net:
 
 
 class FoldedConv(nn.Module):
-    """What a `RepConv` becomes for rendering: one 3x3, edge padding, and perhaps a ReLU."""
+    """The form of a `RepConv` for rendering: edge padding, one 3x3 convolution, and a ReLU where `relu` is set."""
 
     def __init__(self, inputs: int, outputs: int, *, relu: bool) -> None:
         super().__init__()
@@ -131,8 +130,8 @@ def padded(x: Tensor) -> Tensor:
 def edge_padded(x: Tensor) -> Tensor:
     """One pixel of repeated edge on every side of (N, C, H, W), channels last whatever `x` is.
 
-    torch's own padding answers planes first on CUDA, so that every convolution would turn its picture
-    over before it begins. The same values. Unmeasured on a GPU.
+    On CUDA, torch's own padding returns memory in planes, and every convolution would first have to copy it into
+    channels last. The values are the same. Not measured on a GPU.
     """
     count, channels, height, width = x.shape
     padded = torch.empty(
@@ -145,7 +144,7 @@ def edge_padded(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """x + two 3x3 convolutions: more depth for a teacher, at twice the cost of a `RepConv`."""
+    """x plus two 3x3 convolutions of it: a deeper block for teachers, at twice the cost of a `RepConv`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -164,8 +163,8 @@ class ResidualBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Every position sees every other one (SAGAN, Zhang et al. 2018, arXiv:1805.08318).
 
-    Global: a result depends on the whole picture, so tiles differ from the full frame. For
-    teachers that are distilled, never for a style that ships.
+    Every result depends on the whole picture, so tiles differ from the full frame. It is meant for teachers that are
+    distilled, never for a style that ships.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,9 +1,9 @@
-"""Generators as they render: in cells of `shuffle` x `shuffle` pixels, without a pixel shuffle.
+"""The form in which generators render: in cells of `shuffle` x `shuffle` pixels, without a pixel shuffle.
 
-A picture in rows is a picture in cells after one copy: each cell holds its pixels one after the other, each pixel its
-planes. The first and the last convolution of a network have their channels put in that order once, so that
-nothing is shuffled per frame. What can be worked out before is folded into the weights. The maps that come out are
-in cells too, and hold the gain less 1: bfloat16 has eight bits of precision, and near zero they all serve the change.
+One copy turns a picture from rows into cells. A cell holds its pixels one after the other, and each pixel its planes.
+The channels of the first and the last convolution are put into that order once, so that no frame needs a shuffle.
+Fixed steps before and after are worked into the weights. The maps that come out are in cells too. They hold the gain
+minus 1, because bfloat16 has eight bits of precision, and near zero all of them describe the change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from impasto.core.generators.unet import UNet
 def to_cells(picture: Tensor, side: int) -> Tensor:
     """A picture (H, W, C) in cells: (1, side * side * C, H / side, W / side), channels last in memory.
 
-    Height and width are multiples of `side`. A channel's number counts row, column and plane within its cell.
+    Height and width are multiples of `side`. Channels are numbered by row, column and plane within the cell.
     """
     height, width, planes = picture.shape
     cells = picture.reshape(height // side, side, width // side, side, planes).permute(0, 2, 1, 3, 4)
@@ -61,7 +61,7 @@ def output_order(side: int) -> list[int]:
 
 
 def bare_conv(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A 3x3 convolution that pads nothing, with these weights."""
+    """A 3x3 convolution without padding, with these weights."""
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, bias=bias is not None)
     with torch.no_grad():
         conv.weight.copy_(weight)
@@ -103,8 +103,8 @@ class PackedUNet(nn.Module):
 class PackedResUNet(nn.Module):
     """A folded `ResUNet` in cells; see `pack`.
 
-    The step around zero (2x - 1) is folded into the weights, which repeated edges allow. The last convolution over
-    features and picture side by side is two that are added, so that nothing is put side by side.
+    The scaling around zero (2x - 1) is worked into the weights, which is exact because the padding repeats edges. The
+    last convolution, over features and picture joined, becomes two whose results are added, so that nothing is joined.
     """
 
     def __init__(self, net: ResUNet) -> None:
@@ -143,7 +143,7 @@ PACKED: dict[type[UNet], Callable[..., nn.Module]] = {UNet: PackedUNet, ResUNet:
 def pack(net: UNet) -> nn.Module:
     """A folded network as the engine runs it: cells (1, side * side * planes, h, w) in, maps in cells out.
 
-    `to_cells` makes the cells of a picture, `apply_maps` and `full_maps` read the maps. The same function as the
-    network's own, within 1e-5 in float32.
+    `to_cells` makes the cells of a picture; `apply_maps` and `full_maps` read the maps. The result is that of the
+    network itself, within 1e-5 in float32.
     """
     return PACKED[type(net)](net).eval().requires_grad_(False)

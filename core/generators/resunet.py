@@ -3,9 +3,9 @@
     picture, guides → pixel_unshuffle(2) → 3x3 → 3x3 stride 2 → 3x3 stride 2 → residual blocks at 1/8
     → up, skip joined, 3x3 → up, skip joined, 3x3 → residual block → input joined, 3x3 → gain and bias
 
-The same contract as `UNet`: no statistics of the picture, gain and bias per full-resolution sample. It
-starts as an ordinary random network around the identity and not as a smooth one, keeps a linear trunk
-and sees cells of 2 pixels, so that it learns strokes in a tenth of the steps.
+It keeps the contract of `UNet`: no statistics of the picture, a gain and a bias for every sample at full resolution. It
+starts from random weights near the identity, without the smooth filters of `UNet`. Its trunk is linear, and its cells
+have 2 pixels. With these it learns strokes in a tenth of the steps.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from impasto.core.generators.blocks import folded_copy, modulated, new_modulatio
 from impasto.core.generators.unet import UNet, UNetConfig
 
 LEAK = 0.1
-"""Slope of every activation below zero."""
+"""The slope of every activation below zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResUNetConfig(UNetConfig):
-    """Every choice: `widths` at 1/2, 1/4 and 1/8, and in `blocks` how many residual blocks stand at 1/8 (last)."""
+    """Every choice: `widths` are the channels at 1/2, 1/4 and 1/8, the last of `blocks` the residual blocks at 1/8."""
 
     shuffle: int = 2
     widths: tuple[int, ...] = (24, 40, 64)
@@ -39,7 +39,7 @@ class ResUNetConfig(UNetConfig):
 
     @property
     def radius(self) -> int:
-        """How far, in pixels, a result can depend on the picture; an upper bound."""
+        """An upper bound, in pixels, of the distance over which a result can depend on the picture."""
         down = 3 + 2 + 4
         bottleneck = 2 * 8 * self.blocks[-1]
         up = (4 + 4) + (2 + 2)
@@ -59,7 +59,7 @@ class ResUNet(UNet):
     config: ResUNetConfig
 
     def __init__(self, config: ResUNetConfig) -> None:
-        nn.Module.__init__(self)  # the layers of a UNet are not wanted
+        nn.Module.__init__(self)  # not of UNet, whose layers are others
         self.config = config
         width = config.code_width
         self.codes = nn.Parameter(torch.randn(config.styles, width)) if config.styles else None
@@ -79,7 +79,7 @@ class ResUNet(UNet):
             self.last.bias[:12] = 1.0
 
     def levels(self, seen: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """The features of a picture behind the unshuffle on the way down, at 1/2, 1/4 and 1/8."""
+        """The features of an unshuffled picture on the way down, at 1/2, 1/4 and 1/8."""
         upper = leaky(self.first(seen, code), inplace=True)
         return upper, *self.lower_levels(upper, code)
 
@@ -109,21 +109,21 @@ class ResUNet(UNet):
         return finished
 
     def fold(self, code: Tensor | None = None) -> ResUNet:
-        """A copy for rendering: the style code (or blend of codes) baked in, skips joined where they are coarse."""
+        """A copy for rendering: the style code (or blend of codes) is in the weights, and coarse halves stay coarse."""
         if code is None and self.codes is not None:
             code = self.codes[:1]
         return folded_copy(self, code)
 
 
 def unshuffled(picture: Tensor) -> Tensor:
-    """A picture in [0, 1] as the first layer sees it: around zero, each 2x2 cell as channels."""
+    """The input of the first layer for a picture in [0, 1]: scaled to [-1, 1], each 2x2 cell as channels."""
     return F.pixel_unshuffle(picture * 2 - 1, 2)
 
 
 class EdgeConv(nn.Conv2d):
     """A 3x3 convolution that repeats the picture's edge, with weights for leaky activations.
 
-    With a `code_width` its answer is scaled and shifted by the style code, where the network holds several styles.
+    With a `code_width`, the style code scales and shifts its output, in networks that hold several styles.
     """
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, code_width: int = 0) -> None:
@@ -149,14 +149,14 @@ class EdgeConv(nn.Conv2d):
 
 
 class PreActivated(nn.Module):
-    """x plus two 3x3 convolutions, each behind its activation, so that the trunk stays linear."""
+    """x plus two 3x3 convolutions of it. Activations come before the convolutions, so that the trunk stays linear."""
 
     def __init__(self, channels: int, code_width: int = 0) -> None:
         super().__init__()
         self.first = EdgeConv(channels, channels, code_width=code_width)
         self.second = EdgeConv(channels, channels, code_width=code_width)
         with torch.no_grad():
-            self.second.weight.mul_(0.2)  # small but not zero: zero makes the first steps of Adam explode
+            self.second.weight.mul_(0.2)  # small and not zero: with zero, the first steps of Adam diverge
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
         change: Tensor = self.second(leaky(self.first(leaky(x), code), inplace=True), code)
@@ -164,7 +164,7 @@ class PreActivated(nn.Module):
 
 
 class UpBlock(EdgeConv):
-    """A convolution over the coarser level, every cell of it as four, and the skip beside it."""
+    """A convolution over the skip connection, joined with the coarser level at twice its size."""
 
     def __init__(self, coarse: int, fine: int, code_width: int = 0) -> None:
         super().__init__(coarse + fine, fine, code_width=code_width)
@@ -175,7 +175,7 @@ class UpBlock(EdgeConv):
 
     @torch.no_grad()
     def fold(self, code: Tensor | None = None) -> nn.Module:
-        """The same function for one style code, with the coarse half worked out where it is coarse."""
+        """The same function for one style code. The coarse half is computed at the coarse level."""
         assert self.bias is not None
         kernel, bias = with_code(self.weight, self.bias, self.modulation, code)
         coarse, fine = kernel.split((self.coarse, kernel.shape[1] - self.coarse), dim=1)
@@ -188,9 +188,9 @@ class UpBlock(EdgeConv):
 
 
 class FoldedUpBlock(nn.Module):
-    """What a `UpBlock` becomes for rendering: a transposed convolution of the coarse level, plus one of the skip.
+    """The form of an `UpBlock` for rendering: a transposed convolution of the coarse level, plus one of the skip.
 
-    Four taps instead of nine for every sample, and nothing is doubled or put side by side.
+    It takes four taps instead of nine for every sample of the coarse level, and enlarges and joins nothing.
     """
 
     def __init__(self, coarse: int, fine: int) -> None:
@@ -205,16 +205,16 @@ class FoldedUpBlock(nn.Module):
 
 
 def doubling(kernel: Tensor) -> Tensor:
-    """Taps in rows (…, 3, n) on doubled samples as taps (…, 4, n) of a transposed convolution of stride 2."""
+    """Three taps on repeated samples, (…, 3, n), as four taps of a transposed convolution of stride 2, (…, 4, n)."""
     above, middle, below = kernel.unbind(-2)
     return torch.stack((below, middle + below, above + middle, above), dim=-2)
 
 
 def leaky(x: Tensor, *, inplace: bool = False) -> Tensor:
-    """The activation between all layers; in place for what nobody else looks at."""
+    """The activation between all layers; `inplace` where nothing else reads `x`."""
     return F.leaky_relu(x, LEAK, inplace=inplace)
 
 
 def doubled(x: Tensor) -> Tensor:
-    """Every cell as four."""
+    """The picture at twice the size: every sample becomes four."""
     return F.interpolate(x, scale_factor=2, mode="nearest")

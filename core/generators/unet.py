@@ -3,7 +3,7 @@
     picture, guides → pixel_unshuffle(s) → stem → blocks at 1/s → 2x2 down → blocks at 1/2s → 1x1 up
     and pixel_shuffle, skip added → blocks → head → gain and bias per full-resolution sample
 
-The styled picture is `gain * picture + bias`. There are no statistics of the picture anywhere, so
+The styled picture is `gain * picture + bias`. No layer uses statistics of the picture, so
 each result sample depends on its neighbourhood alone, within `radius`.
 """
 
@@ -24,13 +24,13 @@ from impasto.core.generators.blocks import RepConv, ResidualBlock, SelfAttention
 
 @dataclass(frozen=True, slots=True)
 class UNetConfig:
-    """Every choice of a U-Net; what a style's card records under generator.config.
+    """Every choice of a U-Net. A style's card holds them under generator.config.
 
-    `shuffle` is the space-to-depth factor in front; `widths` the channels at 1/shuffle, 1/(2
-    shuffle), …; `blocks` the 3x3 blocks of each level (encoder side = decoder side; the last
-    number is the bottleneck). `refine` adds that many channels at full resolution. `guides` counts
-    further input channels. `styles` is how many styles the network holds by codes of length
-    `code_width` (0: one style, no codes). `residual` and `attention` are for teachers: see blocks.
+    `shuffle` is the side of the cells of the pixel-unshuffle. `widths` are the channels at 1/shuffle, 1/(2 shuffle), …
+    `blocks` counts the 3x3 blocks of each level, the same on the encoder's and the decoder's side; the last number is
+    that of the bottleneck. `refine` adds so many channels at full resolution. `guides` counts further input channels.
+    `styles` counts the styles that the network holds, each with a code of length `code_width` (0: one style, no code).
+    `residual` and `attention` are for teachers; see `blocks`.
     """
 
     shuffle: int = 4
@@ -45,20 +45,20 @@ class UNetConfig:
 
     @property
     def stride(self) -> int:
-        """Pixels that height and width must be a multiple of, and on which tiles must start."""
+        """Height and width must be multiples of this many pixels, and tiles must start at multiples of it."""
         return self.shuffle << (len(self.widths) - 1)
 
     @property
     def tileable(self) -> bool:
-        """Whether a tile with its halo equals the full frame; attention sees everything."""
+        """Whether a tile with its halo equals the full frame. Not with attention, which sees the whole picture."""
         return not self.attention
 
     @property
     def radius(self) -> int:
-        """How far, in pixels, a result can depend on the picture; an upper bound."""
+        """An upper bound, in pixels, of the distance over which a result can depend on the picture."""
         convs_per_block = 2 if self.residual else 1
         cell = self.shuffle
-        reach = 2 * cell - 1  # the stem sees its own cell and the next
+        reach = 2 * cell - 1  # the stem sees its own cell and the next one
         for level, count in enumerate(self.blocks):
             sides = 1 if level == len(self.blocks) - 1 else 2
             reach += sides * count * convs_per_block * cell * 2**level
@@ -68,7 +68,7 @@ class UNetConfig:
 
     @property
     def halo(self) -> int:
-        """The radius, rounded up to the stride: what a tile needs around it."""
+        """The pixels that a tile needs around it: the radius, rounded up to the stride."""
         return math.ceil(self.radius / self.stride) * self.stride
 
     def as_dict(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class UNet(nn.Module):
         return bias + x
 
     def fold(self, code: Tensor | None = None) -> UNet:
-        """A copy for rendering: one plain 3x3 per block, the style code (or blend of codes) baked in."""
+        """A copy for rendering: each block is one plain 3x3, with the style code (or blend of codes) in its weights."""
         if code is None and self.codes is not None:
             code = self.codes[:1]
         return folded_copy(self, code)
@@ -166,10 +166,10 @@ class UNet(nn.Module):
 def start_smooth(net: UNet) -> None:
     """Start as the identity (gain 1, bias 0) with filters that do not shimmer when the plate moves.
 
-    An unshuffle network of ordinary random weights gives each pixel of a cell its own function and
-    flickers on every slow pan. So the stem starts as windowed waves over its whole support, downs
-    as averages, ups and head with the same weights for every pixel of a cell (ICNR, Aitken et al.
-    2017, arXiv:1707.02937). It is a prior: training may leave it.
+    With ordinary random weights, each pixel of a cell has a function of its own, and the result flickers on every slow
+    pan. So the stem starts as windowed waves over its whole support, and the steps down start as averages. The steps up
+    and the head start with the same weights for every pixel of a cell (ICNR, Aitken et al. 2017, arXiv:1707.02937).
+    Training may move away from this start.
     """
     shuffle = net.config.shuffle
     outputs, inputs = net.stem.kernel.shape[:2]
@@ -208,12 +208,3 @@ def same_for_each_cell(weight: Tensor, cell: int) -> None:
     """Give the `cell` output channels that one pixel-shuffle spreads over a cell the same weights, in place."""
     groups = weight.view(-1, cell, *weight.shape[1:])
     groups.copy_(groups[:, :1].expand_as(groups).clone())
-
-
-def identity_unet(config: UNetConfig) -> UNet:
-    """A full-size network whose head answers gain 1 and bias 0 everywhere: the plate comes back as it went in."""
-    net = UNet(config)
-    with torch.no_grad():
-        net.head.kernel.zero_()
-        net.head.point.zero_()
-    return net

@@ -14,6 +14,9 @@ from impasto.core.keyframe_paint.patches import PatchSource, gathered, laid_piec
 
 SURE = 0.5
 """Confidence below which the paint of keys counts as missing."""
+SMALL = 9
+"""Side of the squares, in pixels of the compared size, that fit into whatever is filled: in smaller holes, as around a
+lid that closes, the network draws better than pieces."""
 GROWN = 2
 """Pixels, of the compared size, by which what is missing grows: pieces reach under the rim of the known paint."""
 LEAST = 0.001
@@ -35,7 +38,8 @@ def invented(
     whole = (painted.shape[0], painted.shape[1])
     size = compared_size(*whole)
     sure = np.zeros(size, np.float32) if carried is None else carried.confidence
-    missing = cv2.dilate((sure < SURE).astype(np.uint8), np.ones((2 * GROWN + 1, 2 * GROWN + 1), np.uint8)) > 0
+    holes = cv2.morphologyEx((sure < SURE).astype(np.uint8), cv2.MORPH_OPEN, np.ones((SMALL, SMALL), np.uint8))
+    missing = cv2.dilate(holes, np.ones((2 * GROWN + 1, 2 * GROWN + 1), np.uint8)) > 0
     sources = [key for key in keys if key.by_hand]
     if missing.mean() < LEAST or not sources:
         return painted, np.zeros(size, np.float32)

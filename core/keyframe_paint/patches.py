@@ -34,7 +34,7 @@ NEARER = 0.02
 """Cost, in squares of 1/255, of each pixel that a place lies away from where it is laid."""
 DRAWN = 14.0
 """Difference of the guides, in 1/255, from which smaller pieces are laid."""
-UNLIKE, NOTHING_LIKE = 24.0, 60.0
+UNLIKE, NOTHING_LIKE = 12.0, 32.0
 """Difference of the guides up to which a piece belongs, and from which it does not: there the network paints."""
 
 Mask = npt.NDArray[np.bool_]

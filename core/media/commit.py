@@ -2,7 +2,8 @@
 
 Temporary file in the same folder → checked write (the caller) → fsync → rename → fsync of the folder.
 
-The temporary name says which process of which machine writes it, so that what a killed one left behind is known.
+The temporary name says which process of which machine writes it and when that began, so that what a killed one left
+behind is known, also where another process has its number by now.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from functools import cache
 from pathlib import Path
 
 from impasto.core.errors import NoSpace, OutputError, OutputExists
+from impasto.core.media.held_folder import open_file
 
 _TEMPORARY = re.compile(
-    r"\.(?P<stem>.*)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,10})-[0-9a-f]{8}\.part(?P<extension>\.\w+|)"
+    r"\.(?P<stem>.*)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,10})(-(?P<begun>[0-9a-f]{8}))?-[0-9a-f]{8}\.part"
+    r"(?P<extension>\.\w+|)"
 )
 _LONGEST_STEM = 180
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,7 +53,8 @@ def temporary_beside(path: str) -> str:
     """A hidden, unique name in the same folder, with the extension kept, by which libraries choose the format."""
     folder, name = os.path.split(path)
     stem, extension = os.path.splitext(name)
-    own = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    begun = _begun(os.getpid())
+    own = "-".join([_host(), str(os.getpid()), *([begun] if begun else []), secrets.token_hex(4)])
     return os.path.join(folder, f".{stem[:_LONGEST_STEM]}.{own}.part{extension}")
 
 
@@ -71,8 +75,8 @@ def remove_abandoned(folder: str, belongs: Callable[[str], bool]) -> list[str]:
         made = _made_for(name)
         if made is None:
             continue
-        final, host, pid = made
-        if host != _host() or not belongs(final) or _lives(pid):
+        final, host, pid, begun = made
+        if host != _host() or not belongs(final) or _lives(pid, begun):
             continue
         path = os.path.join(folder, name)
         with contextlib.suppress(OSError):
@@ -81,15 +85,15 @@ def remove_abandoned(folder: str, belongs: Callable[[str], bool]) -> list[str]:
     return removed
 
 
-def _made_for(name: str) -> tuple[str, str, int] | None:
-    """The final name that a temporary file was to get, and the machine and process that wrote it."""
+def _made_for(name: str) -> tuple[str, str, int, str | None] | None:
+    """The final name that a temporary file was to get, and the machine, process and `_begun` of what wrote it."""
     found = _TEMPORARY.fullmatch(name)
     if found is None:
         return None
     final = found["stem"] + found["extension"]
     # A temporary file may have one of its own beside it, as exact integers in EXR do.
     inner = _made_for(final)
-    return inner if inner is not None else (final, found["host"], int(found["pid"]))
+    return inner if inner is not None else (final, found["host"], int(found["pid"]), found["begun"])
 
 
 @cache
@@ -102,7 +106,21 @@ def _host() -> str:
     return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()[:8]
 
 
-def _lives(pid: int) -> bool:
+def _begun(pid: int) -> str | None:
+    """Eight digits for the boot and the time in it at which a process began; None where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        facts = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return hashlib.sha256(f"{boot} {facts.rpartition(')')[2].split()[19]}".encode()).hexdigest()[:8]
+    except (OSError, IndexError):
+        return None
+
+
+def _lives(pid: int, begun: str | None) -> bool:
+    """Whether the process of this number is there, and is the one that began then, as far as that can be told."""
+    now = _begun(pid)
+    if begun is not None and now is not None and now != begun:
+        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -149,7 +167,7 @@ def publish(temporary: str, path: str, *, replace: bool) -> None:
 def refuse_if_full(temporary: str, path: str) -> None:
     """Raise NoSpace if the file system takes no more bytes; libraries that fail to write seldom say why."""
     try:
-        with open(temporary, "ab") as stream:
+        with open(temporary, "ab", opener=open_file) as stream:
             stream.write(b"\0" * (1 << 16))
             stream.flush()
             os.fsync(stream.fileno())
@@ -164,7 +182,7 @@ def require_room(temporary: str, path: str, size: int) -> None:
     """
     try:
         if hasattr(os, "posix_fallocate"):
-            with open(temporary, "wb") as stream:
+            with open(temporary, "wb", opener=open_file) as stream:
                 os.posix_fallocate(stream.fileno(), 0, size)
         elif shutil.disk_usage(os.path.dirname(temporary) or ".").free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -193,7 +211,7 @@ def _rename_unless_there(temporary: str, path: str) -> None:
 
 def _sync(path: str) -> None:
     # Windows syncs only what is open for writing; folders can be opened for reading alone.
-    descriptor = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY) if os.path.isdir(path) else open_file(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -16,6 +16,7 @@ import OpenEXR  # type: ignore[import-not-found]
 from impasto.core.errors import OutputError
 from impasto.core.frame import Part
 from impasto.core.media.commit import refuse_if_full, temporary_beside
+from impasto.core.media.held_folder import name_to_open
 
 _DTYPES = {"half": np.float16, "float": np.float32, "uint": np.uint32}
 
@@ -27,14 +28,18 @@ def restore_exact_samples(path: str, final: str, parts: list[Part]) -> None:
     """
     exact = temporary_beside(path)
     try:
-        with OpenEXR.File(path, separate_channels=True) as file:
+        with (
+            name_to_open(path) as source,
+            name_to_open(exact, write=True) as target,
+            OpenEXR.File(source, separate_channels=True) as file,
+        ):
             if len(file.parts) != len(parts):
                 raise OutputError(f"expected {len(parts)} parts in '{final}', found {len(file.parts)}; write it again")
             for stored, part in zip(file.parts, parts, strict=True):
                 for position, name in enumerate(part.channels):
                     samples = part.pixels[..., position].astype(_DTYPES[part.formats[position]])
                     stored.channels[name].pixels = np.ascontiguousarray(samples)
-            file.write(exact)
+            file.write(target)
         os.replace(exact, path)
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         if os.path.exists(exact):

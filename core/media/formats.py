@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
+from impasto.core.media.held_folder import open_file
 
 Notes = Literal["free", "software", "none"]
 """Where provenance goes: attributes of any name, the Software field as JSON, or nowhere."""
@@ -137,7 +138,7 @@ def sniff_format(path: str) -> PictureFormat:
 
 def _first_bytes(path: str) -> bytes:
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=open_file) as stream:
             head = stream.read(16)
     except FileNotFoundError:
         raise UnreadableMedia(f"expected a picture at '{path}', found no such file; check the path") from None

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from impasto.core.media.held_folder import open_file
+
 _LONGEST = 64 << 20
 """Bytes of one block beyond which the file is held to be damaged."""
 _EXIF = b"Exif\0\0"
@@ -37,7 +39,7 @@ class MetadataBlocks:
 
 def metadata_blocks(path: str, format_name: str) -> MetadataBlocks:
     """The blocks of a JPEG or PNG that stand before its pixels; empty for other formats and for damaged ones."""
-    with open(path, "rb") as stream, suppress(struct.error):
+    with open(path, "rb", opener=open_file) as stream, suppress(struct.error):
         if format_name == "jpeg":
             return _jpeg_blocks(stream)
         if format_name == "png":

@@ -32,6 +32,8 @@ class Encoding:
 class MovieContainer:
     """What a kind of movie file holds."""
 
+    muxer: str
+    """FFmpeg's name of it."""
     families: tuple[str, ...]
     """Codecs kept from the source, the default first."""
     audio: frozenset[str]
@@ -57,13 +59,19 @@ _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 _MP4_TEXT = frozenset({"mov_text"})
 CONTAINERS: Mapping[str, MovieContainer] = {
     ".mp4": MovieContainer(
-        ("h264", "hevc"), _MP4_AUDIO | {"opus", "flac"}, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
+        "mp4",
+        ("h264", "hevc"),
+        _MP4_AUDIO | {"opus", "flac"},
+        "aac",
+        options={"movflags": "+faststart"},
+        subtitles=_MP4_TEXT,
     ),
     ".m4v": MovieContainer(
-        ("h264", "hevc"), _MP4_AUDIO, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
+        "ipod", ("h264", "hevc"), _MP4_AUDIO, "aac", options={"movflags": "+faststart"}, subtitles=_MP4_TEXT
     ),
-    ".mov": MovieContainer(("h264", "hevc", "prores"), _MP4_AUDIO | _PCM, "aac", subtitles=_MP4_TEXT),
+    ".mov": MovieContainer("mov", ("h264", "hevc", "prores"), _MP4_AUDIO | _PCM, "aac", subtitles=_MP4_TEXT),
     ".mkv": MovieContainer(
+        "matroska",
         ("h264", "hevc", "ffv1", "prores"),
         _MP4_AUDIO | _PCM | {"opus", "vorbis", "flac", "dts", "truehd", "mp2"},
         "flac",
@@ -71,6 +79,7 @@ CONTAINERS: Mapping[str, MovieContainer] = {
         attachments=True,
     ),
     ".avi": MovieContainer(
+        "avi",
         ("mjpeg", "ffv1"),
         frozenset({"mp3", "ac3", "mp2", "pcm_s16le", "pcm_u8"}),
         "pcm_s16le",
@@ -79,7 +88,12 @@ CONTAINERS: Mapping[str, MovieContainer] = {
         timed=False,
     ),
     ".webm": MovieContainer(
-        ("vp9",), frozenset({"opus", "vorbis"}), "libopus", alpha="unassociated", subtitles=frozenset({"webvtt"})
+        "webm",
+        ("vp9",),
+        frozenset({"opus", "vorbis"}),
+        "libopus",
+        alpha="unassociated",
+        subtitles=frozenset({"webvtt"}),
     ),
 }
 

@@ -9,6 +9,7 @@ from typing import Final, cast
 import av
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
+from impasto.core.media.held_folder import open_file
 
 _MOVIE_DEMUXERS: Final = ("mov", "matroska", "avi", "mxf", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg")
 """Containers that hold their pictures themselves. Not in it: playlists and lists of files (concat, hls, dash, sdp),
@@ -35,7 +36,7 @@ def open_container(path: str) -> av.container.InputContainer:
     if os.name != "posix":  # elsewhere file numbers of Python mean nothing to FFmpeg
         return _with_pictures(path, path, {**rules, "protocol_whitelist": "file"})
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_file(path, os.O_RDONLY)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from impasto.core.media.held_folder import open_file
 from impasto.core.media.movie_container import open_container, stream_of
 
 _INDEX_LIMIT_BYTES = 2 << 30
@@ -140,7 +141,7 @@ def _gaps(times: npt.NDArray[np.int64], time_base: Fraction) -> tuple[str, ...]:
 
 def _matroska_bytes_missing(path: str) -> int:
     """How many bytes of the segment of a Matroska or WebM file are not there (RFC 8794, section 4; RFC 9559)."""
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=open_file) as stream:
         if stream.read(4) != b"\x1a\x45\xdf\xa3":
             return 0
         header = _ebml_size(stream)

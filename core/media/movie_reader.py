@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,6 +14,7 @@ import numpy as np
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
+from impasto.core.media.held_folder import open_file, real_path
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import colour_codes, colour_space_of, facts_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
@@ -210,7 +210,7 @@ class FrameConverter:
     """Decoded frames -> Frames, with the colour, aspect and timecode that the movie states."""
 
     def __init__(self, path: str, facts: MovieFacts, first: av.VideoFrame, stream: StreamFacts) -> None:
-        self._source = path if "://" in path else os.path.abspath(path)
+        self._source = path if "://" in path else real_path(path)
         self._facts = facts
         self._rate = stream.rate
         self._aspect = stream.pixel_aspect
@@ -333,7 +333,7 @@ def _shown_times(path: str, first: av.VideoFrame, *, needed: bool) -> FrameTimes
 
 def _require_file(path: str) -> None:
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=open_file) as stream:
             empty = not stream.read(1)
     except FileNotFoundError:
         raise UnreadableMedia(f"expected a movie at '{path}', found no such file; check the path") from None

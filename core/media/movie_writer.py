@@ -24,6 +24,7 @@ from impasto.core.media.commit import (
     temporary_beside,
 )
 from impasto.core.media.flatten import flatten, flattened_away, quantise
+from impasto.core.media.held_folder import name_to_open
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
@@ -76,6 +77,7 @@ class MovieWriter:
         folder, name = os.path.split(path)
         remove_abandoned(folder, lambda final: final == name)
         self._temporary = temporary_beside(path)
+        self._files = contextlib.ExitStack()
         self._open: _OpenMovie | None = None
         self._partial: str | None = None
         self._notes: tuple[str, ...] = ()
@@ -98,7 +100,8 @@ class MovieWriter:
         """Encode one frame; frames come in ascending order. Raises OutputError, NoSpace, UsageError."""
         try:
             if self._open is None:
-                self._open = _OpenMovie(self._temporary, self._path, self._shot, frame, self._speed)
+                name = self._files.enter_context(name_to_open(self._temporary, write=True))
+                self._open = _OpenMovie(name, self._path, self._shot, frame, self._speed)
                 self._notes = self._open.notes
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
@@ -126,6 +129,7 @@ class MovieWriter:
                 raise self._failure(failure) from failure
         finally:
             self._open = None
+            self._files.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
 
@@ -164,7 +168,7 @@ class _OpenMovie:
         self._delay = 0
         """Units of the time base after which the first picture is shown."""
         self._last = first.number - 1
-        self._output = av.open(temporary, "w", options=dict(self._kind.options))
+        self._output = av.open(temporary, "w", format=self._kind.muxer, options=dict(self._kind.options))
         try:
             self._stream = self._add_video(first)
             self._sound = self._add_sound()
@@ -383,7 +387,7 @@ def _check_written(temporary: str, final: str, written: int) -> None:
     """Count the packets of the finished movie: a full disk does not make every muxer fail."""
     found = 0
     try:
-        with av.open(temporary, "r") as container:
+        with name_to_open(temporary) as name, av.open(name, "r") as container:
             stream = container.streams.video[0]
             found = sum(1 for packet in container.demux(stream) if packet.size)
     except (av.FFmpegError, IndexError) as error:

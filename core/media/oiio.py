@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import OpenImageIO as oiio
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import Attribute
+from impasto.core.media.held_folder import name_to_open
 
 MAX_SIDE = 65536
 """Pixels along one side of a data or display window that are still taken seriously."""
@@ -77,11 +80,26 @@ def reason(source: _Failing | None = None) -> str:
     return said.rstrip(".").replace("EXR_ERR_", "")
 
 
-def open_input(path: str, config: oiio.ImageSpec | None = None) -> oiio.ImageInput:
+@contextmanager
+def open_input(path: str, config: oiio.ImageSpec | None = None) -> Iterator[oiio.ImageInput]:
     """An opened picture. UnreadableMedia where OpenImageIO fails, whichever way it fails."""
+    # The name must hold as long as the picture is open: some readers open it again.
+    with ExitStack() as stack:
+        try:
+            name = stack.enter_context(name_to_open(path))
+        except OSError as error:
+            raise UnreadableMedia(
+                f"expected to read '{path}', got '{error.strerror}'; check its permissions"
+            ) from error
+        opened = _opened(path, name, config)
+        stack.callback(opened.close)
+        yield opened
+
+
+def _opened(path: str, name: str, config: oiio.ImageSpec | None) -> oiio.ImageInput:
     set_limits()
     try:
-        opened = oiio.ImageInput.open(path, config) if config is not None else oiio.ImageInput.open(path)
+        opened = oiio.ImageInput.open(name, config) if config is not None else oiio.ImageInput.open(name)
     except (RuntimeError, UnicodeDecodeError, MemoryError) as error:
         raise UnreadableMedia(f"expected a sound picture in '{path}', got a damaged one; render it again") from error
     if opened is None:

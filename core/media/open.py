@@ -57,9 +57,9 @@ def open_reader(
         from impasto.core.media.movie_reader import MovieReader
 
         return MovieReader(path, frames)
-    from impasto.core.media.sequence import PictureReader
+    from impasto.core.media.sequence import SequenceReader
 
-    return PictureReader(path if files is None else files, frames, layer, rate)
+    return SequenceReader(path if files is None else files, frames, layer, rate)
 
 
 def open_writer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,6 +16,7 @@ from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window
 from impasto.core.media.formats import PictureFormat, sniff_format
 from impasto.core.media.frame_rate import NAME as RATE
 from impasto.core.media.frame_rate import NOTE, rate_attribute, stated_rate
+from impasto.core.media.held_folder import real_path
 from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
 from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
 from impasto.core.media.stated_space import PROFILE, stated_colour_space
@@ -60,13 +60,10 @@ class PictureHeader:
 def read_header(path: str) -> PictureHeader:
     """Display window, frame rate and provenance of a picture, without its pixels; errors as `read_picture`."""
     kind = sniff_format(path)
-    opened = open_input(path)
-    try:
+    with open_input(path) as opened:
         spec = opened.spec()
         _check_spec(spec, path, kind)
         attributes = _attributes_of(spec)
-    finally:
-        opened.close()
     window = Window(spec.full_x, spec.full_y, spec.full_width, spec.full_height)
     notes = _notes_in(attributes)
     return PictureHeader(window, stated_rate(attributes, notes), _without_rate(notes))
@@ -117,7 +114,7 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         alpha_kind=AlphaKind.NONE if chosen.alpha is None else alpha_kinds[chosen.part],
         number=number,
         timecode=words_to_timecode(words.value) if words is not None and words.type == "timecode" else None,
-        source=os.path.abspath(path),
+        source=real_path(path),
         provenance=_without_rate(notes),
         notes=(*damaged, *filter(None, [stated.note])),
     )
@@ -132,11 +129,8 @@ def _opened_and_read(path: str, kind: PictureFormat) -> tuple[tuple[Part, ...], 
     config = oiio.ImageSpec()
     # Straight alpha must stay straight: OpenImageIO would premultiply in the file's own bit depth.
     config.attribute("oiio:UnassociatedAlpha", 1)
-    opened = open_input(path, config)
-    try:
+    with open_input(path, config) as opened:
         return _read_parts(opened, path, kind)
-    finally:
-        opened.close()
 
 
 def _read_parts(

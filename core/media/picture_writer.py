@@ -11,14 +11,15 @@ from fractions import Fraction
 import numpy as np
 import OpenImageIO as oiio
 
-from impasto.core.errors import OutputError, UnsupportedMedia
+from impasto.core.errors import MediaError, OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
 from impasto.core.media.commit import refuse_if_full, require_room
 from impasto.core.media.flatten import flatten, flattened_away, quantise, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
+from impasto.core.media.held_folder import name_to_open
 from impasto.core.media.icc import profile_for, space_of_profile
-from impasto.core.media.oiio import reason, set_attribute, set_limits
+from impasto.core.media.oiio import open_input, reason, set_attribute, set_limits
 from impasto.core.media.orientation import is_across, orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
 from impasto.core.media.stated_space import LOG_TRANSFERS, PROFILE
@@ -64,13 +65,12 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     if kind.name == "jpeg":
         require_room(path, final, sum(part.pixels.nbytes for part in parts) + (1 << 20))
     specs = [_spec_of(part, frame, kind) for part in parts]
+    with name_to_open(path, write=True) as name:
+        _write_parts(name, final, parts, specs)
     if kind.name == "openexr" and any("uint" in part.formats and len(set(part.formats)) > 1 for part in parts):
         from impasto.core.media.exact_exr import restore_exact_samples
 
-        _write_parts(path, final, parts, specs)
         restore_exact_samples(path, final, parts)
-    else:
-        _write_parts(path, final, parts, specs)
     held = _check_written(path, final, parts)
     lost = [] if _keeps_layers(frame, kind) else flattened_away(frame, kind.alpha)
     names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
@@ -275,7 +275,7 @@ def _is_nobodys(software: str) -> bool:
 
 
 def _write_parts(path: str, final: str, parts: list[Part], specs: list[oiio.ImageSpec]) -> None:
-    output = oiio.ImageOutput.create(path)
+    output = oiio.ImageOutput.create(final)
     if output is None:
         raise OutputError(f"expected to write '{final}', got: {reason()}; choose another format")
     declared = specs if output.format_name() == "openexr" else specs[:1]
@@ -307,17 +307,15 @@ def _check_written(path: str, final: str, parts: list[Part]) -> set[str]:
     Returns the names of the attributes that it holds.
     """
     held: set[str] = set()
-    opened = oiio.ImageInput.open(path)
-    said = "" if opened is not None else reason()
-    sound = opened is not None
-    if opened is not None:
-        try:
+    sound = True
+    try:
+        with open_input(path) as opened:
             for index, part in enumerate(parts):
                 sound = sound and opened.seek_subimage(index, 0) and _last_row_reads(opened, part.pixels)
                 held.update(each.name for each in opened.spec().extra_attribs)
             said = "" if sound else reason(opened)
-        finally:
-            opened.close()
+    except MediaError as error:
+        sound, said = False, str(error)
     if not sound:
         if os.path.exists(path):
             refuse_if_full(path, final)

@@ -24,7 +24,7 @@ Files = NumberedPath | str
 """Where frames are: a numbered path, or the path of one still."""
 
 
-class PictureReader:
+class SequenceReader:
     """A still or a sequence. Data windows may move from frame to frame; display windows must be of one size."""
 
     def __init__(

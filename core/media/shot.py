@@ -8,7 +8,6 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from impasto.core.errors import UsageError
 from impasto.core.frame import Frame
 
 ShotKind = Literal["still", "sequence", "movie", "stream"]
@@ -23,21 +22,6 @@ class FrameRange:
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and self.first <= number <= self.last
-
-    @classmethod
-    def parse(cls, text: str) -> FrameRange:
-        """'12', '10-20' or '-5-20' as a range; UsageError for anything else or a range that runs backwards."""
-        head, sep, tail = text[1:].partition("-")
-        try:
-            first = int(text[:1] + head)
-            last = int(tail) if sep else first
-        except ValueError:
-            raise UsageError(
-                f"expected frames as A-B or A, got '{text}'; give for example --frames 1001-1100"
-            ) from None
-        if last < first:
-            raise UsageError(f"expected the first frame before the last, got '{text}'; write {last}-{first}")
-        return cls(first, last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from impasto.server.protocol.animation import animated_of
-from impasto.server.protocol.messages import Lane, RenderSettings, ShotJob
+from impasto.server.protocol.field_types import Lane
+from impasto.server.protocol.messages import RenderSettings, ShotJob
 
 from .look.look import Look
 from .strips.media import runs_of

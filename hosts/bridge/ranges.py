@@ -1,4 +1,4 @@
-"""Ranges of frames, both ends included."""
+"""Ranges of frames, both ends included, and lists of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Iterable
 
 from impasto.hosts.bridge.errors import BridgeError
 
-_TEXT = re.compile(r"\s*(-?\d+)\s*(?:-\s*(-?\d+)\s*)?")
+_ITEM = re.compile(r"(-?[0-9]{1,9})(?:-(-?[0-9]{1,9})(?:[xX:]([0-9]{1,9}))?)?")
+MOST_FRAMES = 100000
+"""Of a list, as the command takes it."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,6 @@ class FrameSpan:
             raise BridgeError(
                 f"expected a range whose end is not before its start, got {self.first}-{self.last}; swap the two"
             )
-
-    @staticmethod
-    def parse(text: str) -> FrameSpan:
-        """'1001-1100', or '1001' for one frame. BridgeError for anything else."""
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise BridgeError(f"expected frames as 1001-1100, got '{text}'; give first and last")
-        first = int(found.group(1))
-        return FrameSpan(first, first if found.group(2) is None else int(found.group(2)))
 
     @property
     def count(self) -> int:
@@ -52,6 +45,61 @@ class FrameSpan:
 
     def missing(self, present: Iterable[int]) -> list[FrameSpan]:
         """The parts of this range that `present` lacks."""
+        return spans(set(self.numbers()) - set(present))
+
+
+@dataclass(frozen=True)
+class FrameList:
+    """Frames that need not follow each other: ranges apart from each other, ascending, at least one."""
+
+    spans: tuple[FrameSpan, ...]
+
+    @staticmethod
+    def of(first: int, last: int) -> FrameList:
+        """The frames from `first` to `last`."""
+        return FrameList((FrameSpan(first, last),))
+
+    @staticmethod
+    def parse(text: str) -> FrameList:
+        """'1001-1100', '1-19x2', '1,3,5' and lists of them, as Nuke writes them. BridgeError for anything else."""
+        found: set[int] = set()
+        for item in re.split(r"[,\s]+", text.strip()):
+            match = _ITEM.fullmatch(item)
+            step = int(match.group(3) or 1) if match is not None else 0
+            if match is None or step == 0:
+                raise BridgeError(f"expected frames as 1001-1100, 1-19x2 or 1,3,5, got '{text}'; correct the list")
+            first = int(match.group(1))
+            numbers = FrameSpan(first, int(match.group(2) or first)).numbers()[::step]
+            if len(numbers) + len(found) > MOST_FRAMES:
+                raise BridgeError(f"expected at most {MOST_FRAMES} frames, got '{text}'; paint them in parts")
+            found.update(numbers)
+        return FrameList(tuple(spans(found)))
+
+    @property
+    def first(self) -> int:
+        """The first frame."""
+        return self.spans[0].first
+
+    @property
+    def last(self) -> int:
+        """The last frame."""
+        return self.spans[-1].last
+
+    @property
+    def count(self) -> int:
+        """How many frames."""
+        return sum(each.count for each in self.spans)
+
+    def numbers(self) -> list[int]:
+        """Every frame."""
+        return [number for each in self.spans for number in each.numbers()]
+
+    def text(self) -> str:
+        """As `--frames` takes it."""
+        return self.spans[0].text() if len(self.spans) == 1 else ranges_text(self.spans, len(self.spans))
+
+    def missing(self, present: Iterable[int]) -> list[FrameSpan]:
+        """The parts of this list that `present` lacks."""
         return spans(set(self.numbers()) - set(present))
 
 

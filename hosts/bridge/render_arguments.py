@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Mapping
 
-from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.bridge.ranges import FrameList
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class RenderArguments:
     input: str
     output: str
     style: str
-    frames: FrameSpan
+    frames: FrameList
     params: Mapping[str, float] = field(default_factory=dict)
     """Name -> value, the same for every frame."""
     animation: Mapping[str, Mapping[int, float]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from impasto.hosts.bridge.colour import space_of
 from impasto.hosts.bridge.digest import digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import to_printf
-from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.bridge.ranges import FrameList, FrameSpan
 from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
 from impasto.hosts.nuke.graph import digest_above, local_path
@@ -121,17 +121,19 @@ def _style(node: nuke.Node) -> tuple[str, str]:
         ) from error
 
 
-def _frames(node: nuke.Node, plate: nuke.Node) -> FrameSpan:
+def _frames(node: nuke.Node, plate: nuke.Node) -> FrameList:
     chosen = node["range"].value()
+    if chosen == "list":
+        return FrameList.parse(node["list"].value() or "")
     if chosen == "custom":
-        return FrameSpan(int(node["first"].value()), int(node["last"].value()))
+        return FrameList.of(int(node["first"].value()), int(node["last"].value()))
     if chosen == "script":
-        return FrameSpan(nuke.root().firstFrame(), nuke.root().lastFrame())
+        return FrameList.of(nuke.root().firstFrame(), nuke.root().lastFrame())
     found = plate.frameRange()
-    return FrameSpan(found.first(), found.last())
+    return FrameList.of(found.first(), found.last())
 
 
-def _parameters(node: nuke.Node, frames: FrameSpan) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+def _parameters(node: nuke.Node, frames: FrameList) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     params: dict[str, float] = {}
     animation: dict[str, dict[int, float]] = {}
     for name in parameters_of(node):

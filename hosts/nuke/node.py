@@ -19,7 +19,7 @@ from impasto.hosts.nuke.group_nodes import add_nodes
 LAYOUT = 1
 """Version of what is built here, in a hidden knob of every node."""
 AS_THE_SCRIPT = "as the script"
-RANGES = ("input", "script", "custom")
+RANGES = ("input", "script", "custom", "list")
 CHECKS = ("frames and freshness", "frames", "nothing")
 SHOWN = ("painted", "plate")
 NOT_HERE = "Impasto is not installed here. What is painted shows all the same; `impasto nuke install` puts it in."
@@ -108,6 +108,11 @@ def _add_knobs(group: nuke.Node, catalogue: Catalogue) -> None:
     add(nuke.Enumeration_Knob("range", "frames", list(RANGES)), "Which frames are painted.")
     add(nuke.Int_Knob("first", "first"), "First frame, where frames is custom.").setValue(1)
     add(nuke.Int_Knob("last", "last"), "Last frame, where frames is custom.", same_line=True).setValue(1)
+    add(
+        nuke.String_Knob("list", "list"),
+        "Where frames is list: 1001-1100x10, 1,3,5, as Nuke writes them. Frames between them that were painted before "
+        "are removed.",
+    )
     add(nuke.String_Knob("views", "views"), "Views that are painted, such as: left right. Empty: all of the script.")
     add(
         nuke.Enumeration_Knob("plate_space", "plate is", [AS_THE_SCRIPT, *SPACES]),

@@ -16,7 +16,7 @@ from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.runner import Run, follow
 from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFailed, RunStarted, RunWarning
 from impasto.hosts.nuke.plan import Plan
-from impasto.hosts.nuke.reuse_plates import remove_folder, replace_changed
+from impasto.hosts.nuke.reuse_plates import remove_between, remove_folder, replace_changed
 from impasto.hosts.nuke.settings_file import PaintedSettings, remove_settings, store_settings
 
 WRITING_SHARE = 0.2
@@ -107,6 +107,7 @@ class StylizeJob:
             replace_changed(for_view(plan.folders.incoming, view), for_view(plan.folders.plates, view), plan.frames)
             self._store("painting")
             remove_settings(plan.folders.root)
+            remove_between(for_view(plan.folders.painted, view), plan.frames)
             ended = self._paint(index, view, render)
             if ended is not None:
                 return ended

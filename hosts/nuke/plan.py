@@ -11,7 +11,7 @@ from typing import Mapping
 
 from impasto.hosts.bridge.digest import digest_of
 from impasto.hosts.bridge.patterns import for_view
-from impasto.hosts.bridge.ranges import FrameSpan
+from impasto.hosts.bridge.ranges import FrameList
 from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
 
@@ -67,7 +67,7 @@ class Plan:
     """Fingerprint of everything above the node."""
 
     @property
-    def frames(self) -> FrameSpan:
+    def frames(self) -> FrameList:
         """The frames to be painted."""
         return self.render.frames
 

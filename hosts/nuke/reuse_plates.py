@@ -12,11 +12,11 @@ from pathlib import Path
 
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import frame_path, frames_present
-from impasto.hosts.bridge.ranges import FrameSpan, ranges_text
+from impasto.hosts.bridge.ranges import FrameList, ranges_text
 from impasto.hosts.nuke.plate_contents import digest_of_plate
 
 
-def replace_changed(incoming: str, plates: str, frames: FrameSpan) -> list[int]:
+def replace_changed(incoming: str, plates: str, frames: FrameList) -> list[int]:
     """Move the changed frames of one pattern to another and delete the others; the numbers of the changed ones.
 
     Raises BridgeError where the host left out a frame; then nothing is moved.
@@ -38,6 +38,14 @@ def replace_changed(incoming: str, plates: str, frames: FrameSpan) -> list[int]:
         os.replace(there[number], frame_path(plates, number))
         changed.append(number)
     return changed
+
+
+def remove_between(painted: str, frames: FrameList) -> None:
+    """Delete what lies in the gaps of a list: it was painted with other settings, and would show between the new."""
+    asked = set(frames.numbers())
+    for number, path in frames_present(painted).items():
+        if frames.first < number < frames.last and number not in asked:
+            os.unlink(path)
 
 
 def remove_folder(pattern: str) -> None:

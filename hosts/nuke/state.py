@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Sequence
 
 from impasto.hosts.bridge.patterns import for_view, frames_present
-from impasto.hosts.bridge.ranges import FrameSpan, ranges_text
+from impasto.hosts.bridge.ranges import FrameList, ranges_text
 from impasto.hosts.nuke.plan import Plan
 from impasto.hosts.nuke.settings_file import PaintedSettings
 
@@ -51,7 +51,7 @@ def fault_of(plan: Plan, shown: ShownFrames, *, freshness: bool = True) -> str:
     return ""
 
 
-def missing_text(pattern: str, views: Sequence[str], frames: FrameSpan) -> str:
+def missing_text(pattern: str, views: Sequence[str], frames: FrameList) -> str:
     """Which painted frames do not exist; '' where all do."""
     for view in views:
         files = for_view(pattern, view)

@@ -44,7 +44,8 @@ def _render(write: nuke.Node, plan: Plan, view: str) -> None:
         write["file"].setValue(plan.folders.incoming)
         write["channels"].setValue("rgba" if plan.alpha else "rgb")
         write["disable"].setValue(False)
-        nuke.execute(write, plan.frames.first, plan.frames.last, 1, [view])
+        for span in plan.frames.spans:
+            nuke.execute(write, span.first, span.last, 1, [view])
     finally:
         write["disable"].setValue(True)
         proxy.setValue(was_proxy)

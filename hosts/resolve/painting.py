@@ -5,7 +5,7 @@ from __future__ import annotations
 from impasto.hosts.bridge.command import Command
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import frames_present
-from impasto.hosts.bridge.ranges import ranges_text
+from impasto.hosts.bridge.ranges import FrameList, ranges_text
 from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.runner import Run, follow
 from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFailed, RunWarning
@@ -30,7 +30,7 @@ def paint(record: JobRecord, ui: UserInterface, command: Command | None = None) 
 def _paint_piece(job: TimelineJob, saved: SavedPiece, ui: UserInterface, command: Command | None) -> None:
     plate, painted = saved.plate(), saved.painted()
     render = RenderArguments(
-        plate.pattern, painted.pattern, job.request.style, plate.numbers, job.request.params,
+        plate.pattern, painted.pattern, job.request.style, FrameList((plate.numbers,)), job.request.params,
         input_space=job.space, output_space=job.space,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from impasto.hosts.terminal.exit_codes import INTERNAL, INTERRUPTED, USAGE
@@ -60,7 +61,7 @@ def _run(arguments: Sequence[str]) -> int:
             args=list(arguments) or ["--help"], prog_name="impasto", standalone_mode=False
         )
     except Exception as error:
-        message = _usage_message(error)
+        message = _usage_message(error, arguments)
         if message is None:
             raise
         from impasto.hosts.events import RunFailed
@@ -70,7 +71,7 @@ def _run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _usage_message(error: Exception) -> str | None:
+def _usage_message(error: Exception, arguments: Sequence[str]) -> str | None:
     """The message of an error of the argument parser, None for any other error.
 
     By version Typer contains click or depends on it; the exceptions have one method in common.
@@ -79,11 +80,25 @@ def _usage_message(error: Exception) -> str | None:
     if format_message is None:
         return None
     text = str(format_message()).strip().rstrip(".")
+    expanded = _expanded_sequence(arguments) if "extra argument" in text else None
+    if expanded is not None:
+        text = f"expected a sequence by one name, got its files one by one, as a shell writes '*'; write '{expanded}'"
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "impasto"
     return (
         f"{text}; `{command} --help` shows what is expected" if text else f"`{command} --help` shows what is expected"
     )
+
+
+def _expanded_sequence(arguments: Sequence[str]) -> str | None:
+    """The name of a sequence of which two files stand side by side among the arguments, None where none does."""
+    from impasto.core.media.numbering import named_like
+
+    for one, next_one in pairwise(arguments):
+        like = named_like(one)
+        if like is not None and like == named_like(next_one):
+            return str(like)
+    return None
 
 
 def _report(arguments: Sequence[str], event: RunFailed | RunCancelled) -> None:

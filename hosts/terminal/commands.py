@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.terminal.exit_codes import exit_code_table
 from impasto.hosts.terminal.printer import say
 
@@ -21,7 +21,7 @@ HELP = "A painter's style on a shot: a plate in, a painted plate out."
 EPILOG = f"Exit codes\n\n\b\n{exit_code_table()}"
 
 
-@record
+@frozen_dataclass
 class CommandEntry:
     """A row of the table: one function, or a group of subcommands."""
 
@@ -113,6 +113,11 @@ COMMANDS = (
             "uninstall": "install.nuke:uninstall",
             "live": "install.nuke:live",
         },
+    ),
+    CommandEntry(
+        "ofx",
+        "Put the effect into every OpenFX host, take it out, or try it.",
+        group={"install": "install.ofx:install", "uninstall": "install.ofx:uninstall", "check": "install.ofx:check"},
     ),
     CommandEntry("doctor", "Check the installation and say what to do.", "doctor.command:doctor"),
 )

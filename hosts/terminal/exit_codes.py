@@ -13,14 +13,14 @@ from impasto.core.errors import (
     TrainingError,
     UsageError,
 )
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 DONE, INTERNAL, USAGE, INPUT, OUTPUT, STYLE, DEVICE, TRAINING, SERVER = range(9)
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it; also for SIGTERM."""
 
 
-@record
+@frozen_dataclass
 class ExitCode:
     """One way to end, and what it says."""
 

@@ -37,6 +37,20 @@ def printable(text: str) -> str:
     return cleaned(text, most=sys.maxsize)
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 frame', '2 frames'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as a person says them: '4.2 s', '3:07', '1:02:45'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console for tables and bars. It takes texts as they are, without markup or highlights."""
     from rich.console import Console, ConsoleOptions, RenderableType

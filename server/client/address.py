@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from impasto.core.errors import ServerUnreachable, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.client.transport import Endpoints
 from impasto.server.runtime_dir import (
     TCP,
@@ -46,7 +46,7 @@ class ServerAddress(Protocol):
         """What the log of a lost server says, to be put behind a sentence; may be empty."""
 
 
-@record
+@frozen_dataclass
 class LocalAddress:
     """The server of a runtime folder."""
 
@@ -95,7 +95,7 @@ class LocalAddress:
         return f"; its log '{log}' ends with: {line}" if line else f"; its log is '{log}'"
 
 
-@record
+@frozen_dataclass
 class RemoteAddress:
     """A server at an address; it is never started from here."""
 

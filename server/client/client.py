@@ -38,11 +38,9 @@ from impasto.server.client.session import new_id
 from impasto.server.client.shots import follow_shot, require_minor
 from impasto.server.client.transport import OpenTransport, SocketTransport
 from impasto.server.protocol.colour_configuration import with_configuration
+from impasto.server.protocol.field_types import Alpha, Dtype, Lane
 from impasto.server.protocol.messages import (
-    Alpha,
     AskStatus,
-    Dtype,
-    Lane,
     ListStyles,
     Picture,
     PreviewFound,

@@ -18,16 +18,8 @@ from impasto.server.client.ring import RingPairs
 from impasto.server.client.session import ClientSession, new_id
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.compression import pack_samples
-from impasto.server.protocol.messages import (
-    KeysQuality,
-    Lane,
-    MattePicture,
-    Picture,
-    Precision,
-    RenderSettings,
-    Slot,
-    Submit,
-)
+from impasto.server.protocol.field_types import KeysQuality, Lane, Precision
+from impasto.server.protocol.messages import MattePicture, Picture, RenderSettings, Slot, Submit
 from impasto.server.protocol.pixels import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
 
 Samples: TypeAlias = npt.NDArray[Any]

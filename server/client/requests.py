@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from impasto.core.errors import ImpastoError, ServerBusy, ServerError, ServerUnreachable, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.client.address import ServerAddress
 from impasto.server.client.futures import FrameRequest, Pending, ShotRequest
 from impasto.server.client.link_rate import LinkRate
@@ -29,16 +29,17 @@ from impasto.server.client.transport import OpenTransport
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part, encode
 from impasto.server.protocol.compression import encodings_here
-from impasto.server.protocol.messages import Cancel, Done, Hello, Lane, Queued, ShotProgress, ShotStarted
+from impasto.server.protocol.field_types import Lane
+from impasto.server.protocol.messages import Cancel, Done, Hello, Queued, ShotProgress, ShotStarted
 from impasto.server.protocol.text import cleaned
 
 BUSY_S: Final = 0.2
 EARLY_NEWS: Final = 1024
 """Messages about a shot that are kept until it is posted again."""
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 
 
-@record
+@frozen_dataclass
 class ClientOptions:
     """What a client tells the server of itself, and how it connects."""
 
@@ -114,7 +115,7 @@ class ClientRequests:
                         f"under way; wait for one of them, or cancel it"
                     )
                 session.require_other_thread()
-                self._changed.wait(min(LOOK_S, left))
+                self._changed.wait(min(POLL_S, left))
                 if session.error is not None:
                     raise self._unreachable(session.error)
             self._reserved[id] = size

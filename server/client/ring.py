@@ -22,7 +22,7 @@ from impasto.server.shared_memory import SegmentLayout, map_segment, populate_pa
 
 Bytes = npt.NDArray[np.uint8]
 
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 OPEN_S: Final = 10.0
 AGAIN_S: Final = 30.0
 """After a server had no memory for a ring, how long pixels go inline before it is asked again."""
@@ -95,7 +95,7 @@ class RingPairs:
             while True:
                 left = until - time.monotonic()
                 try:
-                    return TakenPair(self, self._free.get(min(LOOK_S, left)))
+                    return TakenPair(self, self._free.get(min(POLL_S, left)))
                 except queue.Empty:
                     check()
                     if left <= 0:

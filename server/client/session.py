@@ -47,7 +47,7 @@ from impasto.server.protocol.messages import (
 
 MISSED_PONGS: Final = 4
 """Pings in a row that nothing was heard after: the server hangs, or the network is cut. Eight seconds by default."""
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 """How often a handshake looks whether the server is still there."""
 
 RequestNews: TypeAlias = Queued | Done | ShotStarted | ShotProgress | ShotDone | Failed | Cancelled | Expired
@@ -205,7 +205,7 @@ class ClientSession:
     def tick(self, now: float) -> float:
         """Ping when it is time, and notice a server that has gone silent."""
         if self.error is not None or self._closed:
-            return LOOK_S
+            return POLL_S
         if now >= self._ping_at:
             if self._pings_unanswered >= MISSED_PONGS:
                 self.lost(
@@ -214,7 +214,7 @@ class ClientSession:
                         f"{self._pings_unanswered * self._heartbeat_s:g} s"
                     )
                 )
-                return LOOK_S
+                return POLL_S
             # One ping for all that were missed while this process slept: only silence of the server counts.
             self._pings_unanswered += 1
             self._ping_at = now + self._heartbeat_s
@@ -269,7 +269,7 @@ class ClientSession:
         while True:
             left = until - time.monotonic()
             try:
-                answer, _ = question.result(max(0.0, min(LOOK_S, left)))
+                answer, _ = question.result(max(0.0, min(POLL_S, left)))
             except FutureTimeout:
                 if not may_answer():
                     raise ServerUnreachable(f"{self.endpoints.name} ended before it answered") from None

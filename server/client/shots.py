@@ -12,10 +12,10 @@ from typing import Final
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
 from impasto.server.client.futures import ShotFuture, ShotFutureEvent
 from impasto.server.protocol.colour_configuration import BUILT_IN
-from impasto.server.protocol.limits import ANIMATION_MINOR, OCIO_MINOR, RATE_MINOR
+from impasto.server.protocol.limits import ANIMATION_MINOR, OCIO_MINOR, RATE_MINOR, WITHIN_MINOR
 from impasto.server.protocol.messages import Failed, ShotDone, ShotJob, ShotProgress, ShotStarted, SubmitShot, Welcome
 
-LOOK_S: Final = 0.05
+POLL_S: Final = 0.05
 """How often `cancelled` is called."""
 BACKOFF_S: Final = 0.25
 HANDOVER_S: Final = 75.0
@@ -27,6 +27,7 @@ def require_minor(job: ShotJob, welcome: Welcome) -> None:
     asked = (
         ("an OpenColorIO configuration of your own", job.ocio not in ("", BUILT_IN), OCIO_MINOR),
         ("a frame rate", job.rate, RATE_MINOR),
+        ("folders that no link leads out of", job.within, WITHIN_MINOR),
         ("parameters that change over a shot", job.animated, ANIMATION_MINOR),
         ("guide layers", job.guides, ANIMATION_MINOR),
         ("motion vectors", job.motion, ANIMATION_MINOR),
@@ -112,11 +113,11 @@ def follow_shot(
         try:
             shot = post(lambda welcome: attempts.request_for(request, welcome.session))
             posted = True
-            done = _stay(shot, attempts, cancelled)
+            done = _follow(shot, attempts, cancelled)
             known = attempts.stored_before
             return replace(done, rendered=done.rendered + known, skipped=max(0, done.skipped - known))
         except ServerBusy:
-            # What this shot's last session began is still being stopped.
+            # The server is still stopping what the last session of this shot began.
             if attempts.withheld is None:
                 raise
             if time.monotonic() > handed_over + HANDOVER_S or cancelled():
@@ -134,8 +135,8 @@ def follow_shot(
         _pause(BACKOFF_S * 2 ** (failures - 1), cancelled)
 
 
-def _stay(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) -> ShotDone:
-    """Pass events on until the shot has ended; take it back when `cancelled` says so, or after an exception."""
+def _follow(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) -> ShotDone:
+    """Pass events on until the shot has ended. Cancel it when `cancelled` says so, or after an exception."""
     asked = False
     try:
         while True:
@@ -143,7 +144,7 @@ def _stay(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) 
                 asked = True
                 shot.cancel()
             try:
-                event = shot.next_event(LOOK_S)
+                event = shot.next_event(POLL_S)
             except queue.Empty:
                 continue
             if event is None:
@@ -159,4 +160,4 @@ def _stay(shot: ShotFuture, attempts: _Attempts, cancelled: Callable[[], bool]) 
 def _pause(seconds: float, cancelled: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not cancelled():
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)

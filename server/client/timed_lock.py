@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 
 Result = TypeVar("Result")
 
@@ -41,7 +41,7 @@ class TimedLock:
                 left = until - time.monotonic()
                 if left <= 0:
                     return False
-                self._released.wait(min(LOOK_S, left))
+                self._released.wait(min(POLL_S, left))
             self._holder = threading.get_ident()
             return True
 

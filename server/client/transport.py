@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 import zmq
 
 from impasto.core.errors import ImpastoError, NotPermitted, ServerUnreachable
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.server.protocol import limits
 from impasto.server.protocol.codec import Part
 from impasto.server.zmq_parts import receive_frames, send_parts
@@ -53,7 +53,7 @@ _DENIED: Final = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _EVENT = struct.Struct("=hi")
 
 
-@record
+@frozen_dataclass
 class Endpoints:
     """Where a server's sockets are."""
 

@@ -14,57 +14,57 @@ from impasto.server.protocol.text import cleaned
 
 ERRORS_KEPT: Final = 16
 SPANS_KEPT: Final = 256
-"""Of each stage, for its median."""
+"""Times of each stage that are kept for its median."""
 STAGES: Final = 16
 RATE_S: Final = 10.0
 
 COUNTERS: Final[Mapping[str, str]] = {
     "frames": "Frames painted, of frame requests and of shots.",
     "frames_failed": "Frame requests that ended with an error.",
-    "frames_cancelled": "Frame requests that were taken back or superseded.",
+    "frames_cancelled": "Frame requests that were cancelled or superseded.",
     "frames_expired": "Frame requests whose deadline passed.",
-    "jobs_started": "Shot jobs that were taken.",
+    "jobs_started": "Shot jobs that were accepted.",
     "jobs_done": "Shot jobs that were finished.",
     "jobs_failed": "Shot jobs that ended with an error.",
-    "jobs_cancelled": "Shot jobs that were taken back.",
-    "requests_refused": "Requests that were not taken: no room, no credit, draining.",
+    "jobs_cancelled": "Shot jobs that were cancelled.",
+    "requests_refused": "Requests that were refused: no room, no credit, draining.",
     "requests_retried": "Requests that were given to a second worker.",
     "requests_quarantined": "Requests that killed two workers.",
-    "requests_replayed": "Requests that came again and were answered from memory, or attached to.",
-    "messages_malformed": "Messages that were none of the protocol.",
-    "sessions_opened": "Clients that were welcomed.",
+    "requests_replayed": "Requests that came again and got the kept answer, or that of the request that runs.",
+    "messages_malformed": "Messages that do not follow the protocol.",
+    "sessions_opened": "Clients that connected.",
     "sessions_resumed": "Clients that came back to their session.",
     "sessions_lost": "Sessions that ended because their client was silent or did not read.",
-    "sessions_refused": "Clients that were not welcomed.",
+    "sessions_refused": "Clients that were refused.",
     "keys_refused": "Connections without a key that is allowed.",
-    "handshakes_failed": "Connections of other machines that were broken off before a key was shown.",
-    "rings_opened": "Segments of shared memory that were made.",
+    "handshakes_failed": "Connections of other machines that ended before they showed a key.",
+    "rings_opened": "Segments of shared memory that were made for clients.",
     "rings_refused": "Segments of shared memory that could not be made.",
     "bytes_in": "Bytes of samples that came inside messages.",
     "bytes_out": "Bytes of samples that left inside messages.",
     "workers_lost": "Workers that died or were killed.",
     "workers_hung": "Workers that were killed because they made no progress.",
-    "styles_changed": "Style files that were verified and taken.",
-    "styles_refused": "Style files that were looked at and not taken.",
+    "styles_changed": "Style files that were checked and accepted.",
+    "styles_refused": "Style files that were checked and refused.",
 }
-"""Name -> what is counted. A counter that is not here cannot be counted."""
+"""Name of each counter -> what it counts."""
 
 
 class Rate:
-    """How many of something there were per second, over the last `RATE_S` seconds, in slices of a tenth."""
+    """How many events there were per second, over the last `RATE_S` seconds, counted in slices of a tenth."""
 
     def __init__(self) -> None:
         self._slices: deque[tuple[int, int]] = deque(maxlen=int(RATE_S * 10))
 
     def add(self, now: float, count: int = 1) -> None:
-        """Count some that happened; `now` never runs backwards."""
+        """Count this many events. `now` never runs backwards."""
         tenth = math.floor(now * 10)
         if self._slices and self._slices[-1][0] == tenth:
             count += self._slices.pop()[1]
         self._slices.append((tenth, count))
 
     def per_second(self, now: float) -> float:
-        """The mean of the last `RATE_S` seconds, whatever the age of the server."""
+        """The mean of the last `RATE_S` seconds, also if the server is younger than that."""
         first = math.floor(now * 10) - RATE_S * 10
         return sum(count for tenth, count in self._slices if tenth > first) / RATE_S
 
@@ -75,7 +75,7 @@ class StageFacts:
 
     last_s: float
     median_s: float
-    """Of the last `SPANS_KEPT`."""
+    """The median of the last `SPANS_KEPT` times."""
     total_s: float
     count: int
 
@@ -94,7 +94,7 @@ class StageTimes:
         self._stages: dict[str, _Stage] = {}
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Note the stages of one request. Of stages without end only the first `STAGES` are kept."""
+        """Note the stages of one request. At most `STAGES` stages are kept, the first ones."""
         for name, taken_s in seconds.items():
             stage = self._stages.get(name)
             if stage is None:
@@ -127,22 +127,22 @@ class Counters:
         self._counters[counter] += by
 
     def painted(self, now: float, seconds: Mapping[str, float] | None = None, frames: int = 1) -> None:
-        """Note frames that were painted, and how long the stages of one took where that is known."""
+        """Note frames that were painted, and how long the stages of one took, if that is known."""
         self.count("frames", frames)
         self._frames.add(now, frames)
         if seconds:
             self.stages.add(seconds)
 
     def failed(self, now: float, error: ErrorFacts) -> None:
-        """Keep an error that was answered, for the status."""
+        """Keep an error that a client got, for the status."""
         self._errors.append((now, error))
 
     def totals(self) -> dict[str, int]:
-        """Counter -> how often, since the start."""
+        """Name of each counter -> its count since the start."""
         return dict(self._counters)
 
     def frames_per_second(self, now: float) -> float:
-        """Frames painted per second, over the last ten."""
+        """Frames painted per second, over the last `RATE_S` seconds."""
         return self._frames.per_second(now)
 
     def errors(self, now: float) -> tuple[PastError, ...]:

@@ -1,7 +1,7 @@
-"""Frame requests: checked, given their memory, sent to a worker, answered.
+"""Frame requests: check them, give them memory, send them to a worker, answer them.
 
-Pixels in the ring are never touched here. Pixels in the message wait as they came; when a worker is free for the
-request, a thread copies or unpacks them into a segment of the front's own, which the worker maps like any ring.
+Nothing here touches pixels in the ring. Pixels in a message wait as they came. When a worker is free for the request, a
+thread copies or unpacks them into a segment of the front's own, which the worker maps like a ring.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from impasto.server.front.sessions import Session, Untaken
 from impasto.server.front.workers import Workers
 from impasto.server.protocol import compression, pixels, worker_messages
 from impasto.server.protocol.codec import Malformed, Part, fingerprint
+from impasto.server.protocol.field_types import Encoding
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Cancelled, Done, Encoding, Failed, Picture, Submit
+from impasto.server.protocol.messages import Cancelled, Done, Failed, Picture, Submit
 from impasto.server.scheduler import events as plan
 
 AT_ONCE_BYTES: Final = 256 << 10
-"""Samples that are copied without a thread: waking one takes longer."""
+"""Samples of at most this size are copied without a thread, because to wake a thread takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,17 @@ class PendingFrame(PendingRequest):
     style: StyleFile
     ring: SessionRing | None = None
     pair: SlotPair | None = None
-    """In the ring; None where the samples came in the message."""
+    """The pair of slots in the ring; None if the samples came in the message."""
     parts: Sequence[Part] = ()
-    """Samples that came in the message, kept until the terminal message for a second attempt."""
+    """Samples that came in the message. They are kept until the terminal message, for a second attempt."""
     staged: StagingSegment | None = None
-    """The front's own memory with those samples, and later the result."""
+    """The front's own memory, which holds those samples and later the result."""
 
     @classmethod
     def admit(
         cls, context: FrameContext, session: Session, submit: Submit, digest: bytes, parts: Sequence[Part]
     ) -> Self:
-        """Check a request and take its pair of the ring. Raises InvalidRequest and the errors of its style."""
+        """Check a request and claim its pair of the ring. Raises InvalidRequest, and the errors of its style."""
         ring = session.ring
         own = submit.slot is not None and ring is not None and ring.number == submit.slot.ring
         pixels.check_submit(
@@ -120,11 +121,11 @@ class PendingFrame(PendingRequest):
         )
 
     def slot_bytes(self) -> int:
-        """Bytes of a slot that holds its samples, or its result."""
+        """Bytes of a slot for its samples, or for its result."""
         return pixels.slot_bytes_needed(self.submit.picture, self._as_painted().matte)
 
     def start(self) -> Callable[[], StagingSegment] | None:
-        """Send it to its worker; where the samples came in the message, a thread copies them first."""
+        """Send it to its worker. If its samples came in the message, a thread copies them first."""
         if self.pair is not None:
             self._send_to_worker(self.pair)
             return None
@@ -133,24 +134,20 @@ class PendingFrame(PendingRequest):
             if need > AT_ONCE_BYTES or (free := staging.reuse(need)) is None:
                 return lambda: self._filled(staging.open(need))
             self.staged = self._filled(free)
-        self._send_to_worker(self.staged.pair)  # a worker of an earlier attempt has not written into the in-slot
+        self._send_to_worker(self.staged.pair)  # workers never write into the in-slot, so it still holds the samples
         return None
 
     def loaded(self, result: StagingSegment) -> None:
-        """The samples are copied."""
+        """Send it to its worker, now that its samples are copied."""
         self.staged = result
         self._send_to_worker(result.pair)
 
     def discard(self, result: StagingSegment) -> None:
-        """The copy is not needed any more."""
+        """Give back the memory of a copy that is not needed any more."""
         self.context.staging.give_back(result)
 
-    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
-        """`FrameEnded`."""
-        return plan.FrameEnded(self.id, worker, outcome)
-
     def reply(self) -> Reply | Callable[[], Reply]:
-        """The worker's answer, with the samples where they go in the message; a thread packs them for a network."""
+        """The worker's answer, with the samples if they go in the message. A thread packs them for a network."""
         ending = self.ending
         if isinstance(ending, worker_messages.WorkFailed):
             return Reply(Failed(self.id, error_in_client_words(ending.error, self.submit.look, self.style)))
@@ -189,7 +186,7 @@ class PendingFrame(PendingRequest):
         self.workers.send(self.worker, message)
 
     def _as_painted(self) -> Submit:
-        """The request as the worker reads it: samples of a message are raw there, the matte behind the plate."""
+        """The request as the worker reads it: samples of a message are raw, with the matte behind the plate."""
         submit = self.submit
         if submit.slot is not None:
             return submit

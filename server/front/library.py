@@ -21,7 +21,7 @@ from impasto.core.card import Card
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
 from impasto.core.params import Params
-from impasto.core.style import BUILT_IN, ENDING, PICKLES, file_of
+from impasto.core.style_file import BUILT_IN, ENDING, PICKLES, file_of
 from impasto.core.style_reference import chosen_sha256, joined, parse_choice, split_reference
 from impasto.server.front.style_facts import (
     FileState,
@@ -36,9 +36,9 @@ from impasto.server.protocol.messages import ErrorFacts, RenderSettings, StyleFa
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 
-LOOK_S = 0.5
+POLL_S = 0.5
 """Between two looks at the folders."""
-CARDS_A_LOOK = 8
+CARDS_A_POLL = 8
 """Cards that one look reads, so that a hundred styles copied at once do not keep the front from its sockets."""
 ANSWER_S = 120.0
 """A check that is not answered for so long is asked for again."""
@@ -101,7 +101,7 @@ class Library:
             except StyleError as error:
                 file.problem = cleaned(str(error))
         self._update_offer()
-        self.next_look = clock() + LOOK_S
+        self.next_poll = clock() + POLL_S
         """When `poll` does something again."""
 
     def facts(self) -> tuple[StyleFacts, ...]:
@@ -158,13 +158,13 @@ class Library:
 
         Call it when a worker is there: a check that goes unanswered for `ANSWER_S` counts as failed.
         """
-        if now < self.next_look:
+        if now < self.next_poll:
             return []
-        self.next_look = now + LOOK_S
+        self.next_poll = now + POLL_S
         checks: list[CheckStyle] = []
         files: dict[Path, _File] = {}
         taken: set[str] = set()
-        cards = CARDS_A_LOOK
+        cards = CARDS_A_POLL
         for path, state in self._scan().items():
             file = files[path] = self._files.get(path) or _File(path, state)
             if path not in self._files or file.state != state:

@@ -1,7 +1,7 @@
-"""A request or shot job under way: what the front knows of it, and what each kind of request has to do.
+"""A request under way, a frame request or a shot job: what the front knows of it, and what each kind must do.
 
-`frames` and `shots` are the two kinds. A request never calls the table that holds it (`requests`): its methods return
-what is to be sent, scheduled or done in a thread.
+`frames` and `shots` are the two kinds. A request never calls the table that holds it (`requests`). Its methods return
+what the table must send, schedule or run in a thread.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Reply:
     message: Terminal
     samples: Part | None = None
     sample_bytes: int = 0
-    """Before compression, as they are counted."""
+    """Size of the samples before compression, for the counters."""
     detach: Callable[[], OnSent] | None = None
-    """Gives the memory of the samples to the message; it is free once that is sent."""
+    """Gives the memory of the samples to the message, which frees it once it is sent."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -50,30 +50,30 @@ class PendingRequest(ABC):
     id: bytes
     session: Session
     digest: bytes
-    """Of the header as it came: another request of the same id has another one."""
+    """Hash of the header as it came. It tells another request under the same id from the same one again."""
     arrived_s: float
     label: str
     """Style and size, for the log."""
     workers: Workers
     device: str = ""
-    """As it was asked for; empty: any."""
+    """The device that was asked for; empty for any."""
     slot: Slot | None = None
     """The pair of the ring that it uses."""
     worker: int | None = None
-    """Where it runs."""
+    """The worker that it runs on."""
     attempt: int = 0
     queued_s: float = 0.0
     sent: bool = False
-    """A worker was sent it."""
+    """Whether it was sent to a worker."""
     stopping: bool = False
     ending: WorkerEnding | None = None
-    """How the worker ended it."""
+    """The message with which its worker ended it."""
     answered: bool = False
-    """The terminal message is in the outbox."""
+    """Whether the terminal message is in the outbox."""
 
     @property
     def staged_bytes(self) -> int:
-        """Bytes of samples that came in the message; the front holds them until the answer is taken."""
+        """Bytes of samples that came in the message, which the front holds until the client has the answer."""
         return 0
 
     @abstractmethod
@@ -82,44 +82,40 @@ class PendingRequest(ABC):
 
     @abstractmethod
     def start(self) -> Callable[[], Any] | None:
-        """Send it to its worker, or return what a thread has to do before; the result goes to `loaded`."""
+        """Send it to its worker, or return a function that a thread must run before; `loaded` takes its result."""
 
     def loaded(self, result: Any) -> None:
-        """Send it to its worker with the result of what `start` returned."""
+        """Send it to its worker, with the result of the function that `start` returned."""
         raise NotImplementedError
 
     def discard(self, result: Any) -> None:
-        """The result came too late."""
+        """Give back the result of the function that `start` returned, which came too late."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Tell the worker to stop it; its ending is still awaited."""
+        """Tell the worker to stop it. The worker still has to say that it ended."""
         self.stopping = True
         if self.worker is not None and self.sent:
             self.workers.send(self.worker, worker_messages.StopWork(self.id))
 
     @abstractmethod
-    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
-        """The event by which the scheduler learns of its ending."""
-
-    @abstractmethod
     def reply(self) -> Reply | Callable[[], Reply]:
-        """The worker's ending as it is answered, or what a thread does to make that."""
+        """The answer to the client, or a function that makes it in a thread."""
 
     def cancelled(self, reason: plan.CancelReason) -> Cancelled:
-        """The terminal message where it was cancelled."""
+        """The terminal message of a request that was cancelled."""
         return Cancelled(self.id, reason)
 
     def failed(self, error: ErrorFacts) -> Failed:
-        """The terminal message where no worker answers it."""
+        """The terminal message of a request that ends with an error of the front's."""
         return Failed(self.id, error)
 
     @abstractmethod
     def release(self) -> None:
-        """Give back its memory: nobody uses it any more."""
+        """Give back its memory. It is called when nothing uses it any more."""
 
     def report(self, message: ShotReport, now: float) -> plan.SchedulerEvent | None:
-        """Take what its worker reports; returns the event for the scheduler, if any."""
+        """Take a report of its worker. Returns the event for the scheduler, if there is one."""
         return None
 
     def messages_due(self, now: float, *, everything: bool = False) -> Iterable[FromServer]:
@@ -131,7 +127,7 @@ class PendingRequest(ABC):
         return math.inf
 
     def messages_for_return(self) -> Iterable[FromServer]:
-        """What a client is sent that asks for it again while it runs."""
+        """The messages for a client that asks for it again while it runs."""
         return ()
 
 

@@ -1,7 +1,7 @@
 """The table of requests: every frame request and shot job from its admission to its terminal message.
 
-The scheduler decides, this table carries out: it gives events to the scheduler, instructions to the request that they
-are about, and replies to the outbox. A request is removed when it is answered and no worker touches its pixels.
+The scheduler decides and this table carries out. It gives events to the scheduler, instructions to the requests that
+they are about, and replies to the outbox. A request is removed when it is answered and no worker uses its pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from impasto.server.scheduler import events as plan
 from impasto.server.scheduler.scheduler import Scheduler
 
 QUEUED_WAITING: Final = 32
-"""A client with so many messages to read is not sent its position in the queue as well."""
+"""A client that has not read so many messages yet gets none about its place in the queue."""
 
 
 class Requests:
@@ -69,12 +69,12 @@ class Requests:
 
     @property
     def running(self) -> int:
-        """Requests that a worker has."""
+        """Number of requests that are on a worker."""
         return sum(each.worker is not None for each in self._table.values())
 
     @property
     def jobs(self) -> int:
-        """Shot jobs."""
+        """Number of shot jobs."""
         return sum(each.is_job for each in self._table.values())
 
     def is_idle(self, worker: int) -> bool:
@@ -82,16 +82,16 @@ class Requests:
         return all(each.worker != worker for each in self._table.values())
 
     def add(self, request: PendingRequest) -> None:
-        """Take a request that was admitted."""
+        """Take a request into the table, once it has been admitted."""
         self._table[request.id] = request
         if request.is_job:
             self._event_log.counters.count("jobs_started")
         self.schedule(request.submission())
 
     def schedule(self, event: plan.SchedulerEvent) -> None:
-        """Give an event to the scheduler, carry its instructions out, and give it the events that follow from that.
+        """Give an event to the scheduler, carry out its instructions, and give it the events that follow from them.
 
-        Carrying out an instruction never calls this; it returns the event that follows.
+        Carrying out an instruction never calls this method. It returns the event that follows.
         """
         events = deque([event])
         while events:
@@ -116,12 +116,12 @@ class Requests:
                 self._send_progress(request, now)
 
     def attach(self, request: PendingRequest) -> None:
-        """The client asks again for a request that runs."""
+        """Answer a client that asks again for a request that runs."""
         for message in request.messages_for_return():
             self._send(request.session, outgoing(message))
 
     def worker_died(self, worker: int) -> None:
-        """A worker is dead: it writes into no memory any more."""
+        """A worker is dead, and no longer writes into any memory."""
         orphans = [each for each in self._table.values() if each.worker == worker]
         for request in orphans:
             request.worker = None
@@ -136,7 +136,7 @@ class Requests:
                 self._scheduler.progressed(id, self._clock())
 
     def report(self, worker: int, id: bytes, message: ShotReport) -> None:
-        """A worker reports on a job. Reports on a request that is not its own are ignored."""
+        """Take a worker's report on a job. A report on a request that is not its own is ignored."""
         request = self._table.get(id)
         if request is None or request.worker != worker:
             return
@@ -149,7 +149,7 @@ class Requests:
             self.schedule(event)
 
     def end(self, worker: int, id: bytes, ending: WorkerEnding) -> None:
-        """A worker ended a request. What it says about a request that is not its own is ignored."""
+        """Take the end of a request from its worker. An end from another worker is ignored."""
         request = self._table.get(id)
         if request is not None and request.worker == worker:
             try:
@@ -165,16 +165,16 @@ class Requests:
             outcome = "failed"
         elif isinstance(ending, worker_messages.WorkStopped):
             outcome = "stopped"
-        return request.ended(worker, outcome)
+        return plan.WorkEnded(request.id, worker, outcome)
 
     def _carry_out(self, instruction: plan.Instruction) -> plan.SchedulerEvent | None:
-        """Do what the scheduler says; returns the event that follows at once, if any. What fails ends its request."""
+        """Carry out an instruction. Returns the event that follows at once, if any. An error ends the request."""
         if isinstance(instruction, plan.KillWorker):
             self._event_log.counters.count("workers_hung")
             self._event_log.note("warning", "worker_hung", worker=instruction.worker, silent_s=instruction.silent_s)
             self.workers.kill(instruction.worker, f"killed: a frame made no progress for {instruction.silent_s:.0f} s")
             return None
-        request = self._table.get(instruction.job if isinstance(instruction, plan.GrantSlot) else instruction.id)
+        request = self._table.get(instruction.job if isinstance(instruction, plan.GrantTurn) else instruction.id)
         if request is None:
             return None
         try:
@@ -190,7 +190,7 @@ class Requests:
         """The terminal message of a request that failed here. Never raises."""
         try:
             return request.failed(self._event_log.error_facts(error))
-        except Exception:  # noqa: BLE001  # an error whose text cannot be had
+        except Exception:  # noqa: BLE001  # its text cannot be made
             return Failed(request.id, LAST_RESORT)
 
     def _apply(self, instruction: plan.Instruction, request: PendingRequest) -> None:
@@ -199,10 +199,8 @@ class Requests:
                 request.queued_s = queued_s
                 self._start(request, worker, attempt)
             case plan.StartJob(worker=worker, attempt=attempt):
-                if attempt > 1:
-                    self._event_log.counters.count("requests_retried")
                 self._start(request, worker, attempt)
-            case plan.GrantSlot(worker=worker, number=number):
+            case plan.GrantTurn(worker=worker, number=number):
                 self.workers.send(worker, worker_messages.TurnGranted(request.id, number))
             case plan.Stop():
                 request.stop()
@@ -227,12 +225,14 @@ class Requests:
 
     def _start(self, request: PendingRequest, worker: int, attempt: int) -> None:
         request.worker, request.attempt, request.ending = worker, attempt, None
+        if attempt > 1:
+            self._event_log.counters.count("requests_retried")
         work = request.start()
         if work is not None:
             self._background.run(work, lambda future: self._loaded(request, attempt, future))
 
     def _loaded(self, request: PendingRequest, attempt: int, future: Future[Any]) -> None:
-        """What `start` wanted done first is done, for this attempt."""
+        """The function that `start` returned for this attempt has ended."""
         worker = request.worker
         overtaken = worker is None or request.attempt != attempt or request.answered
         if (overtaken or request.stopping) and future.exception() is None:
@@ -248,7 +248,7 @@ class Requests:
             self.end(worker, request.id, worker_messages.WorkFailed(request.id, self._event_log.error_facts(error)))
 
     def _packed(self, request: PendingRequest, future: Future[Reply]) -> None:
-        """A reply was made in a thread."""
+        """A thread has made the reply."""
         try:
             self._finish(request, future.result())
         except Exception as error:  # noqa: BLE001  # it is this request's error and no other's
@@ -287,10 +287,10 @@ class Requests:
         self._remove_if_over(request)
 
     def _encoded(self, request: PendingRequest, reply: Reply) -> tuple[Reply, OutgoingMessage]:
-        """A reply, ready to be sent. One that cannot be encoded becomes a failure that says so, and that can."""
+        """A reply as a message. If it cannot be encoded, a failure that says so takes its place."""
         try:
             return reply, outgoing(reply.message, reply.samples)
-        except Exception as error:  # noqa: BLE001  # whatever it holds, the request is answered
+        except Exception as error:  # noqa: BLE001  # the request is answered in any case
             reply = Reply(self._failure(request, error))
         try:
             return reply, outgoing(reply.message)
@@ -309,11 +309,11 @@ class Requests:
         self._progress_due_s = min(self._progress_due_s, request.next_message_s(now))
 
     def _send_due(self, request: PendingRequest, now: float, *, everything: bool = False) -> None:
-        """Send what is due about the progress of a request. What cannot be sent is logged; its answer still comes."""
+        """Send the progress of a request that is due. An error is logged, and the answer still comes."""
         try:
             for message in request.messages_due(now, everything=everything):
                 self._send(request.session, outgoing(message))
-        except Exception as error:  # noqa: BLE001  # progress that cannot be told must not keep the answer
+        except Exception as error:  # noqa: BLE001  # an error in its progress must not keep the answer back
             self._event_log.error_facts(error)
 
     def _send(self, session: Session, message: OutgoingMessage) -> None:

@@ -22,13 +22,14 @@ import zmq
 
 from impasto.server.auth import AllowList, auth_folder, server_pair
 from impasto.server.front.access import LOCAL_USER, Identity, NetworkAccess
-from impasto.server.front.chores import Chores
 from impasto.server.front.counters import Counters
 from impasto.server.front.event_log import EventLog, LogFile
 from impasto.server.front.frames import FrameContext
 from impasto.server.front.handlers import ControlHandler, ControlHandlers, MessageHandlers, RequestHandlers
 from impasto.server.front.handshake import SessionHandlers, server_info
+from impasto.server.front.housekeeping import Housekeeping
 from impasto.server.front.library import Library
+from impasto.server.front.metrics import MetricsServer, MetricsSnapshot
 from impasto.server.front.outbox import Outbox, SendResult, outgoing
 from impasto.server.front.requests import Requests
 from impasto.server.front.rings import RingHandlers
@@ -36,7 +37,7 @@ from impasto.server.front.segments import Staging
 from impasto.server.front.sessions import Sessions
 from impasto.server.front.shots import ShotContext
 from impasto.server.front.sockets import ListenSettings, ServerSockets
-from impasto.server.front.status import MetricsServer, MetricsSnapshot, StatusReporter
+from impasto.server.front.status import StatusReporter
 from impasto.server.front.wakeups import BackgroundWork, StopSignals, free_files, raise_file_limit
 from impasto.server.front.worker_events import WorkerEventHandlers
 from impasto.server.front.workers import Workers
@@ -135,7 +136,7 @@ class _Server:
         file = LogFile(settings.folder / LOG_NAME)
         resources.callback(file.close)
         self._log = log = EventLog(file, Counters(), clock)
-        self._chores = Chores(log)
+        self._housekeeping = Housekeeping(log)
         self._sockets = resources.enter_context(ServerSockets(settings.folder, limits.raw_bytes, listen))
         self._signals = resources.enter_context(StopSignals())
         self._outbox = outbox = Outbox(self._sockets.send)
@@ -153,7 +154,7 @@ class _Server:
         rings = RingHandlers(workers, outbox, background, log, number)
         info = server_info(server, boot, self._sockets.endpoints, limits)
         self._status = StatusReporter(info, sessions, requests, library, log, clock)
-        self._status.more_problems += [self._chores.problems, self._sockets.accepting.problems]
+        self._status.more_problems += [self._housekeeping.problems, self._sockets.accepting.problems]
         if self._access is not None:
             self._status.more_problems.append(self._access.problems)
         self._handshake = handshake = SessionHandlers(info, sessions, requests, rings, outbox, log)
@@ -322,8 +323,8 @@ class _Server:
         self._sockets.accepting.update(free_files(), self._sockets.network_connections - known)
 
     def _housekeep(self, now: float) -> None:
-        """What is due now and then. Each chore for itself: one that fails keeps none of the others from being done."""
-        run = self._chores.run
+        """Do what is due at intervals. A step that fails does not keep the others from being done."""
+        run = self._housekeeping.run
         run("end the sessions that are silent", lambda: self._expire(now))
         run("limit connections", self._limit_connections)
         run("look for changed styles", lambda: self._check_styles(now))

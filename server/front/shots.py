@@ -1,7 +1,7 @@
-"""Shot jobs: their paths checked, their slots asked for, their progress sent in batches.
+"""Shot jobs: check their paths, ask for their turns, send their progress in batches.
 
-A job survives its workers: the attempt after a lost worker continues where the stored frames end, and the client sees
-one job. Every frame is reported once and counted once, over all attempts.
+A job survives its workers. After a lost worker, the next attempt continues behind the stored frames, and the client
+sees one job. Over all attempts, every frame is reported once and counted once.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from impasto.server.settings import Root
 
 PROGRESS_S: Final = 0.1
 FRAMES_AT_ONCE: Final = 128
-"""Of one progress message: with paths of 300 bytes they fit into a header."""
+"""Frames in one progress message, at most. With paths of 300 bytes they fit into a header."""
 PATH_BYTES: Final = 32 << 10
-"""Of the paths in one progress message, whatever their number."""
+"""Size of all paths in one progress message, at most."""
 NOTES_AT_ONCE: Final = 8
 NOTES_KEPT: Final = 64
 MESSAGES_WAITING: Final = 8
-"""A client with so many messages to read is sent progress later, in larger batches."""
+"""A client that has not read so many messages yet gets progress later, in larger batches."""
 _LIVE = re.compile(r"camera:|[a-z]+://", re.IGNORECASE)
-"""A camera or a stream; the worker says whether there is such a one."""
+"""A camera or a stream. The worker finds out whether it exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class PendingShot(PendingRequest):
     request: SubmitShot
     style: StyleFile
     opened: bool = False
-    """An attempt has opened the shot, so that what is at the output is the job's own."""
+    """Whether an attempt has opened the shot. Then the files at the output are the job's own."""
     started: ShotStarted | None = None
-    """As the first attempt reported it."""
+    """The message of the first attempt that opened the shot."""
     reported: FrameNumbers = field(default_factory=FrameNumbers)
     """Numbers of the stored frames that workers reported."""
     unreported: int = 0
-    """Frames that a worker stored and died before it reported them: the next worker found them."""
+    """Number of frames that a worker stored but did not report before it died. The next worker found them."""
     invalid_pixels: int = 0
     messages: list[FromServer] = field(default_factory=list)
     """To be sent at once."""
@@ -90,7 +90,7 @@ class PendingShot(PendingRequest):
 
     @classmethod
     def admit(cls, context: ShotContext, session: Session, asked: SubmitShot, digest: bytes) -> Self:
-        """Check a job. Raises NotPermitted for its paths, UsageError and others."""
+        """Check a job. Raises NotPermitted for its paths, UsageError, and the errors of its style."""
         job = _with_paths(session, asked.job, context.roots)
         _check_range(job, context.limits.job_frames)
         animation_from(job.animated)  # refused now, not when a worker is free
@@ -120,17 +120,15 @@ class PendingShot(PendingRequest):
         return plan.JobSubmitted(self.id, self.session.token, job.lane, self.style.name, what, self.device)
 
     def start(self) -> None:
-        """Send the job to its worker; from the second attempt on it resumes."""
+        """Send the job to its worker. From the second attempt on, it resumes."""
         assert self.worker is not None
         self.sent = True
+        named = tuple(str(root.folder) for root in self.context.roots.values())
+        roots = self.request.job.within if self.session.local else named
         message = worker_messages.RunShot(
-            self.request, str(self.style.path), self.attempt, self.opened, self.context.limits.pixels
+            self.request, str(self.style.path), self.attempt, self.opened, self.context.limits.pixels, roots
         )
         self.workers.send(self.worker, message)
-
-    def ended(self, worker: int, outcome: plan.WorkOutcome) -> plan.SchedulerEvent:
-        """`JobEnded`."""
-        return plan.JobEnded(self.id, worker, outcome)
 
     def reply(self) -> Reply:
         """The worker's answer, counted over all attempts."""
@@ -164,15 +162,15 @@ class PendingShot(PendingRequest):
         return Failed(self.id, error, self._output(), self.stored_frames)
 
     def release(self) -> None:
-        """A job has no memory of the front's."""
+        """Nothing: a job holds no memory of the front's."""
 
     def report(self, message: ShotReport, now: float) -> plan.SchedulerEvent | None:
-        """Take what the worker reports: a frame that needs a slot or frees it, stored frames, the opened shot."""
+        """Take a report of the worker: a frame that wants its turn or had it, stored frames, the opened shot."""
         match message:
             case worker_messages.TurnAsked(turn=number, pixels=pixels):
-                return plan.SlotWanted(self.id, number, pixels / 1e6)
+                return plan.TurnWanted(self.id, number, pixels / 1e6)
             case worker_messages.TurnOver(turn=number):
-                return plan.SlotFreed(self.id, number)
+                return plan.TurnEnded(self.id, number)
             case worker_messages.FramesSafe(stored=stored, notes=notes):
                 self._note_stored(stored, notes)
                 return plan.JobProgressed(self.id) if stored else None
@@ -181,7 +179,7 @@ class PendingShot(PendingRequest):
         return None
 
     def messages_due(self, now: float, *, everything: bool = False) -> Iterable[FromServer]:
-        """Take out the progress that is due: at most ten messages a second, fewer for a client that reads slowly."""
+        """Take out the progress that is due: at most ten messages a second, fewer if the client reads slowly."""
         due, self.messages = self.messages, []
         waiting = len(self.session.data.waiting)
         while (self.stored or self.notes) and (
@@ -197,7 +195,7 @@ class PendingShot(PendingRequest):
         return max(now + PROGRESS_S / 4, self.progress_sent_s + PROGRESS_S)
 
     def messages_for_return(self) -> Iterable[FromServer]:
-        """How the job began, for a client that asks for it again."""
+        """The message that the shot is open, for a client that asks for it again."""
         return () if self.started is None else (replace(self.started, attempt=max(1, self.attempt)),)
 
     def _note_opened(self, started: ShotStarted, now: float) -> None:
@@ -217,7 +215,7 @@ class PendingShot(PendingRequest):
         self.notes = [*self.notes, *(self._below_roots(note) for note in notes)][-NOTES_KEPT:]
 
     def _progress(self, now: float) -> ShotProgress:
-        """Take out one message of progress, as much as fits."""
+        """Take out one message of progress, with as much as fits."""
         room = PATH_BYTES
         count = 0
         for frame in self.stored[: min(FRAMES_AT_ONCE, ARRAY_ITEMS)]:
@@ -234,14 +232,14 @@ class PendingShot(PendingRequest):
         return ShotProgress(self.id, stored, notes)
 
     def _output(self) -> str:
-        """Where the stored frames are; empty where there are none."""
+        """The path of the stored frames; empty if there are none."""
         return self.started.output if self.started is not None and self.stored_frames else ""
 
     def _seconds(self) -> float:
         return max(0.0, self.context.clock() - self.arrived_s)
 
     def _below_roots(self, text: str) -> str:
-        """A text with every path below a root as the client knows it, where the client is on another machine."""
+        """The text with every path below a root as the client wrote it, if the client is on another machine."""
         if not self.session.local:
             for name, root in self.context.roots.items():
                 text = text.replace(f"{root.folder}/", f"{name}:")
@@ -249,7 +247,7 @@ class PendingShot(PendingRequest):
 
 
 def _with_paths(session: Session, job: ShotJob, roots: Mapping[str, Root]) -> ShotJob:
-    """The job with the paths of this machine. NotPermitted for paths that the client may not name."""
+    """The job with paths of this machine. Raises NotPermitted for paths that the client may not name."""
     if job.ocio and job.ocio != BUILT_IN and not job.ocio.startswith(BY_NAME) and not session.local:
         if not job.ocio_sha256:
             raise UsageError(f"expected an OpenColorIO configuration that can be read, got '{job.ocio}'; see $OCIO")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from impasto.core.card import Card
 from impasto.core.errors import StyleError
-from impasto.core.style import ENDING, read_card
+from impasto.core.style_file import ENDING, read_card
 from impasto.core.style_reference import chosen_card, joined, parse_choice
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import StyleFacts

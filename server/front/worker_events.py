@@ -1,4 +1,4 @@
-"""Messages of workers, and their deaths, brought to the requests, the library and the log."""
+"""Passes messages of workers, and their deaths, to the requests, the library and the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from impasto.server.scheduler import events as plan
 
 
 class WorkerEventHandlers:
-    """Handles what workers report. One owner, one thread."""
+    """Handles the messages and deaths of workers. One owner, one thread."""
 
     def __init__(self, requests: Requests, library: Library, event_log: EventLog) -> None:
         self._requests = requests
@@ -21,15 +21,15 @@ class WorkerEventHandlers:
         self._library = library
         self._event_log = event_log
         self._checks: dict[int, list[worker_messages.CheckStyle]] = {}
-        """Every worker that is ready, and the style files that it was asked to check."""
+        """Number of each ready worker -> the style files that it was asked to check."""
 
     def tick(self, now: float) -> None:
-        """Start the workers that are due, end those that are overdue, and handle the messages of all."""
+        """Start the workers that are due, kill those that are overdue, and handle the messages of all."""
         self._workers.tick(now)
         self.handle(self._workers.receive())
 
     def handle(self, events: Sequence[WorkerEvent]) -> None:
-        """Handle what workers report. Never raises: what goes wrong is logged, and the next message is taken."""
+        """Handle messages and deaths of workers. Never raises: an error is logged, and the next one is handled."""
         for event in events:
             try:
                 if isinstance(event, WorkerDied):

@@ -1,9 +1,9 @@
 """The worker processes: started, watched, reaped and replaced.
 
-Every device has a slot with at most one worker at a time. A worker that ends, closes its link or falls silent is never
-used again, nor is its number. `WorkerDied` is reported only when its process is dead, because until then it may still
-write into the slots of a ring. The device then gets a new worker: at once after a long life, later and later after
-short ones.
+Every device has at most one worker at a time. A worker that ends, closes its link or sends nothing for too long is not
+used again, and its number is not given to another. `WorkerDied` is reported when its process is dead and not before,
+because until then it may still write into the slots of a ring. Then the device gets a new worker: at once if the old
+one ran for long, otherwise after a delay that doubles with each early loss.
 
 Nothing here waits, apart from `stop`. One owner, one thread.
 """
@@ -20,8 +20,8 @@ from typing import IO, Final, TypeAlias
 
 from impasto.core.errors import ServerBusy
 from impasto.server.free_memory import free_memory_bytes
-from impasto.server.front.device_slot import DeviceSlot, Timeouts, WorkerProcess, watch_process
 from impasto.server.front.segments import MappedSegment
+from impasto.server.front.supervised_device import SupervisedDevice, Timeouts, WorkerProcess, watch_process
 from impasto.server.processes import private_bytes
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits
@@ -30,14 +30,14 @@ from impasto.server.protocol.text import cleaned
 from impasto.server.worker_pipe import LinkClosed, link_pair
 
 LATE_S: Final = 5.0
-"""A server that wakes so long after a deadline was stopped or asleep itself, so that silence proves nothing."""
+"""A server that wakes so long after a deadline was itself stopped or asleep: it cannot tell who was silent."""
 STEP_S: Final = 0.02
 HARD_LIMIT: Final = 1.25
-"""Times the limit above which a worker is replaced when it is idle: then it is killed at work."""
+"""A worker above its memory limit is replaced when it is idle; above this many times the limit it is killed at once."""
 LEFT_BYTES: Final = 192 << 20
-"""What a worker must leave the machine, so that the system does not choose a victim itself."""
+"""Memory that a worker must leave free. With less, the system would choose itself which process to kill."""
 LARGE_BYTES: Final = 2 << 30
-"""A worker that takes less is not what the machine's memory went to."""
+"""A worker that takes less than this is not why the machine is short of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class Workers:
         self._clock = clock
         self._timeouts = timeouts or Timeouts()
         self._worker_rss_bytes = (limits or Limits()).worker_rss_bytes
-        self._devices = tuple(dict.fromkeys(devices))
-        self._slots: list[DeviceSlot] = []
+        self._device_names = tuple(dict.fromkeys(devices))
+        self._devices: list[SupervisedDevice] = []
         self._numbers = 0
         self._unkilled: list[subprocess.Popen[bytes]] = []
         self._stopped = False
@@ -87,7 +87,7 @@ class Workers:
     def start(self) -> None:
         """Start a worker for each device."""
         now = self._clock()
-        self._slots = [DeviceSlot(device, now) for device in self._devices]
+        self._devices = [SupervisedDevice(name, now) for name in self._device_names]
         self.tick(now)
 
     def filenos(self) -> list[int]:
@@ -101,46 +101,46 @@ class Workers:
         return found
 
     def receive(self, ready: Container[object] | None = None) -> list[WorkerEvent]:
-        """Messages of workers, and those that are dead, in the order in which it happened to each.
+        """Messages of workers, and news of dead ones, for each worker in the order in which it happened.
 
-        Call it with the file numbers that are readable; without any, every worker is asked, as is due after `tick`.
+        `ready` holds the file numbers that are readable. Without it every worker is read, as is due after `tick`.
         """
         now = self._clock()
         events: list[WorkerEvent] = []
-        for slot in tuple(self._slots):
-            if (worker := slot.worker) is None:
+        for device in tuple(self._devices):
+            if (worker := device.worker) is None:
                 continue
-            # Asked before reading, so that its last messages are read.
+            # Asked before the read, so that its last messages are not missed.
             ended = (ready is None or worker.watch in ready) and worker.process.poll() is not None
             if not ended and ready is not None and worker.link.fileno() not in ready:
                 continue
-            while (received := self._read(slot, worker, now)) is not None:
+            while (received := self._read(device, worker, now)) is not None:
                 events += received
                 if not ended or not received:
                     break
             stuck = worker.killed_s is not None and now - worker.killed_s >= self._timeouts.unkilled_s
             if ended or stuck:
-                events.append(self._reap(slot, worker, now, ended))
+                events.append(self._reap(device, worker, now, ended))
         return events
 
     def tick(self, now: float) -> None:
         """Start the workers that are due, and kill those that are overdue."""
-        for slot in self._slots:
-            if (worker := slot.worker) is not None:
+        for device in self._devices:
+            if (worker := device.worker) is not None:
                 with contextlib.suppress(LinkClosed):  # `receive` reports it
                     worker.link.flush()
                 self._kill_if_overdue(worker, now)
-            elif slot.start_s is not None and now >= slot.start_s and not self._stopped:
-                self._start(slot, now)
+            elif device.start_s is not None and now >= device.start_s and not self._stopped:
+                self._start(device, now)
         self._unkilled = [process for process in self._unkilled if process.poll() is None]
 
     def next_wake(self) -> float | None:
-        """When a `tick` is due although no worker sends anything; None for never."""
+        """When a `tick` is due even if no worker sends anything; None for never."""
         times = []
-        for slot in self._slots:
-            if (worker := slot.worker) is None:
-                if slot.start_s is not None and not self._stopped:
-                    times.append(slot.start_s)
+        for device in self._devices:
+            if (worker := device.worker) is None:
+                if device.start_s is not None and not self._stopped:
+                    times.append(device.start_s)
                 continue
             if (deadline_s := worker.deadline_s(self._timeouts)) is not None:
                 times.append(deadline_s)
@@ -154,7 +154,7 @@ class Workers:
     def send(self, worker: int, message: worker_messages.FromFront, file: int | None = None) -> bool:
         """Send a message, and a duplicate of an open file with it; never waits.
 
-        Returns whether it is on its way: for a worker that is gone it is not, and `WorkerDied` follows or has come.
+        Returns whether it could be sent. For a worker that is gone it cannot, and `WorkerDied` follows or has come.
         """
         for each in self._workers():
             if each.number == worker and each.closed_s is None:
@@ -169,7 +169,7 @@ class Workers:
         return False
 
     def map_segment(self, worker: int, mapped: MappedSegment) -> None:
-        """Make sure that a worker has a segment mapped. Raises ServerBusy where no file number is left to send it."""
+        """Let a worker map a segment, unless it has. Raises ServerBusy where no file number is left to send it."""
         process = next((each for each in self._workers() if each.number == worker), None)
         if process is None or mapped.number in process.segments:
             return
@@ -206,17 +206,17 @@ class Workers:
     def overgrown(self) -> tuple[int, ...]:
         """The workers whose memory is above the limit: `replace` them when they are idle."""
         return tuple(
-            slot.worker.number
-            for slot in self._slots
-            if slot.worker is not None
-            and slot.reported is not None
-            and slot.reported.rss_bytes > self._worker_rss_bytes
+            device.worker.number
+            for device in self._devices
+            if device.worker is not None
+            and device.reported is not None
+            and device.reported.rss_bytes > self._worker_rss_bytes
         )
 
     def kill_oversized(self) -> None:
-        """Kill every worker, busy or not, that took far more memory than its limit, or left the machine none.
+        """Kill every worker, busy or not, that takes far more memory than its limit, or leaves the machine almost none.
 
-        What it painted is tried once more and then refused.
+        The frames that it painted are tried once more, and refused if that fails too.
         """
         now, free = self._clock(), free_memory_bytes()
         for worker in self._workers():
@@ -234,25 +234,26 @@ class Workers:
     def device_of(self, worker: int) -> str:
         """The device of a worker that has not been reported as lost; empty for any other number."""
         return next(
-            (slot.device for slot in self._slots if slot.worker is not None and slot.worker.number == worker), ""
+            (device.name for device in self._devices if device.worker is not None and device.worker.number == worker),
+            "",
         )
 
     def facts(self) -> tuple[DeviceFacts, ...]:
         """Every device and its worker, as the status shows them."""
-        return tuple(slot.facts() for slot in self._slots)
+        return tuple(device.facts() for device in self._devices)
 
     def every_device(self) -> tuple[str, ...] | None:
-        """The devices that there are workers for, or will be; None until it is known what 'auto' became."""
-        devices = tuple(slot.device for slot in self._slots)
+        """The devices that have a worker or will have one; None until it is known which devices 'auto' stands for."""
+        devices = tuple(device.name for device in self._devices)
         return None if "auto" in devices else devices
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the workers, for the status: one sentence each."""
-        found = [f"worker on '{slot.device}': {slot.problem}" for slot in self._slots if slot.problem]
-        for slot in self._slots:
-            if slot.worker is not None and slot.worker.number in self.overgrown() and slot.reported is not None:
+        found = [f"worker on '{device.name}': {device.problem}" for device in self._devices if device.problem]
+        for device in self._devices:
+            if device.worker is not None and device.worker.number in self.overgrown() and device.reported is not None:
                 found.append(
-                    f"worker on '{slot.device}' takes {slot.reported.rss_bytes / 2**30:.1f} GiB of memory, the limit "
+                    f"worker on '{device.name}' takes {device.reported.rss_bytes / 2**30:.1f} GiB of memory, the limit "
                     f"is {self._worker_rss_bytes / 2**30:.1f}; it is replaced when it is idle"
                 )
         found += [f"worker process {process.pid} cannot be ended; its driver holds it" for process in self._unkilled]
@@ -273,23 +274,23 @@ class Workers:
             for process in alive:
                 process.terminate() if insist == "terminate" else process.kill()
             self._await_ends(alive, timeout_s)
-        for slot in self._slots:
-            if slot.worker is not None:
-                self._close(slot.worker)
-            slot.worker, slot.start_s = None, None
+        for device in self._devices:
+            if device.worker is not None:
+                self._close(device.worker)
+            device.worker, device.start_s = None, None
 
     def _workers(self) -> list[WorkerProcess]:
-        return [slot.worker for slot in self._slots if slot.worker is not None]
+        return [device.worker for device in self._devices if device.worker is not None]
 
-    def _start(self, slot: DeviceSlot, now: float) -> None:
+    def _start(self, device: SupervisedDevice, now: float) -> None:
         """Start a worker; where the system cannot, note the problem and try again later."""
-        slot.start_s = None
+        device.start_s = None
         ours, theirs = None, None
         try:
             ours, theirs = link_pair()
             number = theirs.fileno()
             process = subprocess.Popen(
-                (*self._command, "--fd", str(number), "--device", slot.device),
+                (*self._command, "--fd", str(number), "--device", device.name),
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=None if self._log is None else subprocess.STDOUT,
@@ -298,18 +299,18 @@ class Workers:
         except OSError as error:
             if ours is not None:
                 ours.close()
-            delay = slot.backoff_s()
-            slot.problem = f"could not be started ({cleaned(str(error), 300)}); tried again in {delay:.0f} s"
-            slot.start_s = now + delay
+            delay = device.backoff_s()
+            device.problem = f"could not be started ({cleaned(str(error), 300)}); tried again in {delay:.0f} s"
+            device.start_s = now + delay
             return
         finally:
             if theirs is not None:
                 theirs.close()
         self._numbers += 1
-        slot.starts += 1
-        slot.worker = WorkerProcess(self._numbers, process, ours, watch_process(process.pid), now, now)
+        device.starts += 1
+        device.worker = WorkerProcess(self._numbers, process, ours, watch_process(process.pid), now, now)
 
-    def _read(self, slot: DeviceSlot, worker: WorkerProcess, now: float) -> list[WorkerEvent] | None:
+    def _read(self, device: SupervisedDevice, worker: WorkerProcess, now: float) -> list[WorkerEvent] | None:
         """Messages of a worker; None when its link has ended."""
         if worker.closed_s is not None:
             return None
@@ -324,9 +325,9 @@ class Workers:
             if file is not None:  # workers have none to give
                 os.close(file)
             if isinstance(message, worker_messages.Ready):
-                self._ready(slot, worker, message, now)
+                self._ready(device, worker, message, now)
             elif isinstance(message, worker_messages.Beat):
-                slot.reported = message.device
+                device.reported = message.device
         if received:
             worker.last_message_s = now
         return [WorkerMessage(worker.number, message) for message, _ in received]
@@ -336,14 +337,14 @@ class Workers:
         worker.closed_s = now
         worker.why = worker.why or f"its link ended ({cleaned(str(error), 300)})"
 
-    def _ready(self, slot: DeviceSlot, worker: WorkerProcess, ready: worker_messages.Ready, now: float) -> None:
-        """A worker is ready: note the device that it chose, and add slots for the others that it found."""
+    def _ready(self, device: SupervisedDevice, worker: WorkerProcess, ready: worker_messages.Ready, now: float) -> None:
+        """A worker is ready: note the device that it chose, and add the others that it found."""
         worker.ready_s = now
-        slot.reported, slot.problem = ready.device, ""
-        if slot.device == "auto":
-            slot.device = ready.device.device
-            taken = {each.device for each in self._slots}
-            self._slots += [DeviceSlot(device, now) for device in dict.fromkeys(ready.others) if device not in taken]
+        device.reported, device.problem = ready.device, ""
+        if device.name == "auto":
+            device.name = ready.device.device
+            taken = {each.name for each in self._devices}
+            self._devices += [SupervisedDevice(name, now) for name in dict.fromkeys(ready.others) if name not in taken]
 
     def _kill_if_overdue(self, worker: WorkerProcess, now: float) -> None:
         """Kill a worker that is overdue."""
@@ -360,22 +361,24 @@ class Workers:
             worker.killed_s, worker.why = now, why
             worker.process.kill()
 
-    def _reap(self, slot: DeviceSlot, worker: WorkerProcess, now: float, ended: bool) -> WorkerDied:
+    def _reap(self, device: SupervisedDevice, worker: WorkerProcess, now: float, ended: bool) -> WorkerDied:
         """Take a dead worker from its device, and set the start of the next one."""
         if not ended:
             self._unkilled.append(worker.process)
         why = worker.exit_reason()
         self._close(worker)
-        slot.worker = None
+        device.worker = None
         if worker.ready_s is not None and now - worker.ready_s >= self._timeouts.long_life_s:
-            slot.short_lives = 0
+            device.short_lives = 0
             delay = 0.0
         else:
-            delay = slot.backoff_s()
-        slot.start_s = now + delay
-        slot.problem = f"was lost ({why}); a new one takes its place"
-        if slot.short_lives > 1:
-            slot.problem = f"was lost {slot.short_lives} times in a row, now {why}; a new one starts in {delay:.0f} s"
+            delay = device.backoff_s()
+        device.start_s = now + delay
+        device.problem = f"was lost ({why}); a new one takes its place"
+        if device.short_lives > 1:
+            device.problem = (
+                f"was lost {device.short_lives} times in a row, now {why}; a new one starts in {delay:.0f} s"
+            )
         return WorkerDied(worker.number, why)
 
     def _close(self, worker: WorkerProcess) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from impasto.server.protocol.codec import Malformed, Part
-from impasto.server.protocol.messages import Encoding
+from impasto.server.protocol.field_types import Encoding
 from impasto.server.protocol.text import shown
 
 THREADS: Final = 2

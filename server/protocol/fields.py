@@ -15,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from impasto.server.protocol import limits
-from impasto.server.protocol.messages import Blob, Bytes, Flat, Many, Real, Text, Whole
+from impasto.server.protocol.field_types import Blob, Bytes, Flat, Many, Real, Text, Whole
 from impasto.server.protocol.text import SHOWN, offence, shown
 
 Reader: TypeAlias = Callable[[Any], Any]

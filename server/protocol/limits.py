@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 MAJOR: Final = 1
 MINOR: Final = 2
@@ -19,6 +19,8 @@ RATE_MINOR: Final = 2
 """From which on `SubmitShot` may bear a frame rate."""
 OCIO_MINOR: Final = 2
 """From which on it may bear the OpenColorIO configuration."""
+WITHIN_MINOR: Final = 2
+"""From which on it may say in which folders its paths stay."""
 
 MAGIC: Final = b"IMPA"
 PREAMBLE_BYTES: Final = 8
@@ -42,7 +44,7 @@ RAW_BYTES: Final = 1 << 30
 """Bytes of one picture as samples."""
 
 
-@record
+@frozen_dataclass
 class Limits:
     """What a server lets its clients do. Every number is checked before it is used."""
 

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from impasto.core.errors import UsageError
 from impasto.server.protocol.codec import Malformed, Part
+from impasto.server.protocol.field_types import Alpha, Dtype
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Alpha, Dtype, MattePicture, Picture, Submit
+from impasto.server.protocol.messages import MattePicture, Picture, Submit
 
 Samples: TypeAlias = npt.NDArray[Any]
 Memory: TypeAlias = Part | mmap.mmap

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import field
 
 from impasto.core.errors import IncompatibleServer
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
+from impasto.server.protocol.field_types import Lane
 from impasto.server.protocol.limits import MAJOR, MINOR, Limits
-from impasto.server.protocol.messages import Hello, Lane
+from impasto.server.protocol.messages import Hello
 
 
-@record
+@frozen_dataclass
 class Offer:
     """What a server has for a connection."""
 
@@ -23,7 +24,7 @@ class Offer:
     minor: int = MINOR
 
 
-@record
+@frozen_dataclass
 class Agreement:
     """What both sides go by from now on; the fields of `Welcome` by the same names."""
 

@@ -9,24 +9,18 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from impasto.core.record import record
-from impasto.server.protocol.limits import PIXELS
+from impasto.core.frozen_dataclass import frozen_dataclass
+from impasto.server.protocol.field_types import Count, Id, Many, Name, Number, Seconds, Words
+from impasto.server.protocol.limits import ARRAY_ITEMS, PIXELS
 from impasto.server.protocol.messages import (
-    Count,
     DeviceFacts,
     Done,
     ErrorFacts,
-    Id,
-    Many,
-    Name,
-    Number,
-    Seconds,
     ShotDone,
     ShotStarted,
     StoredFrame,
     Submit,
     SubmitShot,
-    Words,
 )
 
 DEVICE_FAILED: Final = 86
@@ -36,7 +30,7 @@ DEVICE_FAILED: Final = 86
 # From the front
 
 
-@record
+@frozen_dataclass
 class MapRing:
     """Map the segment whose open file comes with this message (on Windows: whose tag is `path`)."""
 
@@ -47,7 +41,7 @@ class MapRing:
     segment_bytes: Count
 
 
-@record
+@frozen_dataclass
 class DropRing:
     """The segment is not used any more."""
 
@@ -56,7 +50,7 @@ class DropRing:
     ring: Count
 
 
-@record
+@frozen_dataclass
 class PaintFrame:
     """Paint the samples at one place of a mapped segment into another. Answer: `FramePainted` or `WorkFailed`.
 
@@ -73,7 +67,7 @@ class PaintFrame:
     out_offset: Count
 
 
-@record
+@frozen_dataclass
 class RunShot:
     """Run a shot job.
 
@@ -90,9 +84,11 @@ class RunShot:
     """Whether an earlier attempt answered `ShotOpened`, so that what is at the output now is the job's own."""
     pixels: Count = PIXELS
     """How many the plate, the resized plate and the result may have."""
+    roots: Annotated[tuple[Words, ...], Many(ARRAY_ITEMS)] = ()
+    """Folders below which every path of the job lies and is opened; none where the client may name any path."""
 
 
-@record
+@frozen_dataclass
 class TurnGranted:
     """The job may paint its next frame."""
 
@@ -102,7 +98,7 @@ class TurnGranted:
     turn: Count
 
 
-@record
+@frozen_dataclass
 class StopWork:
     """Stop a request or job at its next cancel point and answer `WorkStopped`."""
 
@@ -111,7 +107,7 @@ class StopWork:
     id: Id
 
 
-@record
+@frozen_dataclass
 class CheckStyle:
     """Load and verify a style file; a good one takes the place of the one of its name. Answer: `StyleChecked`."""
 
@@ -122,7 +118,7 @@ class CheckStyle:
     path: Words
 
 
-@record
+@frozen_dataclass
 class Quit:
     """End, without waiting for what runs."""
 
@@ -132,7 +128,7 @@ class Quit:
 # From the worker
 
 
-@record
+@frozen_dataclass
 class Ready:
     """The device answers and has painted a test picture as it should."""
 
@@ -145,7 +141,7 @@ class Ready:
     """Asked for 'auto': the other devices of this machine, each worth a worker of its own."""
 
 
-@record
+@frozen_dataclass
 class Beat:
     """Twice a second: the worker lives. Units that moved since the last one are named."""
 
@@ -155,7 +151,7 @@ class Beat:
     moved: Annotated[tuple[Id, ...], Many(64)] = ()
 
 
-@record
+@frozen_dataclass
 class FramePainted:
     """The result is in its place."""
 
@@ -164,7 +160,7 @@ class FramePainted:
     done: Done
 
 
-@record
+@frozen_dataclass
 class WorkFailed:
     """A request or job ended with an error; the worker itself is well unless it leaves after this."""
 
@@ -176,7 +172,7 @@ class WorkFailed:
     rendered: Count = 0
 
 
-@record
+@frozen_dataclass
 class WorkStopped:
     """A request or job was stopped as told."""
 
@@ -188,7 +184,7 @@ class WorkStopped:
     seconds: Seconds = 0.0
 
 
-@record
+@frozen_dataclass
 class ShotOpened:
     """The shot is open and its result free."""
 
@@ -197,7 +193,7 @@ class ShotOpened:
     started: ShotStarted
 
 
-@record
+@frozen_dataclass
 class TurnAsked:
     """A frame of the job waits for its turn."""
 
@@ -209,7 +205,7 @@ class TurnAsked:
     pixels: Count
 
 
-@record
+@frozen_dataclass
 class TurnOver:
     """The turn's frame is painted, or was given up."""
 
@@ -219,7 +215,7 @@ class TurnOver:
     turn: Count
 
 
-@record
+@frozen_dataclass
 class FramesSafe:
     """Frames of a job that are stored, and notes for the artist."""
 
@@ -230,7 +226,7 @@ class FramesSafe:
     notes: Annotated[tuple[Words, ...], Many(16)] = ()
 
 
-@record
+@frozen_dataclass
 class ShotEnded:
     """The job is finished."""
 
@@ -239,7 +235,7 @@ class ShotEnded:
     done: ShotDone
 
 
-@record
+@frozen_dataclass
 class StyleChecked:
     """What became of a style file."""
 
@@ -251,7 +247,7 @@ class StyleChecked:
     error: ErrorFacts | None = None
 
 
-@record
+@frozen_dataclass
 class WorkerNote:
     """Something for the log."""
 

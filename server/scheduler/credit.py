@@ -1,12 +1,12 @@
-"""The sessions, their credit, and what they asked for, from its submission to its terminal message."""
+"""The sessions, their credit, and their work, from its submission to its terminal message."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from impasto.server.protocol.field_types import Lane
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Lane
 from impasto.server.scheduler.events import CancelReason, FrameSubmitted, JobSubmitted
 from impasto.server.scheduler.workers import ScheduledFrame
 
@@ -22,21 +22,21 @@ class Work:
     credit: SessionCredit
     order: int
     since: float
-    """When it came."""
+    """When it arrived."""
     worker: int | None = None
     """Where it runs; None while it waits."""
     attempt: int = 0
-    """How often it was started."""
+    """How many times it was started."""
     deaths: int = 0
-    """Of workers, that it was blamed for; of a job, since it last made progress."""
+    """Deaths of workers that it was blamed for; of a job, since its last progress."""
     ending: EndReason | None = None
     """Why its worker was told to stop it."""
     tasks: dict[int, ScheduledFrame] = field(default_factory=dict)
-    """Those that wait or run: one of a frame request, any number of a job."""
+    """Its tasks that wait or run: one of a frame request, any number of a job."""
 
     @property
     def id(self) -> bytes:
-        """The client's."""
+        """The id that the client gave it."""
         return self.asked.id
 
     @property
@@ -46,17 +46,17 @@ class Work:
 
     @property
     def bytes(self) -> int:
-        """Of samples; a job has none."""
+        """Size of its samples; 0 for a job."""
         return self.asked.bytes if isinstance(self.asked, FrameSubmitted) else 0
 
     @property
     def viewer(self) -> str:
-        """Of this viewer only the newest request counts; empty: each counts."""
+        """The viewer for which only the newest request counts; empty if each counts."""
         return self.asked.viewer if isinstance(self.asked, FrameSubmitted) else ""
 
     @property
     def deadline(self) -> float | None:
-        """When the answer is of no use any more."""
+        """The time after which the answer is of no use; None if there is no such time."""
         if not isinstance(self.asked, FrameSubmitted) or self.asked.deadline_s is None:
             return None
         return self.since + self.asked.deadline_s
@@ -70,7 +70,7 @@ class _Viewer:
 
 @dataclass(slots=True, eq=False)
 class SessionCredit:
-    """A session: its credit, and what it asked for."""
+    """A session: its credit and its work."""
 
     session: bytes
     user: str
@@ -83,7 +83,7 @@ class SessionCredit:
     _viewers: dict[str, _Viewer] = field(default_factory=dict)
 
     def has_credit(self, frame: FrameSubmitted, returned: Work | None) -> bool:
-        """Whether this frame may be under way too, once what it supersedes is not any more."""
+        """Whether there is credit for this frame, when the request that it supersedes has given its credit back."""
         frames = self.frames - (returned is not None)
         held = self.held_bytes - (returned.bytes if returned is not None else 0)
         return frames < self.most_frames and held + frame.bytes <= self.most_bytes
@@ -94,7 +94,7 @@ class SessionCredit:
         return found.newest if found is not None else None
 
     def enter(self, work: Work) -> None:
-        """Count the work and its credit."""
+        """Add the work, and take credit for it."""
         self.works[work.id] = work
         if isinstance(work.asked, FrameSubmitted):
             self.frames += 1
@@ -104,7 +104,7 @@ class SessionCredit:
             self._viewers[work.viewer] = _Viewer(work, live + 1)
 
     def leave(self, work: Work) -> None:
-        """Give its credit back."""
+        """Remove the work, and give its credit back."""
         del self.works[work.id]
         if isinstance(work.asked, FrameSubmitted):
             self.frames -= 1

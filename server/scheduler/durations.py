@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import Final
 
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 
 RECENT: Final = 64
 """Tasks of a lane that count."""

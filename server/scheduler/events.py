@@ -1,8 +1,8 @@
 """The events that the scheduler takes and the instructions that it returns.
 
-The unit of scheduling is a *frame task*: one frame on one slot of one worker. A frame request is one task. A shot job
-asks for a slot for each of its frames, and stays on the worker that it was started on until it ends or
-that worker is lost.
+The unit of scheduling is a *frame task*: one frame that one worker paints. A frame request is one task. A shot job
+stays on the worker that it was started on, until it ends or that worker is lost. It asks for a *turn* for each of its
+frames: the leave to paint this frame now. Each turn is one task.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 
 CancelReason: TypeAlias = Literal["asked", "superseded", "session", "shutdown"]
 
@@ -94,8 +94,8 @@ class WorkerExited:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotWanted:
-    """A shot job has its next frame in memory and needs a slot for it. `number` is the job's own count, from 0."""
+class TurnWanted:
+    """A shot job has its next frame in memory and wants a turn for it. `number` is the job's own count, from 0."""
 
     job: bytes
     number: int
@@ -103,16 +103,16 @@ class SlotWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotFreed:
-    """The frame of a job is painted, or failed, or was cancelled: its slot is free."""
+class TurnEnded:
+    """The frame of a job is painted, or failed, or was cancelled: its turn is over."""
 
     job: bytes
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class FrameEnded:
-    """A worker answered a frame request, with a result or an error, or stopped it as it was told to."""
+class WorkEnded:
+    """A worker answered a frame request or job, with a result or an error, or stopped it as it was told to."""
 
     id: bytes
     worker: int
@@ -124,15 +124,6 @@ class JobProgressed:
     """A frame of the job is stored: a later loss of its worker is not blamed on the frames before."""
 
     id: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnded:
-    """A worker answered a shot job."""
-
-    id: bytes
-    worker: int
-    outcome: WorkOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +146,10 @@ SchedulerEvent: TypeAlias = (
     | CancelAsked
     | WorkerReady
     | WorkerExited
-    | SlotWanted
-    | SlotFreed
-    | FrameEnded
+    | TurnWanted
+    | TurnEnded
+    | WorkEnded
     | JobProgressed
-    | JobEnded
     | Draining
     | Tick
 )
@@ -188,8 +178,8 @@ class StartJob:
 
 
 @dataclass(frozen=True, slots=True)
-class GrantSlot:
-    """The job may paint this frame now: it holds a slot of the worker."""
+class GrantTurn:
+    """The job may paint this frame now; until its turn ends it counts as one of the tasks that the worker runs."""
 
     job: bytes
     number: int
@@ -200,7 +190,7 @@ class GrantSlot:
 class Stop:
     """Tell the worker to stop this request or job at its next cancel point; its end is still awaited.
 
-    A job that was told to stop is granted no more slots, so that waiting for one is a cancel point.
+    A job that was told to stop is granted no more turns, so that waiting for one is a cancel point.
     """
 
     id: bytes
@@ -263,7 +253,7 @@ class AnswerExpired:
 Instruction: TypeAlias = (
     StartFrame
     | StartJob
-    | GrantSlot
+    | GrantTurn
     | Stop
     | KillWorker
     | Wait

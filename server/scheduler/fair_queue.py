@@ -1,8 +1,8 @@
 """Which frame task is next: fair among users by megapixels, first come first served within one, and a share for batch.
 
-Fairness is start-time fair queueing (Goyal, Vin and Cheng 1996), which is deficit round robin without a quantum: each
-user has a tag that grows by the megapixels they are served, and the lowest tag among those who wait is next. Two users
-who always wait differ by at most one frame of each, however many sessions they have.
+Fairness is start-time fair queueing (Goyal, Vin and Cheng 1996). Each user has a tag that grows with the
+megapixels painted for them. Of the users who wait, the one with the lowest tag is next. Two users who always wait
+differ by at most one frame of each, however many sessions they have.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from impasto.server.scheduler.workers import ScheduledFrame, Target, Worker
 LEAST_MEGAPIXELS: Final = 0.05
 """What a task costs at least: a small frame takes a worker's time too."""
 CATCH_UP: Final = 64.0
-"""Megapixels by which a user may lag behind for want of their device; beyond, the lag is forgiven to the others."""
+"""Megapixels that a user whose device was busy can catch up on later; what they lag behind beyond that is lost."""
 STREAK_TASKS: Final = 16
 STREAK_S: Final = 2.0
-"""So long may tasks of the style that a worker runs overtake an older task of another style of the same user."""
+"""Tasks of the style that a worker ran last may overtake an older task of another style of the same user: at most so
+many, for at most so long."""
 SWEEP: Final = 64
-"""Tags of users who do not wait that are kept before the worn ones are swept."""
+"""So many tags of users who do not wait are kept before those that no longer count are dropped."""
 
 WINDOW_S: Final = 10.0
-"""Over which batch keeps its share."""
+"""The time over which batch gets its share."""
 GRACE_S: Final = 1.0
-"""How long batch waits at most for what it ran while nobody interactive wanted the workers."""
+"""How long batch waits at most to make up for what it ran while no interactive task waited."""
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class _Streak:
 
 
 class _Backlog:
-    """What one user waits for in one lane, oldest first, by target, and by target and style."""
+    """The tasks of one user that wait in one lane, oldest first, by target, and by target and style."""
 
     def __init__(self) -> None:
         self._queues: dict[tuple[Target, str | None], OrderedDict[int, ScheduledFrame]] = {}
@@ -74,7 +75,7 @@ class _Backlog:
         self._queues.setdefault((new.target, new.style), OrderedDict())[new.order] = new
 
     def choose(self, free: Sequence[Worker], now: float) -> tuple[ScheduledFrame, Worker] | None:
-        """The task that is next on one of these workers, and which of them; it stays in its queue."""
+        """The next task that one of these workers can run, and that worker. The task stays in its queue."""
         targets = free[0].targets if len(free) == 1 else {target for worker in free for target in worker.targets}
         oldest = self._oldest(targets)
         if oldest is None:
@@ -125,7 +126,7 @@ class FairQueue:
     def add(self, task: ScheduledFrame, *, first: bool = False) -> None:
         """Let a task wait, behind everything of its user or, with `first`, before it.
 
-        One that goes first was taken before and is not charged again.
+        A task that goes first was started before: its user is not charged twice.
         """
         backlog = self._backlogs.get(task.user)
         if backlog is None:
@@ -146,10 +147,10 @@ class FairQueue:
             del self._backlogs[task.user]
 
     def replace(self, old: ScheduledFrame, new: ScheduledFrame) -> None:
-        """Let a task of the same user take the place in the queue of one that waits.
+        """Let a task take the place in the queue of one of the same user that waits.
 
-        So a viewer that scrubs faster than frames are painted is served nevertheless. Where the two may not run at the
-        same targets, the new one waits behind.
+        So a viewer that scrubs faster than frames are painted still gets frames. Where the targets of the two differ,
+        the new task waits behind the others.
         """
         if old.target == new.target:
             self._backlogs[old.user].replace(old, new)
@@ -158,12 +159,12 @@ class FairQueue:
             self.add(new)
 
     def position_of(self, user: str) -> int:
-        """About how many tasks start before and with the newest of this user."""
+        """About how many tasks start before the newest of this user, itself included."""
         backlog = self._backlogs.get(user)
         return min(self._length, backlog.length * len(self._backlogs)) if backlog else 0
 
     def take(self, free: Sequence[Worker], now: float) -> tuple[ScheduledFrame, Worker] | None:
-        """Take out the task that is next on one of these workers; None if nothing that waits may run there."""
+        """Take out the next task that one of these workers can run; None if no waiting task can run there."""
         for user in sorted(self._backlogs, key=self._tags.__getitem__):
             chosen = self._backlogs[user].choose(free, now)
             if chosen is None:
@@ -190,10 +191,10 @@ class FairQueue:
 class BatchShare:
     """Whether batch has had less than its share of the workers' time.
 
-    A balance in seconds of tasks. It earns the share of all tasks that the workers can run, from the moment batch
-    waits; what batch runs is charged. What ran while nobody interactive waited leaves a debt of at most `GRACE_S`, so
-    that hours of batch alone do not keep it from its share afterwards; the rate is higher by as much as that costs.
-    The share is kept over any `WINDOW_S`, to within one task.
+    It keeps a balance in seconds of tasks. While batch waits, the balance grows by batch's share of the time of all
+    workers. While batch tasks run, it falls by their time. Time that they ran while no interactive task waited leaves a
+    debt of at most `GRACE_S`, so that hours of batch alone do not keep it from its share afterwards. The rate is a
+    little above the share, to make up for that debt. Over any `WINDOW_S` batch gets its share, to within one task.
     """
 
     def __init__(self, share: float) -> None:
@@ -201,22 +202,22 @@ class BatchShare:
         self._balance = 0.0
         self._now = 0.0
 
-    def pass_time(self, now: float, *, slots: int, running: int, contested: bool, waits: bool) -> None:
+    def pass_time(self, now: float, *, capacity: int, running: int, interactive_waits: bool, batch_waits: bool) -> None:
         """Account for the time since the last call, during which all of this held.
 
-        `slots` tasks can run at once, of which `running` were batch's; interactive tasks waited (`contested`), and
-        batch tasks too (`waits`).
+        `capacity` is the number of tasks that can run at once, `running` the number of batch tasks that ran. The last
+        two say whether tasks of these lanes waited.
         """
         span, self._now = now - self._now, now
-        earning = self._rate * slots
+        earning = self._rate * capacity
         balance = self._balance + (earning - running) * span
         if running:
-            floor = -earning * (WINDOW_S if contested else GRACE_S)
+            floor = -earning * (WINDOW_S if interactive_waits else GRACE_S)
             balance = max(balance, min(floor, self._balance))
-        self._balance = min(balance, earning * WINDOW_S if waits else 0.0)
+        self._balance = min(balance, earning * WINDOW_S if batch_waits else 0.0)
 
     def is_owed(self, ahead_s: float) -> bool:
-        """Whether batch goes first, when `ahead_s` seconds of tasks of its own are still ahead of those that run."""
+        """Whether batch goes first. Its tasks that run will take another `ahead_s` seconds, which count as had."""
         return self._balance > ahead_s
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 from impasto.server.scheduler.durations import DurationMedians
 from impasto.server.scheduler.fair_queue import BatchShare, FairQueue
 from impasto.server.scheduler.workers import ScheduledFrame, Worker
@@ -37,23 +37,23 @@ class Placement:
         return [task for worker in self._workers.values() for task in worker.tasks.values()]
 
     @property
-    def slots(self) -> int:
+    def capacity(self) -> int:
         """How many tasks can run at once."""
         return sum(worker.depth for worker in self._workers.values())
 
     def pass_time(self, now: float) -> None:
-        """Account for the time since the last call; to be called before anything else changes."""
-        slots = running = 0
+        """Account for the time since the last call. Call it before anything else changes."""
+        capacity = running = 0
         for worker in self._workers.values():
-            slots += worker.depth
+            capacity += worker.depth
             for task in worker.tasks.values():
                 running += task.lane == "batch"
         self._share.pass_time(
             now,
-            slots=slots,
+            capacity=capacity,
             running=running,
-            contested=len(self._queues["interactive"]) > 0,
-            waits=len(self._queues["batch"]) > 0,
+            interactive_waits=len(self._queues["interactive"]) > 0,
+            batch_waits=len(self._queues["batch"]) > 0,
         )
 
     def add_worker(self, worker: Worker) -> None:
@@ -61,7 +61,7 @@ class Placement:
         self._workers[worker.number] = worker
 
     def drop_worker(self, worker: Worker) -> None:
-        """A worker is gone; its tasks were let go before."""
+        """Forget a worker that is gone. Its tasks have been released before."""
         self.free_reserved(worker)
         del self._workers[worker.number]
 
@@ -70,7 +70,7 @@ class Placement:
         self._queues[task.lane].add(task, first=first)
 
     def replace(self, old: ScheduledFrame, new: ScheduledFrame) -> None:
-        """Let a task wait where another one of the same user did, as far as it may."""
+        """Let a task wait in the place of another one of the same user, or behind, where it may not take that place."""
         if old.lane == new.lane and self._reserved_for(old) is None:
             self._queues[new.lane].replace(old, new)
         else:
@@ -89,11 +89,11 @@ class Placement:
             self._queues[task.lane].remove(task)
 
     def took(self, task: ScheduledFrame, now: float) -> None:
-        """A running task comes to its end, as it should."""
+        """Note how long a running task took that ends as it should."""
         self._durations.took(task.lane, now - task.started)
 
     def start(self, now: float) -> Iterator[tuple[ScheduledFrame, Worker]]:
-        """Put tasks on workers for as long as one that waits has room; yields each as it starts."""
+        """Put tasks on workers while there is room for one that waits; yields each as it starts."""
         for worker in self._workers.values():
             if (task := worker.reserved) is not None and (idle := self._idle_for(task, worker)) is not None:
                 worker.reserved = None
@@ -132,19 +132,19 @@ class Placement:
         return min(times) if times else None
 
     def free_reserved(self, worker: Worker) -> None:
-        """Let the task that this worker was kept for wait for another one."""
+        """Let the task that this worker was reserved for wait for another worker."""
         task, worker.reserved = worker.reserved, None
         if task is not None:
             self.wait(task, first=True)
 
     def position_of(self, task: ScheduledFrame) -> int:
-        """About at which place of its lane the newest task of a user waits, from 1."""
+        """About the place in the lane's queue of the newest task of a user, from 1."""
         return max(1, self._queues[task.lane].position_of(task.user))
 
     def backlog_s(self) -> float:
-        """How long the workers have work for, by the recent pace."""
+        """For how long the workers have work, by their recent pace."""
         ahead = sum(len(queue) * (self._durations.median(lane) or UNKNOWN_S) for lane, queue in self._queues.items())
-        return ahead / max(1, self.slots)
+        return ahead / max(1, self.capacity)
 
     def rest(self) -> None:
         """Forget how much each user was served, when nothing waits or runs any more."""

@@ -9,15 +9,15 @@ States of a piece of work (`credit.Work`), and what moves it from one to the nex
 |------------|-------------------------------------|------------------------------------------------------------------|
 | (new)      |                                     | FrameSubmitted, JobSubmitted -> Wait -> waiting                  |
 |            |                                     | refused: no credit, room, device; draining; banned -> Refuse     |
-| waiting    | frame: in `fair_queue`              | a slot is free -> StartFrame -> running                          |
-|            | job: in `job_slots`                 | a job slot is free -> StartJob -> running                        |
+| waiting    | frame: in `fair_queue`              | a worker has room -> StartFrame -> running                       |
+|            | job: in `job_queue`                 | a worker has room for a job -> StartJob -> running               |
 |            | `worker` None                       | newer request of the viewer -> AnswerCancelled                   |
 |            |                                     | CancelAsked, SessionClosed, Draining at once -> AnswerCancelled  |
 |            |                                     | deadline -> AnswerExpired; its digest is banned -> Refuse        |
-| running    | `worker` set, `ending` None         | FrameEnded, JobEnded done or failed -> ForwardAnswer             |
-|            | job: SlotWanted -> GrantSlot ->     | CancelAsked, SessionClosed, deadline -> Stop -> stopping         |
-|            | SlotFreed for each of its frames    | WorkerExited -> waiting, before all others; second time -> Refuse|
-| stopping   | `worker` set, `ending` says why     | FrameEnded, JobEnded stopped -> AnswerCancelled, AnswerExpired   |
+| running    | `worker` set, `ending` None         | WorkEnded done or failed -> ForwardAnswer                        |
+|            | job: TurnWanted -> GrantTurn ->     | CancelAsked, SessionClosed, deadline -> Stop -> stopping         |
+|            | TurnEnded for each of its frames    | WorkerExited -> waiting, before all others; second time -> Refuse|
+| stopping   | `worker` set, `ending` says why     | WorkEnded stopped -> AnswerCancelled, AnswerExpired              |
 |            |                                     | ended before it could be stopped -> ForwardAnswer                |
 |            |                                     | WorkerExited -> AnswerCancelled, AnswerExpired                   |
 
@@ -42,23 +42,21 @@ The rules, and where they are kept:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from impasto.server.protocol.limits import Limits
 from impasto.server.scheduler.credit import EndReason, SessionCredit, Work, credit_of
 from impasto.server.scheduler.deadlines import Deadlines
+from impasto.server.scheduler.devices import DEVICE_WAIT_S, KnownDevices
 from impasto.server.scheduler.events import (
     AnswerCancelled,
     AnswerExpired,
     CancelAsked,
     Draining,
     ForwardAnswer,
-    FrameEnded,
     FrameSubmitted,
-    GrantSlot,
+    GrantTurn,
     Instruction,
-    JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
@@ -67,38 +65,25 @@ from impasto.server.scheduler.events import (
     SchedulerEvent,
     SessionClosed,
     SessionOpened,
-    SlotFreed,
-    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
+    TurnEnded,
+    TurnWanted,
     Wait,
+    WorkEnded,
     WorkerExited,
     WorkerReady,
 )
-from impasto.server.scheduler.job_slots import JobSlots
+from impasto.server.scheduler.job_queue import JobQueue
 from impasto.server.scheduler.placement import Placement
 from impasto.server.scheduler.quarantine import DEATHS, Quarantine
-from impasto.server.scheduler.workers import ScheduledFrame, Worker, names_of
+from impasto.server.scheduler.workers import ScheduledFrame, Worker
 
-DEVICE_WAIT_S: Final = 30.0
-"""How long a device that may yet be found is waited for."""
 SOONEST_S: Final = 0.1
 LATEST_S: Final = 30.0
-"""A client is told to try again after a time between these."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much work the workers have, of all sessions or of one."""
-
-    queued: int
-    """Requests and jobs that wait for a worker."""
-    running: int
-    """Frames that are being painted, of requests and of jobs."""
-    jobs: int
-    """Shot jobs that are open on a worker."""
+"""The shortest and the longest time after which a client is told to try again."""
 
 
 class Scheduler:
@@ -107,15 +92,13 @@ class Scheduler:
     def __init__(self, limits: Limits, devices: Sequence[str]) -> None:
         """`devices` are those of the settings; with 'auto' among them, others may be found later."""
         self._limits = limits
-        self._finds_devices = "auto" in devices
-        self._devices = {name for device in devices for name in names_of(device)} - {"auto"}
-        self._bare_devices = {device for device in devices if ":" not in device}
+        self._devices = KnownDevices(devices)
         self._sessions: dict[bytes, SessionCredit] = {}
         self._works: dict[bytes, Work] = {}
         self._placement = Placement(limits.batch_share, limits.hang_floor_s)
         self._waiting_frames = 0
         self._waiting_bytes = 0
-        self._job_slots = JobSlots()
+        self._job_queue = JobQueue()
         self._quarantine = Quarantine()
         self._deadlines = Deadlines(self._is_pending)
         self._draining = False
@@ -145,7 +128,7 @@ class Scheduler:
         return instructions
 
     def progressed(self, id: bytes, now: float) -> None:
-        """A worker reports that this request or job moves: a tile more, a frame read, a style loaded."""
+        """A worker reports progress of this request or job: a tile painted, a frame read, a style loaded."""
         work = self._works.get(id)
         if work is not None:
             for task in work.tasks.values():
@@ -155,20 +138,6 @@ class Scheduler:
         """When a `Tick` is due: a deadline, a hang, the end of a quarantine; None for never."""
         times = (self._deadlines.next(), self._quarantine.next_end(), self._placement.next_hang())
         return min([time for time in times if time is not None], default=None)
-
-    @property
-    def load(self) -> Load:
-        """How much work the workers have now."""
-        return Load(self._waiting_frames + len(self._job_slots), len(self._placement.running), self._job_slots.open)
-
-    def load_of(self, session: bytes) -> Load:
-        """How much of it is of this session; nothing for an unknown one."""
-        credit = self._sessions.get(session)
-        works = list(credit.works.values()) if credit is not None else []
-        placed = [work for work in works if work.worker is not None]
-        tasks = sum(task.worker is not None for work in placed for task in work.tasks.values())
-        jobs = sum(isinstance(work.asked, JobSubmitted) for work in placed)
-        return Load(len(works) - len(placed), tasks, jobs)
 
     @property
     def idle(self) -> bool:
@@ -224,34 +193,31 @@ class Scheduler:
     def _submit_job(self, event: JobSubmitted, now: float) -> None:
         credit = self._session_of(event)
         why = self._objection(event)
-        # A half, so that nobody can fill the queue of jobs alone; one that finds a free place does not wait.
+        # A half, so that no user fills the queue of jobs alone.
         half = max(1, self._limits.queued_requests // 2)
         if why is None and (
-            len(self._job_slots) >= self._limits.queued_requests or self._job_slots.waiting_of(credit.user) >= half
+            len(self._job_queue) >= self._limits.queued_requests or self._job_queue.waiting_of(credit.user) >= half
         ):
             why = "busy"
         if why is not None:
             self._refuse(event, why, now)
             return
         work = Work(event, credit, self._next(), now)
-        self._job_slots.add(work)
+        self._job_queue.add(work)
         self._enter(work)
 
     def _add_worker(self, event: WorkerReady, now: float) -> None:
         if event.worker in self._placement.workers:
             raise ValueError(f"worker {event.worker} is ready already; a new worker needs a new number")
         self._placement.add_worker(Worker(event.worker, event.device, max(1, event.depth)))
-        self._devices.update(names_of(event.device))
-        if self._finds_devices and event.devices is not None:
-            self._finds_devices = False
-            self._bare_devices.discard("auto")
-            self._devices.update(name for device in event.devices for name in names_of(device))
+        self._devices.add(event.device)
+        if event.devices is not None and self._devices.end_search(event.devices):
             for work in list(self._works.values()):
-                if work.worker is None and work.ending is None and not self._may_have(work.asked.device):
+                if work.worker is None and work.ending is None and not self._devices.may_have(work.asked.device):
                     self._withdraw(work)
                     self._leave(work, Refuse(work.id, work.session, "no_device"))
 
-    def _want_slot(self, event: SlotWanted, now: float) -> None:
+    def _want_turn(self, event: TurnWanted, now: float) -> None:
         work = self._works.get(event.job)
         if work is None or not isinstance(work.asked, JobSubmitted):
             return
@@ -261,7 +227,7 @@ class Scheduler:
         work.tasks[event.number] = task
         self._placement.wait(task)
 
-    def _free_slot(self, event: SlotFreed, now: float) -> None:
+    def _end_turn(self, event: TurnEnded, now: float) -> None:
         work = self._works.get(event.job)
         task = work.tasks.get(event.number) if work is not None else None
         if work is None or task is None or not isinstance(work.asked, JobSubmitted):
@@ -270,16 +236,14 @@ class Scheduler:
             self._placement.took(task, now)
         self._release(task, work)
 
-    def _end_work(self, event: FrameEnded | JobEnded, now: float) -> None:
+    def _end_work(self, event: WorkEnded, now: float) -> None:
         work = self._works.get(event.id)
-        # A worker that answers what it does not have, any more, changes nothing.
+        # An answer to work that the worker does not have, or has no longer, changes nothing.
         if work is None or work.worker != event.worker:
-            return
-        if isinstance(work.asked, JobSubmitted) != isinstance(event, JobEnded):
             return
         if event.outcome != "stopped":
             self._quarantine.clear(work.asked.digest)
-        if event.outcome == "done" and isinstance(event, FrameEnded):
+        if event.outcome == "done" and isinstance(work.asked, FrameSubmitted):
             self._placement.took(work.tasks[0], now)
         self._release_all(work)
         if event.outcome == "stopped" or work.ending == "deadline":
@@ -314,16 +278,9 @@ class Scheduler:
             return "draining"
         if self._quarantine.banned_s(event.digest, self._now):
             return "quarantined"
-        if not self._may_have(event.device):
+        if not self._devices.may_have(event.device):
             return "no_device"
         return None
-
-    def _may_have(self, device: str) -> bool:
-        """Whether this device is there, was there, or may be found to be there."""
-        return self._has(device) or self._finds_devices or names_of(device)[-1] in self._bare_devices
-
-    def _has(self, device: str) -> bool:
-        return device in ("", "auto") or device in self._devices
 
     def _has_room(self, event: FrameSubmitted, returned: Work | None) -> bool:
         frames = self._waiting_frames - (returned is not None)
@@ -333,7 +290,7 @@ class Scheduler:
     def _refuse(self, event: FrameSubmitted | JobSubmitted, why: RefusalReason, now: float) -> None:
         after = 0.0
         if why == "busy":
-            # When a quarter of what waits will be worked off. Nobody knows how long jobs take.
+            # The time for a quarter of the frames that wait. How long jobs take is not known.
             soon = self._placement.backlog_s() / 4 if isinstance(event, FrameSubmitted) else LATEST_S
             after = min(max(soon, SOONEST_S), LATEST_S)
         elif why == "quarantined":
@@ -345,7 +302,7 @@ class Scheduler:
         work.credit.enter(work)
         if work.deadline is not None:
             self._deadlines.set(work.deadline, work.id, work.order)
-        if not self._has(work.asked.device):
+        if not self._devices.has(work.asked.device):
             self._deadlines.set(work.since + DEVICE_WAIT_S, work.id, work.order)
 
     def _task_of(self, work: Work, number: int, megapixels: float, target: str | int, now: float) -> ScheduledFrame:
@@ -371,13 +328,13 @@ class Scheduler:
         return self._order
 
     def _supersede(self, old: Work, task: ScheduledFrame) -> None:
-        """Cancel a request that waits and let this task wait where it did."""
+        """Cancel a request that waits, and let this task take its place."""
         self._placement.replace(old.tasks.pop(0), task)
         self._stop_waiting(old)
         self._leave(old, AnswerCancelled(old.id, old.session, "superseded"))
 
     def _end(self, work: Work, why: EndReason, now: float) -> None:
-        """Drop what waits; tell the worker to stop what runs, once."""
+        """Drop work that waits; tell the worker once to stop work that runs."""
         if work.ending is not None:
             return
         if work.worker is None:
@@ -391,14 +348,14 @@ class Scheduler:
                 self._release(task, work)
 
     def _conclude(self, work: Work, why: EndReason, now: float) -> None:
-        """Answer work that was ended, with the reason."""
+        """Answer work that was told to end with the reason."""
         if why == "deadline":
             self._leave(work, AnswerExpired(work.id, work.session, max(0.0, now - (work.deadline or now))))
         else:
             self._leave(work, AnswerCancelled(work.id, work.session, why))
 
     def _leave(self, work: Work, terminal: ForwardAnswer | Refuse | AnswerCancelled | AnswerExpired) -> None:
-        """Forget work that is over; its credit returns."""
+        """Forget work that is over, and give its credit back."""
         del self._works[work.id]
         credit = work.credit
         credit.leave(work)
@@ -407,9 +364,9 @@ class Scheduler:
         self._instructions.append(terminal)
 
     def _withdraw(self, work: Work) -> None:
-        """Take a work that waits out of where it waits."""
+        """Take work that waits out of its queue."""
         if isinstance(work.asked, JobSubmitted):
-            self._job_slots.remove(work)
+            self._job_queue.remove(work)
             return
         for task in list(work.tasks.values()):
             self._release(task, work)
@@ -424,12 +381,12 @@ class Scheduler:
         self._placement.release(task)
 
     def _release_all(self, work: Work) -> None:
-        """Take a work that runs off its worker."""
+        """Take work that runs off its worker."""
         for task in list(work.tasks.values()):
             self._release(task, work)
         if isinstance(work.asked, JobSubmitted) and work.worker is not None:
             self._placement.workers[work.worker].jobs.discard(work.id)
-            self._job_slots.leave(work.credit.user)
+            self._job_queue.leave(work.credit.user)
         work.worker = None
 
     def _lose(self, event: WorkerExited, now: float) -> None:
@@ -476,10 +433,10 @@ class Scheduler:
             after = self._quarantine.banned_s(work.asked.digest, now)
             self._leave(work, Refuse(work.id, work.session, "quarantined", after))
         else:
-            self._job_slots.add(work, first=True)
+            self._job_queue.add(work, first=True)
 
     def _isolate_after_death(self, now: float) -> None:
-        """After a death: work of a blamed digest starts alone, work of a banned one is refused."""
+        """After a death, let work of a blamed digest start alone, and refuse work of a banned one."""
         for work in list(self._works.values()):
             if work.worker is None and (after := self._quarantine.banned_s(work.asked.digest, now)):
                 self._withdraw(work)
@@ -498,7 +455,7 @@ class Scheduler:
             work = self._works[id]
             if work.deadline is not None and work.deadline <= now:
                 self._end(work, "deadline", now)
-            elif work.worker is None and not self._has(work.asked.device):
+            elif work.worker is None and not self._devices.has(work.asked.device):
                 self._withdraw(work)
                 self._leave(work, Refuse(work.id, work.session, "no_device"))
 
@@ -506,7 +463,7 @@ class Scheduler:
         for task, worker in self._placement.start(now):
             work = self._works[task.owner]
             if isinstance(work.asked, JobSubmitted):
-                self._instructions.append(GrantSlot(work.id, task.number, worker.number))
+                self._instructions.append(GrantTurn(work.id, task.number, worker.number))
                 continue
             work.worker = worker.number
             work.attempt += 1
@@ -514,7 +471,7 @@ class Scheduler:
             self._instructions.append(StartFrame(work.id, worker.number, now - task.since, work.attempt))
 
     def _start_jobs(self) -> None:
-        while (taken := self._job_slots.take(self._placement.workers.values())) is not None:
+        while (taken := self._job_queue.take(self._placement.workers.values())) is not None:
             work, worker = taken
             worker.jobs.add(work.id)
             worker.used(work.asked.style)
@@ -529,7 +486,7 @@ class Scheduler:
         if work is None or work.worker is not None:
             return
         is_frame = isinstance(event, FrameSubmitted)
-        position = self._placement.position_of(work.tasks[0]) if is_frame else len(self._job_slots)
+        position = self._placement.position_of(work.tasks[0]) if is_frame else len(self._job_queue)
         self._instructions.append(Wait(event.id, event.session, position))
 
 
@@ -545,10 +502,9 @@ _HANDLERS: Final[Mapping[type[SchedulerEvent], Callable[[Scheduler, Any, float],
     CancelAsked: Scheduler._cancel,
     WorkerReady: Scheduler._add_worker,
     WorkerExited: Scheduler._lose,
-    SlotWanted: Scheduler._want_slot,
-    SlotFreed: Scheduler._free_slot,
-    FrameEnded: Scheduler._end_work,
-    JobEnded: Scheduler._end_work,
+    TurnWanted: Scheduler._want_turn,
+    TurnEnded: Scheduler._end_turn,
+    WorkEnded: Scheduler._end_work,
     JobProgressed: Scheduler._progress,
     Draining: Scheduler._drain,
     Tick: _nothing,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 
 Target: TypeAlias = str | int
 """Where a task may run: '' or 'auto' anywhere, a device or family of devices ('cuda:1', 'cuda'), or one worker."""

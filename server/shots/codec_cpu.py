@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
-LOOK_S = 0.25
+POLL_S = 0.25
 """Between two looks at the other threads, of which a process has up to a hundred."""
 NAME_LETTERS = 15
 """Of a thread's name, on Linux."""
@@ -42,8 +42,8 @@ class CodecCpu:
             self._at_start = self._look()
 
     def seconds(self, *, now: bool = False) -> float:
-        """So far. The codec's threads are looked at every `LOOK_S`, or `now`. Call it in the thread itself."""
-        if sys.platform == "linux" and (now or time.monotonic() - self._looked > LOOK_S):
+        """So far. The codec's threads are looked at every `POLL_S`, or `now`. Call it in the thread itself."""
+        if sys.platform == "linux" and (now or time.monotonic() - self._looked > POLL_S):
             self._looked = time.monotonic()
             self._found |= self._look()
         others = sum(spent - self._at_start.get(task, 0.0) for task, spent in self._found.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, replace
 
 from impasto.core.card import KeyFacts
@@ -11,6 +10,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.keyframe_paint.blending import strokes_differ
 from impasto.core.media import ShotInfo
+from impasto.core.media.held_folder import real_path
 from impasto.core.params import PARAMETERS, Params
 from impasto.server.protocol.animation import animation_from
 from impasto.server.protocol.messages import ShotJob
@@ -50,9 +50,9 @@ class ShotSettings:
             "input_space": job.input_space or None,
             "output_space": job.output_space or None,
             "ocio": ocio,
-            "matte": os.path.abspath(job.matte) if job.matte else None,
-            "guides": [os.path.abspath(path) for path in job.guides] or None,
-            "motion": None if motion is None else [os.path.abspath(job.motion), motion.named],
+            "matte": real_path(job.matte) if job.matte else None,
+            "guides": [real_path(path) for path in job.guides] or None,
+            "motion": None if motion is None else [real_path(job.motion), motion.named],
         }
 
     def params(self, number: int) -> Params:

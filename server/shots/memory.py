@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from impasto.core.errors import OutOfMemory, UsageError
+from impasto.core.errors import DeviceError, MediaError, NoSpace, OutOfMemory, OutputError, UsageError
 from impasto.core.frame_settings import FrameSettings
-from impasto.server.free_memory import free_memory_bytes
+from impasto.server.free_memory import free_memory_bytes, own_memory_bytes
 
 PAINTED_BYTES: Final = 81
 """A pixel of a frame while it is painted, without the network: see `impasto.server.worker.memory_budget`."""
@@ -14,6 +17,8 @@ RESIZED_BYTES: Final = 64
 """A pixel of a frame while it is resized: float32 colour and alpha, weighted, filtered, clipped and put back. Computed
 from the arrays that `impasto.core.resize` holds at once for RGBA; it is a lower bound, so that no shot is refused that
 fits."""
+LITTLE_BYTES: Final = 64 << 20
+"""What is left under a limit where a library failed for want of memory: 1 to 21 MB were seen."""
 
 
 def require_size(settings: FrameSettings, width: int, height: int, most_pixels: int | None) -> None:
@@ -38,6 +43,39 @@ def require_memory(settings: FrameSettings, width: int, height: int, free: int |
             f"expected about {need / 2**30:.1f} GiB of memory for a frame of {width}x{height} and its resizes, "
             f"{free / 2**30:.1f} GiB are free; give a smaller size, or close other programs"
         )
+
+
+@contextmanager
+def shortage_named(width: int, height: int) -> Iterator[None]:
+    """Raise OutOfMemory, with the size that fits, for what fails in the block because memory ran out.
+
+    Codecs and libraries of pictures seldom say that it did. Under a limit of this process (`ulimit -v`) it is seen by
+    how little is left; an error that the system gives another reason for stays as it is.
+    """
+    room = own_memory_bytes()
+    try:
+        yield
+        return
+    except OutOfMemory:
+        raise
+    except (MemoryError, DeviceError, MediaError, OutputError) as error:
+        if not _is_shortage(error):
+            raise
+        said = str(error).partition(";")[0]
+    from impasto.core.device.shortage import advice
+
+    # Outside the handler: a traceback holds the arrays of frames.
+    said = f", got: {said}" if said else ""
+    raise OutOfMemory(f"expected memory for a frame of {width}x{height}{said}; {advice(width, height, room)}")
+
+
+def _is_shortage(error: BaseException) -> bool:
+    """Whether an error of reading, painting or writing can be nothing but a want of memory."""
+    if isinstance(error, MemoryError):
+        return True
+    left, reason = own_memory_bytes(), getattr(error.__cause__, "errno", None)
+    stated = reason is not None and reason != errno.ENOMEM and reason in errno.errorcode
+    return left is not None and left < LITTLE_BYTES and not stated and not isinstance(error, NoSpace)
 
 
 def sizes_of(settings: FrameSettings, width: int, height: int) -> dict[str, tuple[int, int]]:

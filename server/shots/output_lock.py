@@ -116,7 +116,7 @@ def _other_writer(folder: str, name: str, frames: tuple[int, int]) -> OutputWrit
     for each in names:
         path = os.path.join(folder, each)
         try:
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         except OSError:  # it has ended meanwhile
             continue
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from impasto.core.frame import Frame
+from impasto.core.media.held_folder import real_path
 
 STYLE, PRECISION = "style_sha256", "precision"
 """Entries of the engine that a resumed run compares."""
@@ -38,12 +39,12 @@ def with_provenance(
 
     `guides` are pictures of layers, `motion_stamps` a digest of all files of vectors that the frame depends on.
     """
-    source = os.path.abspath(plate.source)
+    source = real_path(plate.source)
     noted = {**painted.provenance, SETTINGS: settings, SOURCE: source, SOURCE_STAMP: stamp(source)}
     if matte is not None:
-        noted |= {MATTE: os.path.abspath(matte.source), MATTE_STAMP: stamp(matte.source)}
+        noted |= {MATTE: real_path(matte.source), MATTE_STAMP: stamp(matte.source)}
     if guides:
-        pictures = [os.path.abspath(each) for each in guides]
+        pictures = [real_path(each) for each in guides]
         noted |= {GUIDES: json.dumps(pictures, ensure_ascii=False), GUIDE_STAMPS: _stamps(pictures)}
     if motion_stamps is not None:
         noted[MOTION_STAMPS] = motion_stamps
@@ -66,11 +67,11 @@ def agrees(
     """
     if stored.get(STYLE) != style_sha256 or stored.get(SETTINGS) != settings:
         return False
-    if stored.get(SOURCE) != os.path.abspath(source) or stored.get(PRECISION) != precision():
+    if stored.get(SOURCE) != real_path(source) or stored.get(PRECISION) != precision():
         return False
     if stored.get(MOTION_STAMPS) != motion_stamps:
         return False
-    if GUIDES in stored and stored.get(GUIDE_STAMPS) != _stamps(json.loads(stored[GUIDES])):
+    if GUIDES in stored and stored.get(GUIDE_STAMPS, "") != _noted_stamps(stored[GUIDES]):
         return False
     return all(
         stored.get(noted_stamp) == stamp(stored[noted])
@@ -83,9 +84,17 @@ def stamp(path: str) -> str:
     """Size and time of change of a file, which differ where a plate was rendered anew; '' where there is no file."""
     try:
         facts = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a noted path may hold anything
         return ""
     return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def _noted_stamps(paths: str) -> str | None:
+    """The stamps of the paths that a frame names as JSON, None where it names none: the frame may be anybody's."""
+    try:
+        return _stamps([str(path) for path in json.loads(paths)])
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _stamps(paths: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
 from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
-from impasto.server.shots.memory import require_memory, require_size
+from impasto.server.shots.memory import require_memory, require_size, shortage_named
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
 from impasto.server.shots.motion_to_keys import motion_to_keys
 from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
@@ -150,6 +150,7 @@ def _render(
     behind = WriteBehind(writer, DEPTH)
     try:
         with (
+            shortage_named(info.width, info.height),
             motion_to_keys(motion, job, reader, runs, run.note, run.advance) as store,
             ReadAhead(
                 plates(

@@ -17,7 +17,7 @@ from impasto.core.device.transfer import register
 from impasto.core.engine import Engine, Precision, choose_device, choose_precision
 from impasto.core.errors import DeviceError, StyleError
 from impasto.core.frame import Frame, Pixels
-from impasto.core.style import Style, find_style, load_style
+from impasto.core.style_file import Style, find_style, load_style
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import DeviceFacts, Done, RenderSettings
 from impasto.server.protocol.text import cleaned

@@ -1,4 +1,4 @@
-"""How much memory a frame takes while it is painted, and the tile with which it fits into what there is."""
+"""How much memory a frame takes while it is painted, and the size of tiles with which it fits into free memory."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from impasto.core.card import Card
-from impasto.core.engine import AUTO_TILE, TILE_LADDER, WHOLE_FRAME_PIXELS
+from impasto.core.engine import AUTO_TILE, SMALLER_TILES, WHOLE_FRAME_PIXELS
 from impasto.core.errors import OutOfMemory
 from impasto.server.free_memory import free_memory_bytes
 
 if TYPE_CHECKING:
-    from impasto.core.style import Style
+    from impasto.core.style_file import Style
 
 Tile: TypeAlias = Literal["auto", "off"] | int
 
 # Fitted to one 3840x2160 RGBA float32 frame of noise on the CPU: whole it added 1.46 GiB to the process through a plain
 # draft and 1.43 through a plain standard network, in tiles of 2048 1.56 and of 512 1.12 (peak resident memory).
 COLOUR_BYTES: Final = 81
-"""A pixel of the plate, from samples to samples."""
+"""Bytes for each pixel of the frame: its samples, and the pictures between them and the network."""
 TILED_BYTES: Final = 58
-"""A pixel of the maps that tiles are put together in."""
+"""Bytes for each pixel of the maps that the tiles are joined in."""
 HALO: Final = 112
-"""The widest that any size has."""
+"""The widest halo of any network."""
 NETWORK_BYTES: Final = {
     "draft": 107, "standard": 107, "fine": 428,
     "resunet draft": 220, "resunet standard": 256, "resunet fine": 292,
 }  # fmt: skip
-"""A pixel that the network has before it at once. 'fine' is computed from its channels. The residual ones were measured
-as above in a process that keeps freed pages, as a worker does: 2.32, 2.30 and 2.88 GiB whole, and 337 bytes a pixel
-through a standard one at 1920x1080."""
+"""Bytes for each pixel of the tile, or of the whole frame, that the network paints. 'fine' is computed from its number
+of channels. The residual networks were measured with the same frame in a process that keeps freed pages, as a worker
+does: 2.32, 2.30 and 2.88 GiB whole. At 1920x1080 a standard one took 337 bytes a pixel."""
 SCALED_BYTES: Final = 72
-"""A pixel of the scaled plate and of its maps, where the stroke is not 1."""
+"""Bytes for each pixel of the scaled plate and its maps, where the stroke is not 1."""
 KEY_BYTES: Final = 12
-"""A pixel of the frame for each painted key: the network's answer to it, and what that lacks."""
+"""Bytes for each pixel of the frame and each painted key: what the network makes of the key, and the difference."""
 BLEND_BYTES: Final = 60
-"""A pixel of the frame while keys are laid over: five pictures of float32, of one key at a time."""
+"""Bytes for each pixel of the frame while keys are laid over it: five float32 pictures, for one key at a time."""
 SPARE: Final = 0.9
-"""The part of what is available that a frame may take."""
+"""The part of the free memory that a frame may take."""
 
 
 def network_of(card: Card) -> str:
-    """Generator and size of a style, as `NETWORK_BYTES` names them: plain sizes are those of 'unet'."""
+    """The key of a style's network in `NETWORK_BYTES`: its size alone for 'unet', else generator and size."""
     return card.size if card.generator == "unet" else f"{card.generator} {card.size}"
 
 
@@ -63,12 +63,13 @@ def needed_bytes(size: str, pixels: int, stroke: float, tile: int | None, keys: 
 def fitting_tile(
     size: str, width: int, height: int, stroke: float, asked: int | None, tileable: bool, available: int, keys: int = 0
 ) -> int | None:
-    """The side of tiles, None for the whole frame, with which a frame fits into what is available.
+    """The side of the largest tiles with which a frame fits into `available` bytes; None for the whole frame.
 
-    `asked` is what would be used if there were room. Raises OutOfMemory where nothing fits, saying what would.
+    `asked` is the side to use where memory suffices. Raises OutOfMemory, with the size that would fit, where no tile is
+    small enough.
     """
     pixels, room = width * height, int(SPARE * available)
-    ladder = [asked, *(side for side in TILE_LADDER if asked is None or side < asked)] if tileable else [asked]
+    ladder = [asked, *(side for side in SMALLER_TILES if asked is None or side < asked)] if tileable else [asked]
     for tile in ladder:
         if needed_bytes(size, pixels, stroke, tile, keys) <= room:
             return tile
@@ -81,14 +82,14 @@ def fitting_tile(
 
 
 def usual_tile(tile: str | int, pixels: int, stroke: float, tileable: bool, automatic: int) -> int | None:
-    """The tile that the engine would use for this frame where memory is no question."""
+    """The tile that the engine uses for this frame where memory suffices."""
     if isinstance(tile, int):
         return tile
     return automatic if tile == "auto" and tileable and pixels / stroke**2 > WHOLE_FRAME_PIXELS else None
 
 
 class MemoryBudget:
-    """Memory that is reserved for the frames under way, so that two of them do not count on the same."""
+    """Keeps account of the memory of the frames under way, so that no two of them count on the same bytes."""
 
     def __init__(self, available: Callable[[], int | None] = free_memory_bytes) -> None:
         self._available = available
@@ -101,7 +102,7 @@ class MemoryBudget:
     ) -> Iterator[Tile]:
         """Reserve memory for a frame while it is painted; yields the tile to paint it with. Raises OutOfMemory.
 
-        `more_bytes` is what the frame takes beside its painting.
+        `more_bytes` is what the frame takes besides.
         """
         card = style.card
         keys = len(card.keys.stored) if card.keys is not None else 0

@@ -14,7 +14,7 @@ from impasto.server.shots.painter import HasCard, Painter
 if TYPE_CHECKING:
     from impasto.core.engine import Rendered
 
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 """How often a frame that waits for its turn asks whether the job still wants it."""
 
 
@@ -92,7 +92,7 @@ class ScheduledPainter:
                 if turn in self._granted:
                     self._granted.discard(turn)
                     return
-                self._changed.wait(LOOK_S)
+                self._changed.wait(POLL_S)
                 granted = turn in self._granted
             if not granted:
                 cancelled()

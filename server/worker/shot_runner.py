@@ -15,6 +15,7 @@ from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.render import render_shot
+from impasto.server.worker.held_paths import held_job
 from impasto.server.worker.scheduled_painter import ScheduledPainter
 from impasto.server.worker.work_items import WorkItem
 
@@ -34,6 +35,7 @@ class ShotRunner:
         self._notes: deque[str] = deque()
         self._reported_at = 0.0
         self._painter: ScheduledPainter | None = None
+        self._told: Callable[[str], str] = cleaned
         self._cut = ""
         self._count = 0
 
@@ -73,36 +75,39 @@ class ShotRunner:
             painter = painter_of(request.job.look, self._order.style_path)
             self._painter = ScheduledPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()
-            end = render_shot(
-                for_attempt(request.job, self._order),
-                self._painter,
-                id=unit.id,
-                on_event=self._on_event,
-                cancelled=lambda: unit.stopped,
-                on_cut=self._note_cut,
-                most_pixels=self._order.pixels,
-            )
+            with held_job(for_attempt(request.job, self._order), self._order.roots) as held:
+                self._told = held.told
+                end = render_shot(
+                    held.job,
+                    self._painter,
+                    id=unit.id,
+                    on_event=self._on_event,
+                    cancelled=lambda: unit.stopped,
+                    on_cut=self._note_cut,
+                    most_pixels=self._order.pixels,
+                )
         finally:
             with self._lock:
                 self._report(time.monotonic())
+        path = self._told(end.path)
         if isinstance(end, Cancelled):
-            return WorkStopped(unit.id, cleaned(end.path), end.rendered, end.seconds)
-        return ShotEnded(replace(end, path=cleaned(end.path)))
+            return WorkStopped(unit.id, path, end.rendered, end.seconds)
+        return ShotEnded(replace(end, path=path))
 
     def _note_cut(self, path: str) -> None:
-        self._cut = cleaned(path)
+        self._cut = self._told(path)
 
     def _on_event(self, event: ShotEvent) -> None:
         self._unit.moved()
         if isinstance(event, ShotStarted):
-            self._send(ShotOpened(replace(event, output=cleaned(event.output), attempt=self._order.attempt)))
+            self._send(ShotOpened(replace(event, output=self._told(event.output), attempt=self._order.attempt)))
             return
         with self._lock:
             for frame in event.stored:
                 self._count = frame.done
                 # A movie's frames are where the movie will be; nothing has the final name yet.
-                self._stored.append(replace(frame, path=cleaned(frame.path)))
-            self._notes.extend(map(cleaned, event.notes))
+                self._stored.append(replace(frame, path=self._told(frame.path)))
+            self._notes.extend(map(self._told, event.notes))
             now = time.monotonic()
             # A stored frame is sent at once, because this process may die before the next; the front gathers batches.
             if self._stored or now >= self.due:

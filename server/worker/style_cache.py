@@ -22,7 +22,7 @@ from impasto.server.worker.memory_budget import KEY_BYTES, Tile
 
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Precision
-    from impasto.core.style import Style
+    from impasto.core.style_file import Style
 
 Asked: TypeAlias = "tuple[Precision, Tile]"
 BYTES_OF: Final = {"float32": 4, "float16": 2, "bfloat16": 2}

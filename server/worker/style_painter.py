@@ -9,7 +9,7 @@ from impasto.core.engine import Precision, Rendered, choose_precision
 from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.server.shots.memory import resize_bytes
 from impasto.server.worker.memory_budget import MemoryBudget, Tile
 from impasto.server.worker.painting_device import DeviceLost
@@ -73,7 +73,9 @@ class StylePainter:
                     raise
                 return None
 
-        window = frame.part.data_window
+        from impasto.core.device.shortage import advice, own_room_bytes
+
+        room, window = own_room_bytes(), frame.part.data_window
         more = resize_bytes(settings, window.width, window.height)
         with self._memory.reserve(self.style, *size, stroke, self._tile, more) as tile:
             rendered = attempt(tile)
@@ -85,8 +87,7 @@ class StylePainter:
                 return self._noted(rendered, tile, evicted)
         raise OutOfMemory(
             f"expected memory for a frame of {size[0]}x{size[1]} on {self._device}, there is too little even in "
-            f"small tiles and with {len(evicted)} other styles unloaded; close other programs, or use a smaller style "
-            f"or frame"
+            f"small tiles and with {len(evicted)} other styles unloaded; {advice(*size, room)}"
         )
 
     def _noted(self, rendered: Rendered, tile: Tile, evicted: list[str]) -> Rendered:

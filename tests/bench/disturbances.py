@@ -20,7 +20,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Samples
 from impasto.core.metrics import psnr
 from impasto.training.data.augmentation import through_jpeg
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 
 Disturbance = Callable[[Samples, int], Samples]
 """A plate (H, W, 3), working space, and a seed, as the disturbed plate."""

@@ -25,7 +25,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.metrics import psnr, sharpness_ratio
-from impasto.training.teachers.degrade import Damage, chance_of, degraded, drawn_damage, noised, through_h264
+from impasto.training.teachers.degradation import Damage, chance_of, degraded, drawn_damage, noised, through_h264
 from tests.bench.keyframes import mean, ssim
 
 WIDTH = 640

@@ -23,7 +23,7 @@ from impasto.core.flicker import warp_error
 from impasto.core.media import open_reader
 from impasto.core.metrics import edge_cosine, lap_swd, lattice, psnr, sharpness
 from impasto.training.data.pictures import picture_files
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.teachers.painted_pairs import Teacher, TeacherSettings, fit_teacher
 from tests.bench.disturbances import PICTURES, SIDE, painted_by, steadiness
 

@@ -23,7 +23,7 @@ from impasto.core.frame import Frame, Samples
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.metrics import psnr
 from impasto.core.params import Params
-from impasto.core.style import Style, load_style
+from impasto.core.style_file import Style, load_style
 from impasto.server.protocol.messages import RenderSettings, ShotJob
 from impasto.server.shots.render import render_shot
 from impasto.training.data.keyframes import load_keyframes

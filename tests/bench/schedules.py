@@ -24,7 +24,7 @@ from impasto.core.frame import Samples
 from impasto.core.metrics import psnr, sharpness_ratio
 from impasto.training.data.pairs import load_pairs
 from impasto.training.data.pictures import picture_files
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.loop import run
 from impasto.training.objectives.pairs import task_for
 from impasto.training.preview import stylize

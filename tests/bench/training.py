@@ -22,7 +22,7 @@ from impasto.core.generators import GENERATORS
 from impasto.core.media import open_reader
 from impasto.training.cpu_pace import HALF, FreeCores
 from impasto.training.data.pairs import Pair
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.distributed import ONE_PROCESS
 from impasto.training.objectives.pairs import task_for
 from impasto.training.recipe import Recipe

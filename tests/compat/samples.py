@@ -224,6 +224,7 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
     ),
     "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
+    "submit_shot.within": replace(SHOT, job=replace(JOB, within=("/mnt/uploads", "/home/anna/painted"))),
 }
 
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {

@@ -17,7 +17,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.core.working_picture import Output
 from tests.core.generators.test_unet import lively
 from tests.plates import plate

@@ -25,7 +25,7 @@ from impasto.core.guide_planes import planes_of, read
 from impasto.core.guides import READINGS, Guide, Reading, planes_in
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
-from impasto.core.style import Style, load_style, read_card, save_style
+from impasto.core.style_file import Style, load_style, read_card, save_style
 from tests import plates
 from tests.core.generators.test_unet import lively
 

@@ -13,7 +13,7 @@ from impasto.core.frame import Frame, Pixels
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.metrics import psnr
-from impasto.core.style import style_files
+from impasto.core.style_file import style_files
 from impasto.core.working_picture import Output
 
 LEAST_PSNR_DB = 50.0

@@ -13,9 +13,9 @@ from torch import Tensor
 from impasto.core.colour import to_float
 from impasto.core.generators.unet import UNet
 from impasto.core.metrics import psnr
-from impasto.core.style import find_style, load_style, offered_by, style_files
+from impasto.core.style_file import find_style, load_style, offered_by, style_files
 from impasto.core.style_reference import name_of
-from impasto.training.teachers.degrade import Damage, chance_of, degraded
+from impasto.training.teachers.degradation import Damage, chance_of, degraded
 from tests.core.generators.test_unet import shift_error, styled
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from impasto.core.errors import StyleError, UnknownName, UsageError
 from impasto.core.frame import Frame
 from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.generators.unet import UNet, UNetConfig
-from impasto.core.style import Style, find_style, load_style, offered_by, read_card, save_style
+from impasto.core.style_file import Style, find_style, load_style, offered_by, read_card, save_style
 from impasto.core.style_reference import name_of, parse_choice, split_reference
 
 CODES = ("wave", "wheat", "dark ink")

@@ -18,7 +18,7 @@ from impasto.core.colour import to_float
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Samples
 from impasto.core.media import open_reader
-from impasto.core.style import read_card, style_files
+from impasto.core.style_file import read_card, style_files
 
 HERE = Path(__file__).parent
 PLATE, NUMBER = HERE / "harbour.mp4", 40

@@ -24,7 +24,7 @@ from impasto.server.runtime_dir import control_endpoint, data_endpoint
 from tests.server.running_server import WAIT_S, Sandbox
 
 CHUNK = 1 << 16
-LOOK_S = 0.002
+POLL_S = 0.002
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Relay:
                 if first:
                     self.first_words += read
                 self._closing.wait(self.link.delay_s + len(read) / self.link.bytes_per_s)
-                while self.link.silent and not self._closing.wait(LOOK_S):
+                while self.link.silent and not self._closing.wait(POLL_S):
                     pass
                 room = int(min(len(read), self.link.cut_after - passed)) if towards_server else len(read)
                 target.sendall(read[:room])

@@ -83,8 +83,8 @@ def main() -> None:
     RES_SIZES["draft"] = ResUNetConfig(widths=(8, 12, 16), blocks=(0, 0, 1))
     folder, case = Path(sys.argv[1]), sys.argv[2]
     changes: dict[str, dict[str, object]] = {
-        "wgan-gp": {"contest": "wgan-gp"},
-        "domains": {"contest": "lsgan", "contrast": 1.0},
+        "wgan-gp": {"adversarial_form": "wgan-gp"},
+        "domains": {"adversarial_form": "lsgan", "contrast": 1.0},
         "uneven": {"batch": 5},
     }
     recipe = dataclasses.replace(RECIPE, **changes.get(case, {}))  # type: ignore[arg-type]

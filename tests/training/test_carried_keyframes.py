@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from impasto.core.frame import Samples
-from impasto.core.style import load_style
+from impasto.core.style_file import load_style
 from impasto.training.data.brushwork import BY_HAND, explained
 from impasto.training.data.followed_frames import ShotFrame, followed_numbers, followed_shot, shot_frame
 from impasto.training.data.key_report import NUMBERS, REPORT

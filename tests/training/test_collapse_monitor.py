@@ -94,8 +94,8 @@ def test_a_result_that_is_not_finite_is_told() -> None:
 
 
 def test_a_critic_that_has_won_is_told() -> None:
-    for contest, gap, won in (("hinge", 4.0, False), ("hinge", 6.0, True), ("hinge", -2.0, True), ("lsgan", 3.0, True)):
-        told = CollapseMonitor().alarm({}, {"critic_gap": gap}, 100, ADVERSARIAL_FORMS[contest].widest_gap)
+    for form, gap, won in (("hinge", 4.0, False), ("hinge", 6.0, True), ("hinge", -2.0, True), ("lsgan", 3.0, True)):
+        told = CollapseMonitor().alarm({}, {"critic_gap": gap}, 100, ADVERSARIAL_FORMS[form].widest_gap)
         assert bool(told) is won
     assert not CollapseMonitor().alarm({}, {"critic_gap": 400.0}, 100, ADVERSARIAL_FORMS["wgan-gp"].widest_gap)
 

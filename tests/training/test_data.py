@@ -14,7 +14,7 @@ from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
 from impasto.training.data.domains import load_domains
 from impasto.training.data.pairs import Pair, digest, draw_crops, load_pairs
-from impasto.training.data.pictures import as_float, read_picture, sound_pictures
+from impasto.training.data.pictures import as_float, read_picture, readable_pictures
 from impasto.training.recipe import Recipe, recipe_from
 
 
@@ -97,9 +97,9 @@ def test_damaged_plates_are_left_out_of_domains_and_of_what_is_to_be_painted(tmp
     assert "'01.png'" in notes[0]
     assert "'00.png'" in notes[1]
     paths = sorted(after.iterdir())
-    assert sound_pictures(paths, notes.append) == paths[1:]
+    assert readable_pictures(paths, notes.append) == paths[1:]
     with pytest.raises(TrainingError, match="could not read a plate"):
-        sound_pictures(paths[:3], notes.append)
+        readable_pictures(paths[:3], notes.append)
 
 
 def test_scene_linear_exr_is_read_as_the_engine_shows_it(tmp_path: Path) -> None:
@@ -145,6 +145,10 @@ def test_eight_bits_become_fractions() -> None:
 def test_an_unknown_recipe_setting_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'learning_rate'"):
         recipe_from({"learning_rat": 1e-3})
+
+
+def test_a_setting_is_known_by_its_earlier_name() -> None:
+    assert recipe_from({"contest": "lsgan"}) == Recipe(adversarial_form="lsgan")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_several_processes_learn_what_one_learns(case: str, count: int, tmp_path
     for rank, (code, said) in enumerate(together(tmp_path / "more", case, count)):
         assert (code, said) == (0, f"{rank}: 20 steps after 0 restarts, 0 told\n")
     one, more = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "more"))
-    # A critic's last bias has no true gradient in some contests: Adam makes steps of what rounding leaves of it.
+    # A critic's last bias has no true gradient in some forms: Adam makes steps of what rounding leaves of it.
     for part, most in (("net", 1e-4), ("averaged", 1e-4), ("critic", 1e-3)):
         names = [name for name in one if name.startswith(f"{part}.")]
         assert max(float((one[name] - more[name]).abs().max()) for name in names) < most, part

@@ -52,11 +52,11 @@ def test_the_colour_of_the_other_folder_comes_over_and_the_content_stays(domains
     assert torch.corrcoef(both)[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("contest", ADVERSARIAL_FORMS)
-def test_every_contest_runs_and_a_resumed_run_equals_an_undisturbed_one(
-    domains: Domains, tmp_path: Path, contest: str
+@pytest.mark.parametrize("adversarial_form", ADVERSARIAL_FORMS)
+def test_every_adversarial_form_runs_and_a_resumed_run_equals_an_undisturbed_one(
+    domains: Domains, tmp_path: Path, adversarial_form: str
 ) -> None:
-    recipe = dataclasses.replace(SMALL, contest=contest)
+    recipe = dataclasses.replace(SMALL, adversarial_form=adversarial_form)
     whole = run(task_for(domains, recipe), recipe, Schedule(tmp_path / "whole"))
     half = dataclasses.replace(recipe, steps=2)
     rates = dataclasses.replace(half, decay_from=1.0), dataclasses.replace(recipe, decay_from=1.0)

@@ -13,7 +13,7 @@ import torch
 from impasto.core.engine import Engine
 from impasto.core.frame import Samples
 from impasto.core.media import open_reader
-from impasto.core.style import load_style
+from impasto.core.style_file import load_style
 from impasto.training.data.exported_keys import exported_keys
 from impasto.training.data.keyframes import Key, UnpaintedFrame, load_keyframes
 from impasto.training.data.shot_statistics import camera_moves, noise_of

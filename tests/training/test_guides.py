@@ -15,7 +15,7 @@ from impasto.core.frame import Attribute, Part, Samples, Window
 from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.guides import Guide, Reading
 from impasto.core.media.guide_files import find_guides
-from impasto.core.style import load_style
+from impasto.core.style_file import load_style
 from impasto.training.data.guides import GuideSpec, channels_of, guides_in, reading_of, scale_of
 from impasto.training.data.keyframes import digest, load_keyframes
 from impasto.training.data.pictures import as_float

@@ -12,7 +12,7 @@ import torch
 
 from impasto.core.errors import OutputError, TrainingError, UnreadableMedia
 from impasto.core.generators.resunet import ResUNet, ResUNetConfig
-from impasto.core.style import load_style
+from impasto.core.style_file import load_style
 from impasto.training import state
 from impasto.training.best_weights import WORSE, BestWeights
 from impasto.training.data.keyframes import Keyframes, load_keyframes

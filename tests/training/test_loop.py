@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from impasto.core.engine import Engine
 from impasto.core.errors import TrainingError
 from impasto.core.generators.unet import UNet
-from impasto.core.style import load_style
+from impasto.core.style_file import load_style
 from impasto.training import checkpoint, loop, run_log, state
 from impasto.training.checkpoint import read_facts
 from impasto.training.data.pairs import Pair
@@ -188,7 +188,7 @@ def test_a_resumed_run_goes_back_as_an_undisturbed_one_does(pairs: list[Pair], t
     assert torch.equal(weights(resumed.net), weights(whole.net))
 
 
-@pytest.mark.parametrize("change", [{"generator": "resunet"}, {"size": "fine"}, {"contest": "lsgan"}])
+@pytest.mark.parametrize("change", [{"generator": "resunet"}, {"size": "fine"}, {"adversarial_form": "lsgan"}])
 def test_a_checkpoint_of_other_networks_is_refused_by_name(
     change: dict[str, Any], pairs: list[Pair], tmp_path: Path
 ) -> None:

@@ -83,11 +83,11 @@ def test_what_moves_with_the_plate_is_consistent_and_what_sticks_to_the_screen_i
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL_FORMS)
-def test_a_contest_rewards_each_side_for_winning(name: str) -> None:
-    contest = ADVERSARIAL_FORMS[name]
+def test_an_adversarial_form_rewards_each_side_for_winning(name: str) -> None:
+    form = ADVERSARIAL_FORMS[name]
     low, high = torch.full((2, 1, 3, 3), -0.5), torch.full((2, 1, 3, 3), 0.5)
-    assert contest.critic(high, low) < contest.critic(low, high)
-    assert contest.generator(high) < contest.generator(low)
+    assert form.critic(high, low) < form.critic(low, high)
+    assert form.generator(high) < form.generator(low)
 
 
 def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:

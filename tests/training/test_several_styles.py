@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from impasto.core.errors import TrainingError
-from impasto.core.style import Style, load_style
+from impasto.core.style_file import Style, load_style
 from impasto.training.adapting import adapted, is_adapted, nearest_style, recipe_for
 from impasto.training.data.pairs import Pair, draw_crops
 from impasto.training.data.pictures import as_float

@@ -16,9 +16,9 @@ from impasto.core.media import open_reader
 from impasto.core.working_picture import to_working
 from impasto.training.data.domains import load_domains
 from impasto.training.data.pairs import draw_crops, load_pairs
-from impasto.training.data.plates import frames_of, load_picture
 from impasto.training.data.shots import pictures_of
-from impasto.training.teachers.style import plates_alone
+from impasto.training.data.teacher_plates import frames_of, load_picture
+from impasto.training.teachers.distillation import plates_alone
 from tests.training.pictures import write_frames
 
 

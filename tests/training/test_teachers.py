@@ -11,7 +11,7 @@ import torch
 
 from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.core.frame import Samples
-from impasto.training.teachers.flats import flattened, stepped
+from impasto.training.teachers.flat_colour import flattened, stepped
 from impasto.training.teachers.manners import MANNERS
 from impasto.training.teachers.painted_pairs import TeacherSettings, make_pairs
 from impasto.training.teachers.palette import LUMA, fit_palette

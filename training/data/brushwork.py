@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from impasto.core.colour import LUMA
 from impasto.core.frame import Samples
 from impasto.core.keyframe_paint.matching import compared_size, scaled
-from impasto.training.data.frames import Mask
+from impasto.training.data.data_windows import Mask
 
 BY_HAND = 0.15
 """Share of the detail that is explained, up to which it is a hand's. Measured: strokes of chance -0.03 to 0.01, a key

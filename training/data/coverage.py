@@ -15,21 +15,22 @@ THUMB_SIDE = 160
 PATCH = 8
 """Side of the patches that are compared, in pixels of a thumbnail: an eye or a hand in a medium shot."""
 MORE_ALIKE = 0.1
-"""How much better the outlines of another frame must agree before a key is attributed to that frame."""
+"""A key is taken for one of another frame if its outlines agree better with that frame by more than this."""
 
 
 def thumbnail(picture: Samples) -> Samples:
-    """(H, W, 3) made small, its longer side `THUMB_SIDE`, by area."""
+    """A picture (H, W, 3) scaled down by area to a longer side of `THUMB_SIDE`."""
     scale = min(1.0, THUMB_SIDE / max(picture.shape[:2]))
     size = max(PATCH, round(picture.shape[1] * scale)), max(PATCH, round(picture.shape[0] * scale))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def least_covered(thumbs: Mapping[int, Samples], keys: Sequence[int]) -> int | None:
-    """Number of the frame with most content that no key shows; None where all frames are keys.
+    """Number of the frame with most content that no key shows; None if all frames are keys.
 
-    A patch is covered by the most similar patch anywhere in any key, because a network learns wherever it saw
-    it. Only the half of a frame that is covered worst counts, else a static background would hide an actor.
+    A patch counts as covered as well as the most similar patch of any key covers it, wherever that is, because a
+    network learns from all of them. Only the half of a frame that is covered worst counts, because a static background
+    would otherwise hide an actor.
     """
     others = [number for number in sorted(thumbs) if number not in keys]
     if not others:
@@ -39,7 +40,7 @@ def least_covered(thumbs: Mapping[int, Samples], keys: Sequence[int]) -> int | N
 
 
 def novelty(patches_of_frame: Samples, known: Samples) -> float:
-    """Mean distance to the nearest known patch, over the half of the patches that lie farthest."""
+    """Mean distance to the nearest known patch, over the half of the patches with the largest distances."""
     squares = (known * known).sum(1)
     nearest = (squares - 2 * patches_of_frame @ known.T).min(1) + (patches_of_frame * patches_of_frame).sum(1)
     distances = np.sqrt(np.maximum(nearest, 0))

@@ -18,7 +18,7 @@ from impasto.core.media import ShotInfo
 from impasto.core.working_picture import WorkingPicture, to_working
 from impasto.training.data.brushwork import painted_by_hand
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
-from impasto.training.data.fitting import fitted
+from impasto.training.data.data_windows import PAINTED, Mask, mask_of, near_invalid, target_for, to_window_of
 from impasto.training.data.followed_frames import (
     FollowedShot,
     ShotFrame,
@@ -27,7 +27,7 @@ from impasto.training.data.followed_frames import (
     reach_of,
     shot_frame,
 )
-from impasto.training.data.frames import PAINTED, Mask, answer_for, mask_of, near_invalid, to_window_of
+from impasto.training.data.frame_shape import in_shape_of
 from impasto.training.data.guides import GuideSource, GuideSpec, resolve_guides
 from impasto.training.data.pictures import as_float, as_stored, read_one, seen_in
 from impasto.training.data.registration import moved_by, register
@@ -171,7 +171,7 @@ def _picture(stored: Tensor) -> Samples:
 def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:
     """One key in register with its plate, and notes on it for a person."""
     number, name = plate.frame.number, path.name
-    frame, remark = fitted(read_one(path, "key"), plate.frame, name)
+    frame, remark = in_shape_of(read_one(path, "key"), plate.frame, name)
     window, own = plate.frame.part.display_window, frame.part.display_window
     if (own.width, own.height) != (window.width, window.height):
         raise TrainingError(
@@ -191,7 +191,7 @@ def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: st
         painted = painted & (seen.weight >= PAINTED)
     if seen.residual is not None and seen.residual.invalid is not None:
         painted = painted & ~seen.residual.invalid
-    picture = to_window_of(plate.frame, frame, answer_for(plate, seen) if is_float else seen.picture)
+    picture = to_window_of(plate.frame, frame, target_for(plate, seen) if is_float else seen.picture)
     painted = to_window_of(plate.frame, frame, painted)
     lies = register(plate.picture, np.where(painted[..., None], picture, plate.picture))
     if lies.is_shifted:
@@ -204,7 +204,7 @@ def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: st
     elif lies.agreement < UNRELATED:
         notes.append(f"key '{name}' hardly shows the outlines of frame {number}; is it painted on that frame?")
     if mask is not None:
-        matte, remark = fitted(read_one(mask, "mask"), plate.frame, mask.name)
+        matte, remark = in_shape_of(read_one(mask, "mask"), plate.frame, mask.name)
         notes.extend([f"mask {remark}"] if remark else [])
         painted = painted & mask_of(matte, mask.name, plate.frame)
     holes = near_invalid(plate)

@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Frame
 from impasto.core.working_picture import WorkingPicture
-from impasto.training.data.frames import answer_for, mask_of, near_invalid, relative_window, to_window_of
+from impasto.training.data.data_windows import mask_of, near_invalid, relative_window, target_for, to_window_of
 from impasto.training.data.pictures import (
     DamagedPictures,
     as_float,
@@ -174,7 +174,7 @@ def _pairs_by_number(
 def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_space: str | None) -> Pair:
     """Two frames as a pair, in the data window of the plate.
 
-    A float target is stored as the answer of the network with which the render equals it. The loss mask leaves out what
+    A float target is stored as the result of the network with which the render equals it. The loss mask leaves out what
     is black in the mask, what lies outside the target's data window, and all that is near NaN or infinity. Raises
     TrainingError for sizes that differ, and for a mask that leaves nothing.
     """
@@ -200,14 +200,14 @@ def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_spa
     return Pair(
         name,
         as_stored(seen),
-        _answer(seen, wanted),
+        _target(seen, wanted),
         loss_mask=None if everywhere else torch.from_numpy(loss_mask.copy())[None],
     )
 
 
-def _answer(plate: WorkingPicture, target: WorkingPicture) -> Tensor:
+def _target(plate: WorkingPicture, target: WorkingPicture) -> Tensor:
     if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.residual is not None:
-        picture = answer_for(plate, target)
+        picture = target_for(plate, target)
     elif relative_window(target.frame) == relative_window(plate.frame):
         return as_stored(target)
     else:

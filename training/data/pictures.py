@@ -72,7 +72,7 @@ class DamagedPictures:
         self._on_note(f"{len(names)} of {self._read} pictures cannot be read and are left out: {shown}{more}")
 
 
-def sound_pictures(paths: Sequence[Path], on_note: Callable[[str], None]) -> list[Path]:
+def readable_pictures(paths: Sequence[Path], on_note: Callable[[str], None]) -> list[Path]:
     """The pictures that can be read, after reading each once; see `DamagedPictures`."""
     damaged = DamagedPictures(on_note)
     sound = [path for path in paths if damaged.read(path.name, partial(read_one, path, "plate")) is not None]

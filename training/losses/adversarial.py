@@ -85,4 +85,4 @@ ADVERSARIAL_FORMS: dict[str, AdversarialForm] = {
         critic_wasserstein, generator_hinge, spectral_norm=False, gradient_penalty=True, widest_gap=math.inf
     ),
 }
-"""Name in a recipe, as its setting `contest` -> form of the adversarial loss."""
+"""Name in a recipe, as its setting `adversarial_form` -> form of the adversarial loss."""

@@ -77,7 +77,7 @@ def task_for(domains: Domains, recipe: Recipe) -> TrainingTask:
 
     def critic() -> DomainCritic:
         like = new_network(recipe.generator, recipe.size)
-        return DomainCritic(new_critic(recipe.contest, conditional=False), like.config.widths)
+        return DomainCritic(new_critic(recipe.adversarial_form, conditional=False), like.config.widths)
 
     return TrainingTask(
         net=lambda: new_network(recipe.generator, recipe.size),
@@ -105,7 +105,7 @@ def step(
     """
     assert isinstance(net, ResUNet)
     assert isinstance(critic, DomainCritic)
-    device, form = next(net.parameters()).device, ADVERSARIAL_FORMS[recipe.contest]
+    device, form = next(net.parameters()).device, ADVERSARIAL_FORMS[recipe.adversarial_form]
     plate, wanted = (
         draw_pictures(pictures, recipe.batch, recipe.crop, rng).to(device)
         for pictures in (domains.plates, domains.wanted)

@@ -114,7 +114,7 @@ def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -
             net, critic, draw_crops(split, recipe, rng, pairs()), settings, number
         ),
         preview=lambda net, path: write_preview(net, split, path),
-        critic=lambda: new_critic(recipe.contest),
+        critic=lambda: new_critic(recipe.adversarial_form),
         probe=lambda: probe_of(draw_crops(split, recipe, torch.Generator().manual_seed(0))),
         validate=(lambda net: held_out_error(net, split)) if any(held.any() for held in split.held_out) else None,
         publish=publish,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.generators.unet import UNet
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.training.adapting import adapted, digest_over, require_codes_to_adapt
 from impasto.training.collapse_monitor import Probe
 from impasto.training.cpu_pace import autocast
@@ -64,7 +64,7 @@ def task_for(pairs: Sequence[Pair], recipe: Recipe, base: Style | None = None) -
         digest=digest(pairs) if base is None else digest_over(base, digest(pairs)),
         step=lambda net, critic, number, rng: step(net, critic, draw(rng), recipe, number),
         preview=lambda net, path: write_preview(net, pairs, path),
-        critic=lambda: new_critic(recipe.contest),
+        critic=lambda: new_critic(recipe.adversarial_form),
         on_fraction=choose_size,
         probe=lambda: probe_of(draw_crops(pairs, PROBED, recipe.crop, recipe.rim, torch.Generator().manual_seed(0))),
     )
@@ -95,7 +95,7 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
         terms["gram"] = recipe.gram * random_gram(group.gather(shown), painted)
     if recipe.consistency and number % recipe.consistency_every == 0:
         terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe, given)
-    critic_loss, form = None, ADVERSARIAL_FORMS[recipe.contest]
+    critic_loss, form = None, ADVERSARIAL_FORMS[recipe.adversarial_form]
     if recipe.adversarial and number >= recipe.critic_from and number % recipe.adversarial_every == 0:
         fake = torch.cat((visible_to_critic(shown), crops.before), dim=1)
         real = torch.cat((crops.after, crops.before), dim=1)

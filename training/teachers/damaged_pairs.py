@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.core.errors import TrainingError, UsageError
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.recipe import Recipe
-from impasto.training.teachers.degrade import chance_of, degraded, drawn_damage
+from impasto.training.teachers.degradation import chance_of, degraded, drawn_damage
 from impasto.training.teachers.pair_folder import MadePair, OnPair, PlannedPair, settings_by_name, sides_of, write_pairs
 
 RECIPE = Recipe(
@@ -27,10 +27,11 @@ RECIPE = Recipe(
     gain=0.0,
     mixed_precision=False,
 )
-"""Plates are near the target as it is, so all of this is for the last decibels: float32, because bfloat16 rounds a gain
-of 1 to 1/256; many small crops with a narrow rim, because damage is local; no texture loss, for which the plate's noise
-is texture; a critic that comes late and keeps faces from becoming plastic. A plate that is moved by part of a pixel is
-a blurred one, so consistency weighs little. No further noise, and no gain: a change of brightness is not undone."""
+"""Plates are near the target already, so every setting is for the last decibels. float32, because bfloat16 rounds a
+gain of 1 to 1/256. Many small crops with a narrow rim, because damage is local. No texture loss, because it would take
+the plate's noise for texture. A critic that starts late, which keeps faces from looking like plastic. Little weight on
+consistency, because a plate that is shifted by part of a pixel is blurred. No further noise, and no gain, because a
+change of brightness is not damage to mend."""
 SMALLEST_SIDE = 128
 
 
@@ -39,11 +40,11 @@ class DamageSettings:
     """How many pictures are made of a plate, and how large."""
 
     sides: tuple[int, ...] = (640, 400)
-    """Long sides at which each plate is used: made smaller, whatever a plate suffered itself is gone."""
+    """Long sides at which each plate is used. Scaling it down removes damage that the plate itself has."""
     variants: int = 3
-    """Times that a plate is damaged at each size, every time otherwise."""
+    """How many times a plate is damaged at each size, each time in another way."""
     input_space: str | None = None
-    """The space in which float plates were read: pairs of another are other pairs."""
+    """The space in which float plates were read. Pairs of another space are other pairs."""
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -69,8 +70,8 @@ def make_damaged_pairs(
 ) -> None:
     """Make the pairs of all plates in a folder, damaged before clean, see `write_pairs`; 8 bits.
 
-    The name of a pair draws its damage. Raises TrainingError for what is no picture or too small, and for a folder of
-    pairs that were made otherwise.
+    The damage of a pair is drawn from its name. Raises TrainingError for a file that is no picture, for a picture that
+    is too small, and for a folder with pairs that were made in another way.
     """
 
     def make(pair: PlannedPair) -> MadePair:

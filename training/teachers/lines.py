@@ -1,4 +1,4 @@
-"""Drawn lines: where a plate has an edge or a crease, drawn along its own form."""
+"""Drawn lines, at the edges and creases of a plate and along its forms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
-from impasto.training.teachers.flats import smooth
+from impasto.training.teachers.flat_colour import smooth
 from impasto.training.teachers.strokes import smear
 
 FAINTEST, FULL = 0.004, 0.022
@@ -14,11 +14,11 @@ FAINTEST, FULL = 0.004, 0.022
 
 
 def drawn_lines(luma: Samples, along_x: Samples, along_y: Samples, *, width: float, length: float) -> Samples:
-    """How much ink lies on each pixel, (H, W) in [0, 1], from luma in [0, 1] and the direction of its strokes.
+    """The amount of ink on each pixel, (H, W) in [0, 1], from luma in [0, 1] and the direction of strokes.
 
-    `width` is that of the line in pixels, `length` how far it is drawn out to either side. A difference of
-    Gaussians smeared along the form (after Kang, Lee & Chui 2007, "Coherent line drawing", and XDoG, Winnemöller
-    et al. 2012); the dark side of an edge bears the line.
+    `width` is the width of a line in pixels, `length` how far it is drawn out to either side. The ink is a difference
+    of Gaussians, smeared along the form (after Kang, Lee & Chui 2007, "Coherent line drawing", and XDoG, Winnemöller
+    et al. 2012). The line is on the dark side of an edge.
     """
     edges = cv2.GaussianBlur(luma, (0, 0), width) - cv2.GaussianBlur(luma, (0, 0), 1.6 * width)
     drawn = smear(np.asarray(edges, np.float32), along_x, along_y, length)

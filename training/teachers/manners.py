@@ -1,8 +1,8 @@
-"""Manners: painterly filters that paint a plate without a network; the built-in styles learned from them.
+"""Manners: filters that paint a plate without a network. The built-in styles learned from them.
 
-Each is a function of the plate and, where its colours come from a painting, of the one palette of the style. Each is
-local (a result hardly depends on what is over 80 pixels away, and on nothing over 200) and repeatable, so that a small
-generator can learn it and the paint moves with the plate.
+A manner is a function of the plate, and of the one palette of the style if its colours come from a painting. It is
+repeatable and local: a result hardly depends on pixels more than 80 away, and never on any more than 200 away. So a
+small generator can learn it, and the paint moves with the plate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
-from impasto.training.teachers.flats import flattened, retoned, smooth, stepped
+from impasto.training.teachers.flat_colour import flattened, retoned, smooth, stepped
 from impasto.training.teachers.lines import drawn_lines
 from impasto.training.teachers.palette import LUMA, Palette
 from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
@@ -43,10 +43,10 @@ class Manner:
     paint: Callable[[Samples, Palette], Samples]
     summary: str
     tone: float = 0.0
-    """How far brightness follows a painting's; see `palette.Palette`."""
+    """How far brightness follows that of the painting; see `palette.Palette`."""
     hue: float = 0.0
     paint_share: float = 0.0
-    """Share of a painting's real paint in the target, unless the user sets it."""
+    """Share of pieces of the painting itself in the target, unless the user sets it."""
 
     @property
     def needs_painting(self) -> bool:
@@ -75,7 +75,7 @@ def woodblock(plate: Samples, palette: Palette) -> Samples:
     inked = retoned(colours, luma, 0.06 + 0.94 * tone, floor=0.05)
     grey = (inked @ LUMA)[..., None]
     inked = np.asarray(grey + 1.3 * (inked - grey), np.float32)
-    # Every ink lies on warm paper, and what is dark is printed in the blue of the lines.
+    # Every ink is on warm paper, and dark areas are printed in the blue of the lines.
     printed = KEY_BLOCK + (WASHI - KEY_BLOCK) * np.clip(1.15 * tone, 0, 1)[..., None]
     return _with_lines(np.asarray(0.68 * inked + 0.32 * printed, np.float32), KEY_BLOCK, plate, width=1.5, length=9)
 
@@ -107,7 +107,7 @@ def pencil(plate: Samples, palette: Palette) -> Samples:
     luma = plate @ LUMA
     along_x, along_y = stroke_direction(luma, 8)
     fine = _blur(luma, 0.6) - _blur(luma, 1.5)
-    spread = np.sqrt(_blur(fine * fine, 8)) + 0.05  # grain is no form, and would make the hatching boil
+    spread = np.sqrt(_blur(fine * fine, 8)) + 0.05  # the floor, because grain would make the hatching boil
     hatching = np.tanh(2.2 * smear(np.asarray(np.tanh(2 * fine / spread), np.float32), along_x, along_y, 14))
     dark = 1 - np.clip((_blur(luma, 1.5) - 0.04) / 0.82, 0, 1) ** 0.75
     pressed = smooth(np.asarray(np.clip((0.5 * hatching + 2.4 * dark - 0.2) / 1.8, 0, 1), np.float32))
@@ -140,7 +140,7 @@ MANNERS: dict[str, Manner] = {
     "pencil": Manner(pencil, "a pencil drawing, hatched along the forms"),
     "film": Manner(film, "the grade and texture of an old colour print"),
 }
-"""Name -> how it is painted; what `impasto train painting --manner` takes."""
+"""Name, as `impasto train painting --manner` takes it -> manner."""
 
 
 def _with_lines(painted: Samples, ink_colour: Samples, plate: Samples, *, width: float, length: float) -> Samples:

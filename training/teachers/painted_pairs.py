@@ -1,8 +1,8 @@
 """Plates and their painted counterparts, made once and kept as two folders of PNGs.
 
-A manner sets strokes, washes or lines on the plate in the painting's colours; where wanted, a patch pass then lays the
-painting's real paint into them. The target is a blend of the two: the share of the manner can be learned exactly, the
-share of paint adds palette and surface.
+A manner paints the plate in strokes, washes or lines, in the colours of the painting. If wanted, a patch pass then puts
+pieces of the painting itself into the result. The target is a blend of the two: a network can learn the manner's share
+exactly, and the share of paint adds palette and surface.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from impasto.core.errors import TrainingError, UnknownName, UsageError
 from impasto.core.frame import Samples
-from impasto.training.data.plates import load_picture
+from impasto.training.data.teacher_plates import load_picture
 from impasto.training.teachers.manners import MANNERS, Manner
 from impasto.training.teachers.pair_folder import (
     MadePair,
@@ -32,9 +32,9 @@ from impasto.training.teachers.palette import Palette, fit_palette
 from impasto.training.teachers.patches import PatchSettings, put_paint
 
 SMALLEST_PAINTING = 128
-"""Shorter side of a painting, in pixels, below which it holds no strokes to learn from."""
+"""In pixels. A painting with a shorter side shows no strokes to learn from."""
 POOL_SIDE = 320
-"""Long side of the plates from which the palette is fitted."""
+"""Long side of the plates that the palette is fitted to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class TeacherSettings:
     """Each plate is painted at these long sides, so that forms of every size are seen."""
     painting_side: int = 700
     stops: float = 1.0
-    """Every other plate is made brighter or darker by up to this much before it is painted, so that the
-    style paints a dim plate as the teacher would."""
+    """Every other plate is made brighter or darker by up to this much before it is painted, so that the style paints
+    dim plates as the teacher does."""
     input_space: str | None = None
-    """The space in which float plates were read: pairs of another are other pairs."""
+    """The space in which float plates were read. Pairs of another space are other pairs."""
 
     def __post_init__(self) -> None:
         if self.manner not in MANNERS:
@@ -79,10 +79,10 @@ class Teacher:
 
 
 def fit_teacher(settings: TeacherSettings, paintings: Sequence[Path], plates: Sequence[Path]) -> Teacher:
-    """The teacher of a style: its palette is fitted once, on all plates.
+    """The teacher of a style. Its palette is fitted once, to all plates.
 
-    Raises UsageError where the manner wants a painting and none is given, or the other way round, and
-    TrainingError for what is no picture or too small to hold paint.
+    Raises UsageError if the manner needs a painting and none is given, or the reverse. Raises TrainingError for a file
+    that is no picture, and for one that is too small.
     """
     manner = MANNERS[settings.manner]
     share = manner.paint_share if settings.paint_share is None else settings.paint_share
@@ -120,7 +120,7 @@ def make_pairs(
 ) -> None:
     """Make the pairs of all plates in a folder, see `write_pairs`; 16 bits where the plate has more than 8.
 
-    A plate that is larger than several of the sides gives as many pairs. `share` (k, n) makes every n-th pair from the
+    A plate gives one pair for each of the sides that it is larger than. `share` (k, n) makes every n-th pair from the
     k-th on, so that n processes can divide the work; the palette is fitted on all plates in any case. Raises what
     `fit_teacher` raises, and TrainingError for a folder with the pictures of another teacher.
     """

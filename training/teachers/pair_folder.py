@@ -1,4 +1,4 @@
-"""A folder of pairs that a teacher makes: PNGs in `before` and `after`, and a note on how they are made."""
+"""A folder of pairs that a teacher makes: PNGs in `before` and `after`, and a file that says how they are made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import OpenImageIO as oiio
 
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Samples
-from impasto.training.data.plates import save_picture
+from impasto.training.data.teacher_plates import save_picture
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -21,7 +21,7 @@ NOTE = "teacher.json"
 """The file in a folder of pairs that says how they are made."""
 
 OnPair: TypeAlias = Callable[[int, int, Path], None]
-"""Receives after every pair: how many are there, of how many, and its plate."""
+"""Called after every pair with the number of pairs that exist, the number of all, and the plate."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class MadePair:
 
 
 def sides_of(plate: Path, sides: Sequence[int]) -> list[int]:
-    """The long sides at which a plate is used: the first, and those others that the plate is larger than."""
+    """The long sides at which a plate is used: the first, and of the others those that are smaller than the plate."""
     first, *others = sides
     longest = long_side(plate)
     return [first, *(side for side in others if longest > side)]
@@ -56,9 +56,9 @@ def write_pairs(
     make: Callable[[PlannedPair], MadePair],
     on_pair: OnPair,
 ) -> None:
-    """Write `into`/before/NAME.png and `into`/after/NAME.png (sRGB) for every pair; those that exist stay.
+    """Write `into`/before/NAME.png and `into`/after/NAME.png (sRGB) for every pair that does not exist yet.
 
-    `facts` say how they are made. TrainingError for a folder whose pairs were made otherwise.
+    `facts` say how the pairs are made. Raises TrainingError for a folder with pairs that were made in another way.
     """
     before, after = into / "before", into / "after"
     for folder in (before, after):
@@ -74,7 +74,7 @@ def write_pairs(
 
 
 def settings_by_name(settings: DataclassInstance) -> dict[str, Any]:
-    """The settings by name; `input_space` only where one was given, as in folders from before there were spaces."""
+    """The settings by name. `input_space` is left out if it is not set, so that older folders still fit."""
     facts = dataclasses.asdict(settings)
     if facts["input_space"] is None:
         del facts["input_space"]
@@ -82,7 +82,7 @@ def settings_by_name(settings: DataclassInstance) -> dict[str, Any]:
 
 
 def long_side(path: Path) -> int:
-    """The long side of a picture, from its header; 0 for a file that is none, since reading it raises the error."""
+    """The long side of a picture, from its header; 0 for a file that is no picture, because reading it raises later."""
     opened = oiio.ImageInput.open(str(path))
     return max(opened.spec().width, opened.spec().height) if opened else 0
 
@@ -94,7 +94,7 @@ def is_deep(path: Path) -> bool:
 
 
 def _note_facts(into: Path, facts: str) -> None:
-    """Write how the pairs in a folder are made, or check that those in it were made so."""
+    """Write how the pairs in a folder are made, or check that the pairs in it were made in this way."""
     note = into / NOTE
     if note.exists() and note.read_text(encoding="utf-8") != facts:
         raise TrainingError(

@@ -1,7 +1,7 @@
 """One fixed colour map from plates to a painting, for every picture of a style.
 
-Matching colours picture by picture would follow the exposure and give the student a target that
-depends on the whole frame, so the map is fitted once, on pooled plates.
+To match colours picture by picture would follow the exposure, and the target would depend on the whole frame. So the
+map is fitted once, to a pool of plates.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class Palette:
     """A linear colour transfer and a luminance curve, blended with the plate's own colour.
 
-    `matrix` @ (rgb - `plate_mean`) + `paint_mean` is the Monge-Kantorovich transport between two
-    Gaussians (Pitié & Kokaram 2007); the curve maps plate luma to painting luma by quantiles.
+    `matrix` @ (rgb - `plate_mean`) + `paint_mean` is the Monge-Kantorovich transport between two Gaussians (Pitié &
+    Kokaram 2007). The curve maps the luma of plates to that of the painting by quantiles.
     """
 
     matrix: Samples
@@ -31,9 +31,9 @@ class Palette:
     plate_quantiles: Samples
     paint_quantiles: Samples
     tone: float = 0.6
-    """How far luma follows the painting's curve."""
+    """How far luma follows the curve of the painting."""
     hue: float = 1.0
-    """How far colour follows the painting's."""
+    """How far colour follows that of the painting."""
 
     def apply(self, picture: Samples) -> Samples:
         """The picture (H, W, 3), working space, in the painting's colours; not clipped."""

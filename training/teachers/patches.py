@@ -1,10 +1,10 @@
-"""Real paint put into a picture: guided patch synthesis from one or a few paintings, no network.
+"""Pieces of a painting put into a picture: guided patch synthesis from one or a few paintings, without a network.
 
-Coarse to fine, every patch of the picture is replaced by the nearest patch of the painting, where
-near means alike in colour and in blurred brightness; overlapping patches are blended. The distance
-is divided by how well each piece of paint is served by its best match, so that all of the painting
-gets used (after Elnekave & Weiss 2022, "Generating natural images with direct patch distributions
-matching", arXiv:2203.11862, and Elad & Milanfar 2016, "Style transfer via texture synthesis").
+From coarse to fine, every patch of the picture is replaced by the nearest patch of the painting, by colour and blurred
+brightness. Overlapping patches are blended. The distance is divided by the smallest distance of that piece of painting
+to any patch of the picture, so that all of the painting is used (after Elnekave & Weiss 2022, "Generating natural
+images with direct patch distributions matching", arXiv:2203.11862, and Elad & Milanfar 2016, "Style transfer via
+texture synthesis").
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUERIES_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True)
 class PatchSettings:
-    """How the painting is cut and matched."""
+    """How the painting is cut into patches and matched."""
 
     size: int = 7
     """Side of a patch, pixels."""
@@ -30,11 +30,11 @@ class PatchSettings:
     coarsest: int = 1
     """Level of the pyramid to start from: 0 is full size, each level halves."""
     guide: float = 1.5
-    """Weight of blurred brightness beside colour: higher keeps the picture more readable."""
+    """Weight of blurred brightness against colour: higher keeps the picture more readable."""
     evenness: float = 0.02
     """Smaller uses the painting more evenly; larger lets good patches repeat."""
     patches: int = 9000
-    """How many of the painting's patches take part, drawn at random."""
+    """How many patches of the painting are used, drawn at random."""
     dimensions: int = 32
     """Patches are compared in this many principal components."""
     passes: int = 2
@@ -43,8 +43,8 @@ class PatchSettings:
 def put_paint(picture: Tensor, paintings: Sequence[Tensor], settings: PatchSettings, *, seed: int = 0) -> Tensor:
     """The picture rebuilt from patches of the paintings; all (1, 3, H, W), working space, result in [0, 1].
 
-    Bring the picture near to the painting's colours first (`palette`); the same seed gives the
-    same result.
+    The colours of the picture should be near those of the painting (see `palette`). The same seed gives the same
+    result.
     """
     generator = torch.Generator().manual_seed(seed)
     window = torch.hann_window(settings.size + 2, periodic=False)[1:-1]
@@ -72,7 +72,7 @@ def _fill_level(
     chosen = torch.randperm(len(values), generator=generator)[: settings.patches]
     values = values[chosen]
     guides = torch.cat([_patches(_brightness(one), size) for one in paint])[chosen] * weight
-    # In the first pass the keys are blurred by an octave, so that strokes are added, not matched.
+    # In the first pass the patches are compared blurred by an octave, so that strokes are added and not matched.
     soft = torch.cat([_patches(_soften(one), size) for one in paint])[chosen]
     border = size // 2 + stride
     pad = (border, border + stride, border, border + stride)

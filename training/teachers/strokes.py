@@ -1,9 +1,9 @@
-"""Strokes along the plate's own orientation field, without a network.
+"""Strokes along the orientation field of the plate, without a network.
 
-Colour is smeared along the direction in which the plate varies least; a height field of bristles,
-made from the plate's own texture and isophotes and smeared the same way, shades it like thick
-paint under a raking light. All of it is local and repeatable and depends on the plate alone, so that
-a small network can learn it and strokes follow what they paint when it moves.
+Colour is smeared along the direction in which the plate varies least. A height field of bristles is made from the
+plate's texture and isophotes and smeared in the same way; it shades the colour like thick paint under a raking light.
+All of this is local and repeatable and depends on the plate alone. So a small network can learn it, and strokes move
+with what they paint.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from impasto.core.frame import Samples
 from impasto.training.teachers.palette import LUMA, Palette
 
 FAINTEST = 0.012
-"""Texture of a plate, in luma, below which it bears no strokes of its own."""
+"""Texture of a plate, in luma, that is too faint to make strokes."""
 BANDS = 8.0
 """Lines of equal brightness between black and white, along which strokes run where there is no texture."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrokeSettings:
-    """How strokes are set; lengths in pixels of the plate."""
+    """The size, shape and colour of strokes; lengths in pixels of the plate."""
 
     width: float = 4.0
     """Half-width of a stroke."""
@@ -57,10 +57,10 @@ def paint(plate: Samples, palette: Palette, settings: StrokeSettings) -> Samples
 
 
 def paint_height(plate: Samples, along_x: Samples, along_y: Samples, settings: StrokeSettings) -> Samples:
-    """Height of the paint in [-1, 1], (H, W): the plate's own texture and isophotes, drawn out into bristles."""
+    """Height of the paint in [-1, 1], (H, W): texture and isophotes of the plate, drawn out into bristles."""
     luma = plate @ LUMA
     texture = _blur(luma, settings.width / 3) - _blur(luma, settings.width)
-    # The floor keeps grain and compression from being drawn out into strokes, which would boil.
+    # The floor keeps grain and compression out of the strokes, which would boil.
     spread = np.sqrt(_blur(texture * texture, 3 * settings.width)) + FAINTEST
     seeds = np.tanh(1.2 * texture / spread) * np.minimum(1, spread / (2 * FAINTEST))
     calm = _blur(luma, 0.7 * settings.width)
@@ -82,7 +82,7 @@ def stroke_direction(luma: Samples, radius: float) -> tuple[Samples, Samples]:
     fine = _blur(luma, 1.2)
     dx, dy = cv2.Sobel(fine, cv2.CV_32F, 1, 0), cv2.Sobel(fine, cv2.CV_32F, 0, 1)
     xx, xy, yy = dx * dx, dx * dy, dy * dy
-    # Two scales: near an edge its own direction, in flats that of the wider surroundings.
+    # Two scales: near an edge the direction of the edge, in flat areas that of the wider surroundings.
     near = [_blur(t, radius) for t in (xx, xy, yy)]
     wide = [_blur(t, 4 * radius) for t in (xx, xy, yy)]
     xx, xy, yy = (a + 0.15 * b for a, b in zip(near, wide, strict=True))
@@ -106,7 +106,7 @@ def smear(field: Samples, along_x: Samples, along_y: Samples, length: float) -> 
             at_y += step_y
             next_x = _sample(along_x, at_x, at_y)
             next_y = _sample(along_y, at_x, at_y)
-            # The field has no sign: keep walking the way we came.
+            # Directions have no sign: keep the one nearer to the last step.
             onward = np.where(next_x * step_x + next_y * step_y < 0, np.float32(-1), np.float32(1))
             step_x, step_y = next_x * onward, next_y * onward
             weight = 1 - step / length

@@ -24,7 +24,7 @@ Check = Callable[[], Iterator[CheckDone]]
 def doctor(
     json: Json = False,
     host: Annotated[
-        str | None, typer.Option("--host", metavar="nuke|resolve", help="Look at the adapter in this host too.")
+        str | None, typer.Option("--host", metavar="nuke|resolve|ofx", help="Look at the adapter in this host too.")
     ] = None,
 ) -> None:
     """Check the installation and say what to do.
@@ -100,11 +100,18 @@ def check_resolve() -> Iterator[CheckDone]:
     yield from host_checks()
 
 
+def check_ofx() -> Iterator[CheckDone]:
+    """The OpenFX plug-in is where hosts look, loads, and finds this installation."""
+    from impasto.hosts.terminal.install.ofx import host_checks
+
+    yield from host_checks()
+
+
 def _name(check: Check) -> str:
     return check.__name__.removeprefix("check_")
 
 
-HOSTS: dict[str, Check] = {"nuke": check_nuke, "resolve": check_resolve}
+HOSTS: dict[str, Check] = {"nuke": check_nuke, "resolve": check_resolve, "ofx": check_ofx}
 
 CHECKS: tuple[Check, ...] = (
     installation.check_python,

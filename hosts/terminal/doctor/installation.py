@@ -90,7 +90,7 @@ def check_colour() -> Iterator[CheckDone]:
 
 def check_styles() -> Iterator[CheckDone]:
     """Every style loads, and its weights are those of its card."""
-    from impasto.core.style import load_style, style_files
+    from impasto.core.style_file import load_style, style_files
 
     files = style_files()
     for name, path in files.items():
@@ -134,7 +134,7 @@ def check_render() -> Iterator[CheckDone]:
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame
     from impasto.core.media import ShotInfo, open_reader, open_writer
-    from impasto.core.style import style_files
+    from impasto.core.style_file import style_files
     from impasto.server.protocol.messages import RenderSettings, ShotJob
     from impasto.server.shots.render import render_shot
 

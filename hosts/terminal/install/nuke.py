@@ -74,7 +74,7 @@ def live(
     It paints each frame at full strength while you look at it; the sliders of the Impasto node are not in it.
     """
     from impasto.core.export.exporting import check_target, export_to
-    from impasto.core.style import find_style, load_style
+    from impasto.core.style_file import find_style, load_style
     from impasto.hosts.terminal.install.nuke_live import live_script
     from impasto.hosts.terminal.process_setup import prepare_process
 

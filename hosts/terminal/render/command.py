@@ -169,10 +169,10 @@ def render(
 
 
 def _here(job: ShotJob, runs: Sequence[FrameRange], reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
-    from impasto.core.style import find_style, read_card
+    from impasto.core.style_file import find_style, read_card
     from impasto.hosts.terminal.render.frame_runs import render_runs
     from impasto.hosts.terminal.render.local import lazy_engine, render_here
-    from impasto.hosts.terminal.render.progress import ProgressReporter
+    from impasto.hosts.terminal.render.run_events import RunEvents
     from impasto.hosts.terminal.style.listing import default_style
     from impasto.server.protocol.messages import Cancelled
 
@@ -181,9 +181,9 @@ def _here(job: ShotJob, runs: Sequence[FrameRange], reporter: Reporter, cancelle
     painter = lazy_engine(job.look, path, card)
 
     def render(run: ShotJob, show: Callable[[Event], None]) -> bool:
-        progress = ProgressReporter(run.input, card.name, show)
-        end = render_here(run, painter, progress, cancelled)
-        progress.ended(end)
+        run_events = RunEvents(run.input, card.name, show)
+        end = render_here(run, painter, run_events, cancelled)
+        run_events.ended(end)
         return not isinstance(end, Cancelled)
 
     return render_runs(job, runs, reporter.show, render)

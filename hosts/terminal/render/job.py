@@ -18,7 +18,8 @@ from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.controls import given
 from impasto.hosts.terminal.render.animation_file import read_animation
 from impasto.server.protocol.animation import animated_from
-from impasto.server.protocol.messages import AnimatedParameter, EncoderSpeed, Precision, RenderSettings, ShotJob
+from impasto.server.protocol.field_types import EncoderSpeed, Precision
+from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
 
 TILES = {"auto": 0, "off": -1}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.core.card import Card
 from impasto.hosts.terminal.process_setup import prepare_process
-from impasto.hosts.terminal.render.progress import ProgressReporter
+from impasto.hosts.terminal.render.run_events import RunEvents
 
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Rendered
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from impasto.server.protocol.messages import RenderSettings, ShotEnd, ShotJob
 
 
-def render_here(
-    job: ShotJob, painter: LazyEngine, progress: ProgressReporter, cancelled: Callable[[], bool]
-) -> ShotEnd:
+def render_here(job: ShotJob, painter: LazyEngine, run_events: RunEvents, cancelled: Callable[[], bool]) -> ShotEnd:
     """Render a shot with the engine, which later shots may use too."""
     from impasto.server.shots.render import render_shot
 
-    return render_shot(job, painter, on_event=progress.on_event, cancelled=cancelled)
+    return render_shot(job, painter, on_event=run_events.on_event, cancelled=cancelled)
 
 
 def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:

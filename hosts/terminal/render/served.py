@@ -13,10 +13,10 @@ from pathlib import Path
 
 from impasto.core.errors import ImpastoError, RequestCancelled, UnknownName
 from impasto.core.media.open import is_live
-from impasto.core.style import ENDING, PICKLES, read_card
+from impasto.core.style_file import ENDING, PICKLES, read_card
 from impasto.core.style_reference import joined, parse_choice, split_reference
 from impasto.hosts.events import Event
-from impasto.hosts.terminal.render.progress import ProgressReporter
+from impasto.hosts.terminal.render.run_events import RunEvents
 from impasto.hosts.terminal.style.listing import default_style_of
 from impasto.server.client import Client
 from impasto.server.client.futures import ShotFutureEvent
@@ -82,18 +82,18 @@ def render_there(
     """
     paths = TypedPaths(job, local=local, folder=os.getcwd())
     chosen = chosen_style(job.look.style, client.styles(), paths, local=local)
-    progress = ProgressReporter(job.input, chosen.title, show, least_s=PACE_S)
+    run_events = RunEvents(job.input, chosen.title, show, least_s=PACE_S)
     stopped: list[Cancelled] = []
 
     def on_event(event: ShotFutureEvent) -> None:
         match event:
             case ShotStarted():
-                progress.on_event(replace(event, output=paths.shown(event.output)))
+                run_events.on_event(replace(event, output=paths.shown(event.output)))
                 for note in notes:
-                    progress.note(note)
+                    run_events.note(note)
             case ShotProgress():
                 stored = tuple(replace(each, path=paths.shown(each.path)) for each in event.stored)
-                progress.on_event(replace(event, stored=stored, notes=tuple(map(paths.in_text, event.notes))))
+                run_events.on_event(replace(event, stored=stored, notes=tuple(map(paths.in_text, event.notes))))
             case Cancelled():
                 stopped.append(event)
 
@@ -105,12 +105,12 @@ def render_there(
         if not cancelled():
             raise
         last = stopped[-1] if stopped else Cancelled(b"")
-        progress.ended(replace(last, path=paths.shown(last.path)))
+        run_events.ended(replace(last, path=paths.shown(last.path)))
         return False
     except ImpastoError as error:
         error.args = (paths.in_text(str(error)),)
         raise
-    progress.ended(replace(done, path=paths.shown(done.path)))
+    run_events.ended(replace(done, path=paths.shown(done.path)))
     return True
 
 

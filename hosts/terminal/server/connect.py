@@ -9,7 +9,7 @@ from impasto.core.errors import IncompatibleServer, ServerError, UsageError
 from impasto.hosts.terminal.server.own_server import replace_idle_server, require_running
 from impasto.hosts.terminal.server.version_check import version_note
 from impasto.server.client import Client
-from impasto.server.protocol.messages import Lane
+from impasto.server.protocol.field_types import Lane
 
 TIMEOUT_S = 20.0
 

@@ -117,7 +117,7 @@ def settings_from(
 
 def print_ready(settings: ServerSettings, *, json: bool) -> None:
     """Print the server's endpoints, and how other machines connect."""
-    from impasto.core.style import style_files
+    from impasto.core.style_file import style_files
     from impasto.hosts.terminal.server.version_check import own_version
     from impasto.server.runtime_dir import control_endpoint
 

@@ -11,8 +11,7 @@ import typer
 
 from impasto.hosts.events import RunFinished, RunWarning, ServerStatus
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.printer import console, emit
-from impasto.hosts.terminal.report import clock_text, counted
+from impasto.hosts.terminal.printer import clock_text, console, counted, emit
 from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 
 if TYPE_CHECKING:

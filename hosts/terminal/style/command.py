@@ -12,14 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from impasto.core.card import Card, KeyFacts, Training
-from impasto.core.style import file_of, find_style, load_style, read_card
+from impasto.core.style_file import file_of, find_style, load_style, read_card
 from impasto.core.style_reference import name_of
 from impasto.hosts.events import CardShown, RunCancelled, RunFinished, StyleExported, StylesCompared
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.printer import console, emit, say
+from impasto.hosts.terminal.printer import clock_text, console, counted, emit, say
 from impasto.hosts.terminal.process_setup import prepare_process
-from impasto.hosts.terminal.report import clock_text, counted, reporter_for
+from impasto.hosts.terminal.report import reporter_for
 from impasto.hosts.terminal.shared_options import Json, Overwrite
 from impasto.hosts.terminal.style.comparison import LEGEND, ComparisonPlan, ComparisonStopped, compare_styles, table_of
 
@@ -54,7 +54,9 @@ def compare(
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="A movie with plate, A and B side by side.")
     ] = None,
-    frames: Annotated[str | None, typer.Option("--frames", metavar="A-B", help="These frames alone.")] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="LIST", help="These frames alone: A-B, A-BxN, A,B,C.")
+    ] = None,
     guides: Annotated[
         list[str] | None,
         typer.Option("--guides", metavar="PATH", help="Pictures with the layers that a style sees; repeatable."),
@@ -74,10 +76,10 @@ def compare(
     begun = time.monotonic()
     with reporter_for(json=json) as reporter, Interrupts("" if json else NOTICE) as interrupts:
         prepare_process()
-        from impasto.core.media.shot import FrameRange
+        from impasto.core.media.frame_list import parse_frame_list
 
         plan = ComparisonPlan(
-            find_style(first), find_style(second), on, output, FrameRange.parse(frames) if frames else None,
+            find_style(first), find_style(second), on, output, parse_frame_list(frames) if frames else (),
             input_space, device, overwrite, tuple(guides or ()),
         )  # fmt: skip
         for path in (plan.first, plan.second):

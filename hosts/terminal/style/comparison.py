@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.core.errors import OutputExists, UsageError
+from impasto.core.errors import InconsistentShot, OutputExists, UsageError
 from impasto.core.style_reference import name_of
 from impasto.hosts.events import FrameDone, RunStarted, StylesCompared
 from impasto.hosts.terminal.report import Reporter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from impasto.core.engine import Engine
     from impasto.core.frame import Frame, Samples
-    from impasto.core.media import FrameRange, Reader, ShotInfo, Writer
+    from impasto.core.media import FrameRange, ShotInfo, Writer
     from impasto.core.media.guide_files import GuideFiles
     from impasto.core.style_comparison import Findings
 
@@ -42,7 +42,8 @@ class ComparisonPlan:
     second: Path
     clip: str
     output: str | None
-    frames: FrameRange | None
+    frames: tuple[FrameRange, ...]
+    """Ranges apart from each other, ascending; none for the whole clip."""
     input_space: str | None
     device: str
     overwrite: bool
@@ -59,6 +60,8 @@ class ComparisonPlan:
 def compare_styles(plan: ComparisonPlan, reporter: Reporter, stopped: Callable[[], bool]) -> Findings:
     """Render the clip with both styles, frame by frame, write the movie if one is wanted, and measure.
 
+    Across gaps between the asked frames no motion is measured; the movie closes them up.
+
     Raises ComparisonStopped between two frames, and the errors of readers, writers and the engine.
     """
     from impasto.core.media import open_reader
@@ -67,15 +70,18 @@ def compare_styles(plan: ComparisonPlan, reporter: Reporter, stopped: Callable[[
     if is_live(plan.clip):
         raise UsageError(f"expected a clip that has an end, got '{plan.clip}'; record it first")
     check_output(plan)
-    with open_reader(plan.clip, frames=plan.frames) as reader:
-        movie = movie_for(plan, reader.info)
-        try:
-            with movie:
-                return _compare(plan, reader, movie, reporter, stopped)
-        except ComparisonStopped as stop:
-            # A movie gets its final name, or that of a part, when it is closed.
-            stop.path = None if isinstance(movie, nullcontext) else movie.path
-            raise
+    with open_reader(plan.clip, frames=_spans(plan)[0]) as reader:
+        info = reader.info
+    if len(plan.frames) > 1:
+        info = replace(info, frame_count=sum(each.last - each.first + 1 for each in plan.frames))
+    movie = movie_for(plan, info)
+    try:
+        with movie:
+            return _compare(plan, info, movie, reporter, stopped)
+    except ComparisonStopped as stop:
+        # A movie gets its final name, or that of a part, when it is closed.
+        stop.path = None if isinstance(movie, nullcontext) else movie.path
+        raise
 
 
 def check_output(plan: ComparisonPlan) -> None:
@@ -102,7 +108,7 @@ def movie_for(plan: ComparisonPlan, info: ShotInfo) -> Writer | nullcontext[None
 
 def _compare(
     plan: ComparisonPlan,
-    reader: Reader,
+    info: ShotInfo,
     movie: Writer | nullcontext[None],
     reporter: Reporter,
     stopped: Callable[[], bool],
@@ -113,7 +119,6 @@ def _compare(
     from impasto.core.style_comparison import Comparison
     from impasto.hosts.terminal.style.panels import layout_for, page
 
-    info = reader.info
     engines = [Engine(path, device=plan.device) for path in (plan.first, plan.second)]
     guides = _guides(plan, engines, info)
     rate = None if info.rate is None else float(info.rate)
@@ -124,9 +129,12 @@ def _compare(
         )
     )  # fmt: skip
     comparison = Comparison()
-    begun, layout = time.monotonic(), None
-    for done, (frame, pictures, invalid) in enumerate(_painted(plan, reader, engines, guides), 1):
+    begun, layout, last = time.monotonic(), None, None
+    for done, (frame, pictures, invalid) in enumerate(_painted(plan, info, engines, guides), 1):
+        if last is not None and frame.number != last + 1:
+            comparison.cut()
         comparison.add(*pictures)
+        last = frame.number
         path = ""
         if not isinstance(movie, nullcontext):
             if layout is None:
@@ -134,7 +142,7 @@ def _compare(
                 aspect = frame.part.pixel_aspect
                 layout = layout_for(width, height, 1 / aspect if is_across(frame.part) else aspect, 3)
             sheet = page(pictures, ("plate", *plan.labels), layout)
-            path = movie.write(Frame.from_pixels(sheet, number=frame.number))
+            path = movie.write(Frame.from_pixels(sheet, number=info.first + done - 1))
         pace = done / (time.monotonic() - begun)
         left = None if info.frame_count is None else max(0, info.frame_count - done) / pace
         reporter.show(FrameDone(frame.number, path, done, info.frame_count, round(pace, 3), left, invalid))
@@ -150,14 +158,41 @@ def _guides(plan: ComparisonPlan, engines: list[Engine], info: ShotInfo) -> list
     if plan.guides and not any(engine.style.card.guides for engine in engines):
         raise UsageError("expected a style that was trained with guides for --guides, neither was; leave them out")
     found = [find_guides(path) for path in plan.guides]
+    runs = plan.frames if len(plan.frames) > 1 else tuple(filter(None, [info.range]))
     for files in found:
-        if info.frame_count is not None:
-            files.require(info.first, info.first + info.frame_count - 1)
+        for run in runs:
+            files.require(run.first, run.last)
     return found
 
 
+def _spans(plan: ComparisonPlan) -> tuple[FrameRange | None, ...]:
+    """The ranges that are opened, one after the other; a movie once, because seeking costs more than some frames."""
+    from impasto.core.media import FrameRange
+    from impasto.core.media.open import is_movie
+
+    if len(plan.frames) > 1 and is_movie(plan.clip):
+        return (FrameRange(plan.frames[0].first, plan.frames[-1].last),)
+    return plan.frames or (None,)
+
+
+def _plates(plan: ComparisonPlan, info: ShotInfo) -> Iterator[Frame]:
+    """The asked frames. InconsistentShot where their size changes, and what reading raises."""
+    from impasto.core.media import open_reader
+
+    for span in _spans(plan):
+        with open_reader(plan.clip, frames=span) as reader:
+            if (reader.info.width, reader.info.height) != (info.width, info.height):
+                raise InconsistentShot(
+                    f"expected frames of {info.width}x{info.height} in '{plan.clip}', got {reader.info.width}x"
+                    f"{reader.info.height} at {reader.info.first}; compare frames of one size"
+                )
+            for frame in reader:
+                if not plan.frames or any(frame.number in run for run in plan.frames):
+                    yield frame
+
+
 def _painted(
-    plan: ComparisonPlan, reader: Reader, engines: list[Engine], guides: list[GuideFiles]
+    plan: ComparisonPlan, info: ShotInfo, engines: list[Engine], guides: list[GuideFiles]
 ) -> Iterator[tuple[Frame, tuple[Samples, Samples, Samples], int]]:
     """Each frame, its plate and the two results as display pictures, upright, and its invalid pixels."""
     from impasto.core.display_picture import to_display
@@ -165,7 +200,7 @@ def _painted(
     from impasto.core.media.orientation import upright_as
 
     settings = FrameSettings(input_space=plan.input_space)
-    for plate_alone in reader:
+    for plate_alone in _plates(plan, info):
         parts = tuple(part for files in guides for part in files.parts_of(plate_alone.number))
         frame = replace(plate_alone, guides=parts)
         first, second = (engine.render(frame, settings) for engine in engines)

@@ -9,7 +9,7 @@ from pathlib import Path
 from impasto.core.card import Card
 from impasto.core.errors import StyleError, UsageError
 from impasto.core.params import PARAMETERS
-from impasto.core.style import file_of, offered_by, read_card, style_files
+from impasto.core.style_file import file_of, offered_by, read_card, style_files
 from impasto.core.style_reference import name_of
 from impasto.hosts.events import Event, ParameterFound, RunFinished, RunWarning, StyleFound
 from impasto.hosts.terminal.printer import console, emit, say_aside

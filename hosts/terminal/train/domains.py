@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Frames, InputSpace, RunOptions
 from impasto.hosts.terminal.train.run import joined_processes, open_run
@@ -20,8 +20,9 @@ def domains(
         str, typer.Option("--to", metavar="PATH", help="Pictures that look as they should: the same kinds.")
     ],
     options: RunOptions,
-    contest: Annotated[
-        str | None, typer.Option("--contest", metavar="hinge|lsgan|wgan-gp", help="Form of the adversarial loss.")
+    adversarial_form: Annotated[
+        str | None,
+        typer.Option("--adversarial-form", metavar="hinge|lsgan|wgan-gp", help="Form of the adversarial loss."),
     ] = None,
     frames: Frames = None,
     input_space: InputSpace = None,
@@ -38,7 +39,7 @@ def domains(
         from impasto.training.data.shots import FRAMES
         from impasto.training.objectives.domains import RECIPE, task_for
 
-        recipe = options.recipe(RECIPE, contest=contest)
+        recipe = options.recipe(RECIPE, adversarial_form=adversarial_form)
         count = FRAMES if frames is None else frames
         both = load_domains(plates, wanted, frames=count, input_space=input_space, on_note=run.note)
         given = TrainingInput(

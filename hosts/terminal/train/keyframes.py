@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from impasto.hosts.events import RunWarning
-from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
 from impasto.hosts.terminal.train.run import device_text, joined_processes, open_run

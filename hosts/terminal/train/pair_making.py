@@ -132,9 +132,9 @@ def plate_pictures(source: PlateSource, on_note: Callable[[str], None]) -> Itera
     of these, where there is no picture at all, and for two of one name.
     """
     from impasto.core.media.open import is_movie
-    from impasto.training.data.pictures import picture_files, sound_pictures
-    from impasto.training.data.plates import frames_of, in_space
+    from impasto.training.data.pictures import picture_files, readable_pictures
     from impasto.training.data.shots import is_shot
+    from impasto.training.data.teacher_plates import frames_of, in_space
 
     pictures: list[Path] = []
     shots: list[str] = []
@@ -153,7 +153,7 @@ def plate_pictures(source: PlateSource, on_note: Callable[[str], None]) -> Itera
     if not pictures and not shots:
         folders = ", ".join(f"'{path}'" for path in source.paths)
         raise TrainingError(f"expected pictures or movies in {folders}, found none; name a folder with plates")
-    pictures = sound_pictures(pictures, on_note)
+    pictures = readable_pictures(pictures, on_note)
     with TemporaryDirectory(prefix="impasto-plates-") as temporary:
         if source.input_space is not None:
             pictures = [in_space(path, source.input_space, Path(temporary) / "stills") for path in pictures]

@@ -52,7 +52,7 @@ def pairs(
         from impasto.training.data.pairs import load_pairs
         from impasto.training.data.shots import FRAMES
         from impasto.training.recipe import Recipe
-        from impasto.training.teachers.style import plates_alone
+        from impasto.training.teachers.distillation import plates_alone
 
         start = start_styles(distil_from, adapt, options.size)
         recipe = start.recipe(options.recipe(Recipe()))

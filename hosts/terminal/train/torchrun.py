@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import NoReturn
 
 from impasto.core.errors import DeviceError, UsageError
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 
-@record
+@frozen_dataclass
 class ProcessRank:
     """One process among those that train together; by default the only one."""
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from impasto.core.errors import TrainingError, UsageError
 from impasto.hosts.events import RunWarning
-from impasto.hosts.terminal.report import counted
+from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.train.run import RunContext, device_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.core.style import Style
+    from impasto.core.style_file import Style
     from impasto.training.data.pairs import Pair
     from impasto.training.recipe import Recipe
     from impasto.training.task import TrainingTask
@@ -52,7 +52,7 @@ class StartStyles:
 
 def start_styles(distil_from: Sequence[str] | None, adapt: str | None, size: str | None) -> StartStyles:
     """The styles that the options name. UsageError for a size that is not the base's; errors of `load_style`."""
-    from impasto.core.style import find_style, load_style
+    from impasto.core.style_file import find_style, load_style
     from impasto.core.style_reference import split_reference
 
     if adapt is not None and split_reference(adapt)[1]:
@@ -71,7 +71,7 @@ def start_styles(distil_from: Sequence[str] | None, adapt: str | None, size: str
 
 def _each_of(style: str) -> list[str]:
     """The style itself, or each style of a file that holds several, unless one of them is chosen."""
-    from impasto.core.style import find_style, offered_by
+    from impasto.core.style_file import find_style, offered_by
 
     _, *choices = offered_by(find_style(style))
     return [str(choice) for choice, _ in choices] or [style]
@@ -85,7 +85,7 @@ def input_of_pairs(pairs: Sequence[Pair], recipe: Recipe, start: StartStyles, na
     """
     from impasto.training.data.pictures import as_float
     from impasto.training.objectives.pairs import task_for
-    from impasto.training.teachers.style import painted_by
+    from impasto.training.teachers.distillation import painted_by
 
     text = counted(len(pairs), "pair")
     if start.distil_from:
@@ -102,7 +102,7 @@ def input_of_pairs(pairs: Sequence[Pair], recipe: Recipe, start: StartStyles, na
 
 def names_of(styles: Sequence[str]) -> list[str]:
     """Names for styles in one network: their short names where these differ, else with their files."""
-    from impasto.core.style import find_style
+    from impasto.core.style_file import find_style
     from impasto.core.style_reference import name_of, split_reference
 
     whole = [name_of(str(find_style(style))) for style in styles]

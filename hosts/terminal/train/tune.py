@@ -16,8 +16,8 @@ from impasto.core.errors import TrainingError, UsageError
 from impasto.hosts.events import RunCancelled, RunFinished, RunWarning, TrialDone
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.printer import counted
 from impasto.hosts.terminal.process_setup import prepare_process
-from impasto.hosts.terminal.report import counted
 from impasto.hosts.terminal.shared_options import Json
 from impasto.hosts.terminal.train.options import (
     Device,

@@ -238,7 +238,10 @@ class FolderWatcher:
         if movie and not _is_written(extension):
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
-        return replace(self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie)
+        within = (self.source, self.target)  # what was looked at for links may be one when the server opens it
+        return replace(
+            self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie, within=within
+        )
 
     def _leave_link(self, path: str) -> None:
         """Say once that a link is not followed."""
@@ -292,7 +295,7 @@ def _passes(error: ImpastoError) -> bool:
 
 def _known_style(style: str | None) -> str:
     """The style by a name that will mean the same tomorrow; UnknownName where neither disk nor server knows it."""
-    from impasto.core.style import find_style
+    from impasto.core.style_file import find_style
     from impasto.hosts.terminal.style.listing import default_style
 
     if style is None:
@@ -310,7 +313,7 @@ def _known_style(style: str | None) -> str:
 
 
 def _style_hash(style: str) -> str:
-    from impasto.core.style import find_style, read_card
+    from impasto.core.style_file import find_style, read_card
 
     try:
         return read_card(find_style(style)).weights_sha256

@@ -24,7 +24,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.blocks import edge_padded
 from impasto.core.generators.unet import SIZES, UNetConfig
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from tests.core.device.test_working_picture import engine_on_device, matted
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD, extremes

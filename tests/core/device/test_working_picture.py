@@ -25,7 +25,7 @@ from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.guides import Guide
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.core.working_picture import Output, WorkingPicture
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD, extremes

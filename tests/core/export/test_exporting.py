@@ -23,7 +23,7 @@ from impasto.core.export.srgb import decode, encode
 from impasto.core.frame import Frame, Samples
 from impasto.core.generators.unet import UNet, UNetConfig
 from impasto.core.guides import Guide
-from impasto.core.style import Style, find_style, load_style, style_files
+from impasto.core.style_file import Style, find_style, load_style, style_files
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pack, to_cells
 from impasto.core.generators.resunet import RES_SIZES, ResUNet, ResUNetConfig
 from impasto.core.generators.unet import SIZES, UNet, UNetConfig
-from impasto.core.style import find_style, load_style, style_files
+from impasto.core.style_file import find_style, load_style, style_files
 
 EXACT = 1e-5
 """Of a painted picture in float32: the order of the sums is another."""

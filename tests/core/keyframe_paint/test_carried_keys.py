@@ -19,7 +19,7 @@ from impasto.core.frame_settings import KEYS_MAP, FrameSettings
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.keys_quality import KeysQuality
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from tests.core.keyframe_paint.test_painted_frames import CARD, NET, apart, keys_of
 
 HEIGHT, WIDTH = 160, 256

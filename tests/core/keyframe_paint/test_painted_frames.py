@@ -18,7 +18,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from tests.core.generators.test_unet import lively
 
 HEIGHT, WIDTH = 96, 160

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from impasto.core.card import card_from_json
 from impasto.core.errors import StyleError
 from impasto.core.keyframe_paint.stored_keys import tensors_of
-from impasto.core.style import Style, load_style, read_card, save_style, weights_sha256
+from impasto.core.style_file import Style, load_style, read_card, save_style, weights_sha256
 from tests.core.keyframe_paint.test_painted_frames import CARD, NET, PAINT, PLATE, keys_of
 
 

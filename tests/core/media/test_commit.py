@@ -89,10 +89,12 @@ def dead_process() -> int:
     return ended.pid
 
 
-def left_by(pid: int, final: Path, host: str | None = None) -> Path:
-    """A temporary file for a result, as another process would have left it."""
+def left_by(pid: int, final: Path, host: str | None = None, begun: str = "") -> Path:
+    """A temporary file for a result, as another process would have left it; `begun` with its hyphen."""
     name = Path(temporary_beside(str(final))).name
-    name = name.replace(f"-{os.getpid()}-", f"-{pid}-").replace(commit._host(), host or commit._host())
+    since = commit._begun(os.getpid())
+    own = f"-{os.getpid()}-{since}-" if since else f"-{os.getpid()}-"
+    name = name.replace(own, f"-{pid}{begun}-").replace(commit._host(), host or commit._host())
     path = final.parent / name
     path.write_bytes(b"half")
     return path
@@ -118,6 +120,18 @@ def test_what_is_still_written_stays(tmp_path: Path) -> None:
     assert remove_abandoned(str(tmp_path), lambda name: True) == []
     assert own.exists()
     assert of_init.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="when a process began is asked of Linux alone")
+def test_what_an_earlier_process_of_a_number_left_is_removed(tmp_path: Path) -> None:
+    """After a restart, or in a container, where the first process always has the same number."""
+    final = tmp_path / "a.0001.exr"
+    earlier = left_by(os.getpid(), final, begun="-00000000")
+    nested = left_by(os.getpid(), earlier, begun="-00000000")
+    own = Path(temporary_beside(str(final)))
+    own.touch()
+    assert set(remove_abandoned(str(tmp_path), lambda name: name == final.name)) == {str(earlier), str(nested)}
+    assert list(tmp_path.iterdir()) == [own]
 
 
 @posix

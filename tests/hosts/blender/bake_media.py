@@ -11,7 +11,7 @@ import numpy as np
 
 from impasto.core.frame import AlphaKind, Frame
 from impasto.core.media import ShotInfo, open_writer
-from impasto.core.style import BUILT_IN
+from impasto.core.style_file import BUILT_IN
 from tests.hosts.blender.inside import bake_changes, bake_scenes
 
 WIDTH, HEIGHT = bake_scenes.SIZE

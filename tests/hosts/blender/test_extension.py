@@ -8,7 +8,7 @@ import pytest
 from impasto.core.engine import Engine
 from impasto.core.frame import Frame
 from impasto.core.params import PARAMETERS, Params
-from impasto.core.style import offered_by, style_files
+from impasto.core.style_file import offered_by, style_files
 from impasto.core.style_reference import name_of
 from tests.hosts.blender.conftest import RenderServer
 from tests.hosts.blender.in_blender import in_blender

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from impasto.core.params import PARAMETERS
-from impasto.core.style import offered_by, style_files
+from impasto.core.style_file import offered_by, style_files
 from impasto.core.style_reference import name_of
 from impasto.hosts.bridge.catalogue import Catalogue, load_catalogue, read_catalogue, store_catalogue
 from impasto.hosts.bridge.command import Command

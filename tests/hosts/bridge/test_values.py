@@ -10,26 +10,47 @@ import pytest
 
 from impasto.core.colour.space import plate_space
 from impasto.core.frame import Frame
+from impasto.core.media.frame_list import parse_frame_list
 from impasto.hosts.bridge.colour import SPACES, space_of
 from impasto.hosts.bridge.digest import digest_of, digest_of_file
 from impasto.hosts.bridge.errors import BridgeError
 from impasto.hosts.bridge.patterns import files_of, for_view, frame_path, frames_present, to_printf
-from impasto.hosts.bridge.ranges import FrameSpan, ranges_text, spans
+from impasto.hosts.bridge.ranges import FrameList, FrameSpan, ranges_text, spans
 from impasto.hosts.bridge.render_arguments import RenderArguments
 from impasto.hosts.bridge.server_paths import SharedFolder
 
 
 @pytest.mark.parametrize(
-    ("text", "first", "last"), [("1001-1100", 1001, 1100), ("7", 7, 7), ("-5--2", -5, -2), (" 1 - 3 ", 1, 3)]
+    ("text", "numbers"),
+    [
+        ("1001-1003", [1001, 1002, 1003]),
+        ("7", [7]),
+        ("-5--3", [-5, -4, -3]),
+        ("1-9x4, 2", [1, 2, 5, 9]),
+        ("1-9:4 5", [1, 5, 9]),
+        ("5,1,3", [1, 3, 5]),
+    ],
 )
-def test_a_range_is_read(text: str, first: int, last: int) -> None:
-    assert FrameSpan.parse(text) == FrameSpan(first, last)
+def test_a_list_is_read_as_the_command_reads_it(text: str, numbers: list[int]) -> None:
+    frames = FrameList.parse(text)
+    assert (frames.numbers(), frames.count, frames.first, frames.last) == (
+        numbers, len(numbers), numbers[0], numbers[-1],
+    )  # fmt: skip
+    for written in (text, frames.text()):
+        runs = parse_frame_list(written)
+        assert [number for run in runs for number in range(run.first, run.last + 1)] == numbers
+    assert frames.missing(numbers[1:]) == [FrameSpan(numbers[0], numbers[0])]
 
 
-@pytest.mark.parametrize("text", ["", "a-b", "1,3", "5-1"])
-def test_what_is_no_range_is_an_error(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "a-b", "1,,b", "5-1", "1-9x0", "1-", "1-1000000", "9" * 30, "1-" + "9" * 30])
+def test_what_is_no_list_is_an_error(text: str) -> None:
     with pytest.raises(BridgeError, match="expected"):
-        FrameSpan.parse(text)
+        FrameList.parse(text)
+
+
+def test_one_range_is_written_as_ever() -> None:
+    """The fingerprint of a painted node holds it."""
+    assert (FrameList.of(1001, 1010).text(), FrameList.of(7, 7).text()) == ("1001-1010", "7-7")
 
 
 def test_missing_frames_are_named_as_ranges() -> None:
@@ -122,7 +143,7 @@ def test_what_names_no_shared_folder_is_an_error(text: str) -> None:
 
 def test_settings_become_the_words_of_the_command(tmp_path: Path) -> None:
     render = RenderArguments(
-        "p.####.exr", "o.####.exr", "wheatfield", FrameSpan(1, 9), {"exposure": -1.0}, {"stroke": {2: 1.5, 1: 1}},
+        "p.####.exr", "o.####.exr", "wheatfield", FrameList.of(1, 9), {"exposure": -1.0}, {"stroke": {2: 1.5, 1: 1}},
         input_space="-ACEScg", server="tcp://a:1",
     )  # fmt: skip
     file = render.store_animation(tmp_path / "deep" / "a.json")
@@ -132,7 +153,7 @@ def test_settings_become_the_words_of_the_command(tmp_path: Path) -> None:
         "render", "p.####.exr", "o.####.exr", "--style=wheatfield", "--frames=1-9", "--exposure=-1.0",
         f"--animate={file}", "--input-space=-ACEScg", "--server=tcp://a:1", "--resume",
     ]  # fmt: skip
-    assert RenderArguments("a", "b", "c", FrameSpan(1, 1)).store_animation(tmp_path / "none.json") is None
+    assert RenderArguments("a", "b", "c", FrameList.of(1, 1)).store_animation(tmp_path / "none.json") is None
 
 
 @pytest.mark.parametrize(

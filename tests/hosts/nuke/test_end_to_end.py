@@ -15,7 +15,7 @@ from impasto.core.engine import Engine
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.media import open_reader
 from impasto.core.params import Params
-from impasto.core.style import find_style
+from impasto.core.style_file import find_style
 from impasto.server.runtime_dir import running
 from tests.hosts.nuke.conftest import FIRST, LAST, STYLE, OpenNuke, Serving, Session, colour_of, exr, write_plate
 
@@ -104,6 +104,24 @@ def test_a_style_file_of_the_artist_s_own_paints(
     session.expects_errors = True
     session.press(node)
     assert "expected a style file at" in session.nuke.said[0]
+
+
+def test_a_list_of_frames_is_painted_and_nothing_old_shows_between_them(
+    session: Session, plates: Path, engine: Engine
+) -> None:
+    node = session.node("identity")
+    session.paint(node)
+    node["style"].setValue(STYLE)
+    node["range"].setValue("list")
+    node["list"].setValue(f"{FIRST}-{LAST}x2")
+    session.paint(node)
+    first, last = session.painted(node)
+    wanted = by_engine(engine, plates)
+    assert np.array_equal(colour_of(first), wanted[0])
+    assert np.array_equal(colour_of(last), wanted[-1])
+    assert node["impasto_state"].value() == "up to date (2 frames, lin_rec709)"
+    with pytest.raises(RuntimeError):
+        session.render(session.final(node))
 
 
 def test_a_second_press_paints_what_changed_and_nothing_else(session: Session, plates: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from impasto.core.export.parity import TOLERANCE, largest_difference
 from impasto.core.export.torchscript_file import open_net
-from impasto.core.style import find_style, load_style
+from impasto.core.style_file import find_style, load_style
 from impasto.hosts.terminal.app import run
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.hosts.terminal.install.nuke_live import live_script, quoted

@@ -191,11 +191,12 @@ def test_a_missing_matte_is_an_error_and_not_black(alone: Session) -> None:
     [
         ("views", "left", "expected views of this script (main), got 'left'"),
         ("last", 1000, "expected a range whose end is not before its start, got 1001-1000"),
+        ("list", "1,x", "expected frames as 1001-1100, 1-19x2 or 1,3,5, got '1,x'"),
     ],
 )
 def test_a_setting_that_cannot_work_is_an_error(alone: Session, knob: str, value: object, said: str) -> None:
     node = alone.node()
-    node["range"].setValue("custom")
+    node["range"].setValue("list" if knob == "list" else "custom")
     node["first"].setValue(FIRST)
     node["last"].setValue(LAST)
     node[knob].setValue(value)

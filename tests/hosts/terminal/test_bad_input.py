@@ -259,3 +259,12 @@ class TestOutputs:
         assert len(done.stderr.splitlines()) == 1
         assert "full" in done.stderr
         assert names(Path("out")) == []
+
+
+@pytest.mark.parametrize("command", ["render", "sheet"])
+def test_a_wildcard_that_the_shell_wrote_out_is_answered_with_the_name_of_the_sequence(
+    command: str, sequence: str, impasto: Impasto
+) -> None:
+    files = sorted(map(str, Path(sequence).parent.glob("plate.*.exr")))
+    refused(impasto(command, *files, "out/"), USAGE, "as a shell writes '*'", f"write '{sequence}'")
+    refused(impasto(command, "a", "b", "c", "d"), USAGE, "unexpected extra argument")

@@ -11,7 +11,7 @@ import pytest
 import impasto.hosts.terminal
 from impasto.hosts.events import RunWarning, ShotSkipped, line_of
 from impasto.hosts.terminal.printer import console, say
-from impasto.hosts.terminal.report import BarReporter
+from impasto.hosts.terminal.progress_bar import ProgressBar
 from tests.altered_style import card_of, write_altered
 from tests.hosts.terminal.conftest import Impasto
 
@@ -41,7 +41,7 @@ def test_names_of_files_cannot_forge_a_line(impasto: Impasto) -> None:
 
 
 def test_a_watched_file_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with BarReporter() as bar:
+    with ProgressBar() as bar:
         bar.show(ShotSkipped(f"/in/{NASTY}", "unreadable", f"expected a picture in '{NASTY}'", ""))
         bar.show(RunWarning(NASTY))
     lines = capsys.readouterr().err.splitlines()

@@ -17,7 +17,7 @@ from impasto.core.errors import ServerError
 from impasto.server import auth
 from impasto.server.auth import AllowList
 from impasto.server.front.accepting import NETWORK_FILES, AcceptControl, NetworkListener
-from impasto.server.front.chores import Chores
+from impasto.server.front.housekeeping import Housekeeping
 from impasto.server.front.library import Library
 from tests.server.running_server import Sandbox, free_port, served
 from tests.server.wire_client import WireClient
@@ -77,7 +77,9 @@ def test_what_is_no_plain_file_among_the_keys_lets_nobody_in_and_stops_nobody(ki
     assert "zz.key" in allowed.problems[0]
 
 
-def test_a_chore_that_fails_degrades_the_health_and_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_housekeeping_step_that_fails_degrades_the_health_and_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with served() as server, WireClient(server.folder, hello=True) as client:
         client.still_served()
 
@@ -93,7 +95,7 @@ def test_a_chore_that_fails_degrades_the_health_and_leaves_the_others(monkeypatc
         until(lambda: client.status().health == "ok")
 
 
-def test_a_chore_is_logged_once_until_it_fails_in_another_way() -> None:
+def test_a_housekeeping_step_is_logged_once_until_it_fails_in_another_way() -> None:
     class Log:
         lines = 0
 
@@ -107,13 +109,13 @@ def test_a_chore_is_logged_once_until_it_fails_in_another_way() -> None:
         raise OSError(text)
 
     log = Log()
-    chores = Chores(log)  # type: ignore[arg-type]
+    housekeeping = Housekeeping(log)  # type: ignore[arg-type]
     for text in ("a", "a", "a", "b", "a"):
-        chores.run("tidy", lambda text=text: refuse(text))
+        housekeeping.run("tidy", lambda text=text: refuse(text))
     assert log.lines == 3
-    assert "tidy" in chores.problems()[0]
-    chores.run("tidy", lambda: None)
-    assert chores.problems() == ()
+    assert "tidy" in housekeeping.problems()[0]
+    housekeeping.run("tidy", lambda: None)
+    assert housekeeping.problems() == ()
 
 
 def answers(sandbox: Sandbox) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import subprocess
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 
+from impasto.core import resize
 from impasto.core.card import Card
-from impasto.core.errors import OutOfMemory, UsageError
+from impasto.core.errors import NoSpace, OutOfMemory, OutputError, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade_settings import After, Resize
@@ -25,12 +28,13 @@ from impasto.core.resize import resize_frame
 from impasto.server.protocol.messages import Failed, RenderSettings, ShotDone, ShotJob, SubmitShot
 from impasto.server.shots import memory
 from impasto.server.shots.render import render_shot
-from tests.server.fake_worker import fake_card
+from tests.server.fake_worker import FakePainter, Script, fake_card
 from tests.server.running_server import served
 from tests.server.wire_client import WireClient
 from tests.waiting import until
 
 MEGA = 1_000_000
+GIB = 1 << 30
 
 
 @pytest.fixture
@@ -126,7 +130,7 @@ class _Stop(Exception):
 
 
 @pytest.mark.parametrize("size", ["300%", "50%", "97x40", "20x200"])
-def test_a_resize_can_be_left_at_every_step(size: str) -> None:
+def test_a_resize_can_be_left_at_every_step(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(1).random((24, 48, 4), np.float32)
     frame = Frame.from_pixels(pixels)
     window = replace(frame.part.data_window, x=3, y=1)
@@ -137,9 +141,12 @@ def test_a_resize_can_be_left_at_every_step(size: str) -> None:
         nonlocal steps
         steps += 1
 
+    at_once = resize_frame(frame, Resize.parse(size), cancelled=count)
+    few, steps = steps, 0
+    monkeypatch.setattr(resize, "BAND_PIXELS", 50)
     whole = resize_frame(frame, Resize.parse(size), cancelled=count)
-    assert np.array_equal(whole.colour, resize_frame(frame, Resize.parse(size)).colour)
-    assert steps > 4
+    assert np.array_equal(whole.colour, at_once.colour)
+    assert steps > few + 4  # the larger the picture, the more
     for last in range(1, steps + 1):
         with pytest.raises(_Stop):
             resize_frame(frame, Resize.parse(size), cancelled=_stopping_at(last))
@@ -158,6 +165,60 @@ def _stopping_at(last: int) -> Callable[[], None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def failing(error: Exception, cause: Exception | None, left: list[int | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of `shortage_named` that fails; `left` is what the limit of the process leaves, before and after."""
+    answers = iter(left)
+    monkeypatch.setattr(memory, "own_memory_bytes", lambda: next(answers))
+    with memory.shortage_named(3840, 2160):
+        raise error from cause
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "left"),
+    [
+        (OutputError("expected to write 'o.exr', got: no reason given; choose another format"), None, [GIB, 8 << 20]),
+        (UnreadableMedia("expected sound pixels"), MemoryError(), [GIB, 8 << 20]),
+        (OutputError("expected"), OSError(errno.ENOMEM, "Cannot allocate memory"), [GIB, 8 << 20]),
+        (MemoryError("Unable to allocate 190. MiB"), None, [None, None]),
+    ],
+    ids=repr,
+)
+def test_a_library_that_ran_out_of_memory_is_told_as_that_with_the_size_that_fits(
+    error: Exception, cause: Exception | None, left: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OutOfMemory, match=r"3840x2160.*about [1-9]\.\d megapixels would fit"):
+        failing(error, cause, left, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "left"),
+    [
+        (OutputError("expected"), PermissionError(errno.EACCES, "Permission denied"), [GIB, 8 << 20]),
+        (NoSpace("expected room"), None, [GIB, 8 << 20]),
+        (OutputError("expected"), None, [GIB, 100 << 20]),
+        (OutputError("expected"), None, [None, None]),
+        (UsageError("expected"), None, [GIB, 8 << 20]),
+    ],
+    ids=repr,
+)
+def test_what_has_another_reason_stays(
+    error: Exception, cause: Exception | None, left: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(type(error)):
+        failing(error, cause, left, monkeypatch)
+
+
+def test_a_writer_without_memory_ends_a_shot_with_that(
+    plates: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "own_memory_bytes", lambda: 8 << 20)
+    monkeypatch.setattr(oiio.ImageOutput, "create", lambda name: None)
+    cut: list[str] = []
+    with pytest.raises(OutOfMemory, match="no reason given"):
+        render_shot(job(plates, tmp_path / "out"), FakePainter(Script("echo", 0, tmp_path), 0), on_cut=cut.append)  # type: ignore[arg-type]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_the_limit_of_the_process_counts_as_free_memory() -> None:
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); "

@@ -25,5 +25,5 @@ def test_the_client_knows_no_part_of_core_but_its_values() -> None:
     program = "import sys, impasto.server.client; print(*(name for name in sys.modules if 'impasto' in name))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     core = {name for name in run.stdout.split() if name.startswith("impasto.core.")}
-    values = ("animation", "errors", "params", "frame", "card", "record")
+    values = ("animation", "errors", "params", "frame", "card", "frozen_dataclass")
     assert core <= {f"impasto.core.{name}" for name in values}

@@ -16,11 +16,11 @@ import pytest
 
 from impasto.core.card import COLOUR_CONTRACT
 from impasto.core.errors import NotPermitted, StyleError, UnknownName, UsageError
-from impasto.core.style import BUILT_IN, offered_by
+from impasto.core.style_file import BUILT_IN, offered_by
 from impasto.core.style_reference import name_of
 from impasto.server.front import library as library_file
 from impasto.server.front import style_facts
-from impasto.server.front.library import ANSWER_S, CARDS_A_LOOK, LOOK_S, PAGE_BYTES, Library, StyleFile
+from impasto.server.front.library import ANSWER_S, CARDS_A_POLL, PAGE_BYTES, POLL_S, Library, StyleFile
 from impasto.server.protocol.messages import ErrorFacts, StyleFacts
 from impasto.server.protocol.worker_messages import CheckStyle, StyleChecked
 
@@ -43,7 +43,7 @@ class Watched:
         """So many looks later: what was asked."""
         asked = []
         for _ in range(times):
-            self.now += LOOK_S
+            self.now += POLL_S
             asked += self.library.poll(self.now)
         return asked
 
@@ -150,8 +150,8 @@ def test_looks_are_at_most_two_a_second(folder: Path) -> None:
     watched = Watched(folder)
     write(folder / "new.safetensors")
     watched.look()
-    assert watched.library.next_look == watched.now + LOOK_S
-    assert watched.library.poll(watched.now + LOOK_S / 2) == []
+    assert watched.library.next_poll == watched.now + POLL_S
+    assert watched.library.poll(watched.now + POLL_S / 2) == []
     assert len(watched.look()) == 1
 
 
@@ -329,7 +329,7 @@ def test_a_check_that_is_not_answered_is_asked_again(folder: Path) -> None:
     watched = Watched(folder)
     write(folder / "mine.safetensors")
     (check,) = watched.look(2)
-    assert watched.look(int(ANSWER_S / LOOK_S) - 1) == []
+    assert watched.look(int(ANSWER_S / POLL_S) - 1) == []
     assert watched.look() == [check]
 
 
@@ -401,7 +401,7 @@ def test_many_styles_copied_at_once_are_read_a_few_at_a_time(folder: Path) -> No
         write(folder / f"style {number:02}.safetensors")
     watched.look()
     asked = [len(watched.look()) for _ in range(4)]
-    assert asked == [CARDS_A_LOOK, CARDS_A_LOOK, 20 - 2 * CARDS_A_LOOK, 0]
+    assert asked == [CARDS_A_POLL, CARDS_A_POLL, 20 - 2 * CARDS_A_POLL, 0]
 
 
 def test_the_pages_hold_every_style_once_and_fit_into_messages(folder: Path) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from impasto.core.errors import ServerError
 from impasto.server.front.counters import COUNTERS, Counters, StageFacts
-from impasto.server.front.status import MetricsServer, MetricsSnapshot
+from impasto.server.front.metrics import MetricsServer, MetricsSnapshot
 from impasto.server.protocol.messages import DeviceFacts, Status
 
 CARD = DeviceFacts("cuda:0", 'A "card"\n', "busy", 7, "float16", 2, ("wheatfield",), 3 << 30, 4 << 30, 8 << 30)

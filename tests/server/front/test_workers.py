@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from impasto.server.front.device_slot import Timeouts
+from impasto.server.front.supervised_device import Timeouts
 from impasto.server.front.workers import LATE_S, WorkerDied, WorkerEvent, WorkerMessage, Workers
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.limits import Limits

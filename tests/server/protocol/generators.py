@@ -11,7 +11,7 @@ import msgpack
 from hypothesis import strategies as st
 
 from impasto.server.protocol.codec import Table, encode
-from impasto.server.protocol.messages import Blob, Bytes, Flat, Many, Real, Text, Whole
+from impasto.server.protocol.field_types import Blob, Bytes, Flat, Many, Real, Text, Whole
 
 LETTERS = st.sampled_from("aZ09 _-./\\:é麦ق🌾\u200f")
 """A few of every length in UTF-8, and a mark that is no override."""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from impasto.core.errors import UsageError
 from impasto.server.protocol import pixels
 from impasto.server.protocol.codec import Malformed
+from impasto.server.protocol.field_types import Dtype
 from impasto.server.protocol.limits import Limits
-from impasto.server.protocol.messages import Dtype, MattePicture, Picture, RenderSettings, Slot, Submit
+from impasto.server.protocol.messages import MattePicture, Picture, RenderSettings, Slot, Submit
 
 ID = bytes(16)
 LIMITS = Limits()

@@ -17,11 +17,9 @@ from impasto.server.scheduler.events import (
     CancelAsked,
     Draining,
     ForwardAnswer,
-    FrameEnded,
     FrameSubmitted,
-    GrantSlot,
+    GrantTurn,
     Instruction,
-    JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
@@ -29,17 +27,18 @@ from impasto.server.scheduler.events import (
     SchedulerEvent,
     SessionClosed,
     SessionOpened,
-    SlotFreed,
-    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
+    TurnEnded,
+    TurnWanted,
     Wait,
+    WorkEnded,
     WorkerExited,
     WorkerReady,
 )
-from impasto.server.scheduler.scheduler import Load, Scheduler
+from impasto.server.scheduler.scheduler import Scheduler
 
 TERMINAL = (ForwardAnswer, Refuse, AnswerCancelled, AnswerExpired)
 
@@ -75,13 +74,10 @@ class Server:
         return self.tell(JobSubmitted(id=id.encode(), session=session.encode(), **fields))
 
     def ended(self, id: str, worker: int = 1, outcome: str = "done") -> list[Instruction]:
-        return self.tell(FrameEnded(id.encode(), worker, outcome))
-
-    def job_ended(self, id: str, worker: int = 1, outcome: str = "done") -> list[Instruction]:
-        return self.tell(JobEnded(id.encode(), worker, outcome))
+        return self.tell(WorkEnded(id.encode(), worker, outcome))
 
     def wants(self, job: str, task: int) -> list[Instruction]:
-        return self.tell(SlotWanted(job.encode(), task, 2.0))
+        return self.tell(TurnWanted(job.encode(), task, 2.0))
 
     def cancel(self, id: str, session: str = "ann") -> list[Instruction]:
         return self.tell(CancelAsked(id.encode(), session.encode()))
@@ -108,7 +104,6 @@ def started(instructions: list[Instruction]) -> list[str]:
 
 def test_a_frame_starts_at_once_on_a_free_worker(server: Server) -> None:
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
-    assert server.scheduler.load == Load(queued=0, running=1, jobs=0)
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert server.scheduler.idle
 
@@ -121,7 +116,7 @@ def test_a_frame_that_must_wait_is_told_its_position(server: Server) -> None:
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartFrame(b"b", 1, 3.0, 1)]
 
 
-def test_a_worker_runs_as_many_frames_as_it_has_slots() -> None:
+def test_a_worker_runs_as_many_frames_at_once_as_its_depth() -> None:
     server = Server()
     server.session("ann")
     for id in "abc":
@@ -138,7 +133,6 @@ def test_an_answer_that_nobody_owes_changes_nothing(server: Server) -> None:
     server.frame("a")
     assert server.ended("b") == []
     assert server.ended("a", worker=2) == []
-    assert server.job_ended("a") == []
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
     assert server.ended("a") == []
 
@@ -150,17 +144,6 @@ def test_what_contradicts_an_earlier_event_is_an_error(server: Server) -> None:
             twice()
     with pytest.raises(ValueError, match="not open"):
         server.frame("b", session="nobody")
-
-
-def test_load_is_told_for_each_session(server: Server) -> None:
-    server.session("bob")
-    server.frame("a")
-    server.frame("b", session="bob")
-    server.job("c", session="bob")
-    assert server.scheduler.load == Load(queued=1, running=1, jobs=1)
-    assert server.scheduler.load_of(b"ann") == Load(queued=0, running=1, jobs=0)
-    assert server.scheduler.load_of(b"bob") == Load(queued=1, running=0, jobs=1)
-    assert server.scheduler.load_of(b"eve") == Load(0, 0, 0)
 
 
 # Credit and the bounds of the queue
@@ -367,7 +350,7 @@ def test_a_closed_session_leaves_nothing_waiting_or_running(server: Server) -> N
     instructions = server.tell(SessionClosed(b"ann"))
     assert set(instructions) == {Stop(b"a", 1), AnswerCancelled(b"b", b"ann", "session"), Stop(b"c", 1)}
     assert server.ended("a", outcome="stopped") == [AnswerCancelled(b"a", b"ann", "session")]
-    assert server.job_ended("c", outcome="stopped") == [AnswerCancelled(b"c", b"ann", "session")]
+    assert server.ended("c", outcome="stopped") == [AnswerCancelled(b"c", b"ann", "session")]
     assert server.scheduler.idle
     server.session("ann")
 
@@ -421,7 +404,8 @@ def test_after_a_death_suspects_run_alone_so_that_the_innocent_is_cleared() -> N
     assert started(server.frame("beside")) == ["beside"]
 
 
-def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
+def with_a_suspect_among_others() -> Server:
+    """Frame `a` has killed worker 1 and waits; six frames of another user run on worker 2 or wait for it."""
     server = Server(Limits(interactive_frames=100))
     server.session("ann")
     server.session("bob")
@@ -431,6 +415,11 @@ def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
     for number in range(6):
         server.frame(f"b{number}", session="bob")
     server.lost(1)
+    return server
+
+
+def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
+    server = with_a_suspect_among_others()
     # The worker is kept free for it, and runs nothing beside it.
     assert started(server.ended("b0", 2)) == []
     assert started(server.ended("b1", 2)) == ["a"]
@@ -438,15 +427,7 @@ def test_a_suspect_is_not_held_up_by_a_stream_of_others() -> None:
 
 
 def test_a_worker_is_not_kept_free_for_a_suspect_that_was_cancelled() -> None:
-    server = Server(Limits(interactive_frames=100))
-    server.session("ann")
-    server.session("bob")
-    server.worker(1)
-    server.worker(2, depth=2)
-    server.frame("a")
-    for number in range(6):
-        server.frame(f"b{number}", session="bob")
-    server.lost(1)
+    server = with_a_suspect_among_others()
     server.ended("b0", 2)
     assert server.cancel("a") == [AnswerCancelled(b"a", b"ann", "asked"), StartFrame(b"b2", 2, 0.0, 1)]
 
@@ -603,11 +584,11 @@ def test_a_job_paints_when_it_holds_a_slot(server: Server) -> None:
     assert server.job("shot") == [StartJob(b"shot", 1, 1)]
     assert server.frame("a") == [StartFrame(b"a", 1, 0.0, 1)]
     assert server.wants("shot", 0) == []
-    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), GrantSlot(b"shot", 0, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), GrantTurn(b"shot", 0, 1)]
     assert server.wants("shot", 1) == []
-    assert server.tell(SlotFreed(b"shot", 0)) == [GrantSlot(b"shot", 1, 1)]
-    assert server.tell(SlotFreed(b"shot", 1)) == []
-    assert server.job_ended("shot") == [ForwardAnswer(b"shot", b"ann")]
+    assert server.tell(TurnEnded(b"shot", 0)) == [GrantTurn(b"shot", 1, 1)]
+    assert server.tell(TurnEnded(b"shot", 1)) == []
+    assert server.ended("shot") == [ForwardAnswer(b"shot", b"ann")]
     assert server.scheduler.idle
 
 
@@ -620,7 +601,7 @@ def test_a_slot_that_was_given_up_before_it_was_granted_is_not_granted(server: S
     server.job("shot")
     server.frame("a")
     server.wants("shot", 0)
-    server.tell(SlotFreed(b"shot", 0))
+    server.tell(TurnEnded(b"shot", 0))
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
 
 
@@ -631,14 +612,14 @@ def test_a_stopped_job_is_granted_no_slot_any_more(server: Server) -> None:
     assert server.cancel("shot") == [Stop(b"shot", 1)]
     assert server.wants("shot", 1) == []
     assert server.ended("a") == [ForwardAnswer(b"a", b"ann")]
-    assert server.job_ended("shot", outcome="stopped") == [AnswerCancelled(b"shot", b"ann", "asked")]
+    assert server.ended("shot", outcome="stopped") == [AnswerCancelled(b"shot", b"ann", "asked")]
 
 
 def test_a_worker_has_two_jobs_open_and_the_third_waits(server: Server) -> None:
     server.job("a")
     server.job("b")
     assert server.job("c") == [Wait(b"c", b"ann", 1)]
-    assert server.job_ended("a") == [ForwardAnswer(b"a", b"ann"), StartJob(b"c", 1, 1)]
+    assert server.ended("a") == [ForwardAnswer(b"a", b"ann"), StartJob(b"c", 1, 1)]
 
 
 def test_jobs_go_where_the_fewest_are() -> None:
@@ -656,9 +637,9 @@ def test_a_user_without_a_job_never_waits_for_anothers_whole_shot(server: Server
         server.job(id)
     assert server.job("bobs", session="bob") == [StartJob(b"bobs", 1, 1)]
     assert server.job("more", session="bob") == [Wait(b"more", b"bob", 2)]
-    server.job_ended("a")
+    server.ended("a")
     # Ann has one open, bob one: the one who came first is next.
-    assert server.job_ended("b") == [ForwardAnswer(b"b", b"ann"), StartJob(b"c", 1, 1)]
+    assert server.ended("b") == [ForwardAnswer(b"b", b"ann"), StartJob(b"c", 1, 1)]
 
 
 def test_a_job_whose_worker_dies_is_resumed(server: Server) -> None:
@@ -666,7 +647,7 @@ def test_a_job_whose_worker_dies_is_resumed(server: Server) -> None:
     server.wants("shot", 0)
     assert server.lost(1) == []
     assert server.worker(2) == [StartJob(b"shot", 2, 2)]
-    assert server.wants("shot", 0) == [GrantSlot(b"shot", 0, 2)]
+    assert server.wants("shot", 0) == [GrantTurn(b"shot", 0, 2)]
 
 
 def test_two_deaths_without_progress_quarantine_a_job(server: Server) -> None:
@@ -856,14 +837,14 @@ def test_the_jobs_of_one_user_do_not_starve_the_frames_of_another() -> None:
     for number in range(20):
         server.frame(f"f{number}", session="bob", lane="batch")
     granted = 0
-    running: Instruction = GrantSlot(b"shot", 0, 1)
+    running: Instruction = GrantTurn(b"shot", 0, 1)
     for task in range(1, 21):
         server.wants("shot", task)
         ended = (
-            SlotFreed(b"shot", running.number) if isinstance(running, GrantSlot) else FrameEnded(running.id, 1, "done")
+            TurnEnded(b"shot", running.number) if isinstance(running, GrantTurn) else WorkEnded(running.id, 1, "done")
         )
-        running = next(each for each in server.tell(ended) if isinstance(each, GrantSlot | StartFrame))
-        granted += isinstance(running, GrantSlot)
+        running = next(each for each in server.tell(ended) if isinstance(each, GrantTurn | StartFrame))
+        granted += isinstance(running, GrantTurn)
     assert 9 <= granted <= 11
 
 

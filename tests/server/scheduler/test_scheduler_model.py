@@ -20,11 +20,9 @@ from impasto.server.scheduler.events import (
     CancelAsked,
     Draining,
     ForwardAnswer,
-    FrameEnded,
     FrameSubmitted,
-    GrantSlot,
+    GrantTurn,
     Instruction,
-    JobEnded,
     JobProgressed,
     JobSubmitted,
     KillWorker,
@@ -32,18 +30,19 @@ from impasto.server.scheduler.events import (
     SchedulerEvent,
     SessionClosed,
     SessionOpened,
-    SlotFreed,
-    SlotWanted,
     StartFrame,
     StartJob,
     Stop,
     Tick,
+    TurnEnded,
+    TurnWanted,
     Wait,
+    WorkEnded,
     WorkerExited,
     WorkerReady,
 )
 from impasto.server.scheduler.quarantine import QUARANTINE_S
-from impasto.server.scheduler.scheduler import Load, Scheduler
+from impasto.server.scheduler.scheduler import Scheduler
 
 LIMITS = Limits(
     queued_requests=6,
@@ -118,7 +117,7 @@ class Life(RuleBasedStateMachine):
                 assert asked.is_job
                 assert asked.worker is None
                 self.start(asked, instruction.worker, instruction.attempt)
-            case GrantSlot():
+            case GrantTurn():
                 asked = self.asked[instruction.job]
                 assert asked.worker == instruction.worker
                 assert not asked.stopped
@@ -282,9 +281,9 @@ class Life(RuleBasedStateMachine):
         id = sorted(ids)[pick % len(ids)]
         stopped = self.asked[id].stopped
         worker = self.leave_worker(id)
-        self.tell(FrameEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
+        self.tell(WorkEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
         assert self.terminals[id] == 1
-        assert self.tell(FrameEnded(id, worker, "done")) == []
+        assert self.tell(WorkEnded(id, worker, "done")) == []
 
     @precondition(lambda self: self.of(job=True))
     @rule(pick=PICK)
@@ -295,7 +294,7 @@ class Life(RuleBasedStateMachine):
         task, asked.tasks = asked.tasks, asked.tasks + 1
         if not asked.stopped:
             asked.wanted.add(task)
-        self.tell(SlotWanted(id, task, 2.0))
+        self.tell(TurnWanted(id, task, 2.0))
 
     @precondition(lambda self: any(asked.granted or asked.wanted for asked in self.asked.values()))
     @rule(pick=PICK, progress=st.booleans())
@@ -304,7 +303,7 @@ class Life(RuleBasedStateMachine):
         id, task = tasks[pick % len(tasks)]
         self.asked[id].granted.discard(task)
         self.asked[id].wanted.discard(task)
-        self.tell(SlotFreed(id, task))
+        self.tell(TurnEnded(id, task))
         if progress:
             self.tell(JobProgressed(id))
 
@@ -315,7 +314,7 @@ class Life(RuleBasedStateMachine):
         id = sorted(ids)[pick % len(ids)]
         stopped = self.asked[id].stopped
         worker = self.leave_worker(id)
-        self.tell(JobEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
+        self.tell(WorkEnded(id, worker, "stopped" if stopped and outcome == "failed" else outcome))
         assert self.terminals[id] == 1
 
     @precondition(lambda self: self.asked)
@@ -371,14 +370,12 @@ class Life(RuleBasedStateMachine):
         assert self.scheduler._waiting_bytes == sum(asked.bytes for asked in waiting)
 
     @invariant()
-    def the_status_is_true(self) -> None:
+    def what_waits_and_runs_is_counted(self) -> None:
         waiting = sum(asked.worker is None for asked in self.asked.values())
         running = sum(self.load(number) for number in self.workers)
-        assert self.scheduler.load == Load(waiting, running, len(self.of(job=True)))
+        assert self.scheduler._waiting_frames + len(self.scheduler._job_queue) == waiting
+        assert len(self.scheduler._placement.running) == running
         assert self.scheduler.idle == (not self.asked)
-        parts = [self.scheduler.load_of(session) for session in self.scheduler._sessions]
-        assert sum(part.queued for part in parts) == waiting
-        assert sum(part.running for part in parts) == running
 
     @invariant()
     def one_request_of_a_viewer_waits_at_most(self) -> None:
@@ -413,9 +410,9 @@ class Life(RuleBasedStateMachine):
         # Nobody starves: each round ends what runs, so that as many rounds as there is work are enough.
         for _ in range(len(self.asked) + 1):
             for id in self.of(job=True):
-                self.tell(JobEnded(id, self.leave_worker(id), "done"))
+                self.tell(WorkEnded(id, self.leave_worker(id), "done"))
             for id in self.of(job=False):
-                self.tell(FrameEnded(id, self.leave_worker(id), "done"))
+                self.tell(WorkEnded(id, self.leave_worker(id), "done"))
         assert not self.asked
         for session in list(self.sessions):
             self.tell(SessionClosed(session))
@@ -423,8 +420,7 @@ class Life(RuleBasedStateMachine):
         self.tell(Tick())
         assert self.scheduler.next_wake() is None
         assert self.scheduler.idle
-        assert self.scheduler.load == Load(0, 0, 0)
-        for table in ("_sessions", "_works", "_quarantine", "_deadlines", "_job_slots"):
+        for table in ("_sessions", "_works", "_quarantine", "_deadlines", "_job_queue"):
             assert not len(getattr(self.scheduler, table)), table
         for queue in self.scheduler._placement._queues.values():
             assert not len(queue)

@@ -26,7 +26,7 @@ from impasto.core.frame import Frame, KeyMotion, Pixels, Window
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.media import open_reader
 from impasto.core.motion.vectors import PlateWindows
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.server.protocol.messages import Cancelled, ShotEvent, ShotJob, ShotProgress, ShotStarted
 from impasto.server.shots import motion, motion_to_keys
 from impasto.server.shots.render import render_shot

@@ -92,3 +92,10 @@ def test_a_forged_lock_file_stops_nobody(tmp_path: Path, text: str) -> None:
     with locked(str(tmp_path / "a.mp4")):
         pass
     assert os.listdir(tmp_path) == [".a.mp4.8-ab.lock"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_in_the_place_of_a_lock_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".o.png.1-deadbeef.lock")
+    with locked(str(tmp_path / "o.png")):
+        pass

@@ -32,9 +32,9 @@ from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.media.movie_reader import MovieReader
 from impasto.core.resize import resize_frame
 from impasto.core.working_picture import Output
+from impasto.server.protocol.field_types import EncoderSpeed
 from impasto.server.protocol.messages import (
     Cancelled,
-    EncoderSpeed,
     RenderSettings,
     ShotDone,
     ShotEvent,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from impasto.core.engine import Engine
-from impasto.core.style import BUILT_IN, find_style, load_style
+from impasto.core.style_file import BUILT_IN, find_style, load_style
 from impasto.hosts.terminal.render.local import LazyEngine
 from impasto.server.protocol.messages import RenderSettings
 from impasto.server.protocol.worker_messages import TurnAsked, TurnOver

@@ -23,7 +23,7 @@ from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade_settings import Before, Resize
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
-from impasto.core.style import Style
+from impasto.core.style_file import Style
 from impasto.server.shots.job import tile_of
 from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove
 from impasto.server.worker.memory_budget import (

@@ -21,7 +21,7 @@ from impasto.core.grade_settings import After, Before
 from impasto.core.guides import Guide
 from impasto.core.media import open_reader
 from impasto.core.params import Params
-from impasto.core.style import BUILT_IN, save_style
+from impasto.core.style_file import BUILT_IN, save_style
 from impasto.server.protocol.messages import Done, RenderSettings, ShotJob, SubmitShot
 from impasto.server.protocol.pixels import matte_of, picture_of
 from impasto.server.protocol.worker_messages import (

@@ -12,7 +12,7 @@ import pytest
 
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.media import open_reader
-from impasto.core.style import save_style
+from impasto.core.style_file import save_style
 from impasto.hosts.terminal.exit_codes import INPUT, USAGE
 from tests.core.keyframe_paint.test_painted_frames import CARD, NET, keys_of
 from tests.core.media.builders import write_layers

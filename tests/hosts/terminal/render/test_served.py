@@ -21,7 +21,7 @@ from impasto.core.generators.resunet import ResUNet, ResUNetConfig
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
-from impasto.core.style import find_style, load_style, save_style
+from impasto.core.style_file import find_style, load_style, save_style
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
 from impasto.server.runtime_dir import running
 from impasto.server.shots.output_lock import OutputLock

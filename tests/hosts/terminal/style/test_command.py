@@ -14,8 +14,8 @@ import pytest
 from impasto.core.card import card_from_json
 from impasto.core.frame import Samples
 from impasto.core.media import FrameRange, open_reader
-from impasto.core.style import find_style, read_card
 from impasto.core.style_comparison import Findings
+from impasto.core.style_file import find_style, read_card
 from impasto.hosts.terminal.exit_codes import INPUT, INTERNAL, INTERRUPTED, STYLE, USAGE
 from impasto.hosts.terminal.report import Reporter
 from impasto.hosts.terminal.style import comparison, panels
@@ -74,6 +74,31 @@ def test_programs_get_the_figures(sequence: str, impasto: Impasto) -> None:
     assert drafted["colour_distance"] > 1
     assert found["difference"]["colour_distance"] == drafted["colour_distance"]
     assert (last["output"], last["frames"]) == (None, 3)
+
+
+def test_frames_with_gaps_are_compared_and_no_motion_is_measured_across_them(sequence: str, impasto: Impasto) -> None:
+    for number in (1003, 1005):
+        Path(sequence.replace("####", str(number))).unlink()  # a sequence may lack what is not asked for
+
+    def compared(frames: str) -> list[dict[str, Any]]:
+        done = impasto("style", "compare", "identity", "identity", "--on", sequence, "--frames", frames, "--json")
+        assert done.code == 0, done.out
+        return done.events
+
+    started, *frames, found, last = compared("1002-1006x2")
+    assert ([frame["number"] for frame in frames], started["frames"], last["frames"]) == ([1002, 1004, 1006], 3, 3)
+    assert found["plate"]["warp_error"] is None
+    *_, found, _ = compared("1006, 1001-1002")
+    assert found["plate"]["warp_error"] is not None
+
+
+def test_every_second_frame_of_a_movie_is_compared(movie: str, impasto: Impasto) -> None:
+    done = impasto(
+        "style", "compare", "identity", "identity", "--on", movie, "-o", "gaps.mp4", "--frames", "1-6x2", "--json"
+    )
+    assert [event["number"] for event in done.events if event["event"] == "frame"] == [1, 3, 5]
+    with open_reader("gaps.mp4") as reader:
+        assert (reader.info.frame_count, reader.info.rate) == (3, 24)
 
 
 def test_one_frame_has_no_warp_error(sequence: str, impasto: Impasto) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from impasto.core.params import PARAMETERS
-from impasto.core.style import offered_by, style_files
+from impasto.core.style_file import offered_by, style_files
 from impasto.core.style_reference import name_of
 from tests.hosts.terminal.conftest import Impasto
 

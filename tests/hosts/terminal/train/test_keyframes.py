@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from impasto.core.style import read_card
+from impasto.core.style_file import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, TRAINING, USAGE
 from tests.core.media.builders import write_layers
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.core.style import read_card
+from impasto.core.style_file import read_card
 from tests.hosts.terminal.conftest import Impasto, names
 from tests.plates import write_pairs
 

@@ -15,7 +15,7 @@ import pytest
 
 from impasto.core.frame import Frame
 from impasto.core.media import ShotInfo, open_writer
-from impasto.core.style import read_card
+from impasto.core.style_file import read_card
 from impasto.hosts.terminal.exit_codes import INTERRUPTED, OUTPUT, TRAINING, USAGE
 from impasto.server.shots.output_lock import locked
 from tests.hosts.terminal.conftest import IMPASTO, Impasto, names
@@ -215,13 +215,13 @@ def test_a_draft_is_distilled_from_a_style_without_painted_pictures(impasto: Imp
 
 def test_a_style_comes_from_two_unpaired_folders(impasto: Impasto) -> None:
     command = ("train", "domains", "--from", "before", "--to", "after", "-o", "my.safetensors", *SMALL)
-    done = impasto(*command, "--contest", "lsgan", "--steps", "2", "--json")
+    done = impasto(*command, "--adversarial-form", "lsgan", "--steps", "2", "--json")
     assert done.code == 0, done.out
     assert done.events[-1]["steps"] == 2
     card = read_card(Path("my.safetensors"))
     assert card.training is not None
-    assert (card.training.recipe["contest"], card.training.pictures) == ("lsgan", 4)
-    unknown = impasto(*command, "--overwrite", "--contest", "wgan")
+    assert (card.training.recipe["adversarial_form"], card.training.pictures) == ("lsgan", 4)
+    unknown = impasto(*command, "--overwrite", "--adversarial-form", "wgan")
     assert (unknown.code, "did you mean 'wgan-gp'" in unknown.err) == (USAGE, True)
     alone = impasto("train", "domains", "--from", "before", "--to", "nowhere", "-o", "other.safetensors")
     assert (alone.code, "'nowhere'" in alone.err) == (TRAINING, True)

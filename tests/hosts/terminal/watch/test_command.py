@@ -244,6 +244,7 @@ def test_after_a_restart_only_what_is_new_or_changed_is_painted(room: Room) -> N
     room.run()
     assert [Path(each.input).name for each in room.painted] == ["b.mov", "c.mov"]
     assert [each.overwrite for each in room.painted] == [True, False]
+    assert {each.within for each in room.painted} == {(str(room.folder), str(room.folder / "painted"))}
 
 
 def test_other_settings_are_another_picture(room: Room) -> None:

@@ -7,10 +7,10 @@ from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, r
 
 import pytest
 
-from impasto.core.record import record
+from impasto.core.frozen_dataclass import frozen_dataclass
 
 
-@record
+@frozen_dataclass
 class Point:
     """A value with a check."""
 
@@ -24,7 +24,7 @@ class Point:
             raise ValueError("x is below 0")
 
 
-@record
+@frozen_dataclass
 class Named:
     """A value with a text of its own."""
 

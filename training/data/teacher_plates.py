@@ -1,4 +1,4 @@
-"""Plates for a teacher: pictures as the network would see them, at the size that the teacher works at."""
+"""Plates for a teacher: pictures in working space, at the size that the teacher paints."""
 
 from __future__ import annotations
 

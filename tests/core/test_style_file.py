@@ -15,7 +15,7 @@ from impasto.core.card import Card, card_from_json
 from impasto.core.errors import ImpastoError, StyleError, UnknownName
 from impasto.core.generators.unet import UNet, UNetConfig
 from impasto.core.params import Params
-from impasto.core.style import BUILT_IN, Style, find_style, load_style, read_card, save_style, style_files
+from impasto.core.style_file import BUILT_IN, Style, find_style, load_style, read_card, save_style, style_files
 
 CONFIG = UNetConfig(widths=(8, 16), blocks=(1, 1))
 CARD = Card(

@@ -1,7 +1,7 @@
-"""Damage by cheap cameras, long transmissions and old archives: the teacher of `train enhance`, backwards.
+"""Damage as cheap cameras, long transmissions and old archives do it. `train enhance` learns to undo it.
 
-In the order in which it happens: the lens blurs light, the sensor samples it coarsely and adds noise that grows with
-the signal, a codec drops fine detail, and a player scales the picture up again.
+The steps follow the way of a picture: the lens blurs light, the sensor samples it coarsely and adds noise that grows
+with the signal, a codec drops fine detail, and a player scales the picture up again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from impasto.core.frame import Samples
 from impasto.training.data.augmentation import through_jpeg
 
 CLIP = 6
-"""Frames of the clip that a plate becomes for H.264, so that all kinds of its pictures are seen."""
+"""Frames of the clip that a plate becomes for H.264, so that all its kinds of pictures occur."""
 
 Codec = Literal["none", "jpeg", "h264"]
 
@@ -32,32 +32,34 @@ class Damage:
     """The damage to one plate; the defaults do nothing."""
 
     blur: float = 0.0
-    """Standard deviation of the lens's blur in pixels."""
+    """Standard deviation of the blur of the lens, in pixels."""
     scale: float = 1.0
-    """Size of the picture that the sensor takes, of the plate's."""
+    """Size of the picture that the sensor takes, as a fraction of the plate's."""
     shot: float = 0.0
-    """Variance of the noise in light over the light (photons)."""
+    """Variance of the noise in light, divided by the light (photons)."""
     read: float = 0.0
-    """Standard deviation of the noise in light where it is dark (electronics)."""
+    """Standard deviation of the noise in light where there is no light (electronics)."""
     codec: Codec = "none"
     strength: int = 0
     """Quality of JPEG, 1 to 100; constant rate factor of H.264, 0 to 51."""
     moves: tuple[int, int] = (0, 0)
     """For H.264: pixels to the right and down by which the picture moves from frame to frame."""
     shown: int = 0
-    """For H.264: which frame of the clip the plate is; the first is coded by itself, others from their neighbours."""
+    """For H.264: the number of the frame in the clip. The first is coded by itself, others from their neighbours."""
 
 
 def drawn_damage(name: str) -> Damage:
     """The damage of a pair, drawn from its name, so that a resumed run makes the same pictures.
 
-    From hardly any to what is still recognisable. One in twelve is none at all: what is clean must stay as it is.
+    It goes from hardly visible to barely recognisable. One pair in twelve gets none: clean pictures must stay as they
+    are.
     """
     chance = chance_of(name)
     if chance.random() < 1 / 12:
         return Damage()
     codec: Codec = ("h264", "jpeg", "none")[chance.choice(3, p=(0.36, 0.36, 0.28))]
-    # What passes a codec is mostly sharp and little noisy: where it may as well be blurred, a network sharpens blocks.
+    # Before a codec a picture is mostly sharp, with little noise. If it were often blurred, a network would learn to
+    # sharpen blocks.
     blurred, smaller, noisy, least, most = (
         (0.35, 0.2, 0.8, 1e-4, 5e-3) if codec == "none" else (0.08, 0.06, 0.5, 3e-5, 2e-3)
     )
@@ -77,8 +79,8 @@ def drawn_damage(name: str) -> Damage:
 def degraded(plate: Samples, damage: Damage, chance: np.random.Generator) -> Samples:
     """A clean plate (H, W, 3) float32, working space, in [0, 1], after the damage; the same shape and range.
 
-    `chance` draws the noise. Codecs work in 8 bits and with half the colour resolution, as they do. The same twice,
-    but for H.264: the libx264 of PyAV's wheels does not repeat itself to the bit, so pairs are made once and kept.
+    `chance` draws the noise. Codecs work in 8 bits, with colour at half the resolution. Without H.264 the result is the
+    same every time. The libx264 in PyAV's wheels is not repeatable to the bit, so pairs are made once and kept.
     """
     height, width = plate.shape[:2]
     taken = plate
@@ -103,9 +105,10 @@ def degraded(plate: Samples, damage: Damage, chance: np.random.Generator) -> Sam
 
 
 def noised(picture: Samples, damage: Damage, chance: np.random.Generator) -> Samples:
-    """A picture (H, W, 3), working space, with a sensor's noise: Gaussian in light, its variance by the light.
+    """A picture (H, W, 3), working space, with the noise of a sensor: Gaussian in light, of a variance linear in it.
 
-    The model of Foi et al. 2008 (doi:10.1109/TIP.2008.2001399). Held in [0, 1], as a sensor's wells do.
+    The model is that of Foi et al. 2008 (doi:10.1109/TIP.2008.2001399). The result is clipped to [0, 1], as a sensor
+    clips.
     """
     if not (damage.shot or damage.read):
         return picture
@@ -116,9 +119,9 @@ def noised(picture: Samples, damage: Damage, chance: np.random.Generator) -> Sam
 
 
 def _through_h264(picture: Samples, damage: Damage, chance: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """One frame of a short clip in which the picture drifts, each frame with noise of its own, as H.264 shows it."""
+    """One frame of a short clip, coded as H.264. The picture drifts, and each frame has noise of its own."""
     height, width = picture.shape[:2]
-    even = picture[: height - height % 2, : width - width % 2]  # 4:2:0 knows no odd sizes
+    even = picture[: height - height % 2, : width - width % 2]  # 4:2:0 has no odd sizes
     clip = []
     for number in range(CLIP):
         right, down = ((number - damage.shown) * step for step in damage.moves)
@@ -132,7 +135,7 @@ def _through_h264(picture: Samples, damage: Damage, chance: np.random.Generator)
 def through_h264(clip: list[npt.NDArray[np.uint8]], crf: int) -> list[npt.NDArray[np.uint8]]:
     """RGB frames of one even size, coded as H.264 with this constant rate factor and decoded again.
 
-    One thread, so that the same clip gives the same pictures.
+    It uses one thread, because several would give other pictures each time.
     """
     writer = av.CodecContext.create("libx264", "w")
     writer.width, writer.height = clip[0].shape[1], clip[0].shape[0]

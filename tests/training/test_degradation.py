@@ -9,7 +9,7 @@ import pytest
 
 from impasto.core.colour import decode
 from impasto.core.metrics import psnr, sharpness
-from impasto.training.teachers.degrade import Damage, chance_of, degraded, drawn_damage, noised
+from impasto.training.teachers.degradation import Damage, chance_of, degraded, drawn_damage, noised
 from tests.training.pictures import smooth
 
 CLEAN = smooth(98, 131, cell=7)

@@ -1,4 +1,4 @@
-"""What `impasto render` reports while it runs, here or on a server: frames, pace, time left."""
+"""Makes the events of a run of `impasto render`, here or on a server, from those of a shot: frames, pace, time left."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from impasto.hosts.events import Event, FrameDone, RunCancelled, RunFinished, Ru
 from impasto.server.protocol.messages import Cancelled, ShotEnd, ShotEvent, ShotProgress, StoredFrame
 
 
-class ProgressReporter:
-    """Turns the events of a shot into the events of the command, each frame once.
+class RunEvents:
+    """Makes the events of the command from those of a shot, each frame once.
 
     A shot that is begun anew, because a worker or the server died, is still one run: it starts once, and what an
     earlier attempt finished counts as finished by this run.

@@ -1,4 +1,4 @@
-"""One device: its worker process, the time limits of that, and how often it failed."""
+"""One device: its worker process, the time limits of the process, and how often it was lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Timeouts:
     unkilled_s: float = 5.0
     """From SIGKILL to its end: a driver may hold a process for ever."""
     long_life_s: float = 60.0
-    """A worker that was ready for so long is replaced at once, and earlier losses do not count any more."""
+    """A worker that was ready for so long is replaced at once, and earlier losses no longer count."""
 
 
 @dataclass(slots=True)
@@ -93,10 +93,10 @@ class WorkerProcess:
 
 
 @dataclass(slots=True)
-class DeviceSlot:
+class SupervisedDevice:
     """A device with at most one worker, and how often its workers were lost early."""
 
-    device: str
+    name: str
     start_s: float | None
     """When the next worker is due; None while there is one."""
     worker: WorkerProcess | None = None
@@ -113,7 +113,7 @@ class DeviceSlot:
 
     def facts(self) -> DeviceFacts:
         """The device and its worker, as the status shows them."""
-        unknown = DeviceFacts(self.device, "", "starting", 0, "auto", 0, (), 0, 0, 0)
+        unknown = DeviceFacts(self.name, "", "starting", 0, "auto", 0, (), 0, 0, 0)
         known = self.reported or unknown
         restarts = max(0, self.starts - 1)
         if self.worker is None:

@@ -1,4 +1,4 @@
-"""Two frames over each other: data windows, masks, and what a network must answer for a painted frame."""
+"""Two frames over each other: data windows, masks, and the target of a network for a painted frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from impasto.core.frame import Frame, Pixels, Samples, Window
 from impasto.core.working_picture import WorkingPicture
 
 PAINTED = 0.25
-"""Mask or alpha from which a pixel counts as painted: object masks of many colours, their edges included."""
+"""A pixel counts as painted from this value of mask or alpha: object masks of many colours, their edges included."""
 INVALID_REACH = 3
 """Pixels around NaN or infinity that are not learned from: the fill reaches into them."""
 
@@ -66,12 +66,12 @@ def near_invalid(picture: WorkingPicture) -> Mask | None:
     return cv2.dilate(picture.residual.invalid.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
-def answer_for(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
-    """The picture (H, W, 3) that the network must answer so that the render equals a paint in float.
+def target_for(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
+    """The target (H, W, 3) with which the render equals a paint in float.
 
-    The render puts back what the working picture of the plate does not hold, so it is removed from the paint here;
-    what does not fit into [0, 1] then is clipped. Where the two windows differ, or there is nothing to put back, the
-    answer is the working picture of the paint.
+    The render puts back what the working picture of the plate does not hold. So the target is the paint without that,
+    clipped to [0, 1]. Where the two windows differ, or there is nothing to put back, it is the working picture of the
+    paint.
     """
     if plate.residual is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
         return paint.picture

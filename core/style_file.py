@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from impasto.core.card import Card, card_from_json, without_duplicates
 from impasto.core.errors import OutputError, StyleError, UnknownName
+from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.guides import planes_in
 from impasto.core.keyframe_paint.stored_keys import Keys, take_keys, tensors_of
-from impasto.core.record import record
 from impasto.core.style_reference import (
     FILE_ENDINGS,
     Mix,
@@ -45,7 +45,7 @@ LARGEST_HEADER = 4 << 20
 CANARY_TOLERANCE = 0.02
 
 
-@record
+@frozen_dataclass
 class Style:
     """A loaded style: its card, the network as it was trained (fold it to render), and the keys that it carries."""
 

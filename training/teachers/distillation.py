@@ -1,6 +1,6 @@
-"""Distillation: the results of a trained style take the place of painted pictures for a smaller one.
+"""Distillation: a smaller style learns from the results of a trained one instead of from painted pictures.
 
-Easier to learn from than the pictures themselves: a network paints alike what looks alike.
+Results are easier to learn from than the pictures, because a network paints similar things in the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from impasto.core.errors import TrainingError
-from impasto.core.style import find_style, load_style
+from impasto.core.style_file import find_style, load_style
 from impasto.training.data.pairs import Pair
 from impasto.training.data.pictures import as_float, no_note
 from impasto.training.data.shots import FRAMES, pictures_of
@@ -20,10 +20,10 @@ from impasto.training.preview import stylize
 
 
 def painted_by(style: str, plates: Sequence[Pair], *, device: str = "cpu", number: int = 0) -> Iterator[Pair]:
-    """The pairs, each with the style's result on its plate as the target.
+    """The pairs, each with the result of the style on its plate as the target.
 
-    `style` is a name or a path, `number` its place among the styles of the network that learns. Raises what
-    `load_style` raises, and TrainingError for a style that needs guide layers.
+    `style` is a name or a path, `number` its place among the styles of the network that learns. Raises the errors of
+    `load_style`, and TrainingError for a style that needs guide layers.
     """
     generator = load_style(find_style(style)).generator
     if generator.config.guides:
@@ -43,7 +43,7 @@ def plates_alone(
     input_space: str | None = None,
     on_note: Callable[[str], None] = no_note,
 ) -> list[Pair]:
-    """Every picture of a folder, or frames of a movie or sequence, each standing in for its own painted picture."""
+    """Every picture of a folder, or frames of a movie or sequence, as pairs whose target is the plate itself."""
     plates = pictures_of(str(source), frames=frames, input_space=input_space, on_note=on_note)
     if not plates:
         raise TrainingError(f"expected pictures in '{source}', found none; name the folder with the plates")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from impasto.hosts.events import FrameDone, RunStarted, TrainingStep
-from impasto.hosts.terminal.report import LINE_EVERY_S, BarReporter
+from impasto.hosts.terminal.progress_bar import LINE_EVERY_S, ProgressBar
 
 
 class Clock:
@@ -18,7 +18,7 @@ class Clock:
 
 def test_a_log_shows_life_of_a_training_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with BarReporter(clock) as bar:
+    with ProgressBar(clock) as bar:
         for step in range(1, 10):
             bar.show(TrainingStep(step * 50, step / 10, clock.now - 100, 187, {"loss": 0.25}))
             clock.now += LINE_EVERY_S / 3
@@ -30,7 +30,7 @@ def test_a_log_shows_life_of_a_training_now_and_then(capsys: pytest.CaptureFixtu
 
 def test_a_log_shows_life_of_a_long_render(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with BarReporter(clock) as bar:
+    with ProgressBar(clock) as bar:
         bar.show(RunStarted("plate.mov", "o.mov", "fake", 1, 3, 0, 32, 16, 24.0))
         for number in range(1, 4):
             clock.now += LINE_EVERY_S

@@ -14,7 +14,7 @@ Class = TypeVar("Class")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def record(kind: type[Class]) -> type[Class]:
+def frozen_dataclass(kind: type[Class]) -> type[Class]:
     """The class as `dataclass(frozen=True, slots=True)` makes it, for classes without bases.
 
     `__init__` is compiled at the first instance. All other methods are shared, and fields cannot be left out of them.

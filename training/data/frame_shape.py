@@ -1,4 +1,4 @@
-"""A painted key brought to the size and the way up of its frame, where its shape says that it is the same picture."""
+"""Painted keys and masks of another size or orientation than their frame, scaled and turned to its shape."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from impasto.core.media.orientation import upright_part
 from impasto.core.resize import resize_frame
 
 ROUNDING = 1.0
-"""Pixels by which a scaled side may be off, since sides are whole."""
+"""Pixels by which a scaled side may be off, because sides are whole numbers."""
 
 
-def fitted(picture: Frame, frame: Frame, name: str) -> tuple[Frame, str]:
-    """The picture in the size of the frame's display window, and a note on what was done to it, empty for nothing.
+def in_shape_of(picture: Frame, frame: Frame, name: str) -> tuple[Frame, str]:
+    """The picture in the size of the frame's display window, and a note on what was done; empty if nothing was.
 
-    A picture of another size is turned as its `Orientation` says, where only that gives it the frame's shape, and
-    scaled where its sides are those of the frame times one factor. Any other picture comes back as it is.
+    A picture is turned as its `Orientation` says if only that gives it the frame's shape. It is scaled if its sides are
+    those of the frame times one factor. Any other picture comes back unchanged.
     """
     window = frame.part.display_window
     if _size(picture) == (window.width, window.height):
@@ -43,7 +43,7 @@ def _size(picture: Frame) -> tuple[int, int]:
 
 
 def _same_shape(picture: Frame, window: Window) -> bool:
-    """Whether a picture is the window times one factor, but for the rounding of its sides."""
+    """Whether the sides of a picture are those of the window times one factor, up to rounding."""
     width, height = _size(picture)
     if width * window.height >= height * window.width:
         return abs(height - width * window.height / window.width) <= ROUNDING
@@ -51,7 +51,7 @@ def _same_shape(picture: Frame, window: Window) -> bool:
 
 
 def _turned(picture: Frame) -> Frame | None:
-    """The picture upright; None for one that says nothing."""
+    """The picture turned upright; None if it states no orientation."""
     part = upright_part(picture.part)
     if part is picture.part:
         return None

@@ -1,7 +1,8 @@
-"""Which shot jobs are open on the workers, and which wait for a slot.
+"""The shot jobs that wait for a worker, and how many of each user are open on one.
 
-A job holds readers, writers and frames in memory, so a worker has few at once. Jobs are long and cannot be put aside;
-therefore a user who has none open gets a slot beyond the usual number, and nobody waits for another's whole shot.
+A job holds readers, writers and frames in memory, so a worker has few jobs open at once. Jobs are long and cannot be
+put aside. Therefore a worker opens one more than usual for a user who has none open, so that nobody waits for another's
+whole shot.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from impasto.server.scheduler.workers import Worker
 JOBS: Final = 2
 """Jobs that a worker has open at once."""
 MOST_JOBS: Final = 8
-"""The same, counting those that are the only ones of their users."""
+"""The same, with those that are the only ones of their users."""
 
 
-class JobSlots:
+class JobQueue:
     """The jobs that wait, by user and device, and how many each user has open."""
 
     def __init__(self) -> None:
@@ -30,13 +31,8 @@ class JobSlots:
     def __len__(self) -> int:
         return self._length
 
-    @property
-    def open(self) -> int:
-        """Jobs that have a slot."""
-        return sum(self._open.values())
-
     def waiting_of(self, user: str) -> int:
-        """Jobs of this user that have none."""
+        """Jobs of this user that wait."""
         return sum(len(queue) for (owner, _), queue in self._queues.items() if owner == user)
 
     def add(self, work: Work, *, first: bool = False) -> None:
@@ -56,7 +52,7 @@ class JobSlots:
         self._length -= 1
 
     def take(self, workers: Collection[Worker]) -> tuple[Work, Worker] | None:
-        """Give a slot to the next job that can have one: of the user with the fewest open, the oldest."""
+        """Take out the next job that a worker has room for: of the user with the fewest open jobs, the oldest."""
         if not self._length:
             return None
         rooms = [worker for worker in workers if worker.takes_jobs and len(worker.jobs) < MOST_JOBS]
@@ -76,7 +72,7 @@ class JobSlots:
         return None
 
     def leave(self, user: str) -> None:
-        """A job of this user gave its slot back."""
+        """A job of this user is open no more."""
         self._open[user] -= 1
         if not self._open[user]:
             del self._open[user]

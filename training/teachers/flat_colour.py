@@ -1,6 +1,7 @@
-"""Flat areas of colour: what a cartoonist, a printer or a wash of ink makes of a plate.
+"""Flat areas of colour, as in cartoons, prints and washes of ink.
 
-Local and repeatable: a result depends on its neighbourhood alone, and a small change of the plate changes it a little.
+Every function is local and repeatable: a result depends on its neighbourhood alone, and a small change of the plate
+makes a small change of the result.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from impasto.core.frame import Samples
 
 SECTORS = 8
 SHARPNESS = 8.0
-"""How strongly the calmest sector wins: 8 keeps corners, 2 would be a blur."""
+"""How much more the calmest sector weighs than the others: 8 keeps corners, 2 would blur."""
 SPREAD = 3 / 255
-"""Standard deviation below which a sector counts as flat."""
+"""A sector with a lower standard deviation counts as flat."""
 STEEP = 40.0
-"""How fast a tone step sharpens with the slope of the plate; see `stepped`."""
+"""How much sharper a step between tones becomes with the slope of the plate; see `stepped`."""
 
 
 def flattened(picture: Samples, radius: float, *, passes: int = 1) -> Samples:
-    """The picture (H, W, C), float32, in flat areas with crisp edges, as wide as `radius` pixels.
+    """The picture (H, W, C), float32, in flat areas with crisp edges, about `radius` pixels wide.
 
-    Each pixel becomes the mean of the calmest of eight sectors around it, softly chosen (generalised
-    Kuwahara filter, Papari, Petkov & Campisi 2007, doi:10.1109/TIP.2007.903912).
+    Each pixel becomes a mean of the eight sectors around it, in which the calmest weighs most (generalised Kuwahara
+    filter, Papari, Petkov & Campisi 2007, doi:10.1109/TIP.2007.903912).
     """
     sectors = [_sector(radius, index) for index in range(SECTORS)]
     for _ in range(passes):
@@ -43,11 +44,11 @@ def flattened(picture: Samples, radius: float, *, passes: int = 1) -> Samples:
 
 
 def stepped(luma: Samples, steps: int, *, soft: float = 0.06) -> Samples:
-    """Luma (H, W) in [0, 1] laid in `steps` tones.
+    """Luma (H, W) in [0, 1], reduced to `steps` tones.
 
-    Where the plate is steep, one tone ends sharply at the next (half-width `soft` of a tone); on a slow
-    ramp they pass into each other, so that no contour crawls over a sky when its brightness changes by a
-    hair (Winnemöller, Olsen & Gooch 2006, "Real-time video abstraction", section 3.3).
+    Where the plate is steep, one tone ends sharply at the next: the half-width of the step is `soft` of a tone. On a
+    slow ramp one tone passes gradually into the next, so that no contour crawls over a sky when its brightness changes
+    a little (Winnemöller, Olsen & Gooch 2006, "Real-time video abstraction", section 3.3).
     """
     calm = cv2.GaussianBlur(luma, (0, 0), 1.5)
     slope = np.hypot(cv2.Sobel(calm, cv2.CV_32F, 1, 0), cv2.Sobel(calm, cv2.CV_32F, 0, 1)) / 8
@@ -59,16 +60,16 @@ def stepped(luma: Samples, steps: int, *, soft: float = 0.06) -> Samples:
 
 
 def retoned(picture: Samples, luma: Samples, wanted: Samples, *, floor: float = 0.04) -> Samples:
-    """The picture (H, W, 3) of brightness `luma` (H, W) lit to the brightness `wanted`, its hue kept.
+    """The picture (H, W, 3) with the brightness `wanted` (H, W) instead of its own, `luma`; hues stay.
 
-    `floor` keeps what is nearly black from being multiplied out of proportion.
+    `floor` limits the factor where the picture is nearly black.
     """
     factor = np.clip((wanted + floor) / (luma + floor), 0.4, 2.2)
     return np.asarray(picture * factor[..., None], np.float32)
 
 
 def smooth(part: Samples) -> Samples:
-    """0 to 1 with level ends, of values in [0, 1]."""
+    """Smoothstep of values in [0, 1]: from 0 to 1 with slope 0 at both ends."""
     return np.asarray(part * part * (3 - 2 * part), np.float32)
 
 

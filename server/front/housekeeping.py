@@ -1,4 +1,4 @@
-"""What the loop does now and then beside messages. A chore that fails is told in the status; the loop goes on."""
+"""What the server does at intervals beside messages. A step that fails appears in the status; the server goes on."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from impasto.server.front.event_log import EventLog
 from impasto.server.protocol.text import cleaned
 
 
-class Chores:
-    """Runs chores, and keeps the last error of each until it succeeds again."""
+class Housekeeping:
+    """Runs the steps, and keeps the last error of each until it succeeds again."""
 
     def __init__(self, event_log: EventLog) -> None:
         self._event_log = event_log
         self._failing: dict[str, str] = {}
 
-    def run(self, name: str, chore: Callable[[], object]) -> None:
-        """Do it. What it raises is kept, and logged once until another error comes. Never raises."""
+    def run(self, name: str, step: Callable[[], object]) -> None:
+        """Run a step. Keep what it raises, and log it once until another error comes. Never raises."""
         try:
-            chore()
+            step()
         except Exception as error:  # noqa: BLE001  # whatever it was, the server goes on
             why = cleaned(f"{type(error).__name__}: {error}", 300)
             if self._failing.get(name) != why:
                 self._event_log.error_facts(error)
-                self._event_log.note("warning", "chore_failed", chore=name, why=why)
+                self._event_log.note("warning", "housekeeping_failed", step=name, why=why)
             self._failing[name] = why
         else:
             self._failing.pop(name, None)
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, for the status: one sentence for each chore that fails."""
+        """What is wrong, for the status: one sentence for each step that fails."""
         return tuple(
             f"could not {name} ({why}); what was known before still counts" for name, why in self._failing.items()
         )

@@ -1,0 +1,90 @@
+"""How the server is."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from impasto.core.frozen_dataclass import frozen_dataclass
+from impasto.server.protocol.field_types import Amount, Count, Id, Lane, Many, Name, Precision, Seconds, Text, Words
+
+
+@frozen_dataclass
+class DeviceFacts:
+    """One worker and what it works on."""
+
+    device: Annotated[str, Text(32)]
+    name: Words
+    state: Literal["starting", "ready", "busy", "lost"]
+    pid: Count
+    precision: Precision
+    restarts: Count
+    loaded: Annotated[tuple[Name, ...], Many(64)]
+    """Styles that are warm."""
+    rss_bytes: Count
+    device_bytes: Count
+    """Memory in use on the device; 0 where it is the processor's own."""
+    device_total_bytes: Count
+
+
+@frozen_dataclass
+class ClientFacts:
+    """One session."""
+
+    client: Name
+    host: Words
+    user: Words
+    pid: Count
+    lane: Lane
+    transport: Literal["ring", "inline", "none"]
+    queued: Count
+    running: Count
+
+
+@frozen_dataclass
+class PastError:
+    """An error that was answered, newest last."""
+
+    age_s: Seconds
+    code: Name
+    message: Words
+    incident: Annotated[str, Text(64)] = ""
+
+
+@frozen_dataclass
+class AskStatus:
+    """Answer: `Status`."""
+
+    TYPE: ClassVar = "ask_status"
+
+    id: Id
+
+
+@frozen_dataclass
+class Status:
+    """How the server is."""
+
+    TYPE: ClassVar = "status"
+
+    id: Id
+    server: Name
+    pid: Count
+    boot: Id
+    uptime_s: Seconds
+    health: Literal["ok", "starting", "degraded", "draining"]
+    problems: Annotated[tuple[Words, ...], Many(16)]
+    """Why the health is not 'ok'."""
+    devices: Annotated[tuple[DeviceFacts, ...], Many(64)]
+    clients: Annotated[tuple[ClientFacts, ...], Many(64)]
+    styles: Count
+    queued: Count
+    running: Count
+    jobs: Count
+    frames: Count
+    """Frames painted since the start."""
+    fps: Amount
+    """Over the last ten seconds."""
+    rss_bytes: Count
+    """Memory of the front process."""
+    endpoints: Annotated[tuple[Words, ...], Many(8)]
+    errors: Annotated[tuple[PastError, ...], Many(16)]
+    counters: Annotated[dict[Name, Count], Many(64)]
