@@ -34,10 +34,10 @@ NEARER = 0.02
 """Cost, in squares of 1/255, of each pixel that a place lies away from where it is laid."""
 DRAWN = 14.0
 """Difference of the guides, in 1/255, from which smaller pieces are laid."""
-UNLIKE, NOTHING_LIKE = 20.0, 50.0
+UNLIKE, NOTHING_LIKE = 24.0, 60.0
 """Difference of the guides up to which a piece belongs, and from which it does not: there the network paints."""
 
-DRAWING = 0.06
+DRAWING = 0.02
 """How much more a difference counts for each 1/255 by which a plate changes from pixel to pixel: an eye, not a wall."""
 
 Mask = npt.NDArray[np.bool_]

@@ -49,7 +49,7 @@ RECIPE = Recipe(
     gain=0.02,
     average=0.99,
 )
-"""For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step, and no Gram matrices,
+"""For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step; no Gram matrices,
 with which a hand's key got 173 steps in 30 s of one thread instead of 552, and was 4 % worse on what is held out."""
 
 HELD_OUT = 3
