@@ -49,6 +49,10 @@ COLOUR_CONTRACT = "sRGB-encoded Rec.709, [0, 1]"
 """Input and output space of every network of this schema."""
 
 
+UNCHANGED = "identity"
+"""The style that gives back every plate as it was: codes, fields, profiles."""
+
+
 @frozen_dataclass
 class Training:
     """How the weights were trained."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.core import colour
+from impasto.core.card import UNCHANGED
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
@@ -34,7 +35,7 @@ from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import KEYS_MAP, FrameSettings
-from impasto.core.generators.packed import apply_maps, from_cells, full_maps, pack, to_cells
+from impasto.core.generators.packed import PackedNetwork, maps_of, pack, painted_by
 from impasto.core.grade import grade_after, grade_before
 from impasto.core.grade_settings import After, Before
 from impasto.core.guide_planes import planes_of, resized_planes
@@ -43,17 +44,11 @@ from impasto.core.keyframe_paint.carried_keys import CarriedKeys
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style_file import Style, find_style, load_style
-from impasto.core.tiling import Network, run_tiled
-from impasto.core.working_picture import check_matte, to_plate, to_working
+from impasto.core.tiling import AUTO_TILE, SMALLER_TILES, Painter, automatic_tile, run_tiled
+from impasto.core.working_picture import by_strips, check_matte, to_plate, to_working, without_tables
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-WHOLE_FRAME_PIXELS = 4096 * 2304
-"""Above this, 'auto' works in tiles. A 4K frame fits whole into any device that is worth using."""
-AUTO_TILE = 2048
-SMALLER_TILES = (2048, 1024, 512, 256)
-"""Smaller and smaller tiles to try when memory runs out; the result is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +112,7 @@ class Engine:
         self._quick_net: nn.Module | None = None
         """The network of 8-bit results, where it counts in another precision; made for the first of them."""
         self._graphs = CudaGraphs(self._net) if self._on_cuda else None
-        self._context = DeviceContext(
-            self.device, PRECISIONS[self.precision], self._stride, self._cell, streams_of(self.device)
-        )
+        self._context = DeviceContext(self.device, self._stride, streams_of(self.device))
         keys = self.style.keys
         self._keys = None if keys is None else CarriedKeys(keys) if keys.facts.carried else KeyBlend(keys)
         if self._on_cuda:
@@ -161,7 +154,11 @@ class Engine:
         params = settings.params or self.style.card.defaults
         before, after, output = settings.before, settings.after, settings.output
         input_space = settings.input_space
-        note = ""
+        note, tables = "", ""
+        if input_space is None and self.style.card.name != UNCHANGED:
+            given, frame = frame, without_tables(frame, as_stored=output is None)
+            if given is not frame and output is None:
+                tables = f"the profile of '{frame.source}' puts colours through tables: they are written in Display P3"
         keys = self._keys if params.keys > 0 else None
         # Painted keys are blended in numpy, so a frame that uses them does not stay on the device.
         if self._passes_on_device and keys is None and output is None and before == Before() and after == After():
@@ -202,7 +199,8 @@ class Engine:
         if lay is not None:
             keyed = lay(painted, params.keys)
             painted, no_hands = keyed.painted, keyed.invented
-        painted = colour.keep_colour(painted, picture, params.colour)
+        if params.colour:
+            painted = by_strips(partial(colour.keep_colour, amount=params.colour), painted, picture)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
@@ -220,7 +218,7 @@ class Engine:
             result, provenance=self.provenance(params, before, after, working.space, precision), guides=(), motion=()
         )
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
-        notes = (*self._notes(tile), *filter(None, (note, refusal)))
+        notes = (*self._notes(tile), *filter(None, (note, refusal, tables)))
         return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes))
 
     def _render_on_device(
@@ -242,19 +240,17 @@ class Engine:
             check_into(into, frame.part.pixels)
         guides = planes_of(frame, self.style.card.guides)
         job = FrameJob(frame.part.pixels, transform, params, guides, matte, into)
+        maps = partial(maps_of, self._net_for(self.precision), self._cell, PRECISIONS[self.precision])
         try:
-            painted = paint(
-                self._context, job, lambda cells: self._maps(self._net_for(self.precision), cells, cancelled), cancelled
-            )
+            result = paint(self._context, job, lambda picture: self._tiled(maps, picture, cancelled), cancelled)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise DeviceError(f"the device {self.device} failed: {error}; try --device cpu") from error
         provenance = self.provenance(params, Before(), After(), transform.space, self.precision)
-        result = replace(with_pixels(frame, painted.pixels), provenance=provenance, guides=(), motion=())
-        return Rendered(
-            result, Report(painted.invalid_pixels, painted.seconds, painted.tile, self._notes(painted.tile))
-        )
+        painting = replace(with_pixels(frame, result.pixels), provenance=provenance, guides=(), motion=())
+        notes = self._notes(result.tile)
+        return Rendered(painting, Report(result.invalid_pixels, result.seconds, result.tile, notes))
 
     def provenance(
         self, params: Params, before: Before, after: After, space: colour.PlateSpace, precision: str
@@ -286,7 +282,7 @@ class Engine:
         net = pack(self.style.generator.fold()).to(self.device, PRECISIONS[precision])
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # missing in torch's stubs
 
-    def _net_for(self, precision: str) -> Network:
+    def _net_for(self, precision: str) -> PackedNetwork:
         if precision == self.precision:
             return self._graphs or self._net
         if self._quick_net is None:
@@ -312,39 +308,42 @@ class Engine:
         if size != (width, height):
             scaled = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
             inputs = np.asarray(scaled, np.float32)
-        padded = np.pad(inputs, ((0, -size[1] % self._stride), (0, -size[0] % self._stride), (0, 0)), mode="edge")
+        below, right = -size[1] % self._stride, -size[0] % self._stride
+        if below or right:
+            inputs = np.pad(inputs, ((0, below), (0, right), (0, 0)), mode="edge")
+        net, dtype = self._net_for(precision), PRECISIONS[precision]
         with torch.inference_mode(), on(self._context.streams.compute):
-            whole = torch.from_numpy(padded).to(self.device)
-            cells = to_cells(whole, self._cell)
-            maps, tile = self._maps(self._net_for(precision), cells.to(PRECISIONS[precision]), cancelled)
-            maps = maps.float()
+            whole = torch.from_numpy(inputs).to(self.device)
             if size == (width, height):
-                colours = cells if guides is None else to_cells(whole[..., :3], self._cell)
-                painted = from_cells(apply_maps(maps, colours), self._cell)[:height, :width]
-            else:
-                rgb = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
-                planes = full_maps(maps, self._cell)[: size[1], : size[0]].permute(2, 0, 1)[None]
-                planes = F.interpolate(planes, size=(height, width), mode="bilinear", antialias=stroke < 1)
-                gain, bias = planes[0].permute(1, 2, 0).chunk(2, dim=2)
-                painted = torch.addcmul(bias, gain, rgb).add_(rgb)
-            return painted.contiguous().cpu().numpy(), tile
+                styled, tile = self._tiled(partial(painted_by, net, self._cell, dtype), whole, cancelled)
+                return styled[:height, :width].contiguous().cpu().numpy(), tile
+            maps, tile = self._tiled(partial(maps_of, net, self._cell, dtype), whole, cancelled)
+            rgb = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+            planes = maps[: size[1], : size[0]].permute(2, 0, 1)[None]
+            planes = F.interpolate(planes, size=(height, width), mode="bilinear", antialias=stroke < 1)
+            gain, bias = planes[0].permute(1, 2, 0).chunk(2, dim=2)
+            styled = torch.addcmul(bias, gain, rgb).add_(rgb)
+            return styled.contiguous().cpu().numpy(), tile
 
-    def _maps(self, net: Network, cells: Tensor, cancelled: Callable[[], None]) -> tuple[Tensor, int | None]:
-        """The maps of a picture in cells, in ever smaller tiles while memory runs short."""
-        cell = self._cell
-        height, width = (cell * each for each in cells.shape[2:])
-        first: int | None = self.tile if isinstance(self.tile, int) else None
-        if self.tile == "auto" and height * width > WHOLE_FRAME_PIXELS and self.style.card.tileable:
-            first = AUTO_TILE
+    def _first_tile(self, height: int, width: int) -> int | None:
+        """The side of the tiles to begin with, None for the whole picture at once."""
+        if self.tile == "auto" and self.style.card.tileable:
+            return automatic_tile(self.device, height * width)
+        return self.tile if isinstance(self.tile, int) else None
+
+    def _tiled(self, paint: Painter, picture: Tensor, cancelled: Callable[[], None]) -> tuple[Tensor, int | None]:
+        """What `paint` makes of a picture, in ever smaller tiles while memory runs short, and the tile it took."""
+        height, width = picture.shape[:2]
+        first = self._first_tile(height, width)
         smaller = [side for side in SMALLER_TILES if side < (first or max(height, width))]
         ladder: list[int | None] = [first, *smaller] if self.style.card.tileable and self.tile != "off" else [None]
         for side in ladder:
             try:
                 if side is None:
                     cancelled()
-                    return net(cells), None
-                sizes = {"side": -(-side // cell), "halo": self._halo // cell, "stride": self._stride // cell}
-                return run_tiled(net, cells, **sizes, cancelled=cancelled), side
+                    return paint(picture), None
+                sizes = {"side": side, "halo": self._halo, "stride": self._stride}
+                return run_tiled(paint, picture, **sizes, cancelled=cancelled), side
             except (torch.OutOfMemoryError, MemoryError):
                 # Leave the handler before trying again: the traceback holds the tensors alive.
                 pass

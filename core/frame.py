@@ -106,6 +106,30 @@ class KeyMotion:
 
 
 @frozen_dataclass
+class Excess:
+    """What was clipped off the colour of some pixels, because integers cannot hold it.
+
+    `places` is (N,) integers, row * width + column, ascending. `amount` is (N, 3) float32 in units of the samples'
+    white, to be added to them.
+    """
+
+    places: npt.NDArray[np.intp]
+    amount: Samples
+
+    def is_seen(self, pixels: int) -> bool:
+        """Whether a picture of so many pixels looks different to somebody who grades it, where this is lost."""
+        if len(self.places) <= _SEEN_SHARE * pixels:
+            return False
+        seen = (np.abs(self.amount) > _SEEN_AMOUNT).any(axis=1)
+        return int(np.count_nonzero(seen)) > _SEEN_SHARE * pixels
+
+
+_SEEN_AMOUNT = 0.02
+"""Excess up to this, five codes of 255, is the ringing of codecs and of chroma that was scaled."""
+_SEEN_SHARE = 0.002
+
+
+@frozen_dataclass
 class Frame:
     """One picture of a shot with every part, window and attribute of its file.
 
@@ -129,6 +153,8 @@ class Frame:
     """What an artist should know of this reading: what of the file is not in the frame, or had to be assumed."""
     motion: tuple[KeyMotion | None, ...] = ()
     """Motion into each painted key of the style, in their order; None for a key without vectors."""
+    excess: Excess | None = None
+    """What was clipped off a colour layer of integers; it goes around the network, and into results that hold it."""
 
     @classmethod
     def from_pixels(
@@ -174,7 +200,7 @@ class Frame:
     @property
     def colour(self) -> Pixels:
         """The stored samples of the colour layer: (H, W, 3), or (H, W, 1) for grey; a view where possible."""
-        return self.part.pixels[..., list(self.layer.colour)]
+        return channels_of(self.part.pixels, self.layer.colour)
 
     @property
     def alpha(self) -> Pixels | None:
@@ -192,6 +218,14 @@ class Frame:
         parts = list(self.parts)
         parts[self.layer.part] = replace(self.part, pixels=pixels)
         return replace(self, parts=tuple(parts))
+
+
+def channels_of(pixels: Pixels, channels: tuple[int, ...]) -> Pixels:
+    """These channels of (H, W, C), in this order: the argument where they are all there is, else a copy.
+
+    A view of some of them would cost more: numpy is slow wherever the last axis has gaps.
+    """
+    return pixels if channels == tuple(range(pixels.shape[2])) else pixels[..., list(channels)]
 
 
 STORED_AS = {"float16": "half", "float32": "float", "uint8": "uint8", "uint16": "uint16"}

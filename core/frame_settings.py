@@ -8,7 +8,19 @@ from impasto.core.frame import Frame
 from impasto.core.grade_settings import After, Before
 from impasto.core.keys_quality import KeysQuality
 from impasto.core.params import Params
-from impasto.core.working_picture import Output
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The colour space and the samples of a result that differs from its plate.
+
+    `space` is a colour space by name; `samples` the stored type, 'half' or 'float' (integers are
+    made by the writers, which round and clip).
+    """
+
+    space: str
+    samples: str = "float"
+
 
 KEYS_MAP = "invented.Y"
 """Channel with the share of each pixel's paint that comes from no key by hand, in [0, 1]: pieces of keys that were laid

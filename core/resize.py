@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core import colour
+from impasto.core.excess import excess_of, with_excess
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
 from impasto.core.grade_settings import Resize
 
@@ -63,7 +64,8 @@ def resize_frame(
             valid = np.isfinite(nearest).all(axis=2, keepdims=True)
             pixels[band][..., chosen] = np.where(valid, pixels[band][..., chosen], nearest)
     parts[frame.layer.part] = replace(part, pixels=pixels)
-    return replace(frame, parts=tuple(parts))
+    excess = None if frame.excess is None else excess_of(filtered)
+    return replace(frame, parts=tuple(parts), excess=excess)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _filtered_colour(
     frame: Frame, columns: _Axis, rows: _Axis, space: colour.PlateSpace, cancelled: Callable[[], None]
 ) -> tuple[Samples, Samples | None]:
     """Colour and alpha of a frame, resized, in the plate's own space and kind of alpha."""
-    plate = colour.to_float(frame.colour)
+    plate = with_excess(colour.to_float(frame.colour), frame.excess)
     alpha = None if frame.alpha is None else colour.to_float(frame.alpha)
     associated = alpha is not None and frame.alpha_kind is AlphaKind.ASSOCIATED
     if alpha is not None:

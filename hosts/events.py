@@ -299,6 +299,8 @@ class RunFinished:
     """Steps of training."""
     trials: int = 0
     """Of a search for settings."""
+    precision: str = ""
+    """What the network counted in: 'float32', 'float16' or 'bfloat16'; empty where nothing was painted."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from impasto.core.colour.samples import in_each_channel
 from impasto.core.frame import Pixels, Samples
 
 LEAST_ALPHA = np.float32(2.0**-10)
@@ -16,24 +18,28 @@ def coverage(alpha: Pixels) -> Samples:
 
     Takes (H, W) of float samples (see `to_float`). Alpha above 1 counts as 1; NaN and infinity count as 0.
     """
-    trusted = np.clip(np.nan_to_num(alpha.astype(np.float32), nan=0.0, posinf=0.0), 0, 1)
-    trusted[trusted < LEAST_ALPHA] = 0
-    return trusted
+    alpha = alpha.astype(np.float32, copy=False)
+    return np.asarray(np.where(is_covered(alpha), np.minimum(alpha, np.float32(1)), np.float32(0)), np.float32)
+
+
+def is_covered(alpha: Pixels) -> npt.NDArray[np.bool_]:
+    """Where `coverage` is not 0."""
+    return (alpha >= LEAST_ALPHA) & (alpha < np.float32(np.inf))
 
 
 def unpremultiply(colour: Samples, alpha: Pixels) -> Samples:
-    """Colour divided by its matte: (H, W, 3) by (H, W), a new array, unclamped.
+    """Colour divided by its matte: (H, W, C) by (H, W), a new array, unclamped.
 
     It works on the plate's own samples, in the plate's space, as hosts do. Where
     `coverage` is 0 the colour is unchanged.
     """
-    divisor = np.where(coverage(alpha) > 0, alpha, 1).astype(np.float32)
-    return colour / divisor[..., None]
+    divisor = np.where(is_covered(alpha), alpha, np.float32(1)).astype(np.float32, copy=False)
+    return np.asarray(colour / in_each_channel(divisor, colour.shape[2]), np.float32)
 
 
 def premultiply(colour: Samples, alpha: Pixels) -> Samples:
-    """Colour times alpha, (H, W, 3) by (H, W): the inverse of `unpremultiply` where `coverage` is not 0.
+    """Colour times alpha, (H, W, C) by (H, W): the inverse of `unpremultiply` where `coverage` is not 0.
 
     Where it is 0, a plate may hold light without a matte (glows, fire), which `restore` puts back.
     """
-    return colour * alpha.astype(np.float32)[..., None]
+    return np.asarray(colour * in_each_channel(alpha.astype(np.float32, copy=False), colour.shape[2]), np.float32)

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import PyOpenColorIO as ocio  # type: ignore[import-untyped]
 
-from impasto.core.colour import space as spaces
-from impasto.core.colour.space import CINEON, PlateSpace
+from impasto.core.colour.plate_spaces import CINEON, PlateSpace
+from impasto.core.colour.primaries import matrix_to_rec709
+from impasto.core.colour.processors import ocio_processors
 
 Rows = tuple[tuple[float, float, float], ...]
 """A 3x3, row by row."""
@@ -69,9 +70,9 @@ def closed_form(space: PlateSpace) -> ClosedForm | None:
     if space.is_working:
         return ClosedForm("sRGB", None, None)
     if space.chromaticities is not None:
-        matrix = spaces.matrix_to_rec709(space.chromaticities)
+        matrix = matrix_to_rec709(space.chromaticities)
         return _with_matrix(None, None if np.array_equal(matrix, np.eye(3)) else matrix)
-    if space == CINEON:
+    if space == CINEON or space.profile:
         return None
     steps = list(_steps(space))
     curve: Curve | None = None
@@ -85,7 +86,7 @@ def closed_form(space: PlateSpace) -> ClosedForm | None:
 
 
 def _steps(space: PlateSpace) -> Iterable[Any]:
-    forth, _ = spaces.ocio_processors(space)
+    forth, _ = ocio_processors(space)
     steps: Iterable[Any] = forth.getOptimizedProcessor(ocio.OPTIMIZATION_LOSSLESS).createGroupTransform()
     return steps
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from impasto.core.colour.samples import in_each_channel
 from impasto.core.frame import Samples
 
 GREATEST_LIGHT = np.float32(65504)
@@ -30,9 +31,10 @@ def fill(colour: Samples, weight: Samples) -> Samples:
     unknown = holes | np.isnan(colour).any(axis=2)  # a NaN beside a hole must not spread into it
     if unknown.all():
         return np.where(holes[..., None], np.float32(0), colour)
-    known = np.where(unknown[..., None], np.float32(0), np.clip(colour, -GREATEST_LIGHT, GREATEST_LIGHT))
+    known = np.clip(colour, -GREATEST_LIGHT, GREATEST_LIGHT)
+    np.copyto(known, np.float32(0), where=_wide(unknown))
     filled = _pull_push(known, np.where(unknown, np.float32(0), weight))
-    np.copyto(filled, colour, where=~holes[..., None])
+    np.copyto(filled, colour, where=_wide(~holes))
     return filled
 
 
@@ -53,11 +55,17 @@ def _pull_push(colour: Samples, weight: Samples) -> Samples:
         return colour
     height, width = weight.shape
     size = ((width + 1) // 2, (height + 1) // 2)
-    weighted = _resized(colour * weight[..., None], size, cv2.INTER_AREA)
+    weighted = _resized(colour * in_each_channel(weight), size, cv2.INTER_AREA)
     total = _resized(weight, size, cv2.INTER_AREA)
-    weighted /= np.maximum(total, np.float32(1e-12))[..., None]
+    weighted /= in_each_channel(np.maximum(total, np.float32(1e-12)))
     smooth = _resized(_pull_push(weighted, total), (width, height), cv2.INTER_LINEAR)
-    return np.where(weight[..., None] > 0, colour, smooth)
+    np.copyto(smooth, colour, where=_wide(weight > 0))
+    return smooth
+
+
+def _wide(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """A mask (H, W) for each channel."""
+    return in_each_channel(mask.view(np.uint8)).view(np.bool_)
 
 
 def _resized(pixels: Samples, size: tuple[int, int], interpolation: int) -> Samples:

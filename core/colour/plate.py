@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.core.colour.hdr_residual import brightest
+from impasto.core.colour.samples import in_each_channel
 from impasto.core.frame import Pixels, Samples
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -77,12 +78,17 @@ def changed(painted: Samples, linear: Samples, tolerance: float = ROUNDING) -> n
 
 
 def restore(result: Samples, plate: Samples, mask: npt.NDArray[np.bool_]) -> Samples:
-    """The result where `mask` is True, elsewhere the plate's own samples, bit for bit; a new array.
+    """The result where `mask` is True, elsewhere the plate's own samples, bit for bit; one of them where it is all so.
 
     Both (H, W, C) float32 in the plate's own space; with `changed` as mask an identity network gives
     back the plate exactly, through any matrix or log curve.
     """
-    return np.where(mask[..., None], result, plate)
+    if mask.all():
+        return result
+    if not mask.any():
+        return plate
+    chosen = in_each_channel(mask.view(np.uint8), plate.shape[2]).view(np.bool_)
+    return np.where(chosen, result, plate)
 
 
 def _luma(pixels: Samples) -> Samples:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.core.tiling import Network
+from impasto.core.generators.packed import PackedNetwork
 
 GRAPHS_KEPT = 3
 """Graphs kept at once. Each holds its activations; whole frames of one shot and the tiles of another fit in."""
@@ -35,9 +35,9 @@ class CudaGraphs:
 
     def __init__(
         self,
-        net: Network,
+        net: PackedNetwork,
         *,
-        record: Callable[[Network, Tensor], _Recorded] | None = None,
+        record: Callable[[PackedNetwork, Tensor], _Recorded] | None = None,
     ) -> None:
         self._net = net
         self._record = record or _record
@@ -87,7 +87,7 @@ class CudaGraphs:
         return None
 
 
-def _record(net: Network, picture: Tensor) -> _Recorded:
+def _record(net: PackedNetwork, picture: Tensor) -> _Recorded:
     """The graph of one shape, captured on the current stream while other threads go on using theirs."""
     stream = torch.cuda.current_stream(picture.device)
     static = picture.clone(memory_format=torch.preserve_format)

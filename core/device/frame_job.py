@@ -17,21 +17,18 @@ from impasto.core.device.streams import Streams, hand_to_stream, on, record_even
 from impasto.core.device.transfer import download, upload
 from impasto.core.device.working_picture import DeviceTransform, apply_maps, network_input, to_plate, to_working
 from impasto.core.frame import Pixels, Samples
-from impasto.core.generators.packed import full_maps, to_cells
 from impasto.core.params import Params
 
 RunNetwork = Callable[[Tensor], tuple[Tensor, int | None]]
-"""The picture in cells, of the device's type -> its maps in cells, and the tile that was used."""
+"""The picture (H, W, C) float32 -> its maps (H, W, 6) float32, and the tile that was used."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """What painting any frame needs of a device: its name and streams, the network's type, stride and cells."""
+    """What painting any frame needs of a device: its name and streams, and the stride of the network."""
 
     device: str
-    dtype: torch.dtype
     stride: int
-    cell: int
     streams: Streams
 
 
@@ -82,10 +79,9 @@ def paint(
             hand_to_stream((*working.tensors(), guides, matte), uploaded, streams.compute)
             inputs, size = network_input(working, guides, params.stroke, context.stride)
             network_begun = record_event(streams.compute)
-            maps, tile = run_network(to_cells(inputs, context.cell).to(context.dtype))
+            maps, tile = run_network(inputs)
             network_done = record_event(streams.compute)
-            planes = full_maps(maps.float(), context.cell)
-            result = to_plate(working, apply_maps(working, planes, size, params), params.strength, matte)
+            result = to_plate(working, apply_maps(working, maps, size, params), params.strength, matte)
             computed = record_event(streams.compute)
         cancelled()
         with on(streams.download):

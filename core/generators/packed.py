@@ -18,6 +18,9 @@ from impasto.core.generators.blocks import FoldedConv, padded
 from impasto.core.generators.resunet import EdgeConv, ResUNet, leaky
 from impasto.core.generators.unet import UNet
 
+PackedNetwork = Callable[[Tensor], Tensor]
+"""A picture in cells -> its maps in cells; see `pack`."""
+
 
 def to_cells(picture: Tensor, side: int) -> Tensor:
     """A picture (H, W, C) in cells: (1, side * side * C, H / side, W / side), channels last in memory.
@@ -47,6 +50,20 @@ def full_maps(maps: Tensor, side: int) -> Tensor:
     """Maps in cells as (H, W, 6): three planes of gain, less 1, and three of bias."""
     gain, bias = (from_cells(part, side) for part in maps.chunk(2, dim=1))
     return torch.cat((gain, bias), dim=2)
+
+
+def painted_by(net: PackedNetwork, side: int, dtype: torch.dtype, picture: Tensor) -> Tensor:
+    """A picture (H, W, 3 and guides) painted by a packed network that counts in `dtype`: (H, W, 3) float32."""
+    cells = to_cells(picture, side)
+    maps = net(cells.to(dtype)).float()
+    if picture.shape[2] > 3:
+        cells = to_cells(picture[..., :3], side)
+    return from_cells(apply_maps(maps, cells), side)
+
+
+def maps_of(net: PackedNetwork, side: int, dtype: torch.dtype, picture: Tensor) -> Tensor:
+    """What a packed network that counts in `dtype` answers to a picture, as `full_maps`, float32."""
+    return full_maps(net(to_cells(picture, side).to(dtype)).float(), side)
 
 
 def input_order(planes: int, side: int) -> list[int]:
@@ -124,9 +141,9 @@ class PackedResUNet(nn.Module):
         del self.net.first, self.net.last
 
     def forward(self, cells: Tensor) -> Tensor:
-        net, edged = self.net, padded(cells)
-        upper = leaky(self.first(edged), inplace=True)
-        answer: Tensor = self.last(padded(net.features(upper)))
+        edged = padded(cells)
+        # No name holds the finest features: they are what a large frame's memory is spent on.
+        answer: Tensor = self.last(padded(self.net.features(leaky(self.first(edged), inplace=True))))
         return answer.add_(self.beside(edged))
 
 

@@ -104,7 +104,7 @@ class ResUNet(UNet):
             x = block(x, code)
         x = leaky(self.join_middle(x, middle, code), inplace=True)
         x = leaky(self.join_upper(x, upper, code), inplace=True)
-        del upper, middle  # the finest levels are what a large frame's memory is spent on
+        del upper, middle  # what no longer serves goes before the last block
         finished: Tensor = self.finish(x, code)
         return finished
 
@@ -136,6 +136,12 @@ class EdgeConv(nn.Conv2d):
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
         return modulated(super().forward(x), self.modulation, code)
 
+    def behind_activation(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        """The convolution of `leaky(x)`, activated in the copy that the padding makes; `x` is let go."""
+        edged = leaky(F.pad(x, (1, 1, 1, 1), mode="replicate"), inplace=True)
+        del x
+        return modulated(F.conv2d(edged, self.weight, self.bias, self.stride), self.modulation, code)
+
     @torch.no_grad()
     def fold(self, code: Tensor | None = None) -> nn.Module:
         """The same function for one style code, as a plain convolution; summed in float64."""
@@ -159,7 +165,7 @@ class PreActivated(nn.Module):
             self.second.weight.mul_(0.2)  # small and not zero: with zero, the first steps of Adam diverge
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        change: Tensor = self.second(leaky(self.first(leaky(x), code), inplace=True), code)
+        change = self.second.behind_activation(self.first.behind_activation(x, code), code)
         return change.add_(x)
 
 
@@ -199,8 +205,8 @@ class FoldedUpBlock(nn.Module):
         self.fine = EdgeConv(fine, fine)
 
     def forward(self, x: Tensor, skip: Tensor, code: Tensor | None = None) -> Tensor:
+        beside: Tensor = self.fine(skip)  # first, while there is nothing else of its size
         below: Tensor = self.coarse(F.pad(x, (1, 1, 1, 1), mode="replicate"))
-        beside: Tensor = self.fine(skip)
         return below.add_(beside)
 
 

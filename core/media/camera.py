@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -13,6 +14,7 @@ import numpy as np
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Frame, Pixels
+from impasto.core.media.fields import deinterlaced, note_on_fields
 from impasto.core.media.movie_container import open_address, stream_of
 from impasto.core.media.movie_facts import facts_of
 from impasto.core.media.movie_reader import FrameConverter, StreamFacts, decoded_pictures, first_frame
@@ -101,8 +103,11 @@ class CameraReader:
 class StreamReader:
     """A network stream (rtsp, http, udp, srt, …); frames as a movie's, until it ends or is closed."""
 
-    def __init__(self, url: str) -> None:
-        """Connect, waiting at most ten seconds. Raises UnreadableMedia, UnsupportedMedia."""
+    def __init__(self, url: str, *, deinterlace: bool = True) -> None:
+        """Connect, waiting at most ten seconds. Interlaced pictures come deinterlaced, and then one picture later.
+
+        Raises UnreadableMedia, UnsupportedMedia.
+        """
         self._url = url
         options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
         try:
@@ -119,6 +124,8 @@ class StreamReader:
         try:
             self._first = first_frame(self._container, url)
             facts = facts_of(self._container, self._first)
+            self._fields, self._deinterlace = facts.field_order, deinterlace
+            facts = replace(facts, field_order="") if deinterlace else facts
             stream = stream_of(self._container)
             rate = stream.guessed_rate or stream.average_rate
             self._converter = FrameConverter(url, facts, self._first, StreamFacts.of(stream, rate))
@@ -144,14 +151,15 @@ class StreamReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, counted from 1 as they arrive. Raises UnreadableMedia when the connection fails."""
-        number = 1
-        yield self._converter(self._first, number)
+        number = 0
+        pictures = enumerate(itertools.chain([self._first], decoded_pictures(self._container)), 1)
+        fields = (note_on_fields(self._url, self._fields, deinterlaces=self._deinterlace),) if self._fields else ()
         try:
-            for decoded in decoded_pictures(self._container):
+            for number, decoded in deinterlaced(pictures) if self._deinterlace else pictures:
                 if self._closed:
                     return
-                number += 1
-                yield self._converter(decoded, number)
+                frame = self._converter(decoded, number)
+                yield replace(frame, notes=fields) if number == 1 else frame
         except (av.FFmpegError, OSError) as error:
             if not self._closed:
                 raise UnreadableMedia(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from impasto.core.frame import AlphaKind, Frame, Pixels, Samples
+from impasto.core.excess import excess_of, with_excess
+from impasto.core.frame import AlphaKind, Excess, Frame, Pixels, Samples
 
+LEVELS = "levels above white or below black"
+"""What of a frame is clipped, in the words of the notes."""
 _FULL_SCALE = {"uint8": 255, "uint10": 1023, "uint12": 4095, "uint14": 16383, "uint16": 65535}
 
 
@@ -61,6 +65,25 @@ def flattened_away(frame: Frame, alpha: Literal["associated", "unassociated", "e
     beyond = data.x < shown.x or data.y < shown.y
     beyond |= data.x + data.width > shown.x + shown.width or data.y + data.height > shown.y + shown.height
     return [*words, "what lies outside the display window"] if beyond else words
+
+
+def unclipped(frame: Frame) -> Frame:
+    """The frame with its excess in float samples; the same frame where it has none."""
+    if frame.excess is None:
+        return frame
+    pixels, colour = unit_float(frame.part.pixels), list(frame.layer.colour)
+    pixels[..., colour] = with_excess(pixels[..., colour], frame.excess)
+    parts = list(frame.parts)
+    parts[frame.layer.part] = replace(frame.part, pixels=pixels)
+    return replace(frame, parts=tuple(parts), excess=None)
+
+
+def clipped_away(pixels: Pixels) -> Excess | None:
+    """What `quantise` clips off a flat picture of floats; grey counts as three equal channels."""
+    if pixels.dtype.kind != "f":
+        return None
+    colour = pixels[..., :3] if pixels.shape[2] > 2 else np.repeat(pixels[..., :1], 3, axis=2)
+    return excess_of(colour.astype(np.float32, copy=False))
 
 
 def quantise(pixels: Pixels, stored: str) -> Pixels:

@@ -50,6 +50,11 @@ def require_rate(text: str) -> Fraction | None:
     return rate
 
 
+def rate_text(rate: Fraction) -> str:
+    """A rate as a person writes it: '25', '23.976'."""
+    return f"{float(rate):.3f}".rstrip("0").rstrip(".")
+
+
 def rate_attribute(rate: Fraction) -> Attribute:
     """The rate as OpenEXR holds it."""
     return Attribute("rational", (rate.numerator, rate.denominator))

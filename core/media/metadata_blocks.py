@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from impasto.core.icc import icc_parses
 from impasto.core.media.held_folder import open_file
 
 _LONGEST = 64 << 20
@@ -17,8 +18,6 @@ _EXIF = b"Exif\0\0"
 _ICC = b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
-_SHORTEST_PROFILE = 132
-"""Bytes of an ICC profile's header and of the number of its tags (ICC.1:2022, section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +124,3 @@ def _exif_parses(block: bytes) -> bool:
 
 def _iptc_parses(block: bytes) -> bool:
     return block[:1] == b"\x1c"
-
-
-def icc_parses(block: bytes) -> bool:
-    """Whether the block has the header of a profile and is as long as that says."""
-    if len(block) < _SHORTEST_PROFILE or block[36:40] != b"acsp":
-        return False
-    return int(struct.unpack_from(">I", block)[0]) <= len(block)

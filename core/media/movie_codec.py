@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import av
@@ -26,6 +26,11 @@ class Encoding:
     """The range that the codec insists on, None where both are possible."""
     matrix: int | None = None
     """The matrix that the codec insists on (ITU-T H.273), None where it can be tagged."""
+
+    @property
+    def holds_fields(self) -> bool:
+        """Whether it can say that pictures hold two fields."""
+        return self.encoder == "ffv1" or self.encoder in _FIELD_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,16 @@ def choose_encoding(
     if family == "vp9":
         return Encoding("libvpx-vp9", _vp9_format(alpha, odd), {"crf": "18", "b": "0", "row-mt": "1", "cpu-used": "3"})
     return Encoding("mjpeg", "yuvj444p" if full_chroma else "yuvj420p", {"q": "2"}, full_range=True, matrix=5)
+
+
+def with_fields(encoding: Encoding) -> Encoding:
+    """The encoding for pictures that hold two fields, which needs a flag in some encoders."""
+    flags = _FIELD_FLAGS.get(encoding.encoder, "")
+    return replace(encoding, options={**encoding.options, "flags": flags}) if flags else encoding
+
+
+_FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct"}
+"""Encoders -> the flags by which they encode fields. FFV1 needs none, the others that are used here have no way."""
 
 
 def _family(container: MovieContainer, shot: ShotInfo, *, deep: bool, alpha: bool) -> str:

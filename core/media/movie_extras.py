@@ -11,10 +11,14 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideData, Type
 
+from impasto.core.media.fields import said_of
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_codec import MovieContainer
 from impasto.core.media.movie_container import open_container, stream_of
+from impasto.core.media.shot import MovieFacts
 
+LIGHT_OF_THE_MASTER = "the light levels of the HDR10 master"
+"""What a result that cannot hold them lacks, in the words of the notes."""
 _CHROMATICITY_STEP, _LUMINANCE_STEP = 50000, 10000
 """Units of SMPTE ST 2086 in HEVC: 0.00002 and 0.0001 cd/m² (ITU-T H.265, D.3.28)."""
 
@@ -93,11 +97,26 @@ class Extras:
         yield from self.others
 
 
-def lost_in_pictures(path: str) -> tuple[str, ...]:
+TAGS_OF_THE_FILE = frozenset(
+    {
+        "major_brand", "minor_version", "compatible_brands", "encoder", "software", "duration", "timecode",
+        "creation_time", "operational_pattern_ul", "uid", "generation_uid", "company_name", "product_name",
+        "product_version_num", "product_version", "application_platform", "product_uid", "toolkit_version_num",
+        "toolkit_version", "material_package_umid", "material_package_name", "file_package_umid", "modification_date",
+    }
+)  # fmt: skip
+"""Tags that describe the file of a movie itself, or that are set from elsewhere."""
+
+
+def lost_in_pictures(path: str, facts: MovieFacts) -> tuple[str, ...]:
     """The note that names what of a movie pictures cannot hold."""
+    order = facts.field_order
     with open_container(path) as container:
         sound = len(container.streams.audio)
         words = [f"{sound} sound track{'s' if sound > 1 else ''}"] if sound else []
+        words += [said_of(order)] if order else []
+        words += [LIGHT_OF_THE_MASTER] if facts.mastering else []
+        words += [f"tag {key.lower()}" for key in container.metadata if key.lower() not in TAGS_OF_THE_FILE]
         return left_out(path, [*words, *Extras.of(container).without(Extras())])
 
 

@@ -10,6 +10,7 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideData, Type
 
+from impasto.core.media.fields import field_order_of
 from impasto.core.media.movie_container import stream_of
 from impasto.core.media.movie_extras import mastering_light
 from impasto.core.media.shot import MovieFacts
@@ -71,6 +72,20 @@ def colour_space_of(facts: MovieFacts) -> str | None:
     return None
 
 
+def colour_tags(facts: MovieFacts | None, space: str | None) -> tuple[int, int, int]:
+    """Matrix, transfer, primaries: the source's where the frames are still in its space, else those of `space`.
+
+    A space without codes is unspecified; pictures that state no space are BT.709. RGB sources lose 'rgb'.
+    """
+    stated = None if space is None else space.lower()
+    if stated is not None and (facts is None or stated != colour_space_of(facts)):
+        return SPACE_CODES.get(stated, (2, 2, 2))
+    if facts is None:
+        return (1, 1, 1)
+    matrix, transfer, primaries = colour_codes(facts)
+    return (2 if matrix == 0 else matrix, transfer, primaries)
+
+
 def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> MovieFacts:
     """The facts of a movie, from its header and its first decoded frame."""
     stream = stream_of(container)
@@ -89,6 +104,7 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         mastering=light.options() if (light := mastering_light(first)) is not None else "",
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
+        field_order=field_order_of(first),
     )
 
 

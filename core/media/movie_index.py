@@ -114,6 +114,14 @@ def frame_times(path: str, *, needed: bool) -> FrameTimes | None:
     return FrameTimes(ordered, time_base, keyframe if keyframe is not None else 0, missing, _gaps(ordered, time_base))
 
 
+def variable_times(path: str, rate: Fraction | None) -> FrameTimes | None:
+    """The frame times of a movie whose rate varies, None for a constant rate."""
+    times = frame_times(path, needed=False)
+    if times is None or rate is None or times.constant_rate([rate]) is not None:
+        return None
+    return times
+
+
 def _states_duration(container: av.container.InputContainer) -> bool:
     return any(container.format.name.startswith(name) for name in _STATED_DURATION)
 

@@ -1,10 +1,9 @@
 """Decoded movie pictures as RGB arrays and back, with the levels that the tags promise.
 
-FFmpeg's scaler makes two choices here that would show. Without accurate rounding it darkens by
-up to one code of 255, so that is always asked for. And RGB of 16 bits comes out on a scale
-whose white is not 65535: full-range sources of N bits are shifted left, limited-range sources end at 65283, and on the
-way back to full range white is expected at 65280, whatever the depth (measured on FFmpeg 8; `test_movie_pixels` holds
-it down). Tables put that right.
+Of YUV, FFmpeg's scaler interpolates chroma, and the matrix is applied here, because the scaler clips what lies outside
+[0, 1]. On the way back it does both: without accurate rounding it darkens by up to one code of 255, so that is always
+asked for, and RGB of 16 bits has its white at 65283 for limited-range targets and at 65280 for those of full range,
+whatever the depth (measured on FFmpeg 8; `test_movie_pixels` holds it down).
 """
 
 from __future__ import annotations
@@ -14,16 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from impasto.core.errors import UnsupportedMedia
-from impasto.core.frame import Pixels
+from impasto.core.excess import excess_beyond, joined
+from impasto.core.frame import Excess, Pixels
+from impasto.core.media.movie_levels import Coding, put_excess
+from impasto.core.media.movie_planes import fill_plane, is_planar, native_codes
 
 _ACCURATE = int(
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+_ROWS = 64
+"""Rows that are converted at once, so that the numbers between stay in the processor's cache."""
 LIMITED, FULL = 1, 2
 """AVColorRange."""
 _LIMITED_WHITE, _FULL_WHITE = 65283, 65280
@@ -86,33 +91,72 @@ class PixelDecoder:
     def __post_init__(self) -> None:
         self._scaler = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame) -> Pixels:
+    def __call__(self, frame: av.VideoFrame) -> tuple[Pixels, Excess | None]:
         """(H, W, 3 or 4), uint8 for sources of 8 bits, else uint16 with white at 65535; matrix and range undone.
 
-        Codes above white and below black of a limited-range source are clipped.
+        Colours outside the range of these samples are clipped, and come beside them as excess.
         """
         layout = Layout.of(frame.format.name)
+        if layout.rgb:
+            return self._rgb(frame, layout), None
+        planes, shift = self._planes(frame, layout)
+        dtype, depth, greatest = (np.uint16, cv2.CV_16U, 65535) if layout.bits > 8 else (np.uint8, cv2.CV_8U, 255)
+        matrix = Coding(layout.bits, self.full_range, self.matrix).to_rgb(greatest)
+        matrix[:, :3] /= 1 << shift
+        height, width = planes[0].shape
+        pixels: Pixels = np.empty((height, width, 3), dtype)
+        found: list[Excess] = []
+        for top in range(0, height, _ROWS):
+            codes = np.asarray(cv2.merge([plane[top : top + _ROWS] for plane in planes]), np.float32)
+            exact = np.asarray(cv2.transform(codes, matrix), np.float32)
+            rows = pixels[top : top + _ROWS]
+            cv2.add(exact, np.zeros(4), dst=rows, dtype=depth)
+            excess = excess_beyond(rows, exact, 0.5 * greatest / (1 << layout.bits))
+            if excess is not None:
+                found.append(Excess(excess.places + top * width, excess.amount))
+        if layout.alpha:
+            pixels = np.concatenate([pixels, self._alpha(frame, layout, np.dtype(dtype))[..., None]], axis=2)
+        return pixels, joined(found)
+
+    def _planes(self, frame: av.VideoFrame, layout: Layout) -> tuple[list[Pixels], int]:
+        """Y, Cb and Cr of every pixel as codes (H, W), and by how many bits they are shifted to the left."""
+        if is_planar(layout.name) and not layout.subsampled_x and not layout.subsampled_y:
+            luma = native_codes(frame, 0)
+            if len(frame.planes) >= 3:
+                return [luma, native_codes(frame, 1), native_codes(frame, 2)], 0
+            return [luma, *[np.full_like(luma, 1 << (layout.bits - 1))] * 2], 0
+        wide = self._reformatted(frame, "yuv444p16le", FULL if self.full_range else LIMITED)
+        return [native_codes(wide, index) for index in range(3)], 16 - layout.bits
+
+    def _alpha(self, frame: av.VideoFrame, layout: Layout, dtype: np.dtype[Any]) -> Pixels:
+        if is_planar(layout.name):
+            return _spread(native_codes(frame, len(frame.planes) - 1), layout.bits, dtype)
+        wide = self._reformatted(frame, "yuva444p16le", FULL if self.full_range else LIMITED)
+        return _spread(native_codes(wide, 3) >> (16 - layout.bits), layout.bits, dtype)
+
+    def _rgb(self, frame: av.VideoFrame, layout: Layout) -> Pixels:
         deep = layout.bits > 8
-        target = ("rgba64le" if layout.alpha else "rgb48le") if deep else ("rgba" if layout.alpha else "rgb24")
-        if deep and layout.rgb and layout.name.startswith("gb"):
+        if deep and layout.name.startswith("gb"):
             return _planar_rgb(frame, layout)
-        converted = self._scaler.reformat(
-            frame,
-            format=target,
-            src_colorspace=self.matrix,
-            src_color_range=FULL if self.full_range or layout.rgb else LIMITED,
-            dst_color_range=FULL,
-            interpolation=_ACCURATE,
-            threads=_threads_for(frame),
-        )
+        target = ("rgba64le" if layout.alpha else "rgb48le") if deep else ("rgba" if layout.alpha else "rgb24")
+        converted = self._reformatted(frame, target, FULL)
         pixels = np.ascontiguousarray(converted.to_ndarray())
         if layout.alpha and len(frame.planes) == 4:
             # The scaler is off by one code in half of the 8-bit alphas.
-            pixels[..., 3] = _spread(_plane(frame, 3), layout.bits, pixels.dtype)
-        if not deep or layout.rgb:
-            return pixels
-        pixels[..., :3] = _from_scaler(_white_of(layout.bits, self.full_range))[pixels[..., :3]]
+            pixels[..., 3] = _spread(native_codes(frame, 3), layout.bits, pixels.dtype)
         return pixels
+
+    def _reformatted(self, frame: av.VideoFrame, target: str, colour_range: int) -> av.VideoFrame:
+        return self._scaler.reformat(
+            frame,
+            format=target,
+            src_colorspace=self.matrix,
+            dst_colorspace=self.matrix,
+            src_color_range=colour_range,
+            dst_color_range=colour_range,
+            interpolation=_ACCURATE,
+            threads=_threads_for(frame),
+        )
 
 
 @dataclass
@@ -126,16 +170,22 @@ class PixelEncoder:
     def __post_init__(self) -> None:
         self._layout = Layout.of(self.pixel_format)
         self._scaler = VideoReformatter()
+        self.clips = False
+        """Whether levels that are seen were outside of what the pixel format holds, so far."""
 
-    def __call__(self, pixels: Pixels) -> av.VideoFrame:
-        """A frame of (H, W, 1, 3 or 4) uint8 or uint16; a missing alpha is opaque, one too many is dropped."""
+    def __call__(self, pixels: Pixels, excess: Excess | None = None) -> av.VideoFrame:
+        """A frame of (H, W, 1, 3 or 4) uint8 or uint16; a missing alpha is opaque, one too many is dropped.
+
+        Levels above white and below black (`excess`) go as far beyond as there are codes; RGB has none.
+        """
         layout = self._layout
-        pixels = _with_channels(pixels, layout.alpha)
+        pixels = np.ascontiguousarray(_with_channels(pixels, layout.alpha))
         if layout.bits <= 8 and pixels.dtype == np.uint16:
             pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
         elif layout.bits > 8 and pixels.dtype == np.uint8:
             pixels = pixels.astype(np.uint16) * np.uint16(257)
         if layout.bits > 8 and layout.rgb and layout.name.startswith("gb"):
+            self._note_lost(excess, pixels)
             return _from_planar_rgb(pixels, layout)
         deep = pixels.dtype == np.uint16
         if deep and not layout.rgb:
@@ -145,9 +195,11 @@ class PixelEncoder:
             scaled = pixels
         source = ("rgba64le" if layout.alpha else "rgb48le") if deep else ("rgba" if layout.alpha else "rgb24")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(scaled), format=source)
+        # The scaler takes grey as full range, whatever it is told.
+        grey = len(av.VideoFormat(layout.name).components) == 1
         converted = self._scaler.reformat(
             frame,
-            format=layout.name,
+            format=f"yuv444p{f'{layout.bits}le' if layout.bits > 8 else ''}" if grey else layout.name,
             dst_colorspace=self.matrix,
             src_color_range=FULL,
             dst_color_range=FULL if self.full_range or layout.rgb else LIMITED,
@@ -155,41 +207,24 @@ class PixelEncoder:
             threads=_threads_for(frame),
         )
         if layout.alpha and len(converted.planes) == 4:
-            _fill(converted, 3, _gather(pixels[..., 3], layout.bits))
+            fill_plane(converted, 3, _gather(pixels[..., 3], layout.bits))
+        if grey:
+            luma = native_codes(converted, 0)
+            converted = av.VideoFrame(luma.shape[1], luma.shape[0], layout.name)
+            fill_plane(converted, 0, luma)
+        lost = excess
+        if excess is not None and not layout.rgb and is_planar(layout.name):
+            lost = put_excess(converted, pixels, excess, Coding(layout.bits, self.full_range, self.matrix))
+        self._note_lost(lost, pixels)
         return converted
 
-
-def outside_legal(frame: av.VideoFrame) -> float:
-    """The share of luma samples of a limited-range frame that lie above white or below black; one in sixteen is seen.
-
-    A code or two beyond is left to the codec's own ringing (ITU-R BT.709-6, item 5: 16 to 235 of 255).
-    """
-    layout = Layout.of(frame.format.name)
-    if layout.rgb:
-        return 0.0
-    plane, scale = frame.planes[0], 1 << (layout.bits - 8)
-    kind = np.dtype(_sample_type(frame))
-    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
-    luma = rows[::4, : plane.width : 4]
-    if len(frame.planes) < 3:  # packed or half-planar pictures mix luma with chroma, or shift it
-        return 0.0
-    return float(((luma > 237 * scale) | (luma < 14 * scale)).mean())
+    def _note_lost(self, lost: Excess | None, pixels: Pixels) -> None:
+        self.clips = self.clips or (lost is not None and lost.is_seen(pixels.shape[0] * pixels.shape[1]))
 
 
 def _threads_for(frame: av.VideoFrame) -> int | None:
     """One thread for small frames, where waking others takes longer than the work; else as many as there are."""
     return 1 if frame.width * frame.height < 1 << 20 else None
-
-
-def _white_of(bits: int, full_range: bool) -> int:
-    """Where the scaler puts white in the 16-bit RGB that it makes of YUV."""
-    return ((1 << bits) - 1) << (16 - bits) if full_range else _LIMITED_WHITE
-
-
-@functools.cache
-def _from_scaler(white: int) -> npt.NDArray[np.uint16]:
-    codes = np.arange(65536, dtype=np.float64)
-    return np.minimum(np.rint(codes * (65535 / white)), 65535).astype(np.uint16)
 
 
 @functools.cache
@@ -200,7 +235,7 @@ def _to_scaler(full_range: bool) -> npt.NDArray[np.uint16]:
 
 def _planar_rgb(frame: av.VideoFrame, layout: Layout) -> Pixels:
     """Planar RGB of 9 to 16 bits without the scaler: its codes spread over 16 bits."""
-    planes = [_plane(frame, index) for index in ((2, 0, 1, 3) if layout.alpha else (2, 0, 1))]
+    planes = [native_codes(frame, index) for index in ((2, 0, 1, 3) if layout.alpha else (2, 0, 1))]
     return _spread(np.stack(planes, axis=-1), layout.bits, np.dtype(np.uint16))
 
 
@@ -218,33 +253,11 @@ def _gather(samples: Pixels, bits: int) -> Pixels:
     return samples if top == full else (samples.astype(np.uint32) * top + full // 2) // full
 
 
-def _sample_type(frame: av.VideoFrame) -> str:
-    if frame.format.components[0].bits <= 8:
-        return "u1"
-    return ">u2" if frame.format.name.endswith("be") else "<u2"
-
-
-def _plane(frame: av.VideoFrame, index: int) -> Pixels:
-    plane = frame.planes[index]
-    kind = np.dtype(_sample_type(frame))
-    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
-    samples: Pixels = rows[:, : plane.width].astype(kind.newbyteorder("="))
-    return samples
-
-
-def _fill(frame: av.VideoFrame, index: int, codes: Pixels) -> None:
-    plane = frame.planes[index]
-    kind = np.dtype(_sample_type(frame))
-    rows = np.zeros((plane.height, plane.line_size // kind.itemsize), kind)
-    rows[:, : codes.shape[1]] = codes
-    plane.update(rows.tobytes())
-
-
 def _from_planar_rgb(pixels: Pixels, layout: Layout) -> av.VideoFrame:
     codes = _gather(pixels, layout.bits)
     frame = av.VideoFrame(codes.shape[1], codes.shape[0], layout.name)
     for position, channel in enumerate((1, 2, 0, 3)[: codes.shape[2]]):
-        _fill(frame, position, codes[..., channel])
+        fill_plane(frame, position, codes[..., channel])
     return frame
 
 

@@ -14,25 +14,26 @@ import numpy as np
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
+from impasto.core.media.field_pixels import FieldDecoder
+from impasto.core.media.fields import deinterlaced, field_order_of, note_on_fields
 from impasto.core.media.held_folder import open_file, real_path
 from impasto.core.media.movie_container import open_container, stream_of
 from impasto.core.media.movie_facts import colour_codes, colour_space_of, facts_of
 from impasto.core.media.movie_index import FrameTimes, frame_times
-from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for, outside_legal
+from impasto.core.media.movie_pixels import Layout, PixelDecoder, matrix_for
 from impasto.core.media.orientation import NAME as ORIENTATION
 from impasto.core.media.orientation import orientation_for
 from impasto.core.media.shot import FrameRange, MovieFacts, ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
-_SEEN = 0.002
-"""The share of a picture's samples outside the legal range from which on it is said that they are clipped."""
-
 
 class MovieReader:
     """A movie file. Frames count from 1; pixels stand as they are coded, before any rotation."""
 
-    def __init__(self, path: str, frames: FrameRange | None = None) -> None:
+    def __init__(self, path: str, frames: FrameRange | None = None, *, deinterlace: bool = True) -> None:
         """Open the movie, decode one frame and find out when every frame is shown.
+
+        Interlaced pictures are deinterlaced, unless their fields are asked for as they stand (`deinterlace` False).
 
         Raises UnreadableMedia, UnsupportedMedia, and UsageError for a range outside the movie. A movie that does not
         hold all that it promises is refused, unless a range is asked for that lies within what is there.
@@ -42,9 +43,10 @@ class MovieReader:
         self._container = open_container(path)
         try:
             first = first_frame(self._container, path)
-            self._interlaced = bool(first.interlaced_frame)
             self._times = _shown_times(path, first, needed=frames is not None)
-            self._facts = facts_of(self._container, first)
+            facts = facts_of(self._container, first)
+            self._fields, self._deinterlace = facts.field_order, deinterlace
+            self._facts = replace(facts, field_order="") if deinterlace else facts
             stream = stream_of(self._container)
             self._rate = _rate_of(stream, self._times)
             self._converter = FrameConverter(path, self._facts, first, StreamFacts.of(stream, self._rate))
@@ -90,27 +92,18 @@ class MovieReader:
         first = self._range.first if self._range is not None else 1
         last = self._range.last if self._range is not None else None
         number = first - 1
-        clips = False
-        about = self._times.notes if self._times is not None else ()
-        if self._interlaced:
-            about = (
-                *about,
-                "the movie is interlaced, and both fields of a frame are painted as one picture: deinterlace it",
-            )
-        notes = tuple(f"{note} ('{self._path}')" for note in about)
+        noted = False
+        notes = tuple(f"{note} ('{self._path}')" for note in self._times.notes) if self._times is not None else ()
         try:
-            for number, decoded in self._numbered(first):
-                if decoded.is_corrupt:
-                    raise self._damaged(number - 1, "one that decodes with errors")
+            for number, decoded in self._pictures(first):
                 frame = self._converter(decoded, number)
-                said = notes if number == first else ()
-                if not clips and not self._facts.full_range and outside_legal(decoded) > _SEEN:
-                    clips = True
-                    said = (
-                        *said,
-                        f"levels above white or below black of '{self._path}' are clipped (frame {number} on)",
+                if self._fields and not noted:
+                    noted, notes = (
+                        True,
+                        (*notes, note_on_fields(self._path, self._fields, deinterlaces=self._deinterlace)),
                     )
-                yield replace(frame, notes=said) if said else frame
+                yield replace(frame, notes=notes) if notes else frame
+                notes = ()
                 if number == last:
                     return
         except av.FFmpegError as error:
@@ -123,6 +116,32 @@ class MovieReader:
             f"expected sound frames in '{self._path}', got {got} after frame {last};"
             " ask for the frames before it with --frames, or copy the movie again"
         )
+
+    def _pictures(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Sound pictures from a number on, deinterlaced where that is asked for.
+
+        That needs the picture before, so that a range begins one earlier where its first has fields.
+        """
+        pictures = self._sound(first)
+        if not self._deinterlace:
+            return pictures
+        begun = list(itertools.islice(pictures, 1))
+        if first > 1 and begun and begun[0][1].interlaced_frame:
+            try:
+                pictures = self._sound(first - 1)
+                begun = list(itertools.islice(pictures, 1))
+            except (av.FFmpegError, UnreadableMedia):  # what is before is damaged: as if the movie began here
+                pictures, begun = self._sound(first), []
+        woven = deinterlaced(itertools.chain(begun, pictures))
+        return ((number, picture) for number, picture in woven if number >= first)
+
+    def _sound(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decoded frames from a number on; UnreadableMedia at one that decodes with errors."""
+        for number, decoded in self._numbered(first):
+            if decoded.is_corrupt:
+                raise self._damaged(number - 1, "one that decodes with errors")
+            self._fields = self._fields or field_order_of(decoded)
+            yield number, decoded
 
     def _numbered(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decoded frames from a number on, each with its own.
@@ -218,7 +237,9 @@ class FrameConverter:
         self._formats = (
             "uint8" if layout.bits <= 8 else f"uint{layout.bits}" if layout.bits in (10, 12, 14) else "uint16"
         )
-        self._decode = PixelDecoder(facts.full_range, matrix_for(colour_codes(facts)[0], first.height))
+        decode = PixelDecoder(facts.full_range, matrix_for(colour_codes(facts)[0], first.height))
+        # Fields that are left as they are do not mix: facts of deinterlaced pictures state none.
+        self._decode = FieldDecoder(decode) if facts.field_order and layout.subsampled_y else decode
         # ProRes 4444 is made premultiplied by custom; players lay WebM over a page as straight.
         self._alpha = AlphaKind.UNASSOCIATED if facts.codec in _ALPHA_DECODERS else AlphaKind.ASSOCIATED
         self._size = (first.width, first.height)
@@ -237,7 +258,7 @@ class FrameConverter:
                 f"expected frames of {self._size[0]}x{self._size[1]}, got {decoded.width}x{decoded.height} at frame"
                 f" {number} of '{self._source}'; cut the movie where its size changes"
             )
-        pixels = self._decode(decoded)
+        pixels, excess = self._decode(decoded)
         height, width, count = pixels.shape
         window = Window(0, 0, width, height)
         part = Part(
@@ -258,6 +279,7 @@ class FrameConverter:
             number=number,
             timecode=advance_timecode(code, number - 1, self._rate) if code and self._rate else None,
             source=self._source,
+            excess=excess,
         )
 
 

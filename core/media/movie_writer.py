@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from impasto.core.errors import OutputError, OutputExists, UsageError
-from impasto.core.frame import Frame, Pixels
+from impasto.core.frame import Excess, Frame, Pixels
 from impasto.core.media.commit import (
     make_folder,
     output_error,
@@ -23,36 +23,34 @@ from impasto.core.media.commit import (
     remove_abandoned,
     temporary_beside,
 )
-from impasto.core.media.flatten import flatten, flattened_away, quantise
+from impasto.core.media.field_pixels import FieldEncoder
+from impasto.core.media.fields import FieldMarker, FieldOrder, said_of
+from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped
 from impasto.core.media.held_folder import name_to_open
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
-from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of
+from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
 from impasto.core.media.movie_container import open_container, stream_of
-from impasto.core.media.movie_extras import Extras, attach, chapters_between
-from impasto.core.media.movie_facts import SPACE_CODES, colour_codes, colour_space_of
-from impasto.core.media.movie_index import FrameTimes, frame_times
+from impasto.core.media.movie_extras import LIGHT_OF_THE_MASTER, TAGS_OF_THE_FILE, Extras, attach, chapters_between
+from impasto.core.media.movie_facts import colour_tags
+from impasto.core.media.movie_index import frame_times, variable_times
 from impasto.core.media.movie_pixels import FULL, LIMITED, Layout, PixelEncoder, matrix_for
 from impasto.core.media.orientation import is_across, orientation_of, upright
-from impasto.core.media.shot import MovieFacts, ShotInfo
+from impasto.core.media.shot import ShotInfo
 from impasto.core.media.timecode import advance_timecode
 
 _DEFAULT_RATE = Fraction(24)
 _PQ = 16
 """The transfer of SMPTE ST 2084 in ITU-T H.273."""
-_TAGS_OF_THE_FILE = frozenset(
-    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "creation_time"}
-)
-"""Tags that describe the source file itself, or that are set from elsewhere."""
 
 
 class MovieWriter:
     """A movie that appears under its name when its last frame is in, and as NAME.partial.EXT after a failure.
 
     Where that name is taken the next of NAME.partial-2.EXT, … is chosen: no file is lost to a failure.
-    Frames are flattened over the display window; float frames are clipped to [0, 1] and rounded to
-    the depth of the codec, so they must be display-encoded by then. Rate, times of a variable
-    rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
+    Frames are flattened over the display window; float frames are rounded to the depth of the codec, so they must be
+    display-encoded by then. What lies outside [0, 1] goes as far as the codec has codes beyond black and white. Rate,
+    times of a variable rate, timecode, rotation, tags, colour tags, range and audio come from the source of the shot
     where that is a movie; otherwise the rate is the shot's or 24, limited range. Colour tags are those of
     the frames' colour space where it is not the source's, and BT.709 for pictures that state none.
     Pixels are turned where the container cannot say how they are looked at (.avi), where the movie is mirrored, and
@@ -90,7 +88,7 @@ class MovieWriter:
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the source the movie does not hold, and the rate where none was stated."""
-        return self._notes
+        return self._notes if self._open is None else self._open.notes
 
     def has(self, number: int) -> bool:
         """Never: a movie is written in one go."""
@@ -102,7 +100,6 @@ class MovieWriter:
             if self._open is None:
                 name = self._files.enter_context(name_to_open(self._temporary, write=True))
                 self._open = _OpenMovie(name, self._path, self._shot, frame, self._speed)
-                self._notes = self._open.notes
             self._open.write(frame)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -120,10 +117,11 @@ class MovieWriter:
             if self._open is None:
                 return
             if error is None:
-                _check_written(self._temporary, self._path, written)
+                self._open.miss(*_read_back(self._temporary, self._path, written))
                 publish(self._temporary, self._path, replace=self._replace)
             elif written:
                 self._partial = _publish_partial(self._temporary, self._path)
+            self._notes = self._open.notes
         except (av.FFmpegError, OSError) as failure:
             if error is None:
                 raise self._failure(failure) from failure
@@ -152,17 +150,25 @@ class _OpenMovie:
         self._kind = container_of(final)
         # Otherwise the container says how they are looked at.
         self._turned = self._facts is None or not self._kind.rotates or self._facts.mirrored
-        pixels = self._pixels(first, None)
+        pixels, _ = self._pixels(first, None)
         height, width, channels = pixels.shape
         self._size = (width, height)
         deep = pixels.dtype != np.uint8 and first.part.formats[first.layer.colour[0]] != "uint8"
         self._encoding = choose_encoding(
             final, shot, width=width, height=height, deep=deep, alpha=channels in (2, 4), speed=speed
         )
+        order: FieldOrder = "" if self._facts is None else self._facts.field_order
+        unchanged = (width, height) == (shot.width, shot.height)
+        unchanged = unchanged and not (self._turned and orientation_of(first.part) != 1)
+        stated = bool(order) and unchanged and self._encoding.holds_fields and height % 4 == 0
+        self._fields = FieldMarker(order if stated else "")
+        if stated:
+            self._encoding = with_fields(self._encoding)
         self._source = open_container(shot.path) if shot.kind == "movie" and os.path.isfile(shot.path) else None
-        self._times = _variable_times(shot) if self._source is not None else None
+        self._times = variable_times(shot.path, shot.rate) if self._source is not None else None
         self._rate = shot.rate or _DEFAULT_RATE
-        self._left_out = flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
+        self._left_out = [said_of(order)] if order and not stated else []
+        self._left_out += flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
         self._first = first.number
         self._written = 0
         self._delay = 0
@@ -182,11 +188,16 @@ class _OpenMovie:
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the source is not in the movie, and the rate where none was stated."""
-        notes = left_out(self._shot.path, self._left_out)
+        notes = left_out(self._shot.path, [*self._left_out, *([LEVELS] if self._encode.clips else [])])
         if self._shot.rate is not None:
             return notes
         said = f"'{self._shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second"
         return (said, *notes)
+
+    def miss(self, held: frozenset[str], aspect: float) -> None:
+        """Name what was given to the container and is not held by it: tags, the pixel aspect."""
+        self._left_out += [key if key == "timecode" else f"tag {key}" for key in self._tags_given if key not in held]
+        self._left_out += ["pixel aspect"] if abs(aspect / self._aspect - 1) > 0.01 else []
 
     def _open_encoder(self, final: str) -> None:
         """Open it at once, so that a size that it refuses is known before anything is written."""
@@ -202,13 +213,13 @@ class _OpenMovie:
     def write(self, frame: Frame) -> None:
         if frame.number <= self._last:
             raise UsageError(f"expected frames in ascending order, got {frame.number} after {self._last}")
-        pixels = self._pixels(frame, self._encoding)
+        pixels, excess = self._pixels(frame, self._encoding)
         if (pixels.shape[1], pixels.shape[0]) != self._size:
             raise UsageError(
                 f"expected frames of {self._size[0]}x{self._size[1]}, got {pixels.shape[1]}x{pixels.shape[0]};"
                 " a movie has one size"
             )
-        picture = self._encode(pixels)
+        picture = self._fields(self._encode(pixels, excess))
         picture.time_base = self._time_base
         picture.pts = self._time_of(frame.number) + self._delay
         picture.colorspace, picture.color_trc, picture.color_primaries = self._tags
@@ -233,23 +244,28 @@ class _OpenMovie:
                 self._source.close()
         return self._written
 
-    def _pixels(self, frame: Frame, encoding: Encoding | None) -> Pixels:
-        """The flat picture as uint8 or uint16, turned where the container cannot say so."""
+    def _pixels(self, frame: Frame, encoding: Encoding | None) -> tuple[Pixels, Excess | None]:
+        """The flat picture as uint8 or uint16, turned where the container cannot say so, and what is clipped off it."""
+        turned = self._turned and orientation_of(frame.part) != 1
+        if turned or frame.alpha is not None or frame.part.data_window != frame.part.display_window:
+            frame = unclipped(frame)
         flat = flatten(frame, self._kind.alpha)
-        if flat.dtype.kind == "f":
-            own = frame.part.formats[frame.layer.colour[0]]
-            flat = quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16")
-        return upright(flat, orientation_of(frame.part)) if self._turned else flat
+        if turned:
+            flat = upright(flat, orientation_of(frame.part))
+        if flat.dtype.kind != "f":
+            return flat, frame.excess
+        own = frame.part.formats[frame.layer.colour[0]]
+        return quantise(flat, "uint8" if own == "uint8" and encoding is None else "uint16"), clipped_away(flat)
 
     def _add_video(self, first: Frame) -> av.VideoStream:
         encoding, facts = self._encoding, self._facts
-        matrix, transfer, primaries = _colour_tags(facts, first.colour_space)
+        matrix, transfer, primaries = colour_tags(facts, first.colour_space)
         options = dict(encoding.options)
         if facts is not None and facts.mastering and transfer == _PQ:
             if "x265-params" in options:
                 options["x265-params"] += f":{facts.mastering}"
             else:
-                self._left_out.append("the light levels of the HDR10 master")
+                self._left_out.append(LIGHT_OF_THE_MASTER)
         stream = self._output.add_stream(encoding.encoder, rate=self._rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
@@ -266,14 +282,15 @@ class _OpenMovie:
         )
         if encoding.codec_tag is not None:
             stream.codec_context.codec_tag = encoding.codec_tag
-        aspect = first.part.pixel_aspect
-        if aspect != 1.0:
-            across = self._turned and is_across(first.part)
-            stream.sample_aspect_ratio = Fraction(1 / aspect if across else aspect).limit_denominator(10000)
+        across = self._turned and is_across(first.part)
+        self._aspect = 1 / first.part.pixel_aspect if across else first.part.pixel_aspect
+        if self._aspect != 1.0:
+            stream.sample_aspect_ratio = Fraction(self._aspect).limit_denominator(10000)
         # The matrix goes by the height of the source, as the reader chose it, also where the pixels were turned.
-        self._encode = PixelEncoder(
+        encode = PixelEncoder(
             encoding.pixel_format, self._full_range, matrix_for(self._tags[0], self._shot.height or self._size[1])
         )
+        self._encode = FieldEncoder(encode) if self._fields.order else encode
         if facts is not None and facts.rotation and not self._turned:
             stream.set_display_rotation(facts.rotation if facts.rotation <= 180 else facts.rotation - 360)
         self._note(stream, first)
@@ -283,7 +300,7 @@ class _OpenMovie:
         """Tags of the source, timecode of the first frame, provenance."""
         if self._source is not None:
             for key, value in self._source.metadata.items():
-                if key.lower() not in _TAGS_OF_THE_FILE:
+                if key.lower() not in TAGS_OF_THE_FILE:
                     self._output.metadata[key] = value
             for key, value in stream_of(self._source).metadata.items():
                 if key.lower() in ("language", "title", "handler_name"):
@@ -293,6 +310,8 @@ class _OpenMovie:
             code = advance_timecode(self._facts.timecode, first.number - 1, self._rate)
         if code:
             stream.metadata["timecode"] = code
+        given = [*self._output.metadata, *(["timecode"] if code else [])]
+        self._tags_given = [key.lower() for key in given]
         if first.provenance:
             record = "impasto " + json.dumps(dict(first.provenance), ensure_ascii=False, sort_keys=True)
             comment = next((key for key in self._output.metadata if key.lower() == "comment"), "comment")
@@ -348,14 +367,6 @@ class _OpenMovie:
         return int(times[index] - times[origin - 1]) + number - (index + 1)
 
 
-def _variable_times(shot: ShotInfo) -> FrameTimes | None:
-    """The frame times of a movie whose rate varies, None for a constant rate."""
-    times = frame_times(shot.path, needed=False)
-    if times is None or shot.rate is None or times.constant_rate([shot.rate]) is not None:
-        return None
-    return times
-
-
 def _publish_partial(temporary: str, path: str) -> str:
     """Publish what there is of a movie under a free name beside its own, and return that name."""
     stem, extension = os.path.splitext(path)
@@ -369,26 +380,14 @@ def _publish_partial(temporary: str, path: str) -> str:
     raise AssertionError("counting never ends")
 
 
-def _colour_tags(facts: MovieFacts | None, space: str | None) -> tuple[int, int, int]:
-    """Matrix, transfer, primaries: the source's where the frames are still in its space, else those of `space`.
-
-    A space without codes is unspecified; pictures that state no space are BT.709. RGB sources lose 'rgb'.
-    """
-    stated = None if space is None else space.lower()
-    if stated is not None and (facts is None or stated != colour_space_of(facts)):
-        return SPACE_CODES.get(stated, (2, 2, 2))
-    if facts is None:
-        return (1, 1, 1)
-    matrix, transfer, primaries = colour_codes(facts)
-    return (2 if matrix == 0 else matrix, transfer, primaries)
-
-
-def _check_written(temporary: str, final: str, written: int) -> None:
-    """Count the packets of the finished movie: a full disk does not make every muxer fail."""
+def _read_back(temporary: str, final: str, written: int) -> tuple[frozenset[str], float]:
+    """Tags and pixel aspect of the finished movie, its packets counted: a full disk does not make every muxer fail."""
     found = 0
     try:
         with name_to_open(temporary) as name, av.open(name, "r") as container:
             stream = container.streams.video[0]
+            aspect = float(stream.sample_aspect_ratio or 1)
+            held = frozenset(key.lower() for each in (container, *container.streams) for key in each.metadata)
             found = sum(1 for packet in container.demux(stream) if packet.size)
     except (av.FFmpegError, IndexError) as error:
         refuse_if_full(temporary, final)
@@ -398,3 +397,4 @@ def _check_written(temporary: str, final: str, written: int) -> None:
     if found < written:
         refuse_if_full(temporary, final)
         raise OutputError(f"expected {written} frames in '{final}', found {found}; check the disk, write it again")
+    return held, aspect

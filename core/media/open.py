@@ -24,13 +24,19 @@ _CAMERA = re.compile(r"^camera:(?P<index>.*)$", re.IGNORECASE)
 
 
 def open_reader(
-    path: str, *, frames: FrameRange | None = None, layer: str | None = None, rate: Fraction | None = None
+    path: str,
+    *,
+    frames: FrameRange | None = None,
+    layer: str | None = None,
+    rate: Fraction | None = None,
+    deinterlace: bool = True,
 ) -> Reader:
     """Open a movie, a still, a numbered sequence, a folder with one sequence, `camera:0`, or a network stream.
 
     `frames` narrows the shot to frame numbers; it means nothing to a camera or a stream and is refused there.
     `layer` names the colour layer of a picture with several. `rate` is the frames per second of pictures, in the place
-    of what they state; whatever else has times of its own, and it is refused there.
+    of what they state; whatever else has times of its own, and it is refused there. Interlaced movies and streams are
+    deinterlaced, unless their fields are asked for as they stand (`deinterlace` False).
 
     Raises UnreadableMedia, UnsupportedMedia and InconsistentShot for the material, UsageError for
     a path or range that cannot work, UnknownName for a layer that is not there (on reading).
@@ -46,7 +52,7 @@ def open_reader(
         from impasto.core.media.camera import CameraReader, StreamReader
 
         if camera is None:
-            return StreamReader(path)
+            return StreamReader(path, deinterlace=deinterlace)
         if not camera["index"].isdecimal():
             raise UsageError(f"expected a camera as camera:0, got '{path}'; give its number")
         return CameraReader(int(camera["index"]))
@@ -56,7 +62,7 @@ def open_reader(
     if files is None and is_movie(path):
         from impasto.core.media.movie_reader import MovieReader
 
-        return MovieReader(path, frames)
+        return MovieReader(path, frames, deinterlace=deinterlace)
     from impasto.core.media.sequence import SequenceReader
 
     return SequenceReader(path if files is None else files, frames, layer, rate)

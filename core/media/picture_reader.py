@@ -13,13 +13,14 @@ import OpenImageIO as oiio
 
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window, find_layer
+from impasto.core.icc import PROFILE, icc_parses
 from impasto.core.media.formats import PictureFormat, sniff_format
 from impasto.core.media.frame_rate import NAME as RATE
 from impasto.core.media.frame_rate import NOTE, rate_attribute, stated_rate
 from impasto.core.media.held_folder import real_path
-from impasto.core.media.metadata_blocks import icc_parses, metadata_blocks
+from impasto.core.media.metadata_blocks import metadata_blocks
 from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
-from impasto.core.media.stated_space import PROFILE, stated_colour_space
+from impasto.core.media.stated_space import stated_colour_space
 from impasto.core.media.timecode import words_to_timecode
 
 PROVENANCE = "impasto:"

@@ -13,16 +13,16 @@ import OpenImageIO as oiio
 
 from impasto.core.errors import MediaError, OutputError, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels
+from impasto.core.icc import IN_PROFILE, PROFILE, profile_for, space_of_profile
 from impasto.core.media.commit import refuse_if_full, require_room
-from impasto.core.media.flatten import flatten, flattened_away, quantise, unit_float
+from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped, unit_float
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
 from impasto.core.media.held_folder import name_to_open
-from impasto.core.media.icc import profile_for, space_of_profile
 from impasto.core.media.oiio import open_input, reason, set_attribute, set_limits
 from impasto.core.media.orientation import is_across, orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
-from impasto.core.media.stated_space import LOG_TRANSFERS, PROFILE
+from impasto.core.media.stated_space import LOG_TRANSFERS
 from impasto.core.media.timecode import timecode_to_words
 
 _FORMAT_PREFIXES = ("openexr:", "tiff:", "dpx:", "png:", "jpeg:", "pnm:", "hdr:", "cineon:")
@@ -36,6 +36,8 @@ _DPX_ORIENTATIONS = {1: 1, 2: 2, 3: 4, 4: 3}
 """What OpenImageIO is told so that it writes the code of SMPTE ST 268 that it reads as the key: it writes one less.
 Transposed pictures it reads in another size than it writes them."""
 _STRUCTURE = ("tile_width", "tile_height")
+_TIMECODE, _TIMED = "smpte:TimeCode", ("openexr", "dpx")
+"""The attribute of a timecode, and the formats that have a place for it."""
 
 
 def write_picture(path: str, final: str, frame: Frame) -> list[str]:
@@ -46,7 +48,7 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
 
     EXR and TIFF keep every part, channel, type, window and attribute; the other formats take the
     colour layer and alpha over the display window (`flatten`). Integer samples go into an EXR as
-    half in [0, 1], as float where they have more than 10 bits. Float samples go into an integer
+    half in [0, 1], as float where they have more than 10 bits, and with their excess. Float samples go into an integer
     format clipped to [0, 1] and rounded (`quantise`). EXR takes associated alpha, PNG unassociated: a frame
     of the other kind is converted. A picture that another format states to lie on its side is turned where programs
     do not look for that (EXR, DPX, HDR, PNM). Of mip levels the base is written alone. Where the file came
@@ -58,6 +60,9 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
     if kind is None:
         raise UnsupportedMedia(f"expected a picture to write, got the name '{final}'; end it in .exr, .png or .tif")
     set_limits()
+    clips = stored_as(frame.part, kind)[frame.layer.colour[0]].startswith("uint")
+    excess = frame.excess or (clipped_away(frame.colour) if clips else None)
+    frame = frame if clips else unclipped(frame)
     transposed = any(is_across(part) for part in frame.parts)
     if not kind.orients and (picture_format(frame.source) is not kind or (kind.name == "dpx" and transposed)):
         frame = replace(frame, parts=tuple(upright_part(part) for part in frame.parts))
@@ -73,6 +78,12 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
         restore_exact_samples(path, final, parts)
     held = _check_written(path, final, parts)
     lost = [] if _keeps_layers(frame, kind) else flattened_away(frame, kind.alpha)
+    if clips and excess is not None and excess.is_seen(frame.height * frame.width):
+        lost.append(LEVELS)
+    if frame.timecode and kind.name not in _TIMED and not any(_TIMECODE in part.attributes for part in frame.parts):
+        lost.append("timecode")
+    if frame.part.pixel_aspect != 1.0 and "PixelAspectRatio" not in held:
+        lost.append("pixel aspect")
     names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
     return lost + [f"attribute {name}" for name in names if name not in held and _is_content(name)]
 
@@ -201,11 +212,11 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
         _state_transfer(spec, frame.colour_space)
     if part.pixel_aspect != 1.0:
         spec.attribute("PixelAspectRatio", part.pixel_aspect)
-    stated = any("smpte:TimeCode" in each.attributes for each in frame.parts)
-    if frame.timecode and not stated and kind.name in ("openexr", "dpx"):
+    stated = any(_TIMECODE in each.attributes for each in frame.parts)
+    if frame.timecode and not stated and kind.name in _TIMED:
         words = timecode_to_words(frame.timecode)
         if words is not None:
-            spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), words)
+            spec.attribute(_TIMECODE, oiio.TypeDesc("timecode"), words)
     # Also set for PNG when the frame is straight: otherwise OpenImageIO divides by alpha once more.
     if (frame.alpha_kind is AlphaKind.UNASSOCIATED and kind.alpha == "either") or kind.alpha == "unassociated":
         spec.attribute("oiio:UnassociatedAlpha", 1)
@@ -231,7 +242,7 @@ def _state_profile(spec: oiio.ImageSpec, part: Part, space: str | None) -> None:
     """Let the profile go along while the samples are in its space; else one that says theirs, or none."""
     held = part.attributes.get(PROFILE)
     profile = None if held is None else bytes(held.value)
-    if profile is None or space_of_profile(profile) != space:
+    if profile is None or (space_of_profile(profile) != space and space != IN_PROFILE):
         plain = space in (None, "srgb", "lin_rec709")
         profile = None if plain else profile_for(str(space))
     spec.erase_attribute(PROFILE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 from impasto.core.errors import InconsistentShot, MediaError, OutputExists, UnreadableMedia, UsageError
 from impasto.core.frame import Frame
 from impasto.core.media.commit import committed, make_folder, remove_abandoned
-from impasto.core.media.frame_rate import with_rate
+from impasto.core.media.frame_rate import rate_text, with_rate
 from impasto.core.media.left_out import left_out
 from impasto.core.media.numbering import NumberedPath, number_in, require_unbroken
 from impasto.core.media.picture_reader import read_header, read_parts, read_picture
@@ -54,6 +55,11 @@ class SequenceReader:
             height=header.window.height,
             rate=rate or header.rate,
         )
+        self._notes: tuple[str, ...] = ()
+        if rate is not None and header.rate not in (None, rate):
+            self._notes = (
+                f"'{files}' states {rate_text(header.rate)} frames per second: {rate_text(rate)} takes their place",
+            )
 
     @property
     def info(self) -> ShotInfo:
@@ -71,7 +77,11 @@ class SequenceReader:
                     f"expected frames of {self._info.width}x{self._info.height}, got {window.width}x{window.height}"
                     f" in '{path}'; render the shot at one size, or ask for a range with --frames"
                 )
-            yield frame if self._rate is None else with_rate(frame, self._rate)
+            if self._rate is not None:
+                frame = with_rate(frame, self._rate)
+            if number == self._numbers[0]:
+                frame = replace(frame, notes=(*frame.notes, *self._notes))
+            yield frame
 
     def close(self) -> None:
         """Nothing stays open between frames."""
@@ -192,7 +202,7 @@ def _lost_beside(shot: ShotInfo) -> tuple[str, ...]:
         return ()
     from impasto.core.media.movie_extras import lost_in_pictures
 
-    return lost_in_pictures(shot.path)
+    return lost_in_pictures(shot.path, shot.movie)
 
 
 def _numbers_of(files: Files, frames: FrameRange | None) -> list[int]:

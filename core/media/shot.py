@@ -42,6 +42,8 @@ class MovieFacts:
     """Whether players mirror the picture from left to right, after turning it."""
     mastering: str = ""
     """HDR10 static metadata, as the parameters of x265 that say it; empty where there is none."""
+    field_order: Literal["", "top", "bottom"] = ""
+    """The field that the frames, as they are handed out, show first; empty where they have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from impasto.core.frame import Attribute
-from impasto.core.media.icc import (
+from impasto.core.icc import (
     ADOBE_GAMMA,
+    IN_PROFILE,
+    PROFILE,
     REC709,
     Curve,
     DisplaySpace,
@@ -18,6 +20,7 @@ from impasto.core.media.icc import (
     space_of,
     space_of_profile,
 )  # fmt: skip
+from impasto.core.icc_stages import stages_of
 from impasto.core.media.metadata_blocks import MetadataBlocks
 
 _CICP_SPACES = {
@@ -27,7 +30,6 @@ _CICP_SPACES = {
 """Primaries and transfer (ITU-T H.273) -> colour space."""
 LOG_TRANSFERS = ("printing density", "logarithmic")
 """What DPX headers say of film log, in small letters."""
-PROFILE = "ICCProfile"
 _ADOBE = "g22_adobergb_scene"
 _UNCALIBRATED = (65535, 4294967295)
 
@@ -49,8 +51,8 @@ def stated_colour_space(
 ) -> StatedSpace:
     """What the metadata of a picture states.
 
-    Names: 'srgb', 'rec709', 'pq2020', 'hlg2020', 'lin_rec709', 'aces2065_1', 'cineon_log', those of `icc.SPACES`, or
-    the value of a 'colorInteropID' as it stands. Chromaticities of an EXR remain attributes.
+    Names: 'srgb', 'rec709', 'pq2020', 'hlg2020', 'lin_rec709', 'aces2065_1', 'cineon_log', those of `icc.SPACES`,
+    `icc.IN_PROFILE`, or the value of a 'colorInteropID' as it stands. Chromaticities of an EXR remain attributes.
     """
     aces = attributes.get("acesImageContainerFlag")
     if aces is not None and aces.value == 1:
@@ -71,21 +73,23 @@ def stated_colour_space(
     if profile is not None and format_name != "openexr":
         return _of_profile(path, bytes(profile.value))
     if blocks.chunks is not None:
-        return _of_chunks(path, blocks.chunks)
+        return _of_chunks(blocks.chunks)
     return StatedSpace(_exif_space(attributes))
 
 
 def _of_profile(path: str, profile: bytes) -> StatedSpace:
     name = space_of_profile(profile)
+    if name is None and stages_of(profile) is not None:
+        name = IN_PROFILE
     if name is not None:
         return StatedSpace(name)
     return StatedSpace(
-        note=f"the profile '{described(profile)}' of '{path}' goes along, and the colours are taken as sRGB meanwhile;"
-        " convert the picture to sRGB, Display P3 or Adobe RGB to have them read exactly"
+        note=f"the profile '{described(profile)}' of '{path}' is none of RGB or grey that is known here: it goes along,"
+        " and the colours are taken as sRGB; convert the picture to sRGB, Display P3 or Adobe RGB"
     )
 
 
-def _of_chunks(path: str, chunks: Mapping[bytes, bytes]) -> StatedSpace:
+def _of_chunks(chunks: Mapping[bytes, bytes]) -> StatedSpace:
     """What sRGB, or gAMA and cHRM say, in the order of precedence of the PNG specification, third edition."""
     if b"sRGB" in chunks:
         return StatedSpace("srgb")
@@ -104,8 +108,7 @@ def _of_chunks(path: str, chunks: Mapping[bytes, bytes]) -> StatedSpace:
     if min(primaries[1::2]) <= 0 or not 0.2 <= gamma / 100000 <= 1.0:
         return StatedSpace()
     made = make_profile(DisplaySpace(primaries, curve), "cHRM and gAMA of a PNG")
-    said = f"the colour of '{path}' (cHRM, gAMA) has no name here: it goes along as a profile and is taken as sRGB"
-    return StatedSpace(profile=made, note=said)
+    return StatedSpace(IN_PROFILE if stages_of(made) is not None else None, profile=made)
 
 
 def _exif_space(attributes: Mapping[str, Attribute]) -> str | None:

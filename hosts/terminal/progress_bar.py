@@ -132,6 +132,8 @@ def outcome(event: RunFinished | RunCancelled) -> str:
     parts = [f"{done_text(event)} in {clock_text(event.seconds)}"]
     if event.fps:
         parts.append(f"{event.fps:.2f} frames per second")
+    if event.precision:
+        parts.append(f"counted in {event.precision}")
     if event.skipped:
         parts.append(f"{event.skipped} finished before")
     if event.invalid_pixels:

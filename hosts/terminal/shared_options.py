@@ -36,6 +36,22 @@ KeysQuality: TypeAlias = Annotated[
         "invents paint from theirs where none shows what the frame does.",
     ),
 ]
+Rate: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        metavar="FPS",
+        help="Frames per second of pictures, in the place of what they state: 24 or 24000/1001.",
+    ),
+]
+Fields: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--fields",
+        metavar="auto|deinterlace|keep",
+        help="Of interlaced movies. auto: deinterlace, and keep them for the style identity alone.",
+    ),
+]
 
 
 def flattened(command: Callable[..., None]) -> Callable[..., None]:

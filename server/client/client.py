@@ -35,8 +35,9 @@ from impasto.server.client.paths import require_sendable_shot
 from impasto.server.client.requests import ClientOptions, ClientRequests
 from impasto.server.client.ring import RingClient
 from impasto.server.client.session import new_id
-from impasto.server.client.shots import follow_shot, require_minor
+from impasto.server.client.shots import follow_shot
 from impasto.server.client.transport import OpenTransport, SocketTransport
+from impasto.server.client.versions import require_minor
 from impasto.server.protocol.colour_configuration import with_configuration
 from impasto.server.protocol.field_types import Alpha, Dtype, Lane
 from impasto.server.protocol.messages import (

@@ -16,7 +16,9 @@ from impasto.server.client.paths import require_sendable
 from impasto.server.client.requests import ClientRequests
 from impasto.server.client.ring import RingPairs
 from impasto.server.client.session import ClientSession, new_id
+from impasto.server.client.versions import require_ocio
 from impasto.server.protocol.codec import Part
+from impasto.server.protocol.colour_configuration import named_for_frames
 from impasto.server.protocol.compression import pack_samples
 from impasto.server.protocol.field_types import KeysQuality, Lane, Precision
 from impasto.server.protocol.messages import MattePicture, Picture, RenderSettings, Slot, Submit
@@ -105,6 +107,8 @@ class FrameSlot:
             options.get("device", ""),
             options.get("keys_quality", "standard"),
         )
+        ocio, ocio_sha256 = named_for_frames() if self._picture.colour_space else ("", "")
+        require_ocio(ocio, self._session.welcome)
         id = new_id()
         future = FrameFuture(id, self._requests.cancel, self._requests.require_may_wait)
         size = slot_bytes_needed(self._picture, self._layout)
@@ -124,6 +128,8 @@ class FrameSlot:
                 lane=options.get("lane"),
                 viewer=options.get("viewer", ""),
                 deadline_s=options.get("deadline_s"),
+                ocio=ocio,
+                ocio_sha256=ocio_sha256,
             )
             self._requests.post(self._session, FrameRequest(message, parts, future, self._pair))
         except BaseException:

@@ -9,36 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from impasto.core.errors import IncompatibleServer, ServerBusy, ServerUnreachable
+from impasto.core.errors import ServerBusy, ServerUnreachable
 from impasto.server.client.futures import ShotFuture, ShotFutureEvent
-from impasto.server.protocol.colour_configuration import BUILT_IN
-from impasto.server.protocol.limits import ANIMATION_MINOR, OCIO_MINOR, RATE_MINOR, WITHIN_MINOR
-from impasto.server.protocol.messages import Failed, ShotDone, ShotJob, ShotProgress, ShotStarted, SubmitShot, Welcome
+from impasto.server.protocol.messages import Failed, ShotDone, ShotProgress, ShotStarted, SubmitShot, Welcome
 
 POLL_S: Final = 0.05
 """How often `cancelled` is called."""
 BACKOFF_S: Final = 0.25
 HANDOVER_S: Final = 75.0
 """How long a shot waits until its own last session has ended: a server of protocol 1.0 keeps that for its lease."""
-
-
-def require_minor(job: ShotJob, welcome: Welcome) -> None:
-    """Raise IncompatibleServer for a server that would skip what its version does not know of a job."""
-    asked = (
-        ("an OpenColorIO configuration of your own", job.ocio not in ("", BUILT_IN), OCIO_MINOR),
-        ("a frame rate", job.rate, RATE_MINOR),
-        ("folders that no link leads out of", job.within, WITHIN_MINOR),
-        ("parameters that change over a shot", job.animated, ANIMATION_MINOR),
-        ("guide layers", job.guides, ANIMATION_MINOR),
-        ("motion vectors", job.motion, ANIMATION_MINOR),
-    )
-    for what, given, minor in asked:
-        if given and welcome.minor < minor:
-            raise IncompatibleServer(
-                f"expected a server of protocol {welcome.major}.{minor} for {what}, "
-                f"{welcome.server} speaks {welcome.major}.{welcome.minor}; upgrade it, or on this machine run "
-                f"`impasto stop` and render again"
-            )
 
 
 class _Attempts:

@@ -22,6 +22,7 @@ from impasto.server.front.sessions import Session, Untaken
 from impasto.server.front.workers import Workers
 from impasto.server.protocol import compression, pixels, worker_messages
 from impasto.server.protocol.codec import Malformed, Part, fingerprint
+from impasto.server.protocol.colour_configuration import on_this_machine
 from impasto.server.protocol.field_types import Encoding
 from impasto.server.protocol.limits import Limits
 from impasto.server.protocol.messages import Cancelled, Done, Failed, Picture, Submit
@@ -77,6 +78,7 @@ class PendingFrame(PendingRequest):
                 field="encoding",
                 id=submit.id,
             )
+        submit = on_this_machine(submit, local=session.local)
         style = style_of(context.library, submit.look, local=session.local)
         picture = submit.picture
         request = cls(
@@ -244,4 +246,5 @@ def _fill(submit: Submit, parts: Sequence[Part], slot: memoryview) -> None:
 
 def _digest_of(submit: Submit, style: StyleFile) -> bytes:
     """Of everything that was asked for, from any client and wherever the samples are."""
-    return fingerprint(os.fsencode(style.path), style.sha256, submit.look, submit.picture, submit.matte, submit.frame)
+    asked = (submit.look, submit.picture, submit.matte, submit.frame, submit.ocio, submit.ocio_sha256)
+    return fingerprint(os.fsencode(style.path), style.sha256, *asked)

@@ -23,7 +23,7 @@ from impasto.server.front.sessions import Session
 from impasto.server.front.workers import Workers
 from impasto.server.protocol import worker_messages
 from impasto.server.protocol.animation import animation_from
-from impasto.server.protocol.colour_configuration import BUILT_IN, BY_NAME
+from impasto.server.protocol.colour_configuration import on_this_machine
 from impasto.server.protocol.limits import ARRAY_ITEMS, Limits
 from impasto.server.protocol.messages import (
     Cancelled,
@@ -248,10 +248,7 @@ class PendingShot(PendingRequest):
 
 def _with_paths(session: Session, job: ShotJob, roots: Mapping[str, Root]) -> ShotJob:
     """The job with paths of this machine. Raises NotPermitted for paths that the client may not name."""
-    if job.ocio and job.ocio != BUILT_IN and not job.ocio.startswith(BY_NAME) and not session.local:
-        if not job.ocio_sha256:
-            raise UsageError(f"expected an OpenColorIO configuration that can be read, got '{job.ocio}'; see $OCIO")
-        job = replace(job, ocio="")  # the file is the client's: the server's own must have the same content
+    job = on_this_machine(job, local=session.local)
     if session.local:
         for name, path in job.paths():
             if path and not Path(path).is_absolute() and not (name in ("input", "motion") and _LIVE.match(path)):

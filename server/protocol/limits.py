@@ -19,6 +19,8 @@ RATE_MINOR: Final = 2
 """From which on `SubmitShot` may bear a frame rate."""
 OCIO_MINOR: Final = 2
 """From which on it may bear the OpenColorIO configuration."""
+FIELDS_MINOR: Final = 2
+"""From which on it may say what becomes of the fields of movies."""
 WITHIN_MINOR: Final = 2
 """From which on it may say in which folders its paths stay."""
 

@@ -47,6 +47,7 @@ class ShotSettings:
             "after": None if after == After() else asdict(after),
             "layer": job.layer or None,
             "rate": job.rate or None,
+            "fields": None if job.fields == "auto" else job.fields,
             "input_space": job.input_space or None,
             "output_space": job.output_space or None,
             "ocio": ocio,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from impasto.core.card import UNCHANGED
 from impasto.core.errors import UsageError
 from impasto.core.frame import Frame
 from impasto.core.media import FrameRange
@@ -46,6 +47,11 @@ def encoder_speed_of(job: ShotJob, size: str) -> str:
     if job.encoder_speed != "auto":
         return job.encoder_speed
     return "superfast" if size == "draft" else "fast"
+
+
+def deinterlaces(job: ShotJob, style: str) -> bool:
+    """Whether interlaced pictures are deinterlaced before a style of this name paints them."""
+    return job.fields == "deinterlace" or (job.fields == "auto" and style != UNCHANGED)
 
 
 def tile_of(tile: int) -> Literal["auto", "off"] | int:

@@ -11,7 +11,7 @@ from impasto.core.errors import DeviceError, MediaError, NoSpace, OutOfMemory, O
 from impasto.core.frame_settings import FrameSettings
 from impasto.server.free_memory import free_memory_bytes, own_memory_bytes
 
-PAINTED_BYTES: Final = 81
+PAINTED_BYTES: Final = 64
 """A pixel of a frame while it is painted, without the network: see `impasto.server.worker.memory_budget`."""
 RESIZED_BYTES: Final = 64
 """A pixel of a frame while it is resized: float32 colour and alpha, weighted, filtered, clipped and put back. Computed

@@ -9,19 +9,19 @@ import numpy as np
 from impasto.core import colour
 from impasto.core.errors import UnknownName
 from impasto.core.frame import Frame
+from impasto.core.frame_settings import Output
+from impasto.core.icc import IN_PROFILE, SPACES
 from impasto.core.media import ShotInfo, target_of
 from impasto.core.media.formats import picture_format
-from impasto.core.media.icc import SPACES
 from impasto.core.media.open import picture_target
-from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import ShotJob
 
 STATED: Mapping[str, tuple[str, ...]] = {
     "movie": ("pq2020", "hlg2020", "srgb_p3d65_scene"),
     "dpx": ("cineon_log",),
-    "png": tuple(SPACES),
-    "tiff": tuple(SPACES),
-    "jpeg": tuple(SPACES),
+    "png": (*SPACES, IN_PROFILE),
+    "tiff": (*SPACES, IN_PROFILE),
+    "jpeg": (*SPACES, IN_PROFILE),
 }
 """Kinds of results -> spaces beside the display-encoded ones that such a file says of itself."""
 

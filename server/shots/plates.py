@@ -49,6 +49,7 @@ def plates(
     layer: str | None,
     matte: str,
     rate: Fraction | None = None,
+    deinterlace: bool = True,
     guides: tuple[GuideFiles, ...] = (),
     motion: MotionStore | None = None,
 ) -> Generator[InputFrame, None, None]:
@@ -62,7 +63,7 @@ def plates(
             yield from with_motion(with_guides(_with_mattes(reader, matte, reader.info.range), guides), motion)
             return
     for run in _in_one_go(runs) if is_movie(path) else runs:
-        with open_reader(path, frames=run, layer=layer, rate=rate) as part:
+        with open_reader(path, frames=run, layer=layer, rate=rate, deinterlace=deinterlace) as part:
             wanted = (
                 plate for plate in _with_mattes(part, matte, run) if any(plate.frame.number in each for each in runs)
             )

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from impasto.core.frame_settings import FrameSettings
+from impasto.core import colour
+from impasto.core.frame import Frame
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, ShotInfo, open_reader, open_writer, target_of
 from impasto.core.media.frame_rate import require_rate
 from impasto.core.media.guide_files import GuideFiles
 from impasto.core.media.open import is_movie
-from impasto.core.working_picture import Output
 from impasto.server.protocol.messages import (
     Cancelled,
     ShotDone,
@@ -34,7 +35,7 @@ from impasto.server.protocol.messages import (
 from impasto.server.shots.configuration import configured
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.guides import require_guides
-from impasto.server.shots.job import InputFrame, encoder_speed_of, frames_of, motion_of
+from impasto.server.shots.job import InputFrame, deinterlaces, encoder_speed_of, frames_of, motion_of
 from impasto.server.shots.mattes import matte_of, refuse_as_output, require_matte
 from impasto.server.shots.memory import require_memory, require_size, shortage_named
 from impasto.server.shots.motion import ShotMotion, notes_on, require_motion
@@ -100,7 +101,8 @@ def _render(
     frames, settings = frames_of(job), ShotSettings(job, card.defaults, ocio)
     stated_rate = require_rate(job.rate)
     require_spaces(job)
-    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate)
+    deinterlace = deinterlaces(job, card.name)
+    reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate, deinterlace=deinterlace)
     lock = OutputLock()
     try:
         info = reader.info
@@ -159,6 +161,7 @@ def _render(
                     layer=job.layer or None,
                     matte=job.matte,
                     rate=stated_rate,
+                    deinterlace=deinterlace,
                     guides=guides,
                     motion=store,
                 ),
@@ -191,7 +194,7 @@ def _render(
         return Cancelled(id, "asked", path, run.done, clock() - begun)
     run.spend("reading_cpu", ahead.cpu_s)
     run.spend("writing_cpu", behind.cpu_s)
-    return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages)
+    return ShotDone(id, path, run.done, skipped, run.invalid_pixels, clock() - begun, run.stages, run.precision)
 
 
 def _is_eight_bit(job: ShotJob, info: ShotInfo) -> bool:
@@ -225,6 +228,8 @@ class _Run:
     stages: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: 'before', 'network', 'after' as the engine reports them, 'reading' and 'writing' spent waiting
     for the other threads, 'reading_cpu' and 'writing_cpu' processor time of those threads and their codecs."""
+    precision: str = ""
+    """What the network counted in; empty before the first frame."""
     noted: set[str] = field(default_factory=set)
 
     def paint(self, taken: Iterable[InputFrame], behind: WriteBehind) -> None:
@@ -242,6 +247,7 @@ class _Run:
                     if index == 0:
                         # Alone, because the engine may be built only now.
                         output = output_of(self.job, self.info, plate.frame)
+                        self.note_on_colour(plate.frame, output)
                         self.finish(plate, self.render(plate, output), behind)
                     else:
                         in_flight.append((plate, pool.submit(copy_context().run, self.render, plate, output)))
@@ -277,6 +283,7 @@ class _Run:
             self.spend(stage, seconds)
         for text in (*plate.frame.notes, *rendered.report.notes):
             self.note(text)
+        self.precision = rendered.frame.provenance.get("precision", "")
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels
         painted_at = self.clock()
@@ -292,6 +299,14 @@ class _Run:
         if text not in self.noted:
             self.noted.add(text)
             self.on_event(ShotProgress(self.id, notes=(text,)))
+
+    def note_on_colour(self, frame: Frame, output: Output | None) -> None:
+        """Report what had to be assumed of the spaces of plate and result."""
+        spaces = [colour.plate_space(frame, self.job.input_space or None)]
+        if output is not None:
+            spaces.append(colour.plate_space(replace(frame, colour_space=output.space)))
+        for text in filter(None, map(colour.assumption_on, spaces)):
+            self.note(text)
 
     def advance(self) -> None:
         """Report that work goes on before the first frame; leave it where it is to stop."""

@@ -59,17 +59,20 @@ class TorchDevice:
         used = 0
         if self._device.startswith("cuda"):
             used = int(torch.cuda.memory_reserved(self._device))
+        precision = choose_precision("auto", self._device)
+        of_eight_bits = choose_precision("auto", self._device, eight_bit=True)
         return DeviceFacts(
             self._device,
             self._name,
             "busy" if busy else "ready",
             os.getpid(),
-            choose_precision("auto", self._device),  # type: ignore[arg-type]  # one of the three
+            precision,  # type: ignore[arg-type]  # one of the three
             0,
             tuple(cleaned(name, NAME_BYTES) for name in self._styles.names()[-64:]),
             int(self._process.memory_info().rss),
             used,
             self._total,
+            "" if of_eight_bits == precision else of_eight_bits,
         )
 
     def paint(self, task: FrameTask, check: Callable[[], None]) -> Done:

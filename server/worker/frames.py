@@ -18,6 +18,7 @@ from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import Done
 from impasto.server.protocol.pixels import matte_view, view_of
 from impasto.server.protocol.text import cleaned
+from impasto.server.shots.configuration import configured
 
 if TYPE_CHECKING:
     from impasto.server.worker.painting_device import FrameTask
@@ -61,7 +62,8 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
     uploaded = clock() - begun
     wanted = view_of(picture, memory, task.out_offset)
     into = wanted if painter.delivers else None
-    rendered = painter.render(frame, settings, matte=matte, cancelled=check, into=into)
+    with configured(request):
+        rendered = painter.render(frame, settings, matte=matte, cancelled=check, into=into)
     begun = clock()
     if into is None:
         check()

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from impasto.core.card import Card
-from impasto.core.engine import AUTO_TILE, SMALLER_TILES, WHOLE_FRAME_PIXELS
 from impasto.core.errors import OutOfMemory
+from impasto.core.tiling import SMALLER_TILES, automatic_tile
 from impasto.server.free_memory import free_memory_bytes
 
 if TYPE_CHECKING:
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
 
 Tile: TypeAlias = Literal["auto", "off"] | int
 
-# Fitted to one 3840x2160 RGBA float32 frame of noise on the CPU: whole it added 1.46 GiB to the process through a plain
-# draft and 1.43 through a plain standard network, in tiles of 2048 1.56 and of 512 1.12 (peak resident memory).
-COLOUR_BYTES: Final = 81
-"""Bytes for each pixel of the frame: its samples, and the pictures between them and the network."""
-TILED_BYTES: Final = 58
-"""Bytes for each pixel of the maps that the tiles are joined in."""
+# Above what one 3840x2160 half RGBA frame added to a process, the most of: opaque, with holes under its alpha, with and
+# without freed pages kept (494 to 626 MiB through wheatfield in four tiles), and the parts of that as the arrays say.
+COLOUR_BYTES: Final = 64
+"""A pixel of the plate: its working picture and light, the painting and the result, or what a fill takes."""
+TILED_BYTES: Final = 12
+"""A pixel of what tiles are put together in."""
 HALO: Final = 112
 """The widest halo of any network."""
 NETWORK_BYTES: Final = {
     "draft": 107, "standard": 107, "fine": 428,
-    "resunet draft": 220, "resunet standard": 256, "resunet fine": 292,
+    "resunet draft": 110, "resunet standard": 150, "resunet fine": 200,
 }  # fmt: skip
-"""Bytes for each pixel of the tile, or of the whole frame, that the network paints. 'fine' is computed from its number
-of channels. The residual networks were measured with the same frame in a process that keeps freed pages, as a worker
-does: 2.32, 2.30 and 2.88 GiB whole. At 1920x1080 a standard one took 337 bytes a pixel."""
+"""A pixel that the network has before it at once. 'fine' is computed from its channels; of the residual ones the
+standard was measured alone (134 on the first 2016x1176 picture of a process), the others follow from its channels."""
 SCALED_BYTES: Final = 72
 """Bytes for each pixel of the scaled plate and its maps, where the stroke is not 1."""
 KEY_BYTES: Final = 12
@@ -81,11 +80,11 @@ def fitting_tile(
     )
 
 
-def usual_tile(tile: str | int, pixels: int, stroke: float, tileable: bool, automatic: int) -> int | None:
-    """The tile that the engine uses for this frame where memory suffices."""
+def usual_tile(tile: str | int, pixels: int, stroke: float, tileable: bool, device: str) -> int | None:
+    """The tile that the engine would use for this frame where memory suffices."""
     if isinstance(tile, int):
         return tile
-    return automatic if tile == "auto" and tileable and pixels / stroke**2 > WHOLE_FRAME_PIXELS else None
+    return automatic_tile(device, round(pixels / stroke**2)) if tile == "auto" and tileable else None
 
 
 class MemoryBudget:
@@ -98,7 +97,15 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(
-        self, style: Style, width: int, height: int, stroke: float, tile: Tile, more_bytes: int = 0
+        self,
+        style: Style,
+        width: int,
+        height: int,
+        stroke: float,
+        tile: Tile,
+        more_bytes: int = 0,
+        *,
+        device: str = "cpu",
     ) -> Iterator[Tile]:
         """Reserve memory for a frame while it is painted; yields the tile to paint it with. Raises OutOfMemory.
 
@@ -108,7 +115,7 @@ class MemoryBudget:
         keys = len(card.keys.stored) if card.keys is not None else 0
         network = network_of(card)
         pixels = width * height
-        usual = usual_tile(tile, pixels, stroke, card.tileable, AUTO_TILE)
+        usual = usual_tile(tile, pixels, stroke, card.tileable, device)
         with self._lock:
             available = self._available()
             free = sys.maxsize if available is None else max(0, available - self._reserved - more_bytes)

@@ -77,7 +77,7 @@ class StylePainter:
 
         room, window = own_room_bytes(), frame.part.data_window
         more = resize_bytes(settings, window.width, window.height)
-        with self._memory.reserve(self.style, *size, stroke, self._tile, more) as tile:
+        with self._memory.reserve(self.style, *size, stroke, self._tile, more, device=self._device) as tile:
             rendered = attempt(tile)
             if rendered is not None:
                 return self._noted(rendered, tile, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,9 @@ from impasto.core.malloc_settings import keep_freed_pages
 from impasto.core.media import ShotInfo, open_writer
 from impasto.server.protocol.messages import RenderSettings, ShotDone, ShotJob
 from impasto.server.shots.render import render_shot
+from tests.bench.bars import MOVIE_BARS, Bar
+
+MOVIES = ((960, 540), (1280, 720))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,10 @@ class ShotFigure:
     reading_cpu_ms: float
     """Processor time for a frame: file, decoder, conversion."""
     writing_cpu_ms: float
+    all_cpu_ms: float
+    """Processor time of the whole process for a frame."""
+    verdict: str
+    """The bar of a movie, and whether it is met; empty for other shots."""
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
@@ -69,13 +77,15 @@ def make_sequence(folder: Path, frames: int, width: int, height: int) -> str:
     return pattern
 
 
-def shot_figure(name: str, source: str, output: str, style: str) -> ShotFigure:
+def shot_figure(name: str, source: str, output: str, style: str, movie_height: int = 0) -> ShotFigure:
     """Render a shot once, the network warmed up, and divide its time."""
     engine = Engine(style, device="cpu")
-    engine(Frame.from_pixels(np.zeros((720, 1280, 3), np.float32)))
+    engine(Frame.from_pixels(np.zeros((720, 1280, 3), np.uint8 if movie_height else np.float32)))
+    begun = time.process_time()
     result = render_shot(ShotJob(RenderSettings(style), source, output, overwrite=True), engine)
     assert isinstance(result, ShotDone)
-    stages, seconds = result.stages, result.seconds
+    stages, seconds, all_cpu_s = result.stages, result.seconds, time.process_time() - begun
+    bar = MOVIE_BARS.get((engine.style.card.size, movie_height))
     return ShotFigure(
         name,
         style,
@@ -86,27 +96,31 @@ def shot_figure(name: str, source: str, output: str, style: str) -> ShotFigure:
         stages.get("writing", 0.0) / seconds,
         1000 * stages["reading_cpu"] / result.rendered,
         1000 * stages["writing_cpu"] / result.rendered,
+        1000 * all_cpu_s / result.rendered,
+        "" if bar is None else Bar(bar).verdict(result.rendered / seconds),
     )
 
 
 def shot_figures(styles: tuple[str, ...]) -> list[ShotFigure]:
-    """A 720p H.264 movie and a 1080p half EXR sequence through each style."""
+    """H.264 movies of 540p and 720p and a 1080p half EXR sequence through each style."""
     keep_freed_pages()
     figures = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make_movie(folder / "plate.mp4", 48, 1280, 720)
+        for width, height in MOVIES:
+            make_movie(folder / f"{height}.mp4", 48, width, height)
         sequence = make_sequence(folder, 16, 1920, 1080)
         for style in styles:
-            movie = str(folder / "painted.mp4")
-            figures.append(shot_figure("720p H.264 movie, 48 frames", str(folder / "plate.mp4"), movie, style))
+            for _, height in MOVIES:
+                name, source = f"{height}p H.264 movie, 48 frames", str(folder / f"{height}.mp4")
+                figures.append(shot_figure(name, source, str(folder / "painted.mp4"), style, height))
             painted = str(folder / "painted.%04d.exr")
             figures.append(shot_figure("1080p half EXR, 16 frames", sequence, painted, style))
     return figures
 
 
 def peak_of_4k(style: str) -> float:
-    """GiB of resident memory that rendering one 3840x2160 half RGBA frame adds, in a fresh process."""
+    """Resident memory that rendering one 3840x2160 half RGBA frame adds, over its own size, in a fresh process."""
     context = multiprocessing.get_context("spawn")
     answer = context.SimpleQueue()
     process = context.Process(target=_measure_4k, args=(style, answer))
@@ -121,7 +135,7 @@ def _measure_4k(style: str, answer: multiprocessing.SimpleQueue) -> None:  # typ
     frame = Frame.from_pixels(np.full((2160, 3840, 4), 0.5, np.float16))
     before = _most_resident()
     engine(frame)
-    answer.put((_most_resident() - before) / 2**20)
+    answer.put((_most_resident() - before) * 1024 / frame.part.pixels.nbytes)
 
 
 def _most_resident() -> int:

@@ -56,13 +56,13 @@ class RoundTrip:
     frame: str
     memcpy_ms: float
     copied: float
-    """Copy in, one server write, copy out; in memcpys. The bar is 4.5."""
+    """Copy in, one server write, copy out; in memcpys."""
     viewed: float
-    """Views both ways; in memcpys. The bar is 2.0 at 1080p and 1.5 at 4K."""
+    """Views both ways; in memcpys."""
     inline: float
-    """Samples inside the messages; in memcpys. The bar is 14 at 1080p."""
+    """Samples inside the messages; in memcpys."""
     client_faults: float
-    """Page faults of the client for a warm frame of 'copied'. The bar is 8."""
+    """Page faults of the client for a warm frame of 'copied'."""
     worker_faults: float
 
 
@@ -71,13 +71,12 @@ class Latency:
     """What does not depend on the size of a frame."""
 
     header_p50_ms: float
-    """A frame of one pixel. The bar is 0.5."""
+    """A frame of one pixel."""
     ping_p50_ms: float
-    """While frames of 60 ms render. The bar is 1."""
+    """While frames of 60 ms render."""
     ping_p99_ms: float
-    """The bar is 15."""
     two_in_flight: float
-    """Time per 4K float frame with 20 ms of rendering, two in flight over one. The bar is 0.8."""
+    """Time per 4K float frame with 20 ms of rendering, two in flight over one."""
 
 
 @contextmanager
@@ -126,7 +125,7 @@ class Overhead:
     style: str
     engine_ms: float
     served_ms: float
-    """From the host's array to the host's array. The bar is 1.08 of the engine."""
+    """From the host's array to the host's array."""
 
 
 def overhead(style: str) -> Overhead:

@@ -218,13 +218,22 @@ CLIENTS_1_1: Mapping[str, FromClient] = {
 }
 
 CLIENTS_1_2: Mapping[str, FromClient] = {
+    "submit.ocio": replace(CLIENTS["submit.least"], ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4),
     "submit_shot.rate": replace(SHOT, job=replace(JOB, rate="24000/1001")),
     "submit_shot.ocio": replace(
         SHOT, job=replace(JOB, ocio="/shows/anna/config.ocio", ocio_sha256="0123456789abcdef" * 4)
     ),
     "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
+    "submit_shot.fields": replace(SHOT, job=replace(JOB, fields="keep")),
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
     "submit_shot.within": replace(SHOT, job=replace(JOB, within=("/mnt/uploads", "/home/anna/painted"))),
+}
+
+SERVERS_1_2: Mapping[str, FromServer] = {
+    "shot_done.precision": wire.ShotDone(REQUEST, "/renders/a.mov", 88, 0, 0, 41.5, {}, "bfloat16"),
+    "status.eight_bit_precision": replace(
+        SERVERS["status"], devices=(replace(DEVICE, device="cpu", precision="float32", eight_bit_precision="bfloat16"),)
+    ),
 }
 
 SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
@@ -232,5 +241,6 @@ SAMPLES: Mapping[tuple[int, str], Mapping[str, Any]] = {
     (0, "server"): SERVERS,
     (1, "client"): CLIENTS_1_1,
     (2, "client"): CLIENTS_1_2,
+    (2, "server"): SERVERS_1_2,
 }
 """Minor version and side -> what it added."""

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from impasto.core import colour
+from impasto.core import colour, working_picture
 from impasto.core.colour import PlateSpace
 from impasto.core.errors import UnknownName, UnsupportedMedia, UsageError
 from impasto.core.frame import AlphaKind, Attribute, Frame, Pixels, Samples
+from impasto.core.working_picture import to_plate, to_working
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media" / "exr"
 XYZ = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1 / 3, 1 / 3)
@@ -56,7 +57,9 @@ def through_identity(frame: Frame, override: str | None = None) -> tuple[Samples
         linear = colour.to_linear(plate if alpha is None else colour.unpremultiply(plate, alpha), space)
         if alpha is not None:
             linear = colour.fill(linear, colour.coverage(alpha))
-        picture, residual = colour.split_residual(linear)
+        shown, _ = colour.fill_invalid(linear)
+        residual = colour.residual_of(shown)
+        picture = colour.without_residual(shown, residual)
         assert picture.min() >= 0
         assert picture.max() <= 1
         painted = colour.add_residual(picture, residual)
@@ -271,23 +274,29 @@ class TestConversion:
             np.testing.assert_array_equal(colour.to_linear(plate[37:91], space_named(name)), whole[37:91])
 
 
+def split(linear: Samples) -> tuple[Samples, colour.Residual]:
+    """The picture that the network sees of light without an invalid pixel, and the rest."""
+    residual = colour.residual_of(linear)
+    return colour.without_residual(linear, residual), residual
+
+
 class TestHdrResidual:
     def test_bright_and_negative_light_is_taken_off(self) -> None:
-        picture, residual = colour.split_residual(pixel(100, -0.2, 50))
+        picture, residual = split(pixel(100, -0.2, 50))
         assert residual.gain is not None
         assert residual.floor is not None
-        np.testing.assert_array_equal(residual.gain, [[[100]]])
+        np.testing.assert_array_equal(residual.gain, [[100]])
         np.testing.assert_array_equal(residual.floor, pixel(0, -0.2, 0))
         np.testing.assert_allclose(picture, colour.encode(pixel(1, 0, 0.5)), rtol=1e-6)
 
     def test_what_the_network_does_is_scaled_by_the_gain(self) -> None:
-        _, residual = colour.split_residual(pixel(100, -0.2, 50))
+        _, residual = split(pixel(100, -0.2, 50))
         np.testing.assert_allclose(
             colour.add_residual(pixel(0.5, 0.5, 0.5), residual), pixel(21.40411, 21.20411, 21.40411), rtol=1e-6
         )
 
     def test_a_network_may_leave_its_range(self) -> None:
-        _, residual = colour.split_residual(pixel(0.5, 0.5, 0.5))
+        _, residual = split(pixel(0.5, 0.5, 0.5))
         np.testing.assert_array_equal(
             colour.add_residual(pixel(-0.1, 1.5, 0), residual), colour.decode(pixel(-0.1, 1.5, 0))
         )
@@ -295,7 +304,7 @@ class TestHdrResidual:
     @settings(max_examples=60, deadline=None)
     @given(arrays(np.float32, (3, 4, 3), elements=st.floats(-10, 60000, width=32)))
     def test_an_identity_returns_float_light(self, light: Samples) -> None:
-        picture, residual = colour.split_residual(light)
+        picture, residual = split(light)
         back = colour.add_residual(picture, residual)
         np.testing.assert_allclose(back, light, rtol=1e-6, atol=1e-37)
         assert not colour.changed(back, light).any()
@@ -311,26 +320,47 @@ class TestHdrResidual:
         )
         np.testing.assert_array_equal(colour.to_samples(result, np.float16), plate)
 
-    def test_invalid_pixels_are_hidden_counted_and_returned(self) -> None:
+    def test_an_invalid_pixel_changes_no_other(self) -> None:
+        light = np.full((9, 9, 3), 4.0, np.float32)
+        light[4, 4], light[6, 2] = (np.nan, 0.1, 0.2), (0.1, np.inf, -np.inf)
+        expected = colour.add_residual(np.ones_like(light), colour.residual_of(np.full((9, 9, 3), 4.0, np.float32)))
+        with np.errstate(invalid="ignore"):
+            result = colour.add_residual(np.ones_like(light), colour.residual_of(light))
+        valid = np.isfinite(light).all(axis=2)
+        np.testing.assert_array_equal(result[valid], expected[valid])
+        assert not colour.changed(light, light)[~valid].any()
+
+
+class TestWorkingPicture:
+    def test_invalid_pixels_are_hidden_and_counted(self) -> None:
         light = np.full((9, 9, 3), 0.25, np.float32)
-        light[4, 4] = (np.nan, 0.1, 0.2)
-        light[6, 2] = (0.1, np.inf, -np.inf)
-        picture, residual = colour.split_residual(light)
-        assert residual.invalid_count == 2
-        np.testing.assert_allclose(picture, colour.encode(np.full((9, 9, 3), 0.25, np.float32)), rtol=1e-6)
-        np.testing.assert_array_equal(colour.add_residual(picture * 0, residual)[[4, 6], [4, 2]], light[[4, 6], [4, 2]])
+        light[4, 4], light[6, 2] = (np.nan, 0.1, 0.2), (0.1, np.inf, -np.inf)
+        working = to_working(Frame.from_pixels(light))
+        assert working.invalid_pixels == 2
+        np.testing.assert_allclose(working.picture, colour.encode(np.full((9, 9, 3), 0.25, np.float32)), rtol=1e-6)
 
     def test_a_frame_without_one_valid_pixel_is_black_to_the_network(self) -> None:
-        light = np.full((3, 3, 3), np.nan, np.float32)
-        picture, residual = colour.split_residual(light)
-        assert not picture.any()
-        assert np.isnan(colour.add_residual(picture, residual)).all()
+        assert not to_working(Frame.from_pixels(np.full((3, 3, 3), np.nan, np.float32))).picture.any()
 
     def test_the_largest_floats_do_not_overflow(self) -> None:
         light = np.full((4, 4, 3), 3e38, np.float32)
         light[1, 1] = np.nan
-        picture, _ = colour.split_residual(light)
-        assert np.isfinite(picture).all()
+        assert np.isfinite(to_working(Frame.from_pixels(light)).picture).all()
+
+    @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+    @pytest.mark.parametrize("space", [None, "ACEScct"])
+    def test_strips_equal_the_whole(self, dtype: str, space: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        pixels = np.random.default_rng(1).random((61, 47, 4)) * 1.2 - 0.1
+        pixels[20:40, 10:30, 3] = 0
+        frame = Frame.from_pixels((pixels * 200).astype(dtype) if dtype == "uint8" else pixels.astype(dtype))
+        results = []
+        for strip in (1, 1 << 15):
+            monkeypatch.setattr(working_picture, "STRIP_PIXELS", strip)
+            working = to_working(frame, input_space=space, exposure=0.5)
+            result = to_plate(working, working.picture * np.float32(0.9), strength=0.8)
+            results.append((working.picture, result.part.pixels))
+        for one, other in zip(*results, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 class TestRestore:
@@ -514,3 +544,68 @@ def test_a_log_dpx_is_read_by_kodaks_curve() -> None:
     expected = (10 ** ((445 - 685) * 0.002 / 0.6) - black) / (1 - black)
     np.testing.assert_allclose(linear, [[[1.0, 0.0, expected]]], atol=1e-5)
     np.testing.assert_allclose(colour.from_linear(linear, space), codes, atol=1e-6)
+
+
+NUKE_DEFAULT = """ocio_profile_version: 1
+search_path: luts
+roles: {scene_linear: linear, compositing_log: curve}
+displays:
+  default:
+    - !<View> {name: sRGB, colorspace: curve}
+colorspaces:
+  - !<ColorSpace> {name: linear, isdata: false}
+  - !<ColorSpace> {name: curve, isdata: false, to_reference: !<ExponentTransform> {value: [2.2, 2.2, 2.2, 1]}}
+"""
+ACES_1 = """ocio_profile_version: 1
+roles: {scene_linear: ACES - ACEScg, reference: ACES - ACES2065-1}
+displays:
+  default:
+    - !<View> {name: none, colorspace: ACES - ACEScg}
+colorspaces:
+  - !<ColorSpace> {name: ACES - ACES2065-1, isdata: false}
+  - !<ColorSpace>
+    name: ACES - ACEScg
+    isdata: false
+    to_reference: !<MatrixTransform> {matrix: [0.695452241357, 0.140678696470, 0.163869062172, 0, 0.044794563372, 0.859671118456, 0.095534318172, 0, -0.005525882558, 0.004025210305, 1.001500672252, 0, 0, 0, 0, 1]}
+  - !<ColorSpace> {name: curve, isdata: false, to_reference: !<ExponentTransform> {value: [2.2, 2.2, 2.2, 1]}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(("text", "primaries", "assumed"), [(NUKE_DEFAULT, None, True), (ACES_1, "ACES2065-1", False)])
+def test_a_configuration_of_version_1_works_for_its_own_spaces(
+    tmp_path: Path, text: str, primaries: str | None, assumed: bool
+) -> None:
+    """The first has no primaries of its own, the second is told by its conversions."""
+    (tmp_path / "config.ocio").write_text(text)
+    frame = Frame.from_pixels(np.zeros((1, 1, 3), np.float32))
+    pixels = np.random.default_rng(5).random((8, 8, 3)).astype(np.float32)
+    with colour.configuration(str(tmp_path / "config.ocio")):
+        space = colour.plate_space(frame, "curve")
+        light = colour.to_linear(pixels, space)
+        np.testing.assert_allclose(colour.from_linear(light, space), pixels, atol=2e-5)
+        said = colour.assumption_on(space)
+    expected = pixels**2.2
+    if primaries is not None:
+        expected = colour.to_linear(expected, colour.plate_space(frame, primaries))
+    np.testing.assert_allclose(light, expected, atol=2e-5)
+    assert (said is not None) == assumed
+    assert said is None or "'linear' is taken as linear light of Rec.709" in said
+
+
+def test_a_configuration_without_any_linear_space_says_which_role_is_missing(tmp_path: Path) -> None:
+    text = NUKE_DEFAULT.replace("scene_linear: linear", "default: reference").replace("name: linear", "name: reference")
+    (tmp_path / "config.ocio").write_text(text)
+    frame = Frame.from_pixels(np.zeros((1, 1, 3), np.float32))
+    with (
+        colour.configuration(str(tmp_path / "config.ocio")),
+        pytest.raises(UsageError, match=r"expected a role aces_interchange or scene_linear in .* found neither"),
+    ):
+        colour.to_linear(frame.colour, colour.plate_space(frame, "curve"))
+
+
+def test_a_linear_space_is_known_by_its_name_where_no_role_is_there(tmp_path: Path) -> None:
+    (tmp_path / "config.ocio").write_text(NUKE_DEFAULT.replace("scene_linear: linear", "default: linear"))
+    frame = Frame.from_pixels(np.full((1, 1, 3), 0.5, np.float32))
+    with colour.configuration(str(tmp_path / "config.ocio")):
+        found = colour.to_linear(frame.colour, colour.plate_space(frame, "curve"))
+    np.testing.assert_allclose(found, 0.5**2.2, atol=1e-5)

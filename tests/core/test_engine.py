@@ -13,12 +13,11 @@ from impasto.core.colour import plate_space
 from impasto.core.engine import Engine
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.params import Params
 from impasto.core.style_file import Style
-from impasto.core.working_picture import Output
 from tests.core.generators.test_unet import lively
 from tests.plates import plate
 
@@ -293,7 +292,7 @@ def test_out_of_memory_is_met_with_smaller_tiles(monkeypatch: pytest.MonkeyPatch
     whole = engine._net.forward
 
     def small_only(cells: torch.Tensor) -> torch.Tensor:
-        if 16 * cells.shape[2] * cells.shape[3] > 420 * 420:
+        if 16 * cells.shape[2] * cells.shape[3] > 300 * 300:
             raise torch.OutOfMemoryError("too large")
         return whole(cells)
 

@@ -10,11 +10,10 @@ import pytest
 from impasto.core import engine as engines
 from impasto.core.engine import Engine, choose_precision
 from impasto.core.frame import Frame, Pixels
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.metrics import psnr
 from impasto.core.style_file import style_files
-from impasto.core.working_picture import Output
 
 LEAST_PSNR_DB = 50.0
 CLIPS = {"person_juggle_720p24.mp4": 40, "bbb_animation_720p25.mp4": 30, "drive_highway_540p25.mp4": 10}

@@ -60,10 +60,10 @@ def mask_of(frame: Frame, name: str, plate: Frame) -> Mask:
 
 def near_invalid(picture: WorkingPicture) -> Mask | None:
     """Where NaN or infinity is at most `INVALID_REACH` pixels away, (H, W); None where there is none."""
-    if picture.residual is None or picture.residual.invalid is None:
+    if picture.invalid is None:
         return None
     side = 2 * INVALID_REACH + 1
-    return cv2.dilate(picture.residual.invalid.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    return cv2.dilate(picture.invalid.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
 def target_for(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
@@ -73,11 +73,12 @@ def target_for(plate: WorkingPicture, paint: WorkingPicture) -> Samples:
     clipped to [0, 1]. Where the two windows differ, or there is nothing to put back, it is the working picture of the
     paint.
     """
-    if plate.residual is None or paint.linear is None or plate.picture.shape != paint.picture.shape:
+    if plate.is_plate or paint.is_plate or plate.picture.shape != paint.picture.shape:
         return paint.picture
-    light, _ = colour.fill_invalid(paint.linear)
-    if plate.residual.floor is not None:
-        light = light - plate.residual.floor
-    if plate.residual.gain is not None:
-        light = light / plate.residual.gain
+    light, _ = colour.fill_invalid(paint.light())
+    residual = colour.residual_of(plate.shown_light()[0])
+    if residual.floor is not None:
+        light = light - residual.floor
+    if residual.gain is not None:
+        light = light / residual.gain[..., None]
     return colour.encode(np.clip(light, 0, 1))

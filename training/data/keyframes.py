@@ -189,8 +189,8 @@ def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: st
     painted: Mask = np.ones(seen.picture.shape[:2], bool)
     if seen.weight is not None:
         painted = painted & (seen.weight >= PAINTED)
-    if seen.residual is not None and seen.residual.invalid is not None:
-        painted = painted & ~seen.residual.invalid
+    if seen.invalid is not None:
+        painted = painted & ~seen.invalid
     picture = to_window_of(plate.frame, frame, target_for(plate, seen) if is_float else seen.picture)
     painted = to_window_of(plate.frame, frame, painted)
     lies = register(plate.picture, np.where(painted[..., None], picture, plate.picture))
@@ -216,7 +216,7 @@ def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: st
     if not painted.any():
         raise TrainingError(f"expected paint in '{name}', mask and alpha leave nothing of it; check them")
     paint = torch.from_numpy(np.ascontiguousarray(picture.astype(np.float16))).permute(2, 0, 1).contiguous()
-    if seen.residual is None and frame.part.pixels.dtype == np.uint8:
+    if seen.is_plate and frame.part.pixels.dtype == np.uint8:
         paint = (paint.float() * 255).round().to(torch.uint8)
     return Key(name, number, as_stored(plate), paint, torch.from_numpy(painted)[None]), notes
 

@@ -206,7 +206,7 @@ def paired(name: str, plate: Frame, target: Frame, mask: Frame | None, input_spa
 
 
 def _target(plate: WorkingPicture, target: WorkingPicture) -> Tensor:
-    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and target.residual is not None:
+    if np.issubdtype(target.frame.part.pixels.dtype, np.floating) and not target.is_plate:
         picture = target_for(plate, target)
     elif relative_window(target.frame) == relative_window(plate.frame):
         return as_stored(target)

@@ -107,7 +107,7 @@ def seen_in(frame: Frame, input_space: str | None) -> WorkingPicture:
 def as_stored(seen: WorkingPicture) -> Tensor:
     """What the network sees of a frame, as training keeps it: (3, H, W) uint8 where that is exact, else float16."""
     colour = seen.frame.colour
-    if seen.residual is None and colour.dtype == np.uint8:
+    if seen.is_plate and colour.dtype == np.uint8:
         samples = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
         return torch.from_numpy(np.ascontiguousarray(samples)).permute(2, 0, 1).contiguous()
     return torch.from_numpy(seen.picture.astype(np.float16)).permute(2, 0, 1).contiguous()

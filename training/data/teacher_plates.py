@@ -33,7 +33,7 @@ def load_picture(path: Path, long_side: int, input_space: str | None = None) -> 
 def working(frame: Frame, input_space: str | None = None) -> Pixels:
     """What the network sees of a frame, upright: (H, W, 3) uint8 where that is exact, else float32."""
     seen = seen_in(frame, input_space)
-    is_exact = seen.residual is None and frame.colour.dtype == np.uint8
+    is_exact = seen.is_plate and frame.colour.dtype == np.uint8
     picture = as_stored(seen).permute(1, 2, 0).numpy() if is_exact else seen.picture
     return upright_as(frame.part, picture)
 

@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import EncoderSpeed, KeysQuality
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, KeysQuality, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,10 +89,7 @@ def render(
             "first and after the last it stays.",
         ),
     ] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option("--rate", metavar="FPS", help="Frames per second of pictures that do not say: 24 or 24000/1001."),
-    ] = None,
+    rate: Rate = None,
     encoder_speed: EncoderSpeed = "auto",
     keys_quality: KeysQuality = "standard",
     keys_map: Annotated[
@@ -101,6 +98,7 @@ def render(
             "--keys-map", help="Add a layer 'invented' to EXR: where the paint comes from no painted key, 0 to 1."
         ),
     ] = False,
+    fields: Fields = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
         bool,
@@ -153,6 +151,7 @@ def render(
             encoder_speed=encoder_speed,
             keys_quality=keys_quality,
             keys_map=keys_map,
+            fields=fields,
             overwrite=overwrite,
             resume=resume,
             controls=controls,

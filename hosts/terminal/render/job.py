@@ -18,7 +18,7 @@ from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.controls import given
 from impasto.hosts.terminal.render.animation_file import read_animation
 from impasto.server.protocol.animation import animated_from
-from impasto.server.protocol.field_types import EncoderSpeed, Precision
+from impasto.server.protocol.field_types import EncoderSpeed, Fields, Precision
 from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
 
 TILES = {"auto": 0, "off": -1}
@@ -44,6 +44,7 @@ def job_from(
     encoder_speed: str = "auto",
     keys_quality: str = "standard",
     keys_map: bool = False,
+    fields: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
     controls: Mapping[str, Any],
@@ -97,6 +98,7 @@ def job_from(
         motion_layer="" if vectors is None else vectors.named,
         rate=rate or "",
         encoder_speed=encoder_speed_of(encoder_speed),
+        fields=fields_of(fields),
     )
 
 
@@ -143,6 +145,14 @@ def keys_quality_of(text: str) -> KeysQuality:
     if text not in known:
         raise UsageError(f"expected a keys' quality among {', '.join(known)}, got '{text}'")
     return typing.cast("KeysQuality", text)
+
+
+def fields_of(text: str) -> Fields:
+    """What becomes of fields, by its name; UsageError for one that does not exist."""
+    known = typing.get_args(Fields)
+    if text not in known:
+        raise UsageError(f"expected --fields as {', '.join(known)}, got '{text}'")
+    return typing.cast("Fields", text)
 
 
 def tile_number(text: str) -> int:

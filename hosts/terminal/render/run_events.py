@@ -99,4 +99,6 @@ class RunEvents:
         # Of a shot so short that it showed no pace, the whole time is the best that is known.
         pace = self.fps() or (rendered / seconds if rendered > 1 and seconds > 0 else 0.0)
         fps = round(pace if rendered else 0.0, 3)
-        self._show(RunFinished(path, rendered, skipped, end.invalid_pixels, seconds, fps, stages))
+        self._show(
+            RunFinished(path, rendered, skipped, end.invalid_pixels, seconds, fps, stages, precision=end.precision)
+        )

@@ -121,7 +121,10 @@ def _devices(found: Status) -> RenderableType:
         if each.device_total_bytes:
             memory += f", device {megabytes(each.device_bytes)} of {megabytes(each.device_total_bytes)}"
         name, warm = f"{each.device} {each.name}".strip(), ", ".join(each.loaded) or "none"
-        table.add_row(name, state, each.precision, memory, warm, str(each.restarts), str(each.pid))
+        precision: str = each.precision
+        if each.eight_bit_precision:
+            precision += f", of 8 bits {each.eight_bit_precision}"
+        table.add_row(name, state, precision, memory, warm, str(each.restarts), str(each.pid))
     return table
 
 

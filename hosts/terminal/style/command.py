@@ -20,7 +20,7 @@ from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.printer import clock_text, console, counted, emit, say
 from impasto.hosts.terminal.process_setup import prepare_process
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.shared_options import Json, Overwrite
+from impasto.hosts.terminal.shared_options import Json, Overwrite, Rate
 from impasto.hosts.terminal.style.comparison import LEGEND, ComparisonPlan, ComparisonStopped, compare_styles, table_of
 
 StyleName = Annotated[str, typer.Argument(metavar="STYLE", help="A style's name, or its .safetensors file.")]
@@ -64,6 +64,7 @@ def compare(
     input_space: Annotated[
         str | None, typer.Option("--input-space", metavar="NAME", help="Colour space of the plate.")
     ] = None,
+    rate: Rate = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda:N|mps", help="Where it paints.")] = "auto",
     overwrite: Overwrite = False,
     json: Json = False,
@@ -80,7 +81,7 @@ def compare(
 
         plan = ComparisonPlan(
             find_style(first), find_style(second), on, output, parse_frame_list(frames) if frames else (),
-            input_space, device, overwrite, tuple(guides or ()),
+            input_space, device, overwrite, tuple(guides or ()), rate or "",
         )  # fmt: skip
         for path in (plan.first, plan.second):
             read_card(path)

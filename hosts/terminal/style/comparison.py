@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from impasto.core.errors import InconsistentShot, OutputExists, UsageError
 from impasto.core.style_reference import name_of
-from impasto.hosts.events import FrameDone, RunStarted, StylesCompared
+from impasto.hosts.events import FrameDone, RunStarted, RunWarning, StylesCompared
 from impasto.hosts.terminal.report import Reporter
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class ComparisonPlan:
     overwrite: bool
     guides: tuple[str, ...] = ()
     """Pictures of guide layers, for the styles that see them."""
+    rate: str = ""
+    """Frames per second of pictures, in the place of what they state."""
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -65,12 +67,13 @@ def compare_styles(plan: ComparisonPlan, reporter: Reporter, stopped: Callable[[
     Raises ComparisonStopped between two frames, and the errors of readers, writers and the engine.
     """
     from impasto.core.media import open_reader
+    from impasto.core.media.frame_rate import require_rate
     from impasto.core.media.open import is_live
 
     if is_live(plan.clip):
         raise UsageError(f"expected a clip that has an end, got '{plan.clip}'; record it first")
     check_output(plan)
-    with open_reader(plan.clip, frames=_spans(plan)[0]) as reader:
+    with open_reader(plan.clip, frames=_spans(plan)[0], rate=require_rate(plan.rate)) as reader:
         info = reader.info
     if len(plan.frames) > 1:
         info = replace(info, frame_count=sum(each.last - each.first + 1 for each in plan.frames))
@@ -102,7 +105,7 @@ def movie_for(plan: ComparisonPlan, info: ShotInfo) -> Writer | nullcontext[None
 
     if plan.output is None:
         return nullcontext()
-    facts = ShotInfo("", "movie", info.first, info.frame_count, info.width, info.height, rate=info.rate)
+    facts = ShotInfo(plan.clip, "stream", info.first, info.frame_count, info.width, info.height, rate=info.rate)
     return open_writer(plan.output, facts, overwrite=plan.overwrite)
 
 
@@ -146,8 +149,12 @@ def _compare(
         pace = done / (time.monotonic() - begun)
         left = None if info.frame_count is None else max(0, info.frame_count - done) / pace
         reporter.show(FrameDone(frame.number, path, done, info.frame_count, round(pace, 3), left, invalid))
+        for text in frame.notes:
+            reporter.show(RunWarning(text))
         if stopped():
             raise ComparisonStopped(done)
+    for text in () if isinstance(movie, nullcontext) else movie.notes:
+        reporter.show(RunWarning(text))
     return comparison.findings()
 
 
@@ -178,9 +185,10 @@ def _spans(plan: ComparisonPlan) -> tuple[FrameRange | None, ...]:
 def _plates(plan: ComparisonPlan, info: ShotInfo) -> Iterator[Frame]:
     """The asked frames. InconsistentShot where their size changes, and what reading raises."""
     from impasto.core.media import open_reader
+    from impasto.core.media.frame_rate import require_rate
 
     for span in _spans(plan):
-        with open_reader(plan.clip, frames=span) as reader:
+        with open_reader(plan.clip, frames=span, rate=require_rate(plan.rate)) as reader:
             if (reader.info.width, reader.info.height) != (info.width, info.height):
                 raise InconsistentShot(
                     f"expected frames of {info.width}x{info.height} in '{plan.clip}', got {reader.info.width}x"

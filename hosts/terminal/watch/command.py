@@ -41,7 +41,7 @@ from impasto.hosts.terminal.failure import failure_of
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.report import reporter_for
-from impasto.hosts.terminal.shared_options import EncoderSpeed
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, Rate
 from impasto.hosts.terminal.watch.arrivals import Arrivals, ArrivedShot, listing_of
 from impasto.hosts.terminal.watch.record import LOCK, RecordedShot, WatchRecord, held, read_record
 from impasto.hosts.terminal.watch.trust import linked, require_private
@@ -81,7 +81,9 @@ def watch(
     output_space: Annotated[
         str | None, typer.Option("--output-space", metavar="NAME", help="Colour space of the results.")
     ] = None,
+    rate: Rate = None,
     encoder_speed: EncoderSpeed = "auto",
+    fields: Fields = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for programs.")] = False,
     **controls: Any,
 ) -> None:
@@ -106,7 +108,9 @@ def watch(
             style=_known_style(style),
             input_space=input_space,
             output_space=output_space,
+            rate=rate,
             encoder_speed=encoder_speed,
+            fields=fields,
             controls=controls,
         )
         make_folder(os.path.join(target, LOCK))
@@ -238,9 +242,16 @@ class FolderWatcher:
         if movie and not _is_written(extension):
             target = f"{stem}.mov"
         ours = self.record.owns(shot.name, os.path.relpath(target, self.target))
+        rate = "" if movie else self.job.rate  # a movie has its own
         within = (self.source, self.target)  # what was looked at for links may be one when the server opens it
         return replace(
-            self.job, input=source, output=target, overwrite=ours and movie, resume=ours and not movie, within=within
+            self.job,
+            input=source,
+            output=target,
+            overwrite=ours and movie,
+            resume=ours and not movie,
+            within=within,
+            rate=rate,
         )
 
     def _leave_link(self, path: str) -> None:

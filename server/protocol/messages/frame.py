@@ -86,6 +86,9 @@ class Submit:
     """Where given, a newer request of the same session and viewer supersedes those of it that still wait."""
     deadline_s: Annotated[float, Real(0.001, 86_400)] | None = None
     """Seconds from arrival after which the answer is of no use."""
+    ocio: Words = ""
+    """As in `ShotJob`; a client says it where the picture names a colour space. (1.2)"""
+    ocio_sha256: Annotated[str, Text(64)] = ""
 
 
 @frozen_dataclass

@@ -12,6 +12,7 @@ from impasto.server.protocol.field_types import (
     Blob,
     Count,
     EncoderSpeed,
+    Fields,
     Flat,
     Id,
     Lane,
@@ -98,6 +99,8 @@ class ShotJob:
     """Of the configuration's file, where it is one: the server refuses the job if it has another. (1.2)"""
     encoder_speed: EncoderSpeed = "auto"
     """Of movies in H.264 and H.265. A server that does not know it encodes at its own speed. (1.2)"""
+    fields: Fields = "auto"
+    """Of interlaced movies; 'auto' keeps them for the style `identity` alone. A client asks as for `animated`. (1.2)"""
     within: Annotated[tuple[Words, ...], Many(4)] = ()
     """Folders in which every path of the job lies, and is opened without following a link: for a client that names
     files of others. On the local socket alone; elsewhere the server's roots hold. A client asks as for `animated`.
@@ -193,3 +196,5 @@ class ShotDone:
     invalid_pixels: Count
     seconds: Seconds
     stages: Annotated[dict[Name, Seconds], Many(16)] = field(default_factory=dict)
+    precision: Name = ""
+    """What the network counted in; empty where no frame was painted."""

@@ -24,6 +24,8 @@ class DeviceFacts:
     device_bytes: Count
     """Memory in use on the device; 0 where it is the processor's own."""
     device_total_bytes: Count
+    eight_bit_precision: Name = ""
+    """Of results of 8 bits; empty where it is `precision`."""
 
 
 @frozen_dataclass

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.device.cuda_graphs import GRAPHS_KEPT, CudaGraphs, _Recorded
-from impasto.core.tiling import Network
+from impasto.core.generators.packed import PackedNetwork
 
 
 def net(picture: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class Recorder:
         self.recorded: list[tuple[int, ...]] = []
         self.replays = 0
 
-    def __call__(self, net: Network, picture: Tensor) -> _Recorded:
+    def __call__(self, net: PackedNetwork, picture: Tensor) -> _Recorded:
         self.recorded.append(tuple(picture.shape))
         if self.error is not None:
             raise self.error

@@ -69,7 +69,7 @@ def test_smaller_tiles_are_tried_and_give_the_same_picture(monkeypatch: pytest.M
     plate = frame(600, 700)
     engine = Engine("wheatfield-draft", device="cpu", precision="float32")
     whole = engine.render(plate)
-    monkeypatch.setattr(engine, "_net", failing_above(engine, 480 * 480, text))
+    monkeypatch.setattr(engine, "_net", failing_above(engine, 418 * 418, text))
     tiled = engine.render(plate)
     assert tiled.report.tile == 256
     assert "memory ran short" in tiled.report.notes[0]
@@ -108,7 +108,7 @@ def render(width, height):
     return "painted"
 render(64, 64)
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + 400_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (taken + 300_000_000,) * 2)
 first = render(3840, 2160)
 fits = float(re.search(r"about ([\\d.]+) megapixels", first)[1]) if "about" in first else 0
 side = int((fits * 1e6) ** 0.5)

@@ -20,13 +20,13 @@ from impasto.core.device.working_picture import DeviceWorkingPicture
 from impasto.core.engine import Engine
 from impasto.core.errors import UsageError
 from impasto.core.frame import AlphaKind, Frame, Part, Pixels, Samples, Window
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.generators.unet import UNetConfig
 from impasto.core.grade_settings import After, Before, Resize
 from impasto.core.guides import Guide
 from impasto.core.params import Params
 from impasto.core.style_file import Style
-from impasto.core.working_picture import Output, WorkingPicture
+from impasto.core.working_picture import WorkingPicture
 from tests.core.generators.test_unet import lively
 from tests.core.test_engine import CARD, extremes
 from tests.plates import plate

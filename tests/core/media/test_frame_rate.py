@@ -64,3 +64,18 @@ def test_a_nested_note_is_no_provenance(tmp_path: Path) -> None:
     software = 'impasto {"a":' + "[" * 20000
     write_with_oiio(tmp_path / "a.tif", noise(8, 8, 3, np.uint8), "uint8", {"Software": software})
     assert next(iter(open_reader(str(tmp_path / "a.tif")))).provenance == {}
+
+
+@pytest.mark.parametrize("extension", ["png", "exr"])
+def test_a_rate_that_takes_the_place_of_a_stated_one_is_said_once(tmp_path: Path, extension: str) -> None:
+    write_movie(tmp_path / "a.mov", [np.full((32, 48), 100, np.uint8)] * 3, rate=Fraction(30000, 1001))
+    copy(tmp_path / "a.mov", tmp_path / f"b.####.{extension}")
+    path = str(tmp_path / f"b.####.{extension}")
+    notes = {rate: [note for frame in open_reader(path, rate=rate) for note in frame.notes] for rate in RATES}
+    assert notes[RATES[0]] == [f"'{path}' states 29.97 frames per second: 24 takes their place"]
+    assert notes[RATES[1]] == []
+    write_with_oiio(tmp_path / "c.0001.png", noise(8, 8, 3, np.uint8), "uint8")
+    assert next(iter(open_reader(str(tmp_path / "c.####.png"), rate=Fraction(24)))).notes == ()
+
+
+RATES = (Fraction(24), Fraction(30000, 1001))

@@ -19,6 +19,9 @@ LEVELS = [
     ("yuv444p12le", False, 256, 3760),
     ("yuv444p12le", True, 0, 4095),
     ("yuva444p10le", False, 64, 940),
+    ("gray", False, 16, 235),
+    ("gray10le", False, 64, 940),
+    ("gray", True, 0, 255),
     ("gbrp10le", True, 0, 1023),
     ("gbrap12le", True, 0, 4095),
     ("gbrp", True, 0, 255),
@@ -29,7 +32,7 @@ LEVELS = [
 def test_white_and_black_are_exact(pixel_format: str, full: bool, black: int, white: int) -> None:
     decode = PixelDecoder(full, 1)
     for code, wanted in ((black, 0.0), (white, 1.0)):
-        pixels = decode(video_frame(np.full((16, 16), code), pixel_format))
+        pixels, _ = decode(video_frame(np.full((16, 16), code), pixel_format))
         assert (pixels[..., :3] == wanted * np.iinfo(pixels.dtype).max).all()
 
 
@@ -38,9 +41,9 @@ def test_every_grey_code_survives_decoding_and_encoding(pixel_format: str, full:
     codes = np.linspace(black, white, 256).round().astype(int)
     plane = np.repeat(codes[None, :], 16, axis=0)
     frame = video_frame(plane, pixel_format)
-    again = PixelEncoder(pixel_format, full, 1)(PixelDecoder(full, 1)(frame))
+    again = PixelEncoder(pixel_format, full, 1)(*PixelDecoder(full, 1)(frame))
     dtype = np.uint8 if Layout.of(pixel_format).bits <= 8 else np.uint16
-    for index in range(len(frame.planes) if pixel_format.startswith("g") else 1):
+    for index in range(len(frame.planes) if pixel_format.startswith("gb") else 1):
         before, after = (
             np.frombuffer(memoryview(each.planes[index]), dtype).reshape(16, -1)[:, :256].astype(int)
             for each in (frame, again)
@@ -51,17 +54,17 @@ def test_every_grey_code_survives_decoding_and_encoding(pixel_format: str, full:
 @pytest.mark.parametrize("pixel_format", ["yuva444p10le", "yuva444p12le", "yuva420p", "gbrap10le"])
 def test_alpha_survives(pixel_format: str) -> None:
     frame = video_frame(np.full((16, 64), 300 if "p1" in pixel_format else 100), pixel_format)
-    pixels = PixelDecoder(False, 1)(frame)
+    pixels, _ = PixelDecoder(False, 1)(frame)
     assert pixels.shape == (16, 64, 4)
     assert pixels[0, 0, 3] == 0
     assert pixels[0, -1, 3] == np.iinfo(pixels.dtype).max
-    again = PixelDecoder(False, 1)(PixelEncoder(pixel_format, False, 1)(pixels))
+    again, _ = PixelDecoder(False, 1)(PixelEncoder(pixel_format, False, 1)(pixels))
     np.testing.assert_array_equal(again[..., 3], pixels[..., 3])
 
 
 def test_ten_bits_are_not_squeezed_through_eight() -> None:
     plane = np.repeat(np.arange(64, 940)[None, :], 16, axis=0)
-    pixels = PixelDecoder(False, 1)(video_frame(plane, "yuv420p10le"))
+    pixels, _ = PixelDecoder(False, 1)(video_frame(plane, "yuv420p10le"))
     assert pixels.dtype == np.uint16
     assert len(np.unique(pixels[0, :, 1])) == 876
 
@@ -78,7 +81,7 @@ def test_red_has_the_luma_of_its_matrix(matrix: int, red: int) -> None:
     pixels[..., 0] = 255
     frame = PixelEncoder("yuv444p", True, matrix)(pixels)
     assert abs(int(np.frombuffer(memoryview(frame.planes[0]), np.uint8)[0]) - red) <= 1
-    np.testing.assert_allclose(PixelDecoder(True, matrix)(frame)[0, 0], [255, 0, 0], atol=2)
+    np.testing.assert_allclose(PixelDecoder(True, matrix)(frame)[0][0, 0], [255, 0, 0], atol=2)
 
 
 def test_layouts_know_depth_alpha_and_subsampling() -> None:

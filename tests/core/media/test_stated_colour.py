@@ -12,8 +12,8 @@ import pytest
 
 from impasto.core import colour
 from impasto.core.frame import Frame
+from impasto.core.icc import SPACES, DisplaySpace, make_profile, profile_for, space_of_profile
 from impasto.core.media import open_reader
-from impasto.core.media.icc import SPACES, DisplaySpace, make_profile, profile_for, space_of_profile
 from impasto.core.media.picture_reader import read_picture
 from impasto.core.media.picture_writer import write_picture
 from impasto.server.protocol.messages import RenderSettings, ShotJob
@@ -94,9 +94,10 @@ def test_the_profile_goes_along(tmp_path: Path, source: str, result: str, profil
         np.testing.assert_array_equal(found.colour, frame.colour)
 
 
-def test_a_profile_that_has_no_name_here_is_named_in_a_note(tmp_path: Path) -> None:
-    (note,) = write(tmp_path / "a.png", CAMERA).notes
+def test_a_profile_that_is_not_understood_is_named_in_a_note(tmp_path: Path) -> None:
+    (note,) = write(tmp_path / "a.png", CAMERA.replace(b"rTRC", b"none")).notes
     assert "the profile 'a camera'" in note
+    assert "taken as sRGB" in note
 
 
 @pytest.mark.parametrize("result", ["b.jpg", "b.png", "b.tif"])
@@ -160,8 +161,10 @@ def test_the_chunks_of_a_png_say_its_colour(tmp_path: Path, kind: str) -> None:
 def test_colour_that_has_no_name_goes_along_as_a_profile(tmp_path: Path) -> None:
     stated = chromaticities(0.34, 0.36, 0.7, 0.3, 0.2, 0.75, 0.14, 0.04)
     frame = png_with(tmp_path / "a.png", chunk(b"gAMA", struct.pack(">I", 55556)), stated)
-    assert frame.colour_space is None
-    assert "goes along as a profile" in frame.notes[0]
+    assert frame.colour_space == "icc"
+    assert frame.notes == ()
+    expected = colour.to_linear(colour.to_float(frame.colour), colour.PlateSpace("camera", profile=CAMERA))
+    np.testing.assert_allclose(light(frame), expected, atol=2e-3)
     write_picture(str(tmp_path / "b.tif"), str(tmp_path / "b.tif"), frame)
     assert "ICCProfile" in read_picture(str(tmp_path / "b.tif")).part.attributes
 

@@ -140,22 +140,6 @@ def test_interlaced_movies_are_said(tmp_path: Path, name: str, encoder: str, opt
     assert len([note for note in notes if "interlaced" in note]) == 1
 
 
-@pytest.mark.parametrize(("pixel_format", "scale"), [("yuv420p", 1), ("yuv422p10le", 4)])
-@pytest.mark.parametrize(
-    ("full", "codes", "said"),
-    [(False, (16, 235), 0), (False, (16, 250), 1), (False, (4, 235), 1), (True, (0, 255), 0)],
-)
-def test_levels_that_are_clipped_are_said(
-    tmp_path: Path, pixel_format: str, scale: int, full: bool, codes: tuple[int, int], said: int
-) -> None:
-    plane = np.full((48, 64), 128 * scale, np.uint8 if scale == 1 else np.uint16)
-    plane[:16], plane[32:] = codes[0] * scale, codes[1] * scale
-    write_movie(tmp_path / "a.mkv", [plane] * 3, encoder="ffv1", pixel_format=pixel_format, full_range=full, options={})
-    with open_reader(str(tmp_path / "a.mkv")) as reader:
-        notes = [note for frame in reader for note in frame.notes]
-    assert len([note for note in notes if "clipped" in note]) == said
-
-
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "a.avi", "a.mxf"])
 @pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile sub/b.mp4\n", "#EXTM3U\n#EXTINF:1,\nsub/b.mp4\n"])
 def test_a_list_of_files_is_no_movie(tmp_path: Path, name: str, text: str) -> None:

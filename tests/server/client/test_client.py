@@ -23,6 +23,7 @@ from impasto.core.errors import (
 )
 from impasto.core.params import Params
 from impasto.server.protocol import messages
+from impasto.server.protocol.colour_configuration import named_here
 from tests.plates import noise
 from tests.server.scripted_server import LIMIT_S
 from tests.server.scripted_transport import Stage
@@ -96,6 +97,21 @@ def test_what_an_artist_turned_is_told_as_it_stands(stage: Stage) -> None:
     assert (told.look.precision, told.look.tile, told.look.device) == ("float16", -1, "cpu")
     assert (told.frame, told.viewer, told.lane, told.deadline_s) == (7, "left", "batch", 3.0)
     assert (told.picture.colour_space, told.picture.alpha) == ("ACEScg", "unassociated")
+
+
+@pytest.mark.parametrize("space", ["ACEScg", ""])
+def test_frames_that_name_a_space_say_in_which_configuration(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str
+) -> None:
+    (tmp_path / "a.ocio").write_text("a configuration")
+    for named, said in (
+        ("", ("built-in", "")),
+        (str(tmp_path / "a.ocio"), named_here({"OCIO": str(tmp_path / "a.ocio")})),
+    ):
+        monkeypatch.setenv("OCIO", named)
+        stage.client.submit(PLATE, style="echo", colour_space=space).result(LIMIT_S)
+        told = stage.script.seen_of(messages.Submit)[-1]
+        assert (told.ocio, told.ocio_sha256) == (said if space else ("", ""))
 
 
 def test_a_matte_lies_behind_its_plate(stage: Stage) -> None:

@@ -25,14 +25,13 @@ from impasto.core.errors import (
     UsageError,
 )
 from impasto.core.frame import Frame, Samples
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.guide_planes import planes_of
 from impasto.core.guides import Guide
 from impasto.core.media import ShotInfo, open_reader, open_writer
 from impasto.core.media.movie_reader import MovieReader
 from impasto.core.resize import resize_frame
-from impasto.core.working_picture import Output
-from impasto.server.protocol.field_types import EncoderSpeed
+from impasto.server.protocol.field_types import EncoderSpeed, Fields
 from impasto.server.protocol.messages import (
     Cancelled,
     RenderSettings,
@@ -45,6 +44,7 @@ from impasto.server.protocol.messages import (
 )
 from impasto.server.shots.render import render_shot
 from tests.core.media.builders import write_layers
+from tests.core.media.interlaced import order_of, write_fields
 from tests.plates import write_movie, write_sequence
 
 WIDTH, HEIGHT = 32, 16
@@ -195,6 +195,19 @@ def test_a_draft_is_encoded_soon_unless_asked_otherwise(
     # x264 notes its settings in the stream; these differ from preset to preset.
     refinement = {"superfast": b"subme=1 ", "fast": b"subme=6 ", "medium": b"subme=7 "}
     assert [name for name, noted in refinement.items() if noted in output.read_bytes()] == [preset]
+
+
+@pytest.mark.parametrize(("fields", "order"), [("auto", ""), ("deinterlace", ""), ("keep", "top")])
+def test_a_painting_style_sees_no_woven_fields_unless_asked(fields: Fields, order: str, tmp_path: Path) -> None:
+    write_fields(tmp_path / "p.mkv", "ffv1.mkv", "top")
+    job = ShotJob(STYLE, str(tmp_path / "p.mkv"), str(tmp_path / "o.mkv"), fields=fields)
+    notes: list[str] = []
+    done = render_shot(
+        job, FakePainter(), on_event=lambda event: notes.extend(event.notes if isinstance(event, ShotProgress) else ())
+    )
+    assert isinstance(done, ShotDone)
+    assert order_of(tmp_path / "o.mkv") == order
+    assert len([note for note in notes if "interlaced" in note]) == 1
 
 
 def test_a_cancelled_movie_bears_another_name(tmp_path: Path) -> None:

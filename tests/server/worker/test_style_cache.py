@@ -24,6 +24,7 @@ from impasto.core.grade_settings import Before, Resize
 from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.core.params import Params
 from impasto.core.style_file import Style
+from impasto.core.tiling import AUTO_TILE
 from impasto.server.shots.job import tile_of
 from impasto.server.worker.device import CANARY_STYLES, canary_picture, others_than, prove
 from impasto.server.worker.memory_budget import (
@@ -307,7 +308,7 @@ def test_a_frame_that_fits_nowhere_is_refused_before_it_begins(disk: Disk) -> No
 
 def test_two_frames_are_not_promised_the_same_memory(disk: Disk) -> None:
     style = disk.load(Path("/a.safetensors"))
-    need = needed_bytes("draft", 3840 * 2160, 1.0, None)
+    need = needed_bytes("draft", 3840 * 2160, 1.0, AUTO_TILE)
     room = MemoryBudget(lambda: int(1.5 * need))
     with room.reserve(style, 3840, 2160, 1.0, "auto") as first:
         assert first == "auto"
@@ -344,7 +345,7 @@ def test_the_keys_that_a_style_carries_count_as_memory(disk: Disk) -> None:
 def test_a_frame_with_keys_is_promised_more_memory(disk: Disk) -> None:
     style = disk.load(Path("/a.safetensors"))
     pixels = 3840 * 2160
-    plain, with_keys = (needed_bytes("draft", pixels, 1.0, None, keys) for keys in (0, 2))
+    plain, with_keys = (needed_bytes("draft", pixels, 1.0, AUTO_TILE, keys) for keys in (0, 2))
     assert with_keys > plain
     room = MemoryBudget(lambda: int((plain + with_keys) / 2 / 0.9))
     with room.reserve(style, 3840, 2160, 1.0, "auto") as tile:
@@ -357,9 +358,11 @@ def test_a_style_that_sees_the_whole_frame_is_never_tiled() -> None:
     assert fitting_tile("draft", 64, 64, 1.0, None, False, GIB) is None
     with pytest.raises(OutOfMemory):
         fitting_tile("draft", 3840, 2160, 1.0, None, False, GIB)
-    assert usual_tile("auto", 1 << 26, 1.0, False, 2048) is None
-    assert usual_tile("auto", 1 << 26, 1.0, True, 2048) == 2048
-    assert usual_tile(256, 100, 1.0, True, 2048) == 256
+    assert usual_tile("auto", 1 << 26, 1.0, False, "cpu") is None
+    assert usual_tile("auto", 1 << 26, 1.0, True, "cuda:0") == AUTO_TILE
+    assert usual_tile("auto", 3840 * 2160, 1.0, True, "cpu") == AUTO_TILE
+    assert usual_tile("auto", 3840 * 2160, 1.0, True, "cuda:0") is None
+    assert usual_tile(256, 100, 1.0, True, "cpu") == 256
 
 
 @pytest.mark.parametrize(("number", "tile"), [(0, "auto"), (-1, "off"), (512, 512)])

@@ -18,10 +18,9 @@ import pytest
 
 from impasto.core.engine import Engine
 from impasto.core.errors import ImpastoError
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.params import Params
-from impasto.core.working_picture import Output
 from impasto.server.client import Client
 from impasto.server.runtime_dir import running
 from tests.hosts.blender.answers import Answers, answer

@@ -12,10 +12,9 @@ import pytest
 
 from impasto.core import colour
 from impasto.core.engine import Engine
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import open_reader
 from impasto.core.style_file import read_card
-from impasto.core.working_picture import Output
 from impasto.hosts.blender.train.run import TrainingRun
 from tests.hosts.blender import clips
 from tests.hosts.blender.conftest import RenderServer

@@ -14,7 +14,7 @@ from impasto.core.errors import IncompatibleServer
 from impasto.core.media import open_reader
 from impasto.hosts.terminal.exit_codes import USAGE
 from impasto.server.client import Client
-from impasto.server.client.shots import require_minor
+from impasto.server.client.versions import require_minor
 from impasto.server.protocol.animation import animated_of
 from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
 from tests.compat.samples import SERVERS
@@ -90,6 +90,7 @@ def test_a_server_that_would_pass_over_what_a_shot_asks_for_is_not_asked() -> No
         (replace(plain, guides=("/g.exr",)), "guide layers"),
         (replace(plain, motion="/v.exr"), "motion vectors"),
         (replace(plain, rate="25"), "a frame rate"),
+        (replace(plain, fields="keep"), "the fields of movies"),
     ):
         with pytest.raises(IncompatibleServer, match=rf"for {what}, .* speaks 1\.0; upgrade it"):
             require_minor(shot, old)  # type: ignore[arg-type]  # it is a welcome

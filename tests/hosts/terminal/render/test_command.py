@@ -15,6 +15,7 @@ from impasto.hosts.terminal.render.job import job_from, tile_number
 from impasto.hosts.terminal.style.listing import default_style_of
 from impasto.server.protocol.messages import RenderSettings, ShotJob
 from impasto.server.shots.job import tile_of
+from tests.core.media.interlaced import order_of, write_fields
 from tests.hosts.terminal.conftest import HEIGHT, WIDTH, Impasto, names, picture
 
 
@@ -153,11 +154,18 @@ def test_tiles_make_no_difference(sequence: str, impasto: Impasto) -> None:
 def test_the_options_that_were_given_are_those_of_the_job() -> None:
     controls = {"stroke": 0.5, "detail": None, "after_sharpen": 0.5, "before_resize": "50%"}
     job = job_from(
-        input="i", output="o", frames="3-9", motion=":vector", rate="25", encoder_speed="slow", controls=controls
+        input="i",
+        output="o",
+        frames="3-9",
+        motion=":vector",
+        rate="25",
+        encoder_speed="slow",
+        fields="keep",
+        controls=controls,
     )
     assert job == ShotJob(
         RenderSettings("", params={"stroke": 0.5}, after={"sharpen": 0.5}), "i", "o", first=3, last=9,
-        before_resize="50%", motion="i", motion_layer="vector", rate="25", encoder_speed="slow",
+        before_resize="50%", motion="i", motion_layer="vector", rate="25", encoder_speed="slow", fields="keep",
     )  # fmt: skip
 
 
@@ -178,6 +186,19 @@ def test_what_is_no_rate_is_refused_before_anything_is_opened(rate: str) -> None
 def test_an_encoder_speed_that_does_not_exist_is_refused_before_anything_is_opened() -> None:
     with pytest.raises(UsageError, match=r"expected an encoder speed among auto, ultrafast, .*, got 'quick'"):
         job_from(input="i", output="o", encoder_speed="quick", controls={})
+
+
+def test_fields_cannot_be_treated_otherwise() -> None:
+    with pytest.raises(UsageError, match=r"expected --fields as auto, deinterlace, keep, got 'weave'"):
+        job_from(input="i", output="o", fields="weave", controls={})
+
+
+def test_identity_keeps_fields_unless_asked_otherwise_and_says_so(impasto: Impasto) -> None:
+    write_fields(Path("a.mkv"), "ffv1.mkv", "bottom")
+    for fields, order, said in (("auto", "bottom", "left as they are"), ("deinterlace", "", "deinterlaced by bwdif")):
+        done = impasto("render", "a.mkv", f"{fields}.mkv", "--style", "identity", "--fields", fields)
+        assert (done.code, said in done.out + done.err) == (0, True)
+        assert order_of(Path(f"{fields}.mkv")) == order
 
 
 @pytest.mark.parametrize(("text", "tile"), [("auto", "auto"), ("off", "off"), ("512", 512)])

@@ -63,8 +63,8 @@ def test_a_movie_that_is_rendered_again_shows_no_frame_twice() -> None:
     done = [(event.number, event.done, event.remaining_s) for event in events if isinstance(event, FrameDone)]
     assert [(number, count) for number, count, _ in done] == [(1, 1), (2, 2), (3, 3)]
     assert done[-1][2] == 0
-    run_events.ended(ShotDone(ID, "o.mp4", 3, 0, 0, 1.0))
-    assert events[-1] == RunFinished("o.mp4", 3, 0, 0, 1.0, fps_of(events), {})
+    run_events.ended(ShotDone(ID, "o.mp4", 3, 0, 0, 1.0, {}, "bfloat16"))
+    assert events[-1] == RunFinished("o.mp4", 3, 0, 0, 1.0, fps_of(events), {}, precision="bfloat16")
 
 
 def fps_of(events: list[Event]) -> float:

@@ -20,7 +20,7 @@ STATUS = Status(
     problems=("a worker was lost",),
     devices=(
         DeviceFacts("cuda:0", "H200", "busy", 4712, "float16", 1, ("wheatfield",), 2 << 30, 1 << 30, 139 << 30),
-        DeviceFacts("cpu", "EPYC", "lost", 0, "float32", 3, (), 0, 0, 0),
+        DeviceFacts("cpu", "EPYC", "lost", 0, "float32", 3, (), 0, 0, 0, "bfloat16"),
     ),
     clients=(ClientFacts("blender [5.0]", "desk", "anna", 99, "interactive", "ring", 2, 1),),
     styles=3,
@@ -55,6 +55,7 @@ def test_the_first_line_shows_the_health_and_the_second_the_problem() -> None:
         "1 request running, 2 waiting, 1 shot; 23.98 frames per second",
         "cuda:0 H200",
         "2.0 GiB, device 1.0 GiB of 139.0 GiB",
+        "float32, of 8 bits bfloat16",
         "lost",
         "blender [5.0]",
         "anna",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_programs_get_the_figures(sequence: str, impasto: Impasto) -> None:
     assert drafted["colour_distance"] > 1
     assert found["difference"]["colour_distance"] == drafted["colour_distance"]
     assert (last["output"], last["frames"]) == (None, 3)
+
+
+def test_a_comparison_of_pictures_has_the_rate_that_was_asked_for(sequence: str, impasto: Impasto) -> None:
+    one = ("style", "compare", "identity", "identity", "--on", sequence, "--frames", "1001-1002", "--json")
+    asked = impasto(*one, "-o", "a.mov", "--rate", "30000/1001").events
+    with open_reader("a.mov") as reader:
+        assert reader.info.rate == Fraction(30000, 1001)
+    assert not [event for event in asked if "states no frame rate" in event.get("message", "")]
+    assumed = impasto(*one, "-o", "b.mov").events
+    (said,) = [event["message"] for event in assumed if event["event"] == "warning"]
+    assert said == f"'{sequence}' states no frame rate: the movie plays at 24 frames per second"
+    done = impasto("style", "compare", "identity", "identity", "--on", sequence, "--rate", "fast")
+    assert (done.code, "expected frames per second" in done.err) == (USAGE, True)
 
 
 def test_frames_with_gaps_are_compared_and_no_motion_is_measured_across_them(sequence: str, impasto: Impasto) -> None:

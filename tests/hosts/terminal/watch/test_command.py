@@ -227,6 +227,16 @@ def test_a_shot_is_painted_under_its_own_name(room: Room) -> None:
     assert [event.frames for event in room.of(ShotPainted)] == [2, 2]
 
 
+def test_a_rate_is_for_pictures_and_not_for_movies(room: Room) -> None:
+    room.job = job_from(style="identity", rate="25", fields="keep", controls={})
+    (room.folder / "cut.0001.exr").write_bytes(b"x")
+    (room.folder / "tape.mov").write_bytes(b"x")
+    room.run()
+    assert {Path(each.input).name: (each.rate, each.fields) for each in room.painted} == {
+        "cut.####.exr": ("25", "keep"), "tape.mov": ("", "keep"),
+    }  # fmt: skip
+
+
 def test_it_looks_again_at_once_after_a_shot_that_took_long(room: Room) -> None:
     (room.folder / "a.mov").write_bytes(b"x")
     room.takes_s = 3600.0

@@ -11,8 +11,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from impasto.core.media.metadata_blocks import icc_parses
-
+PROFILE = "ICCProfile"
+"""The attribute that holds a picture's profile."""
+IN_PROFILE = "icc"
+"""The colour space of a frame whose profile says it, and no name does."""
 Curve = Literal["sRGB"] | float
 """The curve of IEC 61966-2-1, or a power."""
 Primaries = tuple[float, float, float, float, float, float, float, float]
@@ -46,9 +48,18 @@ SPACES: Mapping[str, DisplaySpace] = {
     "lin_rec2020_scene": DisplaySpace(REC2020, 1.0),
 }
 """Our names of colour spaces (those of the Color Interop Forum, where there is no shorter) that a profile can say."""
+_SHORTEST_PROFILE = 132
+"""Bytes of an ICC profile's header and of the number of its tags (ICC.1:2022, section 7)."""
 _SAMPLES = np.array([0.02, 0.1, 0.25, 0.5, 0.75, 0.9])
-_D50 = np.array([0.9642, 1.0, 0.8249])
+D50 = np.array([0.9642, 1.0, 0.8249])
 _Floats = npt.NDArray[np.float64]
+
+
+def icc_parses(block: bytes) -> bool:
+    """Whether the block has the header of a profile and is as long as that says."""
+    if len(block) < _SHORTEST_PROFILE or block[36:40] != b"acsp":
+        return False
+    return int(struct.unpack_from(">I", block)[0]) <= len(block)
 
 
 def space_of(primaries: Primaries, curve: Curve, *, tolerance: float = 0.003) -> str | None:
@@ -66,16 +77,16 @@ def space_of_profile(profile: bytes) -> str | None:
     if not icc_parses(profile) or profile[16:24] != b"RGB XYZ ":
         return None
     try:
-        tags = _tags(profile)
+        tags = tags_of(profile)
         if b"A2B0" in tags:
             return None
-        colorants = np.array([_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")])
-        curves = [_curve_light(tags[name], _SAMPLES) for name in (b"rTRC", b"gTRC", b"bTRC")]
+        colorants = np.array([xyz_of(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")])
+        curves = [curve_light(tags[name], _SAMPLES) for name in (b"rTRC", b"gTRC", b"bTRC")]
     except (KeyError, struct.error, ValueError, IndexError, ZeroDivisionError):
         return None
     for name, space in SPACES.items():
         light = _light(space.curve, _SAMPLES)
-        if np.allclose(colorants, _colorants(space.primaries), atol=0.002) and all(
+        if np.allclose(colorants, colorants_of(space.primaries), atol=0.002) and all(
             np.allclose(each, light, atol=0.006) for each in curves
         ):
             return name
@@ -85,7 +96,7 @@ def space_of_profile(profile: bytes) -> str | None:
 def described(profile: bytes) -> str:
     """What a profile calls itself, empty where it does not say."""
     try:
-        block = _tags(profile)[b"desc"]
+        block = tags_of(profile)[b"desc"]
         if block[:4] == b"desc":
             return block[12 : 11 + struct.unpack_from(">I", block, 8)[0]].decode("latin-1")
         length, start = struct.unpack_from(">II", block, 20)
@@ -103,7 +114,7 @@ def profile_for(name: str) -> bytes | None:
 
 def make_profile(space: DisplaySpace, name: str) -> bytes:
     """A profile of a space by primaries and curve, which calls itself `name`."""
-    colorants = _colorants(space.primaries)
+    colorants = colorants_of(space.primaries)
     text = name.encode("ascii", "replace") + b"\0"
     if space.curve == "sRGB":
         table = np.rint(_light("sRGB", np.linspace(0, 1, 1024)) * 65535).astype(">u2").tobytes()
@@ -113,7 +124,7 @@ def make_profile(space: DisplaySpace, name: str) -> bytes:
     blocks = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(8 + 3 + 67),
         b"cprt": b"text\0\0\0\0CC0\0",
-        b"wtpt": _xyz_block(_D50),
+        b"wtpt": _xyz_block(D50),
         b"rXYZ": _xyz_block(colorants[0]),
         b"gXYZ": _xyz_block(colorants[1]),
         b"bXYZ": _xyz_block(colorants[2]),
@@ -128,11 +139,12 @@ def make_profile(space: DisplaySpace, name: str) -> bytes:
     table += b"gTRC" + shared + b"bTRC" + shared
     size = start + len(body)
     header = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
-    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz_block(_D50)[8:] + bytes(48)
+    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz_block(D50)[8:] + bytes(48)
     return header + struct.pack(">I", len(blocks) + 2) + table + body
 
 
-def _tags(profile: bytes) -> dict[bytes, bytes]:
+def tags_of(profile: bytes) -> dict[bytes, bytes]:
+    """The tagged blocks of a profile by signature. Raises struct.error."""
     count = struct.unpack_from(">I", profile, 128)[0]
     found = {}
     for index in range(min(count, 100)):
@@ -141,7 +153,8 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _xyz(block: bytes) -> list[float]:
+def xyz_of(block: bytes) -> list[float]:
+    """The three numbers of an XYZ block. Raises struct.error."""
     return [number / 65536 for number in struct.unpack_from(">3i", block, 8)]
 
 
@@ -155,7 +168,7 @@ def _light(curve: Curve, codes: _Floats) -> _Floats:
     return np.asarray(codes ** float(curve), np.float64)
 
 
-def _curve_light(block: bytes, codes: _Floats) -> _Floats:
+def curve_light(block: bytes, codes: _Floats) -> _Floats:
     """Light for codes by a curve (ICC.1:2022, sections 10.6 and 10.18)."""
     if block[:4] == b"curv":
         count = struct.unpack_from(">I", block, 8)[0]
@@ -178,12 +191,12 @@ def _curve_light(block: bytes, codes: _Floats) -> _Floats:
     return np.asarray(np.where(codes >= d, (a * codes + b).clip(0) ** g + e, c * codes + f), np.float64)
 
 
-def _colorants(primaries: Primaries) -> _Floats:
+def colorants_of(primaries: Primaries) -> _Floats:
     """XYZ of red, green and blue, adapted to D50 by Bradford (ICC.1:2022, annex E.3), one a row."""
     points = np.array(primaries).reshape(4, 2)
     xyz = np.column_stack([points, 1 - points.sum(1)])
     white = xyz[3] / xyz[3, 1]
     scaled = xyz[:3].T * np.linalg.solve(xyz[:3].T, white)
     cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-    adapt = np.linalg.inv(cone) @ np.diag((cone @ _D50) / (cone @ white)) @ cone
+    adapt = np.linalg.inv(cone) @ np.diag((cone @ D50) / (cone @ white)) @ cone
     return np.asarray((adapt @ scaled).T, np.float64)
