@@ -13,7 +13,7 @@ from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.guides import READINGS, Guide
 from impasto.core.params import Params
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the card's layout. Raise it with every change that an older reader would misread."""
 
 
@@ -28,7 +28,17 @@ def _guides_as_they_are(facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "guides": guides}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_keys, 2: _guides_as_they_are}
+def _matched_keys(facts: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 had only keys by hand, whose paint is used where a frame matches them in place."""
+    keys = facts["keys"]
+    return {**facts, "keys": None if keys is None else {**keys, "carried": False, "made": []}}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _without_keys,
+    2: _guides_as_they_are,
+    3: _matched_keys,
+}
 """Schema version -> function that turns a card of it into one of the next version."""
 
 DEEPEST = 6
@@ -63,7 +73,9 @@ class KeyFacts:
 
     `frames` are the frame numbers of the keys in their shot, `height` and `width` their stored size, `samples`
     the type of plates and paints. `noise` is the standard deviation of the plates' noise in 1/255. `follow` means
-    that the camera moves, so that keys are matched along optical flow.
+    that the camera moves, so that keys are matched along optical flow. `carried` means that their paint is no filter
+    that the network learned, but a hand's, which is carried to wherever its surfaces are; then `made` are the frames of
+    further keys, which training made from these.
     """
 
     frames: tuple[int, ...]
@@ -72,6 +84,13 @@ class KeyFacts:
     samples: Literal["uint8", "float16"]
     noise: float = 0.0
     follow: bool = False
+    carried: bool = False
+    made: tuple[int, ...] = ()
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The frames of all keys in the file, those by hand first."""
+        return (*self.frames, *self.made)
 
 
 @frozen_dataclass
@@ -218,11 +237,12 @@ def _guide(facts: dict[str, Any]) -> Guide:
 
 def _key_facts(facts: dict[str, Any]) -> KeyFacts:
     """The facts of painted keys from a card; ValueError or TypeError for impossible ones."""
-    keys = KeyFacts(**{**facts, "frames": tuple(facts["frames"])})
-    numbers = (keys.height, keys.width, *keys.frames)
+    keys = KeyFacts(**{**facts, "frames": tuple(facts["frames"]), "made": tuple(facts["made"])})
+    numbers = (keys.height, keys.width, *keys.stored)
     if not (keys.frames and all(type(number) is int for number in numbers) and min(keys.height, keys.width) > 0):
         raise ValueError(f"keys of frames {keys.frames}, {keys.width}x{keys.height}")
-    if keys.samples not in ("uint8", "float16") or not 0 <= keys.noise <= 255 or type(keys.follow) is not bool:
+    switches = (keys.follow, keys.carried)
+    if keys.samples not in ("uint8", "float16") or not 0 <= keys.noise <= 255 or {*map(type, switches)} != {bool}:
         raise ValueError(f"keys of {keys.samples}, noise {keys.noise}, follow {keys.follow}")
     return keys
 

@@ -34,12 +34,13 @@ from impasto.core.device.streams import on, streams_of
 from impasto.core.device.working_picture import device_transform_of
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import KEYS_MAP, FrameSettings
 from impasto.core.generators.packed import PackedNetwork, maps_of, pack, painted_by
 from impasto.core.grade import grade_after, grade_before
 from impasto.core.grade_settings import After, Before
 from impasto.core.guide_planes import planes_of, resized_planes
-from impasto.core.keyframe_paint.blending import KeyBlend, PreparedKey
+from impasto.core.keyframe_paint.blending import KeyBlend, KeyedFrame, Lay, refusal_of
+from impasto.core.keyframe_paint.carried_keys import CarriedKeys
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
 from impasto.core.style_file import Style, find_style, load_style
@@ -112,7 +113,8 @@ class Engine:
         """The network of 8-bit results, where it counts in another precision; made for the first of them."""
         self._graphs = CudaGraphs(self._net) if self._on_cuda else None
         self._context = DeviceContext(self.device, self._stride, streams_of(self.device))
-        self._keys = None if self.style.keys is None else KeyBlend(self.style.keys)
+        keys = self.style.keys
+        self._keys = None if keys is None else CarriedKeys(keys) if keys.facts.carried else KeyBlend(keys)
         if self._on_cuda:
             # The weights came on torch's default stream, which the engine's streams do not wait for.
             torch.cuda.synchronize(self.device)
@@ -185,20 +187,25 @@ class Engine:
             network_begun = clock()
             precision = self.precision_for(eight_bit=settings.is_eight_bit(frame))
             painted, tile = self._paint(picture, guides, params.stroke, cancelled, precision)
-            refusal = "" if keys is None else keys.refusal(picture.shape[:2], params.stroke)
-            prepared: list[PreparedKey] = []
+            refusal = "" if keys is None else refusal_of(keys.facts, picture.shape[:2], params.stroke)
+            lay: Lay | None = None
             if keys is not None and not refusal:
                 # Always in one precision: what is kept of a key must not depend on the frame that asked first.
                 alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled, precision=self.precision)
-                prepared = keys.prepared(picture.shape[:2], params.stroke, lambda *key: alone(*key)[0])
+                spent = KeyedFrame(frame.motion, params.stroke, settings.keys_quality)
+                lay = keys.ready(picture, spent, lambda *key: alone(*key)[0])
             network_done = clock()
-        if keys is not None and prepared:
-            painted = keys.blend(painted, picture, prepared, params.keys, frame.motion)
+        no_hands: Samples | None = None
+        if lay is not None:
+            keyed = lay(painted, params.keys)
+            painted, no_hands = keyed.painted, keyed.invented
         if params.colour:
             painted = by_strips(partial(colour.keep_colour, amount=params.colour), painted, picture)
         painted = colour.put_back_detail(painted, picture, params.detail)
         painted = grade_after(painted, after)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
+        if settings.keys_map and into is None:
+            result = with_map(result, no_hands)
         if after.resize is not None:
             space = output.space if output else input_space
             result = resize_frame(result, after.resize, space, cancelled=cancelled)
@@ -360,6 +367,22 @@ def with_pixels(frame: Frame, pixels: Pixels) -> Frame:
     """The frame with other samples in the colour layer's part, of the same shape and type."""
     parts = list(frame.parts)
     parts[frame.layer.part] = replace(frame.part, pixels=pixels)
+    return replace(frame, parts=tuple(parts))
+
+
+def with_map(frame: Frame, no_hands: Samples | None) -> Frame:
+    """A frame of float samples with the channel `KEYS_MAP`; of others as it is. None: no hand painted anywhere."""
+    part = frame.part
+    if part.pixels.dtype.kind != "f":
+        return frame
+    size = part.pixels.shape[1], part.pixels.shape[0]
+    share = np.ones(size[::-1], np.float32)
+    if no_hands is not None:
+        share = np.asarray(cv2.resize(no_hands, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    pixels = np.concatenate((part.pixels, share.astype(part.pixels.dtype)[..., None]), axis=2)
+    formats = (*part.formats, part.formats[0]) if part.formats else ()
+    parts = list(frame.parts)
+    parts[frame.layer.part] = replace(part, pixels=pixels, channels=(*part.channels, KEYS_MAP), formats=formats)
     return replace(frame, parts=tuple(parts))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from impasto.core.frame import Frame
 from impasto.core.grade_settings import After, Before
+from impasto.core.keys_quality import KeysQuality
 from impasto.core.params import Params
 
 
@@ -21,6 +22,11 @@ class Output:
     samples: str = "float"
 
 
+KEYS_MAP = "invented.Y"
+"""Channel with the share of each pixel's paint that comes from no key by hand, in [0, 1]: pieces of keys that were laid
+anew, and the network's own painting."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameSettings:
     """The parameters of a style, what is done to the plate and to the painting, and the colours at both ends."""
@@ -33,6 +39,10 @@ class FrameSettings:
     """None: the space that the frame states, or the usual one of its samples."""
     output: Output | None = None
     """None: the colours and samples of the frame."""
+    keys_quality: KeysQuality = "standard"
+    """How much is spent on the carried paint of keys by a hand."""
+    keys_map: bool = False
+    """Whether a result of float samples gets the channel `KEYS_MAP`."""
 
     def is_eight_bit(self, frame: Frame) -> bool:
         """Whether the result has 8 bits a sample: it keeps those of the frame, or becomes float."""

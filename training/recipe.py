@@ -43,6 +43,8 @@ class Recipe:
     """Fraction of the run after which the learning rate falls, to 5 % at the end."""
     reconstruction: float = 1.0
     texture: float = 0.15
+    gram: float = 0.0
+    """Of Gram matrices of random filters, for keyframes painted by a hand: try 0.02 on a GPU."""
     adversarial: float = 0.01
     adversarial_form: str = "hinge"
     """A name of `impasto.training.losses.adversarial.ADVERSARIAL_FORMS`: hinge, lsgan or wgan-gp."""

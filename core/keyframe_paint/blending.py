@@ -1,4 +1,7 @@
-"""Painted keys blended into a painted frame: they correct the network, and lend their own paint where nothing moved.
+"""Painted keys matched where they lie: they correct the network, and lend their own paint where nothing moved.
+
+For keys whose paint the network learned, as that of a filter, and for styles of before; those of a hand are carried:
+see `impasto.core.keyframe_paint.carried_keys`.
 
 The network's painting of a key's plate is known, and so is the paint; the difference is what the network failed to
 learn. Where a frame shows what the key shows, that difference is added to the network's painting of the frame. This
@@ -22,6 +25,7 @@ from impasto.core.card import KeyFacts
 from impasto.core.frame import KeyMotion, Samples
 from impasto.core.keyframe_paint.matching import KeyMatch, KeyView, compared_size, match_keys, nearest, scaled, view_key
 from impasto.core.keyframe_paint.stored_keys import Keys
+from impasto.core.keys_quality import KeysQuality
 from impasto.core.optical_flow import warped
 
 SIZES_KEPT = 2
@@ -41,6 +45,27 @@ PaintKey = Callable[[Samples, Samples | None], Samples]
 
 
 @dataclass(frozen=True, slots=True)
+class KeyedFrame:
+    """What of a frame and its settings bears on its keys: the renderer's motion into each, stroke and quality."""
+
+    motion: Sequence[KeyMotion | None] = ()
+    stroke: float = 1.0
+    quality: KeysQuality = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A painting with keys laid over it, (H, W, 3), and how much of it is no hand's, (h, w), where it is known."""
+
+    painted: Samples
+    invented: Samples | None = None
+
+
+Lay = Callable[[Samples, float], Keyed]
+"""Lays keys over the network's painting (H, W, 3) by an amount in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedKey:
     """A key at the size of the frames: its view, the network's painting of its plate, and the correction, (H, W, 3).
 
@@ -50,6 +75,19 @@ class PreparedKey:
     view: KeyView
     painting: Half
     correction: Half
+
+
+def refusal_of(facts: KeyFacts, size: tuple[int, int], stroke: float) -> str:
+    """Why keys cannot be used on frames of a height and width painted at a stroke; empty where they can."""
+    height, width = size
+    if abs(width * facts.height / (height * facts.width) - 1) > ASPECT:
+        return (
+            f"the painted keys are {facts.width}x{facts.height} and this frame is {width}x{height}: "
+            "of another shape, so the network paints alone"
+        )
+    if strokes_differ(facts, width, stroke):
+        return f"the painted keys have strokes of their own size: at stroke {stroke:g} the network paints alone"
+    return ""
 
 
 def strokes_differ(facts: KeyFacts, width: int, stroke: float) -> bool:
@@ -66,18 +104,10 @@ class KeyBlend:
         self._lock = threading.Lock()
         self._prepared: OrderedDict[tuple[tuple[int, int], float], list[PreparedKey]] = OrderedDict()
 
-    def refusal(self, size: tuple[int, int], stroke: float) -> str:
-        """Why the keys cannot be used on frames of a height and width painted at a stroke; empty where they can."""
-        height, width = size
-        facts = self.facts
-        if abs(width * facts.height / (height * facts.width) - 1) > ASPECT:
-            return (
-                f"the painted keys are {facts.width}x{facts.height} and this frame is {width}x{height}: "
-                "of another shape, so the network paints alone"
-            )
-        if strokes_differ(facts, width, stroke):
-            return f"the painted keys have strokes of their own size: at stroke {stroke:g} the network paints alone"
-        return ""
+    def ready(self, picture: Samples, frame: KeyedFrame, paint_key: PaintKey) -> Lay:
+        """How the keys are laid over a painting of a picture (H, W, 3). Calls `paint_key` for keys not yet known."""
+        prepared = self.prepared((picture.shape[0], picture.shape[1]), frame.stroke, paint_key)
+        return lambda painted, amount: Keyed(self.blend(painted, picture, prepared, amount, frame.motion))
 
     def prepared(self, size: tuple[int, int], stroke: float, paint_key: PaintKey) -> list[PreparedKey]:
         """The keys at a frame's height and width. Calls `paint_key` once for each key if this size is not cached."""
@@ -120,12 +150,12 @@ class KeyBlend:
     def _prepare(self, index: int, size: tuple[int, int], paint_key: PaintKey) -> PreparedKey:
         keys = self._keys
         plate, paint, painted = (
-            scaled(_samples(tensor[index].numpy()), size) for tensor in (keys.plates, keys.paints, keys.painted)
+            scaled(samples_of(tensor[index].numpy()), size) for tensor in (keys.plates, keys.paints, keys.painted)
         )
         painted = painted.reshape(size)
         guides = None
         if keys.guides is not None:
-            guides = nearest(_samples(keys.guides[index].numpy()), size)
+            guides = nearest(samples_of(keys.guides[index].numpy()), size)
         painting = paint_key(plate, guides).astype(np.float16)
         correction = (paint - painting.astype(np.float32)) * painted[..., None]
         view = view_key(plate, painted, compared_size(*size))
@@ -161,7 +191,7 @@ def _larger_flow(flow: Samples, size: tuple[int, int]) -> Samples:
     return np.asarray(cv2.resize(flow, size[::-1], interpolation=cv2.INTER_LINEAR) * scale, np.float32)
 
 
-def _samples(stored: npt.NDArray[np.uint8] | Half) -> Samples:
+def samples_of(stored: npt.NDArray[np.uint8] | Half) -> Samples:
     """(C, H, W) as stored, as (H, W, C) float32."""
     whole = np.ascontiguousarray(stored.transpose(1, 2, 0), np.float32)
     return whole / np.float32(255) if stored.dtype == np.uint8 else whole

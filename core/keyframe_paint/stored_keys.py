@@ -22,8 +22,9 @@ class Keys:
     """The keys of a shot, of one size, in working space, each in register with its plate.
 
     `plates` and `paints` are (N, 3, H, W) of the type that the facts name, `painted` is (N, 1, H, W) uint8: 255
-    where the paint counts, 0 where it does not. `guides` are the planes that the network saw beside the plates,
-    (N, planes, H, W) float16, None for a style without.
+    where the paint counts, 0 where it does not. Keys by hand come first, then those that were made from them; for
+    these `invented`, (made, 1, H, W) uint8, says how much of the paint is no hand's, None without any. `guides` are
+    the planes that the network saw beside the plates, (N, planes, H, W) float16, None for a style without.
     """
 
     facts: KeyFacts
@@ -31,6 +32,7 @@ class Keys:
     paints: Tensor
     painted: Tensor
     guides: Tensor | None = None
+    invented: Tensor | None = None
 
     @property
     def bytes(self) -> int:
@@ -41,7 +43,8 @@ class Keys:
 def tensors_of(keys: Keys) -> dict[str, Tensor]:
     """Name in the file -> tensor."""
     found = {f"{PREFIX}plates": keys.plates, f"{PREFIX}paints": keys.paints, f"{PREFIX}painted": keys.painted}
-    return found if keys.guides is None else {**found, f"{PREFIX}guides": keys.guides}
+    further = {f"{PREFIX}guides": keys.guides, f"{PREFIX}invented": keys.invented}
+    return found | {name: tensor for name, tensor in further.items() if tensor is not None}
 
 
 def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str, guides: int = 0) -> Keys | None:
@@ -53,7 +56,7 @@ def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str, g
         return None
     import torch
 
-    count, height, width = len(facts.frames), facts.height, facts.width
+    count, height, width = len(facts.stored), facts.height, facts.width
     pictures = {"uint8": torch.uint8, "float16": torch.float16}[facts.samples]
     wanted = {
         "plates": ((count, 3, height, width), pictures),
@@ -62,6 +65,8 @@ def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str, g
     }
     if guides:
         wanted["guides"] = ((count, guides, height, width), torch.float16)
+    if facts.made:
+        wanted["invented"] = ((len(facts.made), 1, height, width), torch.uint8)
     found = {}
     for name, (shape, dtype) in wanted.items():
         tensor = tensors.pop(PREFIX + name, None)
@@ -75,4 +80,4 @@ def take_keys(tensors: dict[str, Tensor], facts: KeyFacts | None, source: str, g
                 f"expected finite keys in '{source}', '{PREFIX}{name}' holds NaN or infinity; fetch or train it again"
             )
         found[name] = tensor
-    return Keys(facts, found["plates"], found["paints"], found["painted"], found.get("guides"))
+    return Keys(facts, found["plates"], found["paints"], found["painted"], found.get("guides"), found.get("invented"))

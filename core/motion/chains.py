@@ -123,6 +123,11 @@ def _checked(motion: _Motion, back: Samples | None, field: Field) -> KeyMotion:
     return KeyMotion(motion.flow, lost.astype(np.float32), (~field.known).astype(np.float32))
 
 
+def joined_flow(flow: Samples, further: Samples) -> Samples:
+    """A motion, and from where it leads another, as one; surfaces keep their edges."""
+    return np.asarray(flow + _fetched(further, flow), np.float32)
+
+
 def _fetched(flow: Samples, along: Samples) -> Samples:
     """A flow fetched along another, without a blend across the edge between two surfaces."""
     height, width = flow.shape[:2]

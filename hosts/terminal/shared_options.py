@@ -33,6 +33,15 @@ EncoderSpeed: TypeAlias = Annotated[
         "auto: superfast for draft styles, else fast.",
     ),
 ]
+KeysQuality: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--keys-quality",
+        metavar="draft|standard|best",
+        help="Of keys painted by a hand: draft follows one quickly, standard two down to the pixel, best four, and "
+        "invents paint from theirs where none shows what the frame does.",
+    ),
+]
 Rate: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -20,7 +20,7 @@ from impasto.server.client.versions import require_ocio
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.colour_configuration import named_for_frames
 from impasto.server.protocol.compression import pack_samples
-from impasto.server.protocol.field_types import Lane, Precision
+from impasto.server.protocol.field_types import KeysQuality, Lane, Precision
 from impasto.server.protocol.messages import MattePicture, Picture, RenderSettings, Slot, Submit
 from impasto.server.protocol.pixels import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
 
@@ -44,6 +44,7 @@ class FrameOptions(TypedDict, total=False):
     precision: Precision
     tile: int
     device: str
+    keys_quality: KeysQuality
     frame: int
     viewer: str
     lane: Lane | None
@@ -104,6 +105,7 @@ class FrameSlot:
             options.get("precision", "auto"),
             options.get("tile", 0),
             options.get("device", ""),
+            options.get("keys_quality", "standard"),
         )
         ocio, ocio_sha256 = named_for_frames() if self._picture.colour_space else ("", "")
         require_ocio(ocio, self._session.welcome)

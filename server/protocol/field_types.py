@@ -79,6 +79,7 @@ Dtype: TypeAlias = Literal["uint8", "uint16", "float16", "float32"]
 Alpha: TypeAlias = Literal["associated", "unassociated"]
 Encoding: TypeAlias = Literal["raw", "blosc2"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+KeysQuality: TypeAlias = Literal["draft", "standard", "best"]
 Fields: TypeAlias = Literal["auto", "deinterlace", "keep"]
 EncoderSpeed: TypeAlias = Literal[
     "auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"

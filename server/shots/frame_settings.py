@@ -32,9 +32,17 @@ class ShotSettings:
         after = replace(after_of(look.after), resize=_size_of(job.after_resize))
         self._animation = animation_from(job.animated)
         self._params = params_of(look.params, defaults) or defaults
-        self.shared = FrameSettings(before=before, after=after, input_space=job.input_space or None)
+        self.shared = FrameSettings(
+            before=before,
+            after=after,
+            input_space=job.input_space or None,
+            keys_quality=look.keys_quality,
+            keys_map=look.keys_map,
+        )
         """What is the same for every frame; without parameters."""
         self._noted = {
+            "keys_quality": look.keys_quality if look.keys_quality != "standard" else None,
+            "keys_map": look.keys_map or None,
             "before": None if before == Before() else asdict(before),
             "after": None if after == After() else asdict(after),
             "layer": job.layer or None,

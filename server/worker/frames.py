@@ -45,7 +45,10 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
     look, picture = request.look, request.picture
     require_no_guides(painter.style.card)
     settings = FrameSettings(
-        params_of(look.params, painter.style.card.defaults), before_of(look.before), after_of(look.after)
+        params_of(look.params, painter.style.card.defaults),
+        before_of(look.before),
+        after_of(look.after),
+        keys_quality=look.keys_quality,
     )
     frame = Frame.from_pixels(
         view_of(picture, memory.toreadonly(), task.in_offset),

@@ -112,7 +112,7 @@ class MemoryBudget:
         `more_bytes` is what the frame takes besides.
         """
         card = style.card
-        keys = len(card.keys.frames) if card.keys is not None else 0
+        keys = len(card.keys.stored) if card.keys is not None else 0
         network = network_of(card)
         pixels = width * height
         usual = usual_tile(tile, pixels, stroke, card.tileable, device)

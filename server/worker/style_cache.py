@@ -208,7 +208,7 @@ def bytes_of(style: Style) -> int:
 def sketch_bytes(style: Style) -> int:
     """What an engine remembers of a style's keys, at the size that they have."""
     facts = style.card.keys
-    return KEY_BYTES * len(facts.frames) * facts.height * facts.width if facts is not None else 0
+    return KEY_BYTES * len(facts.stored) * facts.height * facts.width if facts is not None else 0
 
 
 def weights_of(style: Style) -> int:

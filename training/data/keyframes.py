@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,21 @@ from torch import Tensor
 from impasto.core.errors import TrainingError
 from impasto.core.frame import Samples
 from impasto.core.guides import Guide
+from impasto.core.media import ShotInfo
 from impasto.core.working_picture import WorkingPicture, to_working
+from impasto.training.data.brushwork import painted_by_hand
 from impasto.training.data.coverage import least_covered, nearest_frame, thumbnail
 from impasto.training.data.data_windows import PAINTED, Mask, mask_of, near_invalid, target_for, to_window_of
+from impasto.training.data.followed_frames import (
+    FollowedShot,
+    ShotFrame,
+    followed_numbers,
+    followed_shot,
+    reach_of,
+    shot_frame,
+)
 from impasto.training.data.frame_shape import in_shape_of
-from impasto.training.data.guides import GuideSpec, resolve_guides
+from impasto.training.data.guides import GuideSource, GuideSpec, resolve_guides
 from impasto.training.data.pictures import as_float, as_stored, read_one, seen_in
 from impasto.training.data.registration import moved_by, register
 from impasto.training.data.shots import pictures_by_number, read_frames, shot_info, spread
@@ -68,6 +78,9 @@ class Keyframes:
     """The frame on which another key would help most; None where every frame has one."""
     guides: tuple[Guide, ...] = ()
     """The channels of the guide planes."""
+    followed: FollowedShot = field(default_factory=FollowedShot)
+    """The frames to which the keys' paint is carried; none for keys that are no hand's."""
+    by_hand: bool = False
 
 
 def load_keyframes(
@@ -127,7 +140,32 @@ def load_keyframes(
         picture = as_stored(to_working(frame, input_space=input_space))
         whole[wanted] = UnpaintedFrame(wanted, picture, source.planes(frame))
     unpainted = tuple(whole[number] for number in sorted(whole))
-    return Keyframes(tuple(found), unpainted, tuple(notes), wanted, source.guides)
+    by_hand = painted_by_hand([(_picture(key.plate), _picture(key.paint), key.loss_mask[0].numpy()) for key in found])
+    followed = FollowedShot()
+    if by_hand:
+        seen_all = _whole_shot(plates, shot, found, input_space, source)
+        followed = followed_shot(seen_all, list(paints), followed_numbers(shot.first, last, list(paints)))
+    notes += [
+        f"the shot has a cut before frame {number}: keys lend their paint on their own side of it alone"
+        for number in followed.cuts
+    ]
+    return Keyframes(tuple(found), unpainted, tuple(notes), wanted, source.guides, followed, by_hand)
+
+
+def _whole_shot(
+    plates: str, shot: ShotInfo, keys: Sequence[Key], input_space: str | None, source: GuideSource
+) -> Iterator[ShotFrame]:
+    """Every frame near a key, in order, as it is followed; those of another size than the keys are left out."""
+    numbers = [key.number for key in keys]
+    last = shot.first + (shot.frame_count or 1) - 1
+    for frame in read_frames(plates, shot, range(*reach_of(shot.first, last, numbers))):
+        seen = to_working(frame, input_space=input_space)
+        if seen.picture.shape[:2] == keys[0].plate.shape[1:]:
+            yield shot_frame(frame.number, seen.picture, as_stored(seen), source.planes(frame))
+
+
+def _picture(stored: Tensor) -> Samples:
+    return np.ascontiguousarray(as_float(stored).permute(1, 2, 0).numpy())
 
 
 def key_on(plate: WorkingPicture, path: Path, mask: Path | None, input_space: str | None) -> tuple[Key, list[str]]:

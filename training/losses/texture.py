@@ -43,3 +43,45 @@ def laplacian(picture: Tensor, bands: int) -> list[Tensor]:
         levels.append(picture - F.interpolate(smaller, size=picture.shape[2:], mode="bilinear", align_corners=False))
         picture = smaller
     return [*levels, picture]
+
+
+def random_gram(result: Tensor, reference: Tensor, *, levels: int = 3) -> Tensor:
+    """How far the Gram matrices of random filters differ between two batches, picture by picture.
+
+    Fixed random filters without a mean in any channel, rectified both ways, on levels of a smooth pyramid: no weights
+    of anybody (after Ustyuzhaninov et al. 2017, "What does it take to generate natural textures?"). The logarithm lets
+    each crop pull equally, flat ones too.
+    """
+    total = result.new_zeros(())
+    filters = random_filters(result)
+    for _ in range(levels):
+        grams = []
+        for picture in (result, reference):
+            answers = F.conv2d(picture, filters)
+            rectified = torch.cat((F.relu(answers), F.relu(-answers)), dim=1).flatten(2)
+            grams.append(rectified @ rectified.transpose(1, 2) / rectified.shape[2])
+        apart = (grams[0] - grams[1]).square().sum(dim=(1, 2))
+        total = total + 0.5 * torch.log(apart / (grams[1].square().sum(dim=(1, 2)) + LEAST_GRAM) + 0.05).mean()
+        result, reference = (_halved(each) for each in (result, reference))
+    return total / levels
+
+
+LEAST_GRAM = 1e-6
+"""Energy below which a crop counts as flat."""
+RANDOM_FILTERS, RANDOM_SIDE = 48, 7
+
+
+def random_filters(like: Tensor) -> Tensor:
+    """The filters of `random_gram`, (n, 3, side, side), from a fixed seed, of unit length."""
+    generator = torch.Generator().manual_seed(7)
+    filters = torch.randn(RANDOM_FILTERS, 3, RANDOM_SIDE, RANDOM_SIDE, generator=generator)
+    filters = filters - filters.mean(dim=(2, 3), keepdim=True)
+    unit: Tensor = filters / filters.flatten(1).norm(dim=1)[:, None, None, None]
+    return unit.to(like)
+
+
+def _halved(picture: Tensor) -> Tensor:
+    """Half the size, blurred by the binomial of four before: blocks of a box would show."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]).to(picture) / 8
+    kernel = (taps[:, None] * taps).expand(3, 1, 4, 4)
+    return F.conv2d(F.pad(picture, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=3)

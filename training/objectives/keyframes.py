@@ -1,23 +1,32 @@
 """Painted frames of one shot: the generator learns from patches of the keys to paint all its other frames.
 
 The losses of a step are those of before/after pairs. Here is what differs: what is drawn, what is held out, and what
-the contact sheet shows.
+the contact sheet shows. Where the keys hold brushwork that the network does not learn, a hand's, it also learns from
+their paint as it is carried to other frames, and from the texture of it; at the end further keys are made there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core.generators.unet import UNet
 from impasto.core.guides import Guide, planes_in
+from impasto.core.keyframe_paint.stored_keys import Keys
 from impasto.training.data.exported_keys import exported_keys
+from impasto.training.data.followed_frames import FollowedShot
 from impasto.training.data.guides import with_guides
+from impasto.training.data.key_report import REPORT, in_words, shares_of, write_report
 from impasto.training.data.keyframes import Key, Keyframes, UnpaintedFrame, digest
+from impasto.training.data.made_keys import carried_pair, contradictions, made_keys, prepared
 from impasto.training.data.pairs import Crops, draw_crop_window
 from impasto.training.data.pictures import as_float
 from impasto.training.data.shots import spread
@@ -40,7 +49,8 @@ RECIPE = Recipe(
     gain=0.02,
     average=0.99,
 )
-"""For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step."""
+"""For minutes on a CPU, where steps are few: no texture loss, since it doubles the time of a step; no Gram matrices,
+with which a hand's key got 173 steps in 30 s of one thread instead of 552, and was 4 % worse on what is held out."""
 
 HELD_OUT = 3
 """Squares of each key that are never learned from; the error there shows whether the run overfits."""
@@ -49,6 +59,10 @@ MARGIN = 64
 """Pixels around such a square that the network sees with it."""
 ROWS = 4
 """Frames on a contact sheet."""
+PAIRS = 8
+"""Frames whose carried paint is learned from."""
+SURE = 0.9
+"""How sure carried paint must be to be learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +74,24 @@ class KeyframeSplit:
     unpainted: tuple[UnpaintedFrame, ...]
     wanted: int | None = None
     guides: tuple[Guide, ...] = ()
+    followed: FollowedShot = field(default_factory=FollowedShot)
+    by_hand: bool = False
+    """Whether the keys' brushwork is a hand's, which no network learns."""
 
 
 def hold_out(keyframes: Keyframes, seed: int) -> KeyframeSplit:
     """Choose the part of each key that is held out."""
     generator = torch.Generator().manual_seed(seed)
     held = tuple(draw_held_out(key, generator) for key in keyframes.keys)
-    return KeyframeSplit(keyframes.keys, held, keyframes.unpainted, keyframes.wanted, keyframes.guides)
+    return KeyframeSplit(
+        keyframes.keys,
+        held,
+        keyframes.unpainted,
+        keyframes.wanted,
+        keyframes.guides,
+        keyframes.followed,
+        keyframes.by_hand,
+    )
 
 
 def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -> TrainingTask:
@@ -75,24 +100,79 @@ def task_for(split: KeyframeSplit, recipe: Recipe, output: Path, label: Label) -
     TrainingError where a crop does not fit into the frames.
     """
     require_room(min(split.keys[0].plate.shape[1:]), recipe)
-    plates = list(seen_by_number(split).values())
-    shown = plates[len(plates) // 2]
-    keys = exported_keys(split.keys, split.unpainted)
+    keys = exported_keys(split.keys, split.unpainted, carried=split.by_hand)
+    settings = recipe if split.by_hand else replace(recipe, gram=0.0)
+    pairs = cache(lambda: carried_pairs(split) if split.by_hand else ())
 
     def publish(trained: Trained) -> None:
-        pictures, guides = len(split.keys), split.guides
-        write_style(trained, recipe, output, label, pictures=pictures, shown=shown, keys=keys, guides=guides)
+        _write(trained, split, recipe, output, label, keys)
 
     return TrainingTask(
         net=lambda: new_network(recipe.generator, recipe.size, guides=planes_in(split.guides)),
         digest=digest(split.keys, split.unpainted),
-        step=lambda net, critic, number, rng: step(net, critic, draw_crops(split, recipe, rng), recipe, number),
+        step=lambda net, critic, number, rng: step(
+            net, critic, draw_crops(split, recipe, rng, pairs()), settings, number
+        ),
         preview=lambda net, path: write_preview(net, split, path),
         critic=lambda: new_critic(recipe.adversarial_form),
         probe=lambda: probe_of(draw_crops(split, recipe, torch.Generator().manual_seed(0))),
         validate=(lambda net: held_out_error(net, split)) if any(held.any() for held in split.held_out) else None,
         publish=publish,
     )
+
+
+def complete(
+    trained: Trained, split: KeyframeSplit, recipe: Recipe, output: Path, label: Label, folder: Path
+) -> tuple[str, ...]:
+    """Make further keys for a trained style of a hand's keys, write it anew with them, and say how sure its frames are.
+
+    The strip `keys.png` and `keys.json` go into the run's folder. Returns sentences for a person; none, and nothing is
+    written, for keys whose brushwork a network learns.
+    """
+    keys = exported_keys(split.keys, split.unpainted, carried=True)
+    if keys is None or not split.by_hand:
+        return ()
+    made = made_keys(trained.net, split.keys, split.followed, keys.facts.noise)
+    keys = exported_keys(split.keys, split.unpainted, made, carried=True)
+    _write(trained, split, recipe, output, label, keys)
+    shares = shares_of([key.number for key in split.keys], made)
+    write_report(folder, shares, made)
+    return (
+        f"the keys' own strokes are carried: {in_words(shares)}; {folder / REPORT} shows it",
+        *contradictions(split.keys),
+    )
+
+
+def _write(
+    trained: Trained, split: KeyframeSplit, recipe: Recipe, output: Path, label: Label, keys: Keys | None
+) -> None:
+    plates = list(seen_by_number(split).values())
+    write_style(
+        trained,
+        recipe,
+        output,
+        label,
+        pictures=len(split.keys),
+        shown=plates[len(plates) // 2],
+        keys=keys,
+        guides=split.guides,
+    )
+
+
+def carried_pairs(split: KeyframeSplit) -> tuple[Key, ...]:
+    """Frames with the keys' paint carried to them, where it is sure: at most `PAIRS`, spread over the shot."""
+    numbers = [key.number for key in split.keys]
+    none = [prepared(key, np.zeros((*key.plate.shape[1:], 3), np.float32)) for key in split.keys]
+    by_number = {frame.number: frame for frame in split.followed.frames}
+    pairs = []
+    for number in spread(sorted(by_number), PAIRS):
+        frame = by_number[number]
+        paint, sure = carried_pair(frame, none, numbers)
+        mask = torch.from_numpy(cv2.resize(sure, paint.shape[1::-1], interpolation=cv2.INTER_LINEAR) > SURE)[None]
+        if mask.float().mean() > 0.1:
+            stored = torch.from_numpy((paint * 255).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
+            pairs.append(Key(f"carried {number}", number, frame.picture, stored, mask, frame.guides))
+    return tuple(pairs)
 
 
 def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
@@ -115,13 +195,20 @@ def draw_held_out(key: Key, generator: torch.Generator) -> Tensor:
     return held
 
 
-def draw_crops(split: KeyframeSplit, recipe: Recipe, generator: torch.Generator) -> Crops:
-    """Random crops of the keys where there is paint; the loss mask leaves out what is held out."""
+def draw_crops(split: KeyframeSplit, recipe: Recipe, generator: torch.Generator, pairs: Sequence[Key] = ()) -> Crops:
+    """Random crops of the keys where there is paint; the loss mask leaves out what is held out.
+
+    With `pairs` every other crop is of a frame to which paint was carried.
+    """
     befores, afters, masks, guides = [], [], [], []
-    for _ in range(recipe.batch):
-        index = int(torch.randint(len(split.keys), (), generator=generator))
-        key = split.keys[index]
-        learned = key.loss_mask & ~split.held_out[index]
+    for number in range(recipe.batch):
+        if pairs and number % 2:
+            key = pairs[int(torch.randint(len(pairs), (), generator=generator))]
+            learned = key.loss_mask
+        else:
+            index = int(torch.randint(len(split.keys), (), generator=generator))
+            key = split.keys[index]
+            learned = key.loss_mask & ~split.held_out[index]
         window = draw_crop_window(learned, recipe.crop, recipe.rim, generator, learned)
         befores.append(as_float(key.plate[:, window.rows, window.columns]))
         afters.append(as_float(key.paint[:, window.rows, window.columns]))

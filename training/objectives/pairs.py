@@ -24,7 +24,7 @@ from impasto.training.distributed import ProcessGroup, process_group
 from impasto.training.losses.adversarial import ADVERSARIAL_FORMS, gradient_penalty, visible_to_critic
 from impasto.training.losses.consistency import shift_consistency, shifted
 from impasto.training.losses.reconstruction import multi_scale_l1, range_penalty
-from impasto.training.losses.texture import laplacian_swd
+from impasto.training.losses.texture import laplacian_swd, random_gram
 from impasto.training.networks import new_network
 from impasto.training.preview import stylize, write_sheet
 from impasto.training.recipe import Recipe
@@ -91,6 +91,8 @@ def step(net: UNet, critic: nn.Module, crops: Crops, recipe: Recipe, number: int
     }
     if recipe.texture:
         terms["texture"] = recipe.texture * laplacian_swd(group.gather(shown), painted)
+    if recipe.gram:
+        terms["gram"] = recipe.gram * random_gram(group.gather(shown), painted)
     if recipe.consistency and number % recipe.consistency_every == 0:
         terms["consistency"] = recipe.consistency * shift_loss(net, whole, result, recipe, given)
     critic_loss, form = None, ADVERSARIAL_FORMS[recipe.adversarial_form]

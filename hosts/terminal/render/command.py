@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, Preset, Rate
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, KeysQuality, Preset, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,6 +98,13 @@ def render(
         ),
     ] = None,
     encoder_speed: EncoderSpeed = "auto",
+    keys_quality: KeysQuality = "standard",
+    keys_map: Annotated[
+        bool,
+        typer.Option(
+            "--keys-map", help="Add a layer 'invented' to EXR: where the paint comes from no painted key, 0 to 1."
+        ),
+    ] = False,
     fields: Fields = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
@@ -160,6 +167,8 @@ def render(
             rate=rate,
             sound=sound,
             encoder_speed=encoder_speed,
+            keys_quality=keys_quality,
+            keys_map=keys_map,
             fields=fields,
             overwrite=overwrite,
             resume=resume,

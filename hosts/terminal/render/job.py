@@ -11,6 +11,7 @@ from typing import Any
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, Resize
+from impasto.core.keys_quality import KeysQuality
 from impasto.core.media.frame_list import parse_frame_list
 from impasto.core.media.frame_rate import require_rate
 from impasto.core.motion.conventions import MotionSource
@@ -42,6 +43,8 @@ def job_from(
     animate: str | None = None,
     rate: str | None = None,
     encoder_speed: str = "auto",
+    keys_quality: str = "standard",
+    keys_map: bool = False,
     fields: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -65,12 +68,16 @@ def job_from(
         precision=precision_of(precision),
         tile=tile_number(tile),
         device="" if device == "auto" else device,
+        keys_quality=keys_quality_of(keys_quality),
+        keys_map=keys_map,
     )
     params_of(look.params, Params()), before_of(look.before), after_of(look.after)
     sizes = [controls.get(name) or "" for name in ("before_resize", "after_resize")]
     for size in filter(None, sizes):
         Resize.parse(size)
     require_rate(rate or "")
+    if keys_map and os.path.splitext(output)[1].lower() != ".exr":
+        raise UsageError(f"expected EXR for --keys-map, which adds a layer, got '{output}'; write painted.####.exr")
     runs = () if frames is None else parse_frame_list(frames)
     run = runs[0] if len(runs) == 1 else None
     vectors = None if motion is None else MotionSource.parse(motion)
@@ -136,6 +143,14 @@ def encoder_speed_of(text: str) -> EncoderSpeed:
     if text not in known:
         raise UsageError(f"expected an encoder speed among {', '.join(known)}, got '{text}'")
     return typing.cast("EncoderSpeed", text)
+
+
+def keys_quality_of(text: str) -> KeysQuality:
+    """A quality by its name; UsageError for one that does not exist."""
+    known = typing.get_args(KeysQuality)
+    if text not in known:
+        raise UsageError(f"expected a keys' quality among {', '.join(known)}, got '{text}'")
+    return typing.cast("KeysQuality", text)
 
 
 def fields_of(text: str) -> Fields:

@@ -190,6 +190,9 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
 def keys_text(keys: KeyFacts) -> str:
     """'2 painted frames (30, 100) of 640x360 that follow the camera'."""
     frames = f"{counted(len(keys.frames), 'painted frame')} ({', '.join(map(str, keys.frames))})"
+    if keys.carried:
+        made = f", {len(keys.made)} made from them" if keys.made else ""
+        return f"{frames} of {keys.width}x{keys.height} by a hand, whose strokes are carried{made}"
     return f"{frames} of {keys.width}x{keys.height}{' that follow the camera' if keys.follow else ''}"
 
 

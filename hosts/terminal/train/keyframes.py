@@ -64,7 +64,7 @@ def keyframes(
         from impasto.training import loop
         from impasto.training.data.guides import GuideSpec
         from impasto.training.data.keyframes import load_keyframes
-        from impasto.training.objectives.keyframes import RECIPE, hold_out, task_for
+        from impasto.training.objectives.keyframes import RECIPE, complete, hold_out, task_for
         from impasto.training.task import Schedule
         from impasto.training.tracking import trackers
 
@@ -86,8 +86,9 @@ def keyframes(
             if painted.wanted is not None:
                 show(RunWarning(f"another key would help most on frame {painted.wanted}"))
             with trackers(run.folder, wandb=options.wandb) if process.leads else nullcontext(()) as followed:
+                split = hold_out(painted, recipe.seed)
                 trained = loop.run(
-                    task_for(hold_out(painted, recipe.seed), recipe, output, label),
+                    task_for(split, recipe, output, label),
                     recipe,
                     Schedule(
                         run.folder, preview_s=10.0, checkpoint_s=20.0, resume=run.resume, device=device,
@@ -96,4 +97,9 @@ def keyframes(
                     on_progress=run.show_progress,
                     stopped=run.interrupts.asked,
                 )  # fmt: skip
+            if process.leads and trained.steps:
+                if split.followed.frames:
+                    show(RunWarning(f"the keys' strokes are carried to {counted(len(split.followed.frames), 'frame')}"))
+                for note in complete(trained, split, recipe, output, label, run.folder):
+                    show(RunWarning(note))
         run.show_end(trained)

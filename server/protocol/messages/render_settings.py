@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Annotated
 
 from impasto.core.frozen_dataclass import frozen_dataclass
-from impasto.server.protocol.field_types import Precision, Settings, Text, Tile, Words
+from impasto.server.protocol.field_types import KeysQuality, Precision, Settings, Text, Tile, Words
 
 
 @frozen_dataclass
@@ -28,3 +28,7 @@ class RenderSettings:
     tile: Tile = 0
     device: Annotated[str, Text(32)] = ""
     """Empty: any that the server has."""
+    keys_quality: KeysQuality = "standard"
+    """Of the carried paint of keys by a hand. A server that does not know it carries none. (1.2)"""
+    keys_map: bool = False
+    """Whether a shot in EXR gets a layer that says where no hand painted; as before. (1.2)"""
