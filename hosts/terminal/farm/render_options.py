@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from impasto.hosts.terminal.render.command import render
+from impasto.hosts.terminal.render.job import job_from
+from impasto.hosts.terminal.render.preset import with_preset
 
 if TYPE_CHECKING:
     from impasto.core.media.shot import FrameRange
@@ -52,24 +54,18 @@ def arguments_of(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return found
 
 
+def with_look(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with those of the preset that they name in its place. Raises as `with_preset`."""
+    others = {name: value for name, value in options.items() if name not in ("preset", "style")}
+    style, looks = with_preset(options.get("preset"), options.get("style"), others)
+    return {**looks, "style": style}
+
+
 def job_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as `job_from` takes them: controls of the tables by themselves, files of guides as a tuple."""
-    of_job = {
-        "style",
-        "frames",
-        "matte",
-        "motion",
-        "layer",
-        "input_space",
-        "output_space",
-        "precision",
-        "animate",
-        "rate",
-        "fields",
-    }
-    known = {name: options[name] for name in of_job | {"tile", "device"} if options.get(name) is not None}
-    plain = {*of_job, *OF_THE_RUN, "guides", "job", "input", "output"}
-    controls = {name: value for name, value in options.items() if name not in plain}
+    own = inspect.signature(job_from).parameters.keys() - {"controls", "input", "output", "farm_job"}
+    known = {name: options[name] for name in own - OF_THE_RUN | {"tile", "device"} if options.get(name) is not None}
+    controls = {name: value for name, value in options.items() if name not in {*own, *OF_THE_RUN, "job"}}
     return {**known, "guides": tuple(options.get("guides") or ()), "controls": controls}
 
 

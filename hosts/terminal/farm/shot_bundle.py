@@ -32,7 +32,14 @@ from impasto.hosts.farm.job_file import NAME as JOB_FILE
 from impasto.hosts.farm.job_file import FarmJob, farm_job_for
 from impasto.hosts.farm.local import as_range
 from impasto.hosts.farm.template import JobPath, ShotTemplate
-from impasto.hosts.terminal.farm.render_options import OF_THE_RUN, arguments_of, job_options, parameters, runs_of
+from impasto.hosts.terminal.farm.render_options import (
+    OF_THE_RUN,
+    arguments_of,
+    job_options,
+    parameters,
+    runs_of,
+    with_look,
+)
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.style.listing import default_style
 from impasto.server.protocol.colour_configuration import BUILT_IN, BY_NAME, named_here
@@ -65,7 +72,7 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     """
     plates, out = str(row["plates"]), str(row["out"])
     of_plates = input_path("Plates", plates)
-    options = {name: value for name, value in row.items() if name not in OF_THE_LIST}
+    options = with_look({name: value for name, value in row.items() if name not in OF_THE_LIST})
     device = options.get("device") or "auto"
     if fixed_precision and (options.get("precision") or "auto") == "auto":
         options["precision"] = "float16" if device.startswith(("auto", "cuda")) else "float32"

@@ -8,7 +8,14 @@ import typer
 
 from impasto.core.errors import OutputError
 from impasto.hosts.events import RunFinished, RunWarning, ShotChecked
-from impasto.hosts.terminal.farm.render_options import OF_THE_RUN, Output, job_options, runs_of, with_render_options
+from impasto.hosts.terminal.farm.render_options import (
+    OF_THE_RUN,
+    Output,
+    job_options,
+    runs_of,
+    with_look,
+    with_render_options,
+)
 from impasto.hosts.terminal.printer import counted, emit, say, say_aside
 from impasto.hosts.terminal.shared_options import Json
 
@@ -34,6 +41,7 @@ def verify(
     from impasto.hosts.terminal.style.listing import default_style
     from impasto.server.shots.verification import verify_shot
 
+    options = with_look(options)
     if options.get("job") is not None:
         require_same(read_farm_job(options["job"]), input=against, output=output, style=options.get("style") or "")
     job = job_from(input=against, output=output, **job_options(options))

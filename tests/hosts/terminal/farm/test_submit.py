@@ -46,6 +46,20 @@ def template(folder: str = "out.job") -> dict[str, Any]:
 
 
 class TestBundle:
+    def test_a_preset_and_every_option_of_the_look_reach_the_task(self, sequence: str, impasto: Impasto) -> None:
+        Path("warm.toml").write_text('style = "ink-draft"\n\n[parameters]\nstrength = 0.25\ncolour = 0.5\n')
+        options = ("--preset", "warm.toml", "--colour", 0.75, "--keys-quality", "best", "--keys-map")
+        assert impasto("submit", sequence, "out/o.####.exr", *options, "--job", "job").code == 0
+        defaults = {each["name"]: each.get("default") for each in template("job")["parameterDefinitions"]}
+        assert (defaults["Strength"], defaults["Colour"], defaults["KeysQuality"]) == ("0.25", "0.75", "best")
+        command = Path("job/template.yaml").read_text()
+        assert "--keys-map" in command
+        assert "--preset" not in command
+        assert impasto("render", sequence, "out/o.####.exr", *options, "--local", "--device", "cpu").code == 0
+        against = ("--against", sequence, *options)
+        assert impasto("verify", "out/o.####.exr", *against).code == 0
+        assert impasto("verify", "out/o.####.exr", *against[:-1]).code == OUTPUT, "another layer was asked for"
+
     def test_it_is_sound_and_names_whatever_the_look_needs(
         self, sequence: str, impasto: Impasto, tmp_path: Path
     ) -> None:
