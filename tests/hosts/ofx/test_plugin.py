@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ import zmq
 
 from impasto.hosts.ofx.build import BUNDLE, build_here, this_target
 from impasto.hosts.terminal.install import ofx
+from impasto.server.client import Client
 from impasto.server.protocol.codec import encode
 from impasto.server.protocol.messages import ErrorFacts, Rejected
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
@@ -374,3 +377,61 @@ def test_a_bundle_of_somebody_else_is_never_removed(
     with pytest.raises(Exception, match="found something else"):
         ofx.install(tmp_path)
     assert (tmp_path / BUNDLE / "Contents" / "Info.plist").read_text() == "other"
+
+
+def test_it_needs_libc_alone_and_shows_two_names(mini_host: MiniHost) -> None:
+    if shutil.which("readelf") is None:
+        pytest.skip("readelf is not installed")
+    plugin = mini_host.bundle / "Contents" / this_target().folder / "Impasto.ofx"
+    said = subprocess.run(["readelf", "-dW", "--dyn-syms", plugin], capture_output=True, text=True, check=True).stdout
+    needed = set(re.findall(r"\(NEEDED\).*\[(.+?)\.so", said))
+    assert needed <= {"libc", "libpthread"}
+    shown = re.findall(r"(?:GLOBAL|WEAK)\s+DEFAULT\s+\d+ (\w+)$", said, re.MULTILINE)
+    assert sorted(shown) == ["OfxGetNumberOfPlugins", "OfxGetPlugin"]
+    assert plugin.stat().st_size <= 150_000
+
+
+@pytest.mark.slow
+def test_alpha_and_proxies_are_painted_as_the_client_in_python_has_them_painted(
+    mini_host: MiniHost, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    plate = rng.random((48, 64, 4), np.float32)
+    plate.tofile(tmp_path / "plate")
+    with real_server(tmp_path / "run") as client:
+        for options, alpha, stroke in (
+            ([], "associated", 1.0),
+            (["--straight"], "unassociated", 1.0),
+            (["--scale", "0.5", "--set", "stroke=2"], "associated", 1.0),
+        ):
+            wanted = client.submit(
+                plate, style="wheatfield-draft", bottom_up=True, alpha=alpha, params={"stroke": stroke}
+            ).result(RUN_S)
+            said = mini_host.run(
+                tmp_path / "run", *options, "--set", "style=wheatfield-draft",
+                "--read", tmp_path / "plate", "--write", tmp_path / "result",
+            )  # fmt: skip
+            assert said.code == 0, said.text
+            assert (tmp_path / "result").read_bytes() == wanted.pixels.tobytes(), options
+            wanted.release()
+
+
+@contextmanager
+def real_server(folder: Path) -> Iterator[Client]:
+    """A client of a server with the built-in styles, in its own process."""
+    folder.mkdir(mode=0o700)
+    command = [sys.executable, "-c", "from impasto.hosts.terminal.app import main; main()"]
+    process = subprocess.Popen(
+        [*command, "serve", "--device", "cpu", "--json"],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "IMPASTO_RUNTIME": str(folder)},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        with Client.connect(folder, start=False, timeout_s=RUN_S, name="tester") as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(RUN_S)
+        if process.stdout is not None:
+            process.stdout.close()
