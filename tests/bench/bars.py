@@ -41,6 +41,9 @@ LATENCY: Mapping[str, Bar] = {
     "two_in_flight": Bar(0.8, at_most=True),
 }
 
+OPENFX = Bar(12, at_most=True)
+"""Milliseconds that the OpenFX effect adds to painting a 1080p frame of RGBA float32."""
+
 ON_A_GPU: Mapping[str, str] = {
     "4K half, client to client, data-centre card": "60 fps",
     "1080p draft, client to client, 3060 class": "60 fps",
