@@ -11,7 +11,7 @@ from typing import Any, Final
 from impasto.core.errors import NotPermitted, UsageError
 from impasto.core.preset import Preset, number_text
 from impasto.core.style_reference import joined, split_reference
-from impasto.hosts.web.pictures import Plate
+from impasto.hosts.web.pictures import PreviewPlate
 from impasto.server.file_roots import resolve
 from impasto.server.settings import Root
 
@@ -50,7 +50,7 @@ def style_for_server(style: str, runs: Mapping[str, Root], presets: Path) -> str
     return style
 
 
-def command_line(look: Preset, plate: Plate | None, style: str) -> str:
+def command_line(look: Preset, plate: PreviewPlate | None, style: str) -> str:
     """The `impasto render` that paints the whole shot of this plate with this look; `style` as the server knows it."""
     source = DROPPED if plate is None or not plate.path else plate.path
     words = ["impasto", "render", source, _result_of(source, plate), f"--style={style}"]
@@ -61,7 +61,7 @@ def command_line(look: Preset, plate: Plate | None, style: str) -> str:
     return shlex.join(words)
 
 
-def _result_of(source: str, plate: Plate | None) -> str:
+def _result_of(source: str, plate: PreviewPlate | None) -> str:
     """Where the result goes: a folder 'painted' where the command runs, under the plate's own name."""
     name = os.path.basename(source)
     if plate is None or not plate.path:

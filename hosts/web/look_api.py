@@ -25,7 +25,7 @@ from impasto.core.preset import (
 from impasto.hosts.web.answers import json_body
 from impasto.hosts.web.look import command_line, look_of, style_for_server
 from impasto.hosts.web.painting import PaintedFrame
-from impasto.hosts.web.pictures import Plate, encoded
+from impasto.hosts.web.pictures import PreviewPlate, encoded
 from impasto.hosts.web.plates import folder_at, plate_path
 from impasto.hosts.web.settings import WebSettings
 from impasto.server.client import Client
@@ -177,7 +177,7 @@ async def store_preset(request: Request) -> Response:
     return JSONResponse({"path": str(path)})
 
 
-def plate_facts(plate: Plate) -> dict[str, Any]:
+def plate_facts(plate: PreviewPlate) -> dict[str, Any]:
     """A plate for the page; without its path on this machine."""
     return {
         "id": plate.id,
@@ -194,7 +194,7 @@ def plate_facts(plate: Plate) -> dict[str, Any]:
     }
 
 
-def frame_name(plate: Plate) -> str:
+def frame_name(plate: PreviewPlate) -> str:
     """A name for a frame to be painted over: the number stands where the trainer looks for it."""
     stem = plate.name.partition(".")[0].rstrip("#").rstrip("._-") or "plate"
     return quote(f"{stem}.{plate.number:04d}.png")

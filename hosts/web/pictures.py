@@ -32,7 +32,7 @@ MOST_PIXELS: Final = 64_000_000
 
 
 @frozen_dataclass
-class Plate:
+class PreviewPlate:
     """A frame as it is previewed, and where it comes from."""
 
     id: str
@@ -66,11 +66,11 @@ class PictureStore:
         self._lock = threading.Lock()
         self._reading = threading.Semaphore(2)
         """Large plates take gigabytes while they are read."""
-        self._plates: OrderedDict[str, Plate] = OrderedDict()
+        self._plates: OrderedDict[str, PreviewPlate] = OrderedDict()
         self._ids: dict[tuple[str, int | None, int], str] = {}
         self._scaled: OrderedDict[tuple[str, int], Picture8] = OrderedDict()
 
-    def get(self, id: str) -> Plate:
+    def get(self, id: str) -> PreviewPlate:
         """A plate by its id. UnreadableMedia for one that is not kept any more."""
         with self._lock:
             plate = self._plates.get(id)
@@ -79,7 +79,7 @@ class PictureStore:
             self._plates.move_to_end(id)
             return plate
 
-    def read(self, path: Path, number: int | None) -> Plate:
+    def read(self, path: Path, number: int | None) -> PreviewPlate:
         """Open a frame of a shot on this machine; one that is kept already is not read again.
 
         Raises whatever reading it raises.
@@ -96,7 +96,7 @@ class PictureStore:
             self._ids[key] = plate.id
         return plate
 
-    def take(self, data: bytes, name: str) -> Plate:
+    def take(self, data: bytes, name: str) -> PreviewPlate:
         """Open a picture that was sent, by the name that it has there. Raises UnsupportedMedia for a movie."""
         ending = Path(name).suffix.lower()
         if ending in MOVIE_EXTENSIONS:
@@ -134,7 +134,7 @@ class PictureStore:
             self._forget()
         return made
 
-    def _keep(self, plate: Plate) -> None:
+    def _keep(self, plate: PreviewPlate) -> None:
         with self._lock:
             self._plates[plate.id] = plate
             self._forget()
@@ -162,7 +162,7 @@ def _stamp(path: Path, number: int | None) -> int:
         return 0
 
 
-def read_plate(path: Path, number: int | None, *, name: str = "") -> Plate:
+def read_plate(path: Path, number: int | None, *, name: str = "") -> PreviewPlate:
     """A frame of a shot, the first one where no number is given, upright and with square pixels.
 
     Raises UnreadableMedia, UnsupportedMedia and InconsistentShot, UnsupportedMedia above `MOST_PIXELS` too.
@@ -187,7 +187,7 @@ def read_plate(path: Path, number: int | None, *, name: str = "") -> Plate:
     if width != pixels.shape[1]:
         pixels = resized(pixels, (width, pixels.shape[0]))
     rate = None if info.rate is None else float(info.rate)
-    return Plate(
+    return PreviewPlate(
         secrets.token_hex(8), name or path.name, pixels, "" if name else str(path), info.kind, chosen, info.first,
         info.frame_count, rate, frame.notes,
     )  # fmt: skip

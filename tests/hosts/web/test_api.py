@@ -15,7 +15,7 @@ import pytest
 
 from impasto.core.preset import Preset, read_preset
 from impasto.hosts.web.look import command_line
-from impasto.hosts.web.pictures import Plate
+from impasto.hosts.web.pictures import PreviewPlate
 from impasto.server.client import Client
 from impasto.server.settings import Root
 from tests.hosts.web.conftest import Pages, running_pages, settings_in
@@ -183,7 +183,7 @@ def test_the_command_line_is_the_look_and_the_shot(
     from impasto.hosts.terminal.app import run
     from impasto.hosts.terminal.render import command
 
-    plate = Plate("id", "plate", np.zeros((1, 1, 3), np.uint8), path, kind)
+    plate = PreviewPlate("id", "plate", np.zeros((1, 1, 3), np.uint8), path, kind)
     jobs = []
     monkeypatch.setattr(command, "_there", lambda job, *more: jobs.append(job) or True)
     typed = shlex.split(command_line(LOOK, plate, LOOK.style))
