@@ -90,6 +90,7 @@ def load_keyframes(
     *,
     input_space: str | None = None,
     guides: Sequence[GuideSpec] = (),
+    by_hand: bool | None = None,
 ) -> Keyframes:
     """Read the keys of a folder, the frames that they belong to by their number, and some frames between.
 
@@ -97,7 +98,7 @@ def load_keyframes(
     frame is moved back by whole pixels, and a note says by how much; one of another size or turned by EXIF is scaled
     or turned where its shape agrees, and a note says so. `input_space` names the colour space of float
     plates and float keys where their files do not. `guides` are layers that the network sees besides; the frames that
-    have keys fix their scales.
+    have keys fix their scales. `by_hand` says whether the keys' own strokes are carried; None finds out from the keys.
 
     Raises TrainingError for an empty folder, a key without a number, without a frame, of another size, without a
     painted pixel; MediaError for a shot or guides that cannot be read; UsageError for guides that are not there.
@@ -140,7 +141,10 @@ def load_keyframes(
         picture = as_stored(to_working(frame, input_space=input_space))
         whole[wanted] = UnpaintedFrame(wanted, picture, source.planes(frame))
     unpainted = tuple(whole[number] for number in sorted(whole))
-    by_hand = painted_by_hand([(_picture(key.plate), _picture(key.paint), key.loss_mask[0].numpy()) for key in found])
+    if by_hand is None:
+        by_hand = painted_by_hand(
+            [(_picture(key.plate), _picture(key.paint), key.loss_mask[0].numpy()) for key in found]
+        )
     followed = FollowedShot()
     if by_hand:
         seen_all = _whole_shot(plates, shot, found, input_space, source)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,6 +17,9 @@ from impasto.hosts.terminal.shared_options import flattened
 from impasto.hosts.terminal.train.options import Guides, InputSpace, RunOptions
 from impasto.hosts.terminal.train.run import device_text, joined_processes, open_run
 from impasto.hosts.terminal.train.run_folder import require_folder
+
+CARRY: Final[Mapping[str, bool | None]] = {"auto": None, "on": True, "off": False}
+"""Choices of --carry; None finds out from the keys."""
 
 
 @flattened
@@ -37,6 +41,14 @@ def keyframes(
         Path | None,
         typer.Option("--masks", metavar="DIR", help="Folder of masks by the same numbers: black is not painted."),
     ] = None,
+    carry: Annotated[
+        str,
+        typer.Option(
+            "--carry",
+            metavar="auto|on|off",
+            help="Whether the keys' own strokes go along with what moves. auto: those of a hand, and of --painting.",
+        ),
+    ] = "auto",
     guides: Guides = None,
     input_space: InputSpace = None,
 ) -> None:
@@ -55,6 +67,8 @@ def keyframes(
         raise UsageError(
             f"expected --keys or --painting, got {'neither' if keys is None else 'both'}; give one of them"
         )
+    if carry not in CARRY:
+        raise UsageError(f"expected --carry as {', '.join(CARRY)}, got '{carry}'; leave it at auto")
     with open_run(options) as run:
         if keys is not None:
             require_folder(keys, "--keys")
@@ -78,7 +92,8 @@ def keyframes(
                 if not painted_on_first(keys, plates, key_count, painter, run):
                     return
             assert keys is not None
-            painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes)
+            by_hand = True if painting is not None and carry == "auto" else CARRY[carry]
+            painted = load_keyframes(plates, keys, masks, input_space=input_space, guides=wishes, by_hand=by_hand)
             for note in painted.notes:
                 show(RunWarning(note))
             text = f"{counted(len(painted.keys), 'key')} on {device_text(device, process.size)}"

@@ -63,6 +63,13 @@ def test_one_command_paints_keys_and_trains_on_them(impasto: Impasto) -> None:
     keys = read_card(Path("hero.safetensors")).keys
     assert keys is not None
     assert len(keys.frames) == 2
+    assert keys.carried, "strokes of the painter go along with what moves"
+    own = ("--keys", "hero.run/keys", "--overwrite", "--carry", "off")
+    assert impasto(*command[:-1], "calm.safetensors", *small[:-2], *own).code == 0
+    learned = read_card(Path("calm.safetensors")).keys
+    assert learned is not None
+    assert not learned.carried
+    assert impasto(*command, *small[:-2], "--keys", "hero.run/keys", "--carry", "maybe").code == USAGE
     for more in ((), ("--painting", "oil.png", "--keys", "hero.run/keys")):
         refused = impasto(*command, *small, "--overwrite", *more)
         assert (refused.code, "expected --keys or --painting" in refused.err) == (USAGE, True)
