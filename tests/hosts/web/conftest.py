@@ -104,9 +104,12 @@ def running_pages(settings: WebSettings, extra_routes: Sequence[BaseRoute] = ())
         assert not thread.is_alive(), "the pages did not end"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium with a camera that shows a test picture; one for all tests, as Playwright wants it."""
+    """Debian's Chromium with a camera that shows a test picture; one for the tests of a file.
+
+    It ends with them: kept for the session, its driver was seen to hang at the end of the whole suite.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
