@@ -291,7 +291,7 @@ class LiveStarted:
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """How a live session goes, once a second: the fields of `impasto.hosts.live.figures.Figures`."""
+    """How a live session goes, once a second: the fields of `impasto.hosts.live.figures.SessionFigures`."""
 
     source: str
     width: int

@@ -1,4 +1,7 @@
-"""Movie files and network streams opened by FFmpeg, with nothing let in but containers of pictures and sound."""
+"""Movie files and network streams opened by FFmpeg, with nothing let in but containers of pictures and sound.
+
+What FFmpeg complains of while it writes becomes an error of ours here, too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Final, cast
 
 import av
 
-from impasto.core.errors import UnreadableMedia, UnsupportedMedia
+from impasto.core.errors import OutputError, UnreadableMedia, UnsupportedMedia
+from impasto.core.media.commit import output_error, refuse_if_full
 from impasto.core.media.held_folder import open_file
 
 _MOVIE_DEMUXERS: Final = ("mov", "matroska", "avi", "mxf", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg")
@@ -34,6 +38,16 @@ def open_container(path: str) -> av.container.InputContainer:
     nor an address. UnreadableMedia or UnsupportedMedia where there is no movie.
     """
     return _require_pictures(path, _opened_file(path, _MOVIE_DEMUXERS))
+
+
+def write_failure(error: Exception, temporary: str, final: str) -> OutputError:
+    """What a complaint of an encoder or muxer means that writes `temporary`. Raises NoSpace where the disk is full."""
+    if os.path.exists(temporary):
+        refuse_if_full(temporary, final)
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+        return output_error(final, error)
+    said = getattr(error, "strerror", None) or str(error)
+    return OutputError(f"expected to write '{final}', got '{said}'; choose another extension or folder")
 
 
 def open_sound(path: str) -> av.container.InputContainer:

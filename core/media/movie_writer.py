@@ -17,7 +17,6 @@ from impasto.core.errors import OutputError, OutputExists, UsageError
 from impasto.core.frame import Excess, Frame, Pixels
 from impasto.core.media.commit import (
     make_folder,
-    output_error,
     publish,
     refuse_if_full,
     remove_abandoned,
@@ -30,7 +29,7 @@ from impasto.core.media.held_folder import name_to_open
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
-from impasto.core.media.movie_container import open_container, open_sound, stream_of
+from impasto.core.media.movie_container import open_container, open_sound, stream_of, write_failure
 from impasto.core.media.movie_extras import LIGHT_OF_THE_MASTER, TAGS_OF_THE_FILE, Extras, attach, chapters_between
 from impasto.core.media.movie_facts import colour_tags
 from impasto.core.media.movie_index import frame_times, variable_times
@@ -132,13 +131,7 @@ class MovieWriter:
                 os.unlink(self._temporary)
 
     def _failure(self, error: Exception) -> OutputError:
-        """What an encoder's or muxer's complaint means."""
-        if os.path.exists(self._temporary):
-            refuse_if_full(self._temporary, self._path)
-        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
-            return output_error(self._path, error)
-        said = getattr(error, "strerror", None) or str(error)
-        return OutputError(f"expected to write '{self._path}', got '{said}'; choose another extension or folder")
+        return write_failure(error, self._temporary, self._path)
 
 
 class _OpenMovie:

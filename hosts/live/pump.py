@@ -42,7 +42,7 @@ LOADING_S: Final = 60.0
 """The same for the first of a style, which has to be loaded."""
 CONNECTING_S: Final = 10.0
 """How long a server that is gone may take to be found, or started, before it is said and tried again."""
-LOOK_S: Final = 0.05
+POLL_S: Final = 0.05
 
 
 class FramePainter(Protocol):
@@ -182,7 +182,7 @@ class Pump:
         while not self._stop.is_set():
             if not self._may_send():
                 continue
-            plate = self._intake.plates.take(LOOK_S)
+            plate = self._intake.plates.take(POLL_S)
             if plate is not None:
                 fps = self._fps()
                 if self._is_for_painting(plate, next_s, fps):
@@ -190,7 +190,7 @@ class Pump:
                     self._send(plate, fps)
                 self._handled += 1
             elif self._intake.ended:
-                self._stop.wait(LOOK_S)
+                self._stop.wait(POLL_S)
 
     def _is_for_painting(self, plate: SourcePlate, next_s: float, fps: float) -> bool:
         """Whether somebody waits for this plate. `next_s` is when the next is due where not all are painted."""
@@ -213,7 +213,7 @@ class Pump:
             one = len(self._under_way) == 1
             if one and self._usual_s and due_s <= 0:
                 return True
-            self._lock.wait(min(LOOK_S, due_s) if one and self._usual_s else LOOK_S)
+            self._lock.wait(min(POLL_S, due_s) if one and self._usual_s else POLL_S)
             return False
 
     def _send(self, plate: SourcePlate, fps: float) -> None:
@@ -241,7 +241,7 @@ class Pump:
             )
         except ImpastoError as error:
             self._failed(sent, error)
-            self._stop.wait(LOOK_S if isinstance(error, ServerBusy) else AGAIN_S)
+            self._stop.wait(POLL_S if isinstance(error, ServerBusy) else AGAIN_S)
             return
         future.add_done_callback(lambda done: self._came_back(sent, style, done))
 

@@ -17,7 +17,7 @@
 #include "zmtp.h"
 
 enum { MAJOR = 1, MINOR = 2, ID = 16, PAIRS = 4, ATTEMPTS = 2, MISSED_PONGS = 4, STYLES_MOST = 4096 };
-static const double CONNECT_S = 3, ASK_S = 5, SEND_S = 10, PAINT_S = 120, LOOK_S = 0.02, AGAIN_S = 1, LEAVE_S = 3;
+static const double CONNECT_S = 3, ASK_S = 5, SEND_S = 10, PAINT_S = 120, POLL_S = 0.02, AGAIN_S = 1, LEAVE_S = 3;
 const size_t WIRE_SAMPLE_BYTES[] = {1, 2, 2, 4};
 static const char *const DTYPES[] = {"uint8", "uint16", "float16", "float32"};
 
@@ -100,15 +100,15 @@ static void random_id(unsigned char id[ID]) {
              __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED));
 }
 
-/* Waits for a change for `LOOK_S` at most, with the lock held, whatever happens to the clock on the wall. */
+/* Waits for a change for `POLL_S` at most, with the lock held, whatever happens to the clock on the wall. */
 static void wait_for_change(struct wire *wire) {
 #ifdef __APPLE__
-    const struct timespec most = {0, (long)(1e9 * LOOK_S)};
+    const struct timespec most = {0, (long)(1e9 * POLL_S)};
     pthread_cond_timedwait_relative_np(&wire->changed, &wire->lock, &most);
 #else
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(1e9 * LOOK_S);
+    until.tv_nsec += (long)(1e9 * POLL_S);
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_cond_timedwait(&wire->changed, &wire->lock, &until);
 #endif

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from impasto.hosts.live.look import LookSetting
     from impasto.hosts.live.session import LiveSession
 
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 FIGURES_EVERY: Final = 5
 """Looks between two tellings of figures."""
 TEXT_LETTERS: Final = 4096
@@ -87,7 +87,7 @@ class PageConnection:
             if session is not None and looks % FIGURES_EVERY == 0:
                 await self._say({"kind": "figures", **self._figures(session)})
             looks += 1
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
 
     async def _listen(self) -> None:
         while True:

@@ -8,14 +8,8 @@ import os
 import av
 
 from impasto.core.errors import OutputError, OutputExists, UsageError
-from impasto.core.media.commit import (
-    make_folder,
-    output_error,
-    publish,
-    refuse_if_full,
-    remove_abandoned,
-    temporary_beside,
-)
+from impasto.core.media.commit import make_folder, publish, remove_abandoned, temporary_beside
+from impasto.core.media.movie_container import write_failure
 from impasto.hosts.live.pictures import ShownPicture, SoundChunk
 from impasto.hosts.live.sinks.encoder import LiveEncoder, LiveEncoding
 
@@ -74,9 +68,4 @@ class MovieFile:
                 os.unlink(self._temporary)
 
     def _failure(self, error: Exception) -> OutputError:
-        if os.path.exists(self._temporary):
-            refuse_if_full(self._temporary, self.name)
-        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
-            return output_error(self.name, error)
-        said = getattr(error, "strerror", None) or str(error)
-        return OutputError(f"expected to write '{self.name}', got '{said}'; choose another extension or folder")
+        return write_failure(error, self._temporary, self.name)

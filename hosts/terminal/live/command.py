@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NAME = "impasto live"
 BROWSER = "browser"
 EVERY_S = 1.0
-LOOK_S = 0.1
+POLL_S = 0.1
 PAGE_S = 10.0
 LATENCIES_S = (0.02, 10.0)
 
@@ -156,7 +156,7 @@ def watch(session: LiveSession, reporter: LiveReporter, asked: Callable[[], bool
         if time.monotonic() >= due_s:
             due_s = time.monotonic() + EVERY_S
             reporter.show(LiveFigures(**asdict(session.figures())))
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     reporter.show(LiveFigures(**asdict(session.figures())))
 
 
@@ -182,7 +182,7 @@ def page_settings(
 def is_free(host: str, port: int) -> bool:
     """Whether nobody listens there."""
     with socket.socket() as tried, suppress(OSError):
-        tried.settimeout(LOOK_S)
+        tried.settimeout(POLL_S)
         return tried.connect_ex((host, port)) != 0
     return True
 

@@ -65,10 +65,10 @@ def job_from(
         params=given("", PARAMETERS, controls),
         before=given("before_", BEFORE_CONTROLS, controls),
         after=given("after_", AFTER_CONTROLS, controls),
-        precision=precision_of(precision),
+        precision=chosen("a precision among", precision, Precision),
         tile=tile_number(tile),
         device="" if device == "auto" else device,
-        keys_quality=keys_quality_of(keys_quality),
+        keys_quality=chosen("a quality of keys among", keys_quality, KeysQuality),
         keys_map=keys_map,
     )
     params_of(look.params, Params()), before_of(look.before), after_of(look.after)
@@ -103,8 +103,8 @@ def job_from(
         motion="" if vectors is None else vectors.path or input,
         motion_layer="" if vectors is None else vectors.named,
         rate=rate or "",
-        encoder_speed=encoder_speed_of(encoder_speed),
-        fields=fields_of(fields),
+        encoder_speed=chosen("an encoder speed among", encoder_speed, EncoderSpeed),
+        fields=chosen("--fields as", fields, Fields),
     )
 
 
@@ -129,36 +129,12 @@ def animated_in(path: str, controls: Mapping[str, Any]) -> tuple[AnimatedParamet
     return animated_from(animation)
 
 
-def precision_of(text: str) -> Precision:
-    """A precision by its name; UsageError for one that does not exist."""
-    known = typing.get_args(Precision)
+def chosen(what: str, text: str, choices: Any) -> Any:
+    """The text of an option that takes one of the words of a `Literal`; UsageError for another word."""
+    known = typing.get_args(choices)
     if text not in known:
-        raise UsageError(f"expected a precision among {', '.join(known)}, got '{text}'")
-    return typing.cast("Precision", text)
-
-
-def encoder_speed_of(text: str) -> EncoderSpeed:
-    """A speed by its name; UsageError for one that does not exist."""
-    known = typing.get_args(EncoderSpeed)
-    if text not in known:
-        raise UsageError(f"expected an encoder speed among {', '.join(known)}, got '{text}'")
-    return typing.cast("EncoderSpeed", text)
-
-
-def keys_quality_of(text: str) -> KeysQuality:
-    """A quality by its name; UsageError for one that does not exist."""
-    known = typing.get_args(KeysQuality)
-    if text not in known:
-        raise UsageError(f"expected a keys' quality among {', '.join(known)}, got '{text}'")
-    return typing.cast("KeysQuality", text)
-
-
-def fields_of(text: str) -> Fields:
-    """What becomes of fields, by its name; UsageError for one that does not exist."""
-    known = typing.get_args(Fields)
-    if text not in known:
-        raise UsageError(f"expected --fields as {', '.join(known)}, got '{text}'")
-    return typing.cast("Fields", text)
+        raise UsageError(f"expected {what} {', '.join(known)}, got '{text}'; choose one of these")
+    return text
 
 
 def tile_number(text: str) -> int:
