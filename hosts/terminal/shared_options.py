@@ -6,7 +6,8 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias, get_type_hints
 
 import typer
 
@@ -23,6 +24,13 @@ Preset: TypeAlias = Annotated[
     typer.Option(
         "--preset", metavar="NAME|FILE", help="A look that was saved: style, parameters, grade; options go before it."
     ),
+]
+LOOPBACK: Final = "127.0.0.1"
+Host: TypeAlias = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address of the machine; needs --tls.")
+]
+Tls: TypeAlias = Annotated[
+    tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="Certificate and key, as PEM files.")
 ]
 EncoderSpeed: TypeAlias = Annotated[
     str,

@@ -7,12 +7,15 @@ however old a painting is when it is written. Where no painting was made, the la
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Final
 
 import av
 import numpy as np
 
+from impasto.core.errors import OutputError
 from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.core.media.movie_pixels import LIMITED, PixelEncoder
 from impasto.hosts.live.display import letterboxed
@@ -43,11 +46,17 @@ class LiveEncoding:
 class LiveEncoder:
     """Writes H.264, and AAC where there is sound, into an open container. The first picture decides the size.
 
-    An odd width or height is made even, because players want colour for every second pixel.
+    An odd width or height is made even, because players want colour for every second pixel. `failure` makes an error of
+    what PyAV raises while pictures and sound are written.
     """
 
-    def __init__(self, container: av.container.OutputContainer, settings: LiveEncoding) -> None:
-        self._container, self._settings = container, settings
+    def __init__(
+        self,
+        container: av.container.OutputContainer,
+        settings: LiveEncoding,
+        failure: Callable[[Exception], OutputError],
+    ) -> None:
+        self._container, self._settings, self._failure = container, settings, failure
         self._video: av.VideoStream | None = None
         self._audio: av.AudioStream | None = None
         self._slot = -1
@@ -65,7 +74,27 @@ class LiveEncoder:
         return self._slot + 1
 
     def send(self, shown: ShownPicture) -> None:
-        """Write a picture in its place, and repeat the last one up to there. Raises what PyAV does."""
+        """Write a picture in its place, and repeat the last one up to there. Raises OutputError."""
+        with self._told():
+            self._send(shown)
+
+    def hear(self, chunk: SoundChunk) -> None:
+        """Keep sound until its pictures are written."""
+        self._waiting.append(chunk)
+
+    def wait(self, now: float) -> None:
+        """Repeat the last picture up to about now, and let no sound wait for longer. Raises OutputError."""
+        with self._told():
+            self._catch_up(now)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+
+    def _send(self, shown: ShownPicture) -> None:
         if self._video is None:
             self._begin(shown)
         pixels = letterboxed(shown.pixels, shown.plate.size, self._size)
@@ -85,12 +114,7 @@ class LiveEncoder:
         self._last, self._last_taken_s = pixels, taken_s
         self._write_sound(taken_s)
 
-    def hear(self, chunk: SoundChunk) -> None:
-        """Keep sound until its pictures are written."""
-        self._waiting.append(chunk)
-
-    def wait(self, now: float) -> None:
-        """Repeat the last picture up to about now, and let no sound wait for longer."""
+    def _catch_up(self, now: float) -> None:
         if self._last is None:
             return
         behind = int((now - HELD_S - self._origin_s) * float(self._settings.fps)) - self._slot
@@ -99,7 +123,7 @@ class LiveEncoder:
         self._write_sound(now - HELD_S)
 
     def finish(self) -> None:
-        """Write what the encoders hold back, and the end of the container."""
+        """Write what the encoders hold back, and the end of the container. Raises what PyAV does."""
         if self._video is not None:
             self._write_sound(float("inf"))
             self._container.mux(self._video.encode(None))

@@ -32,16 +32,13 @@ class MovieFile:
         self._overwrite = overwrite
         self._temporary = temporary_beside(path)
         try:
-            self._encoder = LiveEncoder(av.open(self._temporary, "w"), settings)
+            self._encoder = LiveEncoder(av.open(self._temporary, "w"), settings, self._failure)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
     def send(self, shown: ShownPicture) -> None:
         """See `Sink`."""
-        try:
-            self._encoder.send(shown)
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+        self._encoder.send(shown)
 
     def hear(self, chunk: SoundChunk) -> None:
         """See `Sink`."""
@@ -49,10 +46,7 @@ class MovieFile:
 
     def wait(self, now: float) -> None:
         """See `Sink`."""
-        try:
-            self._encoder.wait(now)
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+        self._encoder.wait(now)
 
     def close(self, error: BaseException | None = None) -> None:
         """Give the movie its name; nothing stays of one without pictures."""

@@ -51,14 +51,11 @@ class NetworkStream:
                 )
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
-        self._encoder = LiveEncoder(container, settings)
+        self._encoder = LiveEncoder(container, settings, self._failure)
 
     def send(self, shown: ShownPicture) -> None:
         """See `Sink`."""
-        try:
-            self._encoder.send(shown)
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+        self._encoder.send(shown)
 
     def hear(self, chunk: SoundChunk) -> None:
         """See `Sink`."""
@@ -66,10 +63,7 @@ class NetworkStream:
 
     def wait(self, now: float) -> None:
         """See `Sink`."""
-        try:
-            self._encoder.wait(now)
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+        self._encoder.wait(now)
 
     def close(self, error: BaseException | None = None) -> None:
         """Hang up."""

@@ -18,7 +18,7 @@ from impasto.core.errors import ServerError, UsageError
 from impasto.hosts.events import LiveFigures, LiveStarted, RunFinished, RunWarning
 from impasto.hosts.terminal.controls import given, with_parameters
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
+from impasto.hosts.terminal.shared_options import LOOPBACK, Host, Json, Server, ServerKey, Tls
 from impasto.hosts.terminal.web.command import connection
 
 if TYPE_CHECKING:
@@ -78,12 +78,8 @@ def live(
     port: Annotated[
         int | None, typer.Option("--port", metavar="PORT", help="Where the page is; else 7790, or any that is free.")
     ] = None,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address of the machine; needs --tls.")
-    ] = "127.0.0.1",
-    tls: Annotated[
-        tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="Certificate and key, as PEM files.")
-    ] = None,
+    host: Host = LOOPBACK,
+    tls: Tls = None,
     server: Server = None,
     server_key: ServerKey = None,
     json: Json = False,

@@ -11,7 +11,7 @@ import typer
 
 from impasto.core.errors import UsageError
 from impasto.hosts.terminal.printer import say, say_aside
-from impasto.hosts.terminal.shared_options import Server, ServerKey
+from impasto.hosts.terminal.shared_options import LOOPBACK, Host, Server, ServerKey, Tls
 
 if TYPE_CHECKING:
     from impasto.hosts.web.settings import WebSettings
@@ -37,12 +37,8 @@ def web(
     ] = None,
     server: Server = None,
     server_key: ServerKey = None,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address of the machine; needs --tls.")
-    ] = "127.0.0.1",
-    tls: Annotated[
-        tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="Certificate and key, as PEM files.")
-    ] = None,
+    host: Host = LOOPBACK,
+    tls: Tls = None,
 ) -> None:
     """Open the pages of the render server: look, live, runs, server.
 

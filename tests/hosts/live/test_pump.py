@@ -16,10 +16,11 @@ from impasto.core.errors import DeadlineExpired, ImpastoError, ServerUnreachable
 from impasto.hosts.live.figures import SessionFigures
 from impasto.hosts.live.intake import Intake
 from impasto.hosts.live.look import LookSetting, offered_styles
-from impasto.hosts.live.pictures import Picture, ShownPicture
+from impasto.hosts.live.pictures import Picture
 from impasto.hosts.live.pump import Pump, PumpOptions
 from impasto.server.client.futures import FrameResult
 from impasto.server.protocol.messages import Done
+from tests.hosts.live.kept_pictures import KeptPictures
 from tests.waiting import until
 
 STYLES = offered_styles(
@@ -68,22 +69,6 @@ class FakePainter:
         return until(lambda: self.open, what="for a frame to be asked for")[0]
 
 
-class Shelf:
-    """An outlet that keeps everything."""
-
-    wanted = True
-
-    def __init__(self) -> None:
-        self.shown: list[ShownPicture] = []
-
-    def offer(self, shown: ShownPicture) -> None:
-        self.shown.append(shown)
-
-    @property
-    def marks(self) -> list[str]:
-        return [each.mark for each in self.shown]
-
-
 @dataclass
 class Bench:
     """A pump with everything around it."""
@@ -91,7 +76,7 @@ class Bench:
     intake: Intake
     painter: FakePainter
     setting: LookSetting
-    shelf: Shelf
+    kept: KeptPictures
     pump: Pump
     late_s: list[float]
 
@@ -110,11 +95,11 @@ def pumping(options: PumpOptions | None = None, style: str = "oil", *, still: bo
     def clock() -> float:
         return late_s[0] if still else time.monotonic() + late_s[0]
 
-    intake, painter, shelf = Intake("camera:0", clock), FakePainter(), Shelf()
+    intake, painter, kept = Intake("camera:0", clock), FakePainter(), KeptPictures()
     setting = LookSetting(STYLES, style)
-    pump = Pump(intake, painter, setting, (shelf,), options, clock)
+    pump = Pump(intake, painter, setting, (kept,), options, clock)
     try:
-        yield Bench(intake, painter, setting, shelf, pump, late_s)
+        yield Bench(intake, painter, setting, kept, pump, late_s)
     finally:
         pump.close()
 
@@ -128,7 +113,7 @@ def test_the_newest_plate_is_painted_and_those_between_are_dropped() -> None:
         first.answer()
         second = bench.painter.next()
         second.answer()
-        until(lambda: len(bench.shelf.shown) == 2)
+        until(lambda: len(bench.kept.shown) == 2)
         assert (first.pixels[0, 0, 0], second.pixels[0, 0, 0]) == (1, 8)
         assert bench.figures().came == 8
         assert bench.figures().dropped == 6
@@ -166,7 +151,7 @@ def test_every_request_names_its_viewer_and_a_deadline() -> None:
         bench.plate()
         first = bench.painter.next()
         first.answer()
-        until(lambda: bench.shelf.shown)
+        until(lambda: bench.kept.shown)
         bench.plate()
         second = bench.painter.next()
         assert first.viewer == second.viewer == "live"
@@ -177,7 +162,7 @@ def test_a_change_of_look_counts_from_the_next_frame_on() -> None:
     with pumping() as bench:
         bench.plate()
         bench.painter.next().answer()
-        until(lambda: bench.shelf.shown)
+        until(lambda: bench.kept.shown)
         bench.setting.set_params({"strength": 0.25})
         bench.setting.choose_style("ink")
         bench.plate()
@@ -198,9 +183,9 @@ def slow_frames(bench: Bench, count: int, seconds: float) -> None:
         bench.plate()
         asked = bench.painter.next()
         bench.late_s[0] += seconds
-        shown = len(bench.shelf.shown)
+        shown = len(bench.kept.shown)
         asked.answer(bench.painter.asked.index(asked) % 2 * 250)
-        until(lambda shown=shown: len(bench.shelf.shown) > shown)
+        until(lambda shown=shown: len(bench.kept.shown) > shown)
 
 
 def test_a_slow_painter_leads_to_the_draft_and_then_to_smaller_plates() -> None:
@@ -215,7 +200,7 @@ def test_a_slow_painter_leads_to_the_draft_and_then_to_smaller_plates() -> None:
 def test_the_picture_before_is_seen_through_the_first_of_another_rung() -> None:
     with pumping(PumpOptions(fps=30.0), still=True) as bench:
         slow_frames(bench, 12, 0.2)
-        values = [int(each.pixels[0, 0, 0]) for each in bench.shelf.shown]
+        values = [int(each.pixels[0, 0, 0]) for each in bench.kept.shown]
         between = [value for value in values if value not in (0, 250)]
         assert between  # a fade of a quarter of a second, and a frame each fifth
 
@@ -224,13 +209,13 @@ def test_a_silent_server_leads_to_marked_plates_and_goes_on_by_itself() -> None:
     with pumping() as bench:
         bench.plate(100)
         bench.painter.next()
-        until(lambda: any(bench.shelf.marks), what="for a mark")
-        marked = bench.shelf.shown[-1]
+        until(lambda: any(bench.kept.marks), what="for a mark")
+        marked = bench.kept.shown[-1]
         assert marked.plate.pixels[20, 20, 0] == marked.pixels[20, 20, 0] == 100
         assert (marked.pixels[0] != 100).any()  # the bar
         assert bench.figures().problem
         bench.painter.next().answer(7)
-        shown = until(lambda: [each for each in bench.shelf.shown if not each.mark])
+        shown = until(lambda: [each for each in bench.kept.shown if not each.mark])
         assert shown[-1].pixels[20, 20, 0] == 7
         assert not bench.figures().problem
 
@@ -268,13 +253,13 @@ def test_while_the_source_is_away_the_last_painting_stays_and_says_so() -> None:
     with pumping() as bench:
         bench.plate()
         bench.painter.next().answer(9)
-        until(lambda: bench.shelf.shown)
+        until(lambda: bench.kept.shown)
         bench.intake.problem = "waiting for camera:0: it gave no more pictures"
-        until(lambda: any("waiting for camera:0" in mark for mark in bench.shelf.marks))
-        assert bench.shelf.shown[-1].pixels[20, 20, 0] == 9
+        until(lambda: any("waiting for camera:0" in mark for mark in bench.kept.marks))
+        assert bench.kept.shown[-1].pixels[20, 20, 0] == 9
         bench.plate()
         bench.painter.next().answer()
-        until(lambda: bench.shelf.marks[-1] == "")
+        until(lambda: bench.kept.marks[-1] == "")
 
 
 def test_a_plate_from_before_the_machine_slept_is_dropped() -> None:
@@ -293,7 +278,7 @@ def test_another_size_in_the_middle_is_painted_as_it_comes() -> None:
             asked = bench.painter.next()
             assert asked.pixels.shape[:2] == (size[1], size[0])
             asked.answer()
-            until(lambda size=size: bench.shelf.shown and bench.shelf.shown[-1].plate.size == size)
+            until(lambda size=size: bench.kept.shown and bench.kept.shown[-1].plate.size == size)
 
 
 def test_at_most_as_many_are_painted_as_were_asked_for() -> None:
@@ -310,13 +295,13 @@ def test_at_most_as_many_are_painted_as_were_asked_for() -> None:
 
 def test_nobody_looks_and_nothing_is_painted() -> None:
     with pumping() as bench:
-        bench.shelf.wanted = False
+        bench.kept.wanted = False
         for _ in range(5):
             bench.plate()
             time.sleep(0.02)
         assert bench.painter.asked == []
         assert bench.figures().dropped <= 1
-        bench.shelf.wanted = True
+        bench.kept.wanted = True
         bench.plate(5)
         assert bench.painter.next().pixels[0, 0, 0] == 5
 
@@ -325,17 +310,17 @@ def test_a_result_that_was_overtaken_is_not_shown() -> None:
     with pumping(PumpOptions(latency_s=5.0)) as bench:
         bench.plate(1)
         bench.painter.next().answer()
-        until(lambda: bench.shelf.shown)
+        until(lambda: bench.kept.shown)
         bench.plate(2)
         older = bench.painter.next()
         time.sleep(0.1)
         bench.plate(3)
         newer = until(lambda: len(bench.painter.open) == 2 and bench.painter.open[1])
         newer.answer(3)
-        until(lambda: bench.shelf.shown[-1].plate.number == 3)
+        until(lambda: bench.kept.shown[-1].plate.number == 3)
         older.answer(2)
         time.sleep(0.1)
-        assert [each.plate.number for each in bench.shelf.shown] == [1, 3]
+        assert [each.plate.number for each in bench.kept.shown] == [1, 3]
 
 
 def test_a_source_is_at_its_end_when_its_last_plate_is_shown() -> None:
@@ -351,4 +336,4 @@ def test_a_source_is_at_its_end_when_its_last_plate_is_shown() -> None:
         second.answer()
         until(lambda: bench.pump.idle)
         bench.pump.close()
-        assert [each.plate.number for each in bench.shelf.shown] == [1, 2]
+        assert [each.plate.number for each in bench.kept.shown] == [1, 2]

@@ -16,24 +16,12 @@ import numpy as np
 import pytest
 
 from impasto.core.errors import OutputError, UnknownName
-from impasto.hosts.live.pictures import ShownPicture
 from impasto.hosts.live.session import LiveSession, SessionPlan
 from impasto.hosts.live.sources import parse_source
 from impasto.server.client import Client
+from tests.hosts.live.kept_pictures import KeptPictures
 from tests.server.running_server import served
 from tests.waiting import until
-
-
-class Shelf:
-    """An outlet that keeps everything."""
-
-    wanted = True
-
-    def __init__(self) -> None:
-        self.shown: list[ShownPicture] = []
-
-    def offer(self, shown: ShownPicture) -> None:
-        self.shown.append(shown)
 
 
 def pictures(count: int, size: tuple[int, int] = (64, 36)) -> Iterator[np.ndarray]:
@@ -57,11 +45,11 @@ def movie(tmp_path: Path) -> str:
 
 
 @contextmanager
-def browsing(style: str) -> Iterator[tuple[LiveSession, Shelf, Client]]:
+def browsing(style: str) -> Iterator[tuple[LiveSession, KeptPictures, Client]]:
     """A session whose source the test itself puts pictures into, 30 a second, by a server with this style."""
     with served((style, "invert")) as server, Client.connect(server.folder, start=False) as client:
-        shelf = Shelf()
-        with LiveSession(SessionPlan(parse_source("browser"), style, {}), client, (shelf,)) as session:
+        kept = KeptPictures()
+        with LiveSession(SessionPlan(parse_source("browser"), style, {}), client, (kept,)) as session:
             ended = threading.Event()
 
             def feed() -> None:
@@ -73,7 +61,7 @@ def browsing(style: str) -> Iterator[tuple[LiveSession, Shelf, Client]]:
             thread = threading.Thread(target=feed)
             thread.start()
             try:
-                yield session, shelf, client
+                yield session, kept, client
             finally:
                 ended.set()
                 thread.join()
@@ -103,21 +91,21 @@ def test_a_worker_that_dies_is_replaced_while_the_session_goes_on() -> None:
 
 
 def test_a_worker_that_is_killed_leads_to_no_silent_plate() -> None:
-    with browsing("echo") as (session, shelf, client):
+    with browsing("echo") as (session, kept, client):
         until(lambda: session.figures().painted > 3)
         (pid,) = {device.pid for device in client.status().devices}
         os.kill(pid, signal.SIGKILL)
         painted = session.figures().painted
         until(lambda: session.figures().painted > painted + 5)
-        silent = [each for each in shelf.shown if not each.mark and each.pixels is each.plate.pixels]
+        silent = [each for each in kept.shown if not each.mark and each.pixels is each.plate.pixels]
         assert silent == []
 
 
 def test_a_server_that_is_shut_down_leads_to_marked_plates() -> None:
-    with browsing("echo") as (session, shelf, client):
+    with browsing("echo") as (session, kept, client):
         until(lambda: session.figures().painted > 3)
         client.shut_down(at_once=True)
-        marked = until(lambda: [each for each in shelf.shown if each.mark])
+        marked = until(lambda: [each for each in kept.shown if each.mark])
         assert (marked[0].pixels[0] != marked[0].plate.pixels[0]).any()
         until(lambda: "render server is gone" in session.figures().problem)
 
@@ -154,15 +142,15 @@ def test_a_style_that_does_not_exist_is_refused_with_the_nearest() -> None:
         Client.connect(server.folder, start=False) as client,
         pytest.raises(UnknownName, match="invert"),
     ):
-        LiveSession(SessionPlan(parse_source("browser"), "inverted", {}), client, (Shelf(),))
+        LiveSession(SessionPlan(parse_source("browser"), "inverted", {}), client, (KeptPictures(),))
 
 
 def test_a_slow_server_gets_every_newest_picture_and_no_queue() -> None:
-    with browsing("delay-50ms") as (session, shelf, _):
+    with browsing("delay-50ms") as (session, kept, _):
         begun = time.monotonic()
         until(lambda: session.figures().painted >= 20)
         took = time.monotonic() - begun
-        numbers = [each.plate.number for each in shelf.shown if not each.mark]
+        numbers = [each.plate.number for each in kept.shown if not each.mark]
         assert numbers == sorted(set(numbers))
         assert took < 20
         assert session.figures().dropped > 0

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 import zmq
 
+from impasto.core.errors import OutputExists
 from impasto.hosts.ofx.build import BUNDLE, build_here, this_target
 from impasto.hosts.terminal.install import ofx
 from impasto.server.client import Client
@@ -25,6 +25,7 @@ from impasto.server.protocol.codec import encode
 from impasto.server.protocol.messages import ErrorFacts, Rejected
 from impasto.server.runtime_dir import control_endpoint, data_endpoint
 from tests.server.running_server import new_sandbox
+from tests.waiting import until
 
 DTYPES = {"byte": np.uint8, "short": np.uint16, "half": np.float16, "float": np.float32}
 RUN_S = 60.0
@@ -213,11 +214,9 @@ def test_a_worker_that_fails_costs_the_frame_and_no_more(mini_host: MiniHost, st
 def test_an_abort_ends_the_wait_for_a_worker_that_hangs(mini_host: MiniHost) -> None:
     with new_sandbox() as sandbox:
         sandbox.serve()
-        begun = time.monotonic()
         said = mini_host.run(sandbox.run, "--set", "style=hang", "--abort-after", 200)
         assert said.statuses == [1]
         assert said.messages == []
-        assert time.monotonic() - begun < 20
         sandbox.server.kill()
 
 
@@ -313,11 +312,7 @@ def test_the_button_starts_the_server_that_was_installed(mini_host: MiniHost, tm
     )  # fmt: skip
     assert "changed startServer status 0" in done.stdout, done.stdout + done.stderr
     started = tmp_path / "run" / "started"
-    for _ in range(500):
-        if started.exists() and started.read_text():
-            break
-        time.sleep(0.01)
-    assert started.read_text().split() == ["serve", "--idle-exit", "900"]
+    assert until(lambda: started.exists() and started.read_text()).split() == ["serve", "--idle-exit", "900"]
 
 
 def test_without_an_installed_command_the_button_says_so(mini_host: MiniHost, tmp_path: Path) -> None:
@@ -374,7 +369,7 @@ def test_a_bundle_of_somebody_else_is_never_removed(
     monkeypatch.setattr(ofx, "BUILT", mini_host.folder)
     (tmp_path / BUNDLE / "Contents").mkdir(parents=True)
     (tmp_path / BUNDLE / "Contents" / "Info.plist").write_text("other")
-    with pytest.raises(Exception, match="found something else"):
+    with pytest.raises(OutputExists, match="found something else"):
         ofx.install(tmp_path)
     assert (tmp_path / BUNDLE / "Contents" / "Info.plist").read_text() == "other"
 
