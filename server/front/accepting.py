@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import stat
 import struct
 import sys
 from pathlib import Path
@@ -41,8 +42,10 @@ class NetworkListener:
             return None
         for name in os.listdir("/proc/self/fd"):
             try:
+                if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    continue
                 found = socket.socket(fileno=os.dup(int(name)))
-            except OSError:
+            except OSError:  # closed meanwhile, or no file number left
                 continue
             with contextlib.suppress(OSError, IndexError, TypeError):
                 if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] == port:

@@ -179,8 +179,11 @@ def test_a_paused_listener_takes_nobody_and_keeps_those_it_has() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(8)
         port = listener.getsockname()[1]
+        before = set(os.listdir("/proc/self/fd"))
         found = NetworkListener.at(port)
         assert found is not None
+        # one number for the listener; the listing held one while it ran
+        assert len(set(os.listdir("/proc/self/fd")) - before) == 1
         control = AcceptControl()
         control.add(found)
         with socket.create_connection(("127.0.0.1", port)) as early:
