@@ -20,6 +20,7 @@ def routes() -> list[Route]:
         Route("/api/health", health),
         Route("/api/status", status),
         Route("/api/cancel", cancel, methods=["POST"]),
+        Route("/api/cancel-client", cancel_client, methods=["POST"]),
         Route("/api/shutdown", shut_down, methods=["POST"]),
     ]
 
@@ -43,6 +44,15 @@ async def cancel(request: Request) -> Response:
     if not isinstance(viewer, str):
         raise UsageError("expected the name of a viewer; reload the page")
     return JSONResponse({"cancelled": request.app.state.frames.cancel(viewer)})
+
+
+async def cancel_client(request: Request) -> Response:
+    """Cancel all that another program asked for, by its number in the status."""
+    number = (await json_body(request)).get("number")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise UsageError("expected the number of a client; reload the page")
+    count = await request.app.state.client.ask(lambda client: client.cancel_client(number))
+    return JSONResponse({"cancelled": count})
 
 
 async def shut_down(request: Request) -> Response:

@@ -42,6 +42,8 @@ from impasto.server.protocol.colour_configuration import with_configuration
 from impasto.server.protocol.field_types import Alpha, Dtype, Lane
 from impasto.server.protocol.messages import (
     AskStatus,
+    CancelClient,
+    ClientCancelled,
     ListStyles,
     Picture,
     PreviewFound,
@@ -219,6 +221,15 @@ class Client:
         id = new_id()
         limit = self._limit(timeout_s)
         return self._here().session(limit).ask(AskStatus(id), Status, id, limit)[0]
+
+    def cancel_client(self, number: int) -> int:
+        """Have the server cancel all that a client asked for, by its number in the status; how many requests it had.
+
+        The client stays connected. For clients on the server's machine and keys with the role admin, else NotPermitted.
+        """
+        id = new_id()
+        session = self._here().session(self._timeout_s, start=False)
+        return session.ask(CancelClient(id, number), ClientCancelled, id, self._timeout_s)[0].requests
 
     def ping(self, *, timeout_s: float | None = None) -> float:
         """Seconds until the server has answered."""

@@ -19,6 +19,7 @@ from impasto.server.protocol.codec import FROM_SERVER, Part, decode, encode
 from impasto.server.protocol.errors import error_of
 from impasto.server.protocol.messages import (
     Cancelled,
+    ClientCancelled,
     Done,
     Expired,
     Failed,
@@ -53,7 +54,10 @@ POLL_S: Final = 0.1
 RequestNews: TypeAlias = Queued | Done | ShotStarted | ShotProgress | ShotDone | Failed | Cancelled | Expired
 """What a server says about a request."""
 Answer: TypeAlias = tuple[FromServer, Sequence[Part]]
-Asked = TypeVar("Asked", Welcome, Joined, RingOffered, RingReady, StyleList, PreviewFound, Status, ShuttingDown, Pong)
+Asked = TypeVar(
+    "Asked", Welcome, Joined, RingOffered, RingReady, StyleList, PreviewFound, Status, ClientCancelled,
+    ShuttingDown, Pong,
+)  # fmt: skip
 
 
 class SessionListener(Protocol):

@@ -28,7 +28,9 @@ from impasto.server.protocol.errors import facts_of
 from impasto.server.protocol.messages import (
     AskStatus,
     Cancel,
+    CancelClient,
     Cancelled,
+    ClientCancelled,
     Done,
     Failed,
     Hello,
@@ -55,10 +57,11 @@ ControlHandler: TypeAlias = Callable[[Session, Any], None]
 
 
 class RequestHandlers:
-    """Handles `Submit`, `SubmitShot` and `Cancel`."""
+    """Handles `Submit`, `SubmitShot`, `Cancel` and `CancelClient`."""
 
     def __init__(
         self,
+        sessions: Sessions,
         requests: Requests,
         frames: FrameContext,
         shots: ShotContext,
@@ -66,6 +69,7 @@ class RequestHandlers:
         event_log: EventLog,
         clock: Callable[[], float],
     ) -> None:
+        self._sessions = sessions
         self._requests = requests
         self._frames = frames
         self._shots = shots
@@ -113,6 +117,20 @@ class RequestHandlers:
             session.cancel_early(asked.id)
         elif request is not None and request.session is session:
             self._requests.schedule(plan.CancelAsked(asked.id, session.token))
+
+    def cancel_client(self, session: Session, asked: CancelClient) -> None:
+        """Cancel all requests of another session, for whoever may end the server too."""
+        require_admin(session, "cancel its work")
+        other = self._sessions.numbered(asked.client)
+        if other is None:
+            raise InvalidRequest(
+                f"expected the number of a client that is connected, got {asked.client}; ask for the status"
+            )
+        own = [each for each in self._requests.of(other) if not each.answered]
+        self._event_log.session("client_cancelled", other, by=session.user, requests=len(own))
+        self._outbox.put(session.control, outgoing(ClientCancelled(asked.id, len(own))))
+        for each in own:
+            self._requests.schedule(plan.CancelAsked(each.id, other.token))
 
     def is_under_way(self, session: Session, id: bytes) -> bool:
         """Whether this session has a request of this id that has no answer yet."""
@@ -191,11 +209,7 @@ class ControlHandlers:
         self._outbox.put(session.control, outgoing(self._status(asked.id, session)))
 
     def _shutdown(self, session: Session, asked: Shutdown) -> None:
-        identity = session.identity
-        if not identity.admin:
-            raise NotPermitted(
-                f"expected a key with the role admin, '{identity.key}' has render; end the server on its machine"
-            )
+        require_admin(session, "end the server")
         self._event_log.session("shutdown_asked", session, at_once=asked.at_once)
         self._outbox.put(session.control, outgoing(ShuttingDown(asked.id, 0.0 if asked.at_once else self._drain_s)))
         self._shut_down(asked.at_once)
@@ -276,6 +290,13 @@ class MessageHandlers:
         fails = id is not None and not self._requests.is_under_way(session, id)
         answer = outgoing(Failed(id, facts) if id is not None and fails else Rejected(facts))
         self._outbox.put(session.control if sender.channel is Channel.CONTROL else session.data, answer)
+
+
+def require_admin(session: Session, deed: str) -> None:
+    """NotPermitted for a key that may only render; clients of this machine are the server's owner."""
+    identity = session.identity
+    if not identity.admin:
+        raise NotPermitted(f"expected a key with the role admin, '{identity.key}' has render; {deed} on its machine")
 
 
 def _require_channel(message: Any, came_over: Channel) -> None:

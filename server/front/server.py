@@ -44,6 +44,7 @@ from impasto.server.front.workers import Workers
 from impasto.server.protocol.messages import (
     AttachRing,
     Cancel,
+    CancelClient,
     CloseRing,
     Goodbye,
     OpenRing,
@@ -160,13 +161,14 @@ class _Server:
         self._handshake = handshake = SessionHandlers(info, sessions, requests, rings, outbox, log)
         frames = FrameContext(library, limits, workers, self._staging, clock)
         shots = ShotContext(library, settings.roots, limits, workers, clock)
-        submissions = RequestHandlers(requests, frames, shots, outbox, log, clock)
+        submissions = RequestHandlers(sessions, requests, frames, shots, outbox, log, clock)
         control = ControlHandlers(library, outbox, log, limits.drain_s, self._status.status, self.leave)
         table: dict[type, ControlHandler] = {
             OpenRing: rings.open,
             AttachRing: rings.attach,
             CloseRing: rings.close,
             Cancel: submissions.cancel,
+            CancelClient: submissions.cancel_client,
             Goodbye: handshake.goodbye,
             **control.table(),
         }

@@ -7,6 +7,7 @@ process, or after a silence as long as its lease.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -115,6 +116,8 @@ class Session:
     """One client, from its first `Hello` on."""
 
     token: bytes
+    number: int
+    """Counted from 1; others name the session by it, as its token is the client's own secret."""
     hello: Hello
     identity: Identity
     local: bool
@@ -167,6 +170,7 @@ class Sessions:
         self._has_room = has_room
         self._by_token: dict[bytes, Session] = {}
         self._by_address: dict[PeerAddress, Session] = {}
+        self._number = itertools.count(1).__next__
         self._tokens = HELLOS_AT_ONCE
         self._counted_s = 0.0
 
@@ -184,11 +188,16 @@ class Sessions:
         """The session of this token."""
         return self._by_token.get(token)
 
+    def numbered(self, number: int) -> Session | None:
+        """The session of this number."""
+        return next((session for session in self._by_token.values() if session.number == number), None)
+
     def admit(self, hello: Hello, identity: Identity, address: PeerAddress, agreed: Agreement, now: float) -> Session:
         """A new session for a client that said hello. Raises ServerBusy where there is no room for it."""
         self._check_room(hello, identity)
         session = Session(
             secrets.token_bytes(16),
+            self._number(),
             hello,
             identity,
             address.local,

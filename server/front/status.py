@@ -137,6 +137,7 @@ def _client_facts(session: Session, requests: Sequence[PendingRequest]) -> Clien
         transport="ring" if session.ring is not None else "inline" if session.data.address is not None else "none",
         queued=len(requests) - running,
         running=running,
+        number=session.number,
     )
 
 

@@ -228,11 +228,14 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
     "submit_shot.sound": replace(SHOT, job=replace(JOB, sound="PLATES:sh010/plate.mov")),
     "submit_shot.farm": replace(SHOT, job=replace(JOB, farm_job="20261201T080000Z-0a1b2c", attempt="node7-4711")),
+    "cancel_client": wire.CancelClient(REQUEST, 7),
     "submit_shot.within": replace(SHOT, job=replace(JOB, within=("/mnt/uploads", "/home/anna/painted"))),
 }
 
 SERVERS_1_2: Mapping[str, FromServer] = {
     "shot_done.precision": wire.ShotDone(REQUEST, "/renders/a.mov", 88, 0, 0, 41.5, {}, "bfloat16"),
+    "client_cancelled": wire.ClientCancelled(REQUEST, 3),
+    "status.client_number": replace(SERVERS["status"], clients=(replace(CLIENT, number=7),)),
     "status.eight_bit_precision": replace(
         SERVERS["status"], devices=(replace(DEVICE, device="cpu", precision="float32", eight_bit_precision="bfloat16"),)
     ),

@@ -129,12 +129,11 @@ def _devices(found: Status) -> RenderableType:
 
 
 def _clients(found: Status) -> RenderableType:
-    table = _table("client", "user", "from", "lane", "pixels", "running", "waiting")
+    table = _table("no.", "client", "user", "from", "lane", "pixels", "running", "waiting")
     for each in found.clients:
         where = f"{each.host} process {each.pid}".strip()
-        table.add_row(
-            each.client, each.user, where, each.lane, each.transport, str(each.running), str(each.queued)
-        )  # fmt: skip
+        counts = (str(each.running), str(each.queued))
+        table.add_row(str(each.number), each.client, each.user, where, each.lane, each.transport, *counts)
     return table
 
 

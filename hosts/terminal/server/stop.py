@@ -1,4 +1,4 @@
-"""`impasto stop`: end the server."""
+"""`impasto stop`: end the server, or the work of one of its clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
 from impasto.hosts.events import RunFinished, RunWarning
-from impasto.hosts.terminal.printer import emit, say
+from impasto.hosts.terminal.printer import counted, emit, say
 from impasto.hosts.terminal.server.own_server import await_end
 from impasto.hosts.terminal.shared_options import Json, Server, ServerKey
 from impasto.server.runtime_dir import running, runtime_folder
@@ -26,6 +26,15 @@ NOW_S: Final = 2.7
 
 def stop(
     now: Annotated[bool, typer.Option("--now", help="Cancel what runs instead of finishing it.")] = False,
+    client: Annotated[
+        int | None,
+        typer.Option(
+            "--client",
+            metavar="N",
+            min=1,
+            help="Cancel what this client of `impasto status` asked for; all else goes on.",
+        ),
+    ] = None,
     server: Server = None,
     server_key: ServerKey = None,
     json: Json = False,
@@ -34,6 +43,9 @@ def stop(
 
     It is no error where none runs.
     """
+    if client is not None:
+        _cancel_client(client, server, server_key, json=json)
+        return
     folder = runtime_folder()
     owner = running(folder)
     if server is None and owner is None:
@@ -46,8 +58,8 @@ def stop(
     from impasto.hosts.terminal.server.connect import connected
 
     try:
-        with connected("impasto stop", server, server_key, start=False, control_only=True) as client:
-            client.shut_down(at_once=now)
+        with connected("impasto stop", server, server_key, start=False, control_only=True) as connection:
+            connection.shut_down(at_once=now)
     except (ServerUnreachable, ServerBusy, IncompatibleServer) as error:
         if server is not None or owner is None:
             raise
@@ -58,6 +70,14 @@ def stop(
         _say("the server has ended", json=json)
     else:
         _say("the server ends", json=json)
+
+
+def _cancel_client(number: int, server: str | None, server_key: str | None, *, json: bool) -> None:
+    from impasto.hosts.terminal.server.connect import connected
+
+    with connected("impasto stop", server, server_key, start=False, control_only=True) as connection:
+        count = connection.cancel_client(number)
+    _say(f"{counted(count, 'request')} of client {number} cancelled", json=json)
 
 
 def _stop_now(pid: int) -> None:

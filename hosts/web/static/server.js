@@ -46,11 +46,20 @@ function show(found) {
   ]), "No device yet.");
   fill(at("clients"), found.clients.map((each) => [
     each.client, each.user, each.host, each.lane, { ring: "shared memory", inline: "messages", none: "" }[each.transport],
-    each.running, each.queued,
+    each.running, each.queued, each.running + each.queued ? cancelButton(each) : "",
   ]), "Nobody is connected.");
   fill(at("errors"), [...found.errors].reverse().map((each) => [
     quiet(`${ago(each.age_s)} ago`), each.message, each.incident ? element("code", { textContent: each.incident, title: "Search the server's log for this word" }) : "",
   ]), "None.");
+}
+
+function cancelButton({ number, client }) {
+  const button = element("button", { type: "button", textContent: "Cancel", title: `Cancel what ${client} asked for` });
+  button.addEventListener("click", () => sure(`Cancel what ${client} asked for? Frames that are finished stay.`, "Cancel it", async () => {
+    const { cancelled } = await api("/api/cancel-client", { json: { number } });
+    at("said").textContent = `${cancelled} of ${client} cancelled.`;
+  }));
+  return button;
 }
 
 async function trainings() {
@@ -83,18 +92,20 @@ async function look() {
   setTimeout(look, EVERY_MS);
 }
 
-function end(atOnce, question) {
+// Ask before something that cannot be undone, then do it.
+function sure(question, yes, deed) {
   at("question").textContent = question;
+  at("yes").textContent = yes;
+  at("sure").returnValue = "no";
   at("sure").showModal();
-  at("sure").onclose = async () => {
-    if (at("sure").returnValue !== "yes") return;
-    try {
-      const { seconds } = await api("/api/shutdown", { json: { at_once: atOnce } });
-      at("said").textContent = `The server takes no more work and leaves within ${Math.ceil(seconds)} s.`;
-    } catch (problem) {
-      told(problem);
-    }
-  };
+  at("sure").onclose = () => at("sure").returnValue === "yes" && deed().catch(told);
+}
+
+function end(atOnce, question) {
+  sure(question, "End it", async () => {
+    const { seconds } = await api("/api/shutdown", { json: { at_once: atOnce } });
+    at("said").textContent = `The server takes no more work and leaves within ${Math.ceil(seconds)} s.`;
+  });
 }
 
 at("frames").addEventListener("click", () => api("/api/cancel", { json: {} }).catch(told));

@@ -67,7 +67,15 @@ from impasto.server.protocol.messages.shot import (
     Stretch,
     SubmitShot,
 )
-from impasto.server.protocol.messages.status import AskStatus, ClientFacts, DeviceFacts, PastError, Status
+from impasto.server.protocol.messages.status import (
+    AskStatus,
+    CancelClient,
+    ClientCancelled,
+    ClientFacts,
+    DeviceFacts,
+    PastError,
+    Status,
+)
 from impasto.server.protocol.messages.styles import (
     ListStyles,
     PreviewFound,
@@ -90,6 +98,7 @@ FromClient: TypeAlias = (
     | ListStyles
     | ShowPreview
     | AskStatus
+    | CancelClient
     | Shutdown
     | Goodbye
 )
@@ -111,6 +120,7 @@ FromServer: TypeAlias = (
     | StylesChanged
     | PreviewFound
     | Status
+    | ClientCancelled
     | ShuttingDown
     | Rejected
 )
@@ -121,7 +131,8 @@ ShotEnd: TypeAlias = ShotDone | Cancelled
 Terminal: TypeAlias = Done | ShotDone | Failed | Cancelled | Expired
 
 __all__ = [
-    "AnimatedParameter", "AskStatus", "AttachRing", "Cancel", "Cancelled", "ClientFacts", "CloseRing",
+    "AnimatedParameter", "AskStatus", "AttachRing", "Cancel", "CancelClient", "Cancelled", "ClientCancelled",
+    "ClientFacts", "CloseRing",
     "DeviceFacts", "Done", "ErrorFacts", "Expired", "Failed", "FromClient", "FromServer", "Goodbye", "Hello",
     "Join", "Joined", "ListStyles", "MattePicture", "OpenRing", "ParameterFacts", "PastError", "Picture", "Ping",
     "Pong", "PreviewFound", "Queued", "Rejected", "RenderSettings", "RingOffered", "RingReady", "ShotDone",

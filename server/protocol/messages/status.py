@@ -40,6 +40,8 @@ class ClientFacts:
     transport: Literal["ring", "inline", "none"]
     queued: Count
     running: Count
+    number: Count = 0
+    """By which `CancelClient` names it, counted from 1 since the server's start; 0 of a server before 1.2. (1.2)"""
 
 
 @frozen_dataclass
@@ -59,6 +61,31 @@ class AskStatus:
     TYPE: ClassVar = "ask_status"
 
     id: Id
+
+
+@frozen_dataclass
+class CancelClient:
+    """Takes back all that a client asked for: for a client of this machine, or a key with the role admin. (1.2)
+
+    Each request gets its `Cancelled`; the client stays connected. Answer: `ClientCancelled`, or `Failed`.
+    """
+
+    TYPE: ClassVar = "cancel_client"
+
+    id: Id
+    client: Count
+    """A `ClientFacts.number`."""
+
+
+@frozen_dataclass
+class ClientCancelled:
+    """What a client had asked for is being stopped. (1.2)"""
+
+    TYPE: ClassVar = "client_cancelled"
+
+    id: Id
+    requests: Count
+    """Frame requests and shot jobs; 0 where it had none."""
 
 
 @frozen_dataclass

@@ -121,7 +121,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def render_server() -> Iterator[ServerThread]:
     """A real render server whose workers are fake: 'invert' inverts, 'fail' fails, 'slow-400ms' takes its time."""
-    with served(("echo", "invert", "fail", "slow-400ms", "slow-100ms")) as server:
+    with served(("echo", "invert", "fail", "slow-400ms", "slow-100ms", "delay-60000ms")) as server:
         yield server
 
 

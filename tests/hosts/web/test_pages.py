@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from impasto.core.errors import RequestCancelled
 from impasto.hosts.web.app import PAGES
 from impasto.server.client import Client
 from tests.hosts.web.conftest import CHROMIUM, WAIT_S, Pages, running_pages
@@ -337,6 +339,18 @@ def test_a_plate_that_was_put_away_is_opened_again_once(tab: Page, pages: Pages)
     expect(tab.locator("#problem")).to_contain_text("found none")
     tab.wait_for_load_state("networkidle")
     assert tab.evaluate("asked.length") <= 3
+
+
+def test_what_another_program_asked_for_is_cancelled(tab: Page, pages: Pages, render_server: ServerThread) -> None:
+    with Client.connect(render_server.folder, start=False, name="a long render") as other:
+        asked = other.submit(np.zeros((8, 8, 3), np.uint8), style="delay-60000ms")
+        tab.goto(f"{pages.settings.base}/server")
+        tab.locator("#clients tr", has_text="a long render").get_by_role("button", name="Cancel").click()
+        expect(tab.locator("#question")).to_contain_text("Cancel what a long render asked for?")
+        tab.get_by_role("button", name="Cancel it").click()
+        expect(tab.locator("#said")).to_have_text("1 of a long render cancelled.")
+        with pytest.raises(RequestCancelled):
+            asked.result(WAIT_S)
 
 
 def test_two_tabs_share_one_session(browser: Browser, pages: Pages) -> None:

@@ -18,7 +18,9 @@ import pytest
 from impasto.server.front.outbox import outgoing
 from impasto.server.protocol import codec
 from impasto.server.protocol.messages import (
+    CancelClient,
     Cancelled,
+    ClientCancelled,
     Done,
     Expired,
     Failed,
@@ -270,6 +272,27 @@ def test_at_once_cancels_what_runs() -> None:
         assert cancelled.reason == "shutdown"
         assert server.exit_code() == 1
         client.welcome = None
+
+
+def test_all_that_a_client_asked_for_is_cancelled_and_nothing_of_others() -> None:
+    with (
+        served(("echo", "delay-60000ms")) as server,
+        WireClient(server.folder, hello=True) as busy,
+        WireClient(server.folder, hello=True) as other,
+    ):
+        first, second = busy.submit("delay-60000ms"), busy.submit("delay-60000ms")
+        until(lambda: (found := other.status()).running and found.running + found.queued == 2)
+        kept = other.submit("echo")
+        (number,) = (each.number for each in other.status().clients if each.running)
+        assert other.ask(CancelClient(secrets.token_bytes(16), number), ClientCancelled).requests == 2
+        ended = [busy.answer()[0] for _ in range(2)]
+        assert {each.id for each in ended} == {first, second}
+        assert all(isinstance(each, Cancelled) and each.reason == "asked" for each in ended)
+        assert other.answer()[0].id == kept
+        busy.still_served()
+        assert other.ask(CancelClient(secrets.token_bytes(16), number), ClientCancelled).requests == 0
+        gone = other.ask(CancelClient(secrets.token_bytes(16), 10_000), Failed)
+        assert "expected the number of a client that is connected, got 10000" in gone.error.message
 
 
 def test_a_server_that_nobody_uses_leaves() -> None:

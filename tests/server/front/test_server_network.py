@@ -16,6 +16,8 @@ from impasto.server import auth
 from impasto.server.auth import ClientAuth
 from impasto.server.protocol import compression
 from impasto.server.protocol.messages import (
+    CancelClient,
+    ClientCancelled,
     Done,
     Failed,
     OpenRing,
@@ -55,7 +57,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetworkServer]
         auth.add(folder, who, pairs[who][0].decode(), "admin" if who in ("boss", "demoted") else "render")
     below = tmp_path_factory.mktemp("plates")
     roots = {"plates": Root(below, writable=True)}
-    with served(listen=f"tcp://127.0.0.1:{free_port()}", keys=folder, roots=roots) as server:
+    with served(
+        ("echo", "invert", "delay-60000ms"), listen=f"tcp://127.0.0.1:{free_port()}", keys=folder, roots=roots
+    ) as server:
         yield NetworkServer(server, folder, pairs)
 
 
@@ -166,6 +170,19 @@ def test_a_shot_below_a_root_is_told_by_its_root(network: NetworkServer) -> None
     assert type(said[-1]).TYPE == "shot_done", said[-1]
     assert str(folder) not in repr(said)
     assert len(list((folder / "out").glob("o.*.exr"))) == 3
+
+
+def test_only_an_admin_cancels_what_another_asked_for(network: NetworkServer) -> None:
+    with network.client("anna") as anna, network.client("boss") as boss:
+        boss.greet()
+        boss.submit("delay-60000ms")
+        until(lambda: boss.status().running)
+        (number,) = (each.number for each in boss.status().clients if each.running)
+        anna.greet()
+        failed = anna.ask(CancelClient(secrets.token_bytes(16), number), Failed)
+        assert failed.error.code == "not_permitted"
+        assert boss.ask(CancelClient(secrets.token_bytes(16), number), ClientCancelled).requests == 1
+        assert boss.answer()[0].reason == "asked"
 
 
 def test_only_an_admin_ends_the_server(network: NetworkServer) -> None:

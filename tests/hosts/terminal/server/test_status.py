@@ -22,7 +22,7 @@ STATUS = Status(
         DeviceFacts("cuda:0", "H200", "busy", 4712, "float16", 1, ("wheatfield",), 2 << 30, 1 << 30, 139 << 30),
         DeviceFacts("cpu", "EPYC", "lost", 0, "float32", 3, (), 0, 0, 0, "bfloat16"),
     ),
-    clients=(ClientFacts("blender [5.0]", "desk", "anna", 99, "interactive", "ring", 2, 1),),
+    clients=(ClientFacts("blender [5.0]", "desk", "anna", 99, "interactive", "ring", 2, 1, 7),),
     styles=3,
     queued=2,
     running=1,
