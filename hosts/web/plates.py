@@ -1,4 +1,4 @@
-"""Plates below named roots: what a folder holds, and the facts of a shot."""
+"""Plates below named roots: what a folder holds, and how a frame of it is named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from impasto.core.errors import UsageError
 from impasto.core.frozen_dataclass import frozen_dataclass
-from impasto.core.media import FrameRange, ShotInfo, open_reader
+from impasto.core.media import FrameRange
 from impasto.core.media.formats import PICTURE_EXTENSIONS
 from impasto.core.media.numbering import named_like
 from impasto.core.media.open import MOVIE_EXTENSIONS
@@ -65,12 +65,6 @@ def folder_at(path: str, roots: Mapping[str, Root]) -> Folder:
                 files.append(each.name)
     entries = [*folders, *_shots(base, files)]
     return Folder(path, tuple(entries[:MOST_ENTRIES]), left_out + max(0, len(entries) - MOST_ENTRIES))
-
-
-def shot_facts(path: Path) -> ShotInfo:
-    """The facts of a movie, sequence or still. Raises UnreadableMedia, UnsupportedMedia, InconsistentShot."""
-    with open_reader(str(path)) as reader:
-        return reader.info
 
 
 def frame_range(path: Path, kind: str, number: int | None) -> FrameRange | None:

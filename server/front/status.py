@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import psutil
 
@@ -18,9 +18,6 @@ from impasto.server.front.requests import Requests
 from impasto.server.front.sessions import Session, Sessions
 from impasto.server.protocol.messages import ClientFacts, DeviceFacts, Status
 from impasto.server.protocol.text import cleaned
-
-if TYPE_CHECKING:
-    pass
 
 Health: TypeAlias = Literal["ok", "starting", "degraded", "draining"]
 SCARCE_BYTES: Final = 512 << 20
