@@ -157,8 +157,13 @@ class Engine:
         """
         settings = settings or FrameSettings()
         layout, asked = layout_of(frame, settings.projection, settings.stereo)
+        if layout.stereo == "views" and not keeps_views(settings, into):
+            if settings.stereo == "views":
+                raise UsageError(f"expected {_KEEPING_VIEWS} for --stereo views; write EXR, or give --stereo off")
+            asked = (*asked, f"the first of the two views alone is painted: both take {_KEEPING_VIEWS}")
+            layout = replace(layout, stereo="off")
         if layout.stereo == "views":
-            rendered = self._render_views(frame, settings, layout, matte, cancelled, into)
+            rendered = self._render_views(frame, settings, layout, matte, cancelled)
         else:
             rendered = self._render_frame(frame, settings, layout, matte, cancelled, into)[0]
         return replace(rendered, report=replace(rendered.report, notes=(*asked, *rendered.report.notes)))
@@ -170,15 +175,9 @@ class Engine:
         layout: PictureLayout,
         matte: Samples | None,
         cancelled: Callable[[], None],
-        into: Pixels | None,
     ) -> Rendered:
         """Both views of a multi-view frame, each a colour layer; the second shares the paint of the first."""
         first, second = views_of(frame) or (frame.layer, frame.layer)
-        if into is not None or settings.output is not None or settings.before.resize or settings.after.resize:
-            raise UsageError(
-                "expected a frame of a file in its own size and colour space for --stereo views, got another; give "
-                "--stereo off, which paints the first view alone"
-            )
         one, eye = self._render_frame(frame, settings, layout, matte, cancelled, None)
         other = replace(one.frame, layer=second, guides=frame.guides, motion=())
         share = partial(shared_between_views, frame, other, eye)
@@ -458,6 +457,15 @@ class Engine:
 def _with_detail(both: Samples, amount: float) -> Samples:
     """`put_back_detail` of a painting and its plate, (H, W, 6)."""
     return colour.put_back_detail(np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3:]), amount)
+
+
+_KEEPING_VIEWS = "a result of the size and the colour space of its plate"
+
+
+def keeps_views(settings: FrameSettings, into: Pixels | None) -> bool:
+    """Whether a result has room for both views of its frame."""
+    resized = settings.before.resize is not None or settings.after.resize is not None
+    return into is None and settings.output is None and not resized
 
 
 def with_pixels(frame: Frame, pixels: Pixels) -> Frame:

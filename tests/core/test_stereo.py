@@ -10,7 +10,7 @@ import pytest
 from impasto.core.engine import Engine
 from impasto.core.errors import UsageError
 from impasto.core.frame import Attribute, ColourLayer, Frame, Part, Samples, Window
-from impasto.core.frame_settings import FrameSettings
+from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.immersive import Stereo, layout_of, views_of
 from impasto.core.keyframe_paint.plates import fetched
 from impasto.core.metrics import sharpness_ratio
@@ -132,6 +132,15 @@ def test_both_views_of_an_exr_are_painted_alike_and_all_else_stays(engine: Engin
         assert apart(left, seen[0], clear) < 1.2 * apart(eyes.left, eyes.right, clear)
     assert np.array_equal(painted.part.pixels[..., 6:], frame.part.pixels[..., 6:])
     assert painted.parts[0].channels == frame.parts[0].channels
+
+
+def test_a_result_without_room_for_both_views_has_the_first_and_says_so(engine: Engine, eyes: Pair) -> None:
+    frame, settings = in_parts(eyes), FrameSettings(output=Output("lin_rec709", "half"))
+    rendered = engine.render(frame, settings)
+    assert np.array_equal(rendered.frame.colour, engine(frame, replace(settings, stereo="off")).colour)
+    assert "first of the two views alone" in rendered.report.notes[0]
+    with pytest.raises(UsageError, match="expected a result of the size and the colour space of its plate"):
+        engine(frame, replace(settings, stereo="views"))
 
 
 def test_a_disparity_of_either_sign_is_understood(eyes: Pair) -> None:
