@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from impasto.core import colour
 from impasto.core.card import UNCHANGED
+from impasto.core.colour.plate import DETAIL_RADIUS
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
@@ -36,18 +37,22 @@ from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import KEYS_MAP, FrameSettings
 from impasto.core.generators.packed import PackedNetwork, maps_of, pack, painted_by
-from impasto.core.grade import grade_after, grade_before
+from impasto.core.grade import GRADE_REACH, grade_after, grade_before
 from impasto.core.grade_settings import After, Before
 from impasto.core.guide_planes import planes_of, resized_planes
+from impasto.core.immersive import FLAT, PictureLayout, layout_of, views_of
 from impasto.core.keyframe_paint.blending import KeyBlend, KeyedFrame, Lay, refusal_of
 from impasto.core.keyframe_paint.carried_keys import CarriedKeys
+from impasto.core.panorama import painted_sphere
 from impasto.core.params import Params
 from impasto.core.resize import resize_frame
+from impasto.core.stereo import PaintedEye, require_two_eyes, shared_between_halves, shared_between_views
 from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import AUTO_TILE, SMALLER_TILES, Painter, automatic_tile, run_tiled
 from impasto.core.working_picture import by_strips, check_matte, to_plate, to_working, without_tables
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
+_NO_PICTURE = np.empty((0, 0, 3), np.float32)
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -151,6 +156,51 @@ class Engine:
         error leaves it unchanged.
         """
         settings = settings or FrameSettings()
+        layout, asked = layout_of(frame, settings.projection, settings.stereo)
+        if layout.stereo == "views" and not keeps_views(settings, into):
+            if settings.stereo == "views":
+                raise UsageError(f"expected {_KEEPING_VIEWS} for --stereo views; write EXR, or give --stereo off")
+            asked = (*asked, f"the first of the two views alone is painted: both take {_KEEPING_VIEWS}")
+            layout = replace(layout, stereo="off")
+        if layout.stereo == "views":
+            rendered = self._render_views(frame, settings, layout, matte, cancelled)
+        else:
+            rendered = self._render_frame(frame, settings, layout, matte, cancelled, into)[0]
+        return replace(rendered, report=replace(rendered.report, notes=(*asked, *rendered.report.notes)))
+
+    def _render_views(
+        self,
+        frame: Frame,
+        settings: FrameSettings,
+        layout: PictureLayout,
+        matte: Samples | None,
+        cancelled: Callable[[], None],
+    ) -> Rendered:
+        """Both views of a multi-view frame, each a colour layer; the second shares the paint of the first."""
+        first, second = views_of(frame) or (frame.layer, frame.layer)
+        one, eye = self._render_frame(frame, settings, layout, matte, cancelled, None)
+        other = replace(one.frame, layer=second, guides=frame.guides, motion=())
+        share = partial(shared_between_views, frame, other, eye)
+        two, _ = self._render_frame(other, settings, layout, matte, cancelled, None, share)
+        done = replace(two.frame, layer=first, provenance=one.frame.provenance)
+        seconds = {stage: spent + two.report.seconds[stage] for stage, spent in one.report.seconds.items()}
+        invalid = one.report.invalid_pixels + two.report.invalid_pixels
+        return Rendered(done, replace(one.report, seconds=seconds, invalid_pixels=invalid))
+
+    def _render_frame(
+        self,
+        frame: Frame,
+        settings: FrameSettings,
+        layout: PictureLayout,
+        matte: Samples | None,
+        cancelled: Callable[[], None],
+        into: Pixels | None,
+        share: Callable[[PaintedEye], Samples] | None = None,
+    ) -> tuple[Rendered, PaintedEye]:
+        """One colour layer painted, and what the network saw and made of it.
+
+        `share` replaces the paint by one that another view shares.
+        """
         params = settings.params or self.style.card.defaults
         before, after, output = settings.before, settings.after, settings.output
         input_space = settings.input_space
@@ -161,7 +211,8 @@ class Engine:
                 tables = f"the profile of '{frame.source}' puts colours through tables: they are written in Display P3"
         keys = self._keys if params.keys > 0 else None
         # Painted keys are blended in numpy, so a frame that uses them does not stay on the device.
-        if self._passes_on_device and keys is None and output is None and before == Before() and after == After():
+        plain = layout == FLAT and output is None and before == Before() and after == After()
+        if self._passes_on_device and keys is None and plain:
             try:
                 rendered = self._render_on_device(frame, params, matte, input_space, cancelled, into)
             except (torch.OutOfMemoryError, OutOfMemory):
@@ -169,7 +220,7 @@ class Engine:
                 note = f"memory ran short on {self.device}: colour was worked out on the processor instead"
             else:
                 if rendered is not None:
-                    return rendered
+                    return rendered, PaintedEye(_NO_PICTURE, _NO_PICTURE)
             if note:
                 with self._context.streams.order:
                     self._make_room()
@@ -179,19 +230,20 @@ class Engine:
         if before.resize is not None:
             frame = resize_frame(frame, before.resize, input_space, cancelled=cancelled)
         working = to_working(frame, input_space=input_space, exposure=params.exposure)
-        picture = grade_before(working.picture, before)
+        picture = layout.near(partial(grade_before, settings=before), working.picture, GRADE_REACH)
         if guides is not None and before.resize is not None:
             guides = resized_planes(guides, plate, frame)
         ready = clock()
         with self._context.streams.order:
             network_begun = clock()
             precision = self.precision_for(eight_bit=settings.is_eight_bit(frame))
-            painted, tile = self._paint(picture, guides, params.stroke, cancelled, precision)
+            paint = partial(self._paint_layout, layout, stroke=params.stroke, cancelled=cancelled)
+            painted, tile = paint(picture, guides, precision=precision)
             refusal = "" if keys is None else refusal_of(keys.facts, picture.shape[:2], params.stroke)
             lay: Lay | None = None
             if keys is not None and not refusal:
                 # Always in one precision: what is kept of a key must not depend on the frame that asked first.
-                alone = partial(self._paint, stroke=params.stroke, cancelled=cancelled, precision=self.precision)
+                alone = partial(paint, precision=self.precision)
                 spent = KeyedFrame(frame.motion, params.stroke, settings.keys_quality)
                 lay = keys.ready(picture, spent, lambda *key: alone(*key)[0])
             network_done = clock()
@@ -199,10 +251,21 @@ class Engine:
         if lay is not None:
             keyed = lay(painted, params.keys)
             painted, no_hands = keyed.painted, keyed.invented
+        if layout.stereo in ("sbs", "ou"):
+            if settings.stereo != "auto":
+                require_two_eyes(layout, picture)
+            painted = shared_between_halves(layout, picture, painted)
+        eye = PaintedEye(picture, painted)
+        if share is not None:
+            painted = share(eye)
         if params.colour:
             painted = by_strips(partial(colour.keep_colour, amount=params.colour), painted, picture)
-        painted = colour.put_back_detail(painted, picture, params.detail)
-        painted = grade_after(painted, after)
+        if layout == FLAT or not params.detail:
+            painted = colour.put_back_detail(painted, picture, params.detail)
+        else:
+            detail = partial(_with_detail, amount=params.detail)
+            painted = layout.near(detail, np.concatenate((painted, picture), axis=2), DETAIL_RADIUS)
+        painted = layout.near(partial(grade_after, settings=after), painted, GRADE_REACH)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
         if settings.keys_map and into is None:
             result = with_map(result, no_hands)
@@ -214,12 +277,15 @@ class Engine:
             cancelled()
             np.copyto(into, result.part.pixels)
             result = with_pixels(result, into)
-        result = replace(
-            result, provenance=self.provenance(params, before, after, working.space, precision), guides=(), motion=()
-        )
+        provenance = self.provenance(params, before, after, working.space, precision)
+        result = replace(result, provenance=provenance, guides=(), motion=())
+        if layout.is_sphere and not result.projection:
+            result = replace(result, projection="equirectangular")
+        if layout.stereo != "off" and not result.stereo:
+            result = replace(result, stereo=layout.stereo)
         seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
         notes = (*self._notes(tile), *filter(None, (note, refusal, tables)))
-        return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes))
+        return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes)), eye
 
     def _render_on_device(
         self,
@@ -288,6 +354,31 @@ class Engine:
         if self._quick_net is None:
             self._quick_net = self._new_net(precision)
         return self._quick_net
+
+    def _paint_layout(
+        self,
+        layout: PictureLayout,
+        picture: Samples,
+        guides: Samples | None,
+        stroke: float,
+        cancelled: Callable[[], None],
+        precision: str,
+    ) -> tuple[Samples, int | None]:
+        """As `_paint`, each eye by itself and a sphere through views."""
+        if layout == FLAT:
+            return self._paint(picture, guides, stroke, cancelled, precision)
+        tiles: list[int | None] = []
+
+        def paint(seen: Samples, beside: Samples | None) -> Samples:
+            painted, tile = self._paint(seen, beside, stroke, cancelled, precision)
+            tiles.append(tile)
+            return painted
+
+        eyes = layout.eyes(picture)
+        planes = (None,) * len(eyes) if guides is None else layout.eyes(guides)
+        whole = partial(painted_sphere, paint=paint, stride=self._stride) if layout.is_sphere else paint
+        painted = tuple(whole(np.ascontiguousarray(eye), beside) for eye, beside in zip(eyes, planes, strict=True))
+        return layout.joined(painted), min((tile for tile in tiles if tile is not None), default=None)
 
     def _paint(
         self,
@@ -361,6 +452,20 @@ class Engine:
         if self._graphs is not None:
             self._graphs.clear()
             torch.cuda.empty_cache()
+
+
+def _with_detail(both: Samples, amount: float) -> Samples:
+    """`put_back_detail` of a painting and its plate, (H, W, 6)."""
+    return colour.put_back_detail(np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3:]), amount)
+
+
+_KEEPING_VIEWS = "a result of the size and the colour space of its plate"
+
+
+def keeps_views(settings: FrameSettings, into: Pixels | None) -> bool:
+    """Whether a result has room for both views of its frame."""
+    resized = settings.before.resize is not None or settings.after.resize is not None
+    return into is None and settings.output is None and not resized
 
 
 def with_pixels(frame: Frame, pixels: Pixels) -> Frame:

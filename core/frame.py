@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +155,10 @@ class Frame:
     """Motion into each painted key of the style, in their order; None for a key without vectors."""
     excess: Excess | None = None
     """What was clipped off a colour layer of integers; it goes around the network, and into results that hold it."""
+    projection: Literal["", "equirectangular"] = ""
+    """The map from directions to pixels that the file states, empty where it states none."""
+    stereo: Literal["", "sbs", "ou", "views"] = ""
+    """Where the file states that its two eyes are: see `impasto.core.immersive`; empty where it states none."""
 
     @classmethod
     def from_pixels(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from impasto.core.frame import Frame
 from impasto.core.grade_settings import After, Before
+from impasto.core.immersive import Projection, Stereo
 from impasto.core.keys_quality import KeysQuality
 from impasto.core.params import Params
 
@@ -43,6 +44,8 @@ class FrameSettings:
     """How much is spent on the carried paint of keys by a hand."""
     keys_map: bool = False
     """Whether a result of float samples gets the channel `KEYS_MAP`."""
+    projection: Projection = "auto"
+    stereo: Stereo = "auto"
 
     def is_eight_bit(self, frame: Frame) -> bool:
         """Whether the result has 8 bits a sample: it keeps those of the frame, or becomes float."""

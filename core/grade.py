@@ -20,6 +20,8 @@ from impasto.core.grade_settings import After, Before
 DENOISE_RADIUS = 3
 SHARPEN_SIGMA = 1.0
 SHARPEN_RADIUS = 3
+GRADE_REACH = 2 * DENOISE_RADIUS + SHARPEN_RADIUS
+"""Pixels around one on which its grade depends."""
 
 
 def grade_before(picture: Samples, settings: Before) -> Samples:

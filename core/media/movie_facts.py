@@ -11,6 +11,7 @@ import av
 from av.sidedata.sidedata import SideData, Type
 
 from impasto.core.media.fields import field_order_of
+from impasto.core.media.immersive_facts import stated_in_movie
 from impasto.core.media.movie_container import stream_of
 from impasto.core.media.movie_extras import mastering_light
 from impasto.core.media.shot import MovieFacts
@@ -91,6 +92,7 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
     stream = stream_of(container)
     pixel_format = first.format.name
     rotation, mirrored = _display_turn(first)
+    projection, stereo, unlike = stated_in_movie(first)
     full = first.color_range == 2 or pixel_format.startswith("yuvj") or first.format.is_rgb
     return MovieFacts(
         codec=stream.codec_context.codec.canonical_name,
@@ -105,6 +107,9 @@ def facts_of(container: av.container.InputContainer, first: av.VideoFrame) -> Mo
         timecode=_timecode_of(container),
         has_audio=bool(container.streams.audio),
         field_order=field_order_of(first),
+        projection=projection,
+        stereo=stereo,
+        unlike=unlike,
     )
 
 

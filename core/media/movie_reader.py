@@ -94,6 +94,7 @@ class MovieReader:
         number = first - 1
         noted = False
         notes = tuple(f"{note} ('{self._path}')" for note in self._times.notes) if self._times is not None else ()
+        notes = (*notes, *filter(None, [self._facts.unlike]))
         try:
             for number, decoded in self._pictures(first):
                 frame = self._converter(decoded, number)
@@ -280,6 +281,8 @@ class FrameConverter:
             timecode=advance_timecode(code, number - 1, self._rate) if code and self._rate else None,
             source=self._source,
             excess=excess,
+            projection=self._facts.projection,
+            stereo=self._facts.stereo,
         )
 
 

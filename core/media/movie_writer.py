@@ -25,7 +25,8 @@ from impasto.core.media.commit import (
 from impasto.core.media.field_pixels import FieldEncoder
 from impasto.core.media.fields import FieldMarker, FieldOrder, said_of
 from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_away, quantise, unclipped
-from impasto.core.media.held_folder import name_to_open
+from impasto.core.media.held_folder import name_to_open, open_file
+from impasto.core.media.immersive_facts import MP4_MUXERS, state_in_mp4, states_in_movie
 from impasto.core.media.left_out import left_out
 from impasto.core.media.movie_audio import SoundTrack, start_of
 from impasto.core.media.movie_codec import Encoding, choose_encoding, container_of, with_fields
@@ -115,6 +116,8 @@ class MovieWriter:
             written = self._open.close() if self._open is not None else 0
             if self._open is None:
                 return
+            if states_in_movie(self._open.first):
+                self._state_sphere(self._open)
             if error is None:
                 self._open.miss(*_read_back(self._temporary, self._path, written))
                 publish(self._temporary, self._path, replace=self._replace)
@@ -129,6 +132,12 @@ class MovieWriter:
             self._files.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
+
+    def _state_sphere(self, movie: _OpenMovie) -> None:
+        """Let the finished file state the sphere or the two eyes of its frames, or note that it does not."""
+        with open(self._temporary, "r+b", opener=open_file) as stream:
+            if self._kind.muxer not in MP4_MUXERS or not state_in_mp4(stream, movie.first):
+                movie.leave_out("that players show it as " + ("a sphere" if movie.first.projection else "stereo"))
 
     def _failure(self, error: Exception) -> OutputError:
         return write_failure(error, self._temporary, self._path)
@@ -163,6 +172,8 @@ class _OpenMovie:
         self._rate = shot.rate or _DEFAULT_RATE
         self._left_out = [said_of(order)] if order and not stated else []
         self._left_out += flattened_away(first, "either" if Layout.of(self._encoding.pixel_format).alpha else "none")
+        self.first = first
+        """The first frame that is written."""
         self._first = first.number
         self._written = 0
         self._delay = 0
@@ -186,6 +197,10 @@ class _OpenMovie:
             return notes
         said = f"'{self._shot.path}' states no frame rate: the movie plays at {_DEFAULT_RATE} frames per second"
         return (said, *notes)
+
+    def leave_out(self, what: str) -> None:
+        """Name something of the frames that the movie does not hold."""
+        self._left_out.append(what)
 
     def miss(self, held: frozenset[str], aspect: float) -> None:
         """Name what was given to the container and is not held by it: tags, the pixel aspect."""

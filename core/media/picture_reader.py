@@ -14,10 +14,12 @@ import OpenImageIO as oiio
 from impasto.core.errors import UnreadableMedia, UnsupportedMedia
 from impasto.core.frame import AlphaKind, Attribute, Frame, Part, Pixels, Window, find_layer
 from impasto.core.icc import PROFILE, icc_parses
+from impasto.core.immersive import views_of
 from impasto.core.media.formats import PictureFormat, sniff_format
 from impasto.core.media.frame_rate import NAME as RATE
 from impasto.core.media.frame_rate import NOTE, rate_attribute, stated_rate
 from impasto.core.media.held_folder import real_path
+from impasto.core.media.immersive_facts import ENVIRONMENT, stated_in_picture
 from impasto.core.media.metadata_blocks import metadata_blocks
 from impasto.core.media.oiio import MAX_IMAGE_MB, MAX_SIDE, is_settable, open_input, reason
 from impasto.core.media.stated_space import stated_colour_space
@@ -39,7 +41,6 @@ _NOT_OF_THE_FILE = frozenset(
         "openexr:chunkCount",
         "openexr:roundingmode",
         "openexr:levelmode",
-        "textureformat",
         "thumbnail_width",
         "thumbnail_height",
         "thumbnail_nchannels",
@@ -108,7 +109,8 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
     damaged = [
         f"the {block} block of '{path}' is damaged and is left out; its pixels are whole" for block in blocks.damaged()
     ]
-    return Frame(
+    projection, unlike = stated_in_picture(attributes)
+    frame = Frame(
         parts,
         chosen,
         colour_space=stated.name,
@@ -117,8 +119,10 @@ def read_picture(path: str, *, number: int = 0, layer: str | None = None) -> Fra
         timecode=words_to_timecode(words.value) if words is not None and words.type == "timecode" else None,
         source=real_path(path),
         provenance=_without_rate(notes),
-        notes=(*damaged, *filter(None, [stated.note])),
+        notes=(*damaged, *filter(None, [stated.note, unlike])),
+        projection=projection,
     )
+    return frame if layer is not None or views_of(frame) is None else replace(frame, stereo="views")
 
 
 def read_parts(path: str) -> tuple[Part, ...]:
@@ -243,6 +247,8 @@ def _attributes_of(spec: oiio.ImageSpec, *, tiles: bool = False) -> dict[str, At
         for each in spec.extra_attribs
         if each.name not in _NOT_OF_THE_FILE and _is_text(each.name)
     }
+    if "Environment" not in str(attributes.get(ENVIRONMENT, Attribute("string", "")).value):
+        attributes.pop(ENVIRONMENT, None)
     profile = attributes.get("ICCProfile")
     if profile is not None and not icc_parses(bytes(profile.value)):
         del attributes["ICCProfile"]

@@ -19,6 +19,7 @@ from impasto.core.media.flatten import LEVELS, clipped_away, flatten, flattened_
 from impasto.core.media.formats import PictureFormat, picture_format
 from impasto.core.media.frame_rate import NOTE, stated_rate
 from impasto.core.media.held_folder import name_to_open
+from impasto.core.media.immersive_facts import SPHERES, picture_attributes
 from impasto.core.media.oiio import open_input, reason, set_attribute, set_limits
 from impasto.core.media.orientation import is_across, orientation_of, upright_part
 from impasto.core.media.picture_reader import PROVENANCE
@@ -82,6 +83,8 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
         lost.append(LEVELS)
     if frame.timecode and kind.name not in _TIMED and not any(_TIMECODE in part.attributes for part in frame.parts):
         lost.append("timecode")
+    if frame.projection and kind.name not in SPHERES:
+        lost.append("that it is a sphere")
     if frame.part.pixel_aspect != 1.0 and "PixelAspectRatio" not in held:
         lost.append("pixel aspect")
     names = dict.fromkeys(name for part in frame.parts for name in part.attributes)
@@ -99,8 +102,8 @@ def _is_content(name: str) -> bool:
 
 _OF_THE_FILE = frozenset(
     {
-        "compression", "planarconfig", "tile_width", "tile_height", "Orientation", "PixelAspectRatio", "name",
-        "Software", "screenWindowCenter", "screenWindowWidth", "FramesPerSecond", "DateTime", "XResolution",
+        "compression", "planarconfig", "textureformat", "tile_width", "tile_height", "Orientation", "PixelAspectRatio",
+        "name", "Software", "screenWindowCenter", "screenWindowWidth", "FramesPerSecond", "DateTime", "XResolution",
         "YResolution",
         "ResolutionUnit", "Exif:ColorSpace", "Exif:PixelXDimension", "Exif:PixelYDimension", "CICP", "ICCProfile",
         "colorInteropID", "chromaticities", "adoptedNeutral", "acesImageContainerFlag",
@@ -212,6 +215,8 @@ def _spec_of(part: Part, frame: Frame, kind: PictureFormat) -> oiio.ImageSpec:
         _state_transfer(spec, frame.colour_space)
     if part.pixel_aspect != 1.0:
         spec.attribute("PixelAspectRatio", part.pixel_aspect)
+    for name, value in picture_attributes(frame, kind.name, display.width, display.height).items():
+        spec.attribute(name, value)
     stated = any(_TIMECODE in each.attributes for each in frame.parts)
     if frame.timecode and not stated and kind.name in _TIMED:
         words = timecode_to_words(frame.timecode)
@@ -260,7 +265,7 @@ def _belongs(name: str, attribute: Attribute, kind: PictureFormat, own: bool) ->
         return False
     if own:
         return True
-    if name in ("compression", "planarconfig") or name.startswith(_FORMAT_PREFIXES):
+    if name in ("compression", "planarconfig", "textureformat") or name.startswith(_FORMAT_PREFIXES):
         return False
     return kind.notes == "free" or attribute.type == "string" or name == "Orientation"
 

@@ -44,6 +44,10 @@ class MovieFacts:
     """HDR10 static metadata, as the parameters of x265 that say it; empty where there is none."""
     field_order: Literal["", "top", "bottom"] = ""
     """The field that the frames, as they are handed out, show first; empty where they have none."""
+    projection: Literal["", "equirectangular"] = ""
+    stereo: Literal["", "sbs", "ou"] = ""
+    unlike: str = ""
+    """A note on a map of the sphere that is not painted as what it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,24 @@ KeysQuality: TypeAlias = Annotated[
         "invents paint from theirs where none shows what the frame does.",
     ),
 ]
+Projection: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--projection",
+        metavar="auto|flat|equirectangular",
+        help="equirectangular: paint a 360 degree picture or movie as the sphere that it shows, with no seam and "
+        "with strokes of one size up to the poles. auto: what the file says.",
+    ),
+]
+Stereo: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--stereo",
+        metavar="auto|off|sbs|ou|views",
+        help="Two eyes that get the same strokes: sbs side by side, ou over under, views the two views of an EXR. "
+        "auto: what the file says.",
+    ),
+]
 Rate: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -16,11 +16,11 @@ from impasto.server.client.paths import require_sendable
 from impasto.server.client.requests import ClientRequests
 from impasto.server.client.ring import RingPairs
 from impasto.server.client.session import ClientSession, new_id
-from impasto.server.client.versions import require_ocio
+from impasto.server.client.versions import require_layout, require_ocio
 from impasto.server.protocol.codec import Part
 from impasto.server.protocol.colour_configuration import named_for_frames
 from impasto.server.protocol.compression import pack_samples
-from impasto.server.protocol.field_types import KeysQuality, Lane, Precision
+from impasto.server.protocol.field_types import KeysQuality, Lane, Precision, Projection, Stereo
 from impasto.server.protocol.messages import MattePicture, Picture, RenderSettings, Slot, Submit
 from impasto.server.protocol.pixels import DTYPES, matte_bytes, matte_view, picture_bytes, slot_bytes_needed, view_of
 
@@ -45,6 +45,8 @@ class FrameOptions(TypedDict, total=False):
     tile: int
     device: str
     keys_quality: KeysQuality
+    projection: Projection
+    stereo: Stereo
     frame: int
     viewer: str
     lane: Lane | None
@@ -106,9 +108,12 @@ class FrameSlot:
             options.get("tile", 0),
             options.get("device", ""),
             options.get("keys_quality", "standard"),
+            projection=options.get("projection", "auto"),
+            stereo=options.get("stereo", "auto"),
         )
         ocio, ocio_sha256 = named_for_frames() if self._picture.colour_space else ("", "")
         require_ocio(ocio, self._session.welcome)
+        require_layout(look, self._session.welcome)
         id = new_id()
         future = FrameFuture(id, self._requests.cancel, self._requests.require_may_wait)
         size = slot_bytes_needed(self._picture, self._layout)

@@ -38,11 +38,15 @@ class ShotSettings:
             input_space=job.input_space or None,
             keys_quality=look.keys_quality,
             keys_map=look.keys_map,
+            projection=look.projection,
+            stereo=look.stereo,
         )
         """What is the same for every frame; without parameters."""
         self._noted = {
             "keys_quality": look.keys_quality if look.keys_quality != "standard" else None,
             "keys_map": look.keys_map or None,
+            "projection": None if look.projection == "auto" else look.projection,
+            "stereo": None if look.stereo == "auto" else look.stereo,
             "before": None if before == Before() else asdict(before),
             "after": None if after == After() else asdict(after),
             "layer": job.layer or None,

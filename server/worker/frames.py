@@ -49,6 +49,8 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
         before_of(look.before),
         after_of(look.after),
         keys_quality=look.keys_quality,
+        projection=look.projection,
+        stereo=look.stereo,
     )
     frame = Frame.from_pixels(
         view_of(picture, memory.toreadonly(), task.in_offset),

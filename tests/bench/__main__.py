@@ -45,6 +45,9 @@ def main() -> None:
     if "startup" in sys.argv[1:]:
         _startup_figures(console)
         return
+    if "vr" in sys.argv[1:]:
+        _vr_figures(console)
+        return
     if "pages" in sys.argv[1:]:
         _page_figures(console)
         return
@@ -214,6 +217,28 @@ def _page_figures(console: Console) -> None:
         (f.name, f"{f.value:.3g} {f.unit}", "" if f.bar is None else f"{f.bar:g}", f.verdict) for f in page_figures()
     ]
     console.print(_table("pages of the render server", ("figure", "found", "at most", "bar"), rows))
+
+
+def _vr_figures(console: Console) -> None:
+    from tests.bench.bars import POLES, SEAM, SHARED
+    from tests.bench.vr import EYE, GRAIN, HEIGHT, VR_STYLES, sphere_figures, stereo_figures
+
+    rows = [
+        (
+            s.style,
+            s.projection,
+            f"{s.seam:.2f}",
+            SEAM.verdict(s.seam),
+            f"{s.poles:.2f}",
+            POLES.verdict(abs(s.poles - 1)),
+        )
+        for s in sphere_figures(VR_STYLES)
+    ]
+    columns = ("style", "painted", "seam", "bar", "poles over equator", "bar")
+    console.print(_table(f"the sample sphere, {2 * HEIGHT}x{HEIGHT}, float32", columns, rows))
+    found = [(s.style, f"{s.own:.2f}", f"{s.shared:.2f}", SHARED.verdict(s.shared)) for s in stereo_figures(VR_STYLES)]
+    title = f"difference between the eyes over the plates', {EYE[1]}x{EYE[0]} each, grain {GRAIN:g}"
+    console.print(_table(title, ("style", "each by itself", "shared", "bar"), found))
 
 
 def _startup_figures(console: Console) -> dict[str, object]:

@@ -44,6 +44,13 @@ LATENCY: Mapping[str, Bar] = {
 OPENFX = Bar(12, at_most=True)
 """Milliseconds that the OpenFX effect adds to painting a 1080p frame of RGBA float32."""
 
+SEAM = Bar(1.0, at_most=True)
+"""Change of paint across the wrap of a sphere over that between the two other columns where it is largest."""
+POLES = Bar(0.15, at_most=True)
+"""How far the strength of paint at the poles may differ from that at the equator."""
+SHARED = Bar(1.2, at_most=True)
+"""Difference between two painted eyes on surfaces that both see, over that of their plates."""
+
 ON_A_GPU: Mapping[str, str] = {
     "4K half, client to client, data-centre card": "60 fps",
     "1080p draft, client to client, 3060 class": "60 fps",

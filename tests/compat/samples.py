@@ -225,6 +225,9 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
     ),
     "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
     "submit_shot.fields": replace(SHOT, job=replace(JOB, fields="keep")),
+    "submit_shot.sphere": replace(
+        SHOT, job=replace(JOB, look=replace(LOOK, projection="equirectangular", stereo="ou"))
+    ),
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
     "submit_shot.sound": replace(SHOT, job=replace(JOB, sound="PLATES:sh010/plate.mov")),
     "submit_shot.farm": replace(SHOT, job=replace(JOB, farm_job="20261201T080000Z-0a1b2c", attempt="node7-4711")),

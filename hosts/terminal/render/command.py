@@ -10,7 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.controls import with_controls
 from impasto.hosts.terminal.exit_codes import INTERRUPTED
 from impasto.hosts.terminal.interrupts import Interrupts
-from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, KeysQuality, Preset, Rate
+from impasto.hosts.terminal.shared_options import EncoderSpeed, Fields, KeysQuality, Preset, Projection, Rate, Stereo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,8 @@ def render(
             "--keys-map", help="Add a layer 'invented' to EXR: where the paint comes from no painted key, 0 to 1."
         ),
     ] = False,
+    projection: Projection = "auto",
+    stereo: Stereo = "auto",
     fields: Fields = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
@@ -169,6 +171,8 @@ def render(
             encoder_speed=encoder_speed,
             keys_quality=keys_quality,
             keys_map=keys_map,
+            projection=projection,
+            stereo=stereo,
             fields=fields,
             overwrite=overwrite,
             resume=resume,

@@ -19,7 +19,7 @@ from impasto.core.params import PARAMETERS, Params
 from impasto.hosts.terminal.controls import given
 from impasto.hosts.terminal.render.animation_file import read_animation
 from impasto.server.protocol.animation import animated_from
-from impasto.server.protocol.field_types import EncoderSpeed, Fields, Precision
+from impasto.server.protocol.field_types import EncoderSpeed, Fields, Precision, Projection, Stereo
 from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
 
 TILES = {"auto": 0, "off": -1}
@@ -45,6 +45,8 @@ def job_from(
     encoder_speed: str = "auto",
     keys_quality: str = "standard",
     keys_map: bool = False,
+    projection: str = "auto",
+    stereo: str = "auto",
     fields: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -70,6 +72,8 @@ def job_from(
         device="" if device == "auto" else device,
         keys_quality=chosen("a quality of keys among", keys_quality, KeysQuality),
         keys_map=keys_map,
+        projection=chosen("--projection as", projection, Projection),
+        stereo=chosen("--stereo as", stereo, Stereo),
     )
     params_of(look.params, Params()), before_of(look.before), after_of(look.after)
     sizes = [controls.get(name) or "" for name in ("before_resize", "after_resize")]

@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Annotated
 
 from impasto.core.frozen_dataclass import frozen_dataclass
-from impasto.server.protocol.field_types import KeysQuality, Precision, Settings, Text, Tile, Words
+from impasto.server.protocol.field_types import KeysQuality, Precision, Projection, Settings, Stereo, Text, Tile, Words
 
 
 @frozen_dataclass
@@ -32,3 +32,7 @@ class RenderSettings:
     """Of the carried paint of keys by a hand. A server that does not know it carries none. (1.2)"""
     keys_map: bool = False
     """Whether a shot in EXR gets a layer that says where no hand painted; as before. (1.2)"""
+    projection: Projection = "auto"
+    """Whether the pictures show a sphere; 'auto' is what their files say. Older servers paint flat. (1.2)"""
+    stereo: Stereo = "auto"
+    """Where the two eyes of the pictures are; as before. (1.2)"""

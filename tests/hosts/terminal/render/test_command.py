@@ -193,6 +193,15 @@ def test_fields_cannot_be_treated_otherwise() -> None:
         job_from(input="i", output="o", fields="weave", controls={})
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "known"),
+    [("projection", "cube", "auto, flat, equirectangular"), ("stereo", "left", "auto, off, sbs, ou, views")],
+)
+def test_a_layout_that_is_not_known_is_refused_before_anything_is_opened(option: str, value: str, known: str) -> None:
+    with pytest.raises(UsageError, match=rf"expected --{option} as {known}, got '{value}'"):
+        job_from(input="i", output="o", **{option: value}, controls={})
+
+
 def test_identity_keeps_fields_unless_asked_otherwise_and_says_so(impasto: Impasto) -> None:
     write_fields(Path("a.mkv"), "ffv1.mkv", "bottom")
     for fields, order, said in (("auto", "bottom", "left as they are"), ("deinterlace", "", "deinterlaced by bwdif")):
