@@ -247,10 +247,10 @@ class Engine:
                 spent = KeyedFrame(frame.motion, params.stroke, settings.keys_quality)
                 lay = keys.ready(picture, spent, lambda *key: alone(*key)[0])
             network_done = clock()
-        no_hands: Samples | None = None
+        invented: Samples | None = None
         if lay is not None:
             keyed = lay(painted, params.keys)
-            painted, no_hands = keyed.painted, keyed.invented
+            painted, invented = keyed.painted, keyed.invented
         if layout.stereo in ("sbs", "ou"):
             if settings.stereo != "auto":
                 require_two_eyes(layout, picture)
@@ -268,7 +268,7 @@ class Engine:
         painted = layout.near(partial(grade_after, settings=after), painted, GRADE_REACH)
         result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
         if settings.keys_map and into is None:
-            result = with_map(result, no_hands)
+            result = with_map(result, invented)
         if after.resize is not None:
             space = output.space if output else input_space
             result = resize_frame(result, after.resize, space, cancelled=cancelled)
@@ -475,15 +475,15 @@ def with_pixels(frame: Frame, pixels: Pixels) -> Frame:
     return replace(frame, parts=tuple(parts))
 
 
-def with_map(frame: Frame, no_hands: Samples | None) -> Frame:
+def with_map(frame: Frame, invented: Samples | None) -> Frame:
     """A frame of float samples with the channel `KEYS_MAP`; of others as it is. None: no hand painted anywhere."""
     part = frame.part
     if part.pixels.dtype.kind != "f":
         return frame
     size = part.pixels.shape[1], part.pixels.shape[0]
     share = np.ones(size[::-1], np.float32)
-    if no_hands is not None:
-        share = np.asarray(cv2.resize(no_hands, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    if invented is not None:
+        share = np.asarray(cv2.resize(invented, size, interpolation=cv2.INTER_LINEAR), np.float32)
     pixels = np.concatenate((part.pixels, share.astype(part.pixels.dtype)[..., None]), axis=2)
     formats = (*part.formats, part.formats[0]) if part.formats else ()
     parts = list(frame.parts)
