@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from impasto.core import colour
 from impasto.core.card import UNCHANGED
 from impasto.core.colour.plate import DETAIL_RADIUS
+from impasto.core.device.choice import PRECISIONS, Precision, choose_device, choose_precision
 from impasto.core.device.cuda_graphs import CudaGraphs
 from impasto.core.device.determinism import be_deterministic
 from impasto.core.device.frame_job import DeviceContext, FrameJob, paint
@@ -51,9 +52,7 @@ from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import AUTO_TILE, SMALLER_TILES, Painter, automatic_tile, run_tiled
 from impasto.core.working_picture import by_strips, check_matte, to_plate, to_working, without_tables
 
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
 _NO_PICTURE = np.empty((0, 0, 3), np.float32)
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +156,11 @@ class Engine:
         """
         settings = settings or FrameSettings()
         layout, asked = layout_of(frame, settings.projection, settings.stereo)
-        if layout.stereo == "views" and not keeps_views(settings, into):
+        needed = missing_for_views(frame, settings, matte, into) if layout.stereo == "views" else ""
+        if needed:
             if settings.stereo == "views":
-                raise UsageError(f"expected {_KEEPING_VIEWS} for --stereo views; write EXR, or give --stereo off")
-            asked = (*asked, f"the first of the two views alone is painted: both take {_KEEPING_VIEWS}")
+                raise UsageError(f"expected {needed} for --stereo views; give it, or --stereo off")
+            asked = (*asked, f"the first of the two views alone is painted: both take {needed}")
             layout = replace(layout, stereo="off")
         if layout.stereo == "views":
             rendered = self._render_views(frame, settings, layout, matte, cancelled)
@@ -459,13 +459,15 @@ def _with_detail(both: Samples, amount: float) -> Samples:
     return colour.put_back_detail(np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3:]), amount)
 
 
-_KEEPING_VIEWS = "a result of the size and the colour space of its plate"
-
-
-def keeps_views(settings: FrameSettings, into: Pixels | None) -> bool:
-    """Whether a result has room for both views of its frame."""
+def missing_for_views(frame: Frame, settings: FrameSettings, matte: Samples | None, into: Pixels | None) -> str:
+    """What it takes to paint both views of a frame and is not given; empty where nothing is missing."""
     resized = settings.before.resize is not None or settings.after.resize is not None
-    return into is None and settings.output is None and not resized
+    if into is not None or settings.output is not None or resized:
+        return "a result of the size and the colour space of its plate, in EXR"
+    sizes = {frame.parts[layer.part].pixels.shape[:2] for layer in views_of(frame) or ()}
+    if len(sizes) > 1 and (matte is not None or frame.guides):
+        return "views of one size beside a matte or guides"
+    return ""
 
 
 def with_pixels(frame: Frame, pixels: Pixels) -> Frame:
@@ -497,45 +499,6 @@ def check_into(into: Pixels, result: Pixels) -> None:
         raise UsageError(
             f"expected an array of {result.shape} {result.dtype} for the result, got {into.shape} {into.dtype}"
         )
-
-
-def choose_device(asked: str) -> str:
-    """The device by name, 'auto' being the best one here; DeviceError for a device that is not here."""
-    if asked == "auto":
-        if torch.cuda.is_available():
-            return "cuda:0"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if torch.backends.mps.is_available():
-        there.append("mps")
-    name = "cuda:0" if asked == "cuda" else asked
-    if name not in there:
-        raise DeviceError(f"expected a device among {', '.join(there)}, got '{asked}'; use --device auto")
-    return name
-
-
-def choose_precision(asked: Precision, device: str, *, eight_bit: bool = False) -> str:
-    """'auto' as the quickest precision that is exact enough for a result.
-
-    float16 on CUDA. On a processor with bfloat16 units bfloat16 for results of 8 bits, which differ from those of
-    float32 by 50 dB and more; float32 for everything else. UsageError for a precision that the device lacks.
-    """
-    if asked == "auto":
-        if device.startswith("cuda"):
-            return "float16"
-        return "bfloat16" if eight_bit and device == "cpu" and has_bfloat16_units() else "float32"
-    if asked not in PRECISIONS:
-        raise UsageError(f"expected a precision among auto, {', '.join(PRECISIONS)}, got '{asked}'")
-    if asked == "float16" and device == "cpu":
-        raise UsageError(
-            "expected float32 or bfloat16 on the CPU, got float16; give --precision bfloat16 for quick drafts"
-        )
-    return asked
-
-
-def has_bfloat16_units() -> bool:
-    """Whether this processor multiplies bfloat16 by itself (AMX, or AVX-512 BF16), rather than by way of float32."""
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def check_tile(tile: Literal["auto", "off"] | int, style: Style) -> Literal["auto", "off"] | int:

@@ -68,8 +68,8 @@ LEAST_SPHERE = 512
 def layout_of(frame: Frame, projection: Projection, stereo: Stereo) -> tuple[PictureLayout, tuple[str, ...]]:
     """How a frame is taken where this is asked for, and notes for the artist.
 
-    A picture twice as wide as high that says nothing is taken as flat, with a question. Raises UsageError for an
-    arrangement that the frame cannot have, or that it says and cannot be.
+    A picture twice as wide as high that says nothing is taken as flat, with a question. What a file states and its
+    picture cannot have is named in a note and left; UsageError where it was asked for.
     """
     notes: list[str] = []
     eyes = (frame.stereo or "off") if stereo == "auto" else stereo
@@ -78,8 +78,11 @@ def layout_of(frame: Frame, projection: Projection, stereo: Stereo) -> tuple[Pic
             f"expected a left and a right view in '{frame.source}' for --stereo views, got the layers "
             f"{', '.join(layers_of(frame.parts))}; give --stereo off, sbs or ou"
         )
-    sphere = (frame.projection or "flat") if projection == "auto" else projection
     window, whole = frame.part.data_window, frame.part.display_window
+    if stereo == "auto" and eyes in ("sbs", "ou") and (window.width if eyes == "sbs" else window.height) % 2:
+        notes.append(f"'{frame.source}' states two eyes, but {window.width}x{window.height} has no two equal halves")
+        eyes = "off"
+    sphere = (frame.projection or "flat") if projection == "auto" else projection
     if sphere == "equirectangular" and window != whole:
         told = (
             f"a data window of {window.width}x{window.height} in a display window of {whole.width}x{whole.height} "

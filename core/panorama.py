@@ -66,7 +66,7 @@ class View:
         return np.asarray(np.stack((x, y, np.ones_like(x)), axis=-1) @ self.axes, np.float32)
 
 
-def views_of(height: int, width: int, stride: int = 1) -> tuple[View, ...]:
+def views_around(height: int, width: int, stride: int = 1) -> tuple[View, ...]:
     """The views of a lat-long picture of this size: as fine as its equator, sides a multiple of `stride`."""
     focal = max(width / (2 * np.pi), height / np.pi)
     side = int(np.ceil(2 * (np.tan(REACH) * focal + MARGIN)))
@@ -89,7 +89,7 @@ def painted_sphere(picture: Samples, guides: Samples | None, paint: ViewPainter,
     seen = _extended(_of_even_angle(seen))
     change = np.zeros(picture.shape, np.float32)
     total = np.zeros((height, width), np.float32)
-    for view in views_of(height, width, stride):
+    for view in views_around(height, width, stride):
         shown = _shown(seen, view)
         plate = np.ascontiguousarray(shown[..., :3])
         difference = paint(plate, None if guides is None else np.ascontiguousarray(shown[..., 3:])) - plate

@@ -116,9 +116,8 @@ class MovieWriter:
             written = self._open.close() if self._open is not None else 0
             if self._open is None:
                 return
-            if states_in_movie(self._open.first):
-                self._state_sphere(self._open)
             if error is None:
+                self._state_layout(self._open)
                 self._open.miss(*_read_back(self._temporary, self._path, written))
                 publish(self._temporary, self._path, replace=self._replace)
             elif written:
@@ -133,8 +132,10 @@ class MovieWriter:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
 
-    def _state_sphere(self, movie: _OpenMovie) -> None:
+    def _state_layout(self, movie: _OpenMovie) -> None:
         """Let the finished file state the sphere or the two eyes of its frames, or note that it does not."""
+        if not states_in_movie(movie.first):
+            return
         with open(self._temporary, "r+b", opener=open_file) as stream:
             if self._kind.muxer not in MP4_MUXERS or not state_in_mp4(stream, movie.first):
                 movie.leave_out("that players show it as " + ("a sphere" if movie.first.projection else "stereo"))

@@ -85,6 +85,8 @@ def write_picture(path: str, final: str, frame: Frame) -> list[str]:
         lost.append("timecode")
     if frame.projection and kind.name not in SPHERES:
         lost.append("that it is a sphere")
+    if frame.stereo in ("sbs", "ou"):
+        lost.append("where its two eyes are")
     if frame.part.pixel_aspect != 1.0 and "PixelAspectRatio" not in held:
         lost.append("pixel aspect")
     names = dict.fromkeys(name for part in frame.parts for name in part.attributes)

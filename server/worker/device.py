@@ -13,8 +13,9 @@ import numpy as np
 import psutil
 import torch
 
+from impasto.core.device.choice import Precision, choose_device, choose_precision
 from impasto.core.device.transfer import register
-from impasto.core.engine import Engine, Precision, choose_device, choose_precision
+from impasto.core.engine import Engine
 from impasto.core.errors import DeviceError, StyleError
 from impasto.core.frame import Frame, Pixels
 from impasto.core.style_file import Style, find_style, load_style

@@ -21,7 +21,8 @@ from impasto.core.style_reference import name_of, split_reference
 from impasto.server.worker.memory_budget import KEY_BYTES, Tile
 
 if TYPE_CHECKING:
-    from impasto.core.engine import Engine, Precision
+    from impasto.core.device.choice import Precision
+    from impasto.core.engine import Engine
     from impasto.core.style_file import Style
 
 Asked: TypeAlias = "tuple[Precision, Tile]"

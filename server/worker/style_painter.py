@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from impasto.core.engine import Precision, Rendered, choose_precision
+from impasto.core.device.choice import Precision, choose_precision
+from impasto.core.engine import Rendered
 from impasto.core.errors import DeviceError, OutOfMemory
 from impasto.core.frame import Frame, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings

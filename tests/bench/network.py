@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from impasto.core.engine import PRECISIONS, has_bfloat16_units
+from impasto.core.device.choice import PRECISIONS, has_bfloat16_units
 from impasto.core.generators import GENERATORS
 from impasto.core.generators.packed import pack, to_cells
 from impasto.training.networks import new_network

@@ -1,10 +1,12 @@
 """Whether a painted sphere has a seam or poles, and whether two eyes see one painting; on exact scenes of our own.
 
 python -m tests.bench vr
+python -m tests.bench.vr PAINTED.exr FACES.png    # four faces of a cube map of a sphere, to be looked at
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import cv2
@@ -15,12 +17,16 @@ from impasto.core.frame import Frame, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.immersive import Projection
 from impasto.core.keyframe_paint.plates import fetched
+from impasto.core.media import open_reader
+from impasto.core.panorama import View, axes_of, looked_at
+from impasto.core.working_picture import to_working
 from tests.bench.eyes import pair, sphere
 
 HEIGHT = 512
 EYE = (540, 960)
 GRAIN = 0.01
 VR_STYLES = ("wheatfield", "wheatfield-draft", "ink", "woodblock", "pencil", "cel")
+_FACE = 384
 _CAPS = 30.0
 """Degrees around the poles, and on both sides of the equator, that are compared."""
 
@@ -93,19 +99,20 @@ def stereo_figures(styles: tuple[str, ...]) -> list[StereoFigure]:
     return figures
 
 
-def face(picture: Samples, latitude: float, longitude: float, side: int = 384) -> Samples:
-    """The face of a cube map around a direction, in degrees, to be looked at."""
-    from impasto.core.panorama import View, axes_of, looked_at
-
-    return looked_at(picture, View(axes_of(np.radians(latitude), np.radians(longitude)), side / 2, side))
-
-
-def write_cube_view(path: str, picture: Samples) -> None:
-    """A row of faces of a lat-long picture as a file: front, the wrap behind, both poles."""
-    faces = [face(picture, *way) for way in ((0, 0), (0, 180), (90, 0), (-90, 0))]
-    cv2.imwrite(path, np.rint(np.clip(np.concatenate(faces, axis=1)[..., ::-1], 0, 1) * 255).astype(np.uint8))
+def main() -> None:
+    """Write the front, the wrap behind, and both poles of a painted sphere."""
+    with open_reader(sys.argv[1]) as reader:
+        picture = to_working(next(iter(reader))).picture
+    ways = ((0, 0), (0, 180), (90, 0), (-90, 0))
+    views = [View(axes_of(*np.radians(way)), _FACE / 2, _FACE) for way in ways]
+    faces = np.concatenate([looked_at(picture, view) for view in views], axis=1)
+    cv2.imwrite(sys.argv[2], np.rint(np.clip(faces[..., ::-1], 0, 1) * 255).astype(np.uint8))
 
 
 def _painted(engine: Engine, picture: Samples, settings: FrameSettings) -> Samples:
     frame = Frame.from_pixels(picture.astype(np.float32), colour_space="srgb")
     return np.asarray(engine(frame, settings).colour, np.float32)
+
+
+if __name__ == "__main__":
+    main()

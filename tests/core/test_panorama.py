@@ -12,7 +12,7 @@ from impasto.core.errors import UsageError
 from impasto.core.frame import Frame, Samples, Window
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.grade_settings import After, Before
-from impasto.core.panorama import _directions, _touched, looked_at, painted_sphere, views_of
+from impasto.core.panorama import _directions, _touched, looked_at, painted_sphere, views_around
 from impasto.core.params import Params
 from tests.bench.eyes import sphere
 from tests.bench.vr import pole_strength
@@ -47,7 +47,7 @@ def blurring(picture: Samples, guides: Samples | None) -> Samples:
 def test_every_direction_is_in_a_view_and_every_share_of_a_view_is_visited() -> None:
     directions = _directions(HEIGHT, WIDTH, slice(0, HEIGHT), slice(0, WIDTH))
     total = np.zeros((HEIGHT, WIDTH), np.float32)
-    for view in views_of(HEIGHT, WIDTH):
+    for view in views_around(HEIGHT, WIDTH):
         weight = view.places(directions)[1]
         total += weight
         for rows, columns in _touched(view, HEIGHT, WIDTH):
@@ -62,7 +62,7 @@ def test_a_view_shows_what_lies_in_its_directions_also_beyond_the_wrap_and_the_p
         return np.asarray(0.5 + 0.4 * np.sin(3 * unit), np.float32)
 
     picture = colour_of(_directions(HEIGHT, WIDTH, slice(0, HEIGHT), slice(0, WIDTH)))
-    for view in views_of(HEIGHT, WIDTH):
+    for view in views_around(HEIGHT, WIDTH):
         assert np.abs(looked_at(picture, view) - colour_of(view.directions())).max() < 2e-3
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impasto.core import engine as engines
-from impasto.core.engine import Engine, choose_precision
+from impasto.core.device import choice
+from impasto.core.device.choice import choose_precision
+from impasto.core.engine import Engine
 from impasto.core.frame import Frame, Pixels
 from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, open_reader
@@ -22,7 +23,7 @@ CLIPS = {"person_juggle_720p24.mp4": 40, "bbb_animation_720p25.mp4": 30, "drive_
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor with bfloat16 units. Without them torch computes the same by way of float32."""
-    monkeypatch.setattr(engines, "has_bfloat16_units", lambda: True)
+    monkeypatch.setattr(choice, "has_bfloat16_units", lambda: True)
 
 
 def test_auto_is_bfloat16_for_eight_bits_alone(units: None) -> None:
@@ -34,7 +35,7 @@ def test_auto_is_bfloat16_for_eight_bits_alone(units: None) -> None:
 
 
 def test_auto_is_float32_on_a_processor_without_the_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "has_bfloat16_units", lambda: False)
+    monkeypatch.setattr(choice, "has_bfloat16_units", lambda: False)
     assert choose_precision("auto", "cpu", eight_bit=True) == "float32"
 
 

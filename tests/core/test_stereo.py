@@ -82,9 +82,15 @@ def test_what_a_file_states_is_not_refused_and_black_frames_never_are(engine: En
     engine(frame_of(np.zeros((32, 64, 3), np.float32)), FrameSettings(stereo="sbs"))
 
 
-def test_halves_that_differ_in_size_are_refused(engine: Engine, eyes: Pair) -> None:
+def test_halves_that_differ_in_size_are_refused_where_asked_for_and_left_where_stated(
+    engine: Engine, eyes: Pair
+) -> None:
+    odd = frame_of(eyes.left[:, :-1])
     with pytest.raises(UsageError, match="expected two equal halves for --stereo sbs, got a picture of 479x270"):
-        engine(frame_of(eyes.left[:, :-1]), FrameSettings(stereo="sbs"))
+        engine(odd, FrameSettings(stereo="sbs"))
+    rendered = engine.render(replace(odd, stereo="sbs"))
+    assert "479x270 has no two equal halves" in rendered.report.notes[0]
+    assert np.array_equal(rendered.frame.colour, engine(odd).colour)
 
 
 def test_views_are_refused_where_there_are_none(engine: Engine, eyes: Pair) -> None:
@@ -141,6 +147,14 @@ def test_a_result_without_room_for_both_views_has_the_first_and_says_so(engine: 
     assert "first of the two views alone" in rendered.report.notes[0]
     with pytest.raises(UsageError, match="expected a result of the size and the colour space of its plate"):
         engine(frame, replace(settings, stereo="views"))
+
+
+def test_views_of_two_sizes_beside_a_matte_are_one_view(engine: Engine, eyes: Pair) -> None:
+    frame, matte = in_parts(eyes), np.full(eyes.right.shape[:2], 0.5, np.float32)
+    rendered = engine.render(frame, matte=matte)
+    alone = engine(frame, FrameSettings(stereo="off"), matte=matte)
+    assert np.array_equal(rendered.frame.colour, alone.colour)
+    assert "views of one size beside a matte" in rendered.report.notes[0]
 
 
 def test_a_disparity_of_either_sign_is_understood(eyes: Pair) -> None:

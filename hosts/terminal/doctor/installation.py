@@ -64,7 +64,7 @@ def check_devices() -> Iterator[CheckDone]:
     """The devices that a network can run on."""
     import torch
 
-    from impasto.core.engine import has_bfloat16_units
+    from impasto.core.device.choice import has_bfloat16_units
 
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)

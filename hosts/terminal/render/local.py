@@ -37,7 +37,7 @@ def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:
         return Engine(path, device=device, precision=look.precision, tile=tile_of(look.tile))
 
     def precision_for(eight_bit: bool) -> str:
-        from impasto.core.engine import choose_device, choose_precision
+        from impasto.core.device.choice import choose_device, choose_precision
 
         return choose_precision(look.precision, choose_device(device), eight_bit=eight_bit)
 

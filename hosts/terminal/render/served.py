@@ -100,12 +100,15 @@ def render_there(
     sent = replace(job.with_paths(lambda name, path: paths.absolute(path)), look=replace(job.look, style=chosen.style))
     try:
         done = client.render_shot(sent, on_event=on_event, cancelled=cancelled)
-    except RequestCancelled:
+    except RequestCancelled as error:
+        last = stopped[-1] if stopped else Cancelled(b"")
+        last = replace(last, path=paths.shown(last.path))
         # Cancelled by anything but the user, a server that ends among them, it is an error that says why.
         if not cancelled():
+            if last.path:
+                error.args = (f"{error}; what was finished is in '{last.path}'",)
             raise
-        last = stopped[-1] if stopped else Cancelled(b"")
-        run_events.ended(replace(last, path=paths.shown(last.path)))
+        run_events.ended(last)
         return False
     except ImpastoError as error:
         error.args = (paths.in_text(str(error)),)

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable
+from impasto.core.errors import IncompatibleServer, ServerBusy, ServerError, ServerUnreachable, UsageError
 from impasto.hosts.events import RunFinished, RunWarning
 from impasto.hosts.terminal.printer import counted, emit, say
 from impasto.hosts.terminal.server.own_server import await_end
@@ -44,6 +44,8 @@ def stop(
     It is no error where none runs.
     """
     if client is not None:
+        if now:
+            raise UsageError("expected --client or --now, got both; --client cancels at once, and the server stays")
         _cancel_client(client, server, server_key, json=json)
         return
     folder = runtime_folder()

@@ -56,7 +56,7 @@ def device_of(process: ProcessRank, asked: str) -> str:
     """
     import torch
 
-    from impasto.core.engine import choose_device
+    from impasto.core.device.choice import choose_device
 
     if process.size == 1 or asked == "cpu":
         return choose_device(asked)

@@ -109,7 +109,7 @@ def tune(
         def seconds() -> float:
             return round(time.monotonic() - begun, 1)
 
-        from impasto.core.engine import choose_device
+        from impasto.core.device.choice import choose_device
         from impasto.training import tuning
 
         inputs = SearchInputs(before, after, plates, keys, masks, tuple(guides or ()), frames, input_space)

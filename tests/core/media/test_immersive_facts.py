@@ -71,6 +71,8 @@ def test_a_movie_states_its_sphere_and_its_eyes_and_plays_as_before(
 def test_a_movie_that_cannot_state_it_says_so(tmp_path: Path) -> None:
     notes = written(tmp_path / "sphere.mkv", frame_of(1), frame_of(2))
     assert any("that players show it as a sphere" in note for note in notes)
+    (note,) = written(tmp_path / "pair.png", frame_of(projection="", stereo="sbs"))
+    assert "where its two eyes are" in note
 
 
 def test_a_part_of_a_sphere_and_other_maps_are_named_and_flat() -> None:

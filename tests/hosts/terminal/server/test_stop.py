@@ -1,4 +1,4 @@
-"""`impasto stop` where the server does not listen: another way to end it is named."""
+"""`impasto stop`: one client's work, and a server that does not listen, for which another way to end it is named."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from impasto.core.errors import ImpastoError, IncompatibleServer, NotPermitted, ServerBusy, ServerUnreachable
-from impasto.hosts.terminal.exit_codes import SERVER
+from impasto.hosts.terminal.exit_codes import INTERRUPTED, SERVER, USAGE
 from impasto.hosts.terminal.server import connect
+from impasto.server.client import Client
 from impasto.server.runtime_dir import Owner, hold_lock, prepare_folder
-from tests.hosts.terminal.conftest import Impasto
+from tests.hosts.terminal.conftest import Impasto, started
+from tests.plates import write_sequence
+from tests.server.running_server import served as running_server
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -60,3 +64,24 @@ def test_a_server_on_another_machine_is_not_mistaken_for_a_process_here(
 def test_a_refusal_stays_a_refusal(held: None, impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, NotPermitted("expected a key with the role admin"))
     assert "kill" not in impasto("stop").err
+
+
+def test_what_a_client_asked_for_is_cancelled_and_it_is_told_what_is_there(
+    tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sequence(tmp_path, range(1, 60))
+    with running_server(("delay-300ms",)) as server:
+        monkeypatch.setenv("IMPASTO_RUNTIME", str(server.folder))
+        painted = tmp_path / "out" / "o.####.exr"
+        with (
+            started("render", tmp_path / "plate.####.exr", painted, "--style", "delay-300ms") as render,
+            Client.connect(server.folder, start=False) as client,
+        ):
+            until(lambda: list((tmp_path / "out").glob("o.*.exr")))
+            (number,) = (each.number for each in client.status().clients if each.running)
+            assert impasto("stop", "--client", number, "--now").code == USAGE
+            assert impasto("stop", "--client", number).out == f"1 request of client {number} cancelled\n"
+            said = render.communicate(timeout=60)
+            assert render.returncode == INTERRUPTED
+            assert f"it was cancelled; what was finished is in '{painted}'" in "".join(said)
+            assert client.status().health == "ok"
