@@ -145,12 +145,15 @@ def runs(page: Page, pages: Pages) -> None:
 
 
 def server(page: Page, pages: Pages) -> None:
-    """The server after some work."""
+    """The server after some work, while another program renders."""
+    page.set_viewport_size(DESK)
     plate = pages.ask("/api/plate", sent={"path": "plates:harbour.mp4", "frame": 1}).json["id"]
     pages.ask("/api/frame", sent={"picture": plate, "style": "atelier@chalk", "viewer": "x"})
     page.goto(f"{pages.settings.base}/server")
-    expect(page.locator("#clients tbody tr").first).to_contain_text("impasto web")
-    page.wait_for_timeout(8000)
+    output = str(pages.settings.runs["runs"].folder / "harbour.mp4")
+    subprocess.Popen([*IMPASTO, "render", str(HERE / "harbour.mp4"), output], stderr=subprocess.DEVNULL)
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_visible()
+    page.wait_for_timeout(2000)
 
 
 def live(page: Page, pages: Pages) -> None:
