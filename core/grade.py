@@ -1,4 +1,4 @@
-"""Grades before and after the network: noise, sharpness, levels, saturation and size; each step is off by default.
+"""Grades before and after the network: noise, sharpness, relief, levels, saturation, size; each is off by default.
 
 Tone and noise are changed in the working picture, (H, W, 3) float32, sRGB-encoded Rec.709, not
 clamped (`impasto.core.colour.encode` of scene-linear light). A change of size is for a whole frame:
@@ -7,6 +7,7 @@ clamped (`impasto.core.colour.encode` of scene-linear light). A change of size i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -20,7 +21,15 @@ from impasto.core.grade_settings import After, Before
 DENOISE_RADIUS = 3
 SHARPEN_SIGMA = 1.0
 SHARPEN_RADIUS = 3
-GRADE_REACH = 2 * DENOISE_RADIUS + SHARPEN_RADIUS
+RELIEF_SIGMAS = 0.8, 3.0
+"""The band of the painting's luma that counts as thickness of its paint, in pixels: bristles and rims of strokes."""
+RELIEF_RADIUS = 9
+RIDGE = 0.02
+"""Slope of that band, in luma for a pixel, that is lit half as much as the steepest: rims of strong contrast are no
+thicker paint than others."""
+RELIEF_DEPTH = 0.5
+"""How much light the steepest slope gains or loses at relief 1."""
+GRADE_REACH = 2 * DENOISE_RADIUS + SHARPEN_RADIUS + RELIEF_RADIUS + 1
 """Pixels around one on which its grade depends."""
 
 
@@ -48,7 +57,8 @@ def grade_after(picture: Samples, settings: After) -> Samples:
 
     def steps(clean: Samples) -> Samples:
         crisp = sharpen(denoise(clean, settings.denoise), settings.sharpen)
-        return saturate(levels(crisp, settings.black, settings.white, settings.gamma), settings.saturation)
+        thick = relief(crisp, settings.relief, settings.light)
+        return saturate(levels(thick, settings.black, settings.white, settings.gamma), settings.saturation)
 
     return _around_invalid(picture, steps)
 
@@ -84,6 +94,29 @@ def sharpen(picture: Samples, amount: float) -> Samples:
     size = 2 * SHARPEN_RADIUS + 1
     blurred = cv2.GaussianBlur(picture, (size, size), SHARPEN_SIGMA, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(cv2.addWeighted(picture, 1 + amount, blurred, -amount, 0), np.float32)
+
+
+def relief(picture: Samples, amount: float, light: float) -> Samples:
+    """Light the painting as if its paint were thick, by `amount` from 0 to 1; 0 returns the argument.
+
+    Thickness is a band of the luma (`RELIEF_SIGMAS`). Slopes that face the light, at `light` degrees anticlockwise from
+    the right, come nearer to white, the others nearer to black; hues stay. What lies above 1 is not lit. The
+    picture must be finite.
+    """
+    if amount == 0:
+        return picture
+    luma = np.asarray(picture @ colour.LUMA, np.float32)
+    size = 2 * RELIEF_RADIUS + 1
+    fine, coarse = (
+        cv2.GaussianBlur(luma, (size, size), sigma, borderType=cv2.BORDER_REFLECT_101) for sigma in RELIEF_SIGMAS
+    )
+    height = fine - coarse
+    # Down the slope towards the light; rows count downwards.
+    right, down = (cv2.Scharr(height, cv2.CV_32F, *axes, scale=1 / 32) for axes in ((1, 0), (0, 1)))
+    slope = right * np.float32(-math.cos(math.radians(light))) + down * np.float32(math.sin(math.radians(light)))
+    lit = (np.float32(RELIEF_DEPTH * amount) * slope / (np.abs(slope) + np.float32(RIDGE)))[..., None]
+    room = np.where(lit > 0, np.maximum(np.float32(1) - picture, np.float32(0)), picture)
+    return np.asarray(picture + lit * room, np.float32)
 
 
 def levels(picture: Samples, black: float, white: float, gamma: float) -> Samples:

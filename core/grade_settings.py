@@ -24,8 +24,12 @@ _LEVELS = (
     Parameter("gamma", 0.1, 10.0, 1.0, "Middle tones: above 1 brightens, below 1 darkens; black and white stay."),
     Parameter("saturation", 0.0, 4.0, 1.0, "Strength of colours: 0 is grey, 1 leaves them, 2 doubles them."),
 )
+_RELIEF = (
+    Parameter("relief", 0.0, 1.0, 0.0, "Thickness of the paint, as light on its ridges: 0.3 is oil, 1 is plaster."),
+    Parameter("light", 0.0, 360.0, 135.0, "Where the light on the relief comes from: 0 is the right, 90 the top."),
+)
 BEFORE_CONTROLS: tuple[Parameter, ...] = (_DENOISE, *_LEVELS)
-AFTER_CONTROLS: tuple[Parameter, ...] = (_DENOISE, _SHARPEN, *_LEVELS)
+AFTER_CONTROLS: tuple[Parameter, ...] = (_DENOISE, _SHARPEN, *_RELIEF, *_LEVELS)
 
 LARGEST_SIDE = 32768
 """The longest side of a frame, in pixels, that a resize makes."""
@@ -102,11 +106,14 @@ class Before:
 class After:
     """The grade of the painting after the network; the defaults do nothing.
 
-    The order is denoise, sharpen, levels, saturation, resize. A value outside its range raises UsageError.
+    The order is denoise, sharpen, relief, levels, saturation, resize. A value outside its range raises UsageError.
     """
 
     denoise: float = 0.0
     sharpen: float = 0.0
+    relief: float = 0.0
+    light: float = 135.0
+    """In degrees, anticlockwise from the right."""
     black: float = 0.0
     white: float = 1.0
     gamma: float = 1.0

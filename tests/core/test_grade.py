@@ -70,6 +70,43 @@ class TestSharpen:
         np.testing.assert_allclose(result[:, :16], 0.2, atol=1e-6)
 
 
+class TestRelief:
+    def test_the_side_that_faces_the_light_is_brighter_and_the_other_darker(self) -> None:
+        ridge = np.full((31, 31, 3), 0.4, np.float32)
+        ridge[:, 15] = 0.5
+        for light, brighter, darker in ((0, 16, 14), (180, 14, 16)):
+            lit = grade.relief(ridge, 0.5, light)
+            assert lit[15, brighter, 0] > 0.44 > 0.36 > lit[15, darker, 0]
+        turned = np.ascontiguousarray(ridge.transpose(1, 0, 2))
+        lit = grade.relief(turned, 0.5, 90)
+        assert lit[14, 15, 0] > 0.44 > 0.36 > lit[16, 15, 0]
+
+    def test_flat_paint_stays_and_a_faint_rim_is_lit_nearly_as_a_strong_one(self) -> None:
+        def lit_by(step: float) -> float:
+            rim = np.full((31, 61, 3), 0.4, np.float32)
+            rim[:, 30:] += step
+            change = grade.relief(rim, 1.0, 135.0) - rim
+            assert np.abs(change[:, :18]).max() < 1e-6
+            return float(np.abs(change).max())
+
+        assert lit_by(0.5) < 2 * lit_by(0.1)
+
+    def test_values_stay_in_range_hues_stay_and_light_above_white_is_not_lit(self) -> None:
+        painting = noise(40, 40, seed=5)
+        lit = grade.relief(painting, 1.0, 200.0)
+        assert 0 <= lit.min() <= lit.max() <= 1
+        bright = painting * 0.4 + 2
+        assert (grade.relief(bright, 1.0, 200.0) <= bright).all()
+
+    def test_a_result_depends_on_its_reach_alone(self) -> None:
+        picture = noise(80, 80, seed=3)
+        settings = After(denoise=0.5, sharpen=1, relief=1)
+        before = grade.grade_after(picture, settings)
+        picture[40, 40] += 0.5
+        moved = np.argwhere(np.abs(grade.grade_after(picture, settings) - before).max(axis=2) > 1e-5)
+        assert np.abs(moved - 40).max() <= grade.GRADE_REACH
+
+
 class TestLevels:
     def test_black_white_and_gamma(self) -> None:
         tones = np.array([[[0.1, 0.9, 0.3]]], np.float32)

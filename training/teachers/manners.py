@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 
 from impasto.core.frame import Samples
+from impasto.training.teachers.brushwork import brushed, crisp, restated
 from impasto.training.teachers.flat_colour import flattened, retoned, smooth, stepped
 from impasto.training.teachers.lines import drawn_lines
 from impasto.training.teachers.palette import LUMA, Palette
-from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
+from impasto.training.teachers.strokes import StrokeSettings, bristled, paint, smear, stroke_direction
 
 PAPER = np.array([0.965, 0.95, 0.915], np.float32)
 SUMI = np.array([0.07, 0.075, 0.10], np.float32)
@@ -31,8 +32,10 @@ WASHI = np.array([0.97, 0.92, 0.80], np.float32)
 """Unbleached paper of a woodblock print."""
 GRAPHITE = np.array([0.13, 0.13, 0.15], np.float32)
 DRAWING_PAPER = np.array([0.97, 0.965, 0.945], np.float32)
+GOUACHE_DARK, GOUACHE_LIGHT = np.array([0.085, 0.075, 0.12], np.float32), np.array([0.985, 0.965, 0.925], np.float32)
+"""Opaque body colour has no deeper black and no brighter white."""
 
-OIL = StrokeSettings(width=4.0, length=20.0, turn=6.0, body=0.085, relief=0.08)
+OIL = StrokeSettings(width=3.4, length=22.0, body=0.06, relief=0.04, isophotes=0.35, drift=0.045, beside_edges=0.15)
 LIGHT = StrokeSettings(width=5.0, length=24.0, turn=14.0, body=0.07, relief=0.05, isophotes=0.9, drift=0.06)
 
 
@@ -55,8 +58,13 @@ class Manner:
 
 
 def oil(plate: Samples, palette: Palette) -> Samples:
-    """Broad strokes along the forms, thick enough to catch the light."""
-    return paint(plate, palette, OIL)
+    """Broad strokes of strong colour along the forms, finer where the drawing needs it, with the marks of bristles."""
+    broad, fine = brushed(plate, 7, turn=8, length=22, passes=2), brushed(plate, 1.8, turn=3, length=7, passes=1)
+    shapes = palette.apply(restated(plate, broad, fine, faintest=0.09, full=0.28))
+    luma = np.asarray(np.clip(shapes @ LUMA, 0, 1), np.float32)
+    strong = _saturated(retoned(shapes, luma, 0.5 * smooth(luma) + 0.48 * luma, floor=0.06), 1.28)
+    along_x, along_y = stroke_direction(plate @ LUMA, OIL.turn)
+    return bristled(strong, plate, along_x, along_y, OIL)
 
 
 def light(plate: Samples, palette: Palette) -> Samples:
@@ -73,8 +81,7 @@ def woodblock(plate: Samples, palette: Palette) -> Samples:
     luma = np.asarray(np.clip(colours @ LUMA, 0, 1), np.float32)
     tone = stepped(luma, 5)
     inked = retoned(colours, luma, 0.06 + 0.94 * tone, floor=0.05)
-    grey = (inked @ LUMA)[..., None]
-    inked = np.asarray(grey + 1.3 * (inked - grey), np.float32)
+    inked = _saturated(inked, 1.3)
     # Every ink is on warm paper, and dark areas are printed in the blue of the lines.
     printed = KEY_BLOCK + (WASHI - KEY_BLOCK) * np.clip(1.15 * tone, 0, 1)[..., None]
     return _with_lines(np.asarray(0.68 * inked + 0.32 * printed, np.float32), KEY_BLOCK, plate, width=1.5, length=9)
@@ -97,9 +104,7 @@ def cel(plate: Samples, palette: Palette) -> Samples:
     flat = flattened(plate, 4, passes=2)
     luma = np.asarray(np.clip(flat @ LUMA, 0, 1), np.float32)
     toned = retoned(flat, luma, 0.1 + 0.93 * stepped(luma, 4), floor=0.03)
-    grey = (toned @ LUMA)[..., None]
-    saturated = np.asarray(grey + 1.35 * (toned - grey), np.float32)
-    return _with_lines(saturated, CONTOUR, plate, width=1.4, length=7)
+    return _with_lines(_saturated(toned, 1.35), CONTOUR, plate, width=1.4, length=7)
 
 
 def pencil(plate: Samples, palette: Palette) -> Samples:
@@ -117,6 +122,35 @@ def pencil(plate: Samples, palette: Palette) -> Samples:
     return np.asarray(DRAWING_PAPER + (GRAPHITE - DRAWING_PAPER) * lead[..., None], np.float32)
 
 
+def gouache(plate: Samples, palette: Palette) -> Samples:
+    """Opaque matt shapes with brushed rims, in few tones, as the background of an animation is painted."""
+    broad, fine = brushed(plate, 4, turn=5, length=14, passes=2), brushed(plate, 1.8, turn=3, length=7, passes=1)
+    shapes = restated(plate, broad, fine, faintest=0.05, full=0.16)
+    luma = np.asarray(np.clip(shapes @ LUMA, 0, 1), np.float32)
+    toned = retoned(shapes, luma, 0.45 * luma + 0.55 * stepped(luma, 6), floor=0.06)
+    strong = np.clip(_saturated(toned, 1.22), 0, 1)
+    return np.asarray(GOUACHE_DARK + (GOUACHE_LIGHT - GOUACHE_DARK) * strong, np.float32)
+
+
+def knife(plate: Samples, palette: Palette) -> Samples:
+    """Broad facets of thick strong colour, each pressed flat by a palette knife, with a ridge where one ends."""
+    along_x, along_y = stroke_direction(plate @ LUMA, 8)
+    broad, fine = flattened(plate, 7, passes=2), flattened(plate, 2.5)
+    facets = restated(
+        plate,
+        crisp(smear(broad, along_x, along_y, 8), along_x, along_y),
+        crisp(smear(fine, along_x, along_y, 4), along_x, along_y),
+        faintest=0.09,
+        full=0.26,
+    )
+    luma = np.asarray(np.clip(facets @ LUMA, 0, 1), np.float32)
+    strong = _saturated(retoned(facets, luma, 0.4 * smooth(luma) + 0.59 * luma, floor=0.06), 1.3)
+    calm = _blur(facets @ LUMA, 0.6)
+    slope = (cv2.Sobel(calm, cv2.CV_32F, 1, 0) + cv2.Sobel(calm, cv2.CV_32F, 0, 1)) / 8
+    ridge = slope / (np.abs(slope) + np.float32(0.03))  # about as high on a faint rim as on a strong one
+    return np.asarray(np.clip(strong + 0.06 * ridge[..., None], 0, 1), np.float32)
+
+
 def film(plate: Samples, palette: Palette) -> Samples:
     """A print of an old colour film: a soft shoulder, cool shadows and warm lights, halation, and crisp texture."""
     luma = (plate @ LUMA)[..., None]
@@ -127,20 +161,26 @@ def film(plate: Samples, palette: Palette) -> Samples:
     texture = luma - _blur(luma, 1.8)[..., None]
     structure = luma - _blur(luma, 12)[..., None]
     graded = toned + 1.3 * _blur(halo, 7) + 0.8 * np.tanh(6 * texture) / 6 + 0.22 * structure
-    grey = (graded @ LUMA)[..., None]
-    return np.asarray(np.clip(grey + 0.88 * (graded - grey), 0, 1), np.float32)
+    return np.asarray(np.clip(_saturated(graded, 0.88), 0, 1), np.float32)
 
 
 MANNERS: dict[str, Manner] = {
-    "oil": Manner(oil, "broad strokes of thick oil along the forms", tone=0.6, hue=0.65, paint_share=0.5),
+    "oil": Manner(oil, "broad strokes of thick oil along the forms", tone=0.35, hue=0.5, paint_share=0.5),
     "light": Manner(light, "long soft strokes dissolved in light", tone=0.35, hue=0.55),
     "woodblock": Manner(woodblock, "a woodblock print: flat inks and blue lines", tone=0.4, hue=0.6),
     "ink": Manner(ink, "soot ink and wash on paper"),
     "cel": Manner(cel, "a painted animation cel: flat colours and contours"),
     "pencil": Manner(pencil, "a pencil drawing, hatched along the forms"),
+    "gouache": Manner(gouache, "opaque matt shapes in few tones, as animation backgrounds are painted"),
+    "knife": Manner(knife, "broad facets of thick colour, laid with a palette knife"),
     "film": Manner(film, "the grade and texture of an old colour print"),
 }
 """Name, as `impasto train painting --manner` takes it -> manner."""
+
+
+def _saturated(colours: Samples, factor: float) -> Samples:
+    grey = (colours @ LUMA)[..., None]
+    return np.asarray(grey + factor * (colours - grey), np.float32)
 
 
 def _with_lines(painted: Samples, ink_colour: Samples, plate: Samples, *, width: float, length: float) -> Samples:
