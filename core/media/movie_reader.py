@@ -335,6 +335,14 @@ def first_frame(container: av.container.InputContainer, path: str) -> av.VideoFr
     return decoded
 
 
+def shown_times(path: str) -> FrameTimes | None:
+    """The times of the frames of a movie as its reader counts them, None where nothing tells."""
+    _require_file(path)
+    with open_container(path) as container:
+        first = first_frame(container, path)
+    return _shown_times(path, first, needed=True)
+
+
 def _shown_times(path: str, first: av.VideoFrame, *, needed: bool) -> FrameTimes | None:
     """The times of the frames that can be decoded.
 

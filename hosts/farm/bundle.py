@@ -63,8 +63,8 @@ def output_path(parameter: str, path: str) -> JobPath:
 def write_bundle(folder: Path, shot: ShotTemplate, job: FarmJob, style: Path, animation: str | None) -> Bundle:
     """Write a bundle into a folder, which is made; what an earlier job left of one there is replaced.
 
-    The template is checked by the parser of OpenJD before anything is written. Raises OutputError where the folder
-    cannot be written.
+    `animation` is the text of the animation file. The template is checked by the parser of OpenJD before anything is
+    written. Raises OutputError where the folder cannot be written.
     """
     import yaml
 
@@ -78,7 +78,7 @@ def write_bundle(folder: Path, shot: ShotTemplate, job: FarmJob, style: Path, an
         if not (folder / STYLE).exists() or not os.path.samefile(file, folder / STYLE):
             shutil.copyfile(file, folder / STYLE)
         if animation is not None:
-            shutil.copyfile(animation, folder / ANIMATION)
+            (folder / ANIMATION).write_text(animation, encoding="utf-8")
         values = [{"name": path.parameter, "value": path.value} for path in shot.paths() if os.path.isabs(path.value)]
         digest = hashlib.sha256((folder / STYLE).read_bytes()).hexdigest()
         notes = f"# Job {job.id}, written by impasto {job.impasto}. SHA-256 of {STYLE}: {digest}\n"

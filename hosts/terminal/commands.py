@@ -47,6 +47,7 @@ class CommandEntry:
 
 COMMANDS = (
     CommandEntry("render", "Paint a shot with a style.", "render.command:render", epilog=EPILOG),
+    CommandEntry("drive", "Write an animation of parameters that follow sound.", "render.drive:drive"),
     CommandEntry("paint", "Paint frames in the way of a painting.", "paint.command:paint"),
     CommandEntry("submit", "Hand a shot to a farm, or run it here as a farm would.", "farm.submit:submit"),
     CommandEntry(

@@ -16,9 +16,11 @@ from impasto.hosts.terminal.exit_codes import DEVICE, ELSEWHERE, INTERNAL, exit_
 EXTRAS = {
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "farm": ("openjd", "yaml"),
+    "timeline": ("mido", "opentimelineio"),
     "web": ("starlette", "uvicorn", "websockets"),
 }
-"""Extra -> packages that nothing else needs: those of `impasto style export`, of `impasto submit`, and of the pages."""
+"""Extra -> packages that nothing else needs: those of `impasto style export`, of `impasto submit`, of markers and
+notes that drive parameters, and of the pages."""
 
 
 def failure_of(error: BaseException, *, on_farm: bool = False) -> RunFailed:

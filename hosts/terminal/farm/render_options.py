@@ -63,10 +63,11 @@ def with_look(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def job_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as `job_from` takes them: controls of the tables by themselves, files of guides as a tuple."""
-    own = inspect.signature(job_from).parameters.keys() - {"controls", "input", "output", "farm_job"}
+    own = inspect.signature(job_from).parameters.keys() - {"controls", "input", "output", "farm_job", "note"}
     known = {name: options[name] for name in own - OF_THE_RUN | {"tile", "device"} if options.get(name) is not None}
     controls = {name: value for name, value in options.items() if name not in {*own, *OF_THE_RUN, "job"}}
-    return {**known, "guides": tuple(options.get("guides") or ()), "controls": controls}
+    lists = {name: tuple(options.get(name) or ()) for name in ("guides", "drive")}
+    return {**known, **lists, "controls": controls}
 
 
 def runs_of(options: Mapping[str, Any]) -> list[FrameRange]:

@@ -40,13 +40,16 @@ from impasto.hosts.terminal.farm.render_options import (
     runs_of,
     with_look,
 )
+from impasto.hosts.terminal.printer import say_aside
+from impasto.hosts.terminal.render.drive import animation_text
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.style.listing import default_style
+from impasto.server.protocol.animation import animation_from
 from impasto.server.protocol.colour_configuration import BUILT_IN, BY_NAME, named_here
 
 CHUNK = 8
 """Frames in a task before a farm has measured anything; hosts/farm/README.md shows why."""
-OF_PATHS = frozenset({"style", "frames", "matte", "guides", "motion", "animate", "device", "job", "tile"})
+OF_PATHS = frozenset({"style", "frames", "matte", "guides", "motion", "animate", "drive", "device", "job", "tile"})
 OF_THE_LIST = frozenset({"plates", "out", "job", "movie"})
 LIST_BYTES = 16 << 20
 
@@ -60,6 +63,7 @@ class PreparedShot:
     template: ShotTemplate
     style: Path
     animation: str | None
+    """The text of its animation file, None without one."""
     numbers: tuple[int, ...]
     fixed_chunk: int | None
     """Frames in a chunk that were asked for; None leaves them to the loop."""
@@ -76,7 +80,10 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     device = options.get("device") or "auto"
     if fixed_precision and (options.get("precision") or "auto") == "auto":
         options["precision"] = "float16" if device.startswith(("auto", "cuda")) else "float32"
-    job_from(input=plates, output=out, **job_options(options))
+    notes: list[str] = []
+    asked = job_from(input=plates, output=out, note=notes.append, **job_options(options))
+    for note in notes:
+        say_aside(f"note: {note}")
     numbers: list[int] = []
     runs: Sequence[FrameRange | None] = runs_of(options) or [None]
     for run in runs:
@@ -113,8 +120,9 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     )
     folder = Path(str(row["job"])) if row.get("job") else Path(f"{output.value}.job")
     fixed = None if chunk == "auto" else template.chunk
-    job, animation = farm_job_for(str(style)), options.get("animate")
-    return PreparedShot(folder, job, template, style, animation, tuple(numbers), fixed)
+    animation = animation_from(asked.animated)
+    text = None if animation is None else animation_text(animation)
+    return PreparedShot(folder, farm_job_for(str(style)), template, style, text, tuple(numbers), fixed)
 
 
 def written(shot: PreparedShot) -> Bundle:
@@ -151,8 +159,8 @@ def read_shots(path: str) -> list[dict[str, Any]]:
 
 
 def _typed(name: str, value: Any, path: str) -> Any:
-    """A value of a list as the command line would have it: controls are numbers, guides a list."""
-    if name == "guides":
+    """A value of a list as the command line would have it: controls are numbers, guides and drivers lists."""
+    if name in ("guides", "drive"):
         return value if isinstance(value, list) else shlex.split(str(value))
     if name in _text_options():
         return str(value)
@@ -196,7 +204,7 @@ def _files_of(options: Mapping[str, Any], plates: str) -> list[tuple[str, JobPat
         source = MotionSource.parse(options["motion"])
         suffix = options["motion"][len(source.path) :]
         found.append(("--motion", input_path("Motion", source.path or plates, suffix=suffix)))
-    if options.get("animate"):
+    if options.get("animate") or options.get("drive"):
         found.append(("--animate", in_bundle("Animation", ANIMATION)))
     return found
 

@@ -90,11 +90,22 @@ def render(
             "first and after the last it stays.",
         ),
     ] = None,
+    drive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--drive",
+            metavar="PARAMETER=SOURCE:FEATURE*GAIN+OFFSET",
+            help="A parameter that follows sound (stroke=audio:bass*1.5+0.6), a table, markers or notes; see `impasto "
+            "drive --help`. Repeatable.",
+        ),
+    ] = None,
     rate: Rate = None,
     sound: Annotated[
         str | None,
         typer.Option(
-            "--sound", metavar="PATH", help="A file, or the plates' movie, whose sound a movie of pictures gets."
+            "--sound",
+            metavar="PATH",
+            help="A file, or the plates' movie, whose sound a movie of pictures gets, and that --drive follows.",
         ),
     ] = None,
     encoder_speed: EncoderSpeed = "auto",
@@ -141,6 +152,7 @@ def render(
     after a quarter of an hour without work.
     """
     from impasto.core.media.frame_list import parse_frame_list
+    from impasto.hosts.events import RunWarning
     from impasto.hosts.farm.job_file import read_farm_job, require_same
     from impasto.hosts.terminal.render.job import job_from
     from impasto.hosts.terminal.render.preset import with_preset
@@ -166,6 +178,7 @@ def render(
             precision=precision,
             device=device,
             animate=animate,
+            drive=tuple(drive or ()),
             rate=rate,
             sound=sound,
             encoder_speed=encoder_speed,
@@ -177,6 +190,7 @@ def render(
             overwrite=overwrite,
             resume=resume,
             farm_job="" if farm_job is None else farm_job.id,
+            note=lambda text: reporter.show(RunWarning(text)),
             controls=looks,
         )
         if local and server is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from impasto.core.animation import Animation, Track
 from impasto.core.controls import after_of, before_of, params_of
 from impasto.core.errors import UsageError
 from impasto.core.grade_settings import AFTER_CONTROLS, BEFORE_CONTROLS, Resize
@@ -20,7 +21,7 @@ from impasto.hosts.terminal.controls import given
 from impasto.hosts.terminal.render.animation_file import read_animation
 from impasto.server.protocol.animation import animated_from
 from impasto.server.protocol.field_types import EncoderSpeed, Fields, Precision, Projection, Stereo
-from impasto.server.protocol.messages import AnimatedParameter, RenderSettings, ShotJob
+from impasto.server.protocol.messages import RenderSettings, ShotJob
 
 TILES = {"auto": 0, "off": -1}
 
@@ -41,6 +42,7 @@ def job_from(
     precision: str = "auto",
     device: str = "auto",
     animate: str | None = None,
+    drive: tuple[str, ...] = (),
     rate: str | None = None,
     encoder_speed: str = "auto",
     keys_quality: str = "standard",
@@ -52,12 +54,14 @@ def job_from(
     resume: bool = False,
     sound: str | None = None,
     farm_job: str = "",
+    note: Callable[[str], None] = lambda text: None,
     controls: Mapping[str, Any],
 ) -> ShotJob:
     """The job that these options describe, with paths as they were typed; no style is an empty one.
 
     Frames that do not follow each other are left to `render_runs`. `controls` has the options of the tables, None where
-    they were not given. Raises UsageError for what cannot work.
+    they were not given. What drivers have to say goes to `note`. Raises UsageError for what cannot work, and what
+    reading the sources of drivers raises.
     """
     paths = {"input": input, "output": output, "matte": matte, "style": style, "motion": motion, "sound": sound}
     for what, path in (*paths.items(), *(("guides", path) for path in guides)):
@@ -85,6 +89,7 @@ def job_from(
     runs = () if frames is None else parse_frame_list(frames)
     run = runs[0] if len(runs) == 1 else None
     vectors = None if motion is None else MotionSource.parse(motion)
+    animation = animation_for(input, animate, drive, rate, sound, note, controls)
     return ShotJob(
         look,
         input,
@@ -102,7 +107,7 @@ def job_from(
         sound=sound or "",
         farm_job=farm_job,
         attempt=f"{socket.gethostname()[:200]}-{os.getpid()}" if farm_job else "",
-        animated=() if animate is None else animated_in(animate, controls),
+        animated=() if animation is None else animated_from(animation),
         guides=guides,
         motion="" if vectors is None else vectors.path or input,
         motion_layer="" if vectors is None else vectors.named,
@@ -122,15 +127,34 @@ def require_utf8(what: str, path: str) -> None:
             raise UsageError(f"expected a path in UTF-8 as {what}, got '{shown}'; rename it") from None
 
 
-def animated_in(path: str, controls: Mapping[str, Any]) -> tuple[AnimatedParameter, ...]:
-    """The parameters that change, from a file. UsageError for a parameter that is given beside it too."""
-    animation = read_animation(path)
-    for track in animation.tracks:
-        if controls.get(track.name) is not None:
-            raise UsageError(
-                f"expected {track.name} as --{track.name} or among the keys of '{path}', got both; leave one out"
-            )
-    return animated_from(animation)
+def animation_for(
+    input: str,
+    animate: str | None,
+    drive: Sequence[str],
+    rate: str | None,
+    sound: str | None,
+    note: Callable[[str], None],
+    controls: Mapping[str, Any],
+) -> Animation | None:
+    """The parameters that change, from a file and from drivers; None where none does.
+
+    UsageError for a parameter that is given in two ways.
+    """
+    from impasto.hosts.terminal.render.drive import driven_by
+
+    tracks: dict[str, Track] = {}
+    found = [] if animate is None else [(f"among the keys of '{animate}'", read_animation(animate))]
+    if drive:
+        found.append(("in --drive", driven_by(drive, input, rate, sound, note)))
+    for where, animation in found:
+        for track in animation.tracks:
+            given_at = f"--{track.name}" if controls.get(track.name) is not None else ""
+            if track.name in tracks:
+                given_at = f"'{animate}'"
+            if given_at:
+                raise UsageError(f"expected {track.name} as {given_at} or {where}, got both; leave one out")
+            tracks[track.name] = track
+    return Animation(tuple(tracks.values())) if tracks else None
 
 
 def chosen(what: str, text: str, choices: Any) -> Any:

@@ -10,6 +10,7 @@ from impasto.core.errors import UsageError
 from impasto.hosts.terminal.printer import say
 
 if TYPE_CHECKING:
+    from impasto.core.animation import Track
     from impasto.core.frame import Samples
     from impasto.core.media import ShotInfo
 
@@ -17,6 +18,9 @@ WIDTH = 1920
 GAP = 6
 """Pixels between the pictures, and around them."""
 GROUND = 0.08
+CURVE_HEIGHT = 90
+"""Pixels of the strip above the pictures in which an animated parameter is drawn."""
+CURVE, MARK, TEXT = (255, 184, 64), (90, 90, 90), (204, 204, 204)
 
 
 def sheet(
@@ -26,6 +30,10 @@ def sheet(
     after: Annotated[str, typer.Argument(metavar="AFTER", help="The result.")],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="The sheet: a .png, .jpg or .tif.")],
     frames: Annotated[int, typer.Option("--frames", metavar="N", help="Columns, spread evenly over the result.")] = 5,
+    animate: Annotated[
+        str | None,
+        typer.Option("--animate", metavar="FILE.json", help="Draw the parameters of this animation file above."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Draw a contact sheet of a shot: the plate above, the result below."""
@@ -33,6 +41,7 @@ def sheet(
 
     from impasto.core.frame import Frame
     from impasto.core.media import ShotInfo, open_reader, open_writer
+    from impasto.hosts.terminal.render.animation_file import read_animation
 
     if not 1 <= frames <= 50:
         raise UsageError(f"expected 1 to 50 columns, got {frames}; give for example --frames 5")
@@ -44,7 +53,12 @@ def sheet(
         (picture_at(before, plate_info, first, width), picture_at(after, result_info, second, width))
         for first, second in chosen
     ]
-    pixels = np.rint(laid_out(columns, width) * 255).astype(np.uint8)
+    page = laid_out(columns, width)
+    if animate is not None:
+        shown = [first for first, _ in chosen]
+        strips = [curve_strip(track, shown, page.shape[1], width) for track in read_animation(animate).tracks]
+        page = np.concatenate((*strips, page))
+    pixels = np.rint(page * 255).astype(np.uint8)
     facts = ShotInfo("", "still", 1, 1, pixels.shape[1], pixels.shape[0])
     with open_writer(output, facts, overwrite=overwrite) as writer:
         path = writer.write(Frame.from_pixels(pixels))
@@ -106,3 +120,35 @@ def laid_out(columns: list[tuple[Samples, Samples]], width: int) -> Samples:
             top = GAP + row * (height + GAP) + (height - picture.shape[0]) // 2
             page[top : top + picture.shape[0], left : left + width] = picture
     return page
+
+
+def curve_strip(track: Track, shown: list[int], width: int, column: int) -> Samples:
+    """A parameter over the frames of a sheet, (CURVE_HEIGHT, width, 3), with its name and range.
+
+    The frames in `shown` are above the middle of their columns, and marked; between two columns time goes evenly. Above
+    one column alone it is the frames around that one.
+    """
+    import cv2
+    import numpy as np
+
+    strip = np.full((CURVE_HEIGHT, width, 3), round(255 * GROUND), np.uint8)
+    middles = [GAP + index * (column + GAP) + column / 2 for index in range(len(shown))]
+    if len(shown) > 1:
+        pace = (shown[-1] - shown[0]) / (middles[-1] - middles[0])
+        frames = shown[0] + (np.arange(width) - middles[0]) * pace
+    else:
+        frames = shown[0] + (np.arange(width) - middles[0]) * (48 / width)
+    values = np.interp(frames, track.frames, track.values)
+    low, high = min(track.values), max(track.values)
+    margin = 12
+    height = (values - low) / ((high - low) or 1)
+    rows = CURVE_HEIGHT - margin - height * (CURVE_HEIGHT - 2 * margin)
+    for middle in middles:
+        strip[:, round(middle)] = MARK
+    points = np.stack((np.arange(width), rows), axis=1).round().astype(np.int32)
+    cv2.polylines(strip, [points], False, CURVE, 1, cv2.LINE_AA)
+    cv2.putText(
+        strip, f"{track.name}  {low:g} - {high:g}", (GAP, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, TEXT, 1,
+        cv2.LINE_AA,
+    )  # fmt: skip
+    return np.asarray(strip / np.float32(255), np.float32)

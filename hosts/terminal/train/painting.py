@@ -29,7 +29,8 @@ Paintings: TypeAlias = Annotated[
     list[Path] | None, typer.Argument(metavar="[PAINTING]...", help="Pictures of one painter's paintings.")
 ]
 MannerName: TypeAlias = Annotated[
-    str, typer.Option("--manner", metavar="NAME", help="oil, light, gouache, knife, woodblock, ink, cel, pencil or film.")
+    str,
+    typer.Option("--manner", metavar="NAME", help="oil, light, gouache, knife, woodblock, ink, cel, pencil or film."),
 ]
 PaintShare: TypeAlias = Annotated[
     float | None,
@@ -59,8 +60,8 @@ def painting(
     after pictures in my.run/pairs); then a small network learns, against a critic, to do the same at once.
     More and more varied plates make it surer: fifty pictures are a good start. It trains for an hour unless
     told otherwise (--minutes). With --styles each painting becomes a style of its own in one network: render with
-    my@starry, or blend them, my@starry=0.7+wave=0.3. The manners gouache, knife, ink, cel, pencil and film have colours of their own
-    and take no painting.
+    my@starry, or blend them, my@starry=0.7+wave=0.3. The manners gouache, knife, ink, cel, pencil and film have
+    colours of their own and take no painting.
     Ctrl-C keeps what there is; --resume goes on.
     """
     if styles and distil_from:

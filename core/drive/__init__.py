@@ -1,0 +1,1 @@
+"""Parameters driven over a shot by sound, by a table, by markers or by notes."""
