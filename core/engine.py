@@ -44,13 +44,23 @@ from impasto.core.guide_planes import planes_of, resized_planes
 from impasto.core.immersive import FLAT, PictureLayout, layout_of, views_of
 from impasto.core.keyframe_paint.blending import KeyBlend, KeyedFrame, Lay, refusal_of
 from impasto.core.keyframe_paint.carried_keys import CarriedKeys
+from impasto.core.painted_picture import PaintedPicture
 from impasto.core.panorama import painted_sphere
 from impasto.core.params import Params
+from impasto.core.recent_paintings import RecentPaintings
 from impasto.core.resize import resize_frame
-from impasto.core.stereo import PaintedEye, require_two_eyes, shared_between_halves, shared_between_views
+from impasto.core.smoothing import smoothed
+from impasto.core.stereo import require_two_eyes, shared_between_halves, shared_between_views
 from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import AUTO_TILE, SMALLER_TILES, Painter, automatic_tile, run_tiled
-from impasto.core.working_picture import by_strips, check_matte, to_plate, to_working, without_tables
+from impasto.core.working_picture import (
+    WorkingPicture,
+    by_strips,
+    check_matte,
+    to_plate,
+    to_working,
+    without_tables,
+)
 
 _NO_PICTURE = np.empty((0, 0, 3), np.float32)
 
@@ -74,6 +84,20 @@ class Rendered:
 
     frame: Frame
     report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Painted:
+    """A frame painted by itself, before it goes back into its own space."""
+
+    working: WorkingPicture
+    picture: Samples
+    painted: Samples
+    invented: Samples | None
+    precision: str
+    tile: int | None
+    refusal: str
+    seconds: dict[str, float]
 
 
 class Engine:
@@ -117,6 +141,7 @@ class Engine:
         """The network of 8-bit results, where it counts in another precision; made for the first of them."""
         self._graphs = CudaGraphs(self._net) if self._on_cuda else None
         self._context = DeviceContext(self.device, self._stride, streams_of(self.device))
+        self._recent: RecentPaintings[_Painted] = RecentPaintings()
         keys = self.style.keys
         self._keys = None if keys is None else CarriedKeys(keys) if keys.facts.carried else KeyBlend(keys)
         if self._on_cuda:
@@ -195,8 +220,8 @@ class Engine:
         matte: Samples | None,
         cancelled: Callable[[], None],
         into: Pixels | None,
-        share: Callable[[PaintedEye], Samples] | None = None,
-    ) -> tuple[Rendered, PaintedEye]:
+        share: Callable[[PaintedPicture], Samples] | None = None,
+    ) -> tuple[Rendered, PaintedPicture]:
         """One colour layer painted, and what the network saw and made of it.
 
         `share` replaces the paint by one that another view shares.
@@ -205,13 +230,13 @@ class Engine:
         before, after, output = settings.before, settings.after, settings.output
         input_space = settings.input_space
         note, tables = "", ""
-        if input_space is None and self.style.card.name != UNCHANGED:
-            given, frame = frame, without_tables(frame, as_stored=output is None)
-            if given is not frame and output is None:
-                tables = f"the profile of '{frame.source}' puts colours through tables: they are written in Display P3"
+        given, frame = frame, self._shown(frame, settings)
+        if given is not frame and output is None:
+            tables = f"the profile of '{frame.source}' puts colours through tables: they are written in Display P3"
         keys = self._keys if params.keys > 0 else None
         # Painted keys are blended in numpy, so a frame that uses them does not stay on the device.
         plain = layout == FLAT and output is None and before == Before() and after == After()
+        plain = plain and not (settings.smoothing and frame.around)
         if self._passes_on_device and keys is None and plain:
             try:
                 rendered = self._render_on_device(frame, params, matte, input_space, cancelled, into)
@@ -220,18 +245,70 @@ class Engine:
                 note = f"memory ran short on {self.device}: colour was worked out on the processor instead"
             else:
                 if rendered is not None:
-                    return rendered, PaintedEye(_NO_PICTURE, _NO_PICTURE)
+                    return rendered, PaintedPicture(_NO_PICTURE, _NO_PICTURE)
             if note:
                 with self._context.streams.order:
                     self._make_room()
         clock = time.perf_counter
+        if settings.smoothing and frame.around:
+            begun = clock()
+            own, painted = self._smoothed(given, settings, layout, cancelled)
+            seconds = {"before": 0.0, "network": clock() - begun}
+        else:
+            own = self._paint_frame(frame, settings, layout, cancelled)
+            painted, seconds = own.painted, own.seconds
+        after_begun = clock()
+        picture, working = own.picture, own.working
+        if layout.stereo in ("sbs", "ou"):
+            if settings.stereo != "auto":
+                require_two_eyes(layout, picture)
+            painted = shared_between_halves(layout, picture, painted)
+        eye = PaintedPicture(picture, painted)
+        if share is not None:
+            painted = share(eye)
+        if params.colour:
+            painted = by_strips(partial(colour.keep_colour, amount=params.colour), painted, picture)
+        if layout == FLAT or not params.detail:
+            painted = colour.put_back_detail(painted, picture, params.detail)
+        else:
+            detail = partial(_with_detail, amount=params.detail)
+            painted = layout.near(detail, np.concatenate((painted, picture), axis=2), DETAIL_RADIUS)
+        painted = layout.near(partial(grade_after, settings=after), painted, GRADE_REACH)
+        result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
+        if settings.keys_map and into is None:
+            result = with_map(result, own.invented)
+        if after.resize is not None:
+            space = output.space if output else input_space
+            result = resize_frame(result, after.resize, space, cancelled=cancelled)
+        if into is not None:
+            check_into(into, result.part.pixels)
+            cancelled()
+            np.copyto(into, result.part.pixels)
+            result = with_pixels(result, into)
+        provenance = self.provenance(params, before, after, working.space, own.precision)
+        result = replace(result, provenance=provenance, guides=(), motion=(), around=())
+        if layout.is_sphere and not result.projection:
+            result = replace(result, projection="equirectangular")
+        if layout.stereo != "off" and not result.stereo:
+            result = replace(result, stereo=layout.stereo)
+        seconds = {**seconds, "after": clock() - after_begun}
+        notes = (*self._notes(own.tile), *filter(None, (note, own.refusal, tables)))
+        return Rendered(result, Report(working.invalid_pixels, seconds, own.tile, notes)), eye
+
+    def _paint_frame(
+        self, frame: Frame, settings: FrameSettings, layout: PictureLayout, cancelled: Callable[[], None]
+    ) -> _Painted:
+        """A frame as far as it is painted by itself: graded, through the network, with the style's keys."""
+        params = settings.params or self.style.card.defaults
+        keys = self._keys if params.keys > 0 else None
+        clock = time.perf_counter
         started = clock()
         plate, guides = frame, planes_of(frame, self.style.card.guides)
-        if before.resize is not None:
-            frame = resize_frame(frame, before.resize, input_space, cancelled=cancelled)
-        working = to_working(frame, input_space=input_space, exposure=params.exposure)
-        picture = layout.near(partial(grade_before, settings=before), working.picture, GRADE_REACH)
-        if guides is not None and before.resize is not None:
+        if settings.before.resize is not None:
+            frame = resize_frame(frame, settings.before.resize, settings.input_space, cancelled=cancelled)
+        working = to_working(frame, input_space=settings.input_space, exposure=params.exposure)
+        picture = layout.near(partial(grade_before, settings=settings.before), working.picture, GRADE_REACH)
+        if guides is not None and settings.before.resize is not None:
             guides = resized_planes(guides, plate, frame)
         ready = clock()
         with self._context.streams.order:
@@ -251,41 +328,35 @@ class Engine:
         if lay is not None:
             keyed = lay(painted, params.keys)
             painted, invented = keyed.painted, keyed.invented
-        if layout.stereo in ("sbs", "ou"):
-            if settings.stereo != "auto":
-                require_two_eyes(layout, picture)
-            painted = shared_between_halves(layout, picture, painted)
-        eye = PaintedEye(picture, painted)
-        if share is not None:
-            painted = share(eye)
-        if params.colour:
-            painted = by_strips(partial(colour.keep_colour, amount=params.colour), painted, picture)
-        if layout == FLAT or not params.detail:
-            painted = colour.put_back_detail(painted, picture, params.detail)
-        else:
-            detail = partial(_with_detail, amount=params.detail)
-            painted = layout.near(detail, np.concatenate((painted, picture), axis=2), DETAIL_RADIUS)
-        painted = layout.near(partial(grade_after, settings=after), painted, GRADE_REACH)
-        result = to_plate(working, painted, strength=params.strength, matte=matte, output=output)
-        if settings.keys_map and into is None:
-            result = with_map(result, invented)
-        if after.resize is not None:
-            space = output.space if output else input_space
-            result = resize_frame(result, after.resize, space, cancelled=cancelled)
-        if into is not None:
-            check_into(into, result.part.pixels)
-            cancelled()
-            np.copyto(into, result.part.pixels)
-            result = with_pixels(result, into)
-        provenance = self.provenance(params, before, after, working.space, precision)
-        result = replace(result, provenance=provenance, guides=(), motion=())
-        if layout.is_sphere and not result.projection:
-            result = replace(result, projection="equirectangular")
-        if layout.stereo != "off" and not result.stereo:
-            result = replace(result, stereo=layout.stereo)
-        seconds = {"before": ready - started, "network": network_done - network_begun, "after": clock() - network_done}
-        notes = (*self._notes(tile), *filter(None, (note, refusal, tables)))
-        return Rendered(result, Report(working.invalid_pixels, seconds, tile, notes)), eye
+        seconds = {"before": ready - started, "network": network_done - network_begun}
+        return _Painted(working, picture, painted, invented, precision, tile, refusal, seconds)
+
+    def _smoothed(
+        self, frame: Frame, settings: FrameSettings, layout: PictureLayout, cancelled: Callable[[], None]
+    ) -> tuple[_Painted, Samples]:
+        """A frame painted by itself, and its paint with what the frames around it agree on.
+
+        They are painted with the settings of this one.
+        """
+        frames = sorted((*frame.around, frame), key=lambda each: each.number)
+        window = [
+            self._recent.painted(
+                each,
+                settings,
+                lambda each=each: self._paint_frame(self._shown(each, settings), settings, layout, cancelled),  # type: ignore[misc]
+            )
+            for each in frames
+        ]
+        at = sum(each.number < frame.number for each in frame.around)
+        steps = self._recent.steps(frames, settings, [each.picture for each in window])
+        paintings = [PaintedPicture(each.picture, each.painted) for each in window]
+        return window[at], smoothed(paintings, steps, at, settings.smoothing)
+
+    def _shown(self, frame: Frame, settings: FrameSettings) -> Frame:
+        """The frame in a space that leads back, where its own does not; see `without_tables`."""
+        if settings.input_space is not None or self.style.card.name == UNCHANGED:
+            return frame
+        return without_tables(frame, as_stored=settings.output is None)
 
     def _render_on_device(
         self,

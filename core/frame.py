@@ -153,6 +153,9 @@ class Frame:
     """What an artist should know of this reading: what of the file is not in the frame, or had to be assumed."""
     motion: tuple[KeyMotion | None, ...] = ()
     """Motion into each painted key of the style, in their order; None for a key without vectors."""
+    around: tuple[Frame, ...] = ()
+    """Frames of the shot before and after this one, by ascending number, for a result that is smoothed; no writer
+    stores them."""
     excess: Excess | None = None
     """What was clipped off a colour layer of integers; it goes around the network, and into results that hold it."""
     projection: Literal["", "equirectangular"] = ""

@@ -23,6 +23,9 @@ class Output:
     samples: str = "float"
 
 
+SMOOTHING_REACH = 2
+"""Frames before and after one that it looks at where it is smoothed."""
+
 KEYS_MAP = "invented.Y"
 """Channel with the share of each pixel's paint that comes from no key by hand, in [0, 1]: pieces of keys that were laid
 anew, and the network's own painting."""
@@ -44,6 +47,8 @@ class FrameSettings:
     """How much is spent on the carried paint of keys by a hand."""
     keys_map: bool = False
     """Whether a result of float samples gets the channel `KEYS_MAP`."""
+    smoothing: float = 0.0
+    """How far a frame takes the paint that the frames around it agree on, from 0 to 1; see `impasto.core.smoothing`."""
     projection: Projection = "auto"
     stereo: Stereo = "auto"
 

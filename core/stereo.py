@@ -6,8 +6,6 @@ of the first wherever both see the same surface, by the disparity between them, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
@@ -16,6 +14,7 @@ from impasto.core.frame import Frame, Samples, find_channel
 from impasto.core.immersive import PictureLayout
 from impasto.core.keyframe_paint.correspondence import follow, judged
 from impasto.core.keyframe_paint.plates import LIGHT, blurred, fetched, plate_of
+from impasto.core.painted_picture import PaintedPicture
 
 SURE = 0.8
 """Trust in a disparity from which the carried paint is taken whole."""
@@ -29,15 +28,7 @@ _LEAST_SIDE = 16
 """Below it nothing can be followed."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaintedEye:
-    """What one eye sees and how it was painted, (H, W, 3) float32 in working space."""
-
-    picture: Samples
-    painted: Samples
-
-
-def shared_paint(first: PaintedEye, second: PaintedEye, disparity: Samples | None = None) -> Samples:
+def shared_paint(first: PaintedPicture, second: PaintedPicture, disparity: Samples | None = None) -> Samples:
     """The paint of the second eye: that of the first where both see the same surface, its own elsewhere.
 
     `disparity` (H, W, 2) float32 says how far right and down each pixel of the second eye is in the first, in pixels;
@@ -62,14 +53,14 @@ def shared_between_halves(layout: PictureLayout, picture: Samples, painted: Samp
     around = pictures[0].shape[1] // 8 if layout.is_sphere else 0
     edges = (0, 0), (around, around), (0, 0)
     first, second = (
-        PaintedEye(np.pad(pictures[eye], edges, mode="wrap"), np.pad(paintings[eye], edges, mode="wrap"))
+        PaintedPicture(np.pad(pictures[eye], edges, mode="wrap"), np.pad(paintings[eye], edges, mode="wrap"))
         for eye in (0, 1)
     )
     shared = shared_paint(first, second)
     return layout.joined((paintings[0], shared[:, around : around + pictures[0].shape[1]]))
 
 
-def shared_between_views(frame: Frame, other: Frame, first: PaintedEye, second: PaintedEye) -> Samples:
+def shared_between_views(frame: Frame, other: Frame, first: PaintedPicture, second: PaintedPicture) -> Samples:
     """The paint of the second eye where each is a view of its own, `frame` and `other`, with windows of their own.
 
     The disparity is the file's where it has layers of it, and estimated elsewhere.
@@ -79,10 +70,10 @@ def shared_between_views(frame: Frame, other: Frame, first: PaintedEye, second: 
     right = max(one.x + one.width, two.x + two.width)
     bottom = max(one.y + one.height, two.y + two.height)
 
-    def placed(eye: PaintedEye, x: int, y: int) -> PaintedEye:
+    def placed(eye: PaintedPicture, x: int, y: int) -> PaintedPicture:
         height, width = eye.picture.shape[:2]
         edges = ((y - top, bottom - y - height), (x - left, right - x - width), (0, 0))
-        return PaintedEye(np.pad(eye.picture, edges, mode="edge"), np.pad(eye.painted, edges, mode="edge"))
+        return PaintedPicture(np.pad(eye.picture, edges, mode="edge"), np.pad(eye.painted, edges, mode="edge"))
 
     eyes = placed(first, one.x, one.y), placed(second, two.x, two.y)
     disparity = stated_disparity(frame, (left, top, right, bottom), eyes[0].picture, eyes[1].picture)

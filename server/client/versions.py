@@ -12,6 +12,7 @@ from impasto.server.protocol.limits import (
     LAYOUT_MINOR,
     OCIO_MINOR,
     RATE_MINOR,
+    SMOOTHING_MINOR,
     WITHIN_MINOR,
 )
 from impasto.server.protocol.messages import RenderSettings, ShotJob, Welcome
@@ -27,6 +28,7 @@ def require_minor(job: ShotJob, welcome: Welcome) -> None:
             (_CONFIGURATION, job.ocio not in ("", BUILT_IN), OCIO_MINOR),
             ("a frame rate", bool(job.rate), RATE_MINOR),
             ("the sound of another file", bool(job.sound), RATE_MINOR),
+            ("smoothing", job.smoothing > 0, SMOOTHING_MINOR),
             ("the fields of movies", job.fields != "auto", FIELDS_MINOR),
             *_layouts(job.look),
             ("folders that no link leads out of", bool(job.within), WITHIN_MINOR),

@@ -23,6 +23,8 @@ FIELDS_MINOR: Final = 2
 """From which on it may say what becomes of the fields of movies."""
 WITHIN_MINOR: Final = 2
 """From which on it may say in which folders its paths stay."""
+SMOOTHING_MINOR: Final = 2
+"""Of the protocol from which on shots are smoothed."""
 LAYOUT_MINOR: Final = 2
 """From which on a look may say that pictures show a sphere, or two eyes."""
 

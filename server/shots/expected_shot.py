@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from impasto.core.media import ShotInfo
+from impasto.core.media import FrameRange, ShotInfo
 from impasto.server.protocol.messages import ShotJob
 from impasto.server.shots.frame_settings import ShotSettings
 from impasto.server.shots.motion import ShotMotion
-from impasto.server.shots.plates import source_of
+from impasto.server.shots.plates import source_of, widened
 from impasto.server.shots.provenance import ExpectedFrame
 
 
@@ -23,6 +23,15 @@ class ExpectedShot:
     motion: ShotMotion | None
     style_sha256: str
     precision: Callable[[], str]
+    whole: FrameRange | None = None
+    """The frames that the shot has, where a frame looks at those around it."""
+
+    def around(self, number: int) -> tuple[str, ...]:
+        """The files of the plates that this frame looks at beside its own; none of a movie, which is one file."""
+        if self.whole is None or self.info.kind != "sequence":
+            return ()
+        seen = widened(FrameRange(number, number), self.whole)
+        return tuple(source_of(self.info, each) for each in range(seen.first, seen.last + 1) if each != number)
 
     def frame(self, number: int) -> ExpectedFrame:
         """What this frame is to note."""
@@ -34,4 +43,5 @@ class ExpectedShot:
             self.job.matte,
             self.job.guides,
             None if self.motion is None else self.motion.digest(number),
+            self.around(number),
         )

@@ -38,6 +38,7 @@ class ShotSettings:
             input_space=job.input_space or None,
             keys_quality=look.keys_quality,
             keys_map=look.keys_map,
+            smoothing=job.smoothing,
             projection=look.projection,
             stereo=look.stereo,
         )
@@ -45,6 +46,7 @@ class ShotSettings:
         self._noted = {
             "keys_quality": look.keys_quality if look.keys_quality != "standard" else None,
             "keys_map": look.keys_map or None,
+            "smoothing": job.smoothing or None,
             "projection": None if look.projection == "auto" else look.projection,
             "stereo": None if look.stereo == "auto" else look.stereo,
             "before": None if before == Before() else asdict(before),

@@ -20,6 +20,8 @@ STYLE, PRECISION = "style_sha256", "precision"
 """Entries of the engine that a resumed run compares."""
 GUIDES, GUIDE_STAMPS = "guides", "guide_stamps"
 MOTION_STAMPS = "motion_stamps"
+AROUND_STAMPS = "around_stamps"
+"""Of the plates around a frame that is smoothed, where each is a file of its own."""
 SETTINGS, SOURCE, SOURCE_STAMP, MATTE, MATTE_STAMP = "settings", "source", "source_stamp", "matte", "matte_stamp"
 JOB, ATTEMPT = "job", "attempt"
 """Which farm job a frame is of, and which attempt at a part of it made it; they do not change what a frame is."""
@@ -38,10 +40,12 @@ def with_provenance(
     matte: Frame | None,
     guides: Sequence[str] = (),
     motion_stamps: str | None = None,
+    around: Sequence[str] = (),
 ) -> Frame:
     """The painted frame with the job's part of its provenance beside the engine's.
 
-    `guides` are pictures of layers, `motion_stamps` a digest of all files of vectors that the frame depends on.
+    `guides` are pictures of layers, `motion_stamps` a digest of all files of vectors that the frame depends on,
+    `around` the files of the plates that it looks at beside its own.
     """
     source = real_path(plate.source)
     noted = {**painted.provenance, SETTINGS: settings, SOURCE: source, SOURCE_STAMP: stamp(source)}
@@ -52,6 +56,8 @@ def with_provenance(
         noted |= {GUIDES: json.dumps(pictures, ensure_ascii=False), GUIDE_STAMPS: _stamps(pictures)}
     if motion_stamps is not None:
         noted[MOTION_STAMPS] = motion_stamps
+    if around:
+        noted[AROUND_STAMPS] = _stamps(around)
     return replace(painted, provenance=noted)
 
 
@@ -69,6 +75,8 @@ class ExpectedFrame:
     guides: Sequence[str] = ()
     """As the job names them, patterns and all."""
     motion_stamps: str | None = None
+    around: Sequence[str] = ()
+    """The files of the plates that it looks at beside its own."""
 
     def in_precision(self, precision: str) -> ExpectedFrame:
         """The same frame in a given precision."""
@@ -94,6 +102,8 @@ class ExpectedFrame:
             return Disagreement("stale", "the guide layers have changed since")
         if stored.get(MOTION_STAMPS) != self.motion_stamps:
             return Disagreement("stale", "the motion vectors have changed since")
+        if self.around and stored.get(AROUND_STAMPS) != _stamps(self.around):
+            return Disagreement("stale", "a plate beside it has changed since")
         if stored.get(PRECISION) != (precision := self.precision()):
             return Disagreement("look", f"precision {stored.get(PRECISION, 'unknown')} instead of {precision}")
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -45,7 +45,7 @@ from impasto.server.shots.output_lock import EVERY_FRAME, OutputLock
 from impasto.server.shots.output_space import output_of, require_spaces
 from impasto.server.shots.painter import Painter
 from impasto.server.shots.pipeline import ReadAhead, WriteBehind
-from impasto.server.shots.plates import plates, runs_to_render
+from impasto.server.shots.plates import plates, require_end, runs_to_render, whole_range, widened
 from impasto.server.shots.provenance import ATTEMPT, JOB, refuse_newer_job, with_provenance
 from impasto.server.shots.sound import with_sound
 
@@ -102,6 +102,7 @@ def _render(
     card = painter.style.card
     frames, settings = frames_of(job), ShotSettings(job, card.defaults, ocio)
     stated_rate = require_rate(job.rate)
+    require_end(job)
     require_spaces(job)
     deinterlace = deinterlaces(job, card.name)
     reader = open_reader(job.input, frames=frames, layer=job.layer or None, rate=stated_rate, deinterlace=deinterlace)
@@ -113,7 +114,8 @@ def _render(
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
         precision = cache(lambda: painter.precision_for(eight_bit=_is_eight_bit(job, info)))
-        shot = ExpectedShot(job, info, settings, motion, card.weights_sha256, precision)
+        whole = whole_range(job, deinterlace=deinterlace) if job.smoothing else None
+        shot = ExpectedShot(job, info, settings, motion, card.weights_sha256, precision, whole)
 
         def finished(number: int, stored: Mapping[str, str]) -> bool:
             expected = shot.frame(number)
@@ -143,7 +145,9 @@ def _render(
         to_render = None if info.frame_count is None else info.frame_count - skipped
         rate = None if info.rate is None else float(info.rate)
         on_event(ShotStarted(id, writer.path, info.first, to_render, skipped, info.width, info.height, rate))
-        run = _Run(job, id, painter, info, settings, guides, motion, on_event, cancelled, clock, most_pixels)
+        run = _Run(
+            job, id, painter, info, settings, guides, motion, shot.around, on_event, cancelled, clock, most_pixels
+        )
         if job.resume and not target_of(job.output, info).provenance:
             run.note(f"'{writer.path}' cannot bear how a frame was made, so all frames are rendered again")
         if asked is not None and motion is None:
@@ -159,7 +163,7 @@ def _render(
     try:
         with (
             shortage_named(info.width, info.height),
-            motion_to_keys(motion, job, reader, runs, run.note, run.advance) as store,
+            motion_to_keys(motion, job, reader, _looked_at(runs, info, whole), run.note, run.advance) as store,
             ReadAhead(
                 plates(
                     reader,
@@ -170,6 +174,7 @@ def _render(
                     deinterlace=deinterlace,
                     guides=guides,
                     motion=store,
+                    whole=whole,
                 ),
                 DEPTH,
             ) as ahead,
@@ -223,6 +228,8 @@ class _Run:
     settings: ShotSettings
     guides: tuple[GuideFiles, ...]
     motion: ShotMotion | None
+    around: Callable[[int], Sequence[str]]
+    """The files of the plates that a frame looks at beside its own."""
     on_event: Callable[[ShotEvent], None]
     cancelled: Callable[[], bool]
     clock: Callable[[], float]
@@ -299,7 +306,8 @@ class _Run:
         settings = self.settings.text(plate.frame.number)
         pictures = [each.path_of(plate.frame.number) for each in self.guides]
         stamps = None if self.motion is None else self.motion.digest(plate.frame.number)
-        frame = with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures, stamps)
+        around = self.around(plate.frame.number)
+        frame = with_provenance(rendered.frame, settings, plate.frame, plate.matte, pictures, stamps, around)
         if self.job.farm_job:
             frame = replace(frame, provenance={**frame.provenance, JOB: self.job.farm_job, ATTEMPT: self.job.attempt})
         behind.put(frame)
@@ -344,6 +352,13 @@ class _Run:
             self.done += 1
             frame = StoredFrame(number, path, self.done, self.invalid.pop(number))
             self.on_event(ShotProgress(self.id, (frame,)))
+
+
+def _looked_at(runs: list[FrameRange] | None, info: ShotInfo, whole: FrameRange | None) -> list[FrameRange] | None:
+    """The runs with the frames beside them that are painted too; None for all frames of the job and no others."""
+    if whole is None or info.range is None:
+        return runs
+    return [widened(run, whole) for run in ([info.range] if runs is None else runs)]
 
 
 def _span(info: ShotInfo) -> tuple[int, int]:

@@ -225,6 +225,7 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
     ),
     "submit_shot.built_in": replace(SHOT, job=replace(JOB, ocio="built-in")),
     "submit_shot.fields": replace(SHOT, job=replace(JOB, fields="keep")),
+    "submit_shot.smoothing": replace(SHOT, job=replace(JOB, smoothing=0.7)),
     "submit_shot.sphere": replace(
         SHOT, job=replace(JOB, look=replace(LOOK, projection="equirectangular", stereo="ou"))
     ),

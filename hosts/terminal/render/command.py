@@ -109,6 +109,16 @@ def render(
         ),
     ] = None,
     encoder_speed: EncoderSpeed = "auto",
+    smoothing: Annotated[
+        float,
+        typer.Option(
+            "--smoothing",
+            min=0,
+            max=1,
+            help="Calms strokes that boil: each frame takes the paint that two frames before and two after agree on. "
+            "0.7 is much. A frame takes two to three times as long.",
+        ),
+    ] = 0.0,
     keys_quality: KeysQuality = "standard",
     keys_map: Annotated[
         bool,
@@ -182,6 +192,7 @@ def render(
             rate=rate,
             sound=sound,
             encoder_speed=encoder_speed,
+            smoothing=smoothing,
             keys_quality=keys_quality,
             keys_map=keys_map,
             projection=projection,

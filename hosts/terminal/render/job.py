@@ -45,6 +45,7 @@ def job_from(
     drive: tuple[str, ...] = (),
     rate: str | None = None,
     encoder_speed: str = "auto",
+    smoothing: float = 0.0,
     keys_quality: str = "standard",
     keys_map: bool = False,
     projection: str = "auto",
@@ -112,6 +113,7 @@ def job_from(
         motion="" if vectors is None else vectors.path or input,
         motion_layer="" if vectors is None else vectors.named,
         rate=rate or "",
+        smoothing=smoothing,
         encoder_speed=chosen("an encoder speed among", encoder_speed, EncoderSpeed),
         fields=chosen("--fields as", fields, Fields),
     )

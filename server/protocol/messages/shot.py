@@ -109,6 +109,8 @@ class ShotJob:
     """Which attempt at that part this is, noted too. (1.2)"""
     fields: Fields = "auto"
     """Of interlaced movies; 'auto' keeps them for the style `identity` alone. A client asks as for `animated`. (1.2)"""
+    smoothing: Annotated[float, Real(0, 1)] = 0.0
+    """How far each frame takes the paint that the frames around it agree on. A client asks as for `animated`. (1.2)"""
     within: Annotated[tuple[Words, ...], Many(4)] = ()
     """Folders in which every path of the job lies, and is opened without following a link: for a client that names
     files of others. On the local socket alone; elsewhere the server's roots hold. A client asks as for `animated`.

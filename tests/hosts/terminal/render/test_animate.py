@@ -91,6 +91,7 @@ def test_a_server_that_would_pass_over_what_a_shot_asks_for_is_not_asked() -> No
         (replace(plain, motion="/v.exr"), "motion vectors"),
         (replace(plain, rate="25"), "a frame rate"),
         (replace(plain, fields="keep"), "the fields of movies"),
+        (replace(plain, smoothing=0.7), "smoothing"),
         (replace(plain, look=RenderSettings("identity", stereo="sbs")), "spheres and stereo"),
     ):
         with pytest.raises(IncompatibleServer, match=rf"for {what}, .* speaks 1\.0; upgrade it"):
