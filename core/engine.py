@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -49,7 +49,7 @@ from impasto.core.panorama import painted_sphere
 from impasto.core.params import Params
 from impasto.core.recent_paintings import RecentPaintings
 from impasto.core.resize import resize_frame
-from impasto.core.smoothing import smoothed
+from impasto.core.smoothing import PaintedPlate, smoothed
 from impasto.core.stereo import require_two_eyes, shared_between_halves, shared_between_views
 from impasto.core.style_file import Style, find_style, load_style
 from impasto.core.tiling import AUTO_TILE, SMALLER_TILES, Painter, automatic_tile, run_tiled
@@ -86,7 +86,7 @@ class Rendered:
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Painted:
     """A frame painted by itself, before it goes back into its own space."""
 
@@ -98,6 +98,11 @@ class _Painted:
     tile: int | None
     refusal: str
     seconds: dict[str, float]
+
+    @cached_property
+    def plate(self) -> PaintedPlate:
+        """What the frames around it look at."""
+        return PaintedPlate.of(self.picture, self.painted)
 
 
 class Engine:
@@ -348,9 +353,8 @@ class Engine:
             for each in frames
         ]
         at = sum(each.number < frame.number for each in frame.around)
-        steps = self._recent.steps(frames, settings, [each.picture for each in window])
-        paintings = [PaintedPicture(each.picture, each.painted) for each in window]
-        return window[at], smoothed(paintings, steps, at, settings.smoothing)
+        plates = [each.plate for each in window]
+        return window[at], smoothed(plates, self._recent.steps(frames, settings, plates), at, settings.smoothing)
 
     def _shown(self, frame: Frame, settings: FrameSettings) -> Frame:
         """The frame in a space that leads back, where its own does not; see `without_tables`."""

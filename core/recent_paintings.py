@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
-from impasto.core.frame import Frame, Samples
+from impasto.core.frame import Frame
 from impasto.core.frame_settings import SMOOTHING_REACH, FrameSettings
-from impasto.core.smoothing import Step, step_between
+from impasto.core.smoothing import PaintedPlate, Step, step_between
 
 Painting = TypeVar("Painting")
 Kept = TypeVar("Kept")
@@ -34,10 +34,12 @@ class RecentPaintings(Generic[Painting]):
         """What `paint` makes of a frame with these settings, from memory where it is there."""
         return _remembered(self._lock, self._paintings, (_name(frame), settings), frame, paint)
 
-    def steps(self, frames: Sequence[Frame], settings: FrameSettings, pictures: Sequence[Samples]) -> list[Step | None]:
+    def steps(
+        self, frames: Sequence[Frame], settings: FrameSettings, plates: Sequence[PaintedPlate]
+    ) -> list[Step | None]:
         """The motion from each of these frames to the next; None across a gap in their numbers, and across a cut."""
         found: list[Step | None] = []
-        for (one, other), (before, after) in zip(pairwise(frames), pairwise(pictures), strict=True):
+        for (one, other), (before, after) in zip(pairwise(frames), pairwise(plates), strict=True):
             if other.number != one.number + 1:
                 found.append(None)
                 continue
@@ -46,7 +48,7 @@ class RecentPaintings(Generic[Painting]):
         return found
 
 
-def _between(before: Samples, after: Samples) -> Callable[[], Step | None]:
+def _between(before: PaintedPlate, after: PaintedPlate) -> Callable[[], Step | None]:
     return lambda: step_between(before, after)
 
 

@@ -1,9 +1,9 @@
-"""Calm without order: a painted frame takes what the frames around it agree on.
+"""Calm without order: each painting takes from its neighbours what they agree on.
 
-Each frame looks at the plates around it and at their own paintings, never at what was smoothed before. So a result is
-the same whichever frames are rendered, and in whatever order. The paint of a neighbour is fetched along the plates'
-optical flow, where motion there and back meets and the plates look alike; it counts where it nearly is the paint that
-lies there already. So strokes that boil settle, and what moves away leaves nothing behind.
+A frame sees a declared window of plates and each plate's own painting, never what was rendered last, so that frames
+may be rendered in any order and in any pieces. The plates' flow carries the neighbours' paint to the frame; it counts
+where the flow leads there and back, where the plates agree, and where the paint agrees. Elsewhere the frame keeps its
+own paint.
 """
 
 from __future__ import annotations
@@ -15,121 +15,129 @@ import cv2
 import numpy as np
 
 from impasto.core.colour import LUMA
+from impasto.core.colour.hdr_residual import brightest
 from impasto.core.frame import Samples
 from impasto.core.frame_settings import SMOOTHING_REACH
-from impasto.core.painted_picture import PaintedPicture
+from impasto.core.keyframe_paint.plates import fetched, inside
+from impasto.core.motion.chains import joined_flow
 
-SHARE = 0.5
-"""Side of the pictures on which motion is judged, over the whole; flow is found on the whole."""
-MISSED, MISSED_SHARE = 0.5, 0.03
-"""Pixels, and share of the motion, by which a way there and back may miss its start and still count."""
-ALIKE = 5 / 255
-"""Difference of the plates, in working space, up to which they show the same; at twice that nothing counts."""
-AGREES = 30 / 255
-"""The same for the paint."""
-CUT = 0.25
-"""Share of two plates that must look alike along their motion; below it there is a cut, a flash or confetti."""
+COMPARED = 640
+"""Longest side in pixels at which larger plates are compared, and half of a smaller one's."""
 LEAST_SIDE = 16
-"""Below it nothing can be followed."""
+"""Below it nothing can be followed, and every frame keeps its own paint."""
+PLATE_DIFFERS = 14 / 255
+"""Difference of two plates at which a neighbour's paint counts 1/e."""
+PAINT_DIFFERS = 0.2
+"""Difference of two paintings at which the neighbour's counts 1/e."""
+RETURNS = 1.0
+"""Pixels, for each frame of distance, by which motion there and back may miss its start until paint counts 1/e."""
+CUT = 0.3
+"""Where less than this share of a plate agrees with the next one, the shot is cut between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedPlate:
+    """A plate and its own painting, (H, W, 3) float32 in working space, and both as they are compared."""
+
+    picture: Samples
+    painted: Samples
+    small: Samples
+    small_paint: Samples
+    codes: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    """Luma of the small plate, 8 bits."""
+
+    @classmethod
+    def of(cls, picture: Samples, painted: Samples) -> PaintedPlate:
+        """The two, with what is compared of them."""
+        small = _small(picture)
+        codes = np.rint(np.clip(small @ LUMA, 0, 1) * 255).astype(np.uint8)
+        return cls(picture, painted, small, _small(painted), codes)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The motion between two neighbouring plates, (H, W, 2) float32 offsets in pixels, either way."""
+    """The motion of small plates from one to its neighbour, and of the neighbour back, (h, w, 2) pixels."""
 
-    onward: Samples
-    """Where the pixels of the earlier plate lie in the later."""
+    there: Samples
     back: Samples
 
+    def reversed(self) -> Step:
+        """The same as the neighbour sees it."""
+        return Step(self.back, self.there)
 
-def step_between(earlier: Samples, later: Samples) -> Step | None:
-    """The motion from one plate to the next, both (H, W, 3) float32 in working space; None across a cut.
+    def lengthened(self, further: Step) -> Step:
+        """This motion, and from its end another."""
+        return Step(joined_flow(self.there, further.there), joined_flow(further.back, self.back))
 
-    Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) on 8-bit luma.
-    """
-    if earlier.shape != later.shape or min(earlier.shape[:2]) < LEAST_SIDE:
+
+def step_between(first: PaintedPlate, second: PaintedPlate) -> Step | None:
+    """The motion between two plates next to each other; None across a cut, and for sizes that cannot be compared."""
+    if first.picture.shape != second.picture.shape or min(first.small.shape[:2]) < LEAST_SIDE:
         return None
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    before, after = _codes(earlier), _codes(later)
-    step = Step(
-        np.asarray(search.calc(before, after, None), np.float32),  # type: ignore[call-overload]
-        np.asarray(search.calc(after, before, None), np.float32),  # type: ignore[call-overload]
+    # Half the size and its finest scale is what the preset computes of the whole size.
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    there, back = (
+        np.asarray(search.calc(ours, theirs, None), np.float32)  # type: ignore[call-overload]
+        for ours, theirs in ((first.codes, second.codes), (second.codes, first.codes))
     )
-    alike = _alike(_smaller(later), _smaller(earlier), _smaller(step.back) * np.float32(SHARE))
-    return step if float(alike.mean()) >= CUT else None
+    step = Step(there, back)
+    agree = _agreement(first, second, step, 1)
+    return step if float(np.mean(agree > 0.5)) >= CUT else None
 
 
-def smoothed(window: Sequence[PaintedPicture], steps: Sequence[Step | None], at: int, amount: float) -> Samples:
-    """The paint of frame `at` of a window of consecutive frames, (H, W, 3) float32; a new picture.
+def smoothed(window: Sequence[PaintedPlate], steps: Sequence[Step | None], at: int, amount: float) -> Samples:
+    """The paint of plate `at` of a window of consecutive ones, (H, W, 3), drawn towards what the others agree on.
 
-    `steps[i]` is the motion between frames i and i + 1, None where nothing leads across. `amount` is from 0, the
-    frame's own paint, to 1, the mean of all paint that agrees. Paint that changes
-    nothing stays exactly as it is.
+    `steps[i]` is the motion from plate i to the next, None where nothing leads across. Where nothing agrees, and where
+    the paint changes nothing of the plate, it is its own, bit for bit. `amount` in [0, 1]: 0 is the paint as it is, at
+    1 a neighbour that agrees counts twice what the plate itself counts.
     """
-    own = window[at]
-    if np.array_equal(own.painted, own.picture):
-        return own.painted
-    total = np.zeros_like(own.painted)
-    weight = np.ones(own.painted.shape[:2], np.float32)
-    for side in (1, -1):
-        there: Samples | None = None
-        back: Samples | None = None
+    centre = window[at]
+    if not amount or np.array_equal(centre.picture, centre.painted):
+        return centre.painted
+    height, width = centre.painted.shape[:2]
+    change, weights = np.zeros_like(centre.painted), np.zeros((height, width), np.float32)
+    scale = np.array((width / centre.small.shape[1], height / centre.small.shape[0]), np.float32)
+    for toward in (1, -1):
+        way: Step | None = None
         for distance in range(1, SMOOTHING_REACH + 1):
-            other = at + side * distance
-            if not 0 <= other < len(window):
-                break
-            step = steps[min(other, other - side)]
+            other = at + toward * distance
+            step = steps[min(other, other - toward)] if 0 <= other < len(window) else None
             if step is None:
                 break
-            onward, homeward = (step.onward, step.back) if side == 1 else (step.back, step.onward)
-            there = onward if there is None else there + _fetched(onward, there)
-            back = homeward if back is None else homeward + _fetched(back, homeward)
-            difference = _fetched(window[other].painted, there, cv2.INTER_CUBIC) - own.painted
-            share = _trust(own, window[other], there, back, difference)
-            total += share[..., None] * difference
-            weight += share
-    # Half of the way is most of the calm: a frame shares four fifths of its window with the next.
-    strength = np.float32(1 - (1 - amount) ** 2)
-    return np.asarray(own.painted + strength * total / weight[..., None], np.float32)
+            further = step if toward == 1 else step.reversed()
+            way = further if way is None else way.lengthened(further)
+            plate = window[other]
+            weight = _agreement(centre, plate, way, distance) * _likeness(centre, plate, way)
+            weight = np.asarray(cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+            flow = np.asarray(cv2.resize(way.there, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+            carried = fetched(plate.painted, flow * scale)
+            carried -= centre.painted
+            carried *= weight[..., None]
+            change += carried
+            weights += weight
+    change /= (weights + np.float32(1 / amount - 0.5))[..., None]
+    return centre.painted + change
 
 
-def _trust(own: PaintedPicture, other: PaintedPicture, there: Samples, back: Samples, difference: Samples) -> Samples:
-    """How far a neighbour's paint counts, (H, W) in [0, 1]."""
-    flow, home = (_smaller(each) * np.float32(SHARE) for each in (there, back))
-    missed = np.linalg.norm(flow + _fetched(home, flow), axis=2)
-    allowed = MISSED * SHARE + MISSED_SHARE * np.linalg.norm(flow, axis=2)
-    trust = np.clip(2 - missed / allowed, 0, 1) * _alike(_smaller(own.picture), _smaller(other.picture), flow)
-    trust *= np.clip(2 - cv2.blur(np.abs(_smaller(difference)).max(2), (3, 3)) / AGREES, 0, 1)
-    # A rim of one pixel, because the smaller picture does not know on which side of it an edge lies.
-    trust = np.asarray(cv2.erode(trust.astype(np.float32), np.ones((3, 3), np.uint8)), np.float32)
-    height, width = own.painted.shape[:2]
-    return np.asarray(cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+def _agreement(centre: PaintedPlate, plate: PaintedPlate, way: Step, distance: int) -> Samples:
+    """How far a plate shows what the centre shows, in [0, 1]: (h, w). 0 where the motion leaves the picture."""
+    apart = brightest(np.abs(fetched(plate.small, way.there, cv2.INTER_LINEAR) - centre.small))
+    apart = np.maximum(cv2.blur(apart, (5, 5)), apart / 2)
+    missed = way.there + fetched(way.back, way.there, cv2.INTER_LINEAR)
+    missed = np.einsum("hwc,hwc->hw", missed, missed) * np.float32((RETURNS * distance) ** -2)
+    return np.asarray(cv2.exp(-np.square(apart * np.float32(1 / PLATE_DIFFERS)) - missed) * inside(way.there))
 
 
-def _alike(picture: Samples, other: Samples, flow: Samples) -> Samples:
-    """How much `other`, fetched along the flow, looks like the picture, (h, w) in [0, 1]; 0 outside of it."""
-    off = cv2.blur(np.abs(_fetched(other, flow) - picture).max(2), (3, 3))
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    x += flow[..., 0]
-    y += flow[..., 1]
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return np.asarray(np.clip(2 - off / np.float32(ALIKE), 0, 1) * inside, np.float32)
+def _likeness(centre: PaintedPlate, plate: PaintedPlate, way: Step) -> Samples:
+    """How far the paint of two plates agrees, in [0, 1]: (h, w)."""
+    apart = brightest(np.abs(fetched(plate.small_paint, way.there, cv2.INTER_LINEAR) - centre.small_paint))
+    return np.asarray(cv2.exp(-np.square(cv2.blur(apart, (3, 3)) * np.float32(1 / PAINT_DIFFERS))), np.float32)
 
 
-def _smaller(picture: Samples) -> Samples:
+def _small(picture: Samples) -> Samples:
     height, width = picture.shape[:2]
-    size = max(1, round(width * SHARE)), max(1, round(height * SHARE))
+    shrink = max(2.0, max(height, width) / COMPARED)
+    size = max(1, round(width / shrink)), max(1, round(height / shrink))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _fetched(picture: Samples, flow: Samples, method: int = cv2.INTER_LINEAR) -> Samples:
-    """Each pixel's sample at its place plus the flow; edges repeat."""
-    height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    moved = cv2.remap(picture, x + flow[..., 0], y + flow[..., 1], method, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)
-
-
-def _codes(picture: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.asarray(np.rint(np.clip(picture @ LUMA, 0, 1) * 255), np.uint8)

@@ -21,15 +21,20 @@ from impasto.core.media.movie_audio import start_of
 from impasto.core.media.movie_container import open_sound
 
 RATE: Final = 24_000
-"""Samples a second, one channel, in which sound is looked at."""
+"""Samples a second in which sound is looked at, each channel by itself: channels out of phase do not cancel."""
 WINDOW, HOP = 1024, 240
 """Samples that are looked at together (43 ms), and from one look to the next (10 ms)."""
 BANDS: Final = {"bass": (20.0, 250.0), "mid": (250.0, 2500.0), "treble": (2500.0, 11_000.0), "level": (20.0, 11_000.0)}
 """Band -> lowest and highest frequency in Hz."""
 FEATURES: Final = ("loudness", *BANDS, "onset")
 
-FULL = 99.0
-"""Percentile of a band's amplitude that counts as 1."""
+FULL, SHORT = 99.0, 0.25
+"""Percentile of a band's amplitude that counts as 1, or this share of its highest where that is more: for a file with a
+few short sounds."""
+FAINT = 0.01
+"""Amplitude over that of all bands together below which a band counts as empty: what codecs leave behind."""
+UNKNOWN_LUFS = -100.0
+"""FFmpeg states less while the first 400 ms are not full."""
 SILENT = 1e-4
 """Amplitude of which a sound stays below that counts as silent: -80 dB."""
 LOUDNESS = -50.0, -10.0
@@ -65,10 +70,12 @@ def listened(path: str) -> Sound:
     amplitudes: list[Samples] = []
     changes: list[Samples] = []
     before = np.zeros(WINDOW // 2 + 1, np.float32)
+    hann = np.hanning(WINDOW).astype(np.float32)
     with open_sound(path) as container:
         start = start_of(container.streams.audio[0])
         for block in _windows(_samples(container, path)):
-            spectrum = np.abs(np.fft.rfft(block * np.hanning(WINDOW).astype(np.float32), axis=1)).astype(np.float32)
+            power = np.square(np.abs(np.fft.rfft(block * hann, axis=2))).sum(1)
+            spectrum = np.sqrt(power).astype(np.float32)
             amplitudes.append(_of_bands(spectrum))
             logged = np.log1p(10 * spectrum)
             risen = np.diff(np.concatenate((before[None], logged)), axis=0)
@@ -82,7 +89,8 @@ def listened(path: str) -> Sound:
     change[-WINDOW // HOP :] = 0  # the end of a file is no onset, although it breaks off
     times: Times = float(start) + np.arange(len(bands), dtype=np.float64) * (HOP / RATE)
     silent = bool(bands.max() < SILENT)
-    curves = {name: Curve(times, _relative(bands[:, place])) for place, name in enumerate(BANDS)}
+    least = FAINT * max(_full(bands[:, place]) for place in range(len(BANDS)))
+    curves = {name: Curve(times, _relative(bands[:, place], least)) for place, name in enumerate(BANDS)}
     curves["loudness"] = Curve(float(start) + stated_at - MOMENT_S / 2, loudness)
     begins, strengths = (np.zeros(0), np.zeros(0)) if silent else _onsets(change.astype(np.float64), times)
     curves["onset"] = events(times, strengths, begins)
@@ -90,43 +98,44 @@ def listened(path: str) -> Sound:
 
 
 def _samples(container: av.container.InputContainer, path: str) -> Iterator[Samples]:
-    """The first track as one channel at `RATE`, float32 in [-1, 1], silence where it has gaps."""
+    """The first track at `RATE`, (channels, n) float32 in [-1, 1], silence where it has gaps."""
     stream = container.streams.audio[0]
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+    resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=RATE)
     origin, heard = float(start_of(stream)), 0.0
     try:
         for frame in container.decode(stream):
             if frame.time is not None and (gap := frame.time - origin - heard) > GAP_S:
-                yield np.zeros(round(gap * RATE), np.float32)
+                yield np.zeros((stream.channels, round(gap * RATE)), np.float32)
                 heard += gap
             heard += frame.samples / frame.sample_rate
             frame.pts = None  # times were seen to; the resampler would fill them too
             for part in resampler.resample(frame):
-                yield part.to_ndarray()[0]
+                yield np.asarray(part.to_ndarray(), np.float32)
         for part in resampler.resample(None):
-            yield part.to_ndarray()[0]
-    except av.FFmpegError as error:
-        raise UnreadableMedia(
-            f"expected sound that decodes in '{path}', got '{error.strerror}'; check or copy it again"
-        ) from error
+            yield np.asarray(part.to_ndarray(), np.float32)
+    except (av.FFmpegError, ValueError) as error:
+        raise _undecodable(path, error) from error
 
 
 def _windows(samples: Iterator[Samples]) -> Iterator[Samples]:
-    """Windows (n, WINDOW) around every `HOP`-th sample, in blocks; beyond the ends there is silence."""
-    edge = np.zeros(WINDOW // 2, np.float32)
-    held, waiting, more = [edge], len(edge), True
+    """Windows (n, channels, WINDOW) around every `HOP`-th sample, in blocks; beyond the ends there is silence."""
+    first = next(samples, None)
+    if first is None:
+        return
+    edge = np.zeros((len(first), WINDOW // 2), np.float32)
+    held, waiting, more = [edge, first], edge.shape[1] + first.shape[1], True
     while more:
         part = next(samples, None)
         more = part is not None
         held.append(edge if part is None else part)
-        waiting += len(held[-1])
+        waiting += held[-1].shape[1]
         if waiting < (BLOCK if more else WINDOW):
             continue
-        joined = np.concatenate(held)
-        windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW)[::HOP]
+        joined = np.concatenate(held, axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW, axis=1)[:, ::HOP].transpose(1, 0, 2)
         yield windows
-        held = [joined[len(windows) * HOP :]]
-        waiting = len(held[0])
+        held = [joined[:, len(windows) * HOP :]]
+        waiting = held[0].shape[1]
 
 
 def _of_bands(spectrum: Samples) -> Samples:
@@ -137,10 +146,15 @@ def _of_bands(spectrum: Samples) -> Samples:
     return np.stack([np.sqrt(power[:, each].sum(1)) for each in within], axis=1)
 
 
-def _relative(amplitude: Samples) -> Times:
-    """Amplitude over what the file reaches at its loudest, in [0, 1]; 0 for a silent file."""
-    full = float(np.percentile(amplitude, FULL))
-    if full < SILENT:
+def _full(amplitude: Samples) -> float:
+    """What counts as the loudest of a band, so that a few clicks of a long file do not rule it."""
+    return max(float(np.percentile(amplitude, FULL)), SHORT * float(amplitude.max()))
+
+
+def _relative(amplitude: Samples, least: float) -> Times:
+    """Amplitude over what the band reaches at its loudest, in [0, 1]; 0 for a band that stays below `least`."""
+    full = _full(amplitude)
+    if full < max(least, SILENT):
         return np.zeros(len(amplitude))
     return np.asarray(np.clip(amplitude / full, 0, 1), np.float64)
 
@@ -169,16 +183,11 @@ def _momentary(container: av.container.InputContainer, path: str) -> tuple[Times
     """Momentary loudness every tenth of a second, mapped to [0, 1]: seconds from the track's start, and values."""
     stream = container.streams.audio[0]
     graph = av.filter.Graph()
-    source = graph.add_abuffer(template=stream)
-    meter, sink = graph.add("ebur128", "metadata=1"), graph.add("abuffersink")
-    source.link_to(meter)
-    meter.link_to(sink)
-    graph.configure()
     times: list[float] = []
     found: list[float] = []
     origin = float(start_of(stream))
 
-    def collect() -> None:
+    def collect(sink: Any) -> None:
         while True:
             try:
                 frame: Any = sink.pull()
@@ -190,17 +199,27 @@ def _momentary(container: av.container.InputContainer, path: str) -> tuple[Times
                 found.append(float(stated))
 
     try:
+        source = graph.add_abuffer(template=stream)
+        meter, sink = graph.add("ebur128", "metadata=1"), graph.add("abuffersink")
+        source.link_to(meter)
+        meter.link_to(sink)
+        graph.configure()
         for frame in container.decode(stream):
             source.push(frame)
-            collect()
+            collect(sink)
         source.push(None)
-        collect()
-    except av.FFmpegError as error:
-        raise UnreadableMedia(
-            f"expected sound that decodes in '{path}', got '{error.strerror}'; check or copy it again"
-        ) from error
-    if not times:
-        return np.zeros(1), np.zeros(1)
+        collect(sink)
+    except (av.FFmpegError, ValueError) as error:
+        raise _undecodable(path, error) from error
     low, high = LOUDNESS
     loudness = np.nan_to_num(np.array(found), nan=low, neginf=low)
-    return np.array(times), np.clip((loudness - low) / (high - low), 0, 1)
+    known = np.flatnonzero(loudness > UNKNOWN_LUFS)
+    if not len(known):
+        return np.zeros(1), np.zeros(1)
+    begins = known[0]  # before it, the first that is known holds
+    return np.array(times)[begins:], np.clip((loudness[begins:] - low) / (high - low), 0, 1)
+
+
+def _undecodable(path: str, error: Exception) -> UnreadableMedia:
+    said = getattr(error, "strerror", None) or str(error)
+    return UnreadableMedia(f"expected sound that decodes in '{path}', got '{said}'; check or copy it again")

@@ -18,7 +18,7 @@ from impasto.server.protocol.messages import ShotJob
 from impasto.server.shots.configuration import configured
 from impasto.server.shots.expected_shot import ExpectedShot
 from impasto.server.shots.frame_settings import ShotSettings
-from impasto.server.shots.job import frames_of, motion_of
+from impasto.server.shots.job import deinterlaces, frames_of, motion_of
 from impasto.server.shots.motion import require_motion
 from impasto.server.shots.plates import whole_range
 from impasto.server.shots.provenance import PRECISION
@@ -68,7 +68,7 @@ def verify_shot(job: ShotJob, card: Card, runs: Sequence[FrameRange] = ()) -> Sh
         asked = motion_of(job)
         motion = require_motion(asked if settings.keys_show(info, card.keys) else None, card, info)
         bears = target_of(job.output, info).provenance
-        whole = whole_range(job, deinterlace=True) if job.smoothing else None
+        whole = whole_range(job, deinterlace=deinterlaces(job, card.name)) if job.smoothing else None
         shot = ExpectedShot(job, info, settings, motion, card.weights_sha256, lambda: job.look.precision, whole)
         numbers = [number for each in infos for number in range(each.first, each.first + (each.frame_count or 0))]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="impasto-verify") as pool:

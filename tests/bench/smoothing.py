@@ -26,8 +26,7 @@ from impasto.core.frame import Frame, Pixels
 from impasto.core.frame_settings import SMOOTHING_REACH
 from impasto.core.media import open_reader
 from impasto.core.metrics import sharpness
-from impasto.core.painted_picture import PaintedPicture
-from impasto.core.smoothing import smoothed, step_between
+from impasto.core.smoothing import PaintedPlate, smoothed, step_between
 
 CLIPS = {
     "person_juggle_720p24.mp4": 20,
@@ -68,8 +67,8 @@ def _figures(frames: list[Pixels], engine: Engine, amount: float) -> Iterator[st
     begun = time.process_time()
     paintings = [to_float(engine(Frame.from_pixels(frame)).colour) for frame in frames]
     painted = time.process_time()
-    steps = [step_between(one, other) for one, other in pairwise(plates)]
-    window = [PaintedPicture(plate, painting) for plate, painting in zip(plates, paintings, strict=True)]
+    window = [PaintedPlate.of(plate, painting) for plate, painting in zip(plates, paintings, strict=True)]
+    steps = [step_between(one, other) for one, other in pairwise(window)]
     calm = []
     for at in range(len(window)):
         low, high = max(0, at - SMOOTHING_REACH), at + SMOOTHING_REACH + 1

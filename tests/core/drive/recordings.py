@@ -31,11 +31,11 @@ def clicks(at: Sequence[float], seconds: float, *, rate: int = RATE) -> Times:
     return sound
 
 
-def write_sound(path: Path, sound: Times, *, rate: int = RATE, layout: str = "mono") -> Path:
-    """A WAV of 16 bits; the sound is in the first channel."""
+def write_sound(path: Path, sound: Times, *, rate: int = RATE, layout: str = "mono", second: float = 0.0) -> Path:
+    """A WAV of 16 bits; the sound is in the first channel, `second` times it in the second."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("pcm_s16le", rate=rate, layout=layout)
-        for packet in (*stream.encode(_frame(sound, rate, layout)), *stream.encode(None)):
+        for packet in (*stream.encode(_frame(sound, rate, layout, second)), *stream.encode(None)):
             output.mux(packet)
     return path
 
@@ -58,10 +58,12 @@ def write_sounding_movie(path: Path, sound: Times, frames: int, *, delay_s: floa
     return path
 
 
-def _frame(sound: Times, rate: int, layout: str) -> av.AudioFrame:
+def _frame(sound: Times, rate: int, layout: str, second: float = 0.0) -> av.AudioFrame:
     channels = av.AudioLayout(layout).nb_channels
     samples = np.zeros((len(sound), channels), np.int16)
     samples[:, 0] = np.clip(sound, -1, 1) * 32767
+    if channels > 1:
+        samples[:, 1] = np.clip(second * sound, -1, 1) * 32767
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
     frame.sample_rate = rate
     return frame

@@ -69,6 +69,24 @@ def test_sound_of_every_rate_and_layout_is_heard_alike(tmp_path: Path, rate: int
     assert curve.times[np.argmax(curve.values)] == pytest.approx(1.0, abs=0.03)
 
 
+def test_channels_out_of_phase_do_not_cancel(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "wide.wav", tone(100, 2), layout="stereo", second=-1.0)
+    assert during(path, "bass", np.array([0.5])).min() > 0.95
+
+
+def test_a_short_sound_in_a_long_file_counts_and_what_a_codec_leaves_does_not(tmp_path: Path) -> None:
+    sound = clicks((5.0,), 20)
+    path = write_sound(tmp_path / "long.wav", sound)
+    assert during(path, "level", np.array([4.9])).max() > 0.2
+    faint = tone(100, 2) * 0.5 + 1e-3 * np.random.default_rng(1).standard_normal(2 * RATE)
+    assert during(write_sound(tmp_path / "noise.wav", faint), "treble")[:7].max() < 0.05
+
+
+def test_a_loud_beginning_is_loud_at_once(tmp_path: Path) -> None:
+    values = during(write_sound(tmp_path / "loud.wav", tone(1000, 2) * 0.5), "loudness", np.array([0.0, 1.0]))
+    assert values[0] > 0.9 * values[1]
+
+
 def test_silence_is_said_and_drives_nothing(tmp_path: Path) -> None:
     sound = listened(str(write_sound(tmp_path / "silence.wav", np.zeros(RATE))))
     assert sound.silent
