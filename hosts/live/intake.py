@@ -38,11 +38,11 @@ class Intake:
         self._clock = clock
         self._times: deque[float] = deque(maxlen=JUDGED)
 
-    def put(self, pixels: Picture, taken_s: float | None = None) -> None:
-        """Leave a picture, taken now unless another time is given. Never waits."""
+    def put(self, pixels: Picture, taken_s: float | None = None, frame: int = 0) -> None:
+        """Leave a picture, taken now unless another time is given; `frame` is that of `SourcePlate`. Never waits."""
         now = self._clock() if taken_s is None else taken_s
         self.came += 1
-        plate = SourcePlate(self.came, pixels, now)
+        plate = SourcePlate(self.came, pixels, now, frame)
         if self._times and now - self._times[-1] > 1.0:
             self._times.clear()
         self._times.append(now)

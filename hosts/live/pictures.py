@@ -21,6 +21,8 @@ class SourcePlate:
     pixels: Picture
     taken_s: float
     """When it came, or was due, on the session's clock."""
+    frame: int = 0
+    """The number of the frame in its movie or sequence; 0 for a camera or stream."""
 
     @property
     def size(self) -> tuple[int, int]:

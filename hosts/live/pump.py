@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import cv2
 import numpy as np
 
+from impasto.core.animation import Animation
 from impasto.core.errors import DeadlineExpired, ImpastoError, RequestCancelled, ServerBusy, ServerUnreachable
 from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.live.clock import Clock, live_clock
@@ -80,6 +81,8 @@ class PumpOptions:
     latency_s: float = 0.15
     fps: float | None = None
     """Paintings a second at most; None: as many as come."""
+    animation: Animation | None = None
+    """Parameters by the frame of the movie that is shown; they go before those that were set."""
 
 
 @dataclass(slots=True, eq=False)
@@ -234,7 +237,7 @@ class Pump:
             future = self._painter.submit(
                 pixels,
                 style=style,
-                params=look.params or None,
+                params=self._params(look.params, plate) or None,
                 viewer="live",
                 deadline_s=max(DEADLINE_S, 4 * self._usual_s) if known else LOADING_S,
                 timeout_s=CONNECTING_S,
@@ -244,6 +247,12 @@ class Pump:
             self._stop.wait(POLL_S if isinstance(error, ServerBusy) else AGAIN_S)
             return
         future.add_done_callback(lambda done: self._came_back(sent, style, done))
+
+    def _params(self, chosen: Mapping[str, float], plate: SourcePlate) -> Mapping[str, float]:
+        animation = self._options.animation
+        if animation is None or not plate.frame:
+            return chosen
+        return {**chosen, **{track.name: track.at(plate.frame) for track in animation.tracks}}
 
     # In the client's thread.
 

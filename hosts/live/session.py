@@ -10,6 +10,7 @@ from typing import Final, Protocol, Self
 
 import numpy as np
 
+from impasto.core.animation import Animation
 from impasto.core.errors import ImpastoError, UsageError
 from impasto.core.frozen_dataclass import frozen_dataclass
 from impasto.hosts.live.clock import Clock, live_clock
@@ -49,6 +50,8 @@ class SessionPlan:
     quality: Quality = "auto"
     largest: tuple[int, int] = LARGEST
     overwrite: bool = False
+    animation: Animation | None = None
+    """Parameters by the frames of a source that is a file."""
 
 
 class LiveSession:
@@ -93,7 +96,7 @@ class LiveSession:
                 painter,
                 self.setting,
                 (*self._outlets, *self._sinks),
-                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps)),
+                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps), plan.animation),
                 clock,
             )
             opened.pop_all()

@@ -178,7 +178,7 @@ class SourceThread:
                 due_s = pace.due(begun_s + media_s, self._clock())
                 if self._wait_until(due_s):
                     break
-                self.intake.put(pixels, due_s)
+                self.intake.put(pixels, due_s, frame.number)
                 count += 1
                 for chunk in sound.until(count / rate) if sound is not None else ():
                     self.intake.on_sound(SoundChunk(chunk.samples, due_s + chunk.at_s - media_s))

@@ -8,7 +8,7 @@ import time
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +18,12 @@ from impasto.core.errors import ServerError, UsageError
 from impasto.hosts.events import LiveFigures, LiveStarted, RunFinished, RunWarning
 from impasto.hosts.terminal.controls import given, with_parameters
 from impasto.hosts.terminal.interrupts import Interrupts
+from impasto.hosts.terminal.printer import say_aside
 from impasto.hosts.terminal.shared_options import LOOPBACK, Host, Json, Server, ServerKey, Tls
 from impasto.hosts.terminal.web.command import connection
 
 if TYPE_CHECKING:
+    from impasto.core.animation import Animation
     from impasto.hosts.live.governor import Quality
     from impasto.hosts.live.session import LiveSession, SessionPlan
     from impasto.hosts.terminal.live.reporter import LiveReporter
@@ -69,6 +71,15 @@ def live(
     quality: Annotated[
         str, typer.Option("--quality", metavar="auto|full|draft", help="The network, where it is not to be chosen.")
     ] = "auto",
+    drive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--drive",
+            metavar="PARAMETER=SOURCE:FEATURE*GAIN+OFFSET",
+            help="A parameter of a movie that follows its sound or a file, as in `impasto drive`; it goes before the "
+            "page's slider. Repeatable.",
+        ),
+    ] = None,
     size: Annotated[
         str, typer.Option("--size", metavar="auto|WxH", help="Make larger sources fit into this size.")
     ] = "auto",
@@ -113,6 +124,8 @@ def live(
         parse_size(size),
         overwrite,
     )
+    if drive:
+        plan = replace(plan, animation=driven_live(drive, plan, lambda text: say_aside(f"note: {text}")))
     on_page = BROWSER in sinks or plan.source.kind == "browser"
     with Interrupts() as interrupts, LiveReporter(json=json) as reporter, ExitStack() as stack:
         opened = opened_source(plan)  # before a page is opened for it
@@ -138,6 +151,18 @@ def live(
     if session.error is not None:
         raise session.error
     reporter.show(RunFinished(next(iter(plan.sinks), None), session.figures().painted))
+
+
+def driven_live(drivers: list[str], plan: SessionPlan, note: Callable[[str], None]) -> Animation:
+    """What drives the parameters of a movie or sequence. UsageError for a camera or stream, and as `driven_by`."""
+    from impasto.hosts.terminal.render.drive import driven_by
+
+    if plan.source.kind != "file":
+        raise UsageError(
+            f"expected a movie or a sequence for --drive, got '{plan.source.text}', whose sound is not heard; leave "
+            "--drive out"
+        )
+    return driven_by(drivers, plan.source.text, None if plan.fps is None else str(plan.fps), None, note)
 
 
 def watch(session: LiveSession, reporter: LiveReporter, asked: Callable[[], bool]) -> None:

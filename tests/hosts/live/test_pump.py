@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from impasto.core.animation import animation_of
 from impasto.core.errors import DeadlineExpired, ImpastoError, ServerUnreachable, StyleError
 from impasto.hosts.live.figures import SessionFigures
 from impasto.hosts.live.intake import Intake
@@ -168,6 +169,19 @@ def test_a_change_of_look_counts_from_the_next_frame_on() -> None:
         bench.plate()
         asked = bench.painter.next()
         assert (asked.style, asked.params) == ("ink", {"strength": 0.25})
+
+
+def test_a_movie_is_painted_with_what_drives_its_frames_also_in_another_round() -> None:
+    animation = animation_of({"stroke": {7: 1.5, 8: 2.0}})
+    with pumping(PumpOptions(animation=animation)) as bench:
+        bench.setting.set_params({"strength": 0.5, "stroke": 3.0})
+        asked = []
+        for frame in (7, 8, 7, 0):  # 0 is a camera's
+            bench.intake.put(np.zeros((36, 64, 3), np.uint8), None, frame)
+            asked.append(bench.painter.next())
+            asked[-1].answer()
+        assert [each.params["stroke"] for each in asked if each.params] == [1.5, 2.0, 1.5, 3.0]
+        assert all(each.params["strength"] == 0.5 for each in asked if each.params)
 
 
 def test_a_draft_by_name_is_its_style_held_to_the_draft() -> None:

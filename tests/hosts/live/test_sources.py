@@ -100,7 +100,7 @@ def test_a_movie_comes_in_real_time_with_its_rate(repository: Path) -> None:
     intake = Intake("harbour", live_clock)
     times: list[float] = []
     put = intake.put
-    intake.put = lambda pixels, taken_s=None: (times.append(taken_s), put(pixels, taken_s))[1]  # type: ignore[method-assign,func-returns-value]
+    intake.put = lambda pixels, taken_s=None, frame=0: (times.append(taken_s), put(pixels, taken_s))[1]  # type: ignore[method-assign,func-returns-value]
     source = SourceThread(parse_source(str(repository / "tests/media/harbour.mp4")), intake, (160, 90))
     begun = live_clock()
     source.start()
@@ -132,7 +132,7 @@ def test_a_movie_begins_again_without_a_gap(tmp_path: Path) -> None:
     intake = Intake("clicks", live_clock, heard.append)
     times: list[float] = []
     put = intake.put
-    intake.put = lambda pixels, taken_s=None: (times.append(taken_s), put(pixels, taken_s))[1]  # type: ignore[method-assign,func-returns-value]
+    intake.put = lambda pixels, taken_s=None, frame=0: (times.append(taken_s), put(pixels, taken_s))[1]  # type: ignore[method-assign,func-returns-value]
     movie = str(sounding_movie(tmp_path / "clicks.mkv", 0.6))
     source = SourceThread(parse_source(movie, loop=True), intake, LARGEST)
     source.start()
