@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from blake3 import blake3
@@ -21,6 +21,8 @@ from impasto.core.frame import Frame, Part, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.working_picture import STATING_ATTRIBUTES
 from impasto.server.frame_cache.store import DIGEST_BYTES
+
+_TEXTS: Final = 64
 
 
 def name_of(
@@ -45,7 +47,7 @@ def name_of(
         text = repr(facts).encode(errors="surrogatepass")
         digest.update(len(text).to_bytes(8, "little") + text)
 
-    add("frame 1", *painter, card.to_json(), *content_of_sources())
+    add("frame 1", *painter, _text_of(card), *content_of_sources())
     add(replace(settings, params=settings.params or card.defaults))
     layer = frame.layer if parts is frame.parts else replace(frame.layer, part=0)
     add(layer, frame.colour_space, frame.alpha_kind.value, frame.projection, frame.stereo, stating)
@@ -63,6 +65,20 @@ def name_of(
         if array is not None and array.size:
             digest.update(np.ascontiguousarray(array).data.cast("B"))
     return digest.hexdigest(DIGEST_BYTES)
+
+
+_texts: dict[int, tuple[Card, str]] = {}
+"""By the card's identity: it takes longer to write one than to hash a small frame."""
+
+
+def _text_of(card: Card) -> str:
+    kept, text = _texts.get(id(card), (None, ""))
+    if kept is not card:
+        text = card.to_json()
+        if len(_texts) >= _TEXTS:
+            _texts.clear()
+        _texts[id(card)] = card, text
+    return text
 
 
 def _stating(part: Part) -> tuple[object, ...] | None:

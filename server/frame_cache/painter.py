@@ -24,9 +24,6 @@ class UncachedPainter(Protocol):
     @property
     def style(self) -> Style: ...
 
-    @property
-    def delivers(self) -> bool: ...
-
     def precision_for(self, *, eight_bit: bool) -> str: ...
 
     def render(
@@ -47,11 +44,17 @@ class CachedPainter:
     others, and finds its first frames again when it is rendered once more.
     """
 
-    def __init__(self, painter: UncachedPainter, keeping: Keeping, machine: Sequence[str]) -> None:
-        """`machine` says what of device and program decides the samples: see `impasto.server.frame_cache.program`."""
-        self._painter, self._keeping, self._machine = painter, keeping, tuple(machine)
+    def __init__(
+        self, painter: UncachedPainter, keeping: Keeping, machine: Sequence[str], *, delivers: bool = False
+    ) -> None:
+        """`machine` says what of device and program decides the samples: see `impasto.server.frame_cache.program`.
+
+        `delivers` is that of `impasto.server.worker.style_painter.StylePainter`.
+        """
+        self._painter, self.keeping, self._machine = painter, keeping, tuple(machine)
+        keeping.store.probe()
         self._left_bytes = keeping.store.limit_bytes // 2
-        self.style, self.delivers = painter.style, painter.delivers
+        self.style, self.delivers = painter.style, delivers
 
     def precision_for(self, *, eight_bit: bool) -> str:
         """As the painter behind."""
@@ -87,30 +90,30 @@ class CachedPainter:
             own = replace(rendered, frame=with_pixels(rendered.frame, pixels))
         pieces = packed(frame, own)
         if pieces is not None:
-            self._keeping.keep(name, pieces)
+            self.keeping.keep(name, pieces)
         return self._noted(rendered)
 
     def _found(self, name: str, frame: Frame, begun: float) -> Rendered | None:
-        content = self._keeping.store.get(name)
+        content = self.keeping.store.get(name)
         if content is None:
             return None
         try:
             found = unpacked(frame, content, time.perf_counter() - begun)
         except ValueError:
-            self._keeping.store.remove(name)
+            self.keeping.store.remove(name)
             return None
         self._left_bytes -= content.nbytes
         return replace(found, report=replace(found.report, cached=True))
 
     def _has_room(self, rendered: Rendered) -> bool:
         size = sum(part.pixels.nbytes for part in rendered.frame.parts)
-        if self._keeping.store.read_only or size > self._left_bytes:
+        if self.keeping.store.read_only or size > self._left_bytes:
             return False
         self._left_bytes -= size
         return True
 
     def _noted(self, rendered: Rendered) -> Rendered:
-        problem = self._keeping.store.problem
+        problem = self.keeping.store.problem
         if not problem:
             return rendered
         return replace(rendered, report=replace(rendered.report, notes=(*rendered.report.notes, problem)))

@@ -35,13 +35,14 @@ class CacheChoice:
     read_only: bool = False
 
 
-def cache_choice(asked: str = "", environ: Mapping[str, str] = os.environ) -> CacheChoice | None:
+def cache_choice(asked: str, device: str = "", environ: Mapping[str, str] = os.environ) -> CacheChoice | None:
     """What `--cache` asks for: a size, 'read-only', 'off' or nothing; None where no frame is to be kept or looked for.
 
-    Raises UsageError for any other word.
+    Where it asks for nothing and $IMPASTO_CACHE names no folder either, frames of CUDA are not kept: what a hit saves
+    there is unmeasured. Raises UsageError for any other word.
     """
-    word = asked.strip().lower()
-    if word == OFF or (not word and environ.get(VARIABLE, "").strip().lower() == OFF):
+    word, named = asked.strip().lower(), environ.get(VARIABLE, "").strip()
+    if word == OFF or (not word and (named.lower() == OFF or (not named and device.startswith("cuda")))):
         return None
     folder = cache_folder(environ)
     if word in ("", READ_ONLY):

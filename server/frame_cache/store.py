@@ -11,6 +11,7 @@ entries are left alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -126,12 +127,21 @@ class FrameStore:
                 self._make_room(size)
                 self._write(name, views)
             except (OSError, OutputError) as error:
-                told = error if isinstance(error, OutputError) else output_error(str(self.folder), error)
-                self.problem = f"painted frames are not kept: {told}"
-                self._pause_until = self._clock() + _PAUSE_S
+                self._pause(error)
                 return False
             self.problem = ""
             return True
+
+    def probe(self) -> None:
+        """Say in `problem` that the folder cannot be written, before there is anything to write."""
+        if self.read_only or self.problem:
+            return
+        try:
+            make_folder(self.folder)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            self._pause(error)
 
     def facts(self) -> StoreFacts:
         """What is there now."""
@@ -141,8 +151,9 @@ class FrameStore:
     def trim(self, most_bytes: int) -> int:
         """Evict what was used longest ago until the rest takes at most so many bytes; how many entries went.
 
-        Raises OutputError where an entry cannot be removed.
+        What killed processes left unfinished goes too. Raises OutputError where an entry cannot be removed.
         """
+        self._sweep()
         entries, _ = self._entries()
         left, gone = sum(entry.bytes for entry in entries), 0
         for entry in sorted(entries, key=lambda each: each.used_ns):
@@ -158,6 +169,11 @@ class FrameStore:
             left -= entry.bytes
         self._bytes, self._unseen = left, 0
         return gone
+
+    def _pause(self, error: OSError | OutputError) -> None:
+        told = error if isinstance(error, OutputError) else output_error(str(self.folder), error)
+        self.problem = f"painted frames are not kept: {told}"
+        self._pause_until = self._clock() + _PAUSE_S
 
     def _path(self, name: str) -> str:
         assert _NAME.fullmatch(name), name
@@ -187,12 +203,8 @@ class FrameStore:
         limit = self.limit_bytes
         known = (self._bytes or 0) + self._unseen
         if self._bytes is None or self._unseen > limit // 16 or known + size > limit:
-            self._sweep()
             # Some more than is needed, so that not every frame looks at all entries.
-            entries, _ = self._entries()
-            self._bytes, self._unseen = sum(entry.bytes for entry in entries), 0
-            if self._bytes + size > limit:
-                self.trim(max(0, limit - limit // 16 - size))
+            self.trim(max(0, limit - limit // 16 - size))
         if shutil.disk_usage(self.folder).free - size < _LEFT_BYTES:
             raise OutputError(
                 f"expected {_LEFT_BYTES >> 30} GiB left on the disk of '{self.folder}' beside them, there is less; "

@@ -258,11 +258,14 @@ def test_a_limit_that_cannot_be_noted_is_an_error(tmp_path: Path) -> None:
 
 def test_what_a_server_is_asked_to_keep(tmp_path: Path) -> None:
     named = {"IMPASTO_CACHE": str(tmp_path)}
-    assert cache_choice("", named) == CacheChoice(tmp_path)
-    assert cache_choice("2G", named) == CacheChoice(tmp_path, 2 << 30)
-    assert cache_choice("read-only", named) == CacheChoice(tmp_path, read_only=True)
-    assert cache_choice("off", named) is None
-    assert cache_choice("", {"IMPASTO_CACHE": "off"}) is None
+    assert cache_choice("", "cuda:0", named) == CacheChoice(tmp_path)
+    assert cache_choice("2G", "cpu", named) == CacheChoice(tmp_path, 2 << 30)
+    assert cache_choice("read-only", "cpu", named) == CacheChoice(tmp_path, read_only=True)
+    assert cache_choice("off", "cpu", named) is None
+    assert cache_choice("", "cpu", {"IMPASTO_CACHE": "off"}) is None
+    assert cache_choice("", "cpu", {}) == CacheChoice(cache_folder({}))
+    assert cache_choice("", "cuda:0", {}) is None
+    assert cache_choice("1G", "cuda:0", {}) == CacheChoice(cache_folder({}), 1 << 30)
     with pytest.raises(UsageError):
-        cache_choice("sometimes", named)
+        cache_choice("sometimes", "cpu", named)
     assert cache_folder({"XDG_CACHE_HOME": "/somewhere", "LOCALAPPDATA": "/somewhere"}).name == "frames"
