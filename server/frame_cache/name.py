@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from impasto.core.card import Card
 from impasto.core.colour.configuration import content_of_sources
+from impasto.core.errors import UsageError
 from impasto.core.frame import Frame, Part, Pixels, Samples
 from impasto.core.frame_settings import FrameSettings
 from impasto.core.working_picture import STATING_ATTRIBUTES
@@ -31,7 +32,8 @@ def name_of(
     """The name of what a style makes of a frame; None for a frame that is painted every time.
 
     `painter` says what else decides the samples: precisions, machine, program. Two views of one file are painted every
-    time, as is a frame with an attribute that cannot be put into bytes.
+    time, as is a frame with an attribute that cannot be put into bytes, and with an OpenColorIO configuration that does
+    not open: painting says so where it matters.
     """
     if "views" in (settings.stereo, frame.stereo if settings.stereo == "auto" else ""):
         return None
@@ -40,6 +42,10 @@ def name_of(
     stating = _stating(frame.part)
     if stating is None:
         return None
+    try:
+        configurations = content_of_sources()
+    except UsageError:
+        return None
     digest = blake3()
 
     def add(*facts: object) -> None:
@@ -47,7 +53,7 @@ def name_of(
         text = repr(facts).encode(errors="surrogatepass")
         digest.update(len(text).to_bytes(8, "little") + text)
 
-    add("frame 1", *painter, _text_of(card), *content_of_sources())
+    add("frame 1", *painter, _text_of(card), *configurations)
     add(replace(settings, params=settings.params or card.defaults))
     layer = frame.layer if parts is frame.parts else replace(frame.layer, part=0)
     add(layer, frame.colour_space, frame.alpha_kind.value, frame.projection, frame.stereo, stating)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from impasto.core.colour.configuration import configuration
 from impasto.core.engine import Engine, Rendered
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Excess, Frame, KeyMotion, Part, Window
 from impasto.core.frame_settings import FrameSettings, Output
@@ -248,6 +249,29 @@ def test_two_views_of_a_file_are_painted_every_time(counted: Counted) -> None:
     assert name_of(frame, FrameSettings(), None, counted.style.card, MACHINE) is None
     assert name_of(plate(), FrameSettings(stereo="views"), None, counted.style.card, MACHINE) is None
     assert name_of(frame, FrameSettings(stereo="off"), None, counted.style.card, MACHINE) is not None
+
+
+def test_a_configuration_that_does_not_open_hinders_no_frame_that_needs_none(
+    counted: Counted, keeping: Keeping, tmp_path: Path
+) -> None:
+    painter = CachedPainter(counted, keeping, MACHINE)
+    with configuration(str(tmp_path / "none.ocio")):
+        assert not painter.render(plate(dtype="uint8")).report.cached
+        settled(keeping)
+        assert not painter.render(plate(dtype="uint8")).report.cached
+
+
+def test_another_configuration_gives_another_name(counted: Counted, tmp_path: Path) -> None:
+    text = "ocio_profile_version: 2\nroles: {default: raw}\ncolorspaces:\n  - !<ColorSpace> {name: %s}\n"
+    names = []
+    for space in ("raw", "other"):
+        path = tmp_path / f"{space}.ocio"
+        path.write_text(text.replace("default: raw", f"default: {space}") % space)
+        with configuration(str(path), space * 8):
+            names.append(name_of(plate(), FrameSettings(), None, counted.style.card, MACHINE))
+    names.append(name_of(plate(), FrameSettings(), None, counted.style.card, MACHINE))
+    assert None not in names
+    assert len(set(names)) == 3
 
 
 def test_a_frame_with_a_note_is_not_kept(counted: Counted, keeping: Keeping) -> None:
