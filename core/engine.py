@@ -76,6 +76,8 @@ class Report:
     tile: int | None
     """Side of the tiles that were used, None for the whole frame at once."""
     notes: tuple[str, ...] = ()
+    cached: bool = False
+    """Whether the frame was painted before now, and kept."""
 
 
 @dataclass(frozen=True, slots=True)

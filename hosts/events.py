@@ -335,6 +335,8 @@ class RunFinished:
     """Of a search for settings."""
     precision: str = ""
     """What the network counted in: 'float32', 'float16' or 'bfloat16'; empty where nothing was painted."""
+    cached: int = 0
+    """Frames, of `frames`, that were kept from an earlier time, and not painted by this run."""
 
 
 @dataclass(frozen=True)

@@ -37,5 +37,7 @@ class ServerSettings:
     roots: Mapping[str, Root] = field(default_factory=dict)
     keys: Path | None = None
     """The folder of CURVE keys; None: the user's own."""
+    cache: str = ""
+    """What `impasto.server.frame_cache.place.cache_choice` takes: a size, 'read-only', 'off', or nothing."""
     limits: Limits = field(default_factory=Limits)
     worker_command: Sequence[str] = WORKER_COMMAND

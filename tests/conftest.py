@@ -13,6 +13,9 @@ import pytest
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Painted frames of one run must not be found by the next, nor fill the user's own cache.
+os.environ["IMPASTO_CACHE"] = "off"
+
 # No deadline: how long an example takes says something about the machine, nothing about the code.
 hypothesis.settings.register_profile("impasto", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("impasto")

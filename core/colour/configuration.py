@@ -23,6 +23,8 @@ BUILT_IN: Final = "ocio://studio-config-v5.0.0_aces-v2.1_ocio-v2.6"
 OCIO_ERRORS: Final = (ocio.Exception, ocio.ExceptionMissingFile)
 """The binding does not derive the second from the first."""
 
+_BY_NAME: Final = "ocio://"
+
 _CONTENT: Final = "\0sha256:"
 """Between the path of a configuration and the digest of its content, where the path alone does not tell."""
 
@@ -63,6 +65,22 @@ def sources() -> tuple[str, ...]:
     chosen = _chosen.get()
     studio = os.environ.get("OCIO", "").strip() if chosen is None else chosen
     return (studio, BUILT_IN) if studio and studio != BUILT_IN else (BUILT_IN,)
+
+
+def content_of_sources() -> tuple[str, ...]:
+    """What tells the configurations in use, and the files that they name, from any others: equal texts, equal colours.
+
+    A studio's own is looked into. Raises UsageError for one that does not open.
+    """
+    found = []
+    for source in sources():
+        if source.startswith(_BY_NAME):
+            found.append(source)
+        else:
+            # The digest of its content, and the library's, which knows the variables of the environment that it uses.
+            stated = source.partition(_CONTENT)[2] or _contents.get(source, "")
+            found.append(f"{stated} {config_at(source).getCacheID()}")
+    return (ocio.__version__, *found)
 
 
 def path_of(source: str | None) -> str:

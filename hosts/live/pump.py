@@ -58,6 +58,7 @@ class FramePainter(Protocol):
         viewer: str,
         deadline_s: float | None,
         timeout_s: float,
+        cache: bool,
     ) -> Future[Any]: ...
 
 
@@ -241,6 +242,7 @@ class Pump:
                 viewer="live",
                 deadline_s=max(DEADLINE_S, 4 * self._usual_s) if known else LOADING_S,
                 timeout_s=CONNECTING_S,
+                cache=False,  # no picture comes twice
             )
         except ImpastoError as error:
             self._failed(sent, error)

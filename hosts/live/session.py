@@ -167,7 +167,7 @@ class LiveSession:
         black = np.zeros((SMALL, SMALL, 3), np.uint8)
         with suppress(ImpastoError, TimeoutError):
             painter.submit(
-                black, style=style, params=None, viewer="", deadline_s=LOADING_S, timeout_s=LOADING_S
+                black, style=style, params=None, viewer="", deadline_s=LOADING_S, timeout_s=LOADING_S, cache=False
             ).result(LOADING_S).release()
 
     def _none_left(self) -> bool:

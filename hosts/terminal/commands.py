@@ -85,6 +85,15 @@ COMMANDS = (
     CommandEntry("status", "Show how the render server is.", "server.status:status"),
     CommandEntry("stop", "End the server once what runs is finished.", "server.stop:stop"),
     CommandEntry(
+        "cache",
+        "Look at the painted frames that are kept, or bound them.",
+        group={
+            "show": "server.cache:show",
+            "clear": "server.cache:clear",
+            "limit": "server.cache:limit",
+        },
+    ),
+    CommandEntry(
         "auth",
         "Say who may use a server over the network.",
         group={

@@ -139,6 +139,8 @@ def outcome(event: RunFinished | RunCancelled) -> str:
         parts.append(f"{event.fps:.2f} frames per second")
     if event.precision:
         parts.append(f"counted in {event.precision}")
+    if event.cached:
+        parts.append(f"{event.cached} of {event.frames} out of the cache")
     if event.skipped:
         parts.append(f"{event.skipped} finished before")
     if event.invalid_pixels:

@@ -47,6 +47,7 @@ class FrameOptions(TypedDict, total=False):
     keys_quality: KeysQuality
     projection: Projection
     stereo: Stereo
+    cache: bool
     frame: int
     viewer: str
     lane: Lane | None
@@ -110,6 +111,7 @@ class FrameSlot:
             options.get("keys_quality", "standard"),
             projection=options.get("projection", "auto"),
             stereo=options.get("stereo", "auto"),
+            cache=options.get("cache", True),
         )
         ocio, ocio_sha256 = named_for_frames() if self._picture.colour_space else ("", "")
         require_ocio(ocio, self._session.welcome)

@@ -20,6 +20,7 @@ RATE_S: Final = 10.0
 
 COUNTERS: Final[Mapping[str, str]] = {
     "frames": "Frames painted, of frame requests and of shots.",
+    "frames_cached": "Those of them that were kept from an earlier time, and not painted now.",
     "frames_failed": "Frame requests that ended with an error.",
     "frames_cancelled": "Frame requests that were cancelled or superseded.",
     "frames_expired": "Frame requests whose deadline passed.",
@@ -126,9 +127,10 @@ class Counters:
         """Add to one of `COUNTERS`; KeyError for any other."""
         self._counters[counter] += by
 
-    def painted(self, now: float, seconds: Mapping[str, float] | None = None, frames: int = 1) -> None:
+    def painted(self, now: float, seconds: Mapping[str, float] | None = None, frames: int = 1, cached: int = 0) -> None:
         """Note frames that were painted, and how long the stages of one took, if that is known."""
         self.count("frames", frames)
+        self.count("frames_cached", cached)
         self._frames.add(now, frames)
         if seconds:
             self.stages.add(seconds)

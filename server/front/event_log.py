@@ -233,7 +233,7 @@ class EventLog:
     def _count(self, outcome: RequestOutcome) -> None:
         terminal = outcome.terminal
         if isinstance(terminal, Done):
-            self.counters.painted(outcome.ended_s, terminal.seconds)
+            self.counters.painted(outcome.ended_s, terminal.seconds, cached=terminal.cached)
         elif (counter := (_JOB_COUNTERS if outcome.is_job else _FRAME_COUNTERS).get(type(terminal))) is not None:
             self.counters.count(counter)
         if isinstance(terminal, Failed):

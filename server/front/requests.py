@@ -142,7 +142,8 @@ class Requests:
             return
         now = self._clock()
         if isinstance(message, worker_messages.FramesSafe) and message.stored:
-            self._event_log.counters.painted(now, frames=len(message.stored))
+            cached = sum(frame.cached for frame in message.stored)
+            self._event_log.counters.painted(now, frames=len(message.stored), cached=cached)
         event = request.report(message, now)
         self._send_progress(request, now)
         if event is not None:

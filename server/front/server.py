@@ -143,7 +143,8 @@ class _Server:
         self._outbox = outbox = Outbox(self._sockets.send)
         self._sessions = sessions = Sessions(limits, lambda: free_files() > SPARE_FILES)
         self._library = library = Library(settings.styles)
-        self._workers = workers = Workers(settings.devices, command=settings.worker_command, log=None, limits=limits)
+        command = (*settings.worker_command, *(("--cache", settings.cache) if settings.cache else ()))
+        self._workers = workers = Workers(settings.devices, command=command, log=None, limits=limits)
         resources.callback(self._stop_workers)
         number = itertools.count(1).__next__
         self._staging = Staging(number, clock)

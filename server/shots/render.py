@@ -241,6 +241,8 @@ class _Run:
     """Frame number -> pixels with a NaN or infinite channel, of frames that are not stored yet."""
     invalid_pixels: int = 0
     """Of all frames."""
+    cached: set[int] = field(default_factory=set)
+    """Numbers of frames that were not painted now, and are not stored yet."""
     stages: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: 'before', 'network', 'after' as the engine reports them, 'reading' and 'writing' spent waiting
     for the other threads, 'reading_cpu' and 'writing_cpu' processor time of those threads and their codecs."""
@@ -302,6 +304,8 @@ class _Run:
         self.precision = rendered.frame.provenance.get("precision", "")
         self.invalid[plate.frame.number] = rendered.report.invalid_pixels
         self.invalid_pixels += rendered.report.invalid_pixels
+        if rendered.report.cached:
+            self.cached.add(plate.frame.number)
         painted_at = self.clock()
         settings = self.settings.text(plate.frame.number)
         pictures = [each.path_of(plate.frame.number) for each in self.guides]
@@ -345,12 +349,14 @@ class _Run:
     def count(self, stored: list[tuple[int, str | None]]) -> None:
         """Report frames that are safe; those that another run stored are only counted."""
         for number, path in stored:
+            cached = number in self.cached
+            self.cached.discard(number)
             if path is None:
                 self.made_elsewhere += 1
                 self.invalid_pixels -= self.invalid.pop(number)
                 continue
             self.done += 1
-            frame = StoredFrame(number, path, self.done, self.invalid.pop(number))
+            frame = StoredFrame(number, path, self.done, self.invalid.pop(number), cached)
             self.on_event(ShotProgress(self.id, (frame,)))
 
 

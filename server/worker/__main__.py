@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--fd", type=int, required=True, help="number of the open socket to the front")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps")
     parser.add_argument("--cache-bytes", type=int, default=None, help="bytes of styles to keep loaded")
+    parser.add_argument("--cache", default="", help="painted frames to keep: a size, read-only or off")
     asked = parser.parse_args(arguments)
     die_with_parent(asked.fd)
     link = worker_end(asked.fd)
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from impasto.server.worker.loop import work
 
     # Not `sys.exit`: threads that paint are left in the middle of their work, as after a kill.
-    os._exit(work(link, TorchDevice(asked.device, asked.cache_bytes)))
+    os._exit(work(link, TorchDevice(asked.device, asked.cache_bytes, asked.cache)))
 
 
 def die_with_parent(file: int) -> None:

@@ -19,6 +19,11 @@ from impasto.core.engine import Engine
 from impasto.core.errors import DeviceError, StyleError
 from impasto.core.frame import Frame, Pixels
 from impasto.core.style_file import Style, find_style, load_style
+from impasto.server.frame_cache.keeping import Keeping
+from impasto.server.frame_cache.painter import CachedPainter
+from impasto.server.frame_cache.place import OFF, cache_choice
+from impasto.server.frame_cache.program import machine_of
+from impasto.server.frame_cache.store import FrameStore
 from impasto.server.protocol.limits import NAME_BYTES
 from impasto.server.protocol.messages import DeviceFacts, Done, RenderSettings
 from impasto.server.protocol.text import cleaned
@@ -36,10 +41,13 @@ CANARY_TOLERANCE: Final = 8
 
 
 class TorchDevice:
-    """Styles on one device. `cache_bytes` bounds their weights; by default a quarter of the device's memory."""
+    """Styles on one device. `cache_bytes` bounds their weights; by default a quarter of the device's memory.
 
-    def __init__(self, device: str, cache_bytes: int | None = None) -> None:
-        self._asked, self._cache_bytes = device, cache_bytes
+    `frames` says what is done with painted frames, as `cache_choice` takes it.
+    """
+
+    def __init__(self, device: str, cache_bytes: int | None = None, frames: str = OFF) -> None:
+        self._asked, self._cache_bytes, self._frames_asked = device, cache_bytes, frames
         self._memory = MemoryBudget()
         self._process = psutil.Process()
 
@@ -48,6 +56,8 @@ class TorchDevice:
         self._device = choose_device(self._asked)
         self._name, self._total = device_name(self._device), device_bytes(self._device)
         budget = self._cache_bytes or (self._total or psutil.virtual_memory().total) // 4
+        choice = cache_choice(self._frames_asked, self._device)
+        self._keeping = None if choice is None else Keeping(FrameStore(choice))
         self._styles = StyleCache(budget, load_style, self._engine, self._empty_cache)
         try:
             prove(self._device)
@@ -82,7 +92,7 @@ class TorchDevice:
         painter = self.painter(task.request.look, task.style_path)
         return paint_frame(task, painter, check)
 
-    def painter(self, look: RenderSettings, style_path: str) -> StylePainter:
+    def painter(self, look: RenderSettings, style_path: str) -> StylePainter | CachedPainter:
         """The style of a look, loaded where it is not cached. StyleError where its digest is not the one asked for."""
         # The library has new files of its folders checked; of a file that a client named by its path it hears nothing.
         named_by_path = os.path.isabs(look.style)
@@ -95,7 +105,11 @@ class TorchDevice:
             )
         precision: Precision = look.precision
         choose_precision(precision, self._device)
-        return StylePainter(self._styles, cached, self._device, precision, tile_of(look.tile), self._memory)
+        painter = StylePainter(self._styles, cached, self._device, precision, tile_of(look.tile), self._memory)
+        if self._keeping is None or not look.cache:
+            return painter
+        machine = machine_of(self._device, self._name)
+        return CachedPainter(painter, self._keeping, machine, delivers=painter.delivers)
 
     def adopt(self, segment: mmap.mmap) -> Callable[[], None]:
         """Let the device copy frames straight out of the segment and into it, where it can."""

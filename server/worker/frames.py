@@ -21,6 +21,7 @@ from impasto.server.protocol.text import cleaned
 from impasto.server.shots.configuration import configured
 
 if TYPE_CHECKING:
+    from impasto.server.frame_cache.painter import CachedPainter
     from impasto.server.worker.painting_device import FrameTask
     from impasto.server.worker.style_painter import StylePainter
 
@@ -29,7 +30,7 @@ _ENTRIES = 32
 _NOTES = 16
 
 
-def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None]) -> Done:
+def paint_frame(task: FrameTask, painter: StylePainter | CachedPainter, check: Callable[[], None]) -> Done:
     """Paint the samples of the in-slot, where they lie, and put the result into the out-slot in the same layout.
 
     The samples are read in place and never written. `check` is called before anything is read, before each tile, and
@@ -78,6 +79,7 @@ def paint_frame(task: FrameTask, painter: StylePainter, check: Callable[[], None
         report.tile or 0,
         tuple(cleaned(each) for each in report.notes[:_NOTES]),
         {cleaned(name, NAME_BYTES): cleaned(text) for name, text in list(rendered.frame.provenance.items())[:_ENTRIES]},
+        cached=report.cached,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from impasto.core.media.open import is_movie
+from impasto.core.media.open import is_live, is_movie
 from impasto.server.protocol.messages import Cancelled, RenderSettings, ShotEvent, ShotJob, ShotStarted, StoredFrame
 from impasto.server.protocol.text import cleaned
 from impasto.server.protocol.worker_messages import FramesSafe, FromWorker, RunShot, ShotEnded, ShotOpened, WorkStopped
@@ -72,7 +72,9 @@ class ShotRunner:
         unit, request = self._unit, self._order.request
         try:
             unit.moved()
-            painter = painter_of(request.job.look, self._order.style_path)
+            # No frame of a camera or a stream comes twice.
+            look = replace(request.job.look, cache=False) if is_live(request.job.input) else request.job.look
+            painter = painter_of(look, self._order.style_path)
             self._painter = ScheduledPainter(painter, unit.id, self._send, unit.moved)
             unit.moved()
             with held_job(for_attempt(request.job, self._order), self._order.roots) as held:

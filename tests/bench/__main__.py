@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+os.environ["IMPASTO_CACHE"] = "off"  # what is measured is painted
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: waiting threads leave their core
 
 from rich.console import Console
@@ -47,6 +48,9 @@ def main() -> None:
         return
     if "vr" in sys.argv[1:]:
         _vr_figures(console)
+        return
+    if "cache" in sys.argv[1:]:
+        _cache_figures(console)
         return
     if "pages" in sys.argv[1:]:
         _page_figures(console)
@@ -239,6 +243,24 @@ def _vr_figures(console: Console) -> None:
     found = [(s.style, f"{s.own:.2f}", f"{s.shared:.2f}", SHARED.verdict(s.shared)) for s in stereo_figures(VR_STYLES)]
     title = f"difference between the eyes over the plates', {EYE[1]}x{EYE[0]} each, grain {GRAIN:g}"
     console.print(_table(title, ("style", "each by itself", "shared", "bar"), found))
+
+
+def _cache_figures(console: Console) -> None:
+    from tests.bench.bars import FOUND, MISSED
+    from tests.bench.frame_cache import kept_figures
+
+    for style in STYLES:
+        rows = [
+            (
+                k.frame,
+                f"{k.painted_ms:.0f}",
+                f"{k.missed:.3f} ({MISSED.verdict(k.missed)})",
+                f"{k.found:.3f} ({FOUND.verdict(k.found)})",
+            )
+            for k in kept_figures(style)
+        ]
+        columns = ("frame", "painted, ms", "painted and kept", "found")
+        console.print(_table(f"painted frames that are kept, {style}, processor time", columns, rows))
 
 
 def _startup_figures(console: Console) -> dict[str, object]:

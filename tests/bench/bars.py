@@ -29,6 +29,9 @@ PEAK_OF_4K = Bar(10, at_most=True)
 SERVED = Bar(1.03, at_most=True)
 """A 1080p half frame through a warm server over the same in the engine."""
 
+MISSED, FOUND = Bar(1.03, at_most=True), Bar(0.10, at_most=True)
+"""A frame that is painted and kept, and one that was kept, over the same painted; in processor time."""
+
 COPIED, FAULTS = Bar(4.5, at_most=True), Bar(8, at_most=True)
 VIEWED: Mapping[str, Bar] = {"1080p": Bar(2.0, at_most=True), "4K": Bar(1.5, at_most=True)}
 INLINE: Mapping[str, Bar] = {"1080p": Bar(14, at_most=True), "4K": Bar(25, at_most=True)}

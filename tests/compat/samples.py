@@ -229,6 +229,7 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
     "submit_shot.sphere": replace(
         SHOT, job=replace(JOB, look=replace(LOOK, projection="equirectangular", stereo="ou"))
     ),
+    "submit_shot.no_cache": replace(SHOT, job=replace(JOB, look=replace(LOOK, cache=False))),
     "submit_shot.encoder_speed": replace(SHOT, job=replace(JOB, encoder_speed="superfast")),
     "submit_shot.sound": replace(SHOT, job=replace(JOB, sound="PLATES:sh010/plate.mov")),
     "submit_shot.farm": replace(SHOT, job=replace(JOB, farm_job="20261201T080000Z-0a1b2c", attempt="node7-4711")),
@@ -238,6 +239,8 @@ CLIENTS_1_2: Mapping[str, FromClient] = {
 
 SERVERS_1_2: Mapping[str, FromServer] = {
     "shot_done.precision": wire.ShotDone(REQUEST, "/renders/a.mov", 88, 0, 0, 41.5, {}, "bfloat16"),
+    "done.cached": wire.Done(REQUEST, {"before": 0.02}, cached=True),
+    "shot_progress.cached": wire.ShotProgress(REQUEST, (wire.StoredFrame(1001, "/renders/a.1001.exr", 1, 0, True),)),
     "client_cancelled": wire.ClientCancelled(REQUEST, 3),
     "status.client_number": replace(SERVERS["status"], clients=(replace(CLIENT, number=7),)),
     "status.eight_bit_precision": replace(

@@ -239,7 +239,7 @@ class FakePainter:
             frame = frame.with_colour(result)
         frame = replace(frame, provenance={"style": "fake", "style_sha256": SHA256, "precision": "float32"})
         seconds = {"before": 0.0, "network": 0.001, "after": 0.0}
-        report = SimpleNamespace(invalid_pixels=0, seconds=seconds, tile=None, notes=())
+        report = SimpleNamespace(invalid_pixels=0, seconds=seconds, tile=None, notes=(), cached=False)
         return SimpleNamespace(frame=frame, report=report)  # type: ignore[return-value]  # Rendered would load torch
 
 

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., None])
 
 OF_THE_RUN = frozenset(
-    {"overwrite", "resume", "local", "server", "server_key", "json", "encoder_speed", "sound", "device", "tile"}
+    {
+        "overwrite",
+        "resume",
+        "local",
+        "server",
+        "server_key",
+        "json",
+        "encoder_speed",
+        "sound",
+        "device",
+        "tile",
+        "no_cache",
+    }
 )
 """Options that do not change what a frame of a sequence is."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from impasto.hosts.farm.bundle import Bundle
     from impasto.hosts.terminal.farm.shot_bundle import PreparedShot
 
-LEFT_OUT = ("overwrite", "resume", "local", "server", "server_key", "encoder_speed", "sound")
+LEFT_OUT = ("overwrite", "resume", "local", "server", "server_key", "encoder_speed", "sound", "no_cache")
 TARGETS = ("openjd", "local")
 
 

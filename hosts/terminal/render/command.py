@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -134,6 +135,9 @@ def render(
         bool,
         typer.Option("--resume", help="Keep frames that an earlier run made of the same plate with the same settings."),
     ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Paint every frame, also one that `impasto cache` has, and keep none.")
+    ] = False,
     job: Annotated[
         str | None,
         typer.Option("--job", metavar="JOB.json", help="The farm job that this is a part of; from `impasto submit`."),
@@ -200,6 +204,7 @@ def render(
             fields=fields,
             overwrite=overwrite,
             resume=resume,
+            cache=not no_cache,
             farm_job="" if farm_job is None else farm_job.id,
             note=lambda text: reporter.show(RunWarning(text)),
             controls=looks,
@@ -216,6 +221,7 @@ def render(
 
 
 def _here(job: ShotJob, runs: Sequence[FrameRange], reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
+    from impasto.core.media.open import is_live
     from impasto.core.style_file import find_style, read_card
     from impasto.hosts.terminal.render.frame_runs import render_runs
     from impasto.hosts.terminal.render.local import lazy_engine, render_here
@@ -225,7 +231,9 @@ def _here(job: ShotJob, runs: Sequence[FrameRange], reporter: Reporter, cancelle
 
     path = find_style(job.look.style or default_style())
     card = read_card(path)
-    painter = lazy_engine(job.look, path, card)
+    # No frame of a camera or a stream comes twice.
+    look = replace(job.look, cache=False) if is_live(job.input) else job.look
+    painter = lazy_engine(look, path, card)
 
     def render(run: ShotJob, show: Callable[[Event], None]) -> bool:
         run_events = RunEvents(run.input, card.name, show)

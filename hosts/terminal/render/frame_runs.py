@@ -68,7 +68,7 @@ class JoinedEvents:
             invalid_pixels=before.invalid_pixels + end.invalid_pixels, seconds=seconds,
             fps=round(frames / seconds, 3) if frames and seconds else 0.0,
             stages={name: round(before.stages.get(name, 0.0) + end.stages.get(name, 0.0), 4) for name in names},
-            precision=end.precision or before.precision,
+            precision=end.precision or before.precision, cached=before.cached + end.cached,
         )  # fmt: skip
         self._runs_left -= 1
         if not self._runs_left:

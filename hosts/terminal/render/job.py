@@ -53,6 +53,7 @@ def job_from(
     fields: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    cache: bool = True,
     sound: str | None = None,
     farm_job: str = "",
     note: Callable[[str], None] = lambda text: None,
@@ -79,6 +80,7 @@ def job_from(
         keys_map=keys_map,
         projection=chosen("--projection as", projection, Projection),
         stereo=chosen("--stereo as", stereo, Stereo),
+        cache=cache and not farm_job,  # a node's user may have no folder, and frames of a farm go to another node
     )
     params_of(look.params, Params()), before_of(look.before), after_of(look.after)
     sizes = [controls.get(name) or "" for name in ("before_resize", "after_resize")]

@@ -14,14 +14,22 @@ from impasto.hosts.terminal.render.run_events import RunEvents
 if TYPE_CHECKING:
     from impasto.core.engine import Engine, Rendered
     from impasto.core.frame import Frame
+    from impasto.server.frame_cache.painter import CachedPainter
     from impasto.server.protocol.messages import RenderSettings, ShotEnd, ShotJob
+
+
+SETTLE_S = 10.0
+"""How long frames may take to be kept, before the process may end."""
 
 
 def render_here(job: ShotJob, painter: LazyEngine, run_events: RunEvents, cancelled: Callable[[], bool]) -> ShotEnd:
     """Render a shot with the engine, which later shots may use too."""
     from impasto.server.shots.render import render_shot
 
-    return render_shot(job, painter, on_event=run_events.on_event, cancelled=cancelled)
+    try:
+        return render_shot(job, painter, on_event=run_events.on_event, cancelled=cancelled)
+    finally:
+        painter.settle(SETTLE_S)
 
 
 def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:
@@ -31,10 +39,11 @@ def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:
 
     device = look.device or "auto"
 
-    def load() -> Engine:
+    def load() -> Engine | CachedPainter:
         from impasto.core.engine import Engine
 
-        return Engine(path, device=device, precision=look.precision, tile=tile_of(look.tile))
+        engine = Engine(path, device=device, precision=look.precision, tile=tile_of(look.tile))
+        return with_cache(engine) if look.cache else engine
 
     def precision_for(eight_bit: bool) -> str:
         from impasto.core.device.choice import choose_device, choose_precision
@@ -42,6 +51,21 @@ def lazy_engine(look: RenderSettings, path: Path, card: Card) -> LazyEngine:
         return choose_precision(look.precision, choose_device(device), eight_bit=eight_bit)
 
     return LazyEngine(card, load, precision_for)
+
+
+def with_cache(engine: Engine) -> Engine | CachedPainter:
+    """The engine behind the cache of painted frames, as a server on this machine has it where nobody said how."""
+    from impasto.server.frame_cache.keeping import Keeping
+    from impasto.server.frame_cache.painter import CachedPainter
+    from impasto.server.frame_cache.place import cache_choice
+    from impasto.server.frame_cache.program import machine_of
+    from impasto.server.frame_cache.store import FrameStore
+    from impasto.server.worker.device import device_name
+
+    choice = cache_choice("", engine.device)
+    if choice is None:
+        return engine
+    return CachedPainter(engine, Keeping(FrameStore(choice)), machine_of(engine.device, device_name(engine.device)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +78,13 @@ class UnloadedStyle:
 class LazyEngine:
     """An engine that is built for the first frame: bad input is refused, and read, before torch is loaded."""
 
-    def __init__(self, card: Card, load: Callable[[], Engine], precision_for: Callable[[bool], str]) -> None:
+    def __init__(
+        self, card: Card, load: Callable[[], Engine | CachedPainter], precision_for: Callable[[bool], str]
+    ) -> None:
         self.style = UnloadedStyle(card)
         self._load = load
         self._precision_for = precision_for
-        self._engine: Engine | None = None
+        self._engine: Engine | CachedPainter | None = None
 
     def precision_for(self, *, eight_bit: bool) -> str:
         """What the engine will count in, found without building it; see `Engine.precision_for`."""
@@ -69,3 +95,12 @@ class LazyEngine:
         if self._engine is None:
             self._engine = self._load()
         return self._engine.render(frame, *arguments, **more)
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until the frames that were painted are kept, where they are to be, for so long at most."""
+        if self._engine is None:
+            return
+        from impasto.server.frame_cache.painter import CachedPainter
+
+        if isinstance(self._engine, CachedPainter):
+            self._engine.keeping.settle(timeout_s)

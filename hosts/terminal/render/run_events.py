@@ -35,6 +35,7 @@ class RunEvents:
         self._first: tuple[float, int] | None = None
         """When the first frames were stored, and how many."""
         self._stored = FrameNumbers()
+        self._cached = 0
         self._notes: set[str] = set()
 
     def on_event(self, event: ShotEvent) -> None:
@@ -68,6 +69,7 @@ class RunEvents:
     def _stored_frames(self, together: Sequence[StoredFrame]) -> None:
         new = {each.number: each for each in together if each.number not in self._stored}
         self._done += len(new)
+        self._cached += sum(each.cached for each in new.values())
         frames = self._started.frames if self._started else None
         fps = self.fps()
         for number, each in new.items():
@@ -100,5 +102,15 @@ class RunEvents:
         pace = self.fps() or (rendered / seconds if rendered > 1 and seconds > 0 else 0.0)
         fps = round(pace if rendered else 0.0, 3)
         self._show(
-            RunFinished(path, rendered, skipped, end.invalid_pixels, seconds, fps, stages, precision=end.precision)
+            RunFinished(
+                path,
+                rendered,
+                skipped,
+                end.invalid_pixels,
+                seconds,
+                fps,
+                stages,
+                precision=end.precision,
+                cached=self._cached,
+            )
         )

@@ -46,6 +46,12 @@ def serve(
     metrics: Annotated[
         int | None, typer.Option("--metrics", metavar="PORT", help="Prometheus metrics on this port of loopback.")
     ] = None,
+    cache: Annotated[
+        str,
+        typer.Option(
+            "--cache", metavar="SIZE|read-only|off", help="Painted frames to keep, such as 4G; see `impasto cache`."
+        ),
+    ] = "",
     web: Annotated[bool, typer.Option("--web", help="Serve the pages of `impasto web` as well.")] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Start it in the background, and return once it is ready; for farms.")
@@ -58,11 +64,11 @@ def serve(
     machines. Ctrl-C finishes what runs and leaves; twice leaves at once, with exit code 130 if work was cut off.
     """
     if detach:
-        if styles or listen or root or idle_exit or metrics or web:
+        if styles or listen or root or idle_exit or metrics or cache or web:
             raise UsageError("expected no other option than --device with --detach, got one; leave it out")
         start_detached(device or [])
         return
-    settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics)
+    settings = settings_from(device or [], styles or [], listen, root or [], idle_exit, metrics, cache)
     from impasto.hosts.terminal.server.version_check import version_note
     from impasto.server.front.server import serve as run_server
     from impasto.server.runtime_dir import running
@@ -115,9 +121,11 @@ def settings_from(
     roots: list[str],
     idle_exit_s: float | None,
     metrics: int | None,
+    cache: str = "",
 ) -> ServerSettings:
     """The options as settings. UsageError for what cannot work, NotPermitted for a folder that is open to others."""
     from impasto.server.file_roots import root_of
+    from impasto.server.frame_cache.place import cache_choice
     from impasto.server.runtime_dir import prepare_folder, runtime_folder
 
     for folder in styles:
@@ -136,6 +144,7 @@ def settings_from(
         raise UsageError(f"expected --idle-exit in seconds above 0, got {idle_exit_s:g}; give for example 900")
     if metrics is not None and not 0 < metrics < 65536:
         raise UsageError(f"expected --metrics as a port from 1 to 65535, got {metrics}; give for example 9464")
+    cache_choice(cache)
     named = dict(map(root_of, roots))
     if len(named) < len(roots):
         raise UsageError("expected a name of its own for every --root, got one twice; rename it")
@@ -147,6 +156,7 @@ def settings_from(
         idle_exit_s=idle_exit_s,
         metrics_port=metrics,
         roots=named,
+        cache=cache,
     )
 
 

@@ -98,7 +98,8 @@ def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
     lines.append(
         Text(
             f"{counted(found.running, 'request')} running, {found.queued} waiting, {counted(found.jobs, 'shot')};"
-            f" {found.fps:.2f} frames per second, {counted(found.frames, 'frame')} since the start;"
+            f" {found.fps:.2f} frames per second, {counted(found.frames, 'frame')} since the start"
+            f"{cached_text(found)};"
             f" {counted(found.styles, 'style')}; the front takes {megabytes(found.rss_bytes)}"
         )
     )
@@ -109,6 +110,12 @@ def page(found: Status, notes: Sequence[str] = ()) -> RenderableType:
         lines.append(Text("last errors", style="bold"))
         lines += [Text(f"  {clock_text(each.age_s)} ago  {each.code}: {each.message}") for each in found.errors]
     return Group(*lines)
+
+
+def cached_text(found: Status) -> str:
+    """Of the frames since the start, how many were kept from an earlier time; empty for none."""
+    cached = found.counters.get("frames_cached", 0)
+    return f", {cached} of them out of the cache" if cached else ""
 
 
 def _devices(found: Status) -> RenderableType:

@@ -108,3 +108,5 @@ class Done:
     inline: bool = False
     """The result is in part 2."""
     encoding: Encoding = "raw"
+    cached: bool = False
+    """The frame was kept from an earlier time, and not painted now. (1.2)"""

@@ -36,3 +36,5 @@ class RenderSettings:
     """Whether the pictures show a sphere; 'auto' is what their files say. Older servers paint flat. (1.2)"""
     stereo: Stereo = "auto"
     """Where the two eyes of the pictures are; as before. (1.2)"""
+    cache: bool = True
+    """Whether a frame that is kept may be taken instead of painting it, and this one be kept. (1.2)"""

@@ -176,6 +176,8 @@ class StoredFrame:
     done: Count
     """Frames stored by this job so far, over all attempts."""
     invalid_pixels: Count
+    cached: bool = False
+    """As in `Done`. (1.2)"""
 
 
 @frozen_dataclass

@@ -54,8 +54,9 @@ class FakePainter:
         self.most = 0
 
     def submit(
-        self, pixels: Picture, *, style: str, params: Any, viewer: str, deadline_s: Any, timeout_s: float
+        self, pixels: Picture, *, style: str, params: Any, viewer: str, deadline_s: Any, timeout_s: float, cache: bool
     ) -> Any:
+        assert not cache  # they would push out what others keep
         if self.error is not None:
             raise self.error
         self.asked.append(Asked(pixels.copy(), style, params, viewer, deadline_s))

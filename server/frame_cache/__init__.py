@@ -1,0 +1,1 @@
+"""Painted frames that are kept by their content, for all who paint on this machine."""
