@@ -31,11 +31,11 @@ def name_of(
 ) -> str | None:
     """The name of what a style makes of a frame; None for a frame that is painted every time.
 
-    `painter` says what else decides the samples: precisions, machine, program. Two views of one file are painted every
-    time, as is a frame with an attribute that cannot be put into bytes, and with an OpenColorIO configuration that does
-    not open: painting says so where it matters.
+    `painter` says what else decides the samples: precisions, machine, program. Painted every time are two views of one
+    file, a frame that looks at those around it, one with an attribute that cannot be put into bytes, and one with an
+    OpenColorIO configuration that does not open: painting says so where it matters.
     """
-    if "views" in (settings.stereo, frame.stereo if settings.stereo == "auto" else ""):
+    if "views" in (settings.stereo, frame.stereo if settings.stereo == "auto" else "") or frame.around:
         return None
     resized = settings.before.resize is not None or settings.after.resize is not None
     parts = frame.parts if resized or card.guides or len(frame.parts) == 1 else (frame.part,)

@@ -251,6 +251,11 @@ def test_two_views_of_a_file_are_painted_every_time(counted: Counted) -> None:
     assert name_of(frame, FrameSettings(stereo="off"), None, counted.style.card, MACHINE) is not None
 
 
+def test_a_frame_that_looks_at_those_around_it_is_painted_every_time(counted: Counted) -> None:
+    frame = replace(plate(), around=(plate(),))
+    assert name_of(frame, FrameSettings(smoothing=0.5), None, counted.style.card, MACHINE) is None
+
+
 def test_a_configuration_that_does_not_open_hinders_no_frame_that_needs_none(
     counted: Counted, keeping: Keeping, tmp_path: Path
 ) -> None:
