@@ -229,7 +229,7 @@ class Engine:
         plate, guides = frame, planes_of(frame, self.style.card.guides)
         if before.resize is not None:
             frame = resize_frame(frame, before.resize, input_space, cancelled=cancelled)
-        working = to_working(frame, input_space=input_space, exposure=params.exposure)
+        working = to_working(frame, input_space=input_space, exposure=params.exposure, lasting_exposure=before.exposure)
         picture = layout.near(partial(grade_before, settings=before), working.picture, GRADE_REACH)
         if guides is not None and before.resize is not None:
             guides = resized_planes(guides, plate, frame)

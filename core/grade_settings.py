@@ -24,7 +24,10 @@ _LEVELS = (
     Parameter("gamma", 0.1, 10.0, 1.0, "Middle tones: above 1 brightens, below 1 darkens; black and white stay."),
     Parameter("saturation", 0.0, 4.0, 1.0, "Strength of colours: 0 is grey, 1 leaves them, 2 doubles them."),
 )
-BEFORE_CONTROLS: tuple[Parameter, ...] = (_DENOISE, *_LEVELS)
+_EXPOSURE = Parameter(
+    "exposure", -8.0, 8.0, 0.0, "Stops by which the plate is brighter or darker, also in the result: 3 for low light."
+)
+BEFORE_CONTROLS: tuple[Parameter, ...] = (_EXPOSURE, _DENOISE, *_LEVELS)
 AFTER_CONTROLS: tuple[Parameter, ...] = (_DENOISE, _SHARPEN, *_LEVELS)
 
 LARGEST_SIDE = 32768
@@ -79,9 +82,10 @@ class Resize:
 class Before:
     """The grade of the plate before the network; the defaults do nothing.
 
-    The order is resize, denoise, levels, saturation. A value outside its range raises UsageError.
+    The order is resize, exposure, denoise, levels, saturation. A value outside its range raises UsageError.
     """
 
+    exposure: float = 0.0
     denoise: float = 0.0
     black: float = 0.0
     white: float = 1.0

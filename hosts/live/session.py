@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import field
 from fractions import Fraction
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -49,6 +50,8 @@ class SessionPlan:
     quality: Quality = "auto"
     largest: tuple[int, int] = LARGEST
     overwrite: bool = False
+    before: dict[str, float] = field(default_factory=dict)
+    """The grade of every plate before the style, by control of `impasto.core.grade_settings`."""
 
 
 class LiveSession:
@@ -93,7 +96,7 @@ class LiveSession:
                 painter,
                 self.setting,
                 (*self._outlets, *self._sinks),
-                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps)),
+                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps), plan.before),
                 clock,
             )
             opened.pop_all()
@@ -164,7 +167,7 @@ class LiveSession:
         black = np.zeros((SMALL, SMALL, 3), np.uint8)
         with suppress(ImpastoError, TimeoutError):
             painter.submit(
-                black, style=style, params=None, viewer="", deadline_s=LOADING_S, timeout_s=LOADING_S
+                black, style=style, params=None, before=None, viewer="", deadline_s=LOADING_S, timeout_s=LOADING_S
             ).result(LOADING_S).release()
 
     def _none_left(self) -> bool:
