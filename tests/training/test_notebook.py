@@ -55,6 +55,10 @@ def test_two_keys_become_a_painted_shot(repository: Path, tmp_path: Path, monkey
         paint = to_float(np.ascontiguousarray(cv2.imread(str(key))[..., ::-1]))
         to_key, to_plate = (np.abs(each[number - 1] - paint).mean() for each in (paintings, plates))
         assert to_key < 0.5 * to_plate, "a keyed frame does not show its key's own paint"
+    said = "".join(output.text for output in outputs_of(notebook) if output.output_type == "stream")
+    assert "13 frames in" in said
+    assert "\x1b" not in said, "a terminal's bars and colours are noise below a cell"
+    assert len(said.splitlines()) < 100
     shown = list(pictures_in(notebook))
     assert len(shown) == 6, "painting, two keys, the strip of shares, the sheet and what was turned"
     assert all(picture.std() > 10 for picture in shown)
@@ -74,9 +78,12 @@ def seen_in(plate: Samples, painting: Samples) -> float:
 
 def pictures_in(notebook: nbformat.NotebookNode) -> Iterator[np.ndarray]:
     """The pictures that cells show, in order."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            if stored := output.get("data", {}).get("image/png"):
-                picture = cv2.imdecode(np.frombuffer(base64.b64decode(stored), np.uint8), cv2.IMREAD_COLOR)
-                assert picture is not None
-                yield picture
+    for output in outputs_of(notebook):
+        if stored := output.get("data", {}).get("image/png"):
+            picture = cv2.imdecode(np.frombuffer(base64.b64decode(stored), np.uint8), cv2.IMREAD_COLOR)
+            assert picture is not None
+            yield picture
+
+
+def outputs_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", ())]
