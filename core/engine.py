@@ -311,11 +311,13 @@ class Engine:
         clock = time.perf_counter
         started = clock()
         plate, guides = frame, planes_of(frame, self.style.card.guides)
-        if settings.before.resize is not None:
-            frame = resize_frame(frame, settings.before.resize, settings.input_space, cancelled=cancelled)
-        working = to_working(frame, input_space=settings.input_space, exposure=params.exposure)
-        picture = layout.near(partial(grade_before, settings=settings.before), working.picture, GRADE_REACH)
-        if guides is not None and settings.before.resize is not None:
+        before = settings.before
+        if before.resize is not None:
+            frame = resize_frame(frame, before.resize, settings.input_space, cancelled=cancelled)
+        exposures = {"exposure": params.exposure, "lasting_exposure": before.exposure}
+        working = to_working(frame, input_space=settings.input_space, **exposures)
+        picture = layout.near(partial(grade_before, settings=before), working.picture, GRADE_REACH)
+        if guides is not None and before.resize is not None:
             guides = resized_planes(guides, plate, frame)
         ready = clock()
         with self._context.streams.order:

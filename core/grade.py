@@ -36,6 +36,8 @@ GRADE_REACH = 2 * DENOISE_RADIUS + SHARPEN_RADIUS + RELIEF_RADIUS + 1
 def grade_before(picture: Samples, settings: Before) -> Samples:
     """The graded plate for the network: a new working picture, or the argument where all is off.
 
+    Exposure is none of its steps: it is a change of light, in `impasto.core.working_picture.to_working`.
+
     Nothing is clamped. A pixel with a NaN or infinite channel comes out unchanged and affects no other.
     """
     if settings.is_off:

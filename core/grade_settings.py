@@ -28,7 +28,10 @@ _RELIEF = (
     Parameter("relief", 0.0, 1.0, 0.0, "Thickness of the paint, as light on its ridges: 0.3 is oil, 1 is plaster."),
     Parameter("light", 0.0, 360.0, 135.0, "Where the light on the relief comes from: 0 is the right, 90 the top."),
 )
-BEFORE_CONTROLS: tuple[Parameter, ...] = (_DENOISE, *_LEVELS)
+_EXPOSURE = Parameter(
+    "exposure", -8.0, 8.0, 0.0, "Stops by which the plate is brighter or darker, also in the result: 3 for low light."
+)
+BEFORE_CONTROLS: tuple[Parameter, ...] = (_EXPOSURE, _DENOISE, *_LEVELS)
 AFTER_CONTROLS: tuple[Parameter, ...] = (_DENOISE, _SHARPEN, *_RELIEF, *_LEVELS)
 
 LARGEST_SIDE = 32768
@@ -83,9 +86,10 @@ class Resize:
 class Before:
     """The grade of the plate before the network; the defaults do nothing.
 
-    The order is resize, denoise, levels, saturation. A value outside its range raises UsageError.
+    The order is resize, exposure, denoise, levels, saturation. A value outside its range raises UsageError.
     """
 
+    exposure: float = 0.0
     denoise: float = 0.0
     black: float = 0.0
     white: float = 1.0

@@ -51,6 +51,9 @@ class WorkingPicture:
     is_plate: bool = False
     invalid: npt.NDArray[np.bool_] | None = None
     exposure: float = 0.0
+    """Stops by which the network's picture is brighter; `to_plate` undoes them, apart from the next."""
+    lasting_exposure: float = 0.0
+    """Stops of these by which the result is brighter too."""
     kept: Samples | None = None
 
     @property
@@ -115,17 +118,21 @@ class _Strip:
         return rgb if self.alpha is None or not self.associated else colour.premultiply(rgb, self.alpha)
 
 
-def to_working(frame: Frame, *, input_space: str | None = None, exposure: float = 0.0) -> WorkingPicture:
+def to_working(
+    frame: Frame, *, input_space: str | None = None, exposure: float = 0.0, lasting_exposure: float = 0.0
+) -> WorkingPicture:
     """What the network sees of a frame: unpremultiplied, filled under alpha, in working space, in [0, 1].
 
-    `exposure` in stops brightens the plate for the network alone; `to_plate` undoes it. A grey layer
-    becomes three equal channels. Raises UnknownName for a colour space that does not exist.
+    `exposure` in stops brightens the plate for the network alone; `to_plate` undoes it. `lasting_exposure` brightens
+    the result as well. A grey layer becomes three equal channels. Raises UnknownName for a colour space that does not
+    exist.
     """
+    exposure += lasting_exposure
     space = colour.plate_space(frame, input_space)
     size = (frame.height, frame.width)
     picture = np.empty((*size, 3), np.float32)
     is_integer = not np.issubdtype(frame.part.pixels.dtype, np.floating)
-    if space.is_working and is_integer and frame.layer.alpha is None and exposure == 0:
+    if space.is_working and is_integer and frame.layer.alpha is None and exposure == lasting_exposure == 0:
         for rows in strips_of(*size):
             picture[rows] = _strip(frame, rows).plate
         return WorkingPicture(frame, space, picture, is_plate=True)
@@ -142,7 +149,7 @@ def to_working(frame: Frame, *, input_space: str | None = None, exposure: float 
             is_whole = is_whole and not has_holes and bool(np.isfinite(light).all())
             if is_whole:
                 picture[rows] = colour.without_residual(light, colour.residual_of(light))
-    working = WorkingPicture(frame, space, picture, exposure=exposure, kept=kept)
+    working = WorkingPicture(frame, space, picture, exposure=exposure, lasting_exposure=lasting_exposure, kept=kept)
     if is_whole:
         return working
     shown, invalid = working.shown_light()
@@ -167,8 +174,8 @@ def to_plate(
 ) -> Frame:
     """The frame with its colour layer painted, mixed with the plate by strength and matte in the plate's own space.
 
-    `painted` is (H, W, 3) float32 in working space, `matte` (H, W) float32 in [0, 1]. What the
-    network did not change comes back bit for bit, as do NaN, infinity and light under zero alpha.
+    `painted` is (H, W, 3) float32 in working space, `matte` (H, W) float32 in [0, 1]. What the network did not
+    change comes back bit for bit where no exposure lasts, as do NaN, infinity and light under zero alpha.
     With `output` the colour layer's part is float and in that space; without, it is as in the plate. The excess of
     integer plates is added to the first, and goes along with the second.
     """
@@ -296,11 +303,14 @@ def _painted(
         return _grey(painted) if is_grey else painted, np.ones(painted.shape[:2], np.bool_)
     linear = working.light_of(rows)
     light = colour.add_residual(painted, colour.residual_of(linear))
-    mask = colour.changed(light, linear)
+    if working.lasting_exposure:
+        mask = np.asarray(np.isfinite(linear).all(axis=2), np.bool_)
+    else:
+        mask = colour.changed(light, linear)
     if strip.weight is not None:
         mask &= strip.weight > 0
-    if working.exposure:
-        light *= np.float32(2.0**-working.exposure)
+    if undone := working.exposure - working.lasting_exposure:
+        light *= np.float32(2.0**-undone)
     result = strip.matted(colour.from_linear(light, working.space))
     return _grey(result) if is_grey else result, mask
 

@@ -20,6 +20,9 @@ from impasto.core.style_file import Style
 class Backend(Protocol):
     """A module that writes one kind of file and runs it."""
 
+    EXAMPLE: str
+    """How to load and run such a file: lines of Python that make `painted` of `picture` by the file at `path`."""
+
     def write(self, net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> None: ...
 
     def open_net(self, path: Path) -> Callable[[Samples], Samples]: ...
@@ -88,12 +91,13 @@ def export_to(to: str, style: Style, output: Path, *, linear: bool = False, over
     with committed(str(output), replace=overwrite) as name:
         partial = Path(name)
         net = picture_net(style.generator, style.card.guides, linear=linear)
-        backend.write(net, 3 + len(style.card.guides), facts_of(style.card, linear=linear), partial)
+        facts = facts_of(style.card, linear=linear, example=backend.EXAMPLE)
+        backend.write(net, 3 + len(style.card.guides), facts, partial)
         difference = largest_difference(style, backend.open_net(partial), linear=linear)
         if math.isnan(difference) or difference > TOLERANCE:
             raise OutputError(
                 f"expected '{output}' to paint as the engine does, to {TOLERANCE:g}; it differs by {difference:.3g} "
                 "and was not kept; please report it with the versions that `impasto doctor` shows"
             )
-        facts = backend.facts_in(partial)
-    return Exported(output, facts, difference)
+        stored = backend.facts_in(partial)
+    return Exported(output, stored, difference)

@@ -12,10 +12,11 @@ LINEAR_CONTRACT = "scene-linear Rec.709, any value"
 """Input and output space of a network exported as linear; otherwise it is that of the card."""
 
 
-def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
+def facts_of(card: Card, *, linear: bool, example: str) -> dict[str, str]:
     """Name -> text, for a file's metadata: style, licence, credit, colour, layout, axes and stride, and the card.
 
-    The card is without its preview. Names begin with 'impasto.', to tell them from a host's own.
+    `example` is how such a file is loaded and run, in Python. The card is without its preview. Names begin with
+    'impasto.', to tell them from a host's own.
     """
     channels = ("R", "G", "B", *(guide.channel for guide in card.guides))
     facts = {
@@ -38,6 +39,7 @@ def facts_of(card: Card, *, linear: bool) -> dict[str, str]:
         else "none",
         "guides": "; ".join(f"{each.channel}, in float as rendered, read as {each.reading}" for each in card.guides)
         or "none",
+        "example": example,
         "weights_sha256": card.weights_sha256,
         "card": replace(card, preview="").to_json(),
         "version": version("impasto"),

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 OPSET = 18
 """The oldest that torch's exporter writes, so that as many runtimes as possible read it (ONNX 1.13, 2022)."""
 INPUT, OUTPUT = "picture", "painted"
+EXAMPLE = """\
+import onnxruntime
+session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+(painted,) = session.run(["painted"], {"picture": picture})  # numpy float32, laid out as input and output say"""
 
 
 def write(net: PictureNet, channels: int, facts: dict[str, str], path: Path) -> None:

@@ -24,6 +24,10 @@ from impasto.core.frame import Samples
 
 FACTS = "impasto.json"
 """Name under which torch.jit.load hands out the facts, in `_extra_files`."""
+EXAMPLE = """\
+import torch
+net = torch.jit.load(path)
+painted = net(picture)  # a tensor of float32, or of float16 after net.half(), laid out as input and output say"""
 FIXED_HEADER, PADDING_HEADER, ALIGNMENT = 30, 4, 64
 """Bytes: of an entry of a zip archive before its name, of the field that pads it, and where torch starts a record."""
 

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import cv2
@@ -55,6 +55,7 @@ class FramePainter(Protocol):
         *,
         style: str,
         params: Mapping[str, float] | None,
+        before: Mapping[str, float] | None,
         viewer: str,
         deadline_s: float | None,
         timeout_s: float,
@@ -84,6 +85,8 @@ class PumpOptions:
     """Paintings a second at most; None: as many as come."""
     animation: Animation | None = None
     """Parameters by the frame of the movie that is shown; they go before those that were set."""
+    before: Mapping[str, float] = field(default_factory=dict)
+    """The grade of every plate before the style; see `impasto.core.grade_settings`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -239,6 +242,7 @@ class Pump:
                 pixels,
                 style=style,
                 params=self._params(look.params, plate) or None,
+                before=self._options.before or None,
                 viewer="live",
                 deadline_s=max(DEADLINE_S, 4 * self._usual_s) if known else LOADING_S,
                 timeout_s=CONNECTING_S,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import field
 from fractions import Fraction
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -52,6 +53,8 @@ class SessionPlan:
     overwrite: bool = False
     animation: Animation | None = None
     """Parameters by the frames of a source that is a file."""
+    before: dict[str, float] = field(default_factory=dict)
+    """The grade of every plate before the style, by control of `impasto.core.grade_settings`."""
 
 
 class LiveSession:
@@ -96,7 +99,7 @@ class LiveSession:
                 painter,
                 self.setting,
                 (*self._outlets, *self._sinks),
-                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps), plan.animation),
+                PumpOptions(plan.latency_s, None if plan.fps is None else float(plan.fps), plan.animation, plan.before),
                 clock,
             )
             opened.pop_all()
@@ -167,7 +170,14 @@ class LiveSession:
         black = np.zeros((SMALL, SMALL, 3), np.uint8)
         with suppress(ImpastoError, TimeoutError):
             painter.submit(
-                black, style=style, params=None, viewer="", deadline_s=LOADING_S, timeout_s=LOADING_S, cache=False
+                black,
+                style=style,
+                params=None,
+                before=None,
+                viewer="",
+                deadline_s=LOADING_S,
+                timeout_s=LOADING_S,
+                cache=False,
             ).result(LOADING_S).release()
 
     def _none_left(self) -> bool:

@@ -38,6 +38,11 @@ def with_parameters(command: Command) -> Command:
     return _with_options(command, _options("", PARAMETERS))
 
 
+def with_live_controls(command: Command) -> Command:
+    """As `with_controls`, for the parameters of the style and the grade before it, whose size stays."""
+    return _with_options(command, [*_options("", PARAMETERS), *_options("before_", BEFORE_CONTROLS)])
+
+
 def _with_options(command: Command, options: list[inspect.Parameter]) -> Command:
     own = [
         each

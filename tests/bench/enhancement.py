@@ -67,7 +67,7 @@ def main() -> None:
     kept = mean(psnr(repaired(engine, truth), truth) for truth, _ in clean)
     print(f"{'clean stays clean':20} {kept:.2f} dB to the clean plate")
     if given.sheet:
-        cv2.imwrite(str(given.sheet), _as_bytes(np.vstack(rows)[..., ::-1]))
+        cv2.imwrite(str(given.sheet), as_bytes(np.vstack(rows)[..., ::-1]))
 
 
 def cases(photos: dict[str, Samples], clips: dict[str, list[Samples]]) -> dict[str, list[Pair]]:
@@ -104,7 +104,7 @@ def frames_of(path: Path, count: int) -> list[Samples]:
 def coded(frames: list[Samples], damage: Damage) -> Samples:
     """The last of some frames after noise and H.264 of all of them."""
     chance = chance_of("clip")
-    clip = [_as_bytes(noised(frame, damage, chance)) for frame in frames]
+    clip = [as_bytes(noised(frame, damage, chance)) for frame in frames]
     return to_float(through_h264(clip, damage.strength)[-1])
 
 
@@ -135,16 +135,16 @@ def report(name: str, pairs: list[Pair], engine: Engine) -> Samples:
 
 def repaired(engine: Engine, damaged: Samples) -> Samples:
     """A picture in 8 bits through the engine."""
-    return to_float(engine(Frame.from_pixels(_as_bytes(damaged), colour_space="sRGB")).colour)
+    return to_float(engine(Frame.from_pixels(as_bytes(damaged), colour_space="sRGB")).colour)
 
 
 def non_local_means(damaged: Samples, strength: float) -> Samples:
     """OpenCV's denoiser with one strength for luma and colour, its windows as its documentation has them."""
-    stored = np.ascontiguousarray(_as_bytes(damaged)[..., ::-1])
+    stored = np.ascontiguousarray(as_bytes(damaged)[..., ::-1])
     return to_float(np.ascontiguousarray(cv2.fastNlMeansDenoisingColored(stored, None, strength, strength)[..., ::-1]))
 
 
-def _as_bytes(picture: Samples) -> Pixels:
+def as_bytes(picture: Samples) -> Pixels:
     return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from impasto.core.card import Card
-from impasto.core.colour import plate_space
+from impasto.core.colour import decode, encode, plate_space
 from impasto.core.engine import Engine
 from impasto.core.errors import DeviceError, OutOfMemory, UsageError
 from impasto.core.frame import AlphaKind, Attribute, ColourLayer, Frame, Part, Window
@@ -137,6 +137,26 @@ def test_exposure_is_undone_in_the_result(identity: Engine) -> None:
         np.testing.assert_allclose(
             identity(frame, FrameSettings(Params(exposure=stops))).colour, frame.colour, rtol=1e-5
         )
+
+
+def test_exposure_before_the_network_stays_in_the_result(identity: Engine) -> None:
+    """The style sees both, the result keeps one; light above white goes along, and what is not finite stays."""
+    frame = plate()
+    frame.part.pixels[3, 4, 1], frame.part.pixels[5, 5, 0] = np.nan, 7.5
+    wanted = frame.colour.copy()
+    wanted[np.isfinite(wanted).all(axis=2)] *= 4
+    for undone in (0.0, -1.5):
+        settings = FrameSettings(Params(exposure=undone), before=Before(exposure=2))
+        np.testing.assert_allclose(identity(frame, settings).colour, wanted, rtol=1e-5)
+
+
+def test_exposure_before_the_network_brightens_8_bits(identity: Engine) -> None:
+    grey = Frame.from_pixels(np.full((8, 8, 3), 64, np.uint8), colour_space="sRGB")
+    brighter = identity(grey, FrameSettings(before=Before(exposure=1))).colour
+    assert (brighter == round(255 * float(encode(2 * decode(np.float32([64 / 255])))[0]))).all()
+    half = identity(grey, FrameSettings(Params(strength=0.5), before=Before(exposure=1))).colour
+    assert (half > 64).all()
+    assert (half < brighter).all(), "strength goes from the plate to the result"
 
 
 def test_a_broader_stroke_is_the_network_on_a_smaller_plate(identity: Engine, lively_engine: Engine) -> None:

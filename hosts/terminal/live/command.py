@@ -16,7 +16,7 @@ import typer
 
 from impasto.core.errors import ServerError, UsageError
 from impasto.hosts.events import LiveFigures, LiveStarted, RunFinished, RunWarning
-from impasto.hosts.terminal.controls import given, with_parameters
+from impasto.hosts.terminal.controls import given, with_live_controls
 from impasto.hosts.terminal.interrupts import Interrupts
 from impasto.hosts.terminal.printer import say_aside
 from impasto.hosts.terminal.shared_options import LOOPBACK, Host, Json, Server, ServerKey, Tls
@@ -38,7 +38,7 @@ PAGE_S = 10.0
 LATENCIES_S = (0.02, 10.0)
 
 
-@with_parameters
+@with_live_controls
 def live(
     source: Annotated[
         str,
@@ -104,6 +104,8 @@ def live(
 
     Ctrl-C ends it: movies are finished and the camera is free. The exit code is 4 when no sink is left.
     """
+    from impasto.core.controls import before_of
+    from impasto.core.grade_settings import BEFORE_CONTROLS
     from impasto.core.media.frame_rate import require_rate
     from impasto.core.params import PARAMETERS
     from impasto.hosts.live.display import parse_size
@@ -113,6 +115,8 @@ def live(
     from impasto.hosts.terminal.style.listing import default_style
 
     sinks = tuple(to or (BROWSER,))
+    before = given("before_", BEFORE_CONTROLS, controls)
+    before_of(before)  # refuses what is out of range
     plan = SessionPlan(
         parse_source(source, loop=loop),
         style or default_style(),
@@ -123,6 +127,7 @@ def live(
         quality_of(quality),
         parse_size(size),
         overwrite,
+        before=before,
     )
     if drive:
         plan = replace(plan, animation=driven_live(drive, plan, lambda text: say_aside(f"note: {text}")))

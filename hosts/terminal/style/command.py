@@ -146,6 +146,9 @@ def export(
     say(f"{output}: {megabytes:.1f} MB, at most {exported.largest_difference:.1g} from the engine")
     for name in ("colour", "input", "axes", "stride", "keys", "licence"):
         say(f"  {name}: {exported.facts[f'impasto.{name}']}")
+    say("  how to run it, also in the file as impasto.example:")
+    for line in exported.facts["impasto.example"].splitlines():
+        say(f"    {line}")
 
 
 NOTICE = "stopping; what is done so far is kept. Press Ctrl-C again to quit at once"

@@ -135,9 +135,9 @@ def test_any_size_comes_back_as_large_as_it_went(size: tuple[int, int], small: t
 
 
 def test_a_file_says_whose_it_is_and_what_it_takes(small: tuple[str, Exported, Style]) -> None:
-    _, exported, style = small
+    to, exported, style = small
     facts = exported.facts
-    assert facts == facts_of(style.card, linear=False)
+    assert facts == facts_of(style.card, linear=False, example=FORMATS[to].backend().EXAMPLE)
     assert facts["impasto.licence"] == "CC0-1.0"
     assert facts["impasto.credits"] == "A. Painter\nü: B. Painter"
     assert facts["impasto.colour"] == COLOUR_CONTRACT
@@ -145,6 +145,16 @@ def test_a_file_says_whose_it_is_and_what_it_takes(small: tuple[str, Exported, S
     assert "dynamic" in facts["impasto.axes"]
     card = card_from_json(facts["impasto.card"], "the file")
     assert (card.name, card.preview) == ("small", "")
+
+
+def test_the_example_in_a_file_runs_as_it_stands(small: tuple[str, Exported, Style]) -> None:
+    to, exported, _ = small
+    picture = parity.sample_picture((21, 30), 0, linear=False)
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))[None]
+    names = {"path": str(exported.path), "picture": planes if to == "onnx" else torch.from_numpy(planes)}
+    with torch.inference_mode():
+        exec(exported.facts["impasto.example"], names)
+    np.testing.assert_allclose(np.asarray(names["painted"])[0].transpose(1, 2, 0), run(to, exported.path, picture))
 
 
 def test_onnx_names_its_axes_and_shows_its_facts_to_the_runtime(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Asked:
     pixels: Picture
     style: str
     params: dict[str, float] | None
+    before: dict[str, float] | None
     viewer: str
     deadline_s: float
     future: Future[Any] = field(default_factory=Future)
@@ -54,12 +55,21 @@ class FakePainter:
         self.most = 0
 
     def submit(
-        self, pixels: Picture, *, style: str, params: Any, viewer: str, deadline_s: Any, timeout_s: float, cache: bool
+        self,
+        pixels: Picture,
+        *,
+        style: str,
+        params: Any,
+        before: Any,
+        viewer: str,
+        deadline_s: Any,
+        timeout_s: float,
+        cache: bool,
     ) -> Any:
         assert not cache  # they would push out what others keep
         if self.error is not None:
             raise self.error
-        self.asked.append(Asked(pixels.copy(), style, params, viewer, deadline_s))
+        self.asked.append(Asked(pixels.copy(), style, params, before, viewer, deadline_s))
         self.most = max(self.most, len(self.open))
         return self.asked[-1].future
 
@@ -158,6 +168,12 @@ def test_every_request_names_its_viewer_and_a_deadline() -> None:
         second = bench.painter.next()
         assert first.viewer == second.viewer == "live"
         assert first.deadline_s > second.deadline_s >= 2.0  # the first loads the style
+
+
+def test_the_grade_before_the_style_goes_along_with_every_plate() -> None:
+    with pumping(PumpOptions(before={"exposure": 3.0})) as bench:
+        bench.plate()
+        assert bench.painter.next().before == {"exposure": 3.0}
 
 
 def test_a_change_of_look_counts_from_the_next_frame_on() -> None:
