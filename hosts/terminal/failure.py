@@ -14,11 +14,13 @@ from impasto.hosts.events import RunFailed
 from impasto.hosts.terminal.exit_codes import DEVICE, ELSEWHERE, INTERNAL, exit_code_of
 
 EXTRAS = {
+    "cluster": ("ray",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "farm": ("openjd", "yaml"),
     "web": ("starlette", "uvicorn", "websockets"),
 }
-"""Extra -> packages that nothing else needs: those of `impasto style export`, of `impasto submit`, and of the pages."""
+"""Extra -> packages that nothing else needs: those of `impasto submit --to ray`, of `impasto style export`, of `impasto
+submit`, and of the pages."""
 
 
 def failure_of(error: BaseException, *, on_farm: bool = False) -> RunFailed:

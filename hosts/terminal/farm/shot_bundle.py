@@ -43,6 +43,7 @@ from impasto.hosts.terminal.farm.render_options import (
 from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.style.listing import default_style
 from impasto.server.protocol.colour_configuration import BUILT_IN, BY_NAME, named_here
+from impasto.server.protocol.messages import ShotJob
 
 CHUNK = 8
 """Frames in a task before a farm has measured anything; hosts/farm/README.md shows why."""
@@ -61,6 +62,8 @@ class PreparedShot:
     style: Path
     animation: str | None
     numbers: tuple[int, ...]
+    order: ShotJob
+    """The whole shot, as its options say it."""
     fixed_chunk: int | None
     """Frames in a chunk that were asked for; None leaves them to the loop."""
 
@@ -76,7 +79,7 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     device = options.get("device") or "auto"
     if fixed_precision and (options.get("precision") or "auto") == "auto":
         options["precision"] = "float16" if device.startswith(("auto", "cuda")) else "float32"
-    job_from(input=plates, output=out, **job_options(options))
+    order = job_from(input=plates, output=out, **job_options(options))
     numbers: list[int] = []
     runs: Sequence[FrameRange | None] = runs_of(options) or [None]
     for run in runs:
@@ -114,7 +117,7 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     folder = Path(str(row["job"])) if row.get("job") else Path(f"{output.value}.job")
     fixed = None if chunk == "auto" else template.chunk
     job, animation = farm_job_for(str(style)), options.get("animate")
-    return PreparedShot(folder, job, template, style, animation, tuple(numbers), fixed)
+    return PreparedShot(folder, job, template, style, animation, tuple(numbers), order, fixed)
 
 
 def written(shot: PreparedShot) -> Bundle:
