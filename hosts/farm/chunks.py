@@ -10,7 +10,7 @@ bounds are seconds of its work, so that a slow seat never holds up the end with 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -74,6 +74,8 @@ class ChunkQueue:
         self._seats: dict[str, _SeatState] = {}
         self._paced, self._pace_sum = 0, 0.0
         """Of the seats whose pace is known."""
+        self._holders: Counter[Chunk] = Counter()
+        """How many seats have a chunk."""
         self._failures: dict[Chunk, set[str]] = {}
         self._tries: dict[Chunk, int] = {}
         self.bad: dict[Chunk, str] = {}
@@ -103,6 +105,7 @@ class ChunkQueue:
 
     def join(self, seat: str, now: float) -> None:
         """A seat is there, or there again."""
+        self.leave(seat)
         self._seats[seat] = _SeatState(idle_since=now)
 
     def leave(self, seat: str) -> list[Chunk]:
@@ -110,6 +113,7 @@ class ChunkQueue:
         state = self._seats.pop(seat, _SeatState())
         self._set_pace(state, 0.0)
         lost = [chunk for chunk, _ in state.held]
+        self._holders.subtract(lost)
         for chunk in reversed(lost):
             self._reopen(chunk)
         return lost
@@ -127,6 +131,7 @@ class ChunkQueue:
             chunk = None
         if chunk is not None:
             state.held.append((chunk, now))
+            self._holders[chunk] += 1
         return chunk
 
     def end(self, seat: str, chunk: Chunk, now: float, painted: int) -> None:
@@ -169,6 +174,7 @@ class ChunkQueue:
         if state is None or entry is None:
             return state
         state.held.remove(entry)
+        self._holders[chunk] -= 1
         spent = now - max(entry[1], state.idle_since)
         state.idle_since = now
         if painted and spent > 0:
@@ -186,8 +192,7 @@ class ChunkQueue:
 
     def _reopen(self, chunk: Chunk) -> None:
         """Put a chunk to the front, unless it is done, given up, or another seat has it."""
-        held = any(chunk == each for state in self._seats.values() for each, _ in state.held)
-        if not held and self._is_undone(chunk) and chunk not in self._open:
+        if not self._holders[chunk] and self._is_undone(chunk) and chunk not in self._open:
             self._open.appendleft(chunk)
 
     def _left(self) -> int:
@@ -230,21 +235,19 @@ class ChunkQueue:
     def _double(self, seat: str, state: _SeatState, now: float) -> Chunk | None:
         """The chunk of another seat that would be done soonest by this one too, where that saves time."""
         best: tuple[float, Chunk] | None = None
-        copies: dict[Chunk, int] = {}
-        for each in self._seats.values():
-            for chunk, _ in each.held:
-                copies[chunk] = copies.get(chunk, 0) + 1
+        if not state.pace:
+            return None
         for name, each in self._seats.items():
             before = 0
             for chunk, since in each.held:
                 before += len(chunk)
-                if name == seat or copies[chunk] > 1 or not state.pace or seat in self._failures.get(chunk, ()):
-                    continue
                 # A seat of unknown pace, or one that is late, may take as long again as it has taken.
                 begun = max(since, each.idle_since)
                 left = max(before / each.pace - (now - begun), now - begun) if each.pace else now - begun
                 saved = left - len(chunk) / state.pace
-                if saved > (0.0 if best is None else best[0]) and self._is_undone(chunk):
+                if saved <= (0.0 if best is None else best[0]) or name == seat or self._holders[chunk] > 1:
+                    continue
+                if seat not in self._failures.get(chunk, ()) and self._is_undone(chunk):
                     best = saved, chunk
         if best is not None:
             self.twice += len(best[1])

@@ -14,13 +14,14 @@ from impasto.hosts.events import RunFailed
 from impasto.hosts.terminal.exit_codes import DEVICE, ELSEWHERE, INTERNAL, exit_code_of
 
 EXTRAS = {
+    "cluster": ("ray",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "farm": ("openjd", "yaml"),
     "timeline": ("mido", "opentimelineio"),
     "web": ("starlette", "uvicorn", "websockets"),
 }
-"""Extra -> packages that nothing else needs: those of `impasto style export`, of `impasto submit`, of markers and
-notes that drive parameters, and of the pages."""
+"""Extra -> packages that nothing else needs: those of `impasto submit --to ray`, of `impasto style export`, of `impasto
+submit`, of markers and notes that drive parameters, and of the pages."""
 
 
 def failure_of(error: BaseException, *, on_farm: bool = False) -> RunFailed:

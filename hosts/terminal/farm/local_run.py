@@ -1,4 +1,4 @@
-"""`impasto submit --to local`: the steps of a bundle run here, by the loop that farms are simulated with."""
+"""`impasto submit --to local` and `--to ray`: a bundle run by the loop that farms are simulated with."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 from impasto.core.errors import OutputError
 from impasto.core.media.numbering import parse_numbered
 from impasto.hosts.events import ChunkEnded, RunCancelled, RunFinished, RunStarted, RunWarning
 from impasto.hosts.farm.bundle import Bundle
 from impasto.hosts.farm.chunks import ChunkQueue
-from impasto.hosts.farm.local import LocalSeats, Task, read_bundle
+from impasto.hosts.farm.local import LocalJob, LocalSeats, Task, read_bundle
 from impasto.hosts.farm.run import run_chunks
-from impasto.hosts.farm.seats import ChunkDone, ChunkFailed, SeatEvent, SeatLost
+from impasto.hosts.farm.seats import ChunkDone, ChunkFailed, SeatEvent, SeatLost, Seats
 from impasto.hosts.farm.template import MOVIE, PAINT, VERIFY
 from impasto.hosts.terminal.report import reporter_for
+from impasto.server.protocol.colour_configuration import named_here
 
 if TYPE_CHECKING:
     from impasto.hosts.terminal.farm.shot_bundle import PreparedShot
@@ -26,23 +28,61 @@ if TYPE_CHECKING:
 LOG = "run.log"
 
 
-def run_here(shot: PreparedShot, bundle: Bundle, *, stopped: Callable[[], bool], json: bool) -> bool:
-    """Run every step of a bundle; False where it was stopped. What the tasks say goes to run.log in the bundle.
+class OpenedSeats(Seats, Protocol):
+    """Seats that end when the block does."""
 
-    Raises OutputError, with the reason of the first, for frames that were given up.
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *raised: object) -> None: ...
+
+
+def run_here(shot: PreparedShot, bundle: Bundle, *, stopped: Callable[[], bool], json: bool) -> bool:
+    """Run every step of a bundle on this machine; as `run_on`."""
+    template = bundle.shot
+    devices = [template.device] if template.device != "auto" else _devices()
+    jobs = {name: _read(bundle, name) for name in devices}
+    files = parse_numbered(os.path.join(template.output.value, template.output.name))
+
+    def there(number: int) -> bool:
+        return files is not None and os.path.exists(files.path_of(number))
+
+    seats = LocalSeats(jobs, PAINT, there=there)
+    return run_on(seats, next(iter(jobs.values())), shot, bundle, stopped=stopped, json=json)
+
+
+def run_on_cluster(shot: PreparedShot, bundle: Bundle, *, stopped: Callable[[], bool], json: bool) -> bool:
+    """Paint the frames of a bundle on the connected Ray cluster, then run its other steps here; as `run_on`."""
+    from impasto.hosts.farm.ray import RaySeats
+    from impasto.hosts.farm.ray_node import order_of
+
+    folder = str(bundle.folder.absolute())
+    style = f"{os.path.join(folder, bundle.shot.style.value)}{bundle.shot.style.suffix}"
+    order = shot.order.with_paths(lambda name, path: os.path.abspath(path) if path else path)
+    ocio, sha256 = named_here()
+    order = replace(order, look=replace(order.look, style=style), ocio=ocio, ocio_sha256=sha256)
+    device = "cpu" if bundle.shot.device == "cpu" else "auto"
+    return run_on(
+        RaySeats(order_of(order, shot.job), device), _read(bundle, "auto"), shot, bundle, stopped=stopped, json=json
+    )
+
+
+def run_on(
+    seats: OpenedSeats, job: LocalJob, shot: PreparedShot, bundle: Bundle, *, stopped: Callable[[], bool], json: bool
+) -> bool:
+    """Paint with these seats and run the other steps here; False where it was stopped.
+
+    What the tasks say goes to run.log in the bundle. Raises OutputError, with the reason of the first, for frames that
+    were given up.
     """
     template = bundle.shot
-    values = {path.parameter: path.value for path in template.paths() if os.path.isabs(path.value)}
-    devices = [template.device] if template.device != "auto" else _devices()
-    jobs = {name: read_bundle(bundle.folder, {**values, "Device": name}) for name in devices}
-    numbers = next(iter(jobs.values())).numbers
+    numbers = job.numbers
     result = os.path.join(template.output.value, template.output.name)
-    files = parse_numbered(result)
     queue = ChunkQueue(numbers, attempts=template.attempts, fixed=shot.fixed_chunk)
     begun = time.monotonic()
     with _logged(os.path.join(bundle.folder, LOG)), reporter_for(json=json) as reporter:
         reporter.show(RunStarted(str(template.plates.value), result, shot.style.stem, numbers[0], len(numbers)))
         painted = 0
+        reasons: list[str] = []
 
         def heard(event: SeatEvent, again: bool) -> None:
             nonlocal painted
@@ -57,21 +97,19 @@ def run_here(shot: PreparedShot, bundle: Bundle, *, stopped: Callable[[], bool],
                     tries = queue.tries(chunk)
                     reporter.show(ChunkEnded(chunk.first, chunk.last, event.seat, state, tries, done, every, event.why))
                 case SeatLost():
+                    reasons.append(event.why)
                     reporter.show(RunWarning(f"no more chunks for {event.seat}: {event.why}"))
 
-        def there(number: int) -> bool:
-            return files is not None and os.path.exists(files.path_of(number))
-
-        with LocalSeats(jobs, PAINT, there=there) as seats:
-            ended = run_chunks(queue, seats, heard=heard, stopped=stopped)
+        with seats as opened:
+            ended = run_chunks(queue, opened, heard=heard, stopped=stopped)
         seconds = time.monotonic() - begun
         if not ended and stopped():
             reporter.show(RunCancelled(result, painted, round(seconds, 3)))
             return False
         if not ended or queue.bad:
-            _refuse(queue, bundle)
+            _refuse(queue, bundle, reasons)
         for step in (VERIFY, *([MOVIE] if template.movie is not None else [])):
-            task = Task(next(iter(jobs.values())), step, lambda text: None)
+            task = Task(job, step, lambda text: None)
             try:
                 wrong = task.enter() or (task.run(None) or ("",))[0]
             finally:
@@ -84,12 +122,18 @@ def run_here(shot: PreparedShot, bundle: Bundle, *, stopped: Callable[[], bool],
     return True
 
 
-def _refuse(queue: ChunkQueue, bundle: Bundle) -> None:
+def _read(bundle: Bundle, device: str) -> LocalJob:
+    values = {path.parameter: path.value for path in bundle.shot.paths() if os.path.isabs(path.value)}
+    return read_bundle(bundle.folder, {**values, "Device": device})
+
+
+def _refuse(queue: ChunkQueue, bundle: Bundle, reasons: list[str]) -> None:
     if queue.bad:
         chunk, why = next(iter(queue.bad.items()))
         more = f" and {len(queue.bad) - 1} more chunks" if len(queue.bad) > 1 else ""
         raise OutputError(f"expected every frame, {chunk.first}-{chunk.last}{more} were given up: {why}")
-    raise OutputError(f"expected a device that paints, all have failed; see {LOG} in '{bundle.folder}'")
+    said = f" ({reasons[-1]})" if reasons else ""
+    raise OutputError(f"expected a device that paints, all have failed{said}; see {LOG} in '{bundle.folder}'")
 
 
 def _devices() -> list[str]:

@@ -46,6 +46,7 @@ from impasto.hosts.terminal.render.job import job_from
 from impasto.hosts.terminal.style.listing import default_style
 from impasto.server.protocol.animation import animation_from
 from impasto.server.protocol.colour_configuration import BUILT_IN, BY_NAME, named_here
+from impasto.server.protocol.messages import ShotJob
 
 CHUNK = 8
 """Frames in a task before a farm has measured anything; hosts/farm/README.md shows why."""
@@ -65,6 +66,8 @@ class PreparedShot:
     animation: str | None
     """The text of its animation file, None without one."""
     numbers: tuple[int, ...]
+    order: ShotJob
+    """The whole shot, as its options say it."""
     fixed_chunk: int | None
     """Frames in a chunk that were asked for; None leaves them to the loop."""
 
@@ -81,7 +84,7 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     if fixed_precision and (options.get("precision") or "auto") == "auto":
         options["precision"] = "float16" if device.startswith(("auto", "cuda")) else "float32"
     notes: list[str] = []
-    asked = job_from(input=plates, output=out, note=notes.append, **job_options(options))
+    order = job_from(input=plates, output=out, note=notes.append, **job_options(options))
     for note in notes:
         say_aside(f"note: {note}")
     numbers: list[int] = []
@@ -120,9 +123,9 @@ def prepared(row: Mapping[str, Any], *, chunk: str, attempts: int, fixed_precisi
     )
     folder = Path(str(row["job"])) if row.get("job") else Path(f"{output.value}.job")
     fixed = None if chunk == "auto" else template.chunk
-    animation = animation_from(asked.animated)
+    animation = animation_from(order.animated)
     text = None if animation is None else animation_text(animation)
-    return PreparedShot(folder, farm_job_for(str(style)), template, style, text, tuple(numbers), fixed)
+    return PreparedShot(folder, farm_job_for(str(style)), template, style, text, tuple(numbers), order, fixed)
 
 
 def written(shot: PreparedShot) -> Bundle:

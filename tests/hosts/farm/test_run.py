@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from impasto.hosts.farm.chunks import OUTSTANDING, Chunk, ChunkQueue, chunks_of
+from impasto.hosts.farm.chunks import Chunk, ChunkQueue, chunks_of
 from impasto.hosts.farm.run import run_chunks
 from impasto.hosts.farm.seats import ChunkDone, ChunkFailed, SeatEvent
+from tests.bench.farm_seeds import FAIR, ROUGH, ratio_of
 from tests.hosts.farm.simulated_seats import SimulatedSeats, Weather
-
-FAIR = Weather()
-ROUGH = Weather(slow=0.1, lost_every_s=1200.0, preempted=0.03)
-
-
-def ratio_of(nodes: int, frames: int, seed: int, weather: Weather, attempts: int = 3) -> float:
-    """Run a job, check what must hold for every one, and return its length as a multiple of the ideal."""
-    seats, queue = SimulatedSeats(nodes, seed, weather), ChunkQueue(range(1001, 1001 + frames), attempts=attempts)
-    assert run_chunks(queue, seats)
-    assert (queue.done, queue.bad) == (frames, {})
-    assert sorted(seats.stored) == list(range(1001, 1001 + frames))
-    assert seats.most_outstanding <= OUTSTANDING
-    return seats.now() / seats.ideal_s(frames)
 
 
 @pytest.mark.parametrize("weather", [FAIR, ROUGH], ids=["fair", "rough"])
