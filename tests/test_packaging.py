@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOMS = ("core", "hosts", "server", "training")
-EXTRAS = ("server", "training", "web", "tune", "export", "farm", "timeline", "dev")
+EXTRAS = ("server", "training", "web", "tune", "export", "farm", "timeline", "cluster", "dev")
 NOT_IN_THE_BASE = (
     *("Imath", "OpenEXR", "OpenImageIO", "PyOpenColorIO", "av", "cv2"),
     *("blosc2", "prometheus_client", "psutil", "rich", "safetensors", "tensorboard", "torch", "typer"),

@@ -26,7 +26,9 @@ _OF_FRAME: Final = ("colour_space", "provenance", "projection", "stereo")
 """Facts of a painted frame that may differ from those of its plate, beside parts and excess."""
 _OF_PLATE: Final = ("layer", "alpha_kind", "number", "timecode", "source", "notes")
 """Facts that painting leaves as they are. `guides` and `motion` are gone from a painted frame."""
-assert {*_OF_FRAME, *_OF_PLATE, "parts", "excess", "guides", "motion"} == {each.name for each in fields(Frame)}
+assert {*_OF_FRAME, *_OF_PLATE, "parts", "excess", "guides", "motion", "around"} == {
+    each.name for each in fields(Frame)
+}
 
 
 def packed(plate: Frame, rendered: Rendered) -> list[Any] | None:
