@@ -18,7 +18,7 @@ from impasto.training.teachers.brushwork import brushed, crisp, restated
 from impasto.training.teachers.flat_colour import flattened, retoned, smooth, stepped
 from impasto.training.teachers.lines import drawn_lines
 from impasto.training.teachers.palette import LUMA, Palette
-from impasto.training.teachers.strokes import StrokeSettings, bristled, paint, smear, stroke_direction
+from impasto.training.teachers.strokes import StrokeSettings, paint, smear, stroke_direction
 
 PAPER = np.array([0.965, 0.95, 0.915], np.float32)
 SUMI = np.array([0.07, 0.075, 0.10], np.float32)
@@ -35,7 +35,7 @@ DRAWING_PAPER = np.array([0.97, 0.965, 0.945], np.float32)
 GOUACHE_DARK, GOUACHE_LIGHT = np.array([0.085, 0.075, 0.12], np.float32), np.array([0.985, 0.965, 0.925], np.float32)
 """Opaque body colour has no deeper black and no brighter white."""
 
-OIL = StrokeSettings(width=3.4, length=22.0, body=0.06, relief=0.04, isophotes=0.35, drift=0.045, beside_edges=0.15)
+OIL = StrokeSettings(width=4.0, length=20.0, turn=6.0, body=0.085, relief=0.08)
 LIGHT = StrokeSettings(width=5.0, length=24.0, turn=14.0, body=0.07, relief=0.05, isophotes=0.9, drift=0.06)
 
 
@@ -58,13 +58,8 @@ class Manner:
 
 
 def oil(plate: Samples, palette: Palette) -> Samples:
-    """Broad strokes of strong colour along the forms, finer where the drawing needs it, with the marks of bristles."""
-    broad, fine = brushed(plate, 7, turn=8, length=22, passes=2), brushed(plate, 1.8, turn=3, length=7, passes=1)
-    shapes = palette.apply(restated(plate, broad, fine, faintest=0.09, full=0.28))
-    luma = np.asarray(np.clip(shapes @ LUMA, 0, 1), np.float32)
-    strong = _saturated(retoned(shapes, luma, 0.5 * smooth(luma) + 0.48 * luma, floor=0.06), 1.28)
-    along_x, along_y = stroke_direction(plate @ LUMA, OIL.turn)
-    return bristled(strong, plate, along_x, along_y, OIL)
+    """Broad strokes along the forms, thick enough to catch the light."""
+    return paint(plate, palette, OIL)
 
 
 def light(plate: Samples, palette: Palette) -> Samples:
@@ -165,7 +160,7 @@ def film(plate: Samples, palette: Palette) -> Samples:
 
 
 MANNERS: dict[str, Manner] = {
-    "oil": Manner(oil, "broad strokes of thick oil along the forms", tone=0.35, hue=0.5, paint_share=0.5),
+    "oil": Manner(oil, "broad strokes of thick oil along the forms", tone=0.6, hue=0.65, paint_share=0.5),
     "light": Manner(light, "long soft strokes dissolved in light", tone=0.35, hue=0.55),
     "woodblock": Manner(woodblock, "a woodblock print: flat inks and blue lines", tone=0.4, hue=0.6),
     "ink": Manner(ink, "soot ink and wash on paper"),

@@ -18,8 +18,6 @@ from impasto.training.teachers.palette import LUMA, Palette
 
 FAINTEST = 0.012
 """Texture of a plate, in luma, that is too faint to make strokes."""
-STRONG_EDGE = 0.06
-"""Slope in luma for a pixel."""
 BANDS = 8.0
 """Lines of equal brightness between black and white, along which strokes run where there is no texture."""
 
@@ -42,8 +40,6 @@ class StrokeSettings:
     """How much strokes follow lines of equal brightness where the plate has no texture."""
     drift: float = 0.05
     """How far strokes wander between warm and cool."""
-    beside_edges: float = 1.0
-    """Share of all this that is left beside the strongest edges, where it would draw a second rim."""
 
 
 def paint(plate: Samples, palette: Palette, settings: StrokeSettings) -> Samples:
@@ -51,28 +47,13 @@ def paint(plate: Samples, palette: Palette, settings: StrokeSettings) -> Samples
     along_x, along_y = stroke_direction(plate @ LUMA, settings.turn)
     flat = np.asarray(cv2.bilateralFilter(plate, 7, 0.18, 3.0), np.float32)
     colour = palette.apply(smear(flat, along_x, along_y, 0.8 * settings.length))
-    return bristled(colour, plate, along_x, along_y, settings)
-
-
-def bristled(colour: Samples, plate: Samples, along_x: Samples, along_y: Samples, settings: StrokeSettings) -> Samples:
-    """Colour (H, W, 3) with the marks of bristles, as the plate's texture gives them; clipped to [0, 1]."""
     height = paint_height(plate, along_x, along_y, settings)
-    if settings.beside_edges < 1:
-        height *= 1 - (1 - settings.beside_edges) * nearness_of_edges(plate @ LUMA)
     light = raking_light(height, settings.width)
     warm = np.array([1.0, 0.35, -0.9], np.float32)
     painted = (
         colour + height[..., None] * (settings.body + settings.drift * warm) + (settings.relief * light)[..., None]
     )
     return np.asarray(np.clip(painted, 0, 1), np.float32)
-
-
-def nearness_of_edges(luma: Samples) -> Samples:
-    """1 on strong edges of luma (H, W) and within some 10 pixels of them, falling to 0 farther away."""
-    calm = _blur(luma, 1)
-    slope = np.hypot(cv2.Sobel(calm, cv2.CV_32F, 1, 0), cv2.Sobel(calm, cv2.CV_32F, 0, 1)) / 8
-    around = np.asarray(cv2.dilate(slope, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))), np.float32)
-    return np.asarray(np.clip(_blur(around, 4) / STRONG_EDGE, 0, 1), np.float32)
 
 
 def paint_height(plate: Samples, along_x: Samples, along_y: Samples, settings: StrokeSettings) -> Samples:
