@@ -479,9 +479,11 @@ class Engine:
             scaled = cv2.resize(inputs, size, interpolation=cv2.INTER_AREA if stroke > 1 else cv2.INTER_CUBIC)
             inputs = np.asarray(scaled, np.float32)
         below, right = -size[1] % self._stride, -size[0] % self._stride
+        net, dtype = self._net_for(precision), PRECISIONS[precision]
+        if dtype is torch.bfloat16 and size[0] <= self._stride:
+            right += self._stride  # on AMX oneDNN's answer to so narrow a picture is not the same twice
         if below or right:
             inputs = np.pad(inputs, ((0, below), (0, right), (0, 0)), mode="edge")
-        net, dtype = self._net_for(precision), PRECISIONS[precision]
         with torch.inference_mode(), on(self._context.streams.compute):
             whole = torch.from_numpy(inputs).to(self.device)
             if size == (width, height):

@@ -15,6 +15,7 @@ from impasto.core.frame_settings import FrameSettings, Output
 from impasto.core.media import FrameRange, open_reader
 from impasto.core.metrics import psnr
 from impasto.core.style_file import style_files
+from tests.plates import noise
 
 LEAST_PSNR_DB = 50.0
 CLIPS = {"person_juggle_720p24.mp4": 40, "bbb_animation_720p25.mp4": 30, "drive_highway_540p25.mp4": 10}
@@ -114,3 +115,13 @@ def test_a_built_in_style_in_bfloat16_is_near_float32(name: str, shared_media: P
         found = psnr(one, two)
         print(f"{name} on {clip}: {found:.1f} dB")
         assert found >= LEAST_PSNR_DB, f"{name} on {clip}: {found:.1f} dB"
+
+
+def test_a_narrow_picture_is_the_same_twice_in_bfloat16() -> None:
+    engine = Engine("wheatfield-draft", device="cpu", precision="bfloat16")
+    for height in (40, 64, 104, 160):
+        frame = Frame.from_pixels(noise(height, 7, dtype="uint8"))
+        first = engine(frame).colour
+        assert first.shape == (height, 7, 3)
+        for _ in range(4):
+            np.testing.assert_array_equal(engine(frame).colour, first)

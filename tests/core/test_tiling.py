@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from impasto.core.generators.packed import maps_of, pack
@@ -25,6 +25,8 @@ PRECISIONS = [torch.float32, torch.bfloat16]
 def test_a_tile_with_its_halo_equals_the_whole_bit_for_bit(
     config: UNetConfig, dtype: torch.dtype, rows: int, columns: int, side: int
 ) -> None:
+    # On AMX oneDNN answers a picture of one stride's width in bfloat16 in another way each time: the engine widens it.
+    assume(dtype != torch.bfloat16 or columns > 1)
     torch.manual_seed(1)
     net = (
         pack((ResUNet(config) if isinstance(config, ResUNetConfig) else lively(config)).fold())
